@@ -1,0 +1,265 @@
+"""The frozen nouns that pass between folders. No behaviour beyond what each noun says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Scalar = str | int | float | bool | None
+"""What a signature field may hold: JSON scalars, so that equality means equality."""
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 (64 hex characters) over the canonical JSON of `content`: sorted keys, no spaces, UTF-8."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One item of a task.
+
+    fields: the columns of its row, and the prompt fields that the suite names. target: a label of the task.
+    choices: the texts that may be answered, one per label.
+    """
+
+    id: str
+    fields: Mapping[str, Any]
+    target: str
+    choices: tuple[str, ...]
+    cluster: str | None = None
+    slices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """The examples of one split.
+
+    labels: what `target` and `prediction` may be, in the order of every example's `choices`.
+    digest: SHA-256 over the canonical content of every example (ids, fields, targets, choices, clusters, slices).
+    """
+
+    split: str
+    examples: tuple[Example, ...]
+    labels: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says to one example. A failure is an answer with `error` set: it stays in every denominator.
+
+    loglik_nats: log-likelihood of each choice (nats), in label order; empty where the model gives none.
+    scores: per-example metrics that the source itself reports (a recorded score, an annotator's expected accuracy).
+    compute_s: the example's share of the wall time spent on its batch; the sum over examples is the cost of the split.
+    latency_s: time that this query alone took (batch of one); None where it was not timed alone.
+    truncated: the context did not fit into the model's maximum length and lost tokens from its left.
+    """
+
+    example_id: str
+    prediction: str | None
+    loglik_nats: tuple[float, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    tokens_in: int = 0
+    tokens_out: int = 0
+    compute_s: float = 0.0
+    latency_s: float | None = None
+    truncated: bool = False
+    error: str | None = None
+
+
+class Model(Protocol):
+    """Whatever answers a task: a rule, a checkpoint behind the scoring engine, an endpoint, recorded answers."""
+
+    def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
+        """One answer per example, in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Everything that can change a score, as flat dotted names: `data.digest`, `prompt.template`, `model.sha256`, …
+
+    Two evaluations with equal signatures must give equal scores; the digest is therefore the key for reuse.
+    """
+
+    fields: Mapping[str, Scalar]
+
+    @property
+    def digest(self) -> str:
+        return digest_of(dict(self.fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training left behind.
+
+    folder: safetensors weights (an adapter, or a whole model) with their configuration and tokenizer.
+    weights_sha256: over the weight files; names the checkpoint by content.
+    losses: training loss per optimiser step; dev: metric values of the selected epoch on the dev split.
+    """
+
+    folder: Path
+    weights_sha256: str
+    train_s: float
+    trainable_params: int
+    losses: tuple[float, ...]
+    dev: Mapping[str, float]
+    selected_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why two tables may not, or not fully, be compared. severity: `refuse` or `warn`."""
+
+    field: str
+    ours: Scalar
+    theirs: Scalar
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its interval at `level`; n counts examples, n_seeds the seeds averaged over."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+    n: int
+    n_clusters: int
+    n_seeds: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One contrast, overall or on one slice: a row of `comparisons.parquet`.
+
+    delta, low, high: candidate minus baseline in the metric's own unit, with the pointwise interval at `level`.
+    simultaneous_low, simultaneous_high: interval that holds jointly over the contrast's family.
+    margin: the improvement to exceed (negative: the loss that is tolerated), oriented so that more is better.
+    mde: smallest true difference that this design detects with 80 % power at 1 − `level`.
+    role: primary, guardrail or exploratory. estimand: checkpoint (examples only) or recipe (seeds × examples).
+    outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
+    """
+
+    candidate: str
+    baseline: str
+    metric: str
+    slice: str | None
+    slice_value: str | None
+    role: str
+    estimand: str
+    n: int
+    n_clusters: int
+    n_seeds_candidate: int
+    n_seeds_baseline: int
+    candidate_mean: float
+    baseline_mean: float
+    delta: float
+    low: float
+    high: float
+    level: float
+    simultaneous_low: float
+    simultaneous_high: float
+    effect_size: float | None
+    p_value: float
+    p_adjusted: float
+    gained: int | None
+    lost: int | None
+    mde: float
+    margin: float | None
+    method: str
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a rung costs on the hardware it ran on. None: not measured, or no price for that hardware in the suite."""
+
+    train_s: float | None
+    train_usd: float | None
+    compute_s_per_query: float
+    usd_per_query: float | None
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one rung of the ladder stands: its metrics over all seeds, its cost, and the runs that say so.
+
+    metrics: absent where the rung cannot have one (no log-likelihoods, no nll). seed_std: standard deviation of the
+    metric over seeds, absent with one seed; a description, never an interval.
+    slices: slice ─▶ value ─▶ metric ─▶ mean over seeds. run_ids: seed (as text, "none" without one) ─▶ evaluation run.
+    """
+
+    baseline: str
+    kind: str
+    metrics: Mapping[str, Estimate]
+    seed_std: Mapping[str, float]
+    slices: Mapping[str, Mapping[str, Mapping[str, float]]]
+    cost: Cost
+    error_rate: float
+    run_ids: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a gate or an audit check found. outcome: pass, fail, inconclusive or not_applicable."""
+
+    code: str
+    severity: str
+    outcome: str
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """decision: promote, hold or inconclusive. winner and winner_seed name the checkpoint that would be promoted.
+
+    more_examples: how many further test examples would settle an inconclusive verdict, None where none would.
+    """
+
+    decision: str
+    reason: str
+    findings: tuple[Finding, ...]
+    winner: str | None = None
+    winner_seed: int | None = None
+    more_examples: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that a comparison step found: what the report shows and the gate reads.
+
+    metrics: name ─▶ whether higher is better. context: digests, hardware, data sizes, software: what it stands on.
+    """
+
+    suite: str
+    level: float
+    metrics: Mapping[str, bool]
+    standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...]
+    mismatches: tuple[Mismatch, ...]
+    verdict: Verdict
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The record of a moved alias."""
+
+    model: str
+    version: str
+    previous_version: str | None
+    comparison_run_id: str
+    evaluation_run_id: str
+    run_id: str

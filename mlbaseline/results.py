@@ -1,0 +1,149 @@
+"""ResultTable: the rows of one (baseline, seed) with the signature that produced them, and alignment by example."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlbaseline.errors import DataError, IncomparableError
+from mlbaseline.records import Answer, Signature, TaskData
+
+SCORE = "score."
+SLICE = "slice."
+LOGLIK = "loglik_nats."
+
+_REQUIRED = (
+    "example_id",
+    "cluster",
+    "target",
+    "prediction",
+    "tokens_in",
+    "tokens_out",
+    "latency_s",
+    "compute_s",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """frame: one row an example, columns as `results/examples.parquet` in the contract, sorted by example_id.
+
+    seed: None for a rung that has no randomness.
+    """
+
+    baseline: str
+    kind: str
+    seed: int | None
+    signature: Signature
+    frame: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        return self.baseline if self.seed is None else f"{self.baseline} (seed {self.seed})"
+
+    def scores(self, metric: str) -> np.ndarray | None:
+        """Per-example scores (n,) of a metric, None where this table has none."""
+        column = SCORE + metric
+        return self.frame[column].to_numpy(dtype=float) if column in self.frame else None
+
+    def logliks(self, labels: Sequence[str]) -> np.ndarray | None:
+        """Choice log-likelihoods (n, labels) in nats; NaN in error rows; None where the model gave none."""
+        columns = [LOGLIK + label for label in labels]
+        return self.frame[columns].to_numpy(dtype=float) if set(columns) <= set(self.frame) else None
+
+    def save(self, folder: Path) -> None:
+        """Write `examples.parquet` and `signature.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.frame.to_parquet(folder / "examples.parquet", index=False)
+        text = json.dumps(dict(self.signature.fields), indent=2, sort_keys=True, ensure_ascii=False)
+        (folder / "signature.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> ResultTable:
+    """Read back what `ResultTable.save` wrote. Raises DataError if the rows are not a valid table."""
+    signature = Signature(json.loads((folder / "signature.json").read_text(encoding="utf-8")))
+    frame = pd.read_parquet(folder / "examples.parquet")
+    table = ResultTable(baseline, kind, seed, signature, frame)
+    _validate(table)
+    return table
+
+
+def tabulate(
+    data: TaskData, answers: Iterable[Answer], *, baseline: str, kind: str, seed: int | None, signature: Signature
+) -> ResultTable:
+    """Join answers to their examples. Raises DataError if an example is unanswered, answered twice, or unknown."""
+    by_id: dict[str, Answer] = {}
+    for answer in answers:
+        if answer.example_id in by_id:
+            raise DataError(
+                f"{baseline}: example {answer.example_id!r} was answered twice; each needs exactly one answer"
+            )
+        by_id[answer.example_id] = answer
+    examples = sorted(data.examples, key=lambda example: example.id)
+    missing = [example.id for example in examples if example.id not in by_id]
+    if missing or len(by_id) != len(examples):
+        unknown = sorted(by_id.keys() - {example.id for example in examples})
+        raise DataError(
+            f"{baseline}: {len(missing)} of {len(examples)} examples have no answer (first: {missing[:3]}), "
+            f"{len(unknown)} answers belong to no example (first: {unknown[:3]})"
+        )
+    ordered = [by_id[example.id] for example in examples]
+    columns: dict[str, object] = {
+        "example_id": [example.id for example in examples],
+        "cluster": pd.array([example.cluster for example in examples], dtype="string"),
+    }
+    for name in examples[0].slices:
+        columns[SLICE + name] = [example.slices[name] for example in examples]
+    columns["target"] = [example.target for example in examples]
+    columns["prediction"] = pd.array([answer.prediction for answer in ordered], dtype="string")
+    for name in sorted({name for answer in ordered for name in answer.scores}):
+        columns[SCORE + name] = [answer.scores.get(name, np.nan) for answer in ordered]
+    if any(answer.loglik_nats for answer in ordered):
+        for position, label in enumerate(data.labels):
+            columns[LOGLIK + label] = [a.loglik_nats[position] if a.loglik_nats else np.nan for a in ordered]
+    columns["tokens_in"] = [answer.tokens_in for answer in ordered]
+    columns["tokens_out"] = [answer.tokens_out for answer in ordered]
+    columns["latency_s"] = np.array([np.nan if a.latency_s is None else a.latency_s for a in ordered], dtype=float)
+    columns["compute_s"] = [answer.compute_s for answer in ordered]
+    columns["truncated"] = [answer.truncated for answer in ordered]
+    columns["error"] = pd.array([answer.error for answer in ordered], dtype="string")
+    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
+    _validate(table)
+    return table
+
+
+def align(tables: Sequence[ResultTable]) -> None:
+    """Check that all tables hold the same examples; sorted by example_id, their rows then pair by position.
+
+    Raises IncomparableError naming the two tables and the first ids that only one of them has.
+    """
+    first = tables[0]
+    ours = first.frame["example_id"].to_numpy()
+    for other in tables[1:]:
+        theirs = other.frame["example_id"].to_numpy()
+        if ours.shape != theirs.shape or not np.array_equal(ours, theirs):
+            only_ours, only_theirs = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
+            raise IncomparableError(
+                f"{first.name} and {other.name} do not hold the same examples: {len(only_ours)} only in the first "
+                f"({only_ours[:3]}), {len(only_theirs)} only in the second ({only_theirs[:3]}). "
+                "Evaluate both on the same split of the same data."
+            )
+
+
+def _validate(table: ResultTable) -> None:
+    missing = [column for column in _REQUIRED if column not in table.frame]
+    if missing:
+        raise DataError(f"{table.name}: the result table lacks the columns {missing}; it has {list(table.frame)}")
+    ids = table.frame["example_id"]
+    if not len(ids):
+        raise DataError(f"{table.name}: the result table has no rows")
+    if ids.duplicated().any():
+        raise DataError(f"{table.name}: example_id {ids[ids.duplicated()].iloc[0]!r} stands in more than one row")
+    if not ids.is_monotonic_increasing:
+        raise DataError(f"{table.name}: the rows of a result table must be sorted by example_id")
