@@ -22,7 +22,12 @@ LAYERS = (
     {"__main__"},
 )
 SAME_LAYER_ALLOWED = {("suite_file", "suite"), ("suite_file", "suites")}
-HEAVY = {"torch": {"models", "engine"}, "transformers": {"models", "engine"}, "peft": {"models", "engine"}, "mlflow": {"store"}}
+HEAVY = {
+    "torch": {"models", "engine"},
+    "transformers": {"models", "engine"},
+    "peft": {"models", "engine"},
+    "mlflow": {"store"},
+}
 
 
 def layer_of(part: str) -> int:
@@ -50,7 +55,11 @@ def test_imports_point_downward(path: Path) -> None:
         parts = name.split(".")
         if parts[0] in HEAVY:
             assert ours in HEAVY[parts[0]], f"{path}: {parts[0]} belongs into {sorted(HEAVY[parts[0]])}"
-        if parts[0] == "mlbaseline" and len(parts) > 1 and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists():
+        if (
+            parts[0] == "mlbaseline"
+            and len(parts) > 1
+            and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists()
+        ):
             theirs = parts[1]
             allowed = theirs == ours or layer_of(theirs) < layer_of(ours) or (ours, theirs) in SAME_LAYER_ALLOWED
             assert allowed, f"{path}: {ours} imports {theirs}, which is not below it"

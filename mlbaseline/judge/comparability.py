@@ -69,7 +69,7 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
             "these runs may not be compared:\n"
             + "\n".join(f"  - {refusal}" for refusal in refusals[:20])
             + (f"\n  … and {len(refusals) - 20} more" if len(refusals) > 20 else "")
-            + "\nEvaluate the stale side again under the current suite (`mlbaseline evaluate SUITE --baseline NAME --fresh`)."
+            + "\nEvaluate the stale side again under the current suite: `mlbaseline evaluate SUITE --baseline NAME`."
         )
     align(tables)
     return tuple(warnings)
