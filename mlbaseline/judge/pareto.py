@@ -17,4 +17,5 @@ def pareto_front(quality: ArrayLike, cost: ArrayLike) -> np.ndarray:
     at_least = (q[None, :] >= q[:, None]) & (c[None, :] <= c[:, None])
     better = (q[None, :] > q[:, None]) | (c[None, :] < c[:, None])
     dominated = (at_least & better).any(axis=1)
-    return ~(dominated | np.isnan(q) | np.isnan(c))
+    front: np.ndarray = ~(dominated | np.isnan(q) | np.isnan(c))
+    return front
