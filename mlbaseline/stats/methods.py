@@ -83,8 +83,9 @@ def scale_of(*scores: Array) -> float:
 
 
 def choose(sample: Sample, method: Method, tail: float, rng: np.random.Generator | None) -> Choice:
-    """Apply the method asked for, or for ``auto`` the one that the sample calls for. Raises ValueError if it cannot
-    be.""" if method not in get_args(Method):
+    """Apply the method asked for, or for ``auto`` the one that the sample calls for. Raises ValueError if it does not
+    fit."""
+    if method not in get_args(Method):
         raise ValueError(f"method: expected one of {', '.join(get_args(Method))}, got {method!r}")
     asked = method != "auto"
     if method in ("score", "agresti_min") and not sample.binary:

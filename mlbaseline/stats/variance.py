@@ -45,9 +45,9 @@ def example_variance(values: Array, clusters: Clusters | None) -> ExampleVarianc
 
     Without clusters Σ(d − d̄)²/(n(n−1)) with n − 1 degrees of freedom. With clusters the bias-reduced form CR2, which
     for a mean needs no matrix: n⁻² Σ e_c²/(1 − n_c/n), e_c the cluster's sum of residuals. For equal clusters this is
-    n⁻² · C/(C−1) · Σ e_c² with C − 1 degrees of freedom; for unequal ones, where that form covers too little, the degrees
-    of freedom are Bell & McCaffrey's (2002, Survey Methodology 28:169; Imbens & Kolesár 2016, REStat 98:701), the
-    smaller of the two for independent and for fully dependent examples within a cluster.
+    n⁻² · C/(C−1) · Σ e_c² with C − 1 degrees of freedom; for unequal ones, where that form covers too little, the
+    degrees of freedom are Bell & McCaffrey's (2002, Survey Methodology 28:169; Imbens & Kolesár 2016, REStat 98:701),
+    the smaller of the two for independent and for fully dependent examples within a cluster.
     """
     n = len(values)
     residuals = values - values.mean()
@@ -64,15 +64,20 @@ def example_variance(values: Array, clusters: Clusters | None) -> ExampleVarianc
 
 
 def _bell_mccaffrey_df(share: Array, sum_variance: Array) -> float:
-    """(tr WG)²/tr(WG)², G = diag(ω) − hω' − ωh' + (Σω)hh' the residual sums' covariance, W = diag(1/(1 − h)); in
-    O(C).""" weight = 1.0 / (1.0 - share) total = sum_variance.sum() diagonal = sum_variance off = -2.0 * share *
-    sum_variance + total * share**2  # the low-rank part's diagonal trace = (weight * (diagonal + off)).sum() #
-    tr((W(D + L))²) = Σ w²(d² + 2 d l_cc) + tr(WLWL), L = −hω' − ωh' + (Σω) hh' of rank two. hh, ho, oo = (
+    """(tr WG)²/tr(WG)² in O(C), G the covariance of the clusters' residual sums and W = diag(1/(1 − share)).
+
+    G = D + L with D = diag(ω) and L = −hω' − ωh' + (Σω)hh' of rank two, h the shares and ω the sums' variances.
+    """
+    weight = 1.0 / (1.0 - share)
+    total = sum_variance.sum()
+    low_rank_diagonal = -2.0 * share * sum_variance + total * share**2
+    trace = (weight * (sum_variance + low_rank_diagonal)).sum()
+    hh, ho, oo = (
         float((weight * left * right).sum())
         for left, right in ((share, share), (share, sum_variance), (sum_variance, sum_variance))
     )
     low_rank = 2.0 * (ho**2 + hh * oo) - 4.0 * total * hh * ho + total**2 * hh**2
-    square = (weight**2 * (diagonal**2 + 2.0 * diagonal * off)).sum() + low_rank
+    square = (weight**2 * sum_variance * (sum_variance + 2.0 * low_rank_diagonal)).sum() + low_rank
     return float(trace**2 / square)
 
 
@@ -80,8 +85,8 @@ def seed_variance(sides: Sequence[Array], clusters: Clusters | None) -> SeedVari
     """The seeds' part of the variance of a mean difference; None if no side has two seeds.
 
     ``sides``: one (R, n) matrix for each side that has seeds, R may differ. For each, Var_r(run mean)/R estimates
-    σ_seed²/R + σ_residual²/(R n); MS_residual/(R n) is what must come off it, because the variance over examples already
-    contains it. With one seeded side this is the crossed analysis of variance,
+    σ_seed²/R + σ_residual²/(R n); MS_residual/(R n) is what must come off it, because the variance over examples
+    already contains it. With one seeded side this is the crossed analysis of variance,
     V = (MS_seed + MS_example − MS_residual)/(R n). The degrees of freedom of the sum over sides are Satterthwaite's.
     """
     observed, residual, curvature = 0.0, 0.0, 0.0
