@@ -10,7 +10,9 @@ that keeps its size for its kind of data:
     The p-value of a pair against 0 is McNemar's exact one. With clusters the variance is multiplied by the observed
     design effect, if above 1.
 ``bootstrap-t``
-    Other scores on 10 to 199 examples: the studentised bootstrap (Hall 1988).
+    Other scores on 10 to 499 examples: at either end the wider of the studentised bootstrap (Hall 1988), which follows
+    skewness, and of t, which the former falls short of on symmetric heavy tails (simulated at n = 50, nominal 0.95:
+    lognormal 0.915, t 0.887, wider 0.931; difference of lognormals 0.901, t 0.960, wider 0.960; normal, wider 0.958).
 ``t``
     Everything else, with n − 1 degrees of freedom, or C − 1 of C clusters.
 ``unchanging``
@@ -33,7 +35,7 @@ from mlbaseline.stats.bootstrap import draw_weights
 Array = npt.NDArray[np.float64]
 Alternative = Literal["two-sided", "greater", "less"]
 
-BOOTSTRAP_T_EXAMPLES = (10, 200)
+BOOTSTRAP_T_EXAMPLES = (10, 500)
 ROWS_PER_CHUNK = 4_096
 # Quantiles further out than this many draws are extrapolated by the t-distribution.
 MIN_TAIL_DRAWS = 20
@@ -183,10 +185,10 @@ class Cells:
         reach = stats.t.isf(alpha / 2, self.freedom) * self.width
         low, high = self.centre - reach, self.centre + reach
         for s, (columns, draws) in self.studentised.items():
-            upper = _tail_quantile(draws, alpha / 2, self.freedom[s, columns])
-            lower = _tail_quantile(-draws[:, ::-1], alpha / 2, self.freedom[s, columns])
-            low[s, columns] = self.estimate[s, columns] - upper * self.width[s, columns]
-            high[s, columns] = self.estimate[s, columns] + lower * self.width[s, columns]
+            upper = _tail_quantile(draws, alpha / 2, self.freedom[s, columns]) * self.width[s, columns]
+            lower = _tail_quantile(-draws[:, ::-1], alpha / 2, self.freedom[s, columns]) * self.width[s, columns]
+            low[s, columns] = np.minimum(low[s, columns], self.estimate[s, columns] - upper)
+            high[s, columns] = np.maximum(high[s, columns], self.estimate[s, columns] + lower)
         share = 1.0 - (alpha / 2) ** (1.0 / self.units[:, None])
         unchanging = self.kind == "unchanging"
         low = np.where(unchanging, self.estimate - share * (self.estimate - self.lowest), low)
@@ -209,9 +211,8 @@ class Cells:
             t = (self.centre - margin) / self.width
         above, below = stats.t.sf(t, self.freedom), stats.t.cdf(t, self.freedom)
         for s, (columns, draws) in self.studentised.items():
-            t_small = (self.estimate[s, columns] - margin[s, columns]) / self.width[s, columns]
-            above[s, columns] = _share_at_least(draws, t_small)
-            below[s, columns] = _share_at_least(-draws[:, ::-1], -t_small)
+            above[s, columns] = np.maximum(above[s, columns], _share_at_least(draws, t[s, columns]))
+            below[s, columns] = np.maximum(below[s, columns], _share_at_least(-draws[:, ::-1], -t[s, columns]))
         exact = self.exact & (margin == 0)
         gained = np.rint((self.discordant + self.n[:, None] * self.estimate) / 2)
         above = np.where(exact, stats.binom.sf(gained - 1, self.discordant, 0.5), above)
@@ -255,7 +256,7 @@ def judge_cells(design: Design, moments: Moments, n_resamples: int, rng: np.rand
         units=moments.units,
         centre=np.where(smoothed, centre, estimate),
         width=np.where(smoothed, width, moments.error),
-        freedom=np.where(smoothed & (design.codes is None), np.inf, np.maximum(units - 1, 1)).astype(np.float64),
+        freedom=np.maximum(units - 1, 1).astype(np.float64),
         lowest=lowest,
         highest=highest,
         exact=np.broadcast_to(design.pair, shape) & smoothed & (design.codes is None),

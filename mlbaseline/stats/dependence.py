@@ -78,7 +78,7 @@ def _scale(moments: Moments) -> Array:
     return np.where(moments.error > 0, inverse, 0.0)
 
 
-def _influence_blocks(design: Design, moments: Moments) -> Iterator[npt.NDArray[np.float32]]:
+def _influence_blocks(design: Design, moments: Moments) -> Iterator[Array]:
     """Blocks (units, cells) of the influences, whole clusters together."""
     n, n_cells = len(design.values), moments.mean.size
     rows_per_block = max(1, BLOCK_ELEMENTS // n_cells)
@@ -98,7 +98,7 @@ def _influence_blocks(design: Design, moments: Moments) -> Iterator[npt.NDArray[
         if first_rows is not None:
             inside = first_rows[np.searchsorted(first_rows, start) : np.searchsorted(first_rows, stop)]
             block = np.add.reduceat(block, inside - start, axis=0)
-        yield block.astype(np.float32)
+        yield block
 
 
 def _all_influences(design: Design, moments: Moments) -> npt.NDArray[np.float32]:
@@ -107,7 +107,7 @@ def _all_influences(design: Design, moments: Moments) -> npt.NDArray[np.float32]
         raise ValueError(
             f"method 'bootstrap' would hold {elements:,} influences, more than {MAX_INFLUENCE_ELEMENTS:,}: use 'auto'"
         )
-    return np.concatenate(list(_influence_blocks(design, moments)))
+    return np.concatenate([block.astype(np.float32) for block in _influence_blocks(design, moments)])
 
 
 def _binned_influences(design: Design, moments: Moments, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -3,7 +3,8 @@
 Every cell (a contrast on a slice) keeps the interval and p-value that suit it alone (:mod:`mlbaseline.stats.cells`);
 what the cells share is how they move together (:mod:`mlbaseline.stats.dependence`). Simultaneous limits take the error
 rate that a single cell may have so that all cells hold at once: with c the quantile of max|Z| over the joint draws,
-that rate is 2(1 − Φ(c)), and each cell meets it by its own method. Where every cell is normal this is the max-t interval.
+that rate is 2(1 − Φ(c)), and each cell meets it by its own method. Where every cell is normal this is the max-t
+interval.
 """
 
 from __future__ import annotations
