@@ -37,7 +37,7 @@ _PIP = re.compile(
     r"^pip://(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)/(?P<member>.+)$"
 )
 _HF = re.compile(
-    r"^hf://(?P<datasets>datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^/].*))?$"
+    r"^hf://(?P<datasets>datasets/)?(?P<repo>(?!datasets/)[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^/].*))?$"
 )
 # The same weights in other formats: gigabytes that nobody reads, and pickles that nobody should.
 _NOT_FROM_SNAPSHOTS = [

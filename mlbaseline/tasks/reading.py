@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,8 +121,11 @@ def _from_objects(path: Path, objects: list[tuple[int, Any]], replaced: int) -> 
         if not isinstance(content, dict):
             raise DataError(f"{path}: row {number}: expected an object with the columns, got {type(content).__name__}")
     columns = tuple(dict.fromkeys(column for _, content in objects for column in content))
-    rows = [(number, {column: _plain(content.get(column)) for column in columns}) for number, content in objects]
-    return DataTable(path, columns, rows, replaced)
+    broken: Counter[str] = Counter()
+    rows = [
+        (number, {column: _plain(content.get(column), broken) for column in columns}) for number, content in objects
+    ]
+    return DataTable(path, columns, rows, replaced + broken.total())
 
 
 def _read_parquet(path: Path) -> DataTable:
@@ -136,21 +140,32 @@ def _read_parquet(path: Path) -> DataTable:
     return _from_objects(path, list(enumerate(content.to_pylist(), start=1)), 0)
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON has it, so that a row has one canonical form to hash."""
+def _plain(value: Any, broken: Counter[str]) -> Any:
+    """The value as JSON has it, so that a row has one canonical form to hash. Counts the characters it replaces."""
     match value:
         case float() if not math.isfinite(value):
             return None if math.isnan(value) else str(value)
-        case None | str() | bool() | int() | float():
+        case None | bool() | int() | float():
             return value
         case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
+            return {str(key): _plain(item, broken) for key, item in value.items()}
+        case list():
+            return [_plain(item, broken) for item in value]
         case bytes():
-            return value.decode("utf-8", "replace")
-        case _:  # dates, times, decimals
-            return str(value)
+            text = value.decode("utf-8", "replace")
+            broken["bytes"] += text.count("\ufffd") - value.count("\ufffd".encode())
+            return text
+        case _:  # dates, times and decimals become text
+            return _without_surrogates(str(value), broken)
+
+
+def _without_surrogates(text: str, broken: Counter[str]) -> str:
+    """JSON can escape half of a character (`"\\ud83d"`), which no tokenizer takes and no Parquet file holds."""
+    if text.isascii():
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    broken["surrogates"] += whole.count("\ufffd") - text.count("\ufffd")
+    return whole
 
 
 _READERS: dict[str, Callable[[Path], DataTable]] = {
