@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import venv
 import zipfile
@@ -322,6 +325,7 @@ def test_a_killed_fetch_leaves_no_lock_and_no_litter(index: Path, cache: Path, t
 
 def test_a_terminal_shows_progress(index: Path) -> None:
     terminal, stderr = pty.openpty()
+    fcntl.ioctl(stderr, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     with subprocess.Popen([sys.executable, "-c", FETCH], stdout=subprocess.PIPE, stderr=stderr) as child:
         os.close(stderr)
         shown = b""
