@@ -11,6 +11,10 @@ from mlbaseline.report.figures import Forest, Panel
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 from mlbaseline.report.wording import READINGS, Wording, contrast, distinct
 
+_LEGEND = (
+    "▲ better, ▼ worse, after the adjustment for the number of comparisons. "
+    "Any tint is the size of the difference alone."
+)
 _UNFOLDED = 8
 _FORESTS = 4
 _BARS = 24
@@ -23,6 +27,8 @@ def slices(wording: Wording) -> Section | None:
     blocks += [
         _deltas(wording, name) for name in distinct(row.slice for row in wording.sliced if row.slice is not None)
     ]
+    if wording.sliced:
+        blocks.append(_LEGEND)
     blocks += _levels(wording)
     return Section("slices", "By slice", tuple(blocks)) if blocks else None
 
@@ -105,10 +111,6 @@ def _deltas(wording: Wording, name: str) -> Table:
         columns,
         body,
         collapsed=len(body) > _UNFOLDED,
-        notes=(
-            "▲ better, ▼ worse, after the adjustment for the number of comparisons. Any tint is the size of the "
-            "difference alone.",
-        ),
     )
 
 
