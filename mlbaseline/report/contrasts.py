@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mlbaseline.records import Comparison
 from mlbaseline.report import formats
 from mlbaseline.report.figures import Bar, Forest, Panel
-from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
+from mlbaseline.report.view import Cell, Column, Row, Section, Table
 from mlbaseline.report.wording import Wording, contrast, distinct, where
 
 ESTIMANDS = {
@@ -29,9 +30,10 @@ def contrasts(wording: Wording) -> tuple[Section, ...]:
     exploratory = [row for row in wording.overall if row.role not in ("primary", "guardrail")]
     by_role = {role: [row for row in wording.registered if row.role == role] for role in ("primary", "guardrail")}
     present = {role: rows for role, rows in {**by_role, "exploratory": exploratory}.items() if rows}
+    # How to read the columns is said once, under the first table.
     return tuple(
-        Section(role, _ROLES[role], (_LEADS[role], *_tables(wording, role, rows), *((_key(wording),) if not i else ())))
-        for i, (role, rows) in enumerate(present.items())
+        Section(role, _ROLES[role], (_LEADS[role], *_tables(wording, role, rows, first=position == 0)))
+        for position, (role, rows) in enumerate(present.items())
     )
 
 
@@ -89,16 +91,20 @@ def _panel(wording: Wording, metric: str, rows: Sequence[Comparison]) -> Panel:
     )
 
 
-def _tables(wording: Wording, role: str, rows: Sequence[Comparison]) -> tuple[Block, ...]:
-    return tuple(
+def _tables(wording: Wording, role: str, rows: Sequence[Comparison], *, first: bool) -> list[Table]:
+    tables = [
         _table(wording, role, estimand, [row for row in rows if row.estimand == estimand])
         for estimand in sorted({row.estimand for row in rows})
-    )
+    ]
+    if first:
+        tables[0] = replace(tables[0], notes=(*tables[0].notes, _key(wording)))
+    return tables
 
 
 def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison]) -> Table:
     registered = role != "exploratory"
     places = any(row.slice is not None for row in rows)
+    margins = any(row.margin is not None for row in rows)
     several = len({row.metric for row in rows}) > 1
     methods = distinct(formats.clean(row.method) for row in rows if row.method)
     clustered = any(row.n_clusters != row.n for row in rows)
@@ -111,11 +117,11 @@ def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison
         Column("Δ", numeric=True, rank=0),
         Column("Simultaneous", numeric=True, rank=5),
         Column("p, adjusted", numeric=True, rank=3),
-        Column("Margin", numeric=True, rank=4),
+        *((Column("Margin", numeric=True, rank=4),) if margins else ()),
         Column("MDE", numeric=True, rank=4),
         Column("Means", numeric=True, rank=7),
         Column("Gained / lost", numeric=True, rank=6),
-        Column("n", numeric=True, rank=6),
+        Column("n (seeds)", numeric=True, rank=6),
         *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
         Column("Effect size", numeric=True, rank=9),
         *((Column("Method", rank=9),) if len(methods) > 1 else ()),
@@ -134,7 +140,7 @@ def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison
                     wording.delta(row),
                     Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True)),
                     Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
-                    Cell(wording.margin(row)),
+                    *((Cell(wording.margin(row)),) if margins else ()),
                     Cell(formats.fixed(row.mde, decimals)),
                     _means(wording, row),
                     _changes(row),
@@ -166,7 +172,7 @@ def _means(wording: Wording, row: Comparison) -> Cell:
 
 
 def _seeds(row: Comparison) -> str:
-    return f"({formats.count(row.n_seeds_candidate)} / {formats.count(row.n_seeds_baseline)} seeds)"
+    return f"({formats.count(row.n_seeds_candidate)} / {formats.count(row.n_seeds_baseline)})"
 
 
 def _changes(row: Comparison) -> Cell:

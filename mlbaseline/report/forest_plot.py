@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlbaseline.report import formats, svg
-from mlbaseline.report.drawing import COLOURS, MARGIN, WIDTH, canvas_of, dress, write
+from mlbaseline.report.drawing import COLOURS, MARGIN, WIDTH, canvas_of, dress, text_width, write
 from mlbaseline.report.figures import Bar, Forest, Panel
 
-_ROW, _COMPACT_ROW, _GROUP, _AXIS, _KEY = 42.0, 23.0, 30.0, 48.0, 34.0
+_ROW, _COMPACT_ROW, _GROUP, _AXIS, _KEY = 42.0, 23.0, 30.0, 44.0, 34.0
 _LABELS = 150.0
+_SMALL = 10.5
 
 
 def draw_forest(forest: Forest) -> Any:
@@ -26,7 +27,7 @@ def draw_forest(forest: Forest) -> Any:
         top += height + _AXIS
     for line, text in enumerate(_key(forest)):
         y = (_KEY - 12 - 16 * line) / total
-        canvas.text(MARGIN / WIDTH, y, text, fontsize=10.5, color=svg.MUTED, parse_math=False)
+        canvas.text(MARGIN / WIDTH, y, text, fontsize=_SMALL, color=svg.MUTED, parse_math=False)
     return canvas
 
 
@@ -48,7 +49,8 @@ def _key(forest: Forest) -> tuple[str, ...]:
         *(["short stroke: margin to clear"] if any(bar.threshold for bar in bars) else []),
         *(["dashed: all examples"] if any(panel.reference is not None for panel in forest.panels) else []),
     ]
-    return " · ".join(marks), " · ".join(strokes)
+    whole = " · ".join(marks + strokes)
+    return (whole,) if text_width(whole, size=_SMALL) < WIDTH else (" · ".join(marks), " · ".join(strokes))
 
 
 def _draw_panel(axes: Any, panel: Panel, height: float, *, compact: bool) -> None:
