@@ -20,8 +20,11 @@ OUTCOMES: dict[str, tuple[str, Tone]] = {
 READINGS: dict[str, tuple[str, Tone]] = {
     "better": ("▲ better", "better"),
     "worse": ("▼ worse", "worse"),
-    "open": ("no difference shown", ""),
+    "open": ("none shown", ""),
 }
+
+
+ContrastKey = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,10 @@ class Wording:
 
     @cached_property
     def sliced(self) -> tuple[Comparison, ...]:
-        return tuple(row for row in self.assessment.comparisons if row.slice is not None)
+        """One row a contrast and slice: what was both guarded and explored stands for what decides."""
+        rows = [row for row in self.assessment.comparisons if row.slice is not None]
+        rows.sort(key=lambda row: row.role in ("primary", "guardrail"))
+        return tuple({(contrast_key(row), row.slice, row.slice_value): row for row in rows}.values())
 
     @cached_property
     def registered(self) -> tuple[Comparison, ...]:
@@ -150,6 +156,11 @@ def outcome_cell(outcome: str) -> Cell:
 def where(row: Comparison) -> str:
     """`overall`, or `topic: airline`."""
     return "overall" if row.slice is None else f"{formats.clean(row.slice)}: {formats.plain(row.slice_value)}"
+
+
+def contrast_key(row: Comparison) -> ContrastKey:
+    """What tells a contrast from others, wherever it is looked at."""
+    return row.candidate, row.baseline, row.metric, row.estimand
 
 
 def contrast(row: Comparison) -> str:
