@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,3 +147,12 @@ def _validate(table: ResultTable) -> None:
         raise DataError(f"{table.name}: example_id {ids[ids.duplicated()].iloc[0]!r} stands in more than one row")
     if not ids.is_monotonic_increasing:
         raise DataError(f"{table.name}: the rows of a result table must be sorted by example_id")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A completed evaluation as the tracking server holds it: the rows, and what was measured around them."""
+
+    run_id: str
+    table: ResultTable
+    measured: Mapping[str, float]

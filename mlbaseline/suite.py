@@ -1,18 +1,15 @@
-"""The suite file: YAML ─▶ Suite. Unknown keys are errors, and all errors are reported at once with path and line."""
+"""The types of a suite file. `suite_file` reads one; unknown keys are errors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from mlbaseline.errors import SuiteError
 from mlbaseline.records import digest_of
 
 MetricName = Literal["accuracy", "macro_f1", "mcc", "nll_nats", "brier", "ece"]
@@ -186,7 +183,8 @@ class Trivial(_Node):
 
     @model_validator(mode="after")
     def _rules_with_keyword(self) -> Trivial:
-        if (self.strategy == "keyword") != (self.rules is not None and self.default is not None):
+        given = (self.rules is not None, self.default is not None)
+        if given != ((True, True) if self.strategy == "keyword" else (False, False)):
             raise ValueError("`rules` (label: regular expression) and `default` (label) go with strategy `keyword`")
         for label, pattern in (self.rules or {}).items():
             try:
@@ -325,6 +323,13 @@ class Suite(_Node):
     gates: Gates = Gates()
     root: Annotated[Path, Field(exclude=True)] = Path()
 
+    @field_validator("seeds")
+    @classmethod
+    def _differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"seeds must differ from each other, got {list(seeds)}")
+        return seeds
+
     @cached_property
     def digest(self) -> str:
         """Over everything the file says, wherever it lies."""
@@ -342,135 +347,5 @@ class Suite(_Node):
     def base_model(self, spec: TrainedSpec) -> Asset:
         """The model that a fine-tune starts from."""
         base = self.baselines[spec.base]
-        assert isinstance(base, Pretrained)  # _references has checked it
+        assert isinstance(base, Pretrained)  # suite_file has checked it
         return base.model
-
-
-def load_suite(reference: str | Path) -> Suite:
-    """Read a suite from a path or, where no such file exists, from the packaged suite of that name.
-
-    Raises SuiteError with every problem found.
-    """
-    path = Path(reference)
-    if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        packaged = resources.files("mlbaseline.suites") / f"{reference}.yaml"
-        if not packaged.is_file():
-            raise SuiteError(
-                str(reference),
-                [f"no such file, and no packaged suite of that name (there are: {', '.join(packaged_suites())})"],
-            )
-        path = Path(str(packaged))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(str(path), [f"cannot be read: {error}"]) from error
-    return parse_suite(text, where=str(path), root=path.resolve().parent)
-
-
-def packaged_suites() -> tuple[str, ...]:
-    """Names of the suites that ship with the package."""
-    return tuple(
-        sorted(
-            item.name.removesuffix(".yaml")
-            for item in resources.files("mlbaseline.suites").iterdir()
-            if item.name.endswith(".yaml")
-        )
-    )
-
-
-def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suite:
-    """Validate the text of a suite file. Raises SuiteError with every problem found."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SuiteError(where, [f"not valid YAML: {error}"]) from error
-    if not isinstance(content, dict):
-        raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
-    try:
-        suite = Suite.model_validate({**content, "root": root})
-    except ValidationError as error:
-        raise SuiteError(where, [_describe(problem, node) for problem in error.errors()]) from error
-    problems = [f"{_line(node, path)}{'.'.join(map(str, path))}: {message}" for path, message in _references(suite)]
-    if problems:
-        raise SuiteError(where, problems)
-    return suite
-
-
-def _references(suite: Suite) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Names that point to nothing, as (path, message)."""
-    known = f"the suite has: {', '.join(suite.baselines)}"
-    for name, spec in suite.baselines.items():
-        if isinstance(spec, Peft | Full):
-            base = suite.baselines.get(spec.base)
-            if base is None:
-                yield ("baselines", name, "base"), f"unknown baseline {spec.base!r}; {known}"
-            elif not isinstance(base, Pretrained):
-                yield (
-                    ("baselines", name, "base"),
-                    f"{spec.base!r} is of kind {base.kind}; a fine-tune starts from a pretrained baseline",
-                )
-            if spec.select not in suite.metrics:
-                yield (
-                    ("baselines", name, "select"),
-                    f"{spec.select!r} is not among the suite's metrics {list(suite.metrics)}",
-                )
-        if isinstance(spec, Trivial) and spec.rules is not None:
-            for label in (*spec.rules, spec.default):
-                if label not in suite.task.labels:
-                    yield (
-                        ("baselines", name, "rules"),
-                        f"label {label!r} is not among the choices {list(suite.task.labels)}",
-                    )
-    if len(set(suite.seeds)) != len(suite.seeds):
-        yield ("seeds",), f"seeds must differ from each other, got {list(suite.seeds)}"
-    for role in ("primary", "guardrails"):
-        for position, contrast in enumerate(getattr(suite.matrix, role)):
-            path = ("matrix", role, position)
-            for key, baseline in (("candidate", contrast.candidate), *(("over", name) for name in contrast.over)):
-                if baseline not in suite.baselines:
-                    yield (*path, key), f"unknown baseline {baseline!r}; {known}"
-            if contrast.candidate in contrast.over:
-                yield (*path, "over"), f"{contrast.candidate!r} cannot be compared with itself"
-            if contrast.metric not in suite.metrics:
-                yield (*path, "metric"), f"{contrast.metric!r} is not among the suite's metrics {list(suite.metrics)}"
-            for slicing in contrast.slices:
-                if slicing not in suite.task.slices:
-                    yield (
-                        (*path, "slices"),
-                        f"unknown slice {slicing!r}; the suite has: {', '.join(suite.task.slices) or 'none'}",
-                    )
-
-
-def _describe(problem: Any, node: yaml.Node | None) -> str:
-    # A discriminated union puts the tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
-    path = tuple(
-        part
-        for position, part in enumerate(problem["loc"])
-        if not (position == 2 and problem["loc"][0] == "baselines" and part in KINDS)
-    )
-    message, came = problem["msg"].removeprefix("Value error, "), problem["input"]
-    if problem["type"] == "extra_forbidden":
-        message = "unknown key"
-    elif problem["type"] == "missing":
-        message = "is missing"
-    elif not problem["type"].startswith("value_error"):
-        message = f"{message[0].lower()}{message[1:]}, got {came!r}"
-    return f"{_line(node, path)}{'.'.join(map(str, path)) or 'suite'}: {message}"
-
-
-def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> str:
-    """`line N: ` of the deepest node that the path reaches."""
-    line = None
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-        else:
-            break
-    return "" if line is None else f"line {line + 1}: "

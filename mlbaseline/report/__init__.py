@@ -1,0 +1,6 @@
+"""An assessment as a page, as Markdown, as plots, and for a terminal: all drawn from one view."""
+
+from mlbaseline.report.markdown import render_markdown
+from mlbaseline.report.terminal import render_terminal, wants_colour
+
+__all__ = ["render_markdown", "render_terminal", "wants_colour"]

@@ -1,0 +1,41 @@
+# The two commands for a newcomer: `make demo` and `make test`. Each sets up all that it needs in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# mlflow runs the `python` that stands first on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.PHONY: demo test lint bench calibrate notebooks clean
+
+demo: $(VENV)/.installed
+	mlflow run . --env-manager local --experiment-name tweets
+	@echo "Open the runs in a browser: $(BIN)/mlflow ui"
+
+test: $(VENV)/.installed-dev lint
+	python -m pytest
+
+lint: $(VENV)/.installed-dev
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: $(VENV)/.installed-dev
+	for file in tests/benchmarks/bench_*.py; do python -m tests.benchmarks.$$(basename $$file .py) || exit 1; done
+
+calibrate: $(VENV)/.installed-dev
+	python -m tests.stats.calibration --write mlbaseline/stats/CALIBRATION.md
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""`python -m mlbaseline`."""
+
+from mlbaseline.cli import main
+
+main()

@@ -1,0 +1,200 @@
+"""The command line: parse, call one workflow, print, exit code. Nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from mlbaseline import __version__
+from mlbaseline.errors import MlbaselineError
+
+if TYPE_CHECKING:
+    from mlbaseline.workflows import Outcome
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+EXIT_ERROR, EXIT_HOLD, EXIT_INCONCLUSIVE = 1, 3, 4
+VERDICT_EXIT = {"promote": 0, "hold": EXIT_HOLD, "inconclusive": EXIT_INCONCLUSIVE}
+SUITE = click.argument("suite", default="tweets")
+BASELINES = click.option(
+    "--baseline", "baselines", multiple=True, metavar="NAME", help="Only this baseline; repeatable."
+)
+SEEDS = click.option("--seed", "seeds", multiple=True, type=int, metavar="N", help="Only this seed; repeatable.")
+FRESH = click.option("--fresh", is_flag=True, help="Evaluate again even where a completed run could be reused.")
+
+
+def command(group: click.Group, name: str | None = None) -> Callable[[Command], click.Command]:
+    """A command with the options that all commands share, whose function returns an Outcome."""
+
+    def register(function: Command) -> click.Command:
+        @group.command(name or function.__name__)
+        @click.option("--tracking-uri", metavar="URI", help="The MLflow server; default is MLflow's own.")
+        @click.option(
+            "--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else there."
+        )
+        @wraps(function)
+        def invoke(*, as_json: bool, **options: Any) -> None:
+            outcome: Outcome = function(**options)
+            if as_json:
+                click.echo(json.dumps(outcome.document, indent=2, ensure_ascii=False, allow_nan=False))
+            else:
+                click.echo(outcome.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+            sys.exit(VERDICT_EXIT[outcome.verdict] if outcome.verdict else 0)
+
+        return invoke
+
+    return register
+
+
+@click.group(context_settings={"auto_envvar_prefix": "MLBASELINE", "help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Is the fine-tuned model really better than what you already had?
+
+    SUITE is a path to a suite file or the name of a packaged suite.
+
+    \b
+    Exit codes: 0 done, gate passed · 1 error · 2 wrong usage · 3 gate failed · 4 inconclusive · 5 not comparable.
+    """
+
+
+@command(cli)
+@SUITE
+@BASELINES
+@SEEDS
+@FRESH
+@click.option("--no-promote", is_flag=True, help="Stop after the comparison: no gate, no registration.")
+def run(suite: str, **options: Any) -> Outcome:
+    """The whole ladder, then compare, gate and promote."""
+    from mlbaseline import workflows
+
+    return workflows.run(suite, **options)
+
+
+@command(cli)
+@SUITE
+@click.option("--kind", help="Only baselines of this kind.")
+@BASELINES
+@SEEDS
+@FRESH
+def evaluate(suite: str, **options: Any) -> Outcome:
+    """Evaluate baselines of the suite, every seed."""
+    from mlbaseline import workflows
+
+    return workflows.evaluate(suite, **options)
+
+
+@command(cli)
+@SUITE
+@click.option("--ladder", metavar="RUN_ID", help="Compare the runs of this ladder; default: the newest of each rung.")
+def compare(suite: str, **options: Any) -> Outcome:
+    """Query the server for the suite's runs, pair them by example and write a comparison run."""
+    from mlbaseline import workflows
+
+    return workflows.compare(suite, **options)
+
+
+@command(cli)
+@SUITE
+@click.option("--comparison", metavar="RUN_ID", help="The comparison to judge; default: the suite's newest.")
+def gate(suite: str, **options: Any) -> Outcome:
+    """Judge a comparison by the suite's rules; the exit code is the verdict."""
+    from mlbaseline import workflows
+
+    return workflows.gate(suite, **options)
+
+
+@command(cli)
+@SUITE
+@click.option("--comparison", metavar="RUN_ID", help="The comparison to promote from; default: the suite's newest.")
+@click.option("--dry-run", is_flag=True, help="Say what would be registered, and register nothing.")
+def promote(suite: str, **options: Any) -> Outcome:
+    """Register the winner of a comparison and move the champion alias to it."""
+    from mlbaseline import workflows
+
+    return workflows.promote(suite, **options)
+
+
+@command(cli)
+@click.argument("model")
+def rollback(model: str, **options: Any) -> Outcome:
+    """Swap the champion of a registered MODEL with the version before it."""
+    from mlbaseline import workflows
+
+    return workflows.rollback(model, **options)
+
+
+@command(cli)
+@click.argument("comparison", default="")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.html or FILE.md"
+)
+@click.option("--suite", default="tweets", show_default=True, help="Whose newest comparison, where no run is named.")
+def report(comparison: str, **options: Any) -> Outcome:
+    """Write the report of a COMPARISON run to a file."""
+    from mlbaseline import workflows
+
+    return workflows.report(comparison or None, **options)
+
+
+@command(cli)
+@SUITE
+@click.option("--candidate", metavar="NAME", help="Only contrasts of this candidate.")
+@click.option("--baseline", metavar="NAME", help="Only contrasts over this baseline.")
+@click.option("--delta", type=float, help="The true difference to plan for; default: what was observed.")
+def power(suite: str, **options: Any) -> Outcome:
+    """How small a difference the suite can detect, and how many examples a difference needs."""
+    from mlbaseline import workflows
+
+    return workflows.power(suite, **options)
+
+
+@command(cli)
+@click.argument("suite", required=False)
+def doctor(suite: str | None, **options: Any) -> Outcome:
+    """What this machine, tracking server and suite can and cannot do."""
+    from mlbaseline import workflows
+
+    return workflows.doctor(suite, **options)
+
+
+@command(cli)
+def schema(**_: Any) -> Outcome:
+    """The suite's JSON Schema, for editors."""
+    from mlbaseline import workflows
+
+    return workflows.schema()
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line; errors that the user can act on become one message and their exit code."""
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("mlbaseline").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cli.main(arguments, prog_name="mlbaseline", standalone_mode=False)
+    except MlbaselineError as error:
+        click.echo(f"mlbaseline: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("mlbaseline: interrupted; what is complete is kept, the same command goes on from there", err=True)
+        sys.exit(EXIT_ERROR)
+    sys.exit(0)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """A polite kill ends a command as Ctrl-C does: open runs are closed as killed."""
+    raise KeyboardInterrupt

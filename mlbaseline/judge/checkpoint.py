@@ -1,0 +1,33 @@
+"""Which of a rung's seeds stands for it when a checkpoint, not a recipe, is compared: the best on `dev`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlbaseline.results import Evaluation
+
+DEV = "dev/"
+"""Prefix of the run metrics that were measured on the dev split."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """dev_quality: the metric on `dev`, oriented so that more is better; -inf where the rung was never put to dev."""
+
+    evaluation: Evaluation
+    dev_quality: float
+
+
+def choose_checkpoint(evaluations: Sequence[Evaluation], metric: str, *, higher_is_better: bool) -> Checkpoint:
+    """The seed with the best `metric` on dev; the first seed on ties and for rungs without a dev score."""
+    sign = 1.0 if higher_is_better else -1.0
+    by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
+
+    def quality(evaluation: Evaluation) -> float:
+        value = evaluation.measured.get(DEV + metric, math.nan)
+        return -math.inf if math.isnan(value) else sign * value
+
+    best = max(by_seed, key=quality)
+    return Checkpoint(best, quality(best))

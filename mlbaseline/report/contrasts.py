@@ -1,0 +1,169 @@
+"""The contrasts: registered ones that decide, exploratory ones that do not; checkpoints and recipes kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlbaseline.records import Comparison
+from mlbaseline.report import formats
+from mlbaseline.report.figures import Bar, Forest, Panel
+from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
+from mlbaseline.report.wording import Wording, contrast, distinct, where
+
+ESTIMANDS = {
+    "checkpoint": "checkpoints (these very weights; examples vary)",
+    "recipe": "recipes (the method; training seeds and examples vary)",
+}
+_ROLES = {"primary": "Primary contrasts", "guardrail": "Guardrails", "exploratory": "Exploratory contrasts"}
+_LEADS = {
+    "primary": "Registered in the suite's matrix. These decide, as one family.",
+    "guardrail": "Registered in the suite's matrix. Each must pass by itself.",
+    "exploratory": "Not registered: they suggest, and decide nothing.",
+}
+_UNFOLDED = 8
+_BARS = 24
+
+
+def contrasts(wording: Wording) -> tuple[Section, ...]:
+    """A section per role; exploratory slices have a section of their own elsewhere."""
+    exploratory = [row for row in wording.overall if row.role not in ("primary", "guardrail")]
+    by_role = {role: [row for row in wording.registered if row.role == role] for role in ("primary", "guardrail")}
+    present = {role: rows for role, rows in {**by_role, "exploratory": exploratory}.items() if rows}
+    return tuple(
+        Section(role, _ROLES[role], (_LEADS[role], *_tables(wording, role, rows), *((_key(wording),) if not i else ())))
+        for i, (role, rows) in enumerate(present.items())
+    )
+
+
+def forest(wording: Wording) -> Forest | None:
+    """The registered deltas or, without any, the exploratory ones over all examples."""
+    rows = wording.registered or wording.overall
+    rows = tuple(row for row in rows if formats.finite(row.delta))
+    if not rows:
+        return None
+    shown = rows[:_BARS]
+    status = "Registered contrasts" if wording.registered else "Exploratory contrasts"
+    more = f" The first {_BARS} of {len(rows)}; the tables hold all." if len(rows) > _BARS else ""
+    return Forest(
+        name="forest",
+        title="Differences from the baselines",
+        caption=f"{status}, candidate minus baseline with {wording.level} interval; right is better.{more}",
+        alt=f"{status}. " + "; ".join(f"{contrast(row)}, {where(row)}: {wording.delta_text(row)}" for row in shown),
+        panels=tuple(_panel(wording, metric, shown) for metric in distinct(row.metric for row in shown)),
+        compact=False,
+    )
+
+
+def bar(wording: Wording, row: Comparison, *, group: str, label: str) -> Bar:
+    """A contrast as one interval of a forest."""
+    cell = wording.delta(row)
+    return Bar(
+        group=group,
+        label=label,
+        text=f"{cell.text} {cell.detail}",
+        delta=row.delta,
+        low=row.low,
+        high=row.high,
+        simultaneous_low=row.simultaneous_low,
+        simultaneous_high=row.simultaneous_high,
+        threshold=wording.threshold(row),
+        recipe=row.estimand == "recipe",
+        tone=wording.tone(row),
+    )
+
+
+def _panel(wording: Wording, metric: str, rows: Sequence[Comparison]) -> Panel:
+    ordered = sorted((row for row in rows if row.metric == metric), key=lambda row: (row.role, row.estimand))
+    ordered.sort(key=lambda row: row.role != "primary")
+    bars = []
+    for row in ordered:
+        place = "" if row.slice is None else f" · {where(row)}"
+        label = f"{formats.clean(row.candidate)} over {formats.clean(row.baseline)}{place}"
+        group = f"{_ROLES.get(row.role, row.role)}, {row.estimand}"
+        bars.append(bar(wording, row, group=group, label=label))
+    return Panel(
+        title=formats.clean(metric),
+        axis=f"Δ {formats.clean(metric)}",
+        inverted=not wording.higher_is_better(metric),
+        bars=tuple(bars),
+    )
+
+
+def _tables(wording: Wording, role: str, rows: Sequence[Comparison]) -> tuple[Block, ...]:
+    return tuple(
+        _table(wording, role, estimand, [row for row in rows if row.estimand == estimand])
+        for estimand in sorted({row.estimand for row in rows})
+    )
+
+
+def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison]) -> Table:
+    registered = role != "exploratory"
+    places = any(row.slice is not None for row in rows)
+    clustered = any(row.n_clusters != row.n for row in rows)
+    columns = (
+        Column("Candidate", code=True, rank=0),
+        Column("Baseline", code=True, rank=0),
+        Column("Outcome" if registered else "Reading", rank=1),
+        *((Column("Where", rank=1),) if places else ()),
+        Column("Metric", rank=2),
+        Column("Δ", numeric=True, rank=0),
+        Column("Simultaneous", numeric=True, rank=5),
+        Column("p, adjusted", numeric=True, rank=3),
+        Column("Margin", numeric=True, rank=4),
+        Column("MDE", numeric=True, rank=4),
+        Column("Means", numeric=True, rank=7),
+        Column("Gained / lost", numeric=True, rank=6),
+        Column("n", numeric=True, rank=6),
+        *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
+        Column("Seeds", numeric=True, rank=8),
+        Column("Effect size", numeric=True, rank=9),
+        Column("Method", rank=9),
+    )
+    body = []
+    for row in rows:
+        decimals = wording.delta_decimals(row)
+        body.append(
+            Row(
+                (
+                    Cell(formats.clean(row.candidate)),
+                    Cell(formats.clean(row.baseline)),
+                    wording.outcome(row),
+                    *((Cell(where(row)),) if places else ()),
+                    Cell(wording.metric(row.metric)),
+                    wording.delta(row),
+                    Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True)),
+                    Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
+                    Cell(wording.margin(row)),
+                    Cell(formats.fixed(row.mde, decimals)),
+                    _means(wording, row),
+                    _changes(row),
+                    Cell(formats.count(row.n)),
+                    *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
+                    Cell(f"{formats.count(row.n_seeds_candidate)} / {formats.count(row.n_seeds_baseline)}"),
+                    Cell(formats.fixed(row.effect_size, 2, sign=True)),
+                    Cell(formats.clean(row.method)),
+                )
+            )
+        )
+    caption = f"{_ROLES[role]} of {ESTIMANDS.get(estimand, formats.clean(estimand))}"
+    return Table(caption, columns, tuple(body), collapsed=not registered and len(body) > _UNFOLDED)
+
+
+def _key(wording: Wording) -> str:
+    return (
+        f"Δ is candidate minus baseline on the same examples with its {wording.level} interval; the simultaneous "
+        "interval holds for the whole family at once. MDE: smallest true difference that this design detects with "
+        "80% power. Gained / lost: examples that only the candidate, only the baseline, gets right. Seeds: candidate / "
+        "baseline."
+    )
+
+
+def _means(wording: Wording, row: Comparison) -> Cell:
+    decimals = wording.level_decimals(row.metric)
+    return Cell(formats.fixed(row.candidate_mean, decimals), f"vs {formats.fixed(row.baseline_mean, decimals)}")
+
+
+def _changes(row: Comparison) -> Cell:
+    if row.gained is None and row.lost is None:
+        return Cell(formats.MISSING)
+    return Cell(f"{formats.count(row.gained)} / {formats.count(row.lost)}")

@@ -1,0 +1,135 @@
+"""The ladder: where every rung stands, at what cost."""
+
+from __future__ import annotations
+
+from mlbaseline.records import Cost, Standing
+from mlbaseline.report import formats
+from mlbaseline.report.figures import Point, Tradeoff
+from mlbaseline.report.view import Cell, Column, Row, Section, Table
+from mlbaseline.report.wording import Wording, listed
+
+
+def ladder(wording: Wording) -> Section | None:
+    """One row a rung, in the suite's order."""
+    standings = wording.assessment.standings
+    if not standings:
+        return None
+    batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    lead = wording.metrics[:1]
+    columns = (
+        Column("Rung", code=True, rank=0),
+        Column("Kind", rank=3),
+        *(Column(wording.metric(name), numeric=True, rank=0) for name in lead),
+        Column("Seeds", numeric=True, rank=4),
+        Column("Seed std", numeric=True, rank=4),
+        Column("n", numeric=True, rank=6),
+        *(Column(wording.metric(name), numeric=True, rank=9) for name in wording.metrics[1:]),
+        Column(f"USD per {unit}", numeric=True, rank=1),
+        Column("Latency p50", numeric=True, rank=7),
+        Column("Latency p95", numeric=True, rank=2),
+        Column("Memory", numeric=True, rank=5),
+        Column("Training", numeric=True, rank=8),
+        Column("Errors", numeric=True, rank=6),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(standing.baseline)),
+                Cell(formats.clean(standing.kind)),
+                *(wording.estimate(name, standing.metrics.get(name)) for name in lead),
+                *_seeds(wording, standing),
+                Cell(formats.count(max((e.n for e in standing.metrics.values()), default=None))),
+                *(wording.estimate(name, standing.metrics.get(name)) for name in wording.metrics[1:]),
+                Cell(_price(standing.cost.usd_per_query, batch)),
+                Cell(formats.duration(standing.cost.latency_p50_s)),
+                Cell(formats.duration(standing.cost.latency_p95_s)),
+                Cell(formats.memory(standing.cost.peak_memory_bytes)),
+                _training(standing.cost),
+                Cell(formats.percent(standing.error_rate), tone="worse" if standing.error_rate > 0 else ""),
+            ),
+            emphasis=standing.baseline == wording.assessment.verdict.winner,
+        )
+        for standing in standings
+    )
+    notes = (
+        f"Means over seeds with their {wording.level} intervals; the arrow points to better. "
+        "Seed std is the spread between training or sampling seeds: a description, not an interval.",
+        "Cost per query includes training, spread over the number of queries that the suite declares; "
+        f"{formats.MISSING} stands for what was not measured, has no price, or does not apply.",
+    )
+    return Section("ladder", "The ladder", (Table("Every rung: quality, seeds and cost", columns, rows, notes=notes),))
+
+
+def tradeoff(wording: Wording) -> Tradeoff | None:
+    """The leading metric against cost per query: USD, or seconds of computation where no rung has a price."""
+    if not wording.metrics:
+        return None
+    metric = wording.metrics[0]
+    known = [s for s in wording.assessment.standings if metric in s.metrics and formats.finite(s.metrics[metric].value)]
+    if not known:
+        return None
+    priced = any(formats.finite(s.cost.usd_per_query) for s in known)
+    costs = {s.baseline: s.cost.usd_per_query if priced else s.cost.compute_s_per_query for s in known}
+    points = tuple(
+        Point(
+            name=formats.clean(s.baseline),
+            kind=formats.clean(s.kind),
+            x=cost if formats.finite(cost := costs[s.baseline]) and cost >= 0 else None,
+            y=s.metrics[metric].value,
+            low=s.metrics[metric].low,
+            high=s.metrics[metric].high,
+            front=False,
+        )
+        for s in known
+    )
+    points = _mark_front(points, higher=wording.higher_is_better(metric))
+    front = [point.name for point in points if point.front]
+    outside = [point.name for point in points if point.x is None]
+    caption = f"On the front, by point estimates: {listed(front)}." if front else "No rung has a known cost."
+    caption += f" Without a price, so outside the front: {listed(outside)}." if outside and front else ""
+    x_axis = "USD per query, training spread in" if priced else "seconds of computation per query (no prices given)"
+    return Tradeoff(
+        name="pareto",
+        title=f"{formats.clean(metric)} against cost per query",
+        caption=caption,
+        alt=f"{formats.clean(metric)} of {len(points)} rungs against {x_axis}. {caption}",
+        x_axis=x_axis,
+        y_axis=wording.metric(metric),
+        inverted=not wording.higher_is_better(metric),
+        points=points,
+    )
+
+
+def _mark_front(points: tuple[Point, ...], *, higher: bool) -> tuple[Point, ...]:
+    """A rung is on the front if no other is at least as good and as cheap, and better in one of the two."""
+
+    def dominates(one: Point, other: Point) -> bool:
+        ours, theirs = (one.y, other.y) if higher else (-one.y, -other.y)
+        if one.x is None or other.x is None:
+            return False
+        return ours >= theirs and one.x <= other.x and (ours > theirs or one.x < other.x)
+
+    return tuple(
+        Point(p.name, p.kind, p.x, p.y, p.low, p.high, p.x is not None and not any(dominates(q, p) for q in points))
+        for p in points
+    )
+
+
+def _seeds(wording: Wording, standing: Standing) -> tuple[Cell, Cell]:
+    estimate = next((standing.metrics[name] for name in wording.metrics if name in standing.metrics), None)
+    if estimate is None:
+        return Cell(formats.MISSING), Cell(formats.MISSING)
+    std = standing.seed_std.get(wording.metrics[0])
+    decimals = max(wording.level_decimals(wording.metrics[0]), 3)
+    return Cell(formats.count(estimate.n_seeds)), Cell(formats.fixed(std, decimals))
+
+
+def _price(usd_per_query: float | None, batch: int) -> str:
+    return formats.significant(usd_per_query * batch if formats.finite(usd_per_query) else usd_per_query)
+
+
+def _training(cost: Cost) -> Cell:
+    if cost.train_s is None and cost.train_usd is None:
+        return Cell(formats.MISSING)
+    usd = f"(USD {formats.significant(cost.train_usd)})" if cost.train_usd is not None else ""
+    return Cell(formats.duration(cost.train_s), usd)

@@ -1,0 +1,89 @@
+"""The report as GitHub-flavoured Markdown, complete without its plots: deltas are drawn with characters."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+from mlbaseline.records import Assessment
+from mlbaseline.report.assembly import view_of
+from mlbaseline.report.figures import Figure, Forest
+from mlbaseline.report.strokes import strokes
+from mlbaseline.report.view import Block, Column, Row, Steps, Table, View
+
+# Backslash-escaped, none of these can open markup, a table cell, an automatic link or a formula.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
+_SENTENCE_COLON = re.compile(r"\\:(?= |$)")
+_LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
+
+
+def render_markdown(assessment: Assessment) -> str:
+    """The whole report; ends with a newline."""
+    return markdown_of(view_of(assessment))
+
+
+def markdown_of(view: View) -> str:
+    parts = [f"# {_text(view.title)}", _text(view.reason), f"Baseline comparison of {_code(view.suite)}"]
+    parts.append("\n".join(f"- {_text(fact.label)}: **{_text(fact.text)}**" for fact in view.facts))
+    for section in view.sections:
+        parts.append(f"## {_text(section.title)}")
+        parts += [_block(block) for block in section.blocks]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, str):
+        return _text(block)
+    if isinstance(block, Steps):
+        return "\n".join(f"{number}. {_text(step)}" for number, step in enumerate(block.items, start=1))
+    if isinstance(block, Table):
+        return _table(block)
+    return _figure(block)
+
+
+def _figure(figure: Figure) -> str:
+    drawing = ""
+    if isinstance(figure, Forest):
+        # A longer fence than any run of backticks inside cannot be closed from there.
+        lines = "\n\n".join("\n".join(strokes(panel)) for panel in figure.panels)
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", lines)), default=0))
+        drawing = f"{fence}text\n{lines}\n{fence}"
+    return "\n\n".join(part for part in (f"**{_text(figure.title)}**", drawing, _text(figure.caption)) if part)
+
+
+def _table(table: Table) -> str:
+    header = _line(_text(column.title) for column in table.columns)
+    rule = _line("---:" if column.numeric else "---" for column in table.columns)
+    lines = "\n".join([header, rule, *(_row(table.columns, row) for row in table.rows)])
+    notes = "\n\n".join(f"<sub>{_text(note)}</sub>" for note in table.notes)
+    body = f"{lines}\n\n{notes}" if notes else lines
+    if table.collapsed:
+        # Up to the blank line GitHub reads HTML, where a backslash escapes nothing.
+        summary = html.escape(f"{table.caption} ({len(table.rows)} rows)")
+        return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
+    return f"**{_text(table.caption)}**\n\n{body}"
+
+
+def _row(columns: tuple[Column, ...], row: Row) -> str:
+    texts = []
+    for position, (column, cell) in enumerate(zip(columns, row.cells, strict=True)):
+        text = _code(cell.text) if column.code else _text(cell.text)
+        text = f"**{text}**" if row.emphasis and position == 0 else text
+        texts.append(f"{text} {_text(cell.detail)}" if cell.detail else text)
+    return _line(texts)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _text(text: str) -> str:
+    return _LEADING.sub(r"\\\1", _SENTENCE_COLON.sub(":", _SPECIAL.sub(r"\\\1", text)))
+
+
+def _code(text: str) -> str:
+    """A code span. In a table a pipe ends the cell even there, so it is escaped as GitHub asks."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|")

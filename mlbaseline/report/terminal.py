@@ -1,0 +1,119 @@
+"""The ladder, the contrasts and the verdict for a terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import IO
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from mlbaseline.records import Assessment
+from mlbaseline.report.assembly import view_of
+from mlbaseline.report.view import Cell, Column, Row, Steps, Table, Tone, View
+
+_STYLES: dict[Tone, str] = {"better": "blue", "worse": "red", "open": "yellow", "": ""}
+_SECTIONS = ("ladder", "primary", "guardrail", "findings", "warnings", "next")
+_NAME_WIDTH = 24
+_GAP = 2
+
+
+def wants_colour(stream: IO[str]) -> bool:
+    """Colour belongs on a terminal that can show it, unless NO_COLOR (https://no-color.org) asks for none."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def render_terminal(assessment: Assessment, *, colour: bool, width: int) -> str:
+    """What a person wants to see at the end of a run, in at most `width` columns; ends with a newline.
+
+    Columns that do not fit are left out, the least important first. The verdict comes last, where the prompt returns.
+    """
+    return _render(view_of(assessment), colour=colour, width=width)
+
+
+def _render(view: View, *, colour: bool, width: int) -> str:
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        color_system="standard" if colour else None,
+        force_terminal=colour,
+        no_color=not colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    console.print(Text(f"Baseline comparison of {view.suite}", style="bold"))
+    for key in _SECTIONS:
+        section = view.section(key)
+        for block in section.blocks if section else ():
+            if isinstance(block, Table) and key != "next":
+                _print_table(console, block, width)
+            elif isinstance(block, Steps):
+                _print_steps(console, block)
+    _print_verdict(console, view)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in printed.splitlines()) + "\n"
+
+
+def _print_verdict(console: Console, view: View) -> None:
+    console.print()
+    console.print(Text(view.title, style=f"bold {_STYLES[view.tone]}"))
+    console.print(Text(view.reason))
+    console.print(Text(" · ".join(f"{fact.label}: {fact.text}" for fact in view.facts), style="dim"))
+
+
+def _print_steps(console: Console, steps: Steps) -> None:
+    console.print()
+    for number, step in enumerate(steps.items, start=1):
+        console.print(Text(f"{number}. {step}"))
+
+
+def _print_table(console: Console, table: Table, width: int) -> None:
+    kept = _fitting(table, width)
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
+    for position in kept:
+        column = table.columns[position]
+        grid.add_column(
+            Text(column.title),
+            justify="right" if column.numeric else "left",
+            no_wrap=not column.wide,
+            overflow="ellipsis" if not column.wide else "fold",
+            max_width=None if column.wide else _NAME_WIDTH if column.code else None,
+        )
+    for row in table.rows:
+        grid.add_row(*(_styled(row.cells[position], row) for position in kept))
+    console.print()
+    console.print(Text(table.caption, style="bold"))
+    console.print(grid)
+
+
+def _styled(cell: Cell, row: Row) -> Text:
+    style = _STYLES[cell.tone] + (" bold" if row.emphasis else "")
+    text = Text(cell.text, style=style.strip())
+    return text.append(f" {cell.detail}", style="dim") if cell.detail else text
+
+
+def _fitting(table: Table, width: int) -> list[int]:
+    """Positions of the columns to show: by rank, as long as they fit."""
+    kept: list[int] = []
+    used = 0
+    for position in sorted(range(len(table.columns)), key=lambda position: table.columns[position].rank):
+        need = _width_of(table, position) + _GAP
+        if used + need > width and table.columns[position].rank > 0:
+            break
+        kept.append(position)
+        used += need
+    return sorted(kept)
+
+
+def _width_of(table: Table, position: int) -> int:
+    column: Column = table.columns[position]
+    cells = [row.cells[position] for row in table.rows]
+    widest = max((cell_len(f"{cell.text} {cell.detail}".strip()) for cell in cells), default=0)
+    limit = 30 if column.wide else _NAME_WIDTH if column.code else widest
+    return max(cell_len(column.title), min(widest, limit))

@@ -1,0 +1,104 @@
+"""The display-ready form of an assessment. Every renderer draws from it and formats nothing itself.
+
+A view is a verdict followed by sections; a section is prose, tables and figures, in reading order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mlbaseline.report.figures import Figure
+
+Tone = Literal["", "better", "worse", "open"]
+"""What a value says about the candidate: better or passing, worse or failing, undecided; never by colour alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """numeric: aligned right. code: holds identifiers. rank: in a narrow terminal the highest ranks go first.
+
+    wide: holds sentences, so that it may take the room that is left.
+    """
+
+    title: str
+    numeric: bool = False
+    code: bool = False
+    rank: int = 5
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """text: the value. detail: what qualifies it, such as its interval. heat: −3 (worse) to 3 (better) as a tint."""
+
+    text: str
+    detail: str = ""
+    tone: Tone = ""
+    heat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The first cell heads the row. emphasis: the row that the verdict is about."""
+
+    cells: tuple[Cell, ...]
+    emphasis: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """collapsed: shown folded where the medium can fold. notes: what a reader needs beside it."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    collapsed: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """An ordered list of sentences."""
+
+    items: tuple[str, ...]
+
+
+Block = str | Table | Steps | Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """key: its stable anchor."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of the summary under the verdict."""
+
+    label: str
+    text: str
+    tone: Tone = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """title: the decision in a few words. reason: why, in one sentence. sections: in reading order, none empty."""
+
+    suite: str
+    title: str
+    reason: str
+    tone: Tone
+    facts: tuple[Fact, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        return tuple(block for section in self.sections for block in section.blocks if isinstance(block, Figure))
+
+    def section(self, key: str) -> Section | None:
+        return next((section for section in self.sections if section.key == key), None)

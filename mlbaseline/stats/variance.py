@@ -1,0 +1,117 @@
+"""Variances of a mean difference: over examples, over clusters of examples, and over training seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlbaseline.stats.pivots import Array, SeedVariance
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which examples belong together: ``codes`` (n,) in 0..C−1 and their ``sizes`` (C,)."""
+
+    codes: NDArray[np.intp]
+    sizes: Array
+
+    @classmethod
+    def of(cls, labels: NDArray[np.generic]) -> Clusters:
+        """From any sortable labels (n,)."""
+        _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        return cls(codes.reshape(-1), sizes.astype(float))
+
+    def sums(self, values: Array) -> Array:
+        """Sums within clusters: (n,) ─▶ (C,)."""
+        return np.asarray(np.bincount(self.codes, weights=values, minlength=len(self.sizes)), dtype=float)
+
+
+@dataclass(frozen=True)
+class ExampleVariance:
+    """``variance`` of the mean over examples, its degrees of freedom, the third central moment of the mean (n⁻³ Σ e³),
+    and the ``design_effect``: the variance over what it would be were all examples independent."""
+
+    variance: float
+    df: float
+    third: float
+    design_effect: float
+
+
+def example_variance(values: Array, clusters: Clusters | None) -> ExampleVariance:
+    """Variance of the mean of ``values`` (n,).
+
+    Without clusters Σ(d − d̄)²/(n(n−1)) with n − 1 degrees of freedom. With clusters the bias-reduced form CR2, which
+    for a mean needs no matrix: n⁻² Σ e_c²/(1 − n_c/n), e_c the cluster's sum of residuals. For equal clusters this is
+    n⁻² · C/(C−1) · Σ e_c² with C − 1 degrees of freedom; for unequal ones, where that form covers too little, the
+    degrees of freedom are Bell & McCaffrey's (2002, Survey Methodology 28:169; Imbens & Kolesár 2016, REStat 98:701),
+    the smaller of the two for independent and for fully dependent examples within a cluster.
+    """
+    n = len(values)
+    residuals = values - values.mean()
+    independent = float(residuals @ residuals) / (n * (n - 1.0))
+    if clusters is None:
+        return ExampleVariance(independent, n - 1.0, float((residuals**3).sum()) / n**3, 1.0)
+    share = clusters.sizes / n
+    sums = clusters.sums(residuals)
+    correction = 1.0 / (1.0 - share)
+    variance = float((correction * sums**2).sum()) / n**2
+    third = float((correction * sums**3).sum()) / n**3
+    df = min(_bell_mccaffrey_df(share, clusters.sizes), _bell_mccaffrey_df(share, clusters.sizes**2))
+    return ExampleVariance(variance, df, third, variance / independent if independent > 0 else 1.0)
+
+
+def _bell_mccaffrey_df(share: Array, sum_variance: Array) -> float:
+    """(tr WG)²/tr(WG)² in O(C), G the covariance of the clusters' residual sums and W = diag(1/(1 − share)).
+
+    G = D + L with D = diag(ω) and L = −hω' − ωh' + (Σω)hh' of rank two, h the shares and ω the sums' variances.
+    """
+    weight = 1.0 / (1.0 - share)
+    total = sum_variance.sum()
+    low_rank_diagonal = -2.0 * share * sum_variance + total * share**2
+    trace = (weight * (sum_variance + low_rank_diagonal)).sum()
+    hh, ho, oo = (
+        float((weight * left * right).sum())
+        for left, right in ((share, share), (share, sum_variance), (sum_variance, sum_variance))
+    )
+    low_rank = 2.0 * (ho**2 + hh * oo) - 4.0 * total * hh * ho + total**2 * hh**2
+    square = (weight**2 * sum_variance * (sum_variance + 2.0 * low_rank_diagonal)).sum() + low_rank
+    return float(trace**2 / square)
+
+
+def seed_variance(sides: Sequence[Array], clusters: Clusters | None) -> SeedVariance | None:
+    """The seeds' part of the variance of a mean difference; None if no side has two seeds.
+
+    ``sides``: one (R, n) matrix for each side that has seeds, R may differ. For each, Var_r(run mean)/R estimates
+    σ_seed²/R + σ_residual²/(R n); MS_residual/(R n) is what must come off it, because the variance over examples
+    already contains it. With one seeded side this is the crossed analysis of variance,
+    V = (MS_seed + MS_example − MS_residual)/(R n). The degrees of freedom of the sum over sides are Satterthwaite's.
+    """
+    observed, residual, curvature = 0.0, 0.0, 0.0
+    for scores in sides:
+        seeds, n = scores.shape
+        if seeds < 2:
+            continue
+        runs = scores.mean(axis=1)
+        part = float(runs.var(ddof=1)) / seeds
+        noise = scores - runs[:, None] - scores.mean(axis=0) + scores.mean()
+        observed += part
+        curvature += part**2 / (seeds - 1.0)
+        residual += _residual_mean_square(noise, clusters) / (seeds * n)
+    if not any(len(scores) > 1 for scores in sides):
+        return None
+    fewest = min(len(scores) for scores in sides if len(scores) > 1) - 1.0
+    df = observed**2 / curvature if curvature > 0 else fewest
+    return SeedVariance(np.asarray(observed), np.asarray(residual), np.asarray(df))
+
+
+def _residual_mean_square(noise: Array, clusters: Clusters | None) -> float:
+    """Mean square of the seed × example residuals; with clusters, of their cluster sums (per example)."""
+    seeds, n = noise.shape
+    if clusters is None:
+        return float((noise**2).sum() / ((seeds - 1.0) * (n - 1.0)))
+    units = len(clusters.sizes)
+    squares = sum(float((clusters.sums(row) ** 2).sum()) for row in noise)
+    return float(squares / n * units / (units - 1.0) / (seeds - 1.0))

@@ -1,0 +1,105 @@
+"""The comparison run: an `Assessment` as files that people and scripts read, and back again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from mlbaseline.errors import IncomparableError
+from mlbaseline.records import Assessment, Comparison
+from mlbaseline.store.items import Artifacts, Metrics, Tags, metric_name, write
+from mlbaseline.store.tracking import PREFIX, Run, Tracker, reporting
+
+COMPARISON = "comparison"
+VERDICT = PREFIX + "verdict"
+COLUMNS = tuple(field.name for field in fields(Comparison))
+
+_SHA256 = PREFIX + "assessment_sha256"
+_FINDINGS, _COMPARISONS = "findings.json", "comparisons.json"
+_ROLES = ("primary", "guardrail", "exploratory")
+_DTYPES = {"gained": "Int64", "lost": "Int64", "effect_size": "Float64", "margin": "Float64"}
+
+
+def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
+    """Store an assessment. rendered: folder with `report.html`, `report.md` and `plots/*.svg`.
+
+    Raises TrackingError.
+    """
+    with TemporaryDirectory() as temporary, reporting(f"store the comparison {run.name!r}", run.tracker.uri):
+        folder = Path(temporary, "comparison")
+        copytree(rendered, folder)
+        digest = save_assessment(assessment, folder)
+        write(
+            run,
+            Artifacts(Path(temporary)),
+            Metrics(_deltas(assessment.comparisons)),
+            Tags({VERDICT: assessment.verdict.decision, _SHA256: digest}),
+        )
+
+
+def load_assessment(tracker: Tracker, run_id: str) -> Assessment:
+    """Read back what `log_comparison` stored. Raises TrackingError where there is nothing to read.
+
+    Raises IncomparableError where the files are not those that the run was completed with.
+    """
+    with reporting(f"read the comparison {run_id}", tracker.uri), TemporaryDirectory() as temporary:
+        expected = tracker.client.get_run(run_id).data.tags.get(_SHA256)
+        for name in (_FINDINGS, _COMPARISONS):
+            tracker.client.download_artifacts(run_id, f"comparison/{name}", temporary)
+        return _read(Path(temporary), expected, where=f"{tracker.uri}: comparison {run_id}")
+
+
+def save_assessment(assessment: Assessment, folder: Path) -> str:
+    """Write `comparisons.parquet`, `comparisons.json` and `findings.json`; give the SHA-256 of the latter two.
+
+    JSON has no NaN and no infinity: they are written as the strings "NaN", "Infinity" and "-Infinity".
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = pd.DataFrame([asdict(comparison) for comparison in assessment.comparisons], columns=list(COLUMNS))
+    rows.astype(_DTYPES).to_parquet(folder / "comparisons.parquet", index=False)
+    (folder / _COMPARISONS).write_bytes(_json(assessment.comparisons))
+    (folder / _FINDINGS).write_bytes(_json(replace(assessment, comparisons=())))
+    return _digest(folder)
+
+
+def _read(folder: Path, expected: str | None, where: str) -> Assessment:
+    if _digest(folder) != expected:
+        raise IncomparableError(
+            f"{where}: {_FINDINGS} or {_COMPARISONS} is not what the comparison was completed with (SHA-256 "
+            f"{_digest(folder)[:12]}…, expected {(expected or 'none')[:12]}…). It was edited afterwards: compare again."
+        )
+    try:
+        findings = TypeAdapter(Assessment).validate_json((folder / _FINDINGS).read_bytes())
+        comparisons = TypeAdapter(tuple[Comparison, ...]).validate_json((folder / _COMPARISONS).read_bytes())
+    except ValidationError as error:
+        raise IncomparableError(
+            f"{where}: not written by this version of mlbaseline, compare again: {error}"
+        ) from error
+    return replace(findings, comparisons=comparisons)
+
+
+def _json(value: object) -> bytes:
+    return to_json(value, indent=2, inf_nan_mode="strings") + b"\n"
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in (_FINDINGS, _COMPARISONS))).hexdigest()
+
+
+def _deltas(comparisons: Sequence[Comparison]) -> dict[str, float]:
+    """The overall contrasts. One name, several rows (roles, estimands): the row that decides most is shown."""
+    metrics: dict[str, float] = {}
+    for row in sorted(comparisons, key=lambda row: _ROLES.index(row.role)):
+        name = metric_name("delta", f"{row.candidate}-vs-{row.baseline}", row.metric)
+        if row.slice is None and name not in metrics:
+            metrics[name] = row.delta
+            metrics |= {f"{name}/{key}": getattr(row, key) for key in ("low", "high", "p_adjusted")}
+    return metrics

@@ -1,0 +1,164 @@
+"""Writing the run of one baseline and one seed: who it is when it starts, what it found when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained
+from mlbaseline.results import ResultTable
+from mlbaseline.store.items import (
+    Artifacts,
+    Dataset,
+    Item,
+    LoggedModel,
+    Metrics,
+    Params,
+    Series,
+    Tags,
+    metric_name,
+    write,
+)
+from mlbaseline.store.tracking import PREFIX, Run, Tracker, open_run, reporting, suite_tags
+from mlbaseline.suite import Suite
+
+EVALUATION, LADDER = "evaluation", "ladder"
+EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
+EXAMPLES_SHA256 = PREFIX + "examples_sha256"
+NO_SEED = "none"
+
+SliceMetrics = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""slice ─▶ value ─▶ metric ─▶ number."""
+
+
+@contextmanager
+def open_evaluation(
+    tracker: Tracker,
+    suite: Suite,
+    *,
+    baseline: str,
+    seed: int | None,
+    signature: Signature,
+    data: TaskData,
+    params: Mapping[str, Scalar],
+    parent: str | None = None,
+) -> Iterator[Run]:
+    """The evaluation run of a baseline and a seed for the length of the block, in which `log_evaluation` fills it.
+
+    Everything that is known before the first score stands in the run before the first score. Raises TrackingError.
+    """
+    tags = {
+        **suite_tags(suite),
+        PREFIX + "baseline": baseline,
+        PREFIX + "baseline_kind": suite.baselines[baseline].kind,
+        PREFIX + "seed": seed_text(seed),
+        PREFIX + "split": data.split,
+        PREFIX + "task_digest": data.digest,
+        PREFIX + "signature_digest": signature.digest,
+    }
+    name = baseline if seed is None else f"{baseline} · seed {seed}"
+    with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
+        write(run, Params(params))
+        yield run
+
+
+def log_evaluation(
+    run: Run,
+    table: ResultTable,
+    *,
+    suite: Suite,
+    suite_text: str,
+    data: TaskData,
+    metrics: Mapping[str, float | None],
+    slices: SliceMetrics,
+    cost: Cost,
+    trained: Trained | None = None,
+    model: LoggedModel | None = None,
+) -> None:
+    """Everything that an evaluation found. metrics: overall. model: what can be served, logged beside the run.
+
+    Raises TrackingError; a full disk counts as one.
+    """
+    with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
+        folder = Path(temporary)
+        table.save(folder / "results")
+        (folder / "suite.yaml").write_text(suite_text, encoding="utf-8")
+        items: list[Item] = [
+            Artifacts(folder),
+            _dataset(suite, data),
+            Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
+            Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table)}),
+        ]
+        if trained is not None:
+            items += _training(trained)
+        if model is not None:
+            items.append(model)
+        write(run, *items)
+
+
+def log_ladder(run: Run, evaluation_run_ids: Iterable[str]) -> None:
+    """Note which evaluations a ladder stands on: those it ran and those it found completed and reused."""
+    with TemporaryDirectory() as temporary, reporting(f"store the rungs of {run.name!r}", run.tracker.uri):
+        path = Path(temporary, LADDER_RUNS)
+        path.parent.mkdir()
+        path.write_text("\n".join(evaluation_run_ids) + "\n", encoding="utf-8")
+        write(run, Artifacts(Path(temporary)))
+
+
+def seed_text(seed: int | None) -> str:
+    return NO_SEED if seed is None else str(seed)
+
+
+def _dataset(suite: Suite, data: TaskData) -> Dataset:
+    source = suite.task.data.source or getattr(suite.task.data, data.split)
+    columns = sorted({name for example in data.examples for name in example.fields})
+    return Dataset(f"{suite.name}-{data.split}", data.digest, data.split, source, len(data.examples), columns)
+
+
+def _flat(slices: SliceMetrics) -> dict[str, float]:
+    return {
+        metric_name("slice", name, value, metric): number
+        for name, values in slices.items()
+        for value, metrics in values.items()
+        for metric, number in metrics.items()
+    }
+
+
+def _costs(cost: Cost) -> dict[str, float | None]:
+    return {
+        "train_s": cost.train_s,
+        "train_cost_usd": cost.train_usd,
+        "compute_s_per_query": cost.compute_s_per_query,
+        "cost_per_query_usd": cost.usd_per_query,
+        "latency_p50_s": cost.latency_p50_s,
+        "latency_p95_s": cost.latency_p95_s,
+        "peak_memory_bytes": cost.peak_memory_bytes,
+    }
+
+
+def _rates(table: ResultTable) -> dict[str, float | None]:
+    """Of the whole split as it was computed, in batches. A rung that computes nothing has no speed."""
+    frame = table.frame
+    compute_s, tokens = float(frame["compute_s"].sum()), int((frame["tokens_in"] + frame["tokens_out"]).sum())
+    return {
+        "error_rate": float(frame["error"].notna().mean()),
+        "examples_per_s": len(frame) / compute_s if compute_s else None,
+        "tokens_per_s": tokens / compute_s if compute_s and tokens else None,
+    }
+
+
+def _training(trained: Trained) -> list[Item]:
+    return [
+        Series("train_loss_nats", trained.losses),
+        Metrics(
+            {
+                "trainable_params": trained.trainable_params,
+                "selected_epoch": trained.selected_epoch,
+                **{metric_name("dev", name): value for name, value in trained.dev.items()},
+            }
+        ),
+        Tags({PREFIX + "weights_sha256": trained.weights_sha256}),
+    ]

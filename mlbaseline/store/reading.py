@@ -1,0 +1,259 @@
+"""Finding runs on the tracking server and getting their tables back, as they were when the run was completed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from mlbaseline.errors import IncomparableError, TrackingError
+from mlbaseline.records import Signature
+from mlbaseline.results import ResultTable
+from mlbaseline.results import load_table as read_table
+from mlbaseline.store.comparisons import COMPARISON, VERDICT
+from mlbaseline.store.evaluations import (
+    EVALUATION,
+    EXAMPLES,
+    EXAMPLES_SHA256,
+    LADDER,
+    LADDER_RUNS,
+    NO_SEED,
+    SIGNATURE,
+    seed_text,
+)
+from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+_PAGE = 1000
+_DOWNLOADS = 8
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """A completed evaluation as the server knows it. start_time_ms: since the epoch, by the server's clock.
+
+    seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
+    """
+
+    run_id: str
+    baseline: str
+    kind: str
+    seed: int | None
+    split: str
+    suite_digest: str
+    matrix_digest: str
+    task_digest: str
+    signature_digest: str
+    examples_sha256: str
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    start_time_ms: int
+    artifact_uri: str
+    parent: str | None
+    model_id: str | None
+
+
+@dataclass(frozen=True)
+class ComparisonRun:
+    """A completed comparison as the server knows it."""
+
+    run_id: str
+    verdict: str
+    suite_digest: str
+    matrix_digest: str
+    start_time_ms: int
+
+
+# ---- finding --------------------------------------------------------------------------------------------------------
+
+
+def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[EvaluationRun, ...]:
+    """Completed evaluations of the suite, newest first; of one ladder: those that it ran, and those it reused.
+
+    Raises TrackingError.
+    """
+    found = _find_evaluations(tracker, {})
+    if ladder is None:
+        return found
+    with reporting(f"read the rungs of the ladder {ladder}", tracker.uri), TemporaryDirectory() as temporary:
+        path = tracker.client.download_artifacts(ladder, LADDER_RUNS, temporary)
+        listed = Path(path).read_text(encoding="utf-8").split()
+    return tuple(run for run in found if run.run_id in listed)
+
+
+def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
+    """The newest completed evaluation that another one with this signature would only repeat. Raises TrackingError."""
+    tags = {"baseline": baseline, "seed": seed_text(seed), "signature_digest": signature_digest}
+    found = _find_evaluations(tracker, {PREFIX + key: value for key, value in tags.items()})
+    return found[0] if found else None
+
+
+def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:
+    runs = _search(tracker, [tracker.experiment_id], EVALUATION, tags)
+    # Both must hold: the tag is ours to set, the status is MLflow's, and a crash may fall between the two.
+    return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED")
+
+
+def find_ladder(tracker: Tracker) -> str | None:
+    """Run id of the newest completed ladder of the suite. Raises TrackingError."""
+    run = next(_search_everywhere(tracker, LADDER), None)
+    return None if run is None else str(run.info.run_id)
+
+
+def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRun | None:
+    """The newest completed comparison of the suite, or the one with this id.
+
+    Raises TrackingError where the server cannot be asked, or where the id is not that of such a run.
+    """
+    if run_id is None:
+        run = next(_search_everywhere(tracker, COMPARISON), None)
+        return None if run is None else _comparison(run)
+    with reporting(f"read the run {run_id}", tracker.uri):
+        run = tracker.client.get_run(run_id)
+    tags = run.data.tags
+    is_one = tags.get(KIND) == COMPARISON and tags.get(STATUS) == COMPLETED
+    if not is_one or tags.get(PREFIX + "suite") != tracker.experiment:
+        raise TrackingError(
+            f"{tracker.uri}: expected {run_id} to be a completed comparison of {tracker.experiment!r}, got a run of "
+            f"kind {tags.get(KIND)!r}, status {tags.get(STATUS)!r}, suite {tags.get(PREFIX + 'suite')!r}."
+        )
+    return _comparison(run)
+
+
+def _search(tracker: Tracker, experiment_ids: Sequence[str], kind: str, tags: Mapping[str, str]) -> Iterator[MlflowRun]:
+    conditions = {KIND: kind, STATUS: COMPLETED, **tags}
+    query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in conditions.items())
+    token = None
+    while True:
+        with reporting(f"search the runs of {tracker.experiment!r}", tracker.uri):
+            page = tracker.client.search_runs(
+                list(experiment_ids),
+                query,
+                max_results=_PAGE,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _search_everywhere(tracker: Tracker, kind: str) -> Iterator[MlflowRun]:
+    """A run that `mlflow run` started lies in the experiment that *it* was told, not in that of the suite."""
+    experiment_ids, token = [], None
+    while True:
+        with reporting("list the experiments", tracker.uri):
+            page = tracker.client.search_experiments(max_results=_PAGE, page_token=token)
+        experiment_ids += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            return _search(tracker, experiment_ids, kind, {PREFIX + "suite": tracker.experiment})
+
+
+def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
+    tags = run.data.tags
+    models = run.outputs.model_outputs if run.outputs else []
+    try:
+        return EvaluationRun(
+            run_id=run.info.run_id,
+            baseline=tags[PREFIX + "baseline"],
+            kind=tags[PREFIX + "baseline_kind"],
+            seed=None if tags[PREFIX + "seed"] == NO_SEED else int(tags[PREFIX + "seed"]),
+            split=tags[PREFIX + "split"],
+            suite_digest=tags[PREFIX + "suite_digest"],
+            matrix_digest=tags[PREFIX + "matrix_digest"],
+            task_digest=tags[PREFIX + "task_digest"],
+            signature_digest=tags[PREFIX + "signature_digest"],
+            examples_sha256=tags[EXAMPLES_SHA256],
+            metrics={name: _number(value) for name, value in run.data.metrics.items()},
+            params=dict(run.data.params),
+            start_time_ms=run.info.start_time,
+            artifact_uri=run.info.artifact_uri,
+            parent=tags.get("mlflow.parentRunId"),
+            model_id=models[0].model_id if models else None,
+        )
+    except (KeyError, ValueError) as error:
+        raise TrackingError(
+            f"{tracker.uri}: the run {run.info.run_id} says that it is a completed evaluation, but its tags do not "
+            f"bear it out: {error}. Delete it, or set its tag {STATUS} to something else."
+        ) from error
+
+
+def _comparison(run: MlflowRun) -> ComparisonRun:
+    tags = run.data.tags
+    return ComparisonRun(
+        run_id=run.info.run_id,
+        verdict=tags.get(VERDICT, ""),
+        suite_digest=tags.get(PREFIX + "suite_digest", ""),
+        matrix_digest=tags.get(PREFIX + "matrix_digest", ""),
+        start_time_ms=run.info.start_time,
+    )
+
+
+def _number(value: float) -> float:
+    """mlflow 3.17 stores an infinity as the largest float there is."""
+    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def load_tables(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[ResultTable, ...]:
+    """The result tables of the runs, in their order, fetched in parallel.
+
+    cache: folder that keeps tables under their digests, so that each is fetched once. Raises IncomparableError where
+    the rows or the signature are not those that the run was completed with, TrackingError where they cannot be had.
+    """
+    with ThreadPoolExecutor(_DOWNLOADS) as pool:
+        return tuple(pool.map(lambda run: _load_table(tracker, run, cache), runs))
+
+
+def _load_table(tracker: Tracker, run: EvaluationRun, cache: Path) -> ResultTable:
+    folder = cache / f"{run.signature_digest}-{run.examples_sha256}"
+    if _edited_file(run, folder):
+        _fetch(tracker, run, folder)
+    return read_table(folder, baseline=run.baseline, kind=run.kind, seed=run.seed)
+
+
+def _fetch(tracker: Tracker, run: EvaluationRun, folder: Path) -> None:
+    from mlflow.artifacts import download_artifacts
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with reporting(f"fetch the results of the run {run.run_id}", tracker.uri), _beside(folder) as temporary:
+        # By the artifacts' own address: by run id, MLflow would first look for models of that name.
+        results = f"{run.artifact_uri}/results"
+        fetched = Path(download_artifacts(results, dst_path=temporary, tracking_uri=tracker.uri))
+        if edited := _edited_file(run, fetched):
+            raise IncomparableError(
+                f"{tracker.uri}: {edited} of {run.baseline} (run {run.run_id}) is not the file that the run was "
+                "completed with: its digest is not the one in the run's tags. One of them was edited afterwards: "
+                "evaluate again with --fresh."
+            )
+        for path in fetched.iterdir():
+            path.replace(folder / path.name)
+
+
+def _beside(folder: Path) -> TemporaryDirectory[str]:
+    return TemporaryDirectory(dir=folder.parent)
+
+
+def _edited_file(run: EvaluationRun, folder: Path) -> str | None:
+    """The file whose content is not what the run's tags say; None if both are. A file that is missing is not."""
+    examples, signature = folder / "examples.parquet", folder / "signature.json"
+    if not examples.is_file() or hashlib.sha256(examples.read_bytes()).hexdigest() != run.examples_sha256:
+        return EXAMPLES
+    try:
+        digest = Signature(json.loads(signature.read_text(encoding="utf-8"))).digest
+    except (OSError, ValueError):
+        return SIGNATURE
+    return None if digest == run.signature_digest else SIGNATURE

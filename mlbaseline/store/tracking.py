@@ -1,0 +1,244 @@
+"""The way to a tracking server, and the life of a run on it.
+
+Every call names its run: MLflow's own "active run" belongs to a thread and its "active experiment" to the process, and
+neither is ours. mlflow takes seconds to import, so it is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlbaseline
+from mlbaseline.errors import MlbaselineError, TrackingError
+from mlbaseline.suite import Suite
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, RunTag
+
+PREFIX = "mlbaseline."
+KIND = PREFIX + "kind"
+STATUS = PREFIX + "status"
+STARTED, COMPLETED, FAILED = "started", "completed", "failed"
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """A client that is bound to the experiment of one suite."""
+
+    uri: str
+    client: MlflowClient
+    experiment: str
+    experiment_id: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is being written. `adopted`: it was started by `mlflow run`, which will also end it."""
+
+    tracker: Tracker
+    run_id: str
+    experiment_id: str
+    name: str
+    adopted: bool = False
+
+
+# ---- connection -----------------------------------------------------------------------------------------------------
+
+
+def connect(tracking_uri: str | None, experiment: str) -> Tracker:
+    """Reach the server (None: MLflow's own environment variables and default), and the experiment of that name.
+
+    The experiment is created if there is none; two processes may do so at once. A server that does not answer is given
+    up on after one repetition; once it has answered, later requests are repeated for about a minute, so that a server
+    that restarts does not cost a finished training its results. MLFLOW_HTTP_REQUEST_MAX_RETRIES sets that patience.
+    Raises TrackingError.
+    """
+    _set_environment()
+    from mlflow import MlflowClient, get_tracking_uri
+
+    uri = tracking_uri or get_tracking_uri()
+    with reporting("reach the tracking server", uri), _environment(_IMPATIENT), _first_use(uri):
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"{uri}: the experiment {experiment!r} (id {found.experiment_id}) was deleted. Restore it with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or give the suite another name."
+        )
+    return Tracker(uri, client, experiment, found.experiment_id)
+
+
+def _create_experiment(client: MlflowClient, name: str) -> Experiment:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_experiment(client.create_experiment(name))
+    except MlflowException:
+        # Another process may have been faster. Whatever else went wrong goes on to the caller.
+        if (found := client.get_experiment_by_name(name)) is None:
+            raise
+        return found
+
+
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+
+def _set_environment() -> None:
+    """MLflow reads these from the environment at every request and has no other place for them."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _first_use(uri: str) -> AbstractContextManager[object]:
+    """mlflow 3.17: two processes that open a new SQLite file at once run its migrations into each other."""
+    from filelock import FileLock
+
+    scheme, _, location = uri.partition(":///")
+    if not scheme.startswith("sqlite") or not location:
+        return nullcontext()
+    database = Path(location.partition("?")[0])
+    database.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{database}.lock", timeout=120)
+
+
+@contextmanager
+def reporting(action: str, uri: str) -> Iterator[None]:
+    """Turn what MLflow, its transport and the disk raise into a TrackingError that says where and what to do."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except MlbaselineError:
+        raise
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        said = " ".join(str(error).split())
+        said = said if len(said) <= 600 else said[:600] + " …"
+        raise TrackingError(f"{uri}: could not {action}: {said}\n{_remedy(error, uri)}") from error
+
+
+def _remedy(error: BaseException, uri: str) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "The disk is full. Free some space and run again: what is completed is kept and will be reused."
+    text = str(error)
+    if "Connection" in text or "timed out" in text or "Max retries" in text:
+        if "too many 500" in text:
+            return (
+                "The server answers, but fails: see its log. Is the disk under its artifact root full? "
+                "What is completed is kept and will be reused."
+            )
+        return (
+            f"Is the server up and the address right? Check with `curl {uri.rstrip('/')}/health`, start one with "
+            "`mlflow server`, or choose another with --tracking-uri or MLFLOW_TRACKING_URI."
+        )
+    return "What is completed is kept and will be reused when the command is run again."
+
+
+def fitting(value: str, limit: int, what: str) -> str:
+    """The value, or a TrackingError if MLflow (3.17) would cut it: a server does so silently, whatever a client says."""
+    if len(value) > limit:
+        raise TrackingError(
+            f"{what} has {len(value)} characters, MLflow keeps at most {limit} characters of it: {value[:80]!r} … "
+            "Shorten it."
+        )
+    return value
+
+
+def run_tags(values: Mapping[str, str]) -> list[RunTag]:
+    from mlflow.entities import RunTag
+    from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+    return [RunTag(key, fitting(value, MAX_TAG_VAL_LENGTH, f"the tag {key!r}")) for key, value in values.items()]
+
+
+# ---- life of a run --------------------------------------------------------------------------------------------------
+
+
+def suite_tags(suite: Suite) -> dict[str, str]:
+    """Which suite a run belongs to, and by which rules it will be judged."""
+    return {
+        PREFIX + "suite": suite.name,
+        PREFIX + "suite_digest": suite.digest,
+        PREFIX + "matrix_digest": suite.matrix_digest,
+    }
+
+
+@contextmanager
+def open_run(
+    tracker: Tracker, kind: str, *, name: str, tags: Mapping[str, str], parent: str | None = None, note: str = ""
+) -> Iterator[Run]:
+    """A run of that kind for the length of the block: completed where the block ends, failed where it raises.
+
+    A run without a parent is the one that `mlflow run` started for us, if there is one. That run is left open: mlflow
+    ends it by our exit code, and an end of ours would win over it. note: Markdown, shown on the run's page.
+    Raises TrackingError; what the block raises passes through.
+    """
+    tags = {KIND: kind, STATUS: STARTED, PREFIX + "version": mlbaseline.__version__, **tags}
+    if note:
+        tags["mlflow.note.content"] = note
+    with reporting(f"start the run {name!r}", tracker.uri):
+        run = _adopt(tracker, name, tags) if parent is None else None
+        run = run or _create(tracker, name, tags, parent)
+    try:
+        yield run
+    except BaseException as error:
+        # The reason must not be lost to a server that cannot take the news.
+        with suppress(TrackingError):
+            _end(run, FAILED, "FAILED" if isinstance(error, Exception) else "KILLED", error)
+        raise
+    _end(run, COMPLETED, "FINISHED")
+
+
+def _create(tracker: Tracker, name: str, tags: Mapping[str, str], parent: str | None) -> Run:
+    from mlflow.tracking.context.registry import resolve_tags
+
+    nesting = {"mlflow.parentRunId": parent} if parent else {}
+    run_tags(tags)  # refuses what does not fit
+    info = tracker.client.create_run(
+        tracker.experiment_id, run_name=name, tags={**resolve_tags(), **nesting, **tags}
+    ).info
+    return Run(tracker, info.run_id, info.experiment_id, name)
+
+
+def _adopt(tracker: Tracker, name: str, tags: Mapping[str, str]) -> Run | None:
+    # Taken out of the environment, so that only one run of this process, and none of a child process, adopts it.
+    run_id = os.environ.pop("MLFLOW_RUN_ID", None)
+    if run_id is None:
+        return None
+    info = tracker.client.get_run(run_id).info
+    tracker.client.update_run(run_id, name=name)
+    tracker.client.log_batch(run_id, tags=run_tags(tags))
+    return Run(tracker, run_id, info.experiment_id, name, adopted=True)
+
+
+def _end(run: Run, status: str, run_status: str, error: BaseException | None = None) -> None:
+    tags = {STATUS: status}
+    if error is not None:
+        tags[PREFIX + "error"] = f"{type(error).__name__}: {error}"[:1000]
+    client = run.tracker.client
+    with reporting(f"end the run {run.name!r} ({run.run_id})", run.tracker.uri):
+        client.log_batch(run.run_id, tags=run_tags(tags))
+        if not run.adopted:
+            client.set_terminated(run.run_id, run_status)

@@ -1,0 +1,185 @@
+"""YAML ─▶ Suite. Every problem of the file is reported at once: path, line, what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mlbaseline.errors import SuiteError
+from mlbaseline.suite import KINDS, Suite
+
+_Path = tuple[str | int, ...]
+
+
+def load_suite(reference: str | Path) -> Suite:
+    """Read a suite from a path or, where no such file exists, from the packaged suite of that name.
+
+    Raises SuiteError with every problem found.
+    """
+    path = Path(reference)
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        packaged = resources.files("mlbaseline.suites") / f"{reference}.yaml"
+        if not packaged.is_file():
+            there_are = ", ".join(packaged_suites())
+            raise SuiteError(
+                str(reference), [f"no such file, and no packaged suite of that name (there are: {there_are})"]
+            )
+        path = Path(str(packaged))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(str(path), [f"cannot be read: {error}"]) from error
+    return parse_suite(text, where=str(path), root=path.resolve().parent)
+
+
+def packaged_suites() -> tuple[str, ...]:
+    """Names of the suites that ship with the package."""
+    names = (item.name for item in resources.files("mlbaseline.suites").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suite:
+    """Validate the text of a suite file. Raises SuiteError with every problem found."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SuiteError(where, [f"not valid YAML: {error}"]) from error
+    if not isinstance(content, dict):
+        raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
+    problems = [*_duplicates(node), *_dangling(content)]
+    try:
+        suite = Suite.model_validate({**content, "root": root})
+    except ValidationError as error:
+        problems = [_describe(problem) for problem in error.errors()] + problems
+    if problems:
+        raise SuiteError(
+            where, [f"{_line(node, path)}{_dotted(path) or 'suite'}: {message}" for path, message in problems]
+        )
+    return suite
+
+
+def _duplicates(node: yaml.Node | None, path: _Path = ()) -> Iterator[tuple[_Path, str]]:
+    """Keys that stand twice in one mapping; YAML readers keep the last and say nothing."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield (*path, key.value), f"stands twice in the same mapping, again on line {key.start_mark.line + 1}"
+            seen.add(key.value)
+            yield from _duplicates(value, (*path, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            yield from _duplicates(item, (*path, position))
+
+
+def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    """Names that point to nothing. Reads the raw content, so that these are found beside errors of type and key."""
+    baselines = _mapping(content.get("baselines"))
+    metrics = content.get("metrics", ["accuracy"])
+    slices = _mapping(_mapping(content.get("task")).get("slices"))
+    for name, spec in baselines.items():
+        yield from _dangling_base(name, _mapping(spec), baselines, metrics)
+    yield from _dangling_labels(content, baselines)
+    for role in ("primary", "guardrails"):
+        for position, contrast in enumerate(_sequence(_mapping(content.get("matrix")).get(role))):
+            path = ("matrix", role, position)
+            fields = _mapping(contrast)
+            candidate, over = fields.get("candidate"), _sequence(fields.get("over"))
+            for key, named in (("candidate", candidate), *(("over", name) for name in over)):
+                if isinstance(named, str) and named not in baselines:
+                    yield (*path, key), f"unknown baseline {named!r}; the suite has: {', '.join(baselines)}"
+            if candidate in over:
+                yield (*path, "over"), f"{candidate!r} cannot be compared with itself"
+            if fields.get("metric", "accuracy") not in metrics:
+                yield (
+                    (*path, "metric"),
+                    f"{fields.get('metric', 'accuracy')!r} is not among the suite's metrics {metrics}",
+                )
+            for slicing in _sequence(fields.get("slices")):
+                if slicing not in slices:
+                    yield (*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}"
+
+
+def _dangling_base(
+    name: str, spec: Mapping[str, Any], baselines: Mapping[str, Any], metrics: Any
+) -> Iterator[tuple[_Path, str]]:
+    if spec.get("kind") not in ("peft", "full") or not isinstance(spec.get("base"), str):
+        return
+    base, path = baselines.get(spec["base"]), ("baselines", name, "base")
+    if base is None:
+        yield path, f"unknown baseline {spec['base']!r}; the suite has: {', '.join(baselines)}"
+    elif _mapping(base).get("kind") != "pretrained":
+        yield (
+            path,
+            f"{spec['base']!r} is of kind {_mapping(base).get('kind')}; a fine-tune starts from a pretrained one",
+        )
+    if spec.get("select", "accuracy") not in metrics:
+        yield (
+            ("baselines", name, "select"),
+            f"{spec.get('select', 'accuracy')!r} is not among the suite's metrics {metrics}",
+        )
+
+
+def _dangling_labels(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    task = _mapping(content.get("task"))
+    labels = _sequence(task.get("choices")) or [
+        str(position) for position, _ in enumerate(_sequence(_mapping(task.get("columns")).get("choices")))
+    ]
+    for name, spec in baselines.items():
+        fields = _mapping(spec)
+        for label in (*_mapping(fields.get("rules")), *([fields["default"]] if fields.get("default") else [])):
+            if label not in labels:
+                yield ("baselines", name, "rules"), f"label {label!r} is not among the choices {labels}"
+
+
+def _mapping(content: Any) -> Mapping[str, Any]:
+    return content if isinstance(content, dict) else {}
+
+
+def _sequence(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else []
+
+
+def _describe(problem: Any) -> tuple[_Path, str]:
+    # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
+    loc = problem["loc"]
+    tagged = len(loc) > 2 and loc[0] == "baselines" and loc[2] in KINDS
+    path = (*loc[:2], *loc[3:]) if tagged else loc
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return path, f"unknown key, got {problem['input']!r}"
+    if problem["type"] == "missing":
+        return path, "is missing"
+    if problem["type"] == "union_tag_invalid":
+        tags = problem["ctx"]
+        return (*path, "kind"), f"expected one of {tags['expected_tags']}, got {tags['tag']!r}"
+    if problem["type"] != "value_error":
+        message = f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    return path, message
+
+
+def _dotted(path: _Path) -> str:
+    return ".".join(map(str, path))
+
+
+def _line(node: yaml.Node | None, path: _Path) -> str:
+    """`line N: ` of the deepest node that the path reaches."""
+    line = None
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return "" if line is None else f"line {line + 1}: "

@@ -1,0 +1,213 @@
+"""Rows ─▶ candidates: examples that may enter a split, before anything is drawn."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlbaseline.errors import DataError
+from mlbaseline.records import Example, digest_of
+from mlbaseline.suite import Human, Suite, Task
+from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.tasks.reading import DataTable
+from mlbaseline.values import as_text, is_missing
+
+_ID_CHARACTERS = 16
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An example, not yet sliced. Two with equal `content` are duplicates: a model is shown the same, give or take
+    case, white space and Unicode form, whatever their targets."""
+
+    example: Example
+    content: tuple[str, ...]
+
+
+def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
+    """Every column that the suite names is there. Raises DataError with all problems found."""
+    task = suite.task
+    problems = list(_prompt_problems(task, {column for table in tables.values() for column in table.columns}))
+    for table in tables.values():
+        there = {*table.columns, *task.columns.fields}
+        for role, column in _named_columns(suite):
+            if column not in (there if role.startswith("task.slices") else table.columns):
+                problems.append(
+                    f"{role}: no column {column!r} in {table.path.name}, which has: {', '.join(table.columns)}"
+                )
+    raise_all("data", problems)
+
+
+def raise_all(where: str, problems: Sequence[str]) -> None:
+    """Raise DataError with every problem, if there is one."""
+    if problems:
+        raise DataError(
+            f"{where}: " + "\n".join(problems if len(problems) == 1 else ["", *(f"  - {p}" for p in problems)])
+        )
+
+
+def _named_columns(suite: Suite) -> Iterator[tuple[str, str]]:
+    """(path in the suite, column that it names)"""
+    columns = suite.task.columns
+    yield "task.columns.target", columns.target
+    if columns.id is not None:
+        yield "task.columns.id", columns.id
+    if columns.cluster is not None:
+        yield "task.columns.cluster", columns.cluster
+    for position, column in enumerate(columns.choices or ()):
+        yield f"task.columns.choices.{position}", column
+    for field, column in columns.fields.items():
+        yield f"task.columns.{field}", column
+    for name, slicing in suite.task.slices.items():
+        yield f"task.slices.{name}.column", slicing.column
+    for name, spec in suite.baselines.items():
+        if isinstance(spec, Human):
+            yield f"baselines.{name}.agreement", spec.agreement
+
+
+def _prompt_problems(task: Task, columns: set[str]) -> Iterator[str]:
+    try:
+        names = placeholders(task.prompt)
+    except DataError as error:
+        yield str(error)
+        return
+    fields = task.columns.fields
+    known = sorted(columns | set(fields))
+    for name in names:
+        if fields.get(name, name) == task.columns.target:
+            yield f"prompt: {{{name}}} shows the model the target"
+        elif name not in known:
+            yield f"prompt: {{{name}}} is neither a column nor a field; there is: {', '.join(known)}"
+    if not names and task.columns.choices is None:
+        yield f"prompt: names no field, so that all examples would be the same; there is: {', '.join(known)}"
+
+
+def build_candidates(task: Task, tables: Mapping[str, DataTable], counts: Counter[str]) -> dict[str, list[Candidate]]:
+    """The usable rows of each file, in its order; what is left out is added to `counts`.
+
+    Raises DataError for a target outside the choices, and for an id that is missing or not unique.
+    """
+    rows = {name: _usable_rows(task, table, counts) for name, table in tables.items()}
+    targets = _Targets(task, [values for usable in rows.values() for _, values in usable])
+    found = {
+        name: [
+            _candidate(task, targets, values, f"{tables[name].path.name}, row {number}") for number, values in usable
+        ]
+        for name, usable in rows.items()
+    }
+    targets.raise_problems()
+    if task.columns.id is not None:
+        _check_ids([candidate.example.id for candidates in found.values() for candidate in candidates])
+    return found
+
+
+def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tuple[int, dict[str, Any]]]:
+    shown = [task.columns.fields.get(name, name) for name in placeholders(task.prompt)]
+    choices = task.columns.choices or ()
+    usable = []
+    for number, values in table.rows:
+        if is_missing(values[task.columns.target]):
+            counts["dropped_without_target"] += 1
+        elif any(is_missing(values[column]) for column in shown):
+            counts["dropped_empty_prompt"] += 1
+        elif any(is_missing(values[column]) for column in choices):
+            counts["dropped_empty_choice"] += 1
+        else:
+            usable.append((number, values))
+    return usable
+
+
+def _candidate(task: Task, targets: _Targets, values: dict[str, Any], where: str) -> Candidate:
+    columns = task.columns
+    own_choices = tuple(as_text(values[column]) for column in columns.choices or ())
+    # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits as they are.
+    shown = sorted({columns.fields.get(name, name) for name in placeholders(task.prompt)})
+    texts = (*(value_text(values[column]) for column in shown), *own_choices)
+    if columns.id is None:
+        id = digest_of(texts)[:_ID_CHARACTERS]
+    elif is_missing(values[columns.id]):
+        raise DataError(f"{where}: column {columns.id!r} is to name the examples, and is empty here")
+    else:
+        id = as_text(values[columns.id])
+    cluster = None
+    if columns.cluster is not None:
+        cluster = f"alone:{id}" if is_missing(values[columns.cluster]) else as_text(values[columns.cluster])
+    example = Example(
+        id=id,
+        fields={**values, **{field: values[column] for field, column in columns.fields.items()}},
+        target=targets.label(values, where),
+        choices=own_choices or task.labels,
+        cluster=cluster,
+    )
+    return Candidate(example, tuple(map(_normalise, texts)))
+
+
+def _normalise(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _check_ids(ids: list[str]) -> None:
+    repeated = [id for id, times in Counter(ids).items() if times > 1]
+    if repeated:
+        raise DataError(
+            f"data: {len(repeated)} ids stand at more than one row (first: {', '.join(repeated[:_SHOWN])}); ids must "
+            "be unique over all splits. Leave `columns.id` out to name examples by their content."
+        )
+
+
+class _Targets:
+    """Reads the target column. With choices of their own per example, a target is the text of the right one or its
+    position; which of the two is a fact of the whole column, not of a row, or a choice "1" would be misread."""
+
+    def __init__(self, task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._task = task
+        self._problems: list[str] = []
+        self._by_position = task.columns.choices is not None and self._positions_fit_better(rows)
+
+    def label(self, values: Mapping[str, Any], where: str) -> str:
+        """The label of one row; the first choice, and a problem on record, where the target is none of them."""
+        target = values[self._task.columns.target]
+        if self._task.columns.choices is None:
+            label = as_text(target) if as_text(target) in self._task.labels else None
+            expected: Sequence[str] = self._task.labels
+        else:
+            label = self._position(values) if self._by_position else self._match(values)
+            texts = [as_text(values[column]) for column in self._task.columns.choices]
+            expected = self._task.labels if self._by_position else texts
+        if label is None:
+            self._problems.append(f"{where}: target {target!r} is none of the choices {list(expected)}")
+        return label or self._task.labels[0]
+
+    def raise_problems(self) -> None:
+        shown = self._problems[:_SHOWN]
+        if len(self._problems) > _SHOWN:
+            shown.append(
+                f"… and {len(self._problems) - _SHOWN} rows more; add the choice, or correct or remove the rows"
+            )
+        raise_all("data", shown)
+
+    def _position(self, values: Mapping[str, Any]) -> str | None:
+        target = as_text(values[self._task.columns.target]).strip()
+        return target if target in self._task.labels else None
+
+    def _match(self, values: Mapping[str, Any]) -> str | None:
+        texts = [as_text(values[column]) for column in self._task.columns.choices or ()]
+        target = as_text(values[self._task.columns.target])
+        return str(texts.index(target)) if texts.count(target) == 1 else None
+
+    def _positions_fit_better(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        by_position = [self._position(values) for values in rows]
+        by_text = [self._match(values) for values in rows]
+        if None not in by_position and None not in by_text and by_position != by_text:
+            values = next(v for v, a, b in zip(rows, by_position, by_text, strict=True) if a != b)
+            target = values[self._task.columns.target]
+            raise DataError(
+                "data: the targets are valid both as positions and as texts of the choices, and the two disagree "
+                f"(first: target {target!r} of {[values[column] for column in self._task.columns.choices or ()]}); "
+                "give texts that are no positions, or positions that are no texts"
+            )
+        return by_position.count(None) <= by_text.count(None)

@@ -1,0 +1,86 @@
+"""The way from a suite's data to the examples of its splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlbaseline.assets import FetchedAsset
+from mlbaseline.records import Example, TaskData, digest_of
+from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite
+from mlbaseline.tasks.candidates import build_candidates, check_columns
+from mlbaseline.tasks.reading import DataTable, read_table
+from mlbaseline.tasks.slicing import slice_examples
+from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTask:
+    """splits: the examples by split; one that the suite has no use for is absent, `test` never is.
+
+    counts: what was read, repaired and left out on the way, over all files: rows_read (ragged ones included),
+    replaced_characters (broken bytes), dropped_ragged, dropped_without_target, dropped_empty_prompt,
+    dropped_empty_choice, dropped_duplicates, dropped_shared_clusters, left_over (usable, but drawn for no split).
+    """
+
+    splits: Mapping[Split, TaskData]
+    counts: Mapping[str, int]
+
+
+def load_task(suite: Suite, fetch: Callable[[Asset], FetchedAsset]) -> LoadedTask:
+    """Read, clean, split and slice the data of a suite. fetch: brings a data file to this machine.
+
+    With one source, examples stand in the order drawn; with a file per split, in the order of the file.
+    Raises AssetError where a file cannot be had, and DataError where one does not hold what the suite asks of it.
+    """
+    task = suite.task
+    tables = {name: read_table(fetch(asset).path, task.data.format) for name, asset in _data_files(task.data).items()}
+    check_columns(suite, tables)
+    counts = _counts_of(tables)
+    found = build_candidates(task, tables, counts)
+    if task.split is not None:
+        unique = drop_duplicates(found["source"])
+        counts["dropped_duplicates"] = len(found["source"]) - len(unique)
+        chosen = draw(unique, task.split, counts)
+        counts["left_over"] = len(unique) - sum(map(len, chosen.values()))
+    else:
+        chosen = keep_apart({split: found[split] for split in SPLITS if split in found}, counts)
+    examples = slice_examples(
+        task.slices, {split: [candidate.example for candidate in group] for split, group in chosen.items()}
+    )
+    return LoadedTask({split: _task_data(split, group, task.labels) for split, group in examples.items()}, dict(counts))
+
+
+def _data_files(data: DataSource) -> dict[str, Asset]:
+    if data.source is not None:
+        return {"source": Asset(source=data.source, sha256=data.sha256)}
+    named = {split: getattr(data, split) for split in SPLITS}
+    return {split: Asset(source=source) for split, source in named.items() if source is not None}
+
+
+def _counts_of(tables: Mapping[str, DataTable]) -> Counter[str]:
+    return Counter(
+        rows_read=sum(len(table.rows) + table.ragged for table in tables.values()),
+        replaced_characters=sum(table.replaced_characters for table in tables.values()),
+        dropped_ragged=sum(table.ragged for table in tables.values()),
+        dropped_without_target=0,
+        dropped_empty_prompt=0,
+        dropped_empty_choice=0,
+        dropped_duplicates=0,
+        dropped_shared_clusters=0,
+        left_over=0,
+    )
+
+
+def _task_data(split: Split, examples: Sequence[Example], labels: tuple[str, ...]) -> TaskData:
+    return TaskData(split, tuple(examples), labels, _digest(examples, labels))
+
+
+def _digest(examples: Sequence[Example], labels: tuple[str, ...]) -> str:
+    """Over everything that is known of the examples, in the order of their ids."""
+    content = [
+        [e.id, dict(e.fields), e.target, e.choices, e.cluster, dict(e.slices)]
+        for e in sorted(examples, key=lambda example: example.id)
+    ]
+    return digest_of({"labels": labels, "examples": content})

@@ -1,0 +1,100 @@
+"""Prompts: the template of a suite, filled from an example, and joined as lm-evaluation-harness joins.
+
+A template is text with `{field}` in it. Nothing else that `str.format` understands is allowed: an attribute, an index,
+a conversion or a format would let a suite file reach into Python objects, and would hide what the model is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from string import Formatter
+from typing import Any
+
+import numpy as np
+
+from mlbaseline.errors import DataError
+from mlbaseline.records import Example, TaskData
+from mlbaseline.suite import Shots
+
+CHOICE_DELIMITER = " "
+SHOT_DELIMITER = "\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked: the likelihood of each continuation after `context`, one per label."""
+
+    context: str
+    continuations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """How examples become prompts. prefix: text in front of every prompt, see `few_shot_prefix`."""
+
+    template: str
+    prefix: str = ""
+
+    def prompt(self, example: Example) -> Prompt:
+        """The prompt of one example. Raises DataError if the template names a field that the example lacks."""
+        context = self.prefix + render(self.template, example.fields)
+        return Prompt(context, tuple(CHOICE_DELIMITER + choice for choice in example.choices))
+
+
+def placeholders(template: str) -> tuple[str, ...]:
+    """Names of the fields in a template, each once, in order. Raises DataError if it is not a plain template."""
+    return tuple(dict.fromkeys(name for _, name in _parts(template) if name is not None))
+
+
+def render(template: str, fields: Mapping[str, Any]) -> str:
+    """Fill a template. Values are text as they are; a list or mapping is written as JSON."""
+    try:
+        return "".join(text if name is None else text + value_text(fields[name]) for text, name in _parts(template))
+    except KeyError as error:
+        raise DataError(f"prompt: no field {error.args[0]!r}; the example has: {', '.join(fields)}") from None
+
+
+def few_shot_prefix(template: str, shots: Shots, train: TaskData, seed: int) -> str:
+    """`shots.k` solved examples, each prompt followed by a space and its answer, each ending in a blank line.
+
+    The first k of `train`, or k drawn without replacement: a draw that depends on `seed` and the examples' ids only.
+    Raises DataError if `train` has fewer than k.
+    """
+    if shots.k > len(train.examples):
+        raise DataError(f"shots: asks for {shots.k} examples, {train.split} has {len(train.examples)}; lower `k`")
+    chosen = train.examples[: shots.k]
+    if shots.sample == "seed":
+        by_id = sorted(train.examples, key=lambda example: example.id)
+        drawn = np.random.default_rng(seed).choice(len(by_id), size=shots.k, replace=False)
+        chosen = tuple(by_id[position] for position in drawn)
+    return "".join(
+        render(template, shot.fields)
+        + CHOICE_DELIMITER
+        + shot.choices[train.labels.index(shot.target)]
+        + SHOT_DELIMITER
+        for shot in chosen
+    )
+
+
+@lru_cache(maxsize=64)
+def _parts(template: str) -> tuple[tuple[str, str | None], ...]:
+    """(literal text, name of the field that follows it or None) …"""
+    try:
+        parsed = list(Formatter().parse(template))
+    except ValueError as error:
+        raise DataError(f"prompt: {error}; write a literal brace as {{{{ or }}}}, got {template!r}") from error
+    for _, name, spec, conversion in parsed:
+        if name is not None and (not name or spec or conversion):
+            written = f"{name}{f'!{conversion}' if conversion else ''}{f':{spec}' if spec else ''}"
+            raise DataError(f"prompt: {{{written}}} is not a plain placeholder; write {{name}} of a field or column")
+    return tuple((text, name) for text, name, _, _ in parsed)
+
+
+def value_text(value: Any) -> str:
+    """How a value of the data is shown to a model."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

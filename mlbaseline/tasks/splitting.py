@@ -1,0 +1,112 @@
+"""Which example belongs to which split: by hash, never by the order of rows, and never the same text on two sides."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from mlbaseline.errors import DataError
+from mlbaseline.records import digest_of
+from mlbaseline.suite import SPLITS, Split, SplitSizes
+from mlbaseline.tasks.candidates import Candidate
+
+_PRIORITY: tuple[Split, ...] = ("test", "dev", "train")
+"""Who is served first: another size of train leaves dev and test as they were, and a leak is cut from train."""
+
+
+def drop_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """One candidate of each content: the one with the lowest id, whatever the order of rows."""
+    kept: dict[tuple[str, ...], Candidate] = {}
+    for candidate in candidates:
+        rival = kept.get(candidate.content)
+        if rival is None or _rank(candidate) < _rank(rival):
+            kept[candidate.content] = candidate
+    return list(kept.values())
+
+
+def draw(candidates: Sequence[Candidate], sizes: SplitSizes, counts: Mapping[str, int]) -> dict[Split, list[Candidate]]:
+    """Disjoint splits, each in the order drawn. Clusters are drawn whole, and left over where a split has no more room.
+
+    Which examples a split gets depends on `sizes.seed` and on their ids and clusters alone. `counts` goes into the
+    message. Raises DataError if a split gets fewer examples than its size, or none.
+    """
+
+    def unit(candidate: Candidate) -> bytes:
+        return _hash(sizes.seed, candidate.example.cluster or candidate.example.id)
+
+    drawn = sorted(candidates, key=lambda candidate: (unit(candidate), _hash(sizes.seed, candidate.example.id)))
+    units = (list(members) for _, members in groupby(drawn, key=unit))
+    splits: dict[Split, list[Candidate]] = {}
+    for split in _PRIORITY:
+        size = getattr(sizes, split)
+        wanted = int(size) if size > 1 else math.floor(size * len(candidates) + 1e-9)
+        chosen: list[Candidate] = []
+        while len(chosen) < wanted and (members := next(units, None)) is not None:
+            chosen.extend(members[: wanted - len(chosen)])
+        if len(chosen) < (wanted if size > 1 else min(1, size)):
+            raise DataError(_too_few(split, len(chosen), len(candidates), sizes, counts))
+        if chosen:
+            splits[split] = chosen
+    return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def keep_apart(files: Mapping[Split, Sequence[Candidate]], counts: Counter[str]) -> dict[Split, list[Candidate]]:
+    """Files that are splits already, less what would leak: an example leaves train if its content or its cluster is in
+    dev or test, and dev if it is in test. Within a file, copies stay. Raises DataError if nothing is left of one."""
+    contents: set[tuple[str, ...]] = set()
+    clusters: set[str | None] = set()
+    splits: dict[Split, list[Candidate]] = {}
+    for split in (split for split in _PRIORITY if split in files):
+        fresh = [candidate for candidate in files[split] if candidate.content not in contents]
+        kept = [candidate for candidate in fresh if candidate.example.cluster not in clusters]
+        counts["dropped_duplicates"] += len(files[split]) - len(fresh)
+        counts["dropped_shared_clusters"] += len(fresh) - len(kept)
+        if not kept:
+            raise DataError(
+                f"data.{split}: no example is left of {len(files[split])} usable rows, once those are gone whose text "
+                f"or cluster is in another split ({_told(counts)})"
+            )
+        contents.update(candidate.content for candidate in kept)
+        clusters.update(candidate.example.cluster for candidate in kept if candidate.example.cluster is not None)
+        splits[split] = _name_copies(kept)
+    return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def _name_copies(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Copies within a file share their content, and so their id: the second, by its other columns, becomes `…-2`."""
+    by_id: dict[str, list[int]] = {}
+    for position, candidate in enumerate(candidates):
+        by_id.setdefault(candidate.example.id, []).append(position)
+    named = list(candidates)
+    for id, positions in by_id.items():
+        ranked = (
+            sorted(positions, key=lambda position: _rank(candidates[position])) if len(positions) > 1 else positions
+        )
+        for copy, position in enumerate(ranked[1:], start=2):
+            example = candidates[position].example
+            named[position] = replace(candidates[position], example=replace(example, id=f"{id}-{copy}"))
+    return named
+
+
+def _rank(candidate: Candidate) -> tuple[str, str]:
+    return candidate.example.id, digest_of(dict(candidate.example.fields))
+
+
+def _hash(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _too_few(split: Split, got: int, available: int, sizes: SplitSizes, counts: Mapping[str, int]) -> str:
+    asked = ", ".join(f"{name} {getattr(sizes, name):g}" for name in SPLITS)
+    return (
+        f"split.{split}: gets {got or 'no'} examples: asked for are {asked}, available {available} ({_told(counts)}). "
+        "Ask for less, or give more data."
+    )
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)

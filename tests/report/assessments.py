@@ -1,0 +1,289 @@
+"""Assessments as a real comparison of the tweets suite gives them, and ones that a hostile or broken one might."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from mlbaseline.records import Assessment, Comparison, Cost, Estimate, Finding, Mismatch, Standing, Verdict
+
+NAN, INF = math.nan, math.inf
+N = 300
+SLICES = {
+    "topic": {"airline": 118, "apple": 31, "cars": 37, "football": 72, "other": 42},
+    "difficulty": {"ambiguous": 96, "clear": 131, "mixed": 73},
+    "length": {"q1": 101, "q2": 100, "q3": 99},
+}
+# name: kind, accuracy, macro_f1, nll, ece, seed std, seeds, USD per query, p95, memory, training seconds
+RUNGS = {
+    "majority": ("trivial", 0.417, 0.196, None, None, None, 1, 0.0, 1.1e-6, 0.31e9, None),
+    "uniform": ("trivial", 0.336, 0.324, None, None, 0.021, 3, 0.0, 1.3e-6, 0.31e9, None),
+    "stratified": ("trivial", 0.354, 0.331, None, None, 0.017, 3, 0.0, 1.4e-6, 0.31e9, None),
+    "keyword": ("trivial", 0.483, 0.421, None, None, None, 1, 0.0, 8.2e-6, 0.31e9, None),
+    "zero_shot": ("pretrained", 0.390, 0.287, 1.312, 0.188, None, 1, 1.62e-6, 0.121, 1.04e9, None),
+    "few_shot": ("pretrained", 0.423, 0.361, 1.174, 0.142, None, 1, 5.31e-6, 0.387, 1.12e9, None),
+    "lora": ("peft", 0.607, 0.571, 0.884, 0.061, 0.014, 3, 1.71e-6, 0.127, 1.06e9, 288.4),
+    "full": ("full", 0.622, 0.590, 0.861, 0.073, 0.009, 3, 1.66e-6, 0.122, 2.41e9, 351.9),
+    "annotator": ("human", 0.842, None, None, None, None, 1, None, None, None, None),
+}
+
+
+def estimate(value: float, half: float, seeds: int = 1) -> Estimate:
+    return Estimate(value, value - half, value + half, 0.95, N, N, seeds, "t")
+
+
+def standing(name: str) -> Standing:
+    kind, accuracy, f1, nll, ece, std, seeds, usd, p95, memory, train_s = RUNGS[name]
+    values = {"accuracy": (accuracy, 0.056), "macro_f1": (f1, 0.051), "nll_nats": (nll, 0.071), "ece": (ece, 0.034)}
+    metrics = {metric: estimate(value, half, seeds) for metric, (value, half) in values.items() if value is not None}
+    offsets = (0.031, -0.052, 0.014, -0.022, 0.007)
+    slices = {
+        slicing: {value: {"accuracy": accuracy + offsets[i % 5]} for i, value in enumerate(values)}
+        for slicing, values in SLICES.items()
+    }
+    cost = Cost(
+        train_s=train_s,
+        train_usd=None if train_s is None else train_s * 0.1 / 3600,
+        compute_s_per_query=0.0 if usd is None else usd * 36_000,
+        usd_per_query=usd,
+        latency_p50_s=None if p95 is None else p95 * 0.62,
+        latency_p95_s=p95,
+        peak_memory_bytes=None if memory is None else int(memory),
+    )
+    stochastic = seeds > 1
+    run_ids = {str(s) if stochastic else "none": f"{hash_of(name, s)}" for s in range(seeds)}
+    return Standing(name, kind, metrics, {"accuracy": std} if std else {}, slices, cost, 0.0, run_ids)
+
+
+def hash_of(name: str, seed: int) -> str:
+    return f"{sum(ord(mark) * 131**i for i, mark in enumerate(name)) + seed:032x}"[-32:]
+
+
+def comparison(candidate: str, baseline: str, *, half: float = 0.071, **changes: object) -> Comparison:
+    ours, theirs = RUNGS[candidate][1], RUNGS[baseline][1]
+    delta = ours - theirs
+    values: dict[str, object] = {
+        "candidate": candidate,
+        "baseline": baseline,
+        "metric": "accuracy",
+        "slice": None,
+        "slice_value": None,
+        "role": "primary",
+        "estimand": "recipe",
+        "n": N,
+        "n_clusters": N,
+        "n_seeds_candidate": RUNGS[candidate][6],
+        "n_seeds_baseline": RUNGS[baseline][6],
+        "candidate_mean": ours,
+        "baseline_mean": theirs,
+        "delta": delta,
+        "low": delta - half,
+        "high": delta + half,
+        "level": 0.95,
+        "simultaneous_low": delta - 1.22 * half,
+        "simultaneous_high": delta + 1.22 * half,
+        "effect_size": delta / 0.62,
+        "p_value": 2.1e-7,
+        "p_adjusted": 8.4e-7,
+        "gained": 92,
+        "lost": 35,
+        "mde": 1.43 * half,
+        "margin": 0.0,
+        "method": "crossed t",
+        "outcome": "pass",
+    }
+    return Comparison(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def by_slice(candidate: str, baseline: str, **changes: object) -> list[Comparison]:
+    rows, wobble = [], (0.041, -0.093, 0.012, -0.034, 0.066)
+    for slicing, values in SLICES.items():
+        for i, (value, n) in enumerate(values.items()):
+            base = comparison(candidate, baseline)
+            delta, half = base.delta + wobble[i % 5], 0.071 * math.sqrt(N / n)
+            p = 0.003 if delta > half else 0.4
+            row = replace(base, slice=slicing, slice_value=value, role="exploratory", n=n, n_clusters=n, delta=delta)
+            row = replace(row, low=delta - half, high=delta + half, p_value=p, p_adjusted=min(1.0, 2 * p))
+            row = replace(row, simultaneous_low=delta - 1.3 * half, simultaneous_high=delta + 1.3 * half)
+            rows.append(replace(row, margin=None, outcome=None, **changes))  # type: ignore[arg-type]
+    return rows
+
+
+def guardrails(candidate: str, baseline: str, **changes: object) -> list[Comparison]:
+    rows = [row for row in by_slice(candidate, baseline) if row.slice == "topic"]
+    return [replace(row, role="guardrail", margin=-0.03, outcome="pass", **changes) for row in rows]  # type: ignore[arg-type]
+
+
+def checkpoint(row: Comparison) -> Comparison:
+    return replace(
+        row, estimand="checkpoint", role="exploratory", margin=None, outcome=None, method="agresti-min",
+        n_seeds_candidate=1, n_seeds_baseline=1,
+    )  # fmt: skip
+
+
+FINDINGS = (
+    Finding("min_seeds", "block", "pass", "lora has 3 seeds; at least 3 are required", {"seeds": [0, 1, 2]}),
+    Finding("max_error_rate", "block", "pass", "error rate 0 is at most 0.01", {"error_rate": 0.0, "limit": 0.01}),
+    Finding("latency_p95_s", "block", "pass", "0.127 s is at most 0.5 s", {"latency_p95_s": 0.1274, "limit": 0.5}),
+    Finding("cost_per_query_usd", "block", "pass", "1.71e-06 USD is at most 0.0001 USD", {"cost": 1.71e-6}),
+    Finding("peak_memory_bytes", "block", "not_applicable", "the suite sets no budget", {}),
+)
+CONTEXT = {
+    "suite_digest": "3f0c" * 16,
+    "matrix_digest": "9ab1" * 16,
+    "task_digest": "77e4" * 16,
+    "data": {"train": 320, "dev": 120, "test": N},
+    "hardware": {"device": "cpu", "cpu": "AMD EPYC 7R13", "cores": 2, "memory_bytes": 8_200_000_000},
+    "software": {"python": "3.11.9", "mlbaseline": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
+}
+METRICS = {"accuracy": True, "macro_f1": True, "nll_nats": False, "ece": False}
+
+
+def promote() -> Assessment:
+    """LoRA and full fine-tuning clearly beat what was there; full is the winner."""
+    primary = [comparison(c, b) for c in ("lora", "full") for b in ("majority", "zero_shot")]
+    checkpoints = [checkpoint(comparison("full", b, half=0.078)) for b in ("majority", "zero_shot", "few_shot")]
+    nll = [
+        comparison(
+            "lora", b, metric="nll_nats", delta=d, low=d - 0.09, high=d + 0.09, role="exploratory", margin=None,
+            outcome=None, candidate_mean=0.884, baseline_mean=0.884 - d, gained=None, lost=None,
+        )
+        for b, d in (("zero_shot", -0.428), ("few_shot", -0.290))
+    ]  # fmt: skip
+    level = comparison(
+        "full", "lora", half=0.038, role="exploratory", margin=None, outcome=None, p_value=0.43, p_adjusted=0.43,
+        gained=21, lost=17,
+    )  # fmt: skip
+    slices = [*by_slice("lora", "zero_shot"), *by_slice("full", "zero_shot")]
+    return Assessment(
+        suite="tweets",
+        level=0.95,
+        metrics=METRICS,
+        standings=tuple(map(standing, RUNGS)),
+        comparisons=(*primary, *guardrails("lora", "zero_shot"), *checkpoints, *nll, level, *slices),
+        mismatches=(),
+        verdict=Verdict(
+            "promote",
+            "full beats majority and zero_shot on accuracy with every simultaneous lower bound above the margin of 0, "
+            "and keeps every budget.",
+            FINDINGS,
+            winner="full",
+            winner_seed=1,
+        ),
+        context=CONTEXT,
+    )
+
+
+def hold() -> Assessment:
+    """Better on average, but slower than the budget allows and worse on one slice."""
+    base = promote()
+    bad = {"outcome": "fail", "delta": -0.121, "low": -0.243, "high": 0.001, "p_adjusted": 0.041}
+    rows = [
+        replace(row, **bad) if row.role == "guardrail" and row.slice_value == "apple" else row  # type: ignore[arg-type]
+        for row in base.comparisons
+    ]
+    slow = Finding(
+        "latency_p95_s", "block", "fail", "0.731 s is more than 0.5 s", {"latency_p95_s": 0.731, "limit": 0.5}
+    )
+    found = tuple(slow if finding.code == slow.code else finding for finding in FINDINGS)
+    reason = "lora loses 0.121 accuracy on topic apple, where at most 0.03 may be lost, and exceeds the latency budget."
+    mismatch = Mismatch("engine.precision", "fp32", "bf16", "warn")
+    return replace(
+        base, comparisons=tuple(rows), mismatches=(mismatch,), verdict=Verdict("hold", reason, found)
+    )  # fmt: skip
+
+
+def inconclusive() -> Assessment:
+    """A small gain that this many examples cannot tell from none."""
+    row = comparison(
+        "lora", "full", half=0.041, delta=0.018, low=-0.023, high=0.059, simultaneous_low=-0.031,
+        simultaneous_high=0.067, p_value=0.39, p_adjusted=0.78, outcome="inconclusive", gained=24, lost=19, margin=0.01,
+    )  # fmt: skip
+    other = comparison("lora", "zero_shot", margin=0.01)
+    return replace(
+        promote(),
+        comparisons=(row, other),
+        verdict=Verdict(
+            "inconclusive",
+            "lora over full on accuracy is +0.018 [−0.023, +0.059]: neither above the margin of 0.01 nor below it.",
+            FINDINGS[:3],
+            more_examples=1240,
+        ),
+    )
+
+
+def empty() -> Assessment:
+    """Nothing was compared."""
+    return Assessment("nothing", 0.95, {}, (), (), (), Verdict("hold", "nothing was evaluated", ()), {})
+
+
+HOSTILE = "<script>alert('x')</script>|`a`\n\x1b[31m[x](http://evil.example/)\u202e" + "very_long_" * 12
+
+
+def hostile() -> Assessment:
+    """Names made to break out of every format, and every number that is none."""
+    base = promote()
+    name = {"lora": HOSTILE}
+    bad_cost = Cost(NAN, None, NAN, INF, None, NAN, None)
+    standings = tuple(
+        replace(s, baseline=HOSTILE, cost=bad_cost, metrics={"accuracy": Estimate(NAN, -INF, INF, 0.95, 0, 0, 0, "")})
+        if s.baseline == "lora"
+        else s
+        for s in base.standings
+    )
+    rows = [
+        replace(row, candidate=name.get(row.candidate, row.candidate), slice=row.slice and HOSTILE)
+        for row in base.comparisons
+    ]
+    broken = replace(
+        rows[0], delta=NAN, low=-INF, high=INF, simultaneous_low=NAN, simultaneous_high=NAN, p_value=NAN,
+        p_adjusted=NAN, mde=INF, effect_size=None, gained=None, lost=None, margin=None, outcome="inconclusive",
+    )  # fmt: skip
+    finding = Finding(HOSTILE, "block", "fail", HOSTILE, {"value": NAN, HOSTILE: [None, INF, {"deep": HOSTILE}]})
+    return replace(
+        base,
+        suite=HOSTILE,
+        standings=standings,
+        comparisons=(broken, *rows[1:]),
+        mismatches=(Mismatch(HOSTILE, None, NAN, "refuse"),),
+        verdict=Verdict("hold", HOSTILE, (finding,)),
+        context={HOSTILE: HOSTILE, "nested": {"none": None, "nan": NAN, "empty": {}, "list": list(range(50))}},
+    )
+
+
+def many() -> Assessment:
+    """Forty rungs and two hundred exploratory contrasts."""
+    base = promote()
+    pattern = standing("lora")
+    standings = tuple(
+        replace(
+            pattern,
+            baseline=f"rung_{i:02d}",
+            metrics={"accuracy": estimate(0.4 + 0.005 * i, 0.05)},
+            cost=replace(pattern.cost, usd_per_query=10 ** (-7 + i / 12)),
+        )
+        for i in range(40)
+    )
+    rows = tuple(
+        replace(comparison("lora", "full"), candidate=f"rung_{i // 10:02d}", baseline=f"rung_{20 + i % 10:02d}",
+                role="exploratory", margin=None, outcome=None)
+        for i in range(200)
+    )  # fmt: skip
+    return replace(base, standings=standings, comparisons=(*base.comparisons[:4], *rows))
+
+
+def lone() -> Assessment:
+    """One rung, nothing to compare it with."""
+    base = promote()
+    return replace(base, standings=base.standings[4:5], comparisons=())
+
+
+ALL = {
+    "promote": promote,
+    "hold": hold,
+    "inconclusive": inconclusive,
+    "empty": empty,
+    "hostile": hostile,
+    "many": many,
+    "lone": lone,
+}

@@ -1,0 +1,67 @@
+"""A real MLflow server over HTTP, a SQLite file, and a suite that every test has for itself."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from mlbaseline.records import Example, TaskData
+from mlbaseline.store.tracking import Tracker, connect
+from mlbaseline.suite import Suite, parse_suite
+from tests.store.parts import SUITE, mlflow_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mlflow_settings() -> None:
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mlflow_server(tmp_path_factory.mktemp("server")) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('database')}/mlflow.db"
+
+
+@pytest.fixture(params=["sqlite", "http"])
+def tracking_uri(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("server" if request.param == "http" else "database"))
+
+
+@pytest.fixture
+def tracker(
+    tracking_uri: str, suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Tracker:
+    # SQLite without a server puts artifacts under the working folder.
+    monkeypatch.chdir(tmp_path_factory.mktemp("work"))
+    return connect(tracking_uri, suite.name)
+
+
+@pytest.fixture
+def suite_text() -> str:
+    """A name of its own for every test, so that tests can share a server."""
+    unique = uuid.uuid4().hex[:8]
+    return SUITE.replace("name: moods", f"name: moods-{unique}").replace("moods-model", f"moods-model-{unique}")
+
+
+@pytest.fixture
+def suite(suite_text: str) -> Suite:
+    return parse_suite(suite_text)
+
+
+@pytest.fixture
+def data() -> TaskData:
+    examples = tuple(
+        Example(f"e{n:03}", {"text": f"text {n}"}, "good" if n % 3 else "bad", ("bad", "good"), None, {"length": "1"})
+        for n in range(60)
+    )
+    return TaskData("test", examples, ("bad", "good"), "d" * 64)

@@ -1,0 +1,113 @@
+"""A suite whose results are quick to make up, and real servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlbaseline.records import Cost, Signature, TaskData
+from mlbaseline.results import ResultTable
+
+SUITE = """
+name: moods
+register_as: moods-model
+task:
+  kind: choice
+  data: {source: moods.csv}
+  columns: {text: text, target: mood}
+  prompt: "Text: {text}\\nMood:"
+  choices: [bad, good]
+  split: {test: 1.0}
+  slices: {length: {column: text, quantiles: 2}}
+metrics: [accuracy]
+seeds: [0, 1]
+baselines:
+  majority: {kind: trivial, strategy: majority}
+  small: {kind: pretrained, model: {source: nowhere}}
+  lora: {kind: peft, method: lora, base: small, learning_rate: 1.0e-3}
+matrix: {primary: [{candidate: lora, over: [majority], metric: accuracy}]}
+"""
+
+COST = Cost(12.5, 0.001, 0.01, 3e-7, 0.009, 0.02, 500_000_000)
+NO_COST = Cost(None, None, 0.0, None, None, None, None)
+
+
+def make_table(data: TaskData, baseline: str, kind: str, seed: int | None, *, rate: float = 0.8) -> ResultTable:
+    """Answers that are right at about `rate`, one of them an error."""
+    draws = np.random.default_rng([0 if seed is None else seed, int(rate * 100)])
+    n = len(data.examples)
+    targets = np.array([example.target for example in data.examples])
+    right = draws.random(n) < rate
+    other = np.where(targets == "good", "bad", "good")
+    logliks = np.log(draws.dirichlet((1, 1), n))
+    frame = pd.DataFrame(
+        {
+            "example_id": [example.id for example in data.examples],
+            "cluster": pd.array([None] * n, dtype="string"),
+            "slice.length": "1",
+            "target": targets,
+            "prediction": pd.array([None, *np.where(right, targets, other)[1:]], dtype="string"),
+            "loglik_nats.bad": [np.nan, *logliks[1:, 0]],
+            "loglik_nats.good": [np.nan, *logliks[1:, 1]],
+            "tokens_in": 10,
+            "tokens_out": 1,
+            "latency_s": [0.01, *[np.nan] * (n - 1)],
+            "compute_s": 0.005,
+            "truncated": False,
+            "error": pd.array(["it broke", *[None] * (n - 1)], dtype="string"),
+        }
+    )
+    fields = {"data.digest": data.digest, "model.kind": kind, "seed": seed, "engine.precision": "fp32", "rate": rate}
+    return ResultTable(baseline, kind, seed, Signature(fields), frame)
+
+
+@contextmanager
+def serving(command: list[str], health: str, log: Path, **options: Any) -> Iterator[None]:
+    """The command in a process group of its own, from when `health` answers until the block ends."""
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **options)
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                break
+            try:
+                urllib.request.urlopen(health, timeout=1).read()
+                break
+            except OSError:
+                time.sleep(0.2)
+        assert process.poll() is None, log.read_text()[-3000:]
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """URI of a server with its database and its artifacts in `folder`."""
+    port = free_port()
+    arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    arguments += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", *arguments]
+    with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder):
+        yield uri

@@ -1,0 +1,175 @@
+"""Reaching a server, the life of a run, and what happens when either goes wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mlbaseline.errors import TrackingError
+from mlbaseline.records import TaskData
+from mlbaseline.store.evaluations import log_ladder
+from mlbaseline.store.items import Params, Tags, write
+from mlbaseline.store.reading import find_evaluations, find_ladder
+from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.suite import Suite
+from tests.store.parts import free_port, mlflow_server
+from tests.store.test_evaluations import evaluate
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_unreachable_server_is_given_up_on_soon(host: str) -> None:
+    uri = f"http://{host}:{free_port()}"
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match=r"could not reach the tracking server(.|\n)*--tracking-uri") as caught:
+        connect(uri, "moods")
+    assert uri in str(caught.value)
+    assert time.monotonic() - start < 20
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
+
+
+def test_deleted_experiment_says_how_to_restore_it(tracker: Tracker) -> None:
+    tracker.client.delete_experiment(tracker.experiment_id)
+    with pytest.raises(TrackingError, match=f"restore --experiment-id {tracker.experiment_id}"):
+        connect(tracker.uri, tracker.experiment)
+
+
+def test_two_create_the_experiment_at_once(server: str, suite: Suite) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        trackers = list(pool.map(lambda _: connect(server, suite.name), range(4)))
+    assert len({tracker.experiment_id for tracker in trackers}) == 1
+
+
+def test_two_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
+    code = "from mlbaseline.store.tracking import connect; print(connect('sqlite:///new/x.db', 'moods').experiment_id)"
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    start = [sys.executable, "-c", code]
+    both = [subprocess.Popen(start, cwd=tmp_path, env=environment, stdout=subprocess.PIPE) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert said[0] == said[1] != b""
+
+
+def test_run_completes_or_fails_with_its_block(tracker: Tracker, suite: Suite) -> None:
+    with open_run(tracker, "ladder", name="ladder", tags=suite_tags(suite), note="**hello**") as good:
+        assert tracker.client.get_run(good.run_id).data.tags["mlbaseline.status"] == "started"
+    ends = {}
+    for error in (ValueError("no such thing"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), open_run(tracker, "ladder", name="ladder", tags={}) as run:
+            raise error
+        ends[type(error)] = tracker.client.get_run(run.run_id)
+    completed = tracker.client.get_run(good.run_id)
+    assert (completed.info.status, completed.data.tags["mlbaseline.status"]) == ("FINISHED", "completed")
+    assert completed.data.tags["mlflow.note.content"] == "**hello**"
+    assert completed.data.tags["mlbaseline.suite_digest"] == suite.digest
+    assert (ends[ValueError].info.status, ends[KeyboardInterrupt].info.status) == ("FAILED", "KILLED")
+    assert ends[ValueError].data.tags["mlbaseline.error"] == "ValueError: no such thing"
+    assert ends[ValueError].data.tags["mlbaseline.status"] == "failed"
+    assert find_ladder(tracker) == good.run_id
+
+
+def test_project_run_is_adopted_once_and_left_open(
+    tracker: Tracker, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tracker.client.create_run("0", run_name="bold-shrike-1").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", project)
+    with (
+        open_run(tracker, "ladder", name="moods", tags=suite_tags(suite)) as ladder,
+        open_run(tracker, "evaluation", name="child", tags={}, parent=ladder.run_id) as child,
+    ):
+        pass
+    assert ladder.run_id == project
+    adopted, nested = tracker.client.get_run(project), tracker.client.get_run(child.run_id)
+    assert (adopted.info.status, adopted.info.run_name) == ("RUNNING", "moods")
+    assert adopted.data.tags["mlbaseline.status"] == "completed"
+    assert nested.data.tags["mlflow.parentRunId"] == project
+    assert (nested.info.experiment_id, nested.info.status) == (tracker.experiment_id, "FINISHED")
+    assert find_ladder(tracker) == project  # though it lies in another experiment
+    with open_run(tracker, "comparison", name="next", tags={}) as other:
+        assert other.run_id != project
+
+
+def test_project_run_of_another_server_is_an_error(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef0123456789abcdef")
+    with pytest.raises(TrackingError, match="0123456789abcdef"), open_run(tracker, "ladder", name="x", tags={}):
+        pass
+
+
+def test_uncompleted_evaluations_are_not_found(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData) -> None:
+    evaluate(tracker, suite, suite_text, data, "lora", 0)
+    evaluate(tracker, suite, suite_text, data, "lora", 1)
+    kept, spoilt = find_evaluations(tracker)
+    tracker.client.update_run(spoilt.run_id, status="RUNNING")  # the process died between tag and status
+    assert find_evaluations(tracker) == (kept,)
+    tracker.client.update_run(spoilt.run_id, status="FINISHED")
+    tracker.client.delete_tag(spoilt.run_id, "mlbaseline.examples_sha256")
+    with pytest.raises(TrackingError, match=f"{spoilt.run_id} says that it is a completed evaluation"):
+        find_evaluations(tracker)
+
+
+def test_ladder_keeps_the_evaluations_that_it_reused(
+    tracker: Tracker, suite: Suite, suite_text: str, data: TaskData
+) -> None:
+    for seed in (0, 1):
+        evaluate(tracker, suite, suite_text, data, "lora", seed)
+    newest, oldest = find_evaluations(tracker)
+    with open_run(tracker, "ladder", name="ladder", tags=suite_tags(suite)) as ladder:
+        log_ladder(ladder, [oldest.run_id])
+    assert find_evaluations(tracker, ladder=ladder.run_id) == (oldest,)
+    with pytest.raises(TrackingError, match="read the rungs of the ladder"):
+        find_evaluations(tracker, ladder=newest.run_id)
+
+
+@pytest.mark.parametrize("item", [Params({"baseline.template": "y" * 6001}), Tags({"mlbaseline.x": "y" * 8001})])
+def test_value_that_does_not_fit_is_an_error_and_never_cut(tracker: Tracker, item: Params | Tags) -> None:
+    with pytest.raises(TrackingError, match="at most [68]000 characters"):
+        with open_run(tracker, "x", name="x", tags={}) as run:
+            write(run, item)
+    assert tracker.client.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_server_that_goes_away_while_logging(tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with mlflow_server(tmp_path) as uri:
+        run_block = open_run(connect(uri, suite.name), "ladder", name="ladder", tags=suite_tags(suite))
+        run = run_block.__enter__()
+    with pytest.raises(TrackingError, match=r"could not write to the run 'ladder'(.|\n)*Is the server up") as caught:
+        write(run, Params({"a": 1}))
+    assert run_block.__exit__(TrackingError, caught.value, None) is False  # the first error is what the caller sees
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from mlbaseline.store.items import Artifacts, write
+from mlbaseline.store.tracking import connect, open_run
+tracker = connect("sqlite:///mlflow.db", "moods")
+with open_run(tracker, "evaluation", name="before", tags={}): pass
+Path("big").mkdir()
+Path("big/file").write_bytes(bytes(8_000_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
+with open_run(tracker, "evaluation", name="full", tags={}) as run:
+    write(run, Artifacts(Path("big")))
+"""
+
+
+def test_full_disk_fails_the_run_and_keeps_what_is_completed(tmp_path: Path) -> None:
+    # A limit on the size of files stands in for a full disk: the write of the artifact fails in the middle.
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-c", FULL_DISK]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "TrackingError" in done.stderr
+    assert "The disk is full. Free some space" in done.stderr
+    tracker = connect(f"sqlite:///{tmp_path}/mlflow.db", "moods")
+    runs = {run.info.run_name: run for run in tracker.client.search_runs([tracker.experiment_id])}
+    assert (runs["before"].info.status, runs["full"].info.status) == ("FINISHED", "FAILED")
+
+
+def test_help_does_not_pay_for_mlflow() -> None:
+    code = "import mlbaseline.store.evaluations, mlbaseline.store.reading, sys; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

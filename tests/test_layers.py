@@ -1,0 +1,83 @@
+"""Imports point downward only, mlflow stays in `store/`, and the command line starts without the heavy packages."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mlbaseline"
+LAYERS = (
+    {"errors", "records"},
+    {"stats", "results", "suite", "suite_file", "suites", "assets"},
+    {"metrics"},
+    {"tasks", "models", "judge"},
+    {"engine", "monitor"},
+    {"store", "report"},
+    {"workflows"},
+    {"cli"},
+    {"__main__"},
+)
+SAME_LAYER_ALLOWED = {("suite_file", "suite"), ("suite_file", "suites")}
+HEAVY = {
+    "torch": {"models", "engine"},
+    "transformers": {"models", "engine"},
+    "peft": {"models", "engine"},
+    "mlflow": {"store"},
+}
+
+
+def layer_of(part: str) -> int:
+    return next(position for position, parts in enumerate(LAYERS) if part in parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Full dotted names that a file imports, at whatever depth; `from a import b` counts as a.b."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downward(path: Path) -> None:
+    ours = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] in HEAVY:
+            assert ours in HEAVY[parts[0]], f"{path}: {parts[0]} belongs into {sorted(HEAVY[parts[0]])}"
+        if (
+            parts[0] == "mlbaseline"
+            and len(parts) > 1
+            and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists()
+        ):
+            theirs = parts[1]
+            allowed = theirs == ours or layer_of(theirs) < layer_of(ours) or (ours, theirs) in SAME_LAYER_ALLOWED
+            assert allowed, f"{path}: {ours} imports {theirs}, which is not below it"
+
+
+def test_stats_is_numpy_and_scipy_alone() -> None:
+    allowed = {"numpy", "scipy", "statsmodels", "sacrebleu", "mlbaseline"} | set(sys.stdlib_module_names)
+    for path in (PACKAGE / "stats").rglob("*.py"):
+        foreign = {name.split(".")[0] for name in imports_of(path)} - allowed
+        assert not foreign, f"{path} imports {foreign}"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, mlbaseline.cli\n"
+        "try: mlbaseline.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'transformers', 'peft', 'mlflow', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "[]"

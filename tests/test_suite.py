@@ -1,0 +1,121 @@
+"""The suite file: what is accepted, and that every problem is named at once with its place."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import pytest
+
+from mlbaseline.errors import SuiteError
+from mlbaseline.suite import Pretrained, Shots
+from mlbaseline.suite_file import load_suite, packaged_suites, parse_suite
+
+TEXT = (resources.files("mlbaseline.suites") / "tweets.yaml").read_text(encoding="utf-8")
+
+
+def problems_of(*replacements: tuple[str, str]) -> list[str]:
+    text = TEXT
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    with pytest.raises(SuiteError) as caught:
+        parse_suite(text)
+    return list(caught.value.problems)
+
+
+def test_packaged_suites_are_valid() -> None:
+    assert "tweets" in packaged_suites()
+    for name in packaged_suites():
+        assert load_suite(name).name
+
+
+def test_shots_as_a_number_mean_the_first_of_train() -> None:
+    few_shot = load_suite("tweets").baselines["few_shot"]
+    assert isinstance(few_shot, Pretrained)
+    assert few_shot.shots == Shots(k=4, sample="first")
+
+
+def test_digest_depends_on_content_alone(tmp_path) -> None:
+    copy = tmp_path / "elsewhere.yaml"
+    copy.write_text("# a comment\n" + TEXT, encoding="utf-8")
+    assert load_suite(copy).digest == load_suite("tweets").digest
+    copy.write_text(TEXT.replace("seed: 13", "seed: 14"), encoding="utf-8")
+    assert load_suite(copy).digest != load_suite("tweets").digest
+
+
+def test_matrix_digest_covers_the_rules_of_the_decision_and_nothing_else() -> None:
+    suite = parse_suite(TEXT)
+    assert parse_suite(TEXT.replace("epochs: 2", "epochs: 3")).matrix_digest == suite.matrix_digest
+    for old, new in (
+        ("margin: 0.0", "margin: 0.01"),
+        ("min_seeds: 3", "min_seeds: 2"),
+        ("seeds: [0, 1, 2]", "seeds: [0, 1]"),
+    ):
+        assert parse_suite(TEXT.replace(old, new)).matrix_digest != suite.matrix_digest
+
+
+def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
+    found = problems_of(
+        ("kind: peft,", "kind: peft, lr: 1,"),
+        ("kind: human", "kind: humn"),
+        ("candidate: full", "candidate: ful"),
+        ("batch_tokens: 4096", "batch_tokens: many"),
+    )
+    text = "\n".join(found)
+    assert len(found) == 4
+    assert all(problem.startswith("line ") for problem in found)
+    for expected in (
+        "baselines.lora.lr: unknown key, got 1",
+        "baselines.annotator.kind: expected one of 'trivial', 'pretrained', 'peft', 'full', 'human', got 'humn'",
+        "matrix.primary.1.candidate: unknown baseline 'ful'; the suite has: majority",
+        "evaluation.batch_tokens: input should be a valid integer",
+    ):
+        assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("base: zero_shot", "base: majority", "a fine-tune starts from a pretrained one"),
+        ("base: zero_shot", "base: nothing", "unknown baseline 'nothing'"),
+        ("metric: accuracy", "metric: brier", "'brier' is not among the suite's metrics"),
+        ("metrics: [accuracy", "metrics: [acuracy", "input should be 'accuracy'"),
+        ("seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "seeds must differ"),
+        ("seeds: [0, 1, 2]", "seeds: []", "at least 1 item"),
+        ("over: [majority, zero_shot]", "over: [majority, lora]", "'lora' cannot be compared with itself"),
+        ("choices: [negative, neutral, positive]", "choices: [negative]", "at least 2 items"),
+        ("choices: [negative, neutral, positive]", "choices: [a, b, b]", "choices must differ"),
+        ("split: {train", "splits: {train", "task.splits: unknown key"),
+        ("test: 300", "test: 0.5, dev: 0.6", "stands twice in the same mapping"),
+        ("train: 320, dev: 120, test: 300", "train: 0.6, dev: 0.3, test: 0.3", "add up to more than 1"),
+        ("test: 300", "test: 300.5", "must be whole"),
+        ("bins: [0, 0.7, 0.95, 1]", "bins: [0, 0.95, 0.7, 1]", "ascending"),
+        ("labels: [ambiguous, mixed, clear]", "labels: [ambiguous, clear]", "4 edges make 3 bins, got 2 labels"),
+        ("length: {column: text, quantiles: 3}", "length: {column: text, quantiles: 3, bins: [0, 1]}", "give one of"),
+        ("(?i)apple|iphone|ipad", "(?i)apple|(iphone", "not a regular expression"),
+        ("default: neutral", "default: meh", "label 'meh' is not among the choices"),
+        ("strategy: majority", "strategy: majority, default: neutral", "go with strategy `keyword`"),
+        ("sha256: b179", "sha256: zzzz", "string should match pattern"),
+        ("shots: 4", "shots: -1", "greater than 0"),
+        ("name: tweets", "name: [", "not valid YAML"),
+        ("level: 0.95", "level: .nan", "matrix.level"),
+    ],
+)
+def test_bad_values_are_named(old: str, new: str, expected: str) -> None:
+    assert any(expected in problem for problem in problems_of((old, new)))
+
+
+def test_neither_file_nor_packaged_suite(tmp_path) -> None:
+    with pytest.raises(SuiteError, match="no packaged suite of that name"):
+        load_suite("nothing")
+    with pytest.raises(SuiteError, match="cannot be read"):
+        load_suite(tmp_path / "missing.yaml")
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SuiteError, match="cannot be read"):
+        load_suite(binary)
+
+
+def test_not_a_mapping() -> None:
+    with pytest.raises(SuiteError, match="expected a mapping"):
+        parse_suite("3")
