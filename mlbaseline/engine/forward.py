@@ -52,8 +52,8 @@ class Head:
         return Cache(layers=[_HeadLayer(keys, values) for keys, values in self.layers])
 
 
-class _HeadLayer(DynamicLayer):
-    """Puts the head before the keys and values of a layer: for one layer at a time, not for all as a full cache would."""
+class _HeadLayer(DynamicLayer):  # type: ignore[misc]
+    """Puts the head before a layer's keys and values, for one layer at a time and not for all as a full cache would."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()

@@ -89,7 +89,7 @@ class Peak:
 def measure_peak_memory(device: str) -> Iterator[Peak]:
     """Fill the yielded `Peak` when the block ends.
 
-    Linux lets a process reset its own high-water mark; elsewhere the mark is that of the process so far, an upper bound.
+    Linux lets a process reset its own high-water mark; elsewhere the mark is the process's so far, an upper bound.
     """
     import torch
 
@@ -133,6 +133,7 @@ def pin_seeds(seed: int) -> None:
     torch.manual_seed(seed)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a pass over every tensor
     torch.backends.cudnn.benchmark = False
 
 

@@ -112,7 +112,7 @@ class ChoiceScorer:
                     yield row.example, self._conclude(examples[row.example].id, pending.pop(row.example))
 
     def _rows(self, position: int, encoded: Encoded) -> list[Row]:
-        """As few rows as allowed: choices share a row if they follow the same tokens and the model can keep them apart."""
+        """As few rows as possible: choices behind the same tokens share one if the model can keep them apart."""
         groups: dict[Any, list[Branch]] = {}
         for choice, (context, tokens) in enumerate(zip(encoded.contexts, encoded.continuations, strict=True)):
             is_alone = len(tokens) > 1 and not self._shares
@@ -146,20 +146,22 @@ class ChoiceScorer:
         error = entry.error
         if error is None and not all(map(math.isfinite, entry.nats)):
             error = f"the model gave log-likelihoods that are no numbers: {entry.nats}"
-        known = {
-            "tokens_in": entry.encoded.billed_tokens,
-            "compute_s": entry.compute_s,
-            "truncated": entry.encoded.truncated,
-        }
-        if error is not None:
-            return Answer(example_id, None, error=error, **known)
-        best = max(range(len(entry.nats)), key=entry.nats.__getitem__)
-        return Answer(
+        answer = Answer(
             example_id,
-            self._labels[best],
+            None,
+            tokens_in=entry.encoded.billed_tokens,
+            compute_s=entry.compute_s,
+            truncated=entry.encoded.truncated,
+            error=error,
+        )
+        if error is not None:
+            return answer
+        best = max(range(len(entry.nats)), key=entry.nats.__getitem__)
+        return replace(
+            answer,
+            prediction=self._labels[best],
             loglik_nats=tuple(entry.nats),
             tokens_out=len(entry.encoded.continuations[best]),
-            **known,
         )
 
     def _time_alone(self, example: Example) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def load_checkpoint(
         named = json.loads((path / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
         raise AssetError(f"{path} is an adapter, not a whole model: give the base that it belongs to ({named!r})")
     folder = model_folder(base if is_adapter and base is not None else path)
-    with _quiet():
+    with quiet_transformers():
         tokenizer = _load(folder, "AutoTokenizer")
         model = _load(folder, "AutoModelForCausalLM", dtype=dtype_of("fp32" if is_adapter else resolved))
         if is_adapter:
@@ -125,7 +126,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     where = {"gguf_file": gguf.name}
-    with _quiet(progress=True):
+    with quiet_transformers(progress=True):
         model = _load(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
         tokenizer = _load(gguf.parent, "AutoTokenizer", **where)
         # transformers 5.23 refuses to save what it read from a GGUF file, whose configuration it keeps calling
@@ -172,7 +173,7 @@ def _has_native_bf16(device: str) -> bool:
     import torch
 
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if platform.machine().lower() in ("x86_64", "amd64"):
         # torch.ops.mkldnn._is_mkldnn_bf16_supported() also says yes to AVX-512 that only emulates bf16.
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
@@ -180,8 +181,8 @@ def _has_native_bf16(device: str) -> bool:
 
 
 @contextmanager
-def _quiet(*, progress: bool = False) -> Iterator[None]:
-    """Errors only from transformers; its progress bars only where they tell of something that takes long."""
+def quiet_transformers(*, progress: bool = False) -> Iterator[None]:
+    """Errors only from transformers and peft. progress: keep their bars, for what takes long."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -189,7 +190,9 @@ def _quiet(*, progress: bool = False) -> Iterator[None]:
     if not progress:
         logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 asks transformers 5.23 for renamed attributes
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:
