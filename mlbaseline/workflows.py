@@ -16,12 +16,12 @@ from typing import Any
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
-from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
+from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.models.checkpoint import default_device
-from mlbaseline.records import Assessment, Promotion
+from mlbaseline.records import Assessment
 from mlbaseline.report import plots, render_html, render_markdown, render_terminal
 from mlbaseline.results import Evaluation, tabulate
 from mlbaseline.suite import KINDS, Suite
@@ -87,8 +87,12 @@ def _evaluate_rungs(
     evaluated: list[Evaluated] = []
     for position, rung in enumerate(rungs, start=1):
         where = f"[{position}/{len(rungs)}] {rung.name}"
-        found = None if fresh else store.find_completed(
-            tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=rung.signature.digest
+        found = (
+            None
+            if fresh
+            else store.find_completed(
+                tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=rung.signature.digest
+            )
         )
         if found is not None:
             log.info("%s: reused, run %s has the same signature", where, found.run_id)
@@ -103,9 +107,7 @@ def _evaluate_rungs(
     return evaluated
 
 
-def _evaluate_rung(
-    suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tracker, ladder: store.Run
-) -> Evaluated:
+def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
     data, device = task.splits["test"], default_device()
     opening = store.open_evaluation(
         tracker,
@@ -168,7 +170,9 @@ def _chosen_baselines(suite: Suite, kind: str | None, names: Sequence[str]) -> t
         raise SuiteError("--kind", [f"unknown kind {kind!r}; there are: {', '.join(KINDS)}"])
     unknown = [name for name in names if name not in suite.baselines]
     if unknown:
-        raise SuiteError("--baseline", [f"unknown baseline {n!r}; {suite.name} has: {', '.join(suite.baselines)}" for n in unknown])
+        raise SuiteError(
+            "--baseline", [f"unknown baseline {n!r}; {suite.name} has: {', '.join(suite.baselines)}" for n in unknown]
+        )
     chosen = tuple(name for name in suite.of_kind(kind) if not names or name in names)
     if not chosen:
         raise SuiteError(suite.name, [f"no baseline of kind {kind} among {', '.join(names or suite.baselines)}"])
@@ -197,7 +201,9 @@ def _warn_about_rows(errors: int, truncated: int, rung: Rung, n: int) -> None:
     if errors:
         log.warning("%s: %d of %d examples failed; they stay in every denominator", rung.name, errors, n)
     if truncated:
-        log.warning("%s: %d of %d prompts were longer than max_length and lost tokens from their left", rung.name, truncated, n)
+        log.warning(
+            "%s: %d of %d prompts were longer than max_length and lost tokens from their left", rung.name, truncated, n
+        )
 
 
 # ---- compare, gate, report ------------------------------------------------------------------------------------------
@@ -211,12 +217,12 @@ def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str |
     return _comparison_outcome(tracker, run_id, assessment)
 
 
-def _compare(suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None) -> tuple[str, Assessment]:
+def _compare(
+    suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
+) -> tuple[str, Assessment]:
     runs = _current_runs(suite, store.find_evaluations(tracker, ladder=ladder))
     tables = store.load_tables(tracker, runs, cache=assets.cache_dir() / "tables")
-    evaluations = [
-        Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True)
-    ]
+    evaluations = [Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True)]
     assessment = assess(suite, evaluations, _context(suite, runs))
     tags = store.suite_tags(suite)
     with store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent) as run:

@@ -14,7 +14,8 @@ from mlbaseline.records import TaskData, Trained
 from mlbaseline.store.items import LoggedModel, metric_name
 from mlbaseline.store.reading import EvaluationRun, find_completed, find_evaluations, load_tables
 from mlbaseline.store.tracking import Tracker
-from mlbaseline.suite import Suite, parse_suite
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import parse_suite
 from tests.store.parts import NO_COST, Evaluate, make_table
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.assets import fetch
-from mlbaseline.suite import Suite, parse_suite
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import parse_suite
 from mlbaseline.tasks import LoadedTask, load_task
 
 
