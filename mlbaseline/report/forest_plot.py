@@ -50,7 +50,7 @@ def _key(forest: Forest) -> tuple[str, ...]:
         *(["dashed: all examples"] if any(panel.reference is not None for panel in forest.panels) else []),
     ]
     whole = " · ".join(marks + strokes)
-    return (whole,) if text_width(whole, size=_SMALL) < WIDTH else (" · ".join(marks), " · ".join(strokes))
+    return (whole,) if text_width(whole, size=_SMALL) < WIDTH - 2 * MARGIN else (" · ".join(marks), " · ".join(strokes))
 
 
 def _draw_panel(axes: Any, panel: Panel, height: float, *, compact: bool) -> None:

@@ -16,6 +16,7 @@ def ladder(wording: Wording) -> Section | None:
         return None
     batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
     lead = wording.metrics[:1]
+    others = [name for name in wording.metrics[1:] if any(name in standing.metrics for standing in standings)]
     sizes = {size for standing in standings if (size := _size(standing)) is not None}
     errors = any(standing.error_rate != 0 for standing in standings)
     columns = (
@@ -24,7 +25,7 @@ def ladder(wording: Wording) -> Section | None:
         *(Column(wording.metric(name), numeric=True, rank=0) for name in lead),
         Column("Seeds", numeric=True, rank=4),
         *((Column("n", numeric=True, rank=4),) if len(sizes) > 1 else ()),
-        *(Column(wording.metric(name), numeric=True, rank=9) for name in wording.metrics[1:]),
+        *(Column(wording.metric(name), numeric=True, rank=9) for name in others),
         Column(f"USD per {unit}", numeric=True, rank=1),
         Column("Latency p50", numeric=True, rank=7),
         Column("Latency p95", numeric=True, rank=2),
@@ -40,7 +41,7 @@ def ladder(wording: Wording) -> Section | None:
                 *(wording.estimate(name, standing.metrics.get(name)) for name in lead),
                 _seeds(wording, standing),
                 *((Cell(formats.count(_size(standing))),) if len(sizes) > 1 else ()),
-                *(wording.estimate(name, standing.metrics.get(name)) for name in wording.metrics[1:]),
+                *(wording.estimate(name, standing.metrics.get(name)) for name in others),
                 Cell(_price(standing.cost.usd_per_query, batch)),
                 Cell(formats.duration(standing.cost.latency_p50_s)),
                 Cell(formats.duration(standing.cost.latency_p95_s)),

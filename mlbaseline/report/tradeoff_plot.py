@@ -13,7 +13,8 @@ from mlbaseline.report.drawing import MARGIN, WIDTH, canvas_of, shorten, text_wi
 from mlbaseline.report.figures import Point, Tradeoff
 
 _HEIGHT, _LEFT, _BOTTOM, _TOP = 372.0, 44.0, 52.0, 342.0
-_STRIP = 92.0
+_STRIP, _INSET = 92.0, 14.0
+_CROWD = 16
 _SIZE = 11.5
 _LONGEST = 120.0
 _Box = tuple[float, float, float, float]
@@ -72,8 +73,8 @@ def draw_tradeoff(figure: Tradeoff) -> Any:
     _draw_scales(axes, figure, x, y, left=bool(free), right=bool(unknown))
     main = [point for point in figure.points if point.x is not None and point not in free]
     placed = [_place(point, x(point.x or 0.0), y, (_LEFT if not free else start, end)) for point in main]
-    placed += [_place(p, _LEFT + _STRIP * _share(i, free), y, (_LEFT, start)) for i, p in enumerate(free)]
-    placed += [_place(p, end + _STRIP * _share(i, unknown), y, (end, WIDTH)) for i, p in enumerate(unknown)]
+    placed += [_place(point, _LEFT + _INSET, y, (_LEFT, start)) for point in free]
+    placed += [_place(point, end + _INSET, y, (end, WIDTH)) for point in unknown]
     stairs = _stairs([item for item in placed if item.point.front], end)
     axes.plot(*zip(*stairs, strict=True), color=svg.BETTER, linewidth=1.2, solid_joinstyle="miter", zorder=1)
     for item in placed:
@@ -85,7 +86,7 @@ def draw_tradeoff(figure: Tradeoff) -> Any:
 def _cost_scale(costs: Sequence[float], start: float, end: float, *, log: bool) -> _Scale:
     if log:
         return _Scale(min(costs) / 1.5, max(costs) * 1.5, start, end, log=True)
-    return _Scale(0.0, max(costs, default=1.0) * 1.08, start + 14, end)
+    return _Scale(0.0, max(costs, default=1.0) * 1.08, start + _INSET, end)
 
 
 def _quality_scale(figure: Tradeoff) -> _Scale:
@@ -94,11 +95,6 @@ def _quality_scale(figure: Tradeoff) -> _Scale:
     air = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
     bottom, top = (high + air, low - air) if figure.inverted else (low - air, high + air)
     return _Scale(bottom, top, _BOTTOM, _TOP)
-
-
-def _share(position: int, group: Sequence[Point]) -> float:
-    """Spread over the strip, so that equal values do not hide each other."""
-    return 0.12 + 0.76 * (position + 0.5) / len(group)
 
 
 def _place(point: Point, x: float, y: _Scale, region: tuple[float, float]) -> _Placed:
@@ -154,15 +150,18 @@ def _draw_point(axes: Any, item: _Placed) -> None:
 def _draw_labels(axes: Any, placed: Sequence[_Placed], stairs: Sequence[tuple[float, float]]) -> None:
     """Names beside their points, the front's first. A name that would cover something is left to the table."""
     taken: list[_Box] = [(item.x - 5, item.y - 5, item.x + 5, item.y + 5) for item in placed]
-    taken += [(item.x - 1, item.low, item.x + 1, item.high) for item in placed]
-    taken += [
+    lines: list[_Box] = [(item.x - 1, item.low, item.x + 1, item.high) for item in placed]
+    lines += [
         (min(a[0], b[0]) - 1, min(a[1], b[1]) - 1, max(a[0], b[0]) + 1, max(a[1], b[1]) + 1)
         for a, b in itertools.pairwise(stairs)
     ]
     for item in sorted(placed, key=lambda item: (not item.point.front, -item.y)):
         text = shorten(item.point.name, size=_SIZE, room=_LONGEST)
-        width = text_width(text, size=_SIZE)
-        spot = next((box for box in _spots(item, width) if not any(_overlap(box, other) for other in taken)), None)
+        spots = _spots(item, text_width(text, size=_SIZE))
+        # With few rungs a name may rather lie over a line than be left out, but never over a point or a name.
+        obstacles = ([*taken, *lines], taken) if len(placed) <= _CROWD else ([*taken, *lines],)
+        free = (box for boxes in obstacles for box in spots if not any(_overlap(box, other) for other in boxes))
+        spot = next(free, None)
         if spot is None:
             continue
         taken.append(spot)

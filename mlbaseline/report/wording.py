@@ -24,6 +24,7 @@ READINGS: dict[str, tuple[str, Tone]] = {
 }
 
 
+_NAMED = 8
 ContrastKey = tuple[str, str, str, str]
 
 
@@ -173,7 +174,9 @@ def distinct(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; past eight names, how many more."""
+    if len(names) > _NAMED:
+        names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.stats.bootstrap import BINS, bootstrap_distribution, draw_multiplier, draw_normal
-from mlbaseline.stats.cells import Array, Design, Moments
+from mlbaseline.stats.design import Array, Design, Moments
 
 Method = Literal["bootstrap", "normal", "multiplier"]
 Draws = npt.NDArray[np.float32]
