@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -48,7 +48,10 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
             if as_json:
                 click.echo(json.dumps(outcome.document, indent=2, ensure_ascii=False, allow_nan=False))
             else:
-                click.echo(outcome.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+                from mlbaseline.report import wants_colour
+
+                width = min(120, shutil.get_terminal_size((100, 24)).columns)
+                click.echo(outcome.text(wants_colour(sys.stdout), width).rstrip())
             sys.exit(VERDICT_EXIT[outcome.verdict] if outcome.verdict else 0)
 
         return invoke

@@ -1,7 +1,7 @@
 """One function per entry point: the only place that strings the folders together.
 
-Each takes a suite (a path or the name of a packaged one) and what its command takes, and returns an Outcome. What a later
-step needs of an earlier one it reads back from the tracking server, never from the memory of the same process.
+Each takes a suite (a path or the name of a packaged one) and what its command takes, and returns an Outcome. What a
+later step needs of an earlier one it reads back from the tracking server, never from the memory of the same process.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
-from mlbaseline.errors import IncomparableError, SuiteError
+from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.models.checkpoint import default_device
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, Promotion
 from mlbaseline.report import plots, render_html, render_markdown, render_terminal
 from mlbaseline.results import Evaluation, tabulate
 from mlbaseline.suite import KINDS, Suite
@@ -74,7 +74,7 @@ def evaluate(
     with _open_ladder(tracker, loaded) as ladder:
         evaluated = _evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
-    return Outcome(document, lambda _colour, _width: _evaluations_text(loaded, evaluated))
+    return Outcome(document, lambda *_: _evaluations_text(evaluated))
 
 
 def _evaluate_rungs(
@@ -144,6 +144,7 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
             run,
             table,
             suite=suite,
+            suite_text=suite.text,
             data=data,
             metrics=found,
             slices=measure_slices(table, suite),
@@ -225,11 +226,10 @@ def _compare(
     evaluations = [Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True)]
     assessment = assess(suite, evaluations, _context(suite, runs))
     tags = store.suite_tags(suite)
-    with store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent) as run:
-        with TemporaryDirectory() as temporary:
-            rendered = Path(temporary)
-            _render(assessment, rendered)
-            store.log_comparison(run, assessment, rendered)
+    opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
+    with opening as run, TemporaryDirectory() as rendered:
+        _render(assessment, Path(rendered))
+        store.log_comparison(run, assessment, Path(rendered))
     return run.run_id, assessment
 
 
@@ -274,7 +274,7 @@ def _comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessm
         "winner": assessment.verdict.winner,
         "winner_seed": assessment.verdict.winner_seed,
         "more_examples": assessment.verdict.more_examples,
-        "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
+        "report": store.locate_artifact(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
     }
@@ -310,3 +310,111 @@ def report(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     return Outcome({"comparison_run_id": run_id, "output": str(output)}, lambda *_: f"Report of {run_id}: {output}")
+
+
+def _comparison_run(suite: Suite, tracker: store.Tracker, run_id: str | None) -> store.ComparisonRun:
+    run = store.find_comparison(tracker, run_id)
+    if run is None:
+        raise TrackingError(
+            f"{tracker.uri}: no completed comparison of {suite.name!r}. Run `mlbaseline compare` first."
+        )
+    return run
+
+
+# ---- promote --------------------------------------------------------------------------------------------------------
+
+
+def promote(
+    suite: str | Path, *, comparison: str | None = None, dry_run: bool = False, tracking_uri: str | None = None
+) -> Outcome:
+    """Register the winner of a comparison as champion, if its verdict is to promote."""
+    loaded = load_suite(suite)
+    tracker = store.connect(tracking_uri, loaded.name)
+    outcome = gate(suite, comparison=comparison, tracking_uri=tracking_uri)
+    if outcome.verdict != "promote":
+        return outcome
+    run = _comparison_run(loaded, tracker, outcome.document["comparison_run_id"])
+    plan = store.plan_promotion(tracker, loaded, run)
+    if dry_run:
+        shown = {"dry_run": True, "model": plan.model, "evaluation_run_id": plan.winner.run_id, "tags": dict(plan.tags)}
+        return Outcome(shown, lambda *_: _plan_text(plan))
+    promotion = store.promote(tracker, loaded, plan)
+    return Outcome(asdict(promotion), lambda *_: _promotion_text(promotion))
+
+
+def rollback(model: str, *, tracking_uri: str | None = None) -> Outcome:
+    """Make the previous version of a registered model its champion again."""
+    promotion = store.rollback(tracking_uri, model)
+    return Outcome(asdict(promotion), lambda *_: _promotion_text(promotion))
+
+
+# ---- the whole way --------------------------------------------------------------------------------------------------
+
+
+def run(
+    suite: str | Path,
+    *,
+    baselines: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    fresh: bool = False,
+    no_promote: bool = False,
+    tracking_uri: str | None = None,
+) -> Outcome:
+    """Evaluate the ladder, compare it, judge it, and promote the winner."""
+    loaded = load_suite(suite)
+    names, chosen_seeds = _chosen_baselines(loaded, None, baselines), _chosen_seeds(loaded, seeds)
+    tracker = store.connect(tracking_uri, loaded.name)
+    promotion: Promotion | None = None
+    with _open_ladder(tracker, loaded) as ladder:
+        evaluated = _evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh)
+        # A part of the ladder is compared with what earlier ladders have of the rest.
+        whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
+        run_id, assessment = _compare(loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id)
+        if assessment.verdict.decision == "promote" and not no_promote and loaded.register_as is not None:
+            plan = store.plan_promotion(tracker, loaded, _comparison_run(loaded, tracker, run_id))
+            promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)
+    compared = _comparison_outcome(tracker, run_id, assessment)
+    document = {
+        "ladder_run_id": ladder.run_id,
+        "evaluations": [asdict(rung) for rung in evaluated],
+        "comparison": compared.document,
+        "promotion": None if promotion is None else asdict(promotion),
+    }
+
+    def text(colour: bool, width: int) -> str:
+        closing = [_promotion_text(promotion)] if promotion else []
+        return "\n".join([compared.text(colour, width), *closing, _ui_text(tracker)])
+
+    return Outcome(document, text, verdict=None if no_promote else assessment.verdict.decision)
+
+
+# ---- what people read -----------------------------------------------------------------------------------------------
+
+
+def _evaluations_text(evaluated: Sequence[Evaluated]) -> str:
+    lines = [
+        f"{rung.baseline:<20} {'' if rung.seed is None else f'seed {rung.seed}':<10} {_metrics_text(rung.metrics)}"
+        f"{'  (reused)' if rung.reused else ''}"
+        for rung in evaluated
+    ]
+    return "\n".join(lines)
+
+
+def _metrics_text(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def _promotion_text(promotion: Promotion) -> str:
+    before = f", before it version {promotion.previous_version}" if promotion.previous_version else ""
+    return f"Champion of {promotion.model}: version {promotion.version}{before} (record: run {promotion.run_id})"
+
+
+def _plan_text(plan: store.Plan) -> str:
+    what = "is champion already" if plan.is_champion else f"would follow version {plan.previous_version or 'none'}"
+    return f"Dry run: {plan.winner.baseline} (run {plan.winner.run_id}) {what} as champion of {plan.model}"
+
+
+def _ui_text(tracker: store.Tracker) -> str:
+    if tracker.uri.startswith("http"):
+        return f"MLflow: {tracker.uri}"
+    return f"Open the runs in a browser: mlflow ui --backend-store-uri {tracker.uri}"

@@ -6,11 +6,13 @@ decide) and, where a side has several seeds, between *recipes* (seeds × example
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.checkpoint import Checkpoint
@@ -164,7 +166,7 @@ class Family:
                 self.suite.name,
                 [
                     f"matrix: {row.candidate} over {row.baseline}{where} by {row.metric} cannot be computed: one of "
-                    "them lacks the metric, or fewer than two examples are left. Choose another metric, baseline or slice"
+                    "them lacks the metric, or fewer than two examples are left. Choose another metric or slice"
                 ],
             )
         return found
@@ -196,7 +198,7 @@ class Family:
             p_adjusted=p_adjusted,
             gained=alone.gained,
             lost=alone.lost,
-            mde=minimum_detectable_effect(alone.standard_error, level=level),
+            mde=detectable_difference(alone.standard_error, level=level),
             margin=row.margin,
             method=alone.method,
             outcome=None if row.margin is None else _outcome(row, alone.delta, p_adjusted, level),
@@ -211,6 +213,26 @@ def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> str
     if p_adjusted > 1.0 - level:
         return "inconclusive"
     return "pass" if delta * _sign(row.metric) > (row.margin or 0.0) else "fail"
+
+
+def more_examples(row: Comparison) -> int | None:
+    """How many further examples would settle an inconclusive row, if the difference is what was observed.
+
+    The detectable difference shrinks with the root of n, so n grows by (mde / distance to the margin)². None where the
+    observed difference lies on the margin, or where it takes more examples than anybody has.
+    """
+    distance = abs(row.delta * _sign(row.metric) - (row.margin or 0.0))
+    if distance == 0 or (needed := row.n * (row.mde / distance) ** 2) > _MOST_EXAMPLES:
+        return None
+    return max(1, math.ceil(needed) - row.n)
+
+
+_MOST_EXAMPLES = 10_000_000
+
+
+def detectable_difference(standard_error: float, *, level: float, power: float = 0.8) -> float:
+    z = stats.norm.isf((1 - level) / 2) + stats.norm.ppf(power)
+    return float(z * standard_error)
 
 
 def _mask(table: ResultTable, row: Planned) -> Mask:
