@@ -228,8 +228,9 @@ class Hub(BaseHTTPRequestHandler):
 def fetch_from_hub(endpoint: str, home: Path, *sources: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own, since the client reads the hub's address when it is imported."""
     code = (
-        "import sys; from pathlib import Path; from mlbaseline.assets import fetch; from mlbaseline.suite import Asset\n"
-        "for source in sys.argv[1:]: print(*(f := fetch(Asset(source=source), root=Path())).path.parts[-3:], f.sha256)"
+        "import sys\nfrom pathlib import Path\nfrom mlbaseline.assets import fetch\nfrom mlbaseline.suite import Asset\n"
+        "for source in sys.argv[1:]:\n"
+        "    found = fetch(Asset(source=source), root=Path()); print(*found.path.parts[-3:], found.sha256)"
     )
     env = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home)}
     return subprocess.run([sys.executable, "-c", code, *sources], env=env, capture_output=True, text=True, check=False)
