@@ -228,7 +228,8 @@ class Hub(BaseHTTPRequestHandler):
 def fetch_from_hub(endpoint: str, home: Path, *sources: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own, since the client reads the hub's address when it is imported."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom mlbaseline.assets import fetch\nfrom mlbaseline.suite import Asset\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from mlbaseline.assets import fetch\nfrom mlbaseline.suite import Asset\n"
         "for source in sys.argv[1:]:\n"
         "    found = fetch(Asset(source=source), root=Path()); print(*found.path.parts[-3:], found.sha256)"
     )
