@@ -1,0 +1,96 @@
+"""What this machine, tracking server and suite can and cannot do, before anything expensive starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from mlbaseline import assets, store
+from mlbaseline.engine import hardware
+from mlbaseline.errors import MlbaselineError
+from mlbaseline.models.checkpoint import default_device, resolve_precision
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import load_task
+from mlbaseline.workflows.evaluation import make_fetcher
+from mlbaseline.workflows.outcome import Outcome
+
+_LOW_DISK_BYTES = 5 * 10**9
+"""A full fine-tune of a small model leaves half a gigabyte a seed, in the cache and again in the artifact store."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """outcome: ok, warn or fail."""
+
+    name: str
+    outcome: str
+    detail: str
+
+
+def doctor(suite: str | None, *, tracking_uri: str | None = None) -> Outcome:
+    """Look at machine, server and, if one is named, the suite with its data and models. A `fail` ends with exit 1."""
+    checks = [*_machine(), _checked("tracking server", lambda: _server(tracking_uri, suite))]
+    if suite is not None:
+        checks += _suite(suite, tracking_uri)
+    failed = any(check.outcome == "fail" for check in checks)
+    lines = [f"{check.outcome:<5} {check.name:<18} {check.detail}" for check in checks]
+    return Outcome(
+        {"healthy": not failed, "checks": [asdict(check) for check in checks]},
+        lambda *_: "\n".join(lines),
+        failed=failed,
+    )
+
+
+def _machine() -> Iterator[Check]:
+    device = default_device()
+    facts = hardware.describe_hardware(device)
+    cores, memory = facts["hardware.cores"], int(str(facts["hardware.memory_bytes"])) / 1e9
+    yield Check("device", "ok", f"{device}: {facts['hardware.device_name']}, {cores} cores, {memory:.0f} GB of memory")
+    yield Check("precision", "ok", f"`auto` is {resolve_precision('auto', device)} on this device")
+    cache = assets.cache_dir()
+    existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
+    yield Check("disk", "ok" if free > _LOW_DISK_BYTES else "warn", f"{free / 1e9:.0f} GB free for the cache {cache}")
+
+
+def _server(tracking_uri: str | None, suite: str | None) -> str:
+    uri = store.check_server(tracking_uri)
+    return uri if suite is None else f"{uri}, experiment {load_suite(suite).name!r}"
+
+
+def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
+    try:
+        suite = load_suite(reference)
+    except MlbaselineError as error:
+        return [Check("suite", "fail", str(error))]
+    fetch = make_fetcher(suite, tracking_uri)
+    checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
+    checks.append(_checked("data", lambda: _data(suite, tracking_uri)))
+    for name, spec in suite.baselines.items():
+        if spec.kind == "pretrained":
+            checks.append(_checked(f"model of {name}", lambda asset=spec.model: str(fetch(asset).path)))
+    checks.append(_prices(suite))
+    return checks
+
+
+def _data(suite: Suite, tracking_uri: str | None) -> str:
+    task = load_task(suite, make_fetcher(suite, tracking_uri))
+    return ", ".join(f"{name} {len(data.examples):,}" for name, data in task.splits.items())
+
+
+def _prices(suite: Suite) -> Check:
+    price = hardware.usd_per_hour(suite.cost.usd_per_hour, default_device())
+    if price is not None:
+        return Check("price", "ok", f"{price:g} USD per hour on this device")
+    needs_price = suite.gates.cost_per_query_usd is not None
+    detail = f"`cost.usd_per_hour` names no price for this device ({default_device()}), so nothing here has a cost"
+    return Check("price", "fail" if needs_price else "warn", detail + (", and the cost gate cannot pass" * needs_price))
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", look())
+    except MlbaselineError as error:
+        return Check(name, "fail", str(error))
