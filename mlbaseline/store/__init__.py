@@ -1,0 +1,43 @@
+"""Everything that lies on a tracking server. The only folder that imports mlflow, and it does so when it is used."""
+
+from mlbaseline.store.comparisons import load_assessment, log_comparison
+from mlbaseline.store.evaluations import log_evaluation, log_ladder, open_evaluation
+from mlbaseline.store.reading import (
+    ComparisonRun,
+    EvaluationRun,
+    find_comparison,
+    find_completed,
+    find_evaluations,
+    find_ladder,
+    load_evaluations,
+    read_evaluation,
+)
+from mlbaseline.store.references import resolve
+from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
+from mlbaseline.store.tracking import Run, Tracker, connect, open_run, suite_tags
+
+__all__ = [
+    "ComparisonRun",
+    "EvaluationRun",
+    "Plan",
+    "Run",
+    "Tracker",
+    "connect",
+    "find_comparison",
+    "find_completed",
+    "find_evaluations",
+    "find_ladder",
+    "load_assessment",
+    "load_evaluations",
+    "log_comparison",
+    "log_evaluation",
+    "log_ladder",
+    "open_evaluation",
+    "open_run",
+    "plan_promotion",
+    "promote",
+    "read_evaluation",
+    "resolve",
+    "rollback",
+    "suite_tags",
+]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, TrackingError
 from mlbaseline.records import Signature
-from mlbaseline.results import ResultTable
+from mlbaseline.results import Evaluation, ResultTable
 from mlbaseline.results import load_table as read_table
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
@@ -101,6 +101,19 @@ def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[Evalua
     runs = _search(tracker, [tracker.experiment_id], EVALUATION, tags)
     # Both must hold: the tag is ours to set, the status is MLflow's, and a crash may fall between the two.
     return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED")
+
+
+def read_evaluation(tracker: Tracker, run_id: str) -> EvaluationRun:
+    """The completed evaluation with this run id. Raises TrackingError if there is none."""
+    with reporting(f"read the run {run_id}", tracker.uri):
+        run = tracker.client.get_run(run_id)
+    tags = run.data.tags
+    if (tags.get(KIND), tags.get(STATUS), run.info.status) != (EVALUATION, COMPLETED, "FINISHED"):
+        raise TrackingError(
+            f"{tracker.uri}: expected {run_id} to be a completed evaluation, got a run of kind {tags.get(KIND)!r}, "
+            f"status {tags.get(STATUS)!r} ({run.info.status})."
+        )
+    return _evaluation(tracker, run)
 
 
 def find_ladder(tracker: Tracker) -> str | None:
@@ -208,14 +221,15 @@ def _number(value: float) -> float:
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
 
-def load_tables(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[ResultTable, ...]:
-    """The result tables of the runs, in their order, fetched in parallel.
+def load_evaluations(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[Evaluation, ...]:
+    """The runs with their result tables, in the order given, fetched in parallel.
 
     cache: folder that keeps tables under their digests, so that each is fetched once. Raises IncomparableError where
     the rows or the signature are not those that the run was completed with, TrackingError where they cannot be had.
     """
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        return tuple(pool.map(lambda run: _load_table(tracker, run, cache), runs))
+        tables = pool.map(lambda run: _load_table(tracker, run, cache), runs)
+        return tuple(Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True))
 
 
 def _load_table(tracker: Tracker, run: EvaluationRun, cache: Path) -> ResultTable:

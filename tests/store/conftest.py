@@ -10,7 +10,8 @@ import pytest
 
 from mlbaseline.records import Example, TaskData
 from mlbaseline.store.tracking import Tracker, connect
-from mlbaseline.suite import Suite, parse_suite
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import parse_suite
 from tests.store.parts import SUITE, Evaluate, mlflow_server
 
 
