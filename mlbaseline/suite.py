@@ -231,15 +231,28 @@ class _Training(_Node):
         return self
 
 
+ALL_LINEAR = "all-linear"
+
+
 class Peft(_Training):
-    """A parameter-efficient fine-tune of another baseline's model."""
+    """A parameter-efficient fine-tune of another baseline's model.
+
+    last_layers: adapt only this many layers, the last ones; nothing is carried back through those before them.
+    """
 
     kind: Literal["peft"]
     method: Literal["lora"]
     rank: PositiveInt = 16
     alpha: Annotated[float, Field(gt=0)] = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
+    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    last_layers: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _named_modules(self) -> Peft:
+        if self.last_layers is not None and isinstance(self.target_modules, str) and self.target_modules != ALL_LINEAR:
+            raise ValueError(f"`last_layers` goes with target_modules {ALL_LINEAR!r} or a list of names, not a pattern")
+        return self
 
 
 class Full(_Training):

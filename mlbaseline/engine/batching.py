@@ -1,0 +1,32 @@
+"""Which rows are computed together: little padding, a bounded size, and the same batches whoever computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MAX_PADDING = 0.04
+_FREE_PADDING_TOKENS = 96
+"""Padding that a batch may have whatever its share: less than what starting a further batch costs."""
+
+
+def make_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | None = None) -> list[list[int]]:
+    """Positions of `lengths`, grouped: longest first, at most `budget_tokens` a batch (its padding included).
+
+    lengths: tokens per row (> 0); equal ones keep their order. A batch also ends where another row would bring its
+    padding above 4 %. A row longer than the budget is a batch of its own.
+    """
+    batches: list[list[int]] = []
+    width = padding = 0
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        length = lengths[position]
+        if batches:
+            size = width * (len(batches[-1]) + 1)
+            padded = padding + width - length
+            fits = size <= budget_tokens and (max_rows is None or len(batches[-1]) < max_rows)
+            if fits and padded <= max(_FREE_PADDING_TOKENS, _MAX_PADDING * size):
+                batches[-1].append(position)
+                padding = padded
+                continue
+        batches.append([position])
+        width, padding = length, 0
+    return batches

@@ -1,0 +1,96 @@
+"""Prompts ─▶ token ids, in the way of lm-evaluation-harness, so that log-likelihoods agree with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlbaseline.tasks.prompting import Prompt, Prompting
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One choice behind a context. choice: its position among the labels."""
+
+    choice: int
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A prompt in tokens. contexts: what each choice follows (one and the same unless the left was cut off).
+
+    billed_tokens: length of the prompt before anything was cut off.
+    """
+
+    contexts: tuple[Tokens, ...]
+    continuations: tuple[Tokens, ...]
+    billed_tokens: int
+    truncated: bool
+
+
+class Encoder:
+    """Tokenises prompts for a causal model that reads at most `max_length` tokens."""
+
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self.max_length = max_length
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        self._start: int | None = start
+        self._start_text = tokenizer.decode([start]) if start is not None else None
+
+    def encode(self, prompt: Prompt) -> Encoded:
+        """The context's tokens, and of each context + continuation the tokens behind as many as the context has.
+
+        White space that ends the context belongs to the continuations. An empty context is the tokenizer's start
+        token. Where context and continuation without its last token exceed `max_length`, the context loses tokens
+        from its left. Raises ValueError for a continuation that has no tokens or exceeds `max_length` by itself.
+        """
+        context = prompt.context.rstrip()
+        spaces = prompt.context[len(context) :]
+        continuations = [spaces + continuation for continuation in prompt.continuations]
+        if context:
+            ids, *wholes = self._tokenise([context, *(context + continuation for continuation in continuations)])
+            tails = [whole[len(ids) :] for whole in wholes]
+        else:
+            ids, tails = self._behind_start(continuations)
+        return self._fit(ids, tails, prompt.continuations)
+
+    def head(self, prompting: Prompting) -> Tokens:
+        """The tokens with which every prompt begins: prefix and template up to the first field.
+
+        Cut at the last white space, where no tokenizer merges text before with text behind. Empty where nothing
+        is common; a prompt that does begin otherwise (its left was cut off) is for the caller to notice.
+        """
+        fixed = prompting.prefix + prompting.template.split("{", maxsplit=1)[0]
+        kept = re.match(r"(.*\S)(?=\s)", fixed + ("\n" if "{" not in prompting.template else ""), flags=re.DOTALL)
+        return self._tokenise([kept[1]])[0] if kept else ()
+
+    def _tokenise(self, texts: Sequence[str]) -> list[Tokens]:
+        # A chat template writes the start token itself; the tokenizer must not add a second one.
+        has_start = self._start_text is not None and texts[0].startswith(self._start_text)
+        options = {"add_special_tokens": False} if has_start else {}
+        # verbose=False: the notice about texts beyond the model's maximum length; `truncated` says so for each.
+        return [tuple(ids) for ids in self._tokenizer(list(texts), verbose=False, **options)["input_ids"]]
+
+    def _behind_start(self, continuations: Sequence[str]) -> tuple[Tokens, list[Tokens]]:
+        if self._start is None:
+            raise ValueError("the prompt is empty and the tokenizer has no start token to put in its place")
+        ids = self._tokenizer(list(continuations), add_special_tokens=False)["input_ids"]
+        start = self._start
+        return (start,), [tuple(tail[1:] if tail[:1] == [start] else tail) for tail in ids]
+
+    def _fit(self, context: Tokens, tails: Sequence[Tokens], texts: Sequence[str]) -> Encoded:
+        for tail, text in zip(tails, texts, strict=True):
+            if not tail:
+                raise ValueError(f"the choice {text!r} adds no token to its prompt")
+            if len(tail) > self.max_length:
+                raise ValueError(f"the choice {text!r} has {len(tail)} tokens, max_length is {self.max_length}")
+        # The last token of a continuation is only predicted, never read.
+        rooms = [self.max_length + 1 - len(tail) for tail in tails]
+        contexts = tuple(context[-room:] for room in rooms)
+        return Encoded(contexts, tuple(tails), len(context), any(len(context) > room for room in rooms))

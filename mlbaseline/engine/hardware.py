@@ -1,0 +1,145 @@
+"""What the figures of a run stand on: machine and software, peak memory, pinned seeds, and progress for who waits."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbaseline.records import Scalar
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "mlflow", "mlbaseline")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+
+
+def describe_hardware(device: str) -> dict[str, Scalar]:
+    """`hardware.*` and `software.*` as the parameters of a run have them. device: as torch names it."""
+    import psutil
+    import torch
+
+    facts: dict[str, Scalar] = {
+        "hardware.device": device.split(":", maxsplit=1)[0],
+        "hardware.device_name": device_name(device),
+        "hardware.cpu": _cpu_name(),
+        "hardware.cores": available_cores(),
+        "hardware.threads": torch.get_num_threads(),
+        "hardware.memory_bytes": psutil.virtual_memory().total,
+        "software.platform": platform.platform(),
+        "software.python": platform.python_version(),
+    }
+    if device.startswith("cuda"):
+        facts["hardware.device_memory_bytes"] = torch.cuda.get_device_properties(device).total_memory
+    for package in _PACKAGES:
+        try:
+            facts[f"software.{package}"] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # run from a source tree
+            continue
+    return facts
+
+
+def device_name(device: str) -> str:
+    """Full name of the processor that computes, as price lists know it: `NVIDIA H100 80GB HBM3`, or the CPU's model."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
+
+
+def usd_per_hour(prices: Mapping[str, float], device: str) -> float | None:
+    """The price of the device's full name, else of its type (`cuda`, `cpu`), else None: a price is never guessed."""
+    for key in (device_name(device), device.split(":", maxsplit=1)[0]):
+        if key in prices:
+            return prices[key]
+    return None
+
+
+def available_cores() -> int:
+    """Cores that this process may use: fewer than the machine has inside a container."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@dataclass
+class Peak:
+    """bytes: the most memory that was held during the block; on a GPU the device's, else that of the whole process."""
+
+    bytes: int = 0
+
+
+@contextmanager
+def measure_peak_memory(device: str) -> Iterator[Peak]:
+    """Fill the yielded `Peak` when the block ends.
+
+    Linux lets a process reset its own high-water mark; elsewhere the mark is the process's so far, an upper bound.
+    """
+    import torch
+
+    peak = Peak()
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        _reset_high_water_mark()
+    try:
+        yield peak
+    finally:
+        peak.bytes = torch.cuda.max_memory_allocated(device) if on_gpu else _high_water_mark()
+
+
+def _reset_high_water_mark() -> None:
+    try:
+        _CLEAR_REFS.write_text("5", encoding="ascii")
+    except OSError:  # not Linux, or a container that forbids it
+        return
+
+
+def _high_water_mark() -> int:
+    if _STATUS.is_file():
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def pin_seeds(seed: int) -> None:
+    """Seed Python, numpy and torch, and ask torch for deterministic algorithms wherever it has them."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  libraries below draw from the global state
+    torch.manual_seed(seed)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a pass over every tensor
+    torch.backends.cudnn.benchmark = False
+
+
+def progress_bar(total: int, unit: str, description: str | None) -> tqdm[Any]:
+    """A bar on stderr with rate and time left. Silent where nobody watches (no terminal) or without a description."""
+    from tqdm import tqdm
+
+    quiet = description is None or not sys.stderr.isatty()
+    return tqdm(total=total, unit=unit, desc=description, disable=quiet, file=sys.stderr, dynamic_ncols=True)

@@ -1,0 +1,257 @@
+"""Baselines of a suite ─▶ rungs: what will be evaluated, known by its signature before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlbaseline import metrics, suite
+from mlbaseline.assets import FetchedAsset
+from mlbaseline.errors import DataError
+from mlbaseline.models.human import ExpectedAnnotator
+from mlbaseline.models.trivial import Trivial, is_deterministic
+from mlbaseline.records import Model, Scalar, Signature, TaskData, Trained, digest_of
+from mlbaseline.suite import Asset, BaselineSpec, Split, Suite, TrainedSpec
+from mlbaseline.tasks import LoadedTask
+from mlbaseline.tasks.prompting import CHOICE_DELIMITER, Prompting, few_shot_prefix, placeholders
+
+Fetch = Callable[[Asset], FetchedAsset]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained."""
+
+    model: Model
+    trained: Trained | None = None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One baseline with one seed; seed None where nothing is random.
+
+    params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training.
+    """
+
+    baseline: str
+    kind: str
+    seed: int | None
+    signature: Signature
+    params: Mapping[str, Scalar]
+    open: Callable[[], Opened]
+
+    @property
+    def name(self) -> str:
+        return self.baseline if self.seed is None else f"{self.baseline} (seed {self.seed})"
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What every constructor of rungs may look at."""
+
+    suite: Suite
+    task: LoadedTask
+    fetch: Fetch
+    split: Split
+
+    @property
+    def data(self) -> TaskData:
+        return self.task.splits[self.split]
+
+    def training_data(self, name: str) -> TaskData:
+        if "train" not in self.task.splits:
+            raise DataError(
+                f"baselines.{name}: needs the split train, which the suite does not have; add it to `split`"
+            )
+        return self.task.splits["train"]
+
+
+def build_rungs(
+    suite: Suite, task: LoadedTask, name: str, fetch: Fetch, seeds: Sequence[int], *, split: Split = "test"
+) -> list[Rung]:
+    """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
+
+    Fetches (and hashes) the assets, so that the signature knows them by content; loads none. Raises AssetError,
+    DataError.
+    """
+    spec = suite.baselines[name]
+    site = _Site(suite, task, fetch, split)
+    return [_RUNGS[spec.kind](site, name, spec, seed) for seed in (seeds if _is_random(spec) else (None,))]
+
+
+def _is_random(spec: BaselineSpec) -> bool:
+    match spec:
+        case suite.Trivial():
+            return not is_deterministic(spec)
+        case suite.Pretrained():
+            return spec.shots is not None and spec.shots.sample == "seed"
+        case suite.Peft() | suite.Full():
+            return True
+        case suite.Human():
+            return False
+
+
+def _trivial(site: _Site, name: str, spec: suite.Trivial, seed: int | None) -> Rung:
+    task = site.suite.task
+    model = Trivial(
+        spec,
+        labels=task.labels,
+        train=site.task.splits.get("train"),
+        seed=seed,
+        fields=placeholders(task.prompt),
+    )
+    return _rung(site, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
+
+
+def _human(site: _Site, name: str, spec: suite.Human, seed: int | None) -> Rung:
+    model = ExpectedAnnotator(spec.agreement)
+    return _rung(site, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
+
+
+def _pretrained(site: _Site, name: str, spec: suite.Pretrained, seed: int | None) -> Rung:
+    asset = site.fetch(spec.model)
+    template = site.suite.task.prompt
+    prefix = few_shot_prefix(template, spec.shots, site.training_data(name), seed or 0) if spec.shots else ""
+    prompting = Prompting(template, prefix)
+    precision, device = _resolved(site)
+
+    def open_() -> Opened:
+        from mlbaseline.models.checkpoint import load_checkpoint
+
+        checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
+        return Opened(_scorer(site, name, seed, checkpoint, prompting))
+
+    fields = {
+        "model.kind": spec.kind,
+        "model.sha256": asset.sha256,
+        **_prompt_fields(prompting, spec.shots.k if spec.shots else 0),
+        **_engine_fields(site),
+    }
+    return _rung(site, name, spec, seed, fields=fields, open_=open_)
+
+
+def _trained(site: _Site, name: str, spec: TrainedSpec, seed: int | None) -> Rung:
+    from mlbaseline.engine.recipe import TrainingJob
+    from mlbaseline.models.checkpoint import load_checkpoint
+
+    assert seed is not None
+    base = site.suite.base_model(spec)
+    prompting = Prompting(site.suite.task.prompt)
+    precision, device = _resolved(site)
+    job = TrainingJob(
+        spec=spec,
+        seed=seed,
+        base=site.fetch(base),
+        base_source=base.source,
+        train=site.training_data(name),
+        dev=site.task.splits.get("dev"),
+        prompting=prompting,
+        evaluation=site.suite.evaluation,
+        precision=precision,
+        device=device,
+    )
+
+    def open_() -> Opened:
+        from mlbaseline.engine.training import train
+
+        trained = train(job, description=_describe(name, seed))
+        checkpoint = load_checkpoint(trained.folder, base=job.base.path, precision=precision, device=device)
+        return Opened(_scorer(site, name, seed, checkpoint, prompting), trained)
+
+    fields = {
+        "model.kind": spec.kind,
+        "model.sha256": job.base.sha256,
+        **job.signature_fields(),
+        **_prompt_fields(prompting, 0),
+        **_engine_fields(site),
+    }
+    return _rung(site, name, spec, seed, fields=fields, open_=open_)
+
+
+_RUNGS: dict[str, Callable[[_Site, str, Any, int | None], Rung]] = {
+    "trivial": _trivial,
+    "pretrained": _pretrained,
+    "peft": _trained,
+    "full": _trained,
+    "human": _human,
+}
+
+
+def _rung(
+    site: _Site,
+    name: str,
+    spec: BaselineSpec,
+    seed: int | None,
+    *,
+    fields: Mapping[str, Scalar],
+    open_: Callable[[], Opened],
+) -> Rung:
+    labels = site.data.labels
+    signature = Signature(
+        {
+            "data.digest": site.data.digest,
+            "data.split": site.data.split,
+            "choices.labels": digest_of(labels),
+            "metric.version": metrics.VERSION,
+            "metric.names": ",".join(site.suite.metrics),
+            **fields,
+            "seed": seed,
+        }
+    )
+    params = dict(_flat("baseline", spec.model_dump(mode="json", exclude_none=True)))
+    if "engine.precision" in fields:
+        params |= dict(_flat("evaluation", site.suite.evaluation.model_dump(mode="json")))
+        params |= {"evaluation.resolved_precision": fields["engine.precision"]}
+    return Rung(name, spec.kind, seed, signature, params, open_)
+
+
+def _prompt_fields(prompting: Prompting, shots: int) -> dict[str, Scalar]:
+    return {
+        "prompt.template": prompting.template,
+        "prompt.choice_delimiter": CHOICE_DELIMITER,
+        "prompt.chat_template": None,
+        "prompt.shots": shots,
+        "prompt.prefix_sha256": hashlib.sha256(prompting.prefix.encode("utf-8", "surrogatepass")).hexdigest(),
+    }
+
+
+def _engine_fields(site: _Site) -> dict[str, Scalar]:
+    from mlbaseline.engine.scoring import ENGINE_VERSION
+
+    precision, device = _resolved(site)
+    return {
+        "engine.version": ENGINE_VERSION,
+        "engine.batch_tokens": site.suite.evaluation.batch_tokens,
+        "engine.max_length": site.suite.evaluation.max_length,
+        "engine.precision": precision,
+        "engine.device": device,
+    }
+
+
+def _resolved(site: _Site) -> tuple[Any, str]:
+    from mlbaseline.models.checkpoint import default_device, resolve_precision
+
+    device = default_device()
+    return resolve_precision(site.suite.evaluation.precision, device), device
+
+
+def _scorer(site: _Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting) -> Model:
+    from mlbaseline.engine.scoring import ChoiceScorer
+
+    return ChoiceScorer(
+        checkpoint, prompting, site.data.labels, site.suite.evaluation, description=_describe(name, seed)
+    )
+
+
+def _describe(name: str, seed: int | None) -> str:
+    return name if seed is None else f"{name} · seed {seed}"
+
+
+def _flat(prefix: str, content: Mapping[str, Any]) -> Iterable[tuple[str, Scalar]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}.{key}", value)
+        else:
+            yield f"{prefix}.{key}", ",".join(map(str, value)) if isinstance(value, list | tuple) else value

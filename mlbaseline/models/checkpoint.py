@@ -1,0 +1,199 @@
+"""Transformers checkpoints on disk ─▶ a model and its tokenizer in memory: a folder, a GGUF file, or an adapter."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlbaseline.assets import cache_dir, sha256_of
+from mlbaseline.errors import AssetError
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+_CONVERSION = "v1"
+"""Part of the cache key of converted files: raise it when the conversion changes what it writes."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A causal language model ready to be asked, with the precision and the device that were resolved for it."""
+
+    model: Any
+    tokenizer: Any
+    precision: Precision
+    device: str
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest input (tokens) that the model was built for; None where its configuration sets no limit."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def default_device() -> str:
+    """`cuda` where torch sees such a device, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve_precision(precision: str, device: str) -> Precision:
+    """`auto` is bf16 where `device` computes it natively and fp32 elsewhere; the other names stand for themselves."""
+    if precision == "auto":
+        return "bf16" if _has_native_bf16(device) else "fp32"
+    assert precision in _DTYPES, precision  # suite.Evaluation has checked it
+    return precision  # type: ignore[return-value]
+
+
+def dtype_of(precision: Precision) -> torch.dtype:
+    """The torch dtype that a precision stands for."""
+    import torch
+
+    dtype = getattr(torch, _DTYPES[precision])
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def load_checkpoint(
+    path: Path, *, base: Path | None = None, precision: str = "auto", device: str | None = None
+) -> Checkpoint:
+    """Load the model at `path`: a folder, a GGUF file, or (with `base`, its own model) the folder of a PEFT adapter.
+
+    An adapter is merged into its base in fp32 before the precision is lowered, so that it costs nothing per query.
+    Code that comes with a model is never run and pickled weights are never read. Raises AssetError if `path` is no
+    such model.
+    """
+    device = device or default_device()
+    resolved = resolve_precision(precision, device)
+    is_adapter = (path / "adapter_config.json").is_file()
+    if is_adapter and base is None:
+        named = json.loads((path / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+        raise AssetError(f"{path} is an adapter, not a whole model: give the base that it belongs to ({named!r})")
+    folder = model_folder(base if is_adapter and base is not None else path)
+    with quiet_transformers():
+        tokenizer = _load(folder, "AutoTokenizer")
+        model = _load(folder, "AutoModelForCausalLM", dtype=dtype_of("fp32" if is_adapter else resolved))
+        if is_adapter:
+            model = _merge(model, path)
+    return Checkpoint(model.to(device=device, dtype=dtype_of(resolved)).eval(), tokenizer, resolved, device)
+
+
+def model_folder(path: Path) -> Path:
+    """The folder that transformers can load: `path` itself, or the converted copy of a GGUF file in the cache.
+
+    The conversion happens once per content (tens of seconds for a small model) and is safe when two processes start
+    it at the same time. Raises AssetError if `path` is neither.
+    """
+    if path.is_file():
+        if path.read_bytes()[:4] != b"GGUF":
+            raise AssetError(f"{path} is no model: expected a folder with config.json and safetensors, or a GGUF file")
+        return _converted(path)
+    if not (path / "config.json").is_file():
+        found = ", ".join(sorted(item.name for item in path.iterdir())[:8]) if path.is_dir() else "no such folder"
+        raise AssetError(f"{path} is no model: expected a folder with config.json and safetensors, got: {found or '∅'}")
+    return path
+
+
+def _converted(gguf: Path) -> Path:
+    target = cache_dir() / "converted" / f"{sha256_of(gguf)}-{_CONVERSION}"
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".staging-"))
+    try:
+        _convert(gguf, staging)
+        try:
+            staging.rename(target)
+        except OSError:
+            if not target.is_dir():  # otherwise another process was quicker, and its copy is as good
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    where = {"gguf_file": gguf.name}
+    with quiet_transformers(progress=True):
+        model = _load(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
+        tokenizer = _load(gguf.parent, "AutoTokenizer", **where)
+        # transformers 5.23 refuses to save what it read from a GGUF file, whose configuration it keeps calling
+        # quantised, although the weights are plain by now: save a model built anew from them.
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        plain = AutoModelForCausalLM.from_config(model.config, dtype=torch.float32)
+        plain.load_state_dict(model.state_dict())
+        plain.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _load(folder: Path, kind: str, **options: Any) -> Any:
+    import transformers
+
+    if kind == "AutoModelForCausalLM":
+        options.setdefault("use_safetensors", True)
+    try:
+        return getattr(transformers, kind).from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True, **options
+        )
+    # What a broken file raises depends on which part of which library stumbles over it.
+    except Exception as error:
+        what = "model" if kind == "AutoModelForCausalLM" else "tokenizer"
+        where = folder / options["gguf_file"] if "gguf_file" in options else folder
+        raise AssetError(f"{where}: the {what} cannot be loaded ({type(error).__name__}: {error})") from error
+
+
+def _merge(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except Exception as error:
+        raise AssetError(
+            f"{adapter}: the adapter does not fit its base ({type(error).__name__}: {error}); "
+            "is this the base that it was trained on?"
+        ) from error
+
+
+def _has_native_bf16(device: str) -> bool:
+    import platform
+
+    import torch
+
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        # torch.ops.mkldnn._is_mkldnn_bf16_supported() also says yes to AVX-512 that only emulates bf16.
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextmanager
+def quiet_transformers(*, progress: bool = False) -> Iterator[None]:
+    """Errors only from transformers and peft. progress: keep their bars, for what takes long."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if not progress:
+        logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 asks transformers 5.23 for renamed attributes
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,113 @@
+"""Fixtures that tests of several folders share."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import parse_suite
+
+TINY_SUITE = """
+name: tiny
+task:
+  kind: choice
+  data: {source: reviews.csv}
+  columns: {text: review, target: label}
+  prompt: "Review: {text}\\nLabel:"
+  choices: [bad, good]
+  split: {train: 24, dev: 8, test: 16, seed: 1}
+  slices:
+    topic: {column: text, patterns: {food: soup|bread|cheese}, default: other}
+    difficulty: {column: agreement, bins: [0, 0.8, 1], labels: [hard, easy]}
+metrics: [accuracy, macro_f1, nll_nats]
+seeds: [0, 1]
+baselines:
+  majority: {kind: trivial, strategy: majority}
+  uniform: {kind: trivial, strategy: uniform}
+  stratified: {kind: trivial, strategy: stratified}
+  keyword: {kind: trivial, strategy: keyword, rules: {good: "(?i)love|great"}, default: bad}
+  annotator: {kind: human, agreement: agreement}
+"""
+
+
+@pytest.fixture
+def tiny_suite(tmp_path: Path) -> Suite:
+    """A choice task over 60 generated reviews, all different, with gaps in the agreement; needs no network."""
+    rng = random.Random(5)
+    things = ["soup", "bread", "cheese", "chair", "lamp", "table", "train", "bus", "hotel", "room"]
+    openings = {
+        "good": ["I love the", "What a great", "So nice, this"],
+        "bad": ["I hate the", "What a poor", "So bad, this"],
+    }
+    rows = [
+        {"label": label, "agreement": rng.choice(["0.6", "0.9", "1", ""]), "review": f"{opening} {thing}"}
+        for thing in things
+        for label, texts in openings.items()
+        for opening in texts
+    ]
+    rng.shuffle(rows)
+    with (tmp_path / "reviews.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["label", "agreement", "review"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return parse_suite(TINY_SUITE, root=tmp_path)
+
+
+_TEXTS = (
+    "Tweet: the flight was late and I am not happy about it",
+    "Tweet: thank you, what a wonderful crew! Best airline ever",
+    "Tweet: driverless cars are tested on public roads this year",
+    "Sentiment: negative, neutral, positive. very bad indeed, so-so, what a wonderful thing",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random Llama with two layers and a byte-level tokenizer of its own: loads in milliseconds."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        _TEXTS,
+        trainers.BpeTrainer(
+            vocab_size=320,
+            special_tokens=["<s>", "</s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    folder = tmp_path_factory.mktemp("tiny-model")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=1,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache of the test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MLBASELINE_CACHE", str(folder))
+    yield folder
