@@ -9,10 +9,10 @@ from mlbaseline.store.reading import (
     find_completed,
     find_evaluations,
     find_ladder,
-    load_evaluations,
+    load_tables,
     read_evaluation,
 )
-from mlbaseline.store.references import resolve
+from mlbaseline.store.references import artifact_path, resolve
 from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
 from mlbaseline.store.tracking import Run, Tracker, connect, open_run, suite_tags
 
@@ -22,13 +22,14 @@ __all__ = [
     "Plan",
     "Run",
     "Tracker",
+    "artifact_path",
     "connect",
     "find_comparison",
     "find_completed",
     "find_evaluations",
     "find_ladder",
     "load_assessment",
-    "load_evaluations",
+    "load_tables",
     "log_comparison",
     "log_evaluation",
     "log_ladder",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, TrackingError
 from mlbaseline.records import Signature
-from mlbaseline.results import Evaluation, ResultTable
+from mlbaseline.results import ResultTable
 from mlbaseline.results import load_table as read_table
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
@@ -221,15 +221,14 @@ def _number(value: float) -> float:
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
 
-def load_evaluations(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[Evaluation, ...]:
-    """The runs with their result tables, in the order given, fetched in parallel.
+def load_tables(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[ResultTable, ...]:
+    """The result tables of the runs, in their order, fetched in parallel.
 
     cache: folder that keeps tables under their digests, so that each is fetched once. Raises IncomparableError where
     the rows or the signature are not those that the run was completed with, TrackingError where they cannot be had.
     """
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        tables = pool.map(lambda run: _load_table(tracker, run, cache), runs)
-        return tuple(Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True))
+        return tuple(pool.map(lambda run: _load_table(tracker, run, cache), runs))
 
 
 def _load_table(tracker: Tracker, run: EvaluationRun, cache: Path) -> ResultTable:

@@ -1,4 +1,4 @@
-"""`runs:/` and `models:/` references ─▶ a local path."""
+"""`runs:/` and `models:/` references ─▶ a local path, and where a person finds an artifact."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
+from mlbaseline.assets import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
 from mlbaseline.store.tracking import Tracker, reporting
@@ -18,10 +19,10 @@ _MODEL = re.compile(
 )
 
 
-def resolve(tracker: Tracker, uri: str, *, cache: Path) -> Path:
-    """The file or folder that a reference stands for, on this machine.
+def resolve(tracker: Tracker, uri: str) -> Path:
+    """The file or folder that a reference stands for, kept in the cache of this machine.
 
-    cache: folder to keep it in. What a model's version holds stays what it is and is fetched once; a run may have got
+    What a model's version holds stays what it is and is fetched once; a run may have got
     new files, and is asked every time. Raises TrackingError.
     """
     from mlflow.artifacts import download_artifacts
@@ -29,18 +30,34 @@ def resolve(tracker: Tracker, uri: str, *, cache: Path) -> Path:
     is_model = uri.startswith("models:/")
     with reporting(f"fetch {uri}", tracker.uri):
         stored = _location(tracker, uri) if is_model else uri
-        kept = cache / digest_of([tracker.uri, stored])[:32]
+        kept = cache_dir() / "references" / digest_of([tracker.uri, stored])[:32]
         kept.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{kept}.lock"):
             if not is_model:
                 shutil.rmtree(kept, ignore_errors=True)
             if not kept.exists():
-                with TemporaryDirectory(dir=cache) as temporary:
+                with TemporaryDirectory(dir=kept.parent) as temporary:
                     folder = Path(temporary, "fetched")
                     download_artifacts(stored, dst_path=str(folder), tracking_uri=tracker.uri)
                     folder.rename(kept)
     # MLflow puts what a location names into the folder, without its parents.
     return kept / stored.rpartition("/")[2]
+
+
+def artifact_path(tracker: Tracker, run_id: str, path: str) -> str:
+    """Where a person finds an artifact of a run: a file on this machine, else the address of its page.
+
+    Raises TrackingError.
+    """
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import is_local_uri
+
+    with reporting(f"read the run {run_id}", tracker.uri):
+        info = tracker.client.get_run(run_id).info
+    if is_local_uri(info.artifact_uri, is_tracking_or_registry_uri=False):
+        return str(Path(local_file_uri_to_path(info.artifact_uri), path))
+    page = f"/#/experiments/{info.experiment_id}/runs/{run_id}/artifacts/{path}"
+    return tracker.uri.rstrip("/") + page if tracker.uri.startswith("http") else f"{info.artifact_uri}/{path}"
 
 
 def _location(tracker: Tracker, uri: str) -> str:

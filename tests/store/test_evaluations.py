@@ -12,7 +12,7 @@ import pytest
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import TaskData, Trained
 from mlbaseline.store.items import LoggedModel, metric_name
-from mlbaseline.store.reading import EvaluationRun, find_completed, find_evaluations, load_evaluations
+from mlbaseline.store.reading import EvaluationRun, find_completed, find_evaluations, load_tables
 from mlbaseline.store.tracking import Tracker
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
@@ -48,9 +48,7 @@ def test_comes_back_as_it_was(
         "tokens_per_s": 2200.0,
     }
     assert run.metrics == pytest.approx(expected)
-    (loaded,) = load_evaluations(tracker, [run], cache=tmp_path / "cache")
-    assert (loaded.run_id, loaded.measured) == (run.run_id, run.metrics)
-    back = loaded.table
+    (back,) = load_tables(tracker, [run], cache=tmp_path / "cache")
     assert (back.baseline, back.kind, back.seed, back.signature) == ("lora", "peft", 1, table.signature)
     pd.testing.assert_frame_equal(back.frame, table.frame)
 
@@ -65,25 +63,25 @@ def test_edited_result_is_caught(
     better.save(tmp_path)
     tracker.client.log_artifact(run.run_id, str(tmp_path / name), "results")
     with pytest.raises(IncomparableError, match=rf"results/{name} of lora \(run {run.run_id}\).*edited afterwards"):
-        load_evaluations(tracker, [run], cache=tmp_path / "cache")
+        load_tables(tracker, [run], cache=tmp_path / "cache")
     table.save(tmp_path)
     tracker.client.log_artifact(run.run_id, str(tmp_path / name), "results")
-    load_evaluations(tracker, [run], cache=tmp_path / "cache")
+    load_tables(tracker, [run], cache=tmp_path / "cache")
 
 
 def test_tables_are_fetched_once_and_a_damaged_copy_again(tracker: Tracker, evaluate: Evaluate, tmp_path: Path) -> None:
     for seed in (0, 1):
         evaluate("lora", seed)
     runs = find_evaluations(tracker)
-    loaded = load_evaluations(tracker, runs, cache=tmp_path)
-    assert [evaluation.table.seed for evaluation in loaded] == [run.seed for run in runs] == [1, 0]
+    loaded = load_tables(tracker, runs, cache=tmp_path)
+    assert [table.seed for table in loaded] == [run.seed for run in runs] == [1, 0]
     nowhere = replace(tracker, uri="http://127.0.0.1:1")
-    kept = load_evaluations(nowhere, runs, cache=tmp_path)
-    assert [evaluation.table.signature for evaluation in kept] == [one.table.signature for one in loaded]
+    kept = load_tables(nowhere, runs, cache=tmp_path)
+    assert [table.signature for table in kept] == [table.signature for table in loaded]
     for path in tmp_path.glob("*/*"):
         path.write_bytes(b"damaged")
-    again = load_evaluations(tracker, runs, cache=tmp_path)
-    pd.testing.assert_frame_equal(again[0].table.frame, loaded[0].table.frame)
+    again = load_tables(tracker, runs, cache=tmp_path)
+    pd.testing.assert_frame_equal(again[0].frame, loaded[0].frame)
 
 
 def test_run_shows_in_mlflow_what_it_is(

@@ -14,7 +14,7 @@ from mlbaseline.records import Promotion, TaskData
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.reading import ComparisonRun, find_comparison, find_evaluations
-from mlbaseline.store.references import resolve
+from mlbaseline.store.references import artifact_path, resolve
 from mlbaseline.store.registry import plan_promotion, promote, rollback
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
@@ -204,21 +204,33 @@ def test_rollback_without_a_previous_one_is_refused(tracker: Tracker, suite: Sui
         rollback(tracker.uri, promotion.model)
 
 
-def test_references_become_paths(tracker: Tracker, suite: Suite, compare: Compare, tmp_path: Path) -> None:
+def test_references_become_paths(tracker: Tracker, suite: Suite, compare: Compare, own_cache: Path) -> None:
     promotion = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
-    run_id, cache = promotion.evaluation_run_id, tmp_path / "cache"
-    assert resolve(tracker, f"runs:/{run_id}/suite.yaml", cache=cache).read_text().startswith("\nname: moods")
-    assert {path.name for path in resolve(tracker, f"runs:/{run_id}/results", cache=cache).iterdir()} == {
+    run_id = promotion.evaluation_run_id
+    assert resolve(tracker, f"runs:/{run_id}/suite.yaml").read_text().startswith("name: moods")
+    assert {path.name for path in resolve(tracker, f"runs:/{run_id}/results").iterdir()} == {
         "examples.parquet",
         "signature.json",
     }
     model_id = find_evaluations(tracker)[1].model_id
     for uri in (f"models:/{promotion.model}@champion", f"models:/{promotion.model}/1", f"models:/{model_id}"):
         for _ in range(2):
-            assert (resolve(tracker, uri, cache=cache) / "weights" / "adapter.safetensors").read_bytes() == b"weights"
-            inside = resolve(tracker, f"{uri}/weights", cache=cache)
+            assert (resolve(tracker, uri) / "weights" / "adapter.safetensors").read_bytes() == b"weights"
+            inside = resolve(tracker, f"{uri}/weights")
             assert [path.name for path in inside.iterdir()] == ["adapter.safetensors"]
     with pytest.raises(TrackingError, match="expected models:/NAME@ALIAS"):
-        resolve(tracker, "models:/a/b/c", cache=cache)
+        resolve(tracker, "models:/a/b/c")
     with pytest.raises(TrackingError, match=r"fetch runs:/0000"):
-        resolve(tracker, "runs:/00000000000000000000000000000000/x", cache=cache)
+        resolve(tracker, "runs:/00000000000000000000000000000000/x")
+
+
+def test_artifact_has_a_place_that_a_person_can_go_to(tracker: Tracker, compare: Compare) -> None:
+    run_id = compare().run_id
+    place = artifact_path(tracker, run_id, "comparison/findings.json")
+    if tracker.uri.startswith("http"):
+        assert (
+            place
+            == f"{tracker.uri}/#/experiments/{tracker.experiment_id}/runs/{run_id}/artifacts/comparison/findings.json"
+        )
+    else:
+        assert Path(place).is_file()
