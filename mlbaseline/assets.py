@@ -138,8 +138,8 @@ def _file_sha256(path: Path) -> str:
 def _copy(source: IO[bytes], target: IO[bytes] | None, size_bytes: int, label: str) -> str:
     """Read `source` to its end, write it to `target`, and give its SHA-256. Shows a bar where someone is watching."""
     digest = hashlib.sha256()
-    # disable=None: no bar unless stderr is a terminal. delay: none for what is done at once.
-    with tqdm(total=size_bytes, desc=label, unit="B", unit_scale=True, disable=None, delay=0.3, leave=False) as bar:
+    # disable=None: no bar unless stderr is a terminal.
+    with tqdm(total=size_bytes, desc=label, unit="B", unit_scale=True, disable=None, leave=False) as bar:
         while chunk := source.read(_CHUNK_BYTES):
             digest.update(chunk)
             if target is not None:

@@ -1,7 +1,7 @@
 """Metrics of a choice task: what each needs, which way is better, and how it counts an error row.
 
-A per-example metric is a column of the result table (`score.<metric>`) and its value is the column's mean. A corpus metric
-is a function of sums of per-example statistics, which is also how it is resampled (`stats.corpus`).
+A per-example metric is a column of the result table (`score.<metric>`), its value the column's mean. A corpus metric is
+a function of sums of per-example statistics, and is resampled through them (`stats.corpus_metrics`).
 
 Error rows stay in every denominator: accuracy, macro-F1 and MCC count them as wrong; nll, Brier and ECE as an answer
 that gives every choice the same probability.
@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from mlbaseline.errors import DataError
 from mlbaseline.results import SCORE, ResultTable
-from mlbaseline.stats.corpus import CorpusMetric, CorpusStatistics, ece, macro_f1, mcc
+from mlbaseline.stats import corpus_metrics
+from mlbaseline.stats.corpus_metrics import CorpusMetric
 
 VERSION = 1
 """Part of every signature: raised when any metric here changes the number that it gives."""
@@ -66,12 +67,15 @@ def _log_probs(logliks: Array | None) -> Array | None:
 
 @dataclass(frozen=True)
 class Metric:
-    """per_example gives (n,) scores, corpus the statistics of a corpus metric; None where the rows do not carry it."""
+    """One way to score a table, by one of two functions; each gives None where the rows lack what it needs.
+
+    per_example: (n,) scores, whose mean is the metric. corpus: the metric, and its statistics (n, s).
+    """
 
     name: str
     higher_is_better: bool
     per_example: Callable[[Rows], Array | None] | None = None
-    corpus: Callable[[Rows], tuple[CorpusMetric, CorpusStatistics] | None] | None = None
+    corpus: Callable[[Rows], tuple[CorpusMetric, Array] | None] | None = None
 
 
 def _accuracy(rows: Rows) -> Array | None:
@@ -90,17 +94,38 @@ def _brier(rows: Rows) -> Array | None:
     return squared
 
 
+def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[Rows], tuple[CorpusMetric, Array] | None]:
+    def corpus(rows: Rows) -> tuple[CorpusMetric, Array] | None:
+        if rows.prediction is None:
+            return None
+        chosen = metric(rows.n_labels)
+        return chosen, chosen.statistics(rows.target, rows.prediction)
+
+    return corpus
+
+
+def _ece(rows: Rows) -> tuple[CorpusMetric, Array] | None:
+    if rows.log_probs is None or rows.prediction is None:
+        return None
+    chosen = corpus_metrics.ece()
+    confidence = np.exp(rows.log_probs.max(axis=1)).clip(0.0, 1.0)
+    return chosen, chosen.statistics(confidence, (rows.prediction == rows.target).astype(float))
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", True, per_example=_accuracy),
+        Metric("macro_f1", True, corpus=_confusion(corpus_metrics.macro_f1)),
+        Metric("mcc", True, corpus=_confusion(corpus_metrics.mcc)),
         Metric("nll_nats", False, per_example=_nll_nats),
         Metric("brier", False, per_example=_brier),
+        Metric("ece", False, corpus=_ece),
     )
 }
 
 
-def score(table: ResultTable, labels: Sequence[str], names: Sequence[str]) -> ResultTable:
+def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) -> ResultTable:
     """The table with a `score.<metric>` column for each per-example metric that its rows carry."""
     rows = read_rows(table, labels)
     columns = {}
@@ -109,3 +134,30 @@ def score(table: ResultTable, labels: Sequence[str], names: Sequence[str]) -> Re
         if per_example and SCORE + name not in table.frame and (scores := per_example(rows)) is not None:
             columns[SCORE + name] = scores
     return replace(table, frame=table.frame.assign(**columns))
+
+
+def measure(
+    table: ResultTable, labels: Sequence[str], name: str, mask: npt.NDArray[np.bool_] | None = None
+) -> float | None:
+    """The metric of a table, or of the rows in `mask` (n,); None where the rows do not carry it, or there are none."""
+    metric = METRICS[name]
+    if metric.per_example:
+        scores = table.scores(name)
+        if scores is None:
+            return None
+        chosen = scores if mask is None else scores[mask]
+        known = chosen[~np.isnan(chosen)]
+        return float(known.mean()) if len(known) else None
+    found = corpus_statistics(table, labels, name)
+    if found is None or (mask is not None and not mask.any()):
+        return None
+    corpus, statistics = found
+    return corpus.of(statistics if mask is None else statistics[mask])
+
+
+def corpus_statistics(table: ResultTable, labels: Sequence[str], name: str) -> tuple[CorpusMetric, Array] | None:
+    """A corpus metric with the statistics (n, s) of a table's rows; None where the rows do not carry it."""
+    corpus = METRICS[name].corpus
+    if corpus is None:
+        raise ValueError(f"{name} is a mean of per-example scores; it has no corpus statistics")
+    return corpus(read_rows(table, labels))

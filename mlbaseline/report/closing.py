@@ -105,7 +105,9 @@ def _steps(wording: Wording) -> list[str]:
     verdict = wording.assessment.verdict
     steps = []
     if verdict.decision == "promote":
-        steps.append("mlbaseline promote applies the gates to this comparison once more and registers the winner.")
+        steps.append(
+            "Run mlbaseline promote: it applies the gates to this comparison once more and registers the winner."
+        )
     if verdict.decision == "inconclusive":
         if verdict.more_examples:
             steps.append(

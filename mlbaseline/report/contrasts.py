@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mlbaseline.records import Comparison
 from mlbaseline.report import formats
 from mlbaseline.report.figures import Bar, Forest, Panel
-from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
+from mlbaseline.report.view import Cell, Column, Row, Section, Table
 from mlbaseline.report.wording import Wording, contrast, distinct, where
 
 ESTIMANDS = {
-    "checkpoint": "checkpoints (these very weights; examples vary)",
-    "recipe": "recipes (the method; training seeds and examples vary)",
+    "checkpoint": ("Checkpoints", "these very weights; only examples vary"),
+    "recipe": ("Recipes", "the method; training seeds and examples vary"),
 }
 _ROLES = {"primary": "Primary contrasts", "guardrail": "Guardrails", "exploratory": "Exploratory contrasts"}
 _LEADS = {
@@ -29,9 +30,10 @@ def contrasts(wording: Wording) -> tuple[Section, ...]:
     exploratory = [row for row in wording.overall if row.role not in ("primary", "guardrail")]
     by_role = {role: [row for row in wording.registered if row.role == role] for role in ("primary", "guardrail")}
     present = {role: rows for role, rows in {**by_role, "exploratory": exploratory}.items() if rows}
+    # How to read the columns is said once, under the first table.
     return tuple(
-        Section(role, _ROLES[role], (_LEADS[role], *_tables(wording, role, rows), *((_key(wording),) if not i else ())))
-        for i, (role, rows) in enumerate(present.items())
+        Section(role, _ROLES[role], (_LEADS[role], *_tables(wording, role, rows, first=position == 0)))
+        for position, (role, rows) in enumerate(present.items())
     )
 
 
@@ -46,7 +48,7 @@ def forest(wording: Wording) -> Forest | None:
     more = f" The first {_BARS} of {len(rows)}; the tables hold all." if len(rows) > _BARS else ""
     return Forest(
         name="forest",
-        title="Differences from the baselines",
+        title="Difference from the baselines",
         caption=f"{status}, candidate minus baseline with {wording.level} interval; right is better.{more}",
         alt=f"{status}. " + "; ".join(f"{contrast(row)}, {where(row)}: {wording.delta_text(row)}" for row in shown),
         panels=tuple(_panel(wording, metric, shown) for metric in distinct(row.metric for row in shown)),
@@ -89,35 +91,40 @@ def _panel(wording: Wording, metric: str, rows: Sequence[Comparison]) -> Panel:
     )
 
 
-def _tables(wording: Wording, role: str, rows: Sequence[Comparison]) -> tuple[Block, ...]:
-    return tuple(
+def _tables(wording: Wording, role: str, rows: Sequence[Comparison], *, first: bool) -> list[Table]:
+    tables = [
         _table(wording, role, estimand, [row for row in rows if row.estimand == estimand])
         for estimand in sorted({row.estimand for row in rows})
-    )
+    ]
+    if first:
+        tables[0] = replace(tables[0], notes=(*tables[0].notes, _key(wording)))
+    return tables
 
 
 def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison]) -> Table:
     registered = role != "exploratory"
     places = any(row.slice is not None for row in rows)
+    margins = any(row.margin is not None for row in rows)
+    several = len({row.metric for row in rows}) > 1
+    methods = distinct(formats.clean(row.method) for row in rows if row.method)
     clustered = any(row.n_clusters != row.n for row in rows)
     columns = (
         Column("Candidate", code=True, rank=0),
         Column("Baseline", code=True, rank=0),
         Column("Outcome" if registered else "Reading", rank=1),
         *((Column("Where", rank=1),) if places else ()),
-        Column("Metric", rank=2),
+        *((Column("Metric", rank=2),) if several else ()),
         Column("Δ", numeric=True, rank=0),
         Column("Simultaneous", numeric=True, rank=5),
         Column("p, adjusted", numeric=True, rank=3),
-        Column("Margin", numeric=True, rank=4),
+        *((Column("Margin", numeric=True, rank=4),) if margins else ()),
         Column("MDE", numeric=True, rank=4),
         Column("Means", numeric=True, rank=7),
         Column("Gained / lost", numeric=True, rank=6),
-        Column("n", numeric=True, rank=6),
+        Column("n (seeds)", numeric=True, rank=6),
         *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
-        Column("Seeds", numeric=True, rank=8),
         Column("Effect size", numeric=True, rank=9),
-        Column("Method", rank=9),
+        *((Column("Method", rank=9),) if len(methods) > 1 else ()),
     )
     body = []
     for row in rows:
@@ -129,38 +136,43 @@ def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison
                     Cell(formats.clean(row.baseline)),
                     wording.outcome(row),
                     *((Cell(where(row)),) if places else ()),
-                    Cell(wording.metric(row.metric)),
+                    *((Cell(wording.metric(row.metric)),) if several else ()),
                     wording.delta(row),
                     Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True)),
                     Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
-                    Cell(wording.margin(row)),
+                    *((Cell(wording.margin(row)),) if margins else ()),
                     Cell(formats.fixed(row.mde, decimals)),
                     _means(wording, row),
                     _changes(row),
-                    Cell(formats.count(row.n)),
+                    Cell(formats.count(row.n), _seeds(row)),
                     *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
-                    Cell(f"{formats.count(row.n_seeds_candidate)} / {formats.count(row.n_seeds_baseline)}"),
                     Cell(formats.fixed(row.effect_size, 2, sign=True)),
-                    Cell(formats.clean(row.method)),
+                    *((Cell(formats.clean(row.method)),) if len(methods) > 1 else ()),
                 )
             )
         )
-    caption = f"{_ROLES[role]} of {ESTIMANDS.get(estimand, formats.clean(estimand))}"
-    return Table(caption, columns, tuple(body), collapsed=not registered and len(body) > _UNFOLDED)
+    name, meaning = ESTIMANDS.get(estimand, (formats.clean(estimand), ""))
+    caption = f"{name}{'' if several else f' on {wording.metric(rows[0].metric)}'}{f' ({meaning})' if meaning else ''}"
+    notes = (f"Method: {methods[0]}.",) if len(methods) == 1 else ()
+    return Table(caption, columns, tuple(body), collapsed=not registered and len(body) > _UNFOLDED, notes=notes)
 
 
 def _key(wording: Wording) -> str:
     return (
         f"Δ is candidate minus baseline on the same examples with its {wording.level} interval; the simultaneous "
         "interval holds for the whole family at once. MDE: smallest true difference that this design detects with "
-        "80% power. Gained / lost: examples that only the candidate, only the baseline, gets right. Seeds: candidate / "
-        "baseline."
+        "80% power. Gained / lost: examples that only the candidate, only the baseline, gets right. Seeds are counted "
+        "as candidate / baseline."
     )
 
 
 def _means(wording: Wording, row: Comparison) -> Cell:
     decimals = wording.level_decimals(row.metric)
     return Cell(formats.fixed(row.candidate_mean, decimals), f"vs {formats.fixed(row.baseline_mean, decimals)}")
+
+
+def _seeds(row: Comparison) -> str:
+    return f"({formats.count(row.n_seeds_candidate)} / {formats.count(row.n_seeds_baseline)})"
 
 
 def _changes(row: Comparison) -> Cell:

@@ -16,20 +16,22 @@ def ladder(wording: Wording) -> Section | None:
         return None
     batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
     lead = wording.metrics[:1]
+    others = [name for name in wording.metrics[1:] if any(name in standing.metrics for standing in standings)]
+    sizes = {size for standing in standings if (size := _size(standing)) is not None}
+    errors = any(standing.error_rate != 0 for standing in standings)
     columns = (
         Column("Rung", code=True, rank=0),
         Column("Kind", rank=3),
         *(Column(wording.metric(name), numeric=True, rank=0) for name in lead),
         Column("Seeds", numeric=True, rank=4),
-        Column("Seed std", numeric=True, rank=4),
-        Column("n", numeric=True, rank=6),
-        *(Column(wording.metric(name), numeric=True, rank=9) for name in wording.metrics[1:]),
+        *((Column("n", numeric=True, rank=4),) if len(sizes) > 1 else ()),
+        *(Column(wording.metric(name), numeric=True, rank=9) for name in others),
         Column(f"USD per {unit}", numeric=True, rank=1),
         Column("Latency p50", numeric=True, rank=7),
         Column("Latency p95", numeric=True, rank=2),
         Column("Memory", numeric=True, rank=5),
         Column("Training", numeric=True, rank=8),
-        Column("Errors", numeric=True, rank=6),
+        *((Column("Errors", numeric=True, rank=3),) if errors else ()),
     )
     rows = tuple(
         Row(
@@ -37,15 +39,15 @@ def ladder(wording: Wording) -> Section | None:
                 Cell(formats.clean(standing.baseline)),
                 Cell(formats.clean(standing.kind)),
                 *(wording.estimate(name, standing.metrics.get(name)) for name in lead),
-                *_seeds(wording, standing),
-                Cell(formats.count(max((e.n for e in standing.metrics.values()), default=None))),
-                *(wording.estimate(name, standing.metrics.get(name)) for name in wording.metrics[1:]),
+                _seeds(wording, standing),
+                *((Cell(formats.count(_size(standing))),) if len(sizes) > 1 else ()),
+                *(wording.estimate(name, standing.metrics.get(name)) for name in others),
                 Cell(_price(standing.cost.usd_per_query, batch)),
                 Cell(formats.duration(standing.cost.latency_p50_s)),
                 Cell(formats.duration(standing.cost.latency_p95_s)),
                 Cell(formats.memory(standing.cost.peak_memory_bytes)),
                 _training(standing.cost),
-                Cell(formats.percent(standing.error_rate), tone="worse" if standing.error_rate > 0 else ""),
+                *((_errors(standing),) if errors else ()),
             ),
             emphasis=standing.baseline == wording.assessment.verdict.winner,
         )
@@ -53,11 +55,13 @@ def ladder(wording: Wording) -> Section | None:
     )
     notes = (
         f"Means over seeds with their {wording.level} intervals; the arrow points to better. "
-        "Seed std is the spread between training or sampling seeds: a description, not an interval.",
+        "std is the spread between training or sampling seeds: a description, not an interval.",
         "Cost per query includes training, spread over the number of queries that the suite declares; "
-        f"{formats.MISSING} stands for what was not measured, has no price, or does not apply.",
+        f"{formats.MISSING} stands for what was not measured, has no price, or does not apply."
+        + ("" if errors else " No rung has error rows."),
     )
-    return Section("ladder", "The ladder", (Table("Every rung: quality, seeds and cost", columns, rows, notes=notes),))
+    on = f" on {formats.count(sizes.pop())} examples" if len(sizes) == 1 else ""
+    return Section("ladder", "The ladder", (Table(f"Every rung{on}", columns, rows, notes=notes),))
 
 
 def tradeoff(wording: Wording) -> Tradeoff | None:
@@ -69,12 +73,13 @@ def tradeoff(wording: Wording) -> Tradeoff | None:
     if not known:
         return None
     priced = any(formats.finite(s.cost.usd_per_query) for s in known)
+    batch, unit = formats.query_batch(s.cost.usd_per_query for s in known) if priced else (1, "query")
     costs = {s.baseline: s.cost.usd_per_query if priced else s.cost.compute_s_per_query for s in known}
     points = tuple(
         Point(
             name=formats.clean(s.baseline),
             kind=formats.clean(s.kind),
-            x=cost if formats.finite(cost := costs[s.baseline]) and cost >= 0 else None,
+            x=cost * batch if formats.finite(cost := costs[s.baseline]) and cost >= 0 else None,
             y=s.metrics[metric].value,
             low=s.metrics[metric].low,
             high=s.metrics[metric].high,
@@ -87,10 +92,10 @@ def tradeoff(wording: Wording) -> Tradeoff | None:
     outside = [point.name for point in points if point.x is None]
     caption = f"On the front, by point estimates: {listed(front)}." if front else "No rung has a known cost."
     caption += f" Without a price, so outside the front: {listed(outside)}." if outside and front else ""
-    x_axis = "USD per query, training spread in" if priced else "seconds of computation per query (no prices given)"
+    x_axis = f"USD per {unit}" if priced else "seconds of computation per query (no prices given)"
     return Tradeoff(
         name="pareto",
-        title=f"{formats.clean(metric)} against cost per query",
+        title="Quality against cost",
         caption=caption,
         alt=f"{formats.clean(metric)} of {len(points)} rungs against {x_axis}. {caption}",
         x_axis=x_axis,
@@ -115,13 +120,21 @@ def _mark_front(points: tuple[Point, ...], *, higher: bool) -> tuple[Point, ...]
     )
 
 
-def _seeds(wording: Wording, standing: Standing) -> tuple[Cell, Cell]:
+def _size(standing: Standing) -> int | None:
+    return max((estimate.n for estimate in standing.metrics.values()), default=None)
+
+
+def _seeds(wording: Wording, standing: Standing) -> Cell:
     estimate = next((standing.metrics[name] for name in wording.metrics if name in standing.metrics), None)
     if estimate is None:
-        return Cell(formats.MISSING), Cell(formats.MISSING)
+        return Cell(formats.MISSING)
     std = standing.seed_std.get(wording.metrics[0])
-    decimals = max(wording.level_decimals(wording.metrics[0]), 3)
-    return Cell(formats.count(estimate.n_seeds)), Cell(formats.fixed(std, decimals))
+    spread = formats.fixed(std, max(wording.level_decimals(wording.metrics[0]), 3))
+    return Cell(formats.count(estimate.n_seeds), "" if std is None else f"(std {spread})")
+
+
+def _errors(standing: Standing) -> Cell:
+    return Cell(formats.percent(standing.error_rate), tone="" if standing.error_rate == 0 else "worse")
 
 
 def _price(usd_per_query: float | None, batch: int) -> str:

@@ -9,12 +9,15 @@ from mlbaseline.report import formats
 from mlbaseline.report.contrasts import bar
 from mlbaseline.report.figures import Forest, Panel
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
-from mlbaseline.report.wording import READINGS, Wording, contrast, distinct
+from mlbaseline.report.wording import READINGS, Wording, contrast, contrast_key, distinct
 
+_LEGEND = (
+    "▲ better, ▼ worse, after the adjustment for the number of comparisons. "
+    "Any tint is the size of the difference alone."
+)
 _UNFOLDED = 8
 _FORESTS = 4
 _BARS = 24
-_Key = tuple[str, str, str, str]
 
 
 def slices(wording: Wording) -> Section | None:
@@ -23,25 +26,22 @@ def slices(wording: Wording) -> Section | None:
     blocks += [
         _deltas(wording, name) for name in distinct(row.slice for row in wording.sliced if row.slice is not None)
     ]
+    if wording.sliced:
+        blocks.append(_LEGEND)
     blocks += _levels(wording)
     return Section("slices", "By slice", tuple(blocks)) if blocks else None
-
-
-def _key(row: Comparison) -> _Key:
-    return row.candidate, row.baseline, row.metric, row.estimand
 
 
 def _forests(wording: Wording) -> list[Forest]:
     """One forest a contrast of the leading metric, registered contrasts first."""
     lead = wording.metrics[0] if wording.metrics else None
     rows = [row for row in wording.sliced if row.metric == lead and formats.finite(row.delta)]
-    registered = {_key(row) for row in wording.registered}
-    keys = sorted(dict.fromkeys(map(_key, rows)), key=lambda key: key not in registered)
-    overall = {_key(row): row for row in wording.overall}
+    registered = {contrast_key(row) for row in wording.registered}
+    keys = sorted(dict.fromkeys(map(contrast_key, rows)), key=lambda key: key not in registered)
+    overall = {contrast_key(row): row for row in wording.overall}
     forests = []
     for number, key in enumerate(keys[:_FORESTS], start=1):
-        # A slice may stand in two roles (a guardrail, and explored): one bar is enough.
-        own = list({(row.slice, row.slice_value): row for row in rows if _key(row) == key}.values())
+        own = [row for row in rows if contrast_key(row) == key]
         bars = tuple(
             bar(
                 wording, row, group=str(formats.plain(row.slice)), label=f"{formats.plain(row.slice_value)} · {row.n:,}"
@@ -70,10 +70,10 @@ def _deltas(wording: Wording, name: str) -> Table:
     rows = [row for row in wording.sliced if row.slice == name]
     values = distinct(formats.plain(row.slice_value) for row in rows)
     sizes = {value: max(row.n for row in rows if formats.plain(row.slice_value) == value) for value in values}
-    keys = tuple(dict.fromkeys(map(_key, rows)))
+    keys = tuple(dict.fromkeys(map(contrast_key, rows)))
     several = len({key[2] for key in keys}) > 1
-    cells = {(_key(row), formats.plain(row.slice_value)): row for row in rows}
-    overall = {_key(row): row for row in wording.overall}
+    cells = {(contrast_key(row), formats.plain(row.slice_value)): row for row in rows}
+    overall = {contrast_key(row): row for row in wording.overall}
     largest = {
         metric: max((abs(row.delta) for row in rows if row.metric == metric and formats.finite(row.delta)), default=0.0)
         for metric in {row.metric for row in rows}
@@ -105,10 +105,6 @@ def _deltas(wording: Wording, name: str) -> Table:
         columns,
         body,
         collapsed=len(body) > _UNFOLDED,
-        notes=(
-            "▲ better, ▼ worse, after the adjustment for the number of comparisons. Any tint is the size of the "
-            "difference alone.",
-        ),
     )
 
 

@@ -50,9 +50,11 @@ def _render(view: View, *, colour: bool, width: int) -> str:
     console.print(Text(f"Baseline comparison of {view.suite}", style="bold"))
     for key in _SECTIONS:
         section = view.section(key)
-        for block in section.blocks if section else ():
+        if section is None:
+            continue
+        for block in section.blocks:
             if isinstance(block, Table) and key != "next":
-                _print_table(console, block, width)
+                _print_table(console, block, f"{section.title}: {block.caption}", width)
             elif isinstance(block, Steps):
                 _print_steps(console, block)
     _print_verdict(console, view)
@@ -73,7 +75,7 @@ def _print_steps(console: Console, steps: Steps) -> None:
         console.print(Text(f"{number}. {step}"))
 
 
-def _print_table(console: Console, table: Table, width: int) -> None:
+def _print_table(console: Console, table: Table, heading: str, width: int) -> None:
     kept = _fitting(table, width)
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for position in kept:
@@ -88,7 +90,7 @@ def _print_table(console: Console, table: Table, width: int) -> None:
     for row in table.rows:
         grid.add_row(*(_styled(row.cells[position], row) for position in kept))
     console.print()
-    console.print(Text(table.caption, style="bold"))
+    console.print(Text(heading, style="bold"))
     console.print(grid)
 
 
@@ -105,7 +107,7 @@ def _fitting(table: Table, width: int) -> list[int]:
     for position in sorted(range(len(table.columns)), key=lambda position: table.columns[position].rank):
         need = _width_of(table, position) + _GAP
         if used + need > width and table.columns[position].rank > 0:
-            break
+            continue
         kept.append(position)
         used += need
     return sorted(kept)

@@ -20,8 +20,12 @@ OUTCOMES: dict[str, tuple[str, Tone]] = {
 READINGS: dict[str, tuple[str, Tone]] = {
     "better": ("▲ better", "better"),
     "worse": ("▼ worse", "worse"),
-    "open": ("no difference shown", ""),
+    "open": ("none shown", ""),
 }
+
+
+_NAMED = 8
+ContrastKey = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,10 @@ class Wording:
 
     @cached_property
     def sliced(self) -> tuple[Comparison, ...]:
-        return tuple(row for row in self.assessment.comparisons if row.slice is not None)
+        """One row a contrast and slice: what was both guarded and explored stands for what decides."""
+        rows = [row for row in self.assessment.comparisons if row.slice is not None]
+        rows.sort(key=lambda row: row.role in ("primary", "guardrail"))
+        return tuple({(contrast_key(row), row.slice, row.slice_value): row for row in rows}.values())
 
     @cached_property
     def registered(self) -> tuple[Comparison, ...]:
@@ -152,6 +159,11 @@ def where(row: Comparison) -> str:
     return "overall" if row.slice is None else f"{formats.clean(row.slice)}: {formats.plain(row.slice_value)}"
 
 
+def contrast_key(row: Comparison) -> ContrastKey:
+    """What tells a contrast from others, wherever it is looked at."""
+    return row.candidate, row.baseline, row.metric, row.estimand
+
+
 def contrast(row: Comparison) -> str:
     """`lora over zero_shot`."""
     return f"{formats.clean(row.candidate)} over {formats.clean(row.baseline)}"
@@ -162,7 +174,9 @@ def distinct(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; past eight names, how many more."""
+    if len(names) > _NAMED:
+        names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 

@@ -62,7 +62,7 @@ class ScorePivot:
         distance = b - c - n * delta
         with np.errstate(divide="ignore", invalid="ignore"):
             score = distance / np.sqrt(variance)
-        return np.asarray(np.where(np.isnan(score), 0.0, score))
+        return np.asarray(np.where(np.isnan(score), 0.0, score), dtype=float)
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ larger by a factor of 1 + 1/n). The last two are its limit for large n, with the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-Floats = npt.NDArray[np.floating[Any]]
+Array = npt.NDArray[np.float64]
 Engine = Literal["collapse", "gemm", "normal", "multiplier"]
 
 POISSON_FROM_UNITS = 1_000
@@ -45,13 +45,13 @@ _POISSON_TABLE = np.repeat(np.arange(9, dtype=np.float32), [24109, 24109, 12056,
 class Units:
     """What is drawn as a whole: per unit the sum of its values (N, k) and its number of examples (N,)."""
 
-    sums: Floats
-    sizes: Floats
+    sums: Array
+    sizes: Array
 
     @property
-    def means(self) -> Floats:
+    def means(self) -> Array:
         """(k,) means over all examples."""
-        means: Floats = self.sums.sum(axis=0, dtype=np.float64) / self.sizes.sum()
+        means: Array = self.sums.sum(axis=0) / self.sizes.sum()
         return means
 
 
@@ -62,7 +62,7 @@ def bootstrap_distribution(
     clusters: npt.ArrayLike | None = None,
     rng: np.random.Generator | None = None,
     engine: Engine | Literal["auto"] = "auto",
-) -> Floats:
+) -> Array:
     """(n_resamples, k) means of ``values`` (n, k) over resampled examples, all columns on the same resamples.
 
     ``clusters`` (n,) are labels; whole clusters are resampled, and a mean is the resampled sum over the resampled
@@ -101,14 +101,12 @@ def choose_engine(n_units: int, n_columns: int, n_resamples: int) -> Engine:
     return "normal" if n_columns * n_units <= BINS * n_resamples else "multiplier"
 
 
-def checked_values(values: npt.ArrayLike) -> Floats:
-    """``values`` as a float array (n, k) without NaN or infinity, else ValueError."""
-    array = np.asarray(values)
-    if array.dtype.kind in "biu":
-        array = array.astype(np.float64)
+def checked_values(values: npt.ArrayLike) -> Array:
+    """``values`` as numbers (n, k) without NaN or infinity, else ValueError."""
+    array = np.asarray(values, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] == 0:
         raise ValueError(f"values must be (n, k) with at least one row and one column, got shape {array.shape}")
-    if not np.isfinite(array.sum(axis=0, dtype=np.float64)).all():
+    if not np.isfinite(array.sum(axis=0)).all():
         bad = np.flatnonzero(~np.isfinite(array).all(axis=0))
         raise ValueError(f"values must be finite, got NaN or infinity in column(s) {bad.tolist()}")
     return array
@@ -127,7 +125,7 @@ def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.intp
     return codes
 
 
-def gather_units(values: Floats, clusters: npt.ArrayLike | None) -> Units:
+def gather_units(values: Array, clusters: npt.ArrayLike | None) -> Units:
     """Sums and sizes per unit: the rows themselves without clusters."""
     n = len(values)
     codes = cluster_codes(clusters, n)
@@ -138,7 +136,7 @@ def gather_units(values: Floats, clusters: npt.ArrayLike | None) -> Units:
     return Units(np.add.reduceat(values[order], starts, axis=0), np.diff(starts, append=n).astype(np.float64))
 
 
-def collapse_rows(rows: Floats, limit: int) -> tuple[Floats, npt.NDArray[np.intp]] | None:
+def collapse_rows(rows: Array, limit: int) -> tuple[Array, npt.NDArray[np.intp]] | None:
     """The distinct rows (P, k) and how often each comes (P,), or None if there are more than ``limit``."""
     n, k = rows.shape
     sample = rows[:: max(1, n // 512)]
@@ -169,7 +167,7 @@ def draw_weights(n_units: int, n_resamples: int, rng: np.random.Generator) -> np
     return np.bincount(picks.ravel(), minlength=size).astype(np.float32).reshape(n_resamples, n_units)
 
 
-def draw_normal(covariance: Floats, n_resamples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def draw_normal(covariance: Array, n_resamples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """(n_resamples, k) normal vectors of mean 0. Columns of variance 0 stay exactly 0."""
     scale = np.sqrt(np.diag(covariance))
     safe = np.where(scale > 0, scale, 1.0)
@@ -183,7 +181,9 @@ def draw_normal(covariance: Floats, n_resamples: int, rng: np.random.Generator) 
     return draws
 
 
-def draw_multiplier(rows: Floats, n_resamples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def draw_multiplier(
+    rows: Array | npt.NDArray[np.float32], n_resamples: int, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """(n_resamples, k) sums of ``rows`` (N, k) with independent standard normal multipliers."""
     rows = np.ascontiguousarray(rows, dtype=np.float32)
     draws = np.empty((n_resamples, rows.shape[1]), dtype=np.float32)
@@ -199,7 +199,7 @@ def _pattern_limit(n_units: int, engine: str) -> int:
     return max(MULTINOMIAL_UP_TO_PATTERNS, n_units // UNITS_PER_PATTERN)
 
 
-def _factorise(column: Floats, guess: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
+def _factorise(column: Array, guess: Array) -> tuple[Array, npt.NDArray[np.intp]]:
     """Levels and codes of a column; ``guess`` (sorted levels of a sample) usually spares the sort."""
     inverse = np.minimum(np.searchsorted(guess, column), len(guess) - 1)
     if np.array_equal(guess[inverse], column):
@@ -221,9 +221,7 @@ def _chunks(n_resamples: int, n_units: int) -> list[slice]:
     return [slice(start, min(start + size, n_resamples)) for start in range(0, n_resamples, size)]
 
 
-def _draw_collapsed(
-    patterns: Floats, counts: npt.NDArray[np.intp], n_resamples: int, rng: np.random.Generator
-) -> Floats:
+def _draw_collapsed(patterns: Array, counts: npt.NDArray[np.intp], n_resamples: int, rng: np.random.Generator) -> Array:
     """``patterns`` (P, k + 1) with the unit's size last."""
     n_units = int(counts.sum())
     draws = np.empty((n_resamples, patterns.shape[1]))
@@ -237,7 +235,7 @@ def _draw_collapsed(
     return draws[:, :-1] / draws[:, -1:]
 
 
-def _draw_weighted(units: Units, n_resamples: int, rng: np.random.Generator) -> Floats:
+def _draw_weighted(units: Units, n_resamples: int, rng: np.random.Generator) -> Array:
     """Single precision is exact for counts; other values are centred first, so that it rounds the deviation only."""
     n_units, k = units.sums.shape
     small = (np.abs(units.sums).sum(axis=0) < 1 << 22).all()
@@ -252,7 +250,7 @@ def _draw_weighted(units: Units, n_resamples: int, rng: np.random.Generator) -> 
     return centre + draws[:, :k].astype(np.float64) / draws[:, k:]
 
 
-def _bin_rows(rows: Floats, rng: np.random.Generator) -> Floats:
+def _bin_rows(rows: Array, rng: np.random.Generator) -> Array:
     """(≤ BINS, k) sums of rows dealt out at random: in file order a trend would pass for variance between bins."""
     if len(rows) <= BINS:
         return rows

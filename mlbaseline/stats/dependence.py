@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.stats.bootstrap import BINS, bootstrap_distribution, draw_multiplier, draw_normal
-from mlbaseline.stats.cells import Array, Design, Moments
+from mlbaseline.stats.design import Array, Design, Moments
 
 Method = Literal["bootstrap", "normal", "multiplier"]
 Draws = npt.NDArray[np.float32]
@@ -43,9 +43,9 @@ def draw_statistics(
     is the least favourable to its neighbours.
     """
     if method == "bootstrap":
-        draws = bootstrap_distribution(_all_influences(design, moments), n_resamples=n_resamples, rng=rng)
-        draws = draws.astype(np.float32)
-        draws /= np.where(draws.std(axis=0) > 0, draws.std(axis=0), 1.0)
+        resampled = bootstrap_distribution(_all_influences(design, moments), n_resamples=n_resamples, rng=rng)
+        spread = resampled.std(axis=0)
+        draws = (resampled / np.where(spread > 0, spread, 1.0)).astype(np.float32)
     elif method == "normal":
         n_cells = moments.mean.size
         covariance = np.zeros((n_cells, n_cells))

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from mlbaseline.stats.bootstrap import cluster_codes
-from mlbaseline.stats.cells import Alternative, Array, Cells, build_design, judge_cells, measure
+from mlbaseline.stats.cells import Alternative, Cells, judge_cells
 from mlbaseline.stats.dependence import Draws, Method, choose_method, draw_statistics
+from mlbaseline.stats.design import Array, build_design, measure
 from mlbaseline.stats.max_t import step_down
 
 
@@ -61,7 +62,8 @@ class JointIntervals:
 
     def statistics(self, margin: npt.ArrayLike = 0.0, alternative: Alternative = "two-sided") -> Array:
         """(s + 1, c) standard normal statistics with the cells' own p-values, to be compared with ``draws``."""
-        p = self.p_values(margin, alternative)
+        # Kept off 0 and 1, whose quantiles are infinite.
+        p = np.clip(self.p_values(margin, alternative), 1e-300, 1 - 1e-16)
         if alternative == "greater":
             return np.asarray(stats.norm.isf(p))
         if alternative == "less":

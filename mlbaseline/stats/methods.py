@@ -149,7 +149,10 @@ def _bootstrap(sample: Sample, asked: bool, rng: np.random.Generator | None) -> 
     draws = studentised_draws(-centred[::-1] if flipped else centred, counts)
     error = math.sqrt(float(centred @ centred) / (n * (n - 1.0)))
     pivot = BootstrapPivot(
-        np.asarray(sample.differences.mean()), np.asarray(error), np.sort(-draws if flipped else draws)
+        np.asarray(sample.differences.mean()),
+        np.asarray(error),
+        np.sort(-draws if flipped else draws),
+        np.asarray(n - 1.0),
     )
     reason = (
         "asked for by name"
@@ -191,9 +194,9 @@ def _mean(sample: Sample, seeds: SeedVariance | None, smooth: bool) -> Choice:
         np.asarray(sample.differences.mean()),
         np.asarray(examples.variance),
         np.asarray(examples.df),
-        seeds,
-        np.asarray(examples.third if sparse else 0.0),
+        np.asarray(examples.third if smooth else 0.0),
         np.asarray(unit),
+        seeds,
     )
     error = examples.variance + unit**2
     df = examples.df

@@ -95,28 +95,31 @@ class SeedVariance:
 
 @dataclass(frozen=True)
 class MeanPivot:
-    """A mean with an estimated variance: Student's t, with two extensions that the simulations ask for.
+    """A mean with an estimated variance: Student's t, with three extensions that the simulations ask for.
+
+    *Skewness.* ``third`` is the third central moment of the mean (n⁻³ Σ e³). Where it lengthens the tail on a bound's
+    side, the bound at normal quantile z moves outward by z²/3 · third/variance (the leading term of Johnson 1978, JASA
+    73:536). It never moves inward: that would make the interval depend on skewness seen by chance.
+
+    *Sparse differences.* Where nearly all differences are equal, the few that are not say little about those not seen.
+    With ``unit`` > 0 each bound adds z²/4 pseudo-examples that move the mean by ``unit`` each, on its unfavourable side,
+    and the skewness term becomes Wilson's z²/2: for 0/1 data with losses only this is Wilson's bound in its Poisson
+    limit, for balanced gains and losses close to Agresti–Min's.
 
     *Seeds.* With a ``SeedVariance`` the true variance is not taken as known at its estimate: it is averaged over what
     the chi-squared law of the few seeds leaves possible (generalised pivotal quantity: Weerahandi 1993, JASA 88:899;
     a Satterthwaite t in its place covers 0.875 at two seeds and 0.92 at three where seeds dominate, this 0.95).
-
-    *Sparse differences.* Where nearly all differences are equal, the few that are not say little about those not
-    seen. With ``unit`` > 0 each bound at normal quantile z adds z²/4 pseudo-examples that differ by ``unit`` (times
-    n) on the bound's unfavourable side, and moves the centre by z²/2 · third/variance, the skewness term of Wilson's
-    interval: for 0/1 data with losses only it is Wilson's bound in its Poisson limit, for balanced gains and losses
-    Agresti–Min's.
     """
 
     estimate: Array
     variance: Array
     df: Array
+    third: Array
+    unit: Array
     seeds: SeedVariance | None = None
-    third: Array | float = 0.0
-    unit: Array | float = 0.0
 
     def mirrored(self) -> MeanPivot:
-        return MeanPivot(-self.estimate, self.variance, self.df, self.seeds, -np.asarray(self.third), self.unit)
+        return MeanPivot(-self.estimate, self.variance, self.df, -self.third, self.unit, self.seeds)
 
     def lower(self, tail: float) -> Array:
         z = np.asarray(-special.ndtri(tail))
@@ -131,11 +134,9 @@ class MeanPivot:
         return np.asarray(centre - scale * np.exp(log_width))
 
     def p_greater(self, margin: float) -> Array:
-        if not np.any(self.unit):
-            return self._tail(self.estimate - margin, self.variance)
         # Below the estimate the bound is searched; above it, the mirror image's.
         side = np.where(self.estimate >= margin, 1.0, -1.0)
-        facing = MeanPivot(side * self.estimate, self.variance, self.df, self.seeds, side * self.third, self.unit)
+        facing = MeanPivot(side * self.estimate, self.variance, self.df, side * self.third, self.unit, self.seeds)
         p_value = facing._p_below_estimate(side * margin)
         return np.where(self.estimate == margin, 0.5, np.where(side > 0, p_value, 1.0 - p_value))
 
@@ -149,13 +150,11 @@ class MeanPivot:
 
     def _smoothed(self, z: Array) -> tuple[Array, Array]:
         """Centre and variance of the lower bound at normal quantile z."""
-        if not np.any(self.unit):
-            return self.estimate, self.variance
         pseudo = z**2 / 4.0
         variance = self.variance + pseudo * np.square(self.unit)
         third = np.minimum(0.0, self.third - pseudo * np.power(self.unit, 3))
-        shift = np.divide(third, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
-        return np.asarray(self.estimate + z**2 / 2.0 * shift), np.asarray(variance)
+        skewness = np.divide(third, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
+        return np.asarray(self.estimate + np.where(self.unit > 0, z**2 / 2.0, z**2 / 3.0) * skewness), variance
 
     def _tail(self, distance: Array, variance: Array) -> Array:
         """P(noise ≥ distance)."""
@@ -190,29 +189,34 @@ def _chi_squared_nodes(df: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class BootstrapPivot:
-    """Studentised bootstrap: ``draws`` (…, B) are the sorted centred and studentised resampled means.
+    """Studentised bootstrap, nowhere narrower than Student's t.
 
-    Counts are taken with ≥ and one is added to both, and the bound is the matching order statistic, so the interval
-    excludes a margin exactly when the p-value is at most the tail (Davison & Hinkley 1997, §4.2 and §5.2).
+    ``draws`` (…, B) are the sorted centred and studentised resampled means. Counts are taken with ≥ and one is added to
+    both, and the bound is the matching order statistic, so the interval excludes a margin exactly when the p-value is at
+    most the tail (Davison & Hinkley 1997, §4.2 and §5.2). Student's t with ``df`` is the floor because a symmetric heavy
+    tail (t with 3 degrees of freedom, n = 50) makes the bootstrap alone reject 7 % one-sided at a nominal 5 %.
     """
 
     estimate: Array
     standard_error: Array
     draws: Array
+    df: Array
 
     def mirrored(self) -> BootstrapPivot:
-        return BootstrapPivot(-self.estimate, self.standard_error, -self.draws[..., ::-1])
+        return BootstrapPivot(-self.estimate, self.standard_error, -self.draws[..., ::-1], self.df)
 
     def lower(self, tail: float) -> Array:
         rank = math.floor((self.draws.shape[-1] + 1) * tail * (1.0 + 1e-12))
         if rank < 1:
             raise ValueError(f"{self.draws.shape[-1]} resamples cannot reach a tail of {tail:g}: draw more, or use t")
-        return np.asarray(self.estimate - self.draws[..., -rank] * self.standard_error)
+        quantile = np.maximum(self.draws[..., -rank], -special.stdtrit(self.df, tail))
+        return np.asarray(self.estimate - quantile * self.standard_error)
 
     def p_greater(self, margin: float) -> Array:
         observed = (self.estimate - margin) / self.standard_error
         as_large = np.count_nonzero(self.draws >= observed[..., None], axis=-1)
-        return np.asarray((1.0 + as_large) / (self.draws.shape[-1] + 1.0))
+        resampled = (1.0 + as_large) / (self.draws.shape[-1] + 1.0)
+        return np.asarray(np.maximum(resampled, special.stdtr(self.df, -observed)))
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _remedy(error: BaseException, uri: str) -> str:
 
 
 def fitting(value: str, limit: int, what: str) -> str:
-    """The value, or a TrackingError if MLflow (3.17) would cut it: a server does so silently, whatever a client says."""
+    """The value, or a TrackingError where a server (mlflow 3.17) would cut it, silently and whatever a client says."""
     if len(value) > limit:
         raise TrackingError(
             f"{what} has {len(value)} characters, MLflow keeps at most {limit} characters of it: {value[:80]!r} … "

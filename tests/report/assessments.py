@@ -187,10 +187,17 @@ def hold() -> Assessment:
     )
     found = tuple(slow if finding.code == slow.code else finding for finding in FINDINGS)
     reason = "lora loses 0.121 accuracy on topic apple, where at most 0.03 may be lost, and exceeds the latency budget."
+    usd = replace(base.standings[5].cost, usd_per_query=4.1e-4, latency_p95_s=1.9, peak_memory_bytes=None)
+    endpoint = replace(base.standings[5], baseline="endpoint", kind="external", cost=usd, error_rate=0.0067,
+                       metrics={"accuracy": estimate(0.713, 0.051)})  # fmt: skip
     mismatch = Mismatch("engine.precision", "fp32", "bf16", "warn")
     return replace(
-        base, comparisons=tuple(rows), mismatches=(mismatch,), verdict=Verdict("hold", reason, found)
-    )  # fmt: skip
+        base,
+        standings=(*base.standings, endpoint),
+        comparisons=tuple(rows),
+        mismatches=(mismatch,),
+        verdict=Verdict("hold", reason, found),
+    )
 
 
 def inconclusive() -> Assessment:

@@ -10,8 +10,9 @@ import pytest
 
 from mlbaseline.records import Example, TaskData
 from mlbaseline.store.tracking import Tracker, connect
-from mlbaseline.suite import Suite, parse_suite
-from tests.store.parts import SUITE, mlflow_server
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import parse_suite
+from tests.store.parts import SUITE, Evaluate, mlflow_server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,3 +66,8 @@ def data() -> TaskData:
         for n in range(60)
     )
     return TaskData("test", examples, ("bad", "good"), "d" * 64)
+
+
+@pytest.fixture
+def evaluate(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData) -> Evaluate:
+    return Evaluate(tracker, suite, suite_text, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -9,16 +10,31 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlbaseline.records import Cost, Signature, TaskData
+from mlbaseline.records import (
+    Assessment,
+    Comparison,
+    Cost,
+    Estimate,
+    Finding,
+    Mismatch,
+    Signature,
+    Standing,
+    TaskData,
+    Verdict,
+)
 from mlbaseline.results import ResultTable
+from mlbaseline.store.evaluations import log_evaluation, open_evaluation
+from mlbaseline.store.tracking import Tracker
+from mlbaseline.suite import Suite
 
 SUITE = """
 name: moods
@@ -42,6 +58,77 @@ matrix: {primary: [{candidate: lora, over: [majority], metric: accuracy}]}
 
 COST = Cost(12.5, 0.001, 0.01, 3e-7, 0.009, 0.02, 500_000_000)
 NO_COST = Cost(None, None, 0.0, None, None, None, None)
+
+
+def make_comparison(candidate: str = "lora", baseline: str = "majority", **values: object) -> Comparison:
+    row = Comparison(
+        candidate=candidate,
+        baseline=baseline,
+        metric="accuracy",
+        slice=None,
+        slice_value=None,
+        role="primary",
+        estimand="recipe",
+        n=60,
+        n_clusters=60,
+        n_seeds_candidate=2,
+        n_seeds_baseline=1,
+        candidate_mean=0.8,
+        baseline_mean=0.687,
+        delta=0.113,
+        low=0.071,
+        high=0.155,
+        level=0.95,
+        simultaneous_low=0.06,
+        simultaneous_high=0.166,
+        effect_size=0.3,
+        p_value=0.001,
+        p_adjusted=0.002,
+        gained=12,
+        lost=5,
+        mde=0.06,
+        margin=0.0,
+        method="seeds_and_examples",
+        outcome="pass",
+    )
+    return replace(row, **values)
+
+
+def make_assessment(suite: Suite, run_ids: Mapping[str, Mapping[str, str]], decision: str = "promote") -> Assessment:
+    """The candidate `lora` against `majority`. run_ids: baseline ─▶ seed ─▶ evaluation run."""
+    comparisons = (
+        make_comparison(role="exploratory", estimand="checkpoint", delta=0.2, margin=None, outcome=None),
+        make_comparison(),
+        make_comparison(slice="length", slice_value="1", low=math.nan, effect_size=None, gained=None, lost=None),
+    )
+    standings = tuple(
+        Standing(
+            name,
+            suite.baselines[name].kind,
+            {"accuracy": Estimate(0.8, 0.7, math.inf, 0.95, 60, 60, 2, "bootstrap"), "ece": _NAN},
+            {"accuracy": 0.01},
+            {"length": {"1": {"accuracy": 0.75}}},
+            COST,
+            1 / 60,
+            ids,
+        )
+        for name, ids in run_ids.items()
+    )
+    findings = (Finding("gate.min_seeds", "block", "pass", "2 of 2 seeds", {"seeds": 2}),)
+    verdict = Verdict(decision, "lora beats majority.", findings, "lora", 1)
+    return Assessment(
+        suite.name,
+        0.95,
+        {"accuracy": True},
+        standings,
+        comparisons,
+        (Mismatch("seed", 1, None, "warn"),),
+        verdict,
+        {"n": 60, "digests": {"task": "d" * 64}},
+    )
+
+
+_NAN = Estimate(math.nan, math.nan, math.nan, 0.95, 60, 60, 2, "none")
 
 
 def make_table(data: TaskData, baseline: str, kind: str, seed: int | None, *, rate: float = 0.8) -> ResultTable:
@@ -71,6 +158,26 @@ def make_table(data: TaskData, baseline: str, kind: str, seed: int | None, *, ra
     )
     fields = {"data.digest": data.digest, "model.kind": kind, "seed": seed, "engine.precision": "fp32", "rate": rate}
     return ResultTable(baseline, kind, seed, Signature(fields), frame)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """An evaluation as workflows do it, with answers that are made up."""
+
+    tracker: Tracker
+    suite: Suite
+    suite_text: str
+    data: TaskData
+
+    def __call__(self, baseline: str, seed: int | None, **more: Any) -> ResultTable:
+        table = make_table(self.data, baseline, self.suite.baselines[baseline].kind, seed)
+        params = {"baseline.learning_rate": 0.001, "baseline.shots": None, "hardware.bf16": False}
+        about = {"baseline": baseline, "seed": seed, "signature": table.signature, "data": self.data}
+        with open_evaluation(self.tracker, self.suite, params={**params, "baseline.kind": table.kind}, **about) as run:
+            found = {"metrics": {"accuracy": 0.75, "ece": None}, "slices": {"length": {"1": {"accuracy": 0.75}}}}
+            given = {"suite": self.suite, "suite_text": self.suite_text, "data": self.data, "cost": COST}
+            log_evaluation(run, table, **{**given, **found, **more})
+        return table
 
 
 @contextmanager

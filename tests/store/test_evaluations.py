@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from mlbaseline.errors import IncomparableError
 from mlbaseline.records import TaskData, Trained
-from mlbaseline.results import ResultTable
-from mlbaseline.store.evaluations import log_evaluation, open_evaluation
 from mlbaseline.store.items import LoggedModel, metric_name
 from mlbaseline.store.reading import EvaluationRun, find_completed, find_evaluations, load_tables
 from mlbaseline.store.tracking import Tracker
-from mlbaseline.suite import Suite, parse_suite
-from tests.store.parts import COST, NO_COST, make_table
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import parse_suite
+from tests.store.parts import NO_COST, Evaluate, make_table
 
 
-def evaluate(  # noqa: PLR0917
-    tracker: Tracker, suite: Suite, text: str, data: TaskData, /, baseline: str, seed: int | None, **more: object
-) -> ResultTable:
-    """An evaluation as workflows do it."""
-    table = make_table(data, baseline, suite.baselines[baseline].kind, seed)
-    params = {
-        "baseline.kind": table.kind,
-        "baseline.learning_rate": 0.001,
-        "baseline.shots": None,
-        "hardware.bf16": False,
-    }
-    with open_evaluation(
-        tracker, suite, baseline=baseline, seed=seed, signature=table.signature, data=data, params=params
-    ) as run:
-        details: dict[str, object] = {
-            "metrics": {"accuracy": 0.75, "ece": None},
-            "slices": {"length": {"1": {"accuracy": 0.75}}},
-            "cost": COST,
-            **more,
-        }
-        log_evaluation(run, table, suite=suite, suite_text=text, data=data, **details)  # type: ignore[arg-type]
-    return table
-
-
-def test_comes_back_as_it_was(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData, tmp_path: Path) -> None:
-    table = evaluate(tracker, suite, suite_text, data, "lora", 1)
+def test_comes_back_as_it_was(
+    tracker: Tracker, evaluate: Evaluate, suite: Suite, data: TaskData, tmp_path: Path
+) -> None:
+    table = evaluate("lora", 1)
     (run,) = find_evaluations(tracker)
     assert (run.baseline, run.kind, run.seed, run.split) == ("lora", "peft", 1, "test")
     assert (run.suite_digest, run.matrix_digest) == (suite.digest, suite.matrix_digest)
@@ -74,11 +53,41 @@ def test_comes_back_as_it_was(tracker: Tracker, suite: Suite, suite_text: str, d
     pd.testing.assert_frame_equal(back.frame, table.frame)
 
 
-def test_run_shows_in_mlflow_what_it_is(
-    tracker: Tracker, suite: Suite, suite_text: str, data: TaskData, tmp_path: Path
+@pytest.mark.parametrize("name", ["examples.parquet", "signature.json"])
+def test_edited_result_is_caught(
+    tracker: Tracker, evaluate: Evaluate, data: TaskData, tmp_path: Path, name: str
 ) -> None:
-    evaluate(tracker, suite, suite_text, data, "lora", 1)
-    evaluate(tracker, suite, suite_text, data, "majority", None)
+    table = evaluate("lora", 1)
+    (run,) = find_evaluations(tracker)
+    better = make_table(data, "lora", "peft", 1, rate=0.99)
+    better.save(tmp_path)
+    tracker.client.log_artifact(run.run_id, str(tmp_path / name), "results")
+    with pytest.raises(IncomparableError, match=rf"results/{name} of lora \(run {run.run_id}\).*edited afterwards"):
+        load_tables(tracker, [run], cache=tmp_path / "cache")
+    table.save(tmp_path)
+    tracker.client.log_artifact(run.run_id, str(tmp_path / name), "results")
+    load_tables(tracker, [run], cache=tmp_path / "cache")
+
+
+def test_tables_are_fetched_once_and_a_damaged_copy_again(tracker: Tracker, evaluate: Evaluate, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        evaluate("lora", seed)
+    runs = find_evaluations(tracker)
+    tables = load_tables(tracker, runs, cache=tmp_path)
+    assert [table.seed for table in tables] == [run.seed for run in runs] == [1, 0]
+    nowhere = replace(tracker, uri="http://127.0.0.1:1")
+    assert [t.signature for t in load_tables(nowhere, runs, cache=tmp_path)] == [t.signature for t in tables]
+    for path in tmp_path.glob("*/*"):
+        path.write_bytes(b"damaged")
+    again = load_tables(tracker, runs, cache=tmp_path)
+    pd.testing.assert_frame_equal(again[0].frame, tables[0].frame)
+
+
+def test_run_shows_in_mlflow_what_it_is(
+    tracker: Tracker, evaluate: Evaluate, suite: Suite, data: TaskData, tmp_path: Path
+) -> None:
+    evaluate("lora", 1)
+    evaluate("majority", None)
     runs = [tracker.client.get_run(run.run_id) for run in find_evaluations(tracker)]
     assert [run.info.run_name for run in runs] == ["majority", "lora · seed 1"]
     (dataset,) = runs[1].inputs.dataset_inputs
@@ -90,7 +99,7 @@ def test_run_shows_in_mlflow_what_it_is(
 
 
 def test_trained_rung_has_a_model_with_its_losses(
-    tracker: Tracker, suite: Suite, suite_text: str, data: TaskData, tmp_path: Path
+    tracker: Tracker, evaluate: Evaluate, data: TaskData, tmp_path: Path
 ) -> None:
     weights = tmp_path / "weights"
     weights.mkdir()
@@ -98,7 +107,7 @@ def test_trained_rung_has_a_model_with_its_losses(
     losses = tuple(2.0 / step for step in range(1, 1501))
     trained = Trained(weights, "f" * 64, 12.5, 4096, losses, {"accuracy": 0.7}, 2)
     model = LoggedModel("lora", "peft", {"weights": weights}, params={"rank": 16})
-    evaluate(tracker, suite, suite_text, data, "lora", 0, trained=trained, model=model)
+    evaluate("lora", 0, trained=trained, model=model)
     (run,) = find_evaluations(tracker)
     assert run.model_id is not None
     assert run.metrics["trainable_params"] == 4096
@@ -113,17 +122,17 @@ def test_trained_rung_has_a_model_with_its_losses(
     assert files == ["weights/adapter.safetensors"]
 
 
-def test_nan_stays_nan_and_infinity_infinity(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData) -> None:
+def test_nan_stays_nan_and_infinity_infinity(tracker: Tracker, evaluate: Evaluate) -> None:
     metrics = {"accuracy": math.nan, "nll_nats": math.inf}
-    evaluate(tracker, suite, suite_text, data, "majority", None, metrics=metrics, cost=NO_COST)
+    evaluate("majority", None, metrics=metrics, cost=NO_COST)
     (run,) = find_evaluations(tracker)
     assert math.isnan(run.metrics["accuracy"])
     assert run.metrics["nll_nats"] == math.inf
     assert "latency_p50_s" not in run.metrics  # not measured is absent, not zero
 
 
-def test_completed_one_is_found_for_reuse(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData) -> None:
-    table = evaluate(tracker, suite, suite_text, data, "lora", 0)
+def test_completed_one_is_found_for_reuse(tracker: Tracker, evaluate: Evaluate) -> None:
+    table = evaluate("lora", 0)
     digest = table.signature.digest
     found = find_completed(tracker, baseline="lora", seed=0, signature_digest=digest)
     assert isinstance(found, EvaluationRun)
@@ -131,7 +140,7 @@ def test_completed_one_is_found_for_reuse(tracker: Tracker, suite: Suite, suite_
     assert find_completed(tracker, baseline="lora", seed=None, signature_digest=digest) is None
     assert find_completed(tracker, baseline="small", seed=0, signature_digest=digest) is None
     assert find_completed(tracker, baseline="lora", seed=0, signature_digest="0" * 64) is None
-    evaluate(tracker, suite, suite_text, data, "lora", 0)
+    evaluate("lora", 0)
     newest = find_completed(tracker, baseline="lora", seed=0, signature_digest=digest)
     assert newest is not None
     assert newest.run_id != found.run_id
@@ -145,9 +154,9 @@ def test_metric_names_keep_slice_values_apart() -> None:
     assert all(len(name) <= 250 and name.count("/") == 3 for name in names)
 
 
-def test_mlflow_takes_every_metric_name(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData) -> None:
+def test_mlflow_takes_every_metric_name(tracker: Tracker, evaluate: Evaluate) -> None:
     values = ["a+b", "a/b", "", ".", "..", "[0, 1)", "x" * 300, "ß", " a b", "100%", "日本", "🙂", "a\nb"]
     slices = {"topic": {value: {"accuracy": 0.5} for value in values}}
-    evaluate(tracker, suite, suite_text, data, "majority", None, slices=slices)
+    evaluate("majority", None, slices=slices)
     (run,) = find_evaluations(tracker)
     assert sum(name.startswith("slice/topic/") for name in run.metrics) == len(values)

@@ -12,14 +12,12 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.errors import TrackingError
-from mlbaseline.records import TaskData
 from mlbaseline.store.evaluations import log_ladder
 from mlbaseline.store.items import Params, Tags, write
 from mlbaseline.store.reading import find_evaluations, find_ladder
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
-from tests.store.parts import free_port, mlflow_server
-from tests.store.test_evaluations import evaluate
+from tests.store.parts import Evaluate, free_port, mlflow_server
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
@@ -99,9 +97,9 @@ def test_project_run_of_another_server_is_an_error(tracker: Tracker, monkeypatch
         pass
 
 
-def test_uncompleted_evaluations_are_not_found(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData) -> None:
-    evaluate(tracker, suite, suite_text, data, "lora", 0)
-    evaluate(tracker, suite, suite_text, data, "lora", 1)
+def test_uncompleted_evaluations_are_not_found(tracker: Tracker, evaluate: Evaluate) -> None:
+    evaluate("lora", 0)
+    evaluate("lora", 1)
     kept, spoilt = find_evaluations(tracker)
     tracker.client.update_run(spoilt.run_id, status="RUNNING")  # the process died between tag and status
     assert find_evaluations(tracker) == (kept,)
@@ -111,11 +109,9 @@ def test_uncompleted_evaluations_are_not_found(tracker: Tracker, suite: Suite, s
         find_evaluations(tracker)
 
 
-def test_ladder_keeps_the_evaluations_that_it_reused(
-    tracker: Tracker, suite: Suite, suite_text: str, data: TaskData
-) -> None:
+def test_ladder_keeps_the_evaluations_that_it_reused(tracker: Tracker, evaluate: Evaluate, suite: Suite) -> None:
     for seed in (0, 1):
-        evaluate(tracker, suite, suite_text, data, "lora", seed)
+        evaluate("lora", seed)
     newest, oldest = find_evaluations(tracker)
     with open_run(tracker, "ladder", name="ladder", tags=suite_tags(suite)) as ladder:
         log_ladder(ladder, [oldest.run_id])
@@ -126,9 +122,9 @@ def test_ladder_keeps_the_evaluations_that_it_reused(
 
 @pytest.mark.parametrize("item", [Params({"baseline.template": "y" * 6001}), Tags({"mlbaseline.x": "y" * 8001})])
 def test_value_that_does_not_fit_is_an_error_and_never_cut(tracker: Tracker, item: Params | Tags) -> None:
-    with pytest.raises(TrackingError, match="at most [68]000 characters"):
-        with open_run(tracker, "x", name="x", tags={}) as run:
-            write(run, item)
+    refused = pytest.raises(TrackingError, match=r"at most [68]000 characters")
+    with refused, open_run(tracker, "x", name="x", tags={}) as run:
+        write(run, item)
     assert tracker.client.get_run(run.run_id).info.status == "FAILED"
 
 

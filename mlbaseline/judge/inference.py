@@ -1,0 +1,183 @@
+"""One question, whatever the metric: how do these tables differ, or where does this one stand, with what interval?
+
+Per-example metrics go to `stats.compare_paired`, corpus metrics to `stats.compare_corpus`. A mean is its difference
+from zero, so standing alone is the same question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbaseline.metrics import METRICS, corpus_statistics
+from mlbaseline.records import Estimate
+from mlbaseline.results import ResultTable
+from mlbaseline.stats import compare_paired
+from mlbaseline.stats.corpus import compare_corpus, corpus_interval
+from mlbaseline.stats.corpus_metrics import CorpusMetric
+
+Mask = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Contrasted:
+    """Candidate minus baseline in the metric's own unit. p_value: of the true difference being `margin`, two-sided."""
+
+    candidate_mean: float
+    baseline_mean: float
+    delta: float
+    low: float
+    high: float
+    p_value: float
+    standard_error: float
+    n: int
+    n_clusters: int
+    method: str
+    effect_size: float | None = None
+    gained: int | None = None
+    lost: int | None = None
+
+
+def contrast(
+    candidate: Sequence[ResultTable],
+    baseline: Sequence[ResultTable],
+    labels: Sequence[str],
+    metric: str,
+    *,
+    mask: Mask,
+    level: float,
+    margin: float,
+    rng: np.random.Generator,
+) -> Contrasted | None:
+    """Compare two rungs, each by one table (checkpoint) or several (recipe), on the rows of `mask` (n,).
+
+    margin: in the metric's own unit. An example that one side has no score for (an annotator's agreement that was not
+    recorded) is left out for both. None: a side lacks the metric, or fewer than two examples are left.
+    """
+    if METRICS[metric].corpus:
+        return _corpus_contrast(candidate, baseline, labels, metric, mask=mask, level=level, margin=margin, rng=rng)
+    ours, theirs = _scores(candidate, metric), _scores(baseline, metric)
+    if ours is None or theirs is None:
+        return None
+    scored = mask & ~np.isnan(ours).any(axis=0) & ~np.isnan(theirs).any(axis=0)
+    clusters = _clusters(candidate[0], scored)
+    if scored.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
+        return None
+    ours, theirs = ours[:, scored], theirs[:, scored]
+    found = compare_paired(ours, theirs, clusters=clusters, level=level, margin=margin, rng=rng)
+    return Contrasted(
+        candidate_mean=float(ours.mean()),
+        baseline_mean=float(theirs.mean()),
+        delta=found.delta,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        standard_error=found.standard_error,
+        n=found.n,
+        n_clusters=found.n_clusters,
+        method=found.method,
+        effect_size=found.effect_size,
+        gained=found.gained,
+        lost=found.lost,
+    )
+
+
+def _corpus_contrast(
+    candidate: Sequence[ResultTable],
+    baseline: Sequence[ResultTable],
+    labels: Sequence[str],
+    metric: str,
+    *,
+    mask: Mask,
+    level: float,
+    margin: float,
+    rng: np.random.Generator,
+) -> Contrasted | None:
+    ours, theirs = _statistics(candidate, labels, metric), _statistics(baseline, labels, metric)
+    clusters = _clusters(candidate[0], mask)
+    if ours is None or theirs is None or mask.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
+        return None
+    corpus, ours_statistics = ours
+    found = compare_corpus(
+        ours_statistics[:, mask],
+        theirs[1][:, mask],
+        corpus,
+        clusters=clusters,
+        level=level,
+        margin=margin,
+        rng=rng,
+    )
+    return Contrasted(
+        candidate_mean=found.candidate,
+        baseline_mean=found.baseline,
+        delta=found.delta,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        standard_error=found.standard_error,
+        n=found.n,
+        n_clusters=found.n_units,
+        method=found.method,
+    )
+
+
+def estimate(
+    tables: Sequence[ResultTable], labels: Sequence[str], metric: str, *, level: float, rng: np.random.Generator
+) -> Estimate | None:
+    """Where a rung stands by a metric, over its seeds and examples; None where it lacks the metric."""
+    if METRICS[metric].corpus:
+        return _corpus_estimate(tables, labels, metric, level=level, rng=rng)
+    scores = _scores(tables, metric)
+    if scores is None:
+        return None
+    scored = ~np.isnan(scores).any(axis=0)
+    if scored.sum() < 2:
+        return None
+    known = scores[:, scored]
+    clusters = _clusters(tables[0], scored)
+    found = compare_paired(known, np.zeros(known.shape[1]), clusters=clusters, level=level, rng=rng)
+    return Estimate(found.delta, found.low, found.high, level, found.n, found.n_clusters, len(tables), found.method)
+
+
+def _corpus_estimate(
+    tables: Sequence[ResultTable], labels: Sequence[str], metric: str, *, level: float, rng: np.random.Generator
+) -> Estimate | None:
+    found = _statistics(tables, labels, metric)
+    if found is None:
+        return None
+    corpus, statistics = found
+    clusters = _clusters(tables[0], np.ones(statistics.shape[1], dtype=bool))
+    if len(tables) == 1:
+        alone = corpus_interval(statistics[0], corpus, clusters=clusters, level=level, rng=rng)
+        return Estimate(alone.value, alone.low, alone.high, level, alone.n, alone.n_units, 1, alone.method)
+    # Against a system whose examples are all average: it adds no variance, and its value is known.
+    average = np.broadcast_to(statistics.mean(axis=(0, 1)), statistics.shape[1:])
+    against = compare_corpus(statistics, average, corpus, clusters=clusters, level=level, rng=rng)
+    low, high = max(corpus.lowest, against.low + against.baseline), min(corpus.highest, against.high + against.baseline)
+    return Estimate(against.candidate, low, high, level, against.n, against.n_units, len(tables), against.method)
+
+
+def _scores(tables: Sequence[ResultTable], metric: str) -> Array | None:
+    """(seeds, n)."""
+    columns = [table.scores(metric) for table in tables]
+    known = [column for column in columns if column is not None]
+    return np.stack(known) if len(known) == len(columns) else None
+
+
+def _statistics(tables: Sequence[ResultTable], labels: Sequence[str], metric: str) -> tuple[CorpusMetric, Array] | None:
+    """(seeds, n, s)."""
+    found = [corpus_statistics(table, labels, metric) for table in tables]
+    known = [side for side in found if side is not None]
+    return (known[0][0], np.stack([side[1] for side in known])) if len(known) == len(found) else None
+
+
+def _clusters(table: ResultTable, mask: Mask) -> npt.NDArray[np.object_] | None:
+    """Cluster of each row in `mask`; a row without one is a cluster of its own. None where no row has one."""
+    cluster = table.frame["cluster"]
+    if cluster.isna().all():
+        return None
+    return cluster.fillna(table.frame["example_id"]).to_numpy(dtype=object)[mask]
