@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -92,7 +93,8 @@ class _Training:
         if isinstance(job.spec, Peft):
             model = add_adapter(model, job.spec, job.base_source)
         if job.spec.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            with quiet_transformers():
+                model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps_per_epoch = math.ceil(len(self.samples) / job.spec.batch_size)
         mixed = {"fp32": "no"}.get(job.precision, job.precision)
         self.accelerator = Accelerator(cpu=job.device == "cpu", mixed_precision=mixed)
@@ -242,8 +244,10 @@ class _Training:
                 self.optimizer.state[parameter] = {
                     key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
                 }
-        for _ in range(progress.step):
-            self.schedule.step()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch expects an optimiser step before each of these
+            for _ in range(progress.step):
+                self.schedule.step()
         return progress
 
     def _finish(self) -> None:
