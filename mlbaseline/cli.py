@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-EXIT_ERROR, EXIT_HOLD, EXIT_INCONCLUSIVE = 1, 3, 4
-VERDICT_EXIT = {"promote": 0, "hold": EXIT_HOLD, "inconclusive": EXIT_INCONCLUSIVE}
 SUITE = click.argument("suite", default="tweets")
 BASELINES = click.option(
     "--baseline", "baselines", multiple=True, metavar="NAME", help="Only this baseline; repeatable."
@@ -52,7 +50,7 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
 
                 width = min(120, shutil.get_terminal_size((100, 24)).columns)
                 click.echo(outcome.text(wants_colour(sys.stdout), width).rstrip())
-            sys.exit(VERDICT_EXIT[outcome.verdict] if outcome.verdict else 0)
+            sys.exit(outcome.exit_code)
 
         return invoke
 
@@ -194,7 +192,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("mlbaseline: interrupted; what is complete is kept, the same command goes on from there", err=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(1)
     sys.exit(0)
 
 

@@ -2,7 +2,6 @@
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, open_evaluation
-from mlbaseline.store.locations import locate_artifact
 from mlbaseline.store.reading import (
     ComparisonRun,
     EvaluationRun,
@@ -31,7 +30,6 @@ __all__ = [
     "find_ladder",
     "load_assessment",
     "load_tables",
-    "locate_artifact",
     "log_comparison",
     "log_evaluation",
     "log_ladder",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +16,7 @@ from mlbaseline.report import plots, render_html, render_markdown, render_termin
 from mlbaseline.results import Evaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import load_suite
-from mlbaseline.workflows.outcome import Outcome
+from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
 
 
 def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> Outcome:
@@ -31,15 +31,23 @@ def make_comparison(
     suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
 ) -> tuple[str, Assessment]:
     runs = _current_runs(suite, store.find_evaluations(tracker, ladder=ladder))
-    tables = store.load_tables(tracker, runs, cache=assets.cache_dir() / "tables")
-    evaluations = [Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True)]
-    assessment = assess(suite, evaluations, _context(suite, runs))
+    assessment = assess(suite, _load(tracker, runs), _context(suite, runs))
     tags = store.suite_tags(suite)
     opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
     with opening as run, TemporaryDirectory() as rendered:
         _render(assessment, Path(rendered))
         store.log_comparison(run, assessment, Path(rendered))
     return run.run_id, assessment
+
+
+def load_evaluations(suite: Suite, tracker: store.Tracker) -> list[Evaluation]:
+    """The newest completed evaluation of each baseline and seed of the suite, rows included."""
+    return _load(tracker, _current_runs(suite, store.find_evaluations(tracker)))
+
+
+def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
+    tables = store.load_tables(tracker, runs, cache=assets.cache_dir() / "tables")
+    return [Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True)]
 
 
 def _current_runs(suite: Suite, found: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
@@ -83,7 +91,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "winner": assessment.verdict.winner,
         "winner_seed": assessment.verdict.winner_seed,
         "more_examples": assessment.verdict.more_examples,
-        "report": store.locate_artifact(tracker, run_id, "comparison/report.html"),
+        "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
     }
@@ -102,7 +110,7 @@ def gate(suite: str | Path, *, comparison: str | None = None, tracking_uri: str 
             f"suite has now ({loaded.matrix_digest[:12]}). Compare again, and let the report say that they changed."
         )
     outcome = comparison_outcome(tracker, run.run_id, store.load_assessment(tracker, run.run_id))
-    return Outcome(outcome.document, outcome.text, verdict=outcome.document["verdict"])
+    return replace(outcome, exit_code=EXIT_CODES[outcome.document["verdict"]])
 
 
 def report(

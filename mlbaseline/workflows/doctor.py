@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
+from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import default_device, resolve_precision
-from mlbaseline.suite import Suite
+from mlbaseline.suite import Pretrained, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.workflows.evaluation import make_fetcher
@@ -31,7 +33,7 @@ class Check:
 
 def doctor(suite: str | None, *, tracking_uri: str | None = None) -> Outcome:
     """Look at machine, server and, if one is named, the suite with its data and models. A `fail` ends with exit 1."""
-    checks = [*_machine(), _checked("tracking server", lambda: _server(tracking_uri, suite))]
+    checks = [*_machine(), _checked("tracking server", lambda: store.reach(tracking_uri).uri)]
     if suite is not None:
         checks += _suite(suite, tracking_uri)
     failed = any(check.outcome == "fail" for check in checks)
@@ -39,7 +41,7 @@ def doctor(suite: str | None, *, tracking_uri: str | None = None) -> Outcome:
     return Outcome(
         {"healthy": not failed, "checks": [asdict(check) for check in checks]},
         lambda *_: "\n".join(lines),
-        failed=failed,
+        exit_code=int(failed),
     )
 
 
@@ -55,29 +57,28 @@ def _machine() -> Iterator[Check]:
     yield Check("disk", "ok" if free > _LOW_DISK_BYTES else "warn", f"{free / 1e9:.0f} GB free for the cache {cache}")
 
 
-def _server(tracking_uri: str | None, suite: str | None) -> str:
-    uri = store.check_server(tracking_uri)
-    return uri if suite is None else f"{uri}, experiment {load_suite(suite).name!r}"
-
-
 def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
     try:
         suite = load_suite(reference)
+        fetch = make_fetcher(suite, store.reach(tracking_uri))
     except MlbaselineError as error:
         return [Check("suite", "fail", str(error))]
-    fetch = make_fetcher(suite, tracking_uri)
+
+    def data() -> str:
+        splits = load_task(suite, fetch).splits
+        return ", ".join(f"{name} {len(split.examples):,}" for name, split in splits.items())
+
     checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
-    checks.append(_checked("data", lambda: _data(suite, tracking_uri)))
+    checks.append(_checked("data", data))
     for name, spec in suite.baselines.items():
-        if spec.kind == "pretrained":
-            checks.append(_checked(f"model of {name}", lambda asset=spec.model: str(fetch(asset).path)))
+        if isinstance(spec, Pretrained):
+            checks.append(_checked(f"model of {name}", partial(_model, fetch, spec)))
     checks.append(_prices(suite))
     return checks
 
 
-def _data(suite: Suite, tracking_uri: str | None) -> str:
-    task = load_task(suite, make_fetcher(suite, tracking_uri))
-    return ", ".join(f"{name} {len(data.examples):,}" for name, data in task.splits.items())
+def _model(fetch: Fetch, spec: Pretrained) -> str:
+    return str(fetch(spec.model).path)
 
 
 def _prices(suite: Suite) -> Check:

@@ -15,7 +15,7 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.models.checkpoint import default_device
-from mlbaseline.results import tabulate
+from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import KINDS, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import LoadedTask, load_task
@@ -58,7 +58,7 @@ def evaluate(
 def evaluate_rungs(
     suite: Suite, names: Sequence[str], seeds: Sequence[int], tracker: store.Tracker, ladder: store.Run, *, fresh: bool
 ) -> list[Evaluated]:
-    fetch = _fetcher(suite, tracker)
+    fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
     _tell_data(suite, task)
     rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
@@ -74,7 +74,7 @@ def evaluate_rungs(
         )
         if found is not None:
             log.info("%s: reused, run %s has the same signature", where, found.run_id)
-            shown = {name: found.metrics[name] for name in suite.metrics if name in found.metrics}
+            shown: dict[str, float] = {name: found.metrics[name] for name in suite.metrics if name in found.metrics}
             evaluated.append(Evaluated(rung.baseline, rung.seed, found.run_id, True, shown))
         else:
             log.info("%s: evaluating", where)
@@ -117,12 +117,11 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
             peak_memory_bytes=peak.bytes,
             train_s=opened.trained.train_s if opened.trained else None,
         )
-        _warn_about_rows(table.frame["error"].notna().sum(), table.frame["truncated"].sum(), rung, len(table.frame))
+        _warn_about_rows(rung, table)
         store.log_evaluation(
             run,
             table,
             suite=suite,
-            suite_text=suite.text,
             data=data,
             metrics=found,
             slices=measure_slices(table, suite),
@@ -136,7 +135,8 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
 DISTRIBUTED = {"distributed.processes": 1}
 
 
-def open_ladder(tracker: store.Tracker, suite: Suite) -> Any:
+def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
+    """The parent run of what is evaluated together."""
     note = (
         f"The baseline ladder of the suite **{suite.name}**: each child run is one baseline with one seed.\n\n"
         f"Suite digest `{suite.digest[:12]}`, rules of the decision `{suite.matrix_digest[:12]}`."
@@ -166,8 +166,9 @@ def choose_seeds(suite: Suite, seeds: Sequence[int]) -> tuple[int, ...]:
     return tuple(seed for seed in suite.seeds if not seeds or seed in seeds)
 
 
-def _fetcher(suite: Suite, tracker: store.Tracker) -> Fetch:
-    return lambda asset: assets.fetch(asset, root=suite.root, resolve=lambda uri: store.resolve(tracker, uri))
+def make_fetcher(suite: Suite, server: store.Server) -> Fetch:
+    """Brings the suite's assets to this machine, those on the tracking server included."""
+    return lambda asset: assets.fetch(asset, root=suite.root, resolve=lambda uri: store.resolve(server, uri))
 
 
 def _tell_data(suite: Suite, task: LoadedTask) -> None:
@@ -176,13 +177,16 @@ def _tell_data(suite: Suite, task: LoadedTask) -> None:
     log.info("%s: %s (%s)", suite.name, sizes, notes)
 
 
-def _warn_about_rows(errors: int, truncated: int, rung: Rung, n: int) -> None:
+def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
+    n, errors, truncated = (
+        len(table.frame),
+        int(table.frame["error"].notna().sum()),
+        int(table.frame["truncated"].sum()),
+    )
     if errors:
         log.warning("%s: %d of %d examples failed; they stay in every denominator", rung.name, errors, n)
     if truncated:
-        log.warning(
-            "%s: %d of %d prompts were longer than max_length and lost tokens from their left", rung.name, truncated, n
-        )
+        log.warning("%s: %d of %d prompts exceed max_length and lost tokens from their left", rung.name, truncated, n)
 
 
 def _evaluations_text(evaluated: Sequence[Evaluated]) -> str:

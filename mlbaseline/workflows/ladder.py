@@ -11,7 +11,7 @@ from mlbaseline.records import Promotion
 from mlbaseline.suite_file import load_suite
 from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison
 from mlbaseline.workflows.evaluation import choose_baselines, choose_seeds, evaluate_rungs, open_ladder
-from mlbaseline.workflows.outcome import Outcome
+from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
 from mlbaseline.workflows.promotion import promotion_text
 
 
@@ -49,7 +49,7 @@ def run(
         closing = [promotion_text(promotion)] if promotion else []
         return "\n".join([compared.text(colour, width), *closing, _ui_text(tracker)])
 
-    return Outcome(document, text, verdict=None if no_promote else assessment.verdict.decision)
+    return Outcome(document, text, exit_code=0 if no_promote else EXIT_CODES[assessment.verdict.decision])
 
 
 def _ui_text(tracker: store.Tracker) -> str:

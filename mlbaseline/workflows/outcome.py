@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Text = Callable[[bool, int], str]
-"""colour, width ─▶ what a person reads."""
+EXIT_CODES = {"promote": 0, "hold": 3, "inconclusive": 4}
+"""Exit code of a command whose last word is a verdict."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has to say: a JSON document, the same for a person, and a verdict where one was reached."""
+    """What a command has to say: a JSON document, and the same for a person at a width and with or without colour."""
 
     document: Mapping[str, Any]
-    text: Text
-    verdict: str | None = None
+    text: Callable[[bool, int], str]
+    exit_code: int = 0

@@ -19,7 +19,7 @@ def promote(
     loaded = load_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     outcome = gate(suite, comparison=comparison, tracking_uri=tracking_uri)
-    if outcome.verdict != "promote":
+    if outcome.exit_code:
         return outcome
     run = required_comparison(loaded, tracker, outcome.document["comparison_run_id"])
     plan = store.plan_promotion(tracker, loaded, run)
