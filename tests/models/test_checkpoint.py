@@ -99,7 +99,10 @@ def test_code_beside_the_weights_is_never_run(tiny_model: Path, tmp_path: Path) 
     witness = tmp_path / "witness"
     (folder / "modeling_armed.py").write_text(f"open({str(witness)!r}, 'w').close()\n", encoding="utf-8")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config |= {"model_type": "armed", "auto_map": {k: f"modeling_armed.{k}" for k in ("AutoConfig", "AutoModelForCausalLM")}}
+    config |= {
+        "model_type": "armed",
+        "auto_map": {k: f"modeling_armed.{k}" for k in ("AutoConfig", "AutoModelForCausalLM")},
+    }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(AssetError):
         load_checkpoint(folder)
