@@ -36,6 +36,10 @@ class TrackingError(MlbaselineError):
     """The tracking server cannot be reached, or does not hold what was asked of it."""
 
 
+class PromotionError(MlbaselineError):
+    """A version may not be promoted or rolled back, or somebody else was promoting at the same time."""
+
+
 class IncomparableError(MlbaselineError):
     """Two results may not be compared. Ends a command with exit code 5."""
 

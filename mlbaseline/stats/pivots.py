@@ -98,13 +98,13 @@ class MeanPivot:
     """A mean with an estimated variance: Student's t, with three extensions that the simulations ask for.
 
     *Skewness.* ``third`` is the third central moment of the mean (n⁻³ Σ e³). Where it lengthens the tail on a bound's
-    side, the bound at normal quantile z moves outward by z²/3 · third/variance (the leading term of Johnson 1978, JASA
-    73:536). It never moves inward: that would make the interval depend on skewness seen by chance.
+    side, the bound at normal quantile z moves outward by z²/3 · third/variance (the leading term of Johnson 1978,
+    JASA 73:536). It never moves inward: that would make the interval depend on skewness seen by chance.
 
-    *Sparse differences.* Where nearly all differences are equal, the few that are not say little about those not seen.
-    With ``unit`` > 0 each bound adds z²/4 pseudo-examples that move the mean by ``unit`` each, on its unfavourable side,
-    and the skewness term becomes Wilson's z²/2: for 0/1 data with losses only this is Wilson's bound in its Poisson
-    limit, for balanced gains and losses close to Agresti–Min's.
+    *Sparse differences.* Where nearly all differences are equal, the few that are not say little about those not
+    seen. With ``unit`` > 0 each bound adds z²/4 pseudo-examples that move the mean by ``unit`` each, on its
+    unfavourable side, and the skewness term becomes Wilson's z²/2: for 0/1 data with losses only this is Wilson's
+    bound in its Poisson limit, for balanced gains and losses close to Agresti–Min's.
 
     *Seeds.* With a ``SeedVariance`` the true variance is not taken as known at its estimate: it is averaged over what
     the chi-squared law of the few seeds leaves possible (generalised pivotal quantity: Weerahandi 1993, JASA 88:899;
@@ -192,9 +192,9 @@ class BootstrapPivot:
     """Studentised bootstrap, nowhere narrower than Student's t.
 
     ``draws`` (…, B) are the sorted centred and studentised resampled means. Counts are taken with ≥ and one is added to
-    both, and the bound is the matching order statistic, so the interval excludes a margin exactly when the p-value is at
-    most the tail (Davison & Hinkley 1997, §4.2 and §5.2). Student's t with ``df`` is the floor because a symmetric heavy
-    tail (t with 3 degrees of freedom, n = 50) makes the bootstrap alone reject 7 % one-sided at a nominal 5 %.
+    both, and the bound is the matching order statistic, so the interval excludes a margin exactly when the p-value is
+    at most the tail (Davison & Hinkley 1997, §4.2 and §5.2). Student's t with ``df`` is the floor because a symmetric
+    heavy tail (t with 3 degrees of freedom, n = 50) makes the bootstrap alone reject 7 % one-sided at a nominal 5 %.
     """
 
     estimate: Array

@@ -1,4 +1,4 @@
-"""All that touches MLflow: runs written and read, comparisons, the registry, the model that is served."""
+"""Everything that lies on a tracking server. The only folder that imports mlflow, and it does so when it is used."""
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, open_evaluation
@@ -8,19 +8,26 @@ from mlbaseline.store.reading import (
     find_comparison,
     find_completed,
     find_evaluations,
+    find_ladder,
     load_tables,
+    read_evaluation,
 )
+from mlbaseline.store.references import artifact_path, resolve
+from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
 from mlbaseline.store.tracking import Run, Tracker, connect, open_run, suite_tags
 
 __all__ = [
     "ComparisonRun",
     "EvaluationRun",
+    "Plan",
     "Run",
     "Tracker",
+    "artifact_path",
     "connect",
     "find_comparison",
     "find_completed",
     "find_evaluations",
+    "find_ladder",
     "load_assessment",
     "load_tables",
     "log_comparison",
@@ -28,5 +35,10 @@ __all__ = [
     "log_ladder",
     "open_evaluation",
     "open_run",
+    "plan_promotion",
+    "promote",
+    "read_evaluation",
+    "resolve",
+    "rollback",
     "suite_tags",
 ]

@@ -94,12 +94,19 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in (_FINDINGS, _COMPARISONS))).hexdigest()
 
 
-def _deltas(comparisons: Sequence[Comparison]) -> dict[str, float]:
-    """The overall contrasts. One name, several rows (roles, estimands): the row that decides most is shown."""
-    metrics: dict[str, float] = {}
+def overall_contrasts(comparisons: Sequence[Comparison]) -> dict[tuple[str, str, str], Comparison]:
+    """(candidate, baseline, metric) ─▶ its overall row; of several (roles, estimands), the one that decides most."""
+    rows: dict[tuple[str, str, str], Comparison] = {}
     for row in sorted(comparisons, key=lambda row: _ROLES.index(row.role)):
-        name = metric_name("delta", f"{row.candidate}-vs-{row.baseline}", row.metric)
-        if row.slice is None and name not in metrics:
-            metrics[name] = row.delta
-            metrics |= {f"{name}/{key}": getattr(row, key) for key in ("low", "high", "p_adjusted")}
+        if row.slice is None:
+            rows.setdefault((row.candidate, row.baseline, row.metric), row)
+    return rows
+
+
+def _deltas(comparisons: Sequence[Comparison]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for (candidate, baseline, metric), row in overall_contrasts(comparisons).items():
+        name = metric_name("delta", f"{candidate}-vs-{baseline}", metric)
+        metrics[name] = row.delta
+        metrics |= {f"{name}/{key}": getattr(row, key) for key in ("low", "high", "p_adjusted")}
     return metrics

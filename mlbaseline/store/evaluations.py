@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
+
 from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained
 from mlbaseline.results import ResultTable
 from mlbaseline.store.items import (
@@ -70,7 +72,6 @@ def log_evaluation(
     table: ResultTable,
     *,
     suite: Suite,
-    suite_text: str,
     data: TaskData,
     metrics: Mapping[str, float | None],
     slices: SliceMetrics,
@@ -85,7 +86,7 @@ def log_evaluation(
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary)
         table.save(folder / "results")
-        (folder / "suite.yaml").write_text(suite_text, encoding="utf-8")
+        (folder / "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
@@ -110,6 +111,12 @@ def log_ladder(run: Run, evaluation_run_ids: Iterable[str]) -> None:
 
 def seed_text(seed: int | None) -> str:
     return NO_SEED if seed is None else str(seed)
+
+
+def _suite_text(suite: Suite) -> str:
+    """A suite file with the same digest, every default written out."""
+    content = suite.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _dataset(suite: Suite, data: TaskData) -> Dataset:

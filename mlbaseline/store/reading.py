@@ -103,6 +103,19 @@ def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[Evalua
     return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED")
 
 
+def read_evaluation(tracker: Tracker, run_id: str) -> EvaluationRun:
+    """The completed evaluation with this run id. Raises TrackingError if there is none."""
+    with reporting(f"read the run {run_id}", tracker.uri):
+        run = tracker.client.get_run(run_id)
+    tags = run.data.tags
+    if (tags.get(KIND), tags.get(STATUS), run.info.status) != (EVALUATION, COMPLETED, "FINISHED"):
+        raise TrackingError(
+            f"{tracker.uri}: expected {run_id} to be a completed evaluation, got a run of kind {tags.get(KIND)!r}, "
+            f"status {tags.get(STATUS)!r} ({run.info.status})."
+        )
+    return _evaluation(tracker, run)
+
+
 def find_ladder(tracker: Tracker) -> str | None:
     """Run id of the newest completed ladder of the suite. Raises TrackingError."""
     run = next(_search_everywhere(tracker, LADDER), None)

@@ -60,12 +60,8 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
     that restarts does not cost a finished training its results. MLFLOW_HTTP_REQUEST_MAX_RETRIES sets that patience.
     Raises TrackingError.
     """
-    _set_environment()
-    from mlflow import MlflowClient, get_tracking_uri
-
-    uri = tracking_uri or get_tracking_uri()
-    with reporting("reach the tracking server", uri), _environment(_IMPATIENT), _first_use(uri):
-        client = MlflowClient(uri)
+    uri, client = reach(tracking_uri)
+    with reporting(f"open the experiment {experiment!r}", uri):
         found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
     if found.lifecycle_stage != "active":
         raise TrackingError(
@@ -73,6 +69,22 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or give the suite another name."
         )
     return Tracker(uri, client, experiment, found.experiment_id)
+
+
+def reach(tracking_uri: str | None) -> tuple[str, MlflowClient]:
+    """The server's address and a client that has had an answer from it; see `connect`. Raises TrackingError."""
+    # MLflow reads these from the environment at every request and has no other place for them.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient, get_tracking_uri, set_tracking_uri
+
+    uri = tracking_uri or get_tracking_uri()
+    with reporting("reach the tracking server", uri), _environment(_IMPATIENT), _first_use(uri):
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    # mlflow 3.17: the registry in a database looks up models at the process's URI, whatever the client was given.
+    set_tracking_uri(uri)
+    return uri, client
 
 
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
@@ -88,12 +100,6 @@ def _create_experiment(client: MlflowClient, name: str) -> Experiment:
 
 
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-
-
-def _set_environment() -> None:
-    """MLflow reads these from the environment at every request and has no other place for them."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @contextmanager
@@ -136,24 +142,24 @@ def reporting(action: str, uri: str) -> Iterator[None]:
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
         said = " ".join(str(error).split())
         said = said if len(said) <= 600 else said[:600] + " …"
-        raise TrackingError(f"{uri}: could not {action}: {said}\n{_remedy(error, uri)}") from error
+        raise TrackingError(f"{uri}: could not {action}: {said}{_remedy(error, uri)}") from error
 
 
 def _remedy(error: BaseException, uri: str) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "The disk is full. Free some space and run again: what is completed is kept and will be reused."
     text = str(error)
-    if "Connection" in text or "timed out" in text or "Max retries" in text:
-        if "too many 500" in text:
-            return (
-                "The server answers, but fails: see its log. Is the disk under its artifact root full? "
-                "What is completed is kept and will be reused."
-            )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "\nThe disk is full. Free some space and run again: what is completed is kept and will be reused."
+    if "too many 50" in text:
         return (
-            f"Is the server up and the address right? Check with `curl {uri.rstrip('/')}/health`, start one with "
+            "\nThe server answers, but fails: see its log. Is the disk under its artifact root full? "
+            "What is completed is kept and will be reused."
+        )
+    if "Connection" in text or "timed out" in text or "Max retries" in text:
+        return (
+            f"\nIs the server up and the address right? Check with `curl {uri.rstrip('/')}/health`, start one with "
             "`mlflow server`, or choose another with --tracking-uri or MLFLOW_TRACKING_URI."
         )
-    return "What is completed is kept and will be reused when the command is run again."
+    return ""
 
 
 def fitting(value: str, limit: int, what: str) -> str:

@@ -13,12 +13,9 @@ agree with the bounds by construction (tests/stats/test_paired.py holds that).
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy import stats

@@ -69,5 +69,5 @@ def data() -> TaskData:
 
 
 @pytest.fixture
-def evaluate(tracker: Tracker, suite: Suite, suite_text: str, data: TaskData) -> Evaluate:
-    return Evaluate(tracker, suite, suite_text, data)
+def evaluate(tracker: Tracker, suite: Suite, data: TaskData) -> Evaluate:
+    return Evaluate(tracker, suite, data)

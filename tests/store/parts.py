@@ -166,7 +166,6 @@ class Evaluate:
 
     tracker: Tracker
     suite: Suite
-    suite_text: str
     data: TaskData
 
     def __call__(self, baseline: str, seed: int | None, **more: Any) -> ResultTable:
@@ -175,7 +174,7 @@ class Evaluate:
         about = {"baseline": baseline, "seed": seed, "signature": table.signature, "data": self.data}
         with open_evaluation(self.tracker, self.suite, params={**params, "baseline.kind": table.kind}, **about) as run:
             found = {"metrics": {"accuracy": 0.75, "ece": None}, "slices": {"length": {"1": {"accuracy": 0.75}}}}
-            given = {"suite": self.suite, "suite_text": self.suite_text, "data": self.data, "cost": COST}
+            given = {"suite": self.suite, "data": self.data, "cost": COST}
             log_evaluation(run, table, **{**given, **found, **more})
         return table
 

@@ -73,14 +73,15 @@ def test_tables_are_fetched_once_and_a_damaged_copy_again(tracker: Tracker, eval
     for seed in (0, 1):
         evaluate("lora", seed)
     runs = find_evaluations(tracker)
-    tables = load_tables(tracker, runs, cache=tmp_path)
-    assert [table.seed for table in tables] == [run.seed for run in runs] == [1, 0]
+    loaded = load_tables(tracker, runs, cache=tmp_path)
+    assert [table.seed for table in loaded] == [run.seed for run in runs] == [1, 0]
     nowhere = replace(tracker, uri="http://127.0.0.1:1")
-    assert [t.signature for t in load_tables(nowhere, runs, cache=tmp_path)] == [t.signature for t in tables]
+    kept = load_tables(nowhere, runs, cache=tmp_path)
+    assert [table.signature for table in kept] == [table.signature for table in loaded]
     for path in tmp_path.glob("*/*"):
         path.write_bytes(b"damaged")
     again = load_tables(tracker, runs, cache=tmp_path)
-    pd.testing.assert_frame_equal(again[0].frame, tables[0].frame)
+    pd.testing.assert_frame_equal(again[0].frame, loaded[0].frame)
 
 
 def test_run_shows_in_mlflow_what_it_is(

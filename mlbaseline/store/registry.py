@@ -1,0 +1,292 @@
+"""The Model Registry: who is champion, by which comparison, and who was it before.
+
+MLflow has no compare-and-set for an alias. What it does have is that a new version gets the next number in one step.
+So a promotion first creates its version, marked as pending. Of several that are pending the lowest number goes on, and
+only if the champion is still the one that the comparison was planned against; the others withdraw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
+from mlbaseline.records import Assessment, Promotion
+from mlbaseline.store.comparisons import VERDICT, load_assessment, overall_contrasts
+from mlbaseline.store.descriptions import describe_version, interval_text
+from mlbaseline.store.items import Tags, write
+from mlbaseline.store.reading import ComparisonRun, EvaluationRun, read_evaluation
+from mlbaseline.store.tracking import PREFIX, Run, Tracker, connect, open_run, reach, reporting, suite_tags
+from mlbaseline.suite import Suite
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+CHAMPION, PREVIOUS = "champion", "previous"
+PROMOTION, ROLLBACK = "promotion", "rollback"
+
+_STATE, _PENDING, _DONE = PREFIX + "promotion", "pending", "done"
+_RUN_ID, _PREVIOUS_VERSION = PREFIX + "promotion_run_id", PREFIX + "previous_version"
+_ABANDONED_AFTER_MS = 10 * 60 * 1000
+"""A pending version of this age belongs to a process that has died: between the two steps lie seconds."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a promotion would do. previous_version: today's champion. is_champion: the winner is that already."""
+
+    model: str
+    winner: EvaluationRun
+    comparison_run_id: str
+    previous_version: str | None
+    is_champion: bool
+    tags: Mapping[str, str]
+    description: str
+
+
+# ---- promotion ------------------------------------------------------------------------------------------------------
+
+
+def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) -> Plan:
+    """Read the winner and its lineage back from the server; nothing is written, so this is the dry run as well.
+
+    Raises PromotionError if the verdict is not to promote or there is nothing to register, IncomparableError if suite
+    and comparison do not belong together, TrackingError.
+    """
+    assessment = load_assessment(tracker, comparison.run_id)
+    _may_promote(suite, comparison, assessment)
+    verdict = assessment.verdict
+    run_ids = {standing.baseline: standing.run_ids for standing in assessment.standings}
+    run_id = run_ids.get(str(verdict.winner), {}).get(
+        "none" if verdict.winner_seed is None else str(verdict.winner_seed)
+    )
+    if run_id is None:
+        raise PromotionError(f"comparison {comparison.run_id}: it has no run of its own winner {verdict.winner!r}.")
+    winner = read_evaluation(tracker, run_id)
+    if winner.model_id is None:
+        raise PromotionError(
+            f"{winner.baseline} (run {winner.run_id}) won, but left no model that could be registered: a rung of kind "
+            f"{winner.kind} has none. Evaluate it again with --fresh if it should have."
+        )
+    assert suite.register_as is not None  # _may_promote has checked it
+    champion = _holder(tracker, suite.register_as, CHAMPION)
+    return Plan(
+        model=suite.register_as,
+        winner=winner,
+        comparison_run_id=comparison.run_id,
+        previous_version=_number(champion),
+        is_champion=champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == run_id,
+        tags=_version_tags(suite, comparison, assessment, winner, _number(champion)),
+        description=describe_version(assessment, winner, comparison.run_id, tracker.experiment_id),
+    )
+
+
+def promote(tracker: Tracker, suite: Suite, plan: Plan, *, parent: str | None = None) -> Promotion:
+    """Register the winner, make it `champion` and its predecessor `previous`, in a run that is the record of it.
+
+    A winner that is champion already stays what it is, with the record that it has. Raises PromotionError if another
+    promotion was under way or came first: then nothing is left registered. Raises TrackingError.
+    """
+    if plan.is_champion:
+        return _record(plan.model, _required(tracker, plan.model, CHAMPION))
+    name = f"promote {plan.winner.baseline}"
+    tags = {**suite_tags(suite), **{key: plan.tags[key] for key in (VERDICT, *_LINKS)}}
+    with open_run(tracker, PROMOTION, name=name, tags=tags, parent=parent, note=plan.description) as run:
+        with reporting(f"register {plan.model!r}", tracker.uri), _pending_version(tracker, plan, run) as version:
+            _check_turn(tracker, plan, version)
+        number = str(version.version)
+        with reporting(f"make version {number} of {plan.model!r} the champion", tracker.uri):
+            _move(tracker, plan.model, champion=number, previous=plan.previous_version)
+            tracker.client.set_model_version_tag(plan.model, number, _STATE, _DONE)
+            _note_move(run, plan.model, number, plan.previous_version)
+        return _record(plan.model, version)
+
+
+_LINKS = (PREFIX + "comparison_run_id", PREFIX + "evaluation_run_id")
+
+
+def _may_promote(suite: Suite, comparison: ComparisonRun, assessment: Assessment) -> None:
+    decision = assessment.verdict.decision
+    if decision != "promote" or comparison.verdict != "promote":
+        raise PromotionError(f"comparison {comparison.run_id}: its verdict is {decision!r}, only `promote` registers.")
+    if suite.register_as is None:
+        raise PromotionError(f"suite {suite.name!r} has no `register_as`: give it the name of a registered model.")
+    for what, ours, theirs in (
+        ("suite", suite.digest, comparison.suite_digest),
+        ("matrix", suite.matrix_digest, comparison.matrix_digest),
+    ):
+        if ours != theirs:
+            raise IncomparableError(
+                f"comparison {comparison.run_id} was made with another {what} than that of {suite.name!r}: digest "
+                f"{theirs[:12]}…, the suite file now has {ours[:12]}…. Compare again, or restore the suite file."
+            )
+
+
+def _version_tags(
+    suite: Suite, comparison: ComparisonRun, assessment: Assessment, winner: EvaluationRun, previous: str | None
+) -> dict[str, str]:
+    tags = {
+        **suite_tags(suite),
+        VERDICT: assessment.verdict.decision,
+        PREFIX + "comparison_run_id": comparison.run_id,
+        PREFIX + "evaluation_run_id": winner.run_id,
+        PREFIX + "task_digest": winner.task_digest,
+        _PREVIOUS_VERSION: previous or "none",
+    }
+    for standing in assessment.standings:
+        tags[f"{PREFIX}baseline.{standing.baseline}.run_ids"] = ",".join(standing.run_ids.values())
+    for (candidate, baseline, metric), row in overall_contrasts(assessment.comparisons).items():
+        if candidate == winner.baseline:
+            tags[f"{PREFIX}delta.{baseline}.{metric}"] = interval_text(row)
+    return tags
+
+
+@contextmanager
+def _pending_version(tracker: Tracker, plan: Plan, run: Run) -> Iterator[ModelVersion]:
+    """A new version of the model, which is gone again if the block raises: it was never anybody's champion."""
+    client = tracker.client
+    _ensure_registered(tracker, plan.model)
+    version = client.create_model_version(
+        plan.model,
+        source=f"models:/{plan.winner.model_id}",
+        run_id=plan.winner.run_id,
+        tags={**plan.tags, _STATE: _PENDING, _RUN_ID: run.run_id},
+        description=plan.description,
+        model_id=plan.winner.model_id,
+    )
+    try:
+        yield version
+    except BaseException:
+        with suppress(TrackingError), reporting("withdraw the version", tracker.uri):
+            client.delete_model_version(plan.model, version.version)
+        raise
+
+
+def _ensure_registered(tracker: Tracker, model: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tracker.client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _check_turn(tracker: Tracker, plan: Plan, ours: ModelVersion) -> None:
+    ahead = [version for version in _pending(tracker, ours) if int(version.version) < int(ours.version)]
+    if ahead:
+        raise PromotionError(
+            f"{plan.model!r}: another promotion is under way (version {ahead[0].version}, by run "
+            f"{ahead[0].tags.get(_RUN_ID)}). Compare again once it is done: the champion will be another one."
+        )
+    # Asked after the pending ones: whoever was pending before us and is no longer has moved the alias by now.
+    champion = _number(_holder(tracker, plan.model, CHAMPION))
+    if champion != plan.previous_version:
+        raise PromotionError(
+            f"{plan.model!r}: the champion was version {plan.previous_version} when this promotion was planned, and is "
+            f"{champion} now. Compare again, against the new one."
+        )
+
+
+def _pending(tracker: Tracker, ours: ModelVersion) -> list[ModelVersion]:
+    versions = tracker.client.search_model_versions(f"name = '{ours.name}' and tags.`{_STATE}` = '{_PENDING}'")
+    oldest = ours.creation_timestamp - _ABANDONED_AFTER_MS
+    return [version for version in versions if version.creation_timestamp >= oldest]
+
+
+# ---- rollback -------------------------------------------------------------------------------------------------------
+
+
+def rollback(tracking_uri: str | None, model: str) -> Promotion:
+    """Swap `champion` and `previous`, in a run that is the record of it; the answer tells of the new champion.
+
+    Raises PromotionError if there is nothing to go back to or a promotion is under way. Raises TrackingError.
+    """
+    uri, client = reach(tracking_uri)
+    with reporting(f"read the aliases of {model!r}", uri):
+        aliases = _aliases(client.get_registered_model(model))
+    if not {CHAMPION, PREVIOUS} <= aliases.keys() or aliases[CHAMPION] == aliases[PREVIOUS]:
+        raise PromotionError(
+            f"{model!r}: there is nothing to go back to; a rollback needs the aliases `champion` and `previous` on "
+            f"two versions, and finds {aliases or 'none'}."
+        )
+    with reporting(f"read the champion of {model!r}", uri):
+        champion = client.get_model_version(model, aliases[CHAMPION])
+    tracker = connect(uri, champion.tags.get(PREFIX + "suite", model))
+    pending = [version for version in _pending(tracker, champion) if version.version != champion.version]
+    if pending:
+        raise PromotionError(
+            f"{model!r}: a promotion is under way (version {pending[0].version}); wait until it is done."
+        )
+    tags, name = {PREFIX + "suite": tracker.experiment}, f"roll back {model}"
+    with open_run(tracker, ROLLBACK, name=name, tags=tags) as run, reporting(name, uri):
+        _move(tracker, model, champion=aliases[PREVIOUS], previous=aliases[CHAMPION])
+        _note_move(run, model, aliases[PREVIOUS], aliases[CHAMPION])
+        now = client.get_model_version(model, aliases[PREVIOUS])
+    comparison, evaluation = (now.tags.get(link, "") for link in _LINKS)
+    return Promotion(model, aliases[PREVIOUS], aliases[CHAMPION], comparison, evaluation, run.run_id)
+
+
+# ---- aliases --------------------------------------------------------------------------------------------------------
+
+
+def _holder(tracker: Tracker, model: str, alias: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException
+
+    with reporting(f"read the alias {alias!r} of {model!r}", tracker.uri):
+        try:
+            return tracker.client.get_model_version_by_alias(model, alias)
+        except MlflowException as error:
+            # mlflow 3.17: INVALID_PARAMETER_VALUE is a model without that alias.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+
+def _number(version: ModelVersion | None) -> str | None:
+    """As text, as the server gives it: without one (mlflow 3.17, a database) it is an int."""
+    return None if version is None else str(version.version)
+
+
+def _required(tracker: Tracker, model: str, alias: str) -> ModelVersion:
+    version = _holder(tracker, model, alias)
+    if version is None:
+        raise PromotionError(f"{tracker.uri}: the registered model {model!r} has no version with the alias {alias!r}.")
+    return version
+
+
+def _move(tracker: Tracker, model: str, *, champion: str, previous: str | None) -> None:
+    """Set both aliases and read them back. `previous` goes first: the step that counts is the last one."""
+    if previous is not None:
+        tracker.client.set_registered_model_alias(model, PREVIOUS, previous)
+    tracker.client.set_registered_model_alias(model, CHAMPION, champion)
+    aliases = _aliases(tracker.client.get_registered_model(model))
+    if aliases.get(CHAMPION) != champion or (previous is not None and aliases.get(PREVIOUS) != previous):
+        raise PromotionError(
+            f"{model!r}: the aliases were set to champion {champion} and previous {previous}, but read back as "
+            f"{aliases}: somebody else moved them at the same moment. Look at the registry before you go on."
+        )
+
+
+def _aliases(registered: RegisteredModel) -> dict[str, str]:
+    return {alias: str(version) for alias, version in registered.aliases.items()}
+
+
+def _note_move(run: Run, model: str, version: str, previous: str | None) -> None:
+    moved = {"model": model, "version": version, "previous_version": previous or "none"}
+    write(run, Tags({PREFIX + key: value for key, value in moved.items()}))
+
+
+def _record(model: str, version: ModelVersion) -> Promotion:
+    tags = version.tags
+    previous = tags.get(_PREVIOUS_VERSION, "none")
+    return Promotion(
+        model=model,
+        version=str(version.version),
+        previous_version=None if previous == "none" else previous,
+        comparison_run_id=tags[PREFIX + "comparison_run_id"],
+        evaluation_run_id=tags[PREFIX + "evaluation_run_id"],
+        run_id=tags[_RUN_ID],
+    )
