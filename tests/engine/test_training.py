@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gc
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +15,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import LlamaForCausalLM
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine import training
 from mlbaseline.engine.recipe import TrainingJob
+from mlbaseline.engine.resume import Progress, save_state, weights_sha256
 from mlbaseline.engine.scoring import ChoiceScorer
-from mlbaseline.engine.training import train, weights_sha256
-from mlbaseline.errors import MlbaselineError
+from mlbaseline.engine.training import train
+from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.records import Trained
 from mlbaseline.suite import Evaluation, Full, Peft, TrainedSpec
@@ -126,6 +131,43 @@ def test_lora_trains_its_matrices_in_the_last_layers_alone(job: TrainingJob) -> 
     assert config["base_model_name_or_path"] == "tiny"
 
 
+@BOTH
+def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
+    job: TrainingJob, spec: TrainedSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[torch.dtype]] = {"trained": set(), "computed": set()}
+    step = training._Training._step
+
+    def watch(self: training._Training, parts: Any) -> float:
+        seen["trained"] |= {parameter.dtype for parameter in self.trained.values()}
+        layer = self.bare.get_submodule(next(n for n, _ in self.bare.named_modules() if n.endswith("mlp.act_fn")))
+        hook = layer.register_forward_hook(lambda _, __, output: seen["computed"].add(output.dtype))
+        try:
+            return step(self, parts)
+        finally:
+            hook.remove()
+
+    monkeypatch.setattr(training._Training, "_step", watch)
+    trained = train(replace(job, spec=spec, precision="bf16"))
+    assert seen == {"trained": {torch.float32}, "computed": {torch.bfloat16}}
+    assert sum(trained.losses[-6:]) < 0.6 * sum(trained.losses[:6])
+    saved = {tensor.dtype for tensor in weights_of(trained).values()}
+    assert saved == {torch.float32 if isinstance(spec, Peft) else torch.bfloat16}
+
+
+@BOTH
+def test_nothing_of_a_finished_training_stays_in_memory(job: TrainingJob, spec: TrainedSpec) -> None:
+    train(replace(job, spec=spec))
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, LlamaForCausalLM)]
+
+
+def test_the_order_of_the_examples_is_not_the_order_of_the_file(job: TrainingJob) -> None:
+    backwards = replace(job.train, examples=job.train.examples[::-1])
+    first = train(job)
+    shutil.rmtree(first.folder.parent)
+    assert train(replace(job, train=backwards)).losses == first.losses
+
+
 def test_the_epoch_that_scores_best_on_dev_is_taken(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.8, 0.8])
     monkeypatch.setattr(training._Training, "_measure_dev", lambda self: {"accuracy": next(scores)})
@@ -154,22 +196,26 @@ def test_a_finished_training_is_reused_unless_its_weights_changed(
     assert train(job).weights_sha256 == first.weights_sha256
 
 
+def always_saving(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
+
+
 @BOTH
 @pytest.mark.parametrize("step", [4, 6, 13])
 def test_a_stopped_training_goes_on_to_the_same_weights(
     job: TrainingJob, spec: TrainedSpec, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     job = replace(job, spec=spec)
-    monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
-    save = training._Training._save
+    always_saving(monkeypatch)
 
-    def save_and_stop(self: training._Training) -> None:
-        save(self)
-        if self.progress.step == step:
+    def save_and_stop(folder: Path, progress: Progress, *state: Any) -> None:
+        save_state(folder, progress, *state)
+        if progress.step == step:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Training, "_save", save_and_stop)
+        patch.setattr(training, "save_state", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             train(job)
     resumed = train(job)
@@ -188,12 +234,12 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
         "from pathlib import Path\n"
         "from mlbaseline.engine import training\n"
         "from tests.engine.test_training import make_job, LORA\n"
-        "training.SAVE_EVERY_S = 0.0\n"
-        "finish = training._Training._save\n"
-        "def save(self):\n"
-        "    finish(self)\n"
-        f"    if self.progress.step == 9: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
-        "training._Training._save = save\n"
+        "training.SAVE_EVERY_S, training.SAVE_SHARE = 0.0, float('inf')\n"
+        "save_state = training.save_state\n"
+        "def save(folder, progress, *state):\n"
+        "    save_state(folder, progress, *state)\n"
+        f"    if progress.step == 9: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        "training.save_state = save\n"
         "training.train(make_job(Path(sys.argv[1]), LORA))\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(job.base.path)], check=False, env=dict(os.environ))
@@ -203,11 +249,29 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
     assert len(train(job).losses) == 18
 
 
-def test_a_state_that_is_cut_short_begins_anew(job: TrainingJob, own_cache: Path) -> None:
-    folder = own_cache / "trained" / job.key
-    folder.mkdir(parents=True)
-    (folder / "progress.json").write_text('{"step": 3', encoding="utf-8")
+@pytest.mark.parametrize("broken", ["progress.json", "state-4.safetensors"])
+def test_a_state_that_is_cut_short_begins_anew(
+    job: TrainingJob, own_cache: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    always_saving(monkeypatch)
+
+    def save_broken(folder: Path, progress: Progress, *state: Any) -> None:
+        save_state(folder, progress, *state)
+        if progress.step == 4:
+            (folder / broken).write_bytes((folder / broken).read_bytes()[:-7])
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_state", save_broken)
+        with pytest.raises(KeyboardInterrupt):
+            train(job)
     assert len(train(job).losses) == 18
+
+
+def test_a_cache_that_cannot_be_written_is_named(job: TrainingJob, own_cache: Path) -> None:
+    own_cache.write_text("not a folder", encoding="utf-8")
+    with pytest.raises(AssetError, match="MLBASELINE_CACHE"):
+        train(job)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(job: TrainingJob) -> None:
