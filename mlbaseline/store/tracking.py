@@ -29,11 +29,17 @@ STARTED, COMPLETED, FAILED = "started", "completed", "failed"
 
 
 @dataclass(frozen=True)
-class Tracker:
-    """A client that is bound to the experiment of one suite."""
+class Server:
+    """A tracking server that has answered."""
 
     uri: str
     client: MlflowClient
+
+
+@dataclass(frozen=True)
+class Tracker(Server):
+    """A server and the experiment of one suite on it."""
+
     experiment: str
     experiment_id: str
 
@@ -60,7 +66,8 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
     that restarts does not cost a finished training its results. MLFLOW_HTTP_REQUEST_MAX_RETRIES sets that patience.
     Raises TrackingError.
     """
-    uri, client = reach(tracking_uri)
+    server = reach(tracking_uri)
+    uri, client = server.uri, server.client
     with reporting(f"open the experiment {experiment!r}", uri):
         found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
     if found.lifecycle_stage != "active":
@@ -71,11 +78,12 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
     return Tracker(uri, client, experiment, found.experiment_id)
 
 
-def reach(tracking_uri: str | None) -> tuple[str, MlflowClient]:
-    """The server's address and a client that has had an answer from it; see `connect`. Raises TrackingError."""
+def reach(tracking_uri: str | None) -> Server:
+    """The server alone; see `connect`. Raises TrackingError."""
     # MLflow reads these from the environment at every request and has no other place for them.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     from mlflow import MlflowClient, get_tracking_uri, set_tracking_uri
 
     uri = tracking_uri or get_tracking_uri()
@@ -84,7 +92,7 @@ def reach(tracking_uri: str | None) -> tuple[str, MlflowClient]:
         client.search_experiments(max_results=1)
     # mlflow 3.17: the registry in a database looks up models at the process's URI, whatever the client was given.
     set_tracking_uri(uri)
-    return uri, client
+    return Server(uri, client)
 
 
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
