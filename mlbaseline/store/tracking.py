@@ -84,6 +84,8 @@ def reach(tracking_uri: str | None) -> Server:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # Addresses of runs on stdout would break what --json promises.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient, get_tracking_uri, set_tracking_uri
 
     uri = tracking_uri or get_tracking_uri()
@@ -153,19 +155,23 @@ def reporting(action: str, uri: str) -> Iterator[None]:
         raise TrackingError(f"{uri}: could not {action}: {said}{_remedy(error, uri)}") from error
 
 
+_UNREACHABLE = ("NewConnectionError", "NameResolutionError", "Connection refused", "timed out")
+_FAILING = ("too many 50", "Connection aborted", "Broken pipe", "reset by peer", "Max retries")
+
+
 def _remedy(error: BaseException, uri: str) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "\nThe disk is full. Free some space and run again: what is completed is kept and will be reused."
-    if "too many 50" in text:
-        return (
-            "\nThe server answers, but fails: see its log. Is the disk under its artifact root full? "
-            "What is completed is kept and will be reused."
-        )
-    if "Connection" in text or "timed out" in text or "Max retries" in text:
+    if any(sign in text for sign in _UNREACHABLE):
         return (
             f"\nIs the server up and the address right? Check with `curl {uri.rstrip('/')}/health`, start one with "
             "`mlflow server`, or choose another with --tracking-uri or MLFLOW_TRACKING_URI."
+        )
+    if any(sign in text for sign in _FAILING):
+        return (
+            "\nThe server is there, but fails: its log says why. Is the disk under its artifact root full? "
+            "What is completed is kept and will be reused."
         )
     return ""
 

@@ -220,13 +220,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """URI of a server with its database and its artifacts in `folder`."""
+def mlflow_server(folder: Path, **options: Any) -> Iterator[str]:
+    """URI of a server with its database and its artifacts in `folder`. options: of its process."""
     port = free_port()
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     arguments += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", *arguments]
-    with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder):
+    with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder, **options):
         yield uri
