@@ -16,7 +16,6 @@ from mlbaseline.store.items import (
     Artifacts,
     Dataset,
     Item,
-    LoggedModel,
     Metrics,
     Params,
     Series,
@@ -24,6 +23,7 @@ from mlbaseline.store.items import (
     metric_name,
     write,
 )
+from mlbaseline.store.served_model import served_model
 from mlbaseline.store.tracking import PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
@@ -77,14 +77,13 @@ def log_evaluation(
     slices: SliceMetrics,
     cost: Cost,
     trained: Trained | None = None,
-    model: LoggedModel | None = None,
 ) -> None:
-    """Everything that an evaluation found. metrics: overall. model: what can be served, logged beside the run.
+    """Everything that an evaluation found, and of a trained rung the model that can be served. metrics: overall.
 
     Raises TrackingError; a full disk counts as one.
     """
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
-        folder = Path(temporary)
+        folder = Path(temporary, "run")
         table.save(folder / "results")
         (folder / "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         items: list[Item] = [
@@ -94,9 +93,7 @@ def log_evaluation(
             Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table)}),
         ]
         if trained is not None:
-            items += _training(trained)
-        if model is not None:
-            items.append(model)
+            items += [*_training(trained), served_model(Path(temporary, "model"), suite, table, trained)]
         write(run, *items)
 
 

@@ -12,25 +12,25 @@ from filelock import FileLock
 from mlbaseline.assets import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
-from mlbaseline.store.tracking import Tracker, reporting
+from mlbaseline.store.tracking import Server, reporting
 
 _MODEL = re.compile(
     r"^models:/((?P<id>m-[0-9a-f]+)|(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+)))(?P<path>/.+)?$"
 )
 
 
-def resolve(tracker: Tracker, uri: str) -> Path:
+def resolve(server: Server, uri: str) -> Path:
     """The file or folder that a reference stands for, kept in the cache of this machine.
 
-    What a model's version holds stays what it is and is fetched once; a run may have got
-    new files, and is asked every time. Raises TrackingError.
+    What a model's version holds stays what it is and is fetched once; a run may have got new files, and is asked every
+    time. Raises TrackingError.
     """
     from mlflow.artifacts import download_artifacts
 
     is_model = uri.startswith("models:/")
-    with reporting(f"fetch {uri}", tracker.uri):
-        stored = _location(tracker, uri) if is_model else uri
-        kept = cache_dir() / "references" / digest_of([tracker.uri, stored])[:32]
+    with reporting(f"fetch {uri}", server.uri):
+        stored = _location(server, uri) if is_model else uri
+        kept = cache_dir() / "references" / digest_of([server.uri, stored])[:32]
         kept.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{kept}.lock"):
             if not is_model:
@@ -38,13 +38,13 @@ def resolve(tracker: Tracker, uri: str) -> Path:
             if not kept.exists():
                 with TemporaryDirectory(dir=kept.parent) as temporary:
                     folder = Path(temporary, "fetched")
-                    download_artifacts(stored, dst_path=str(folder), tracking_uri=tracker.uri)
+                    download_artifacts(stored, dst_path=str(folder), tracking_uri=server.uri)
                     folder.rename(kept)
     # MLflow puts what a location names into the folder, without its parents.
     return kept / stored.rpartition("/")[2]
 
 
-def artifact_path(tracker: Tracker, run_id: str, path: str) -> str:
+def artifact_path(server: Server, run_id: str, path: str) -> str:
     """Where a person finds an artifact of a run: a file on this machine, else the address of its page.
 
     Raises TrackingError.
@@ -52,22 +52,22 @@ def artifact_path(tracker: Tracker, run_id: str, path: str) -> str:
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
 
-    with reporting(f"read the run {run_id}", tracker.uri):
-        info = tracker.client.get_run(run_id).info
+    with reporting(f"read the run {run_id}", server.uri):
+        info = server.client.get_run(run_id).info
     if is_local_uri(info.artifact_uri, is_tracking_or_registry_uri=False):
         return str(Path(local_file_uri_to_path(info.artifact_uri), path))
     page = f"/#/experiments/{info.experiment_id}/runs/{run_id}/artifacts/{path}"
-    return tracker.uri.rstrip("/") + page if tracker.uri.startswith("http") else f"{info.artifact_uri}/{path}"
+    return server.uri.rstrip("/") + page if server.uri.startswith("http") else f"{info.artifact_uri}/{path}"
 
 
-def _location(tracker: Tracker, uri: str) -> str:
+def _location(server: Server, uri: str) -> str:
     """Where the artifacts lie. mlflow 3.17 itself finds no path inside a model that is named by its id."""
     match = _MODEL.match(uri)
     if match is None:
         raise TrackingError(
             f"{uri}: expected models:/NAME@ALIAS, models:/NAME/VERSION or models:/MODEL_ID, and a path inside it"
         )
-    client, name, version = tracker.client, match["name"], match["version"]
+    client, name, version = server.client, match["name"], match["version"]
     if match["alias"]:
         version = client.get_model_version_by_alias(name, match["alias"]).version
     if match["id"]:

@@ -204,7 +204,8 @@ def rollback(tracking_uri: str | None, model: str) -> Promotion:
 
     Raises PromotionError if there is nothing to go back to or a promotion is under way. Raises TrackingError.
     """
-    uri, client = reach(tracking_uri)
+    server = reach(tracking_uri)
+    uri, client = server.uri, server.client
     with reporting(f"read the aliases of {model!r}", uri):
         aliases = _aliases(client.get_registered_model(model))
     if not {CHAMPION, PREVIOUS} <= aliases.keys() or aliases[CHAMPION] == aliases[PREVIOUS]:

@@ -29,11 +29,17 @@ STARTED, COMPLETED, FAILED = "started", "completed", "failed"
 
 
 @dataclass(frozen=True)
-class Tracker:
-    """A client that is bound to the experiment of one suite."""
+class Server:
+    """A tracking server that has answered."""
 
     uri: str
     client: MlflowClient
+
+
+@dataclass(frozen=True)
+class Tracker(Server):
+    """A server and the experiment of one suite on it."""
+
     experiment: str
     experiment_id: str
 
@@ -60,7 +66,8 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
     that restarts does not cost a finished training its results. MLFLOW_HTTP_REQUEST_MAX_RETRIES sets that patience.
     Raises TrackingError.
     """
-    uri, client = reach(tracking_uri)
+    server = reach(tracking_uri)
+    uri, client = server.uri, server.client
     with reporting(f"open the experiment {experiment!r}", uri):
         found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
     if found.lifecycle_stage != "active":
@@ -71,11 +78,14 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
     return Tracker(uri, client, experiment, found.experiment_id)
 
 
-def reach(tracking_uri: str | None) -> tuple[str, MlflowClient]:
-    """The server's address and a client that has had an answer from it; see `connect`. Raises TrackingError."""
+def reach(tracking_uri: str | None) -> Server:
+    """The server alone; see `connect`. Raises TrackingError."""
     # MLflow reads these from the environment at every request and has no other place for them.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # Addresses of runs on stdout would break what --json promises.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient, get_tracking_uri, set_tracking_uri
 
     uri = tracking_uri or get_tracking_uri()
@@ -84,7 +94,7 @@ def reach(tracking_uri: str | None) -> tuple[str, MlflowClient]:
         client.search_experiments(max_results=1)
     # mlflow 3.17: the registry in a database looks up models at the process's URI, whatever the client was given.
     set_tracking_uri(uri)
-    return uri, client
+    return Server(uri, client)
 
 
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
@@ -145,19 +155,23 @@ def reporting(action: str, uri: str) -> Iterator[None]:
         raise TrackingError(f"{uri}: could not {action}: {said}{_remedy(error, uri)}") from error
 
 
+_UNREACHABLE = ("NewConnectionError", "NameResolutionError", "Connection refused", "timed out")
+_FAILING = ("too many 50", "Connection aborted", "Broken pipe", "reset by peer", "Max retries")
+
+
 def _remedy(error: BaseException, uri: str) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "\nThe disk is full. Free some space and run again: what is completed is kept and will be reused."
-    if "too many 50" in text:
-        return (
-            "\nThe server answers, but fails: see its log. Is the disk under its artifact root full? "
-            "What is completed is kept and will be reused."
-        )
-    if "Connection" in text or "timed out" in text or "Max retries" in text:
+    if any(sign in text for sign in _UNREACHABLE):
         return (
             f"\nIs the server up and the address right? Check with `curl {uri.rstrip('/')}/health`, start one with "
             "`mlflow server`, or choose another with --tracking-uri or MLFLOW_TRACKING_URI."
+        )
+    if any(sign in text for sign in _FAILING):
+        return (
+            "\nThe server is there, but fails: its log says why. Is the disk under its artifact root full? "
+            "What is completed is kept and will be reused."
         )
     return ""
 

@@ -17,7 +17,7 @@ from tests.store.parts import SUITE, Evaluate, mlflow_server
 
 @pytest.fixture(scope="session", autouse=True)
 def mlflow_settings() -> None:
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):
         os.environ.pop(name, None)
 

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from mlbaseline.records import (
     Signature,
     Standing,
     TaskData,
+    Trained,
     Verdict,
 )
 from mlbaseline.results import ResultTable
@@ -94,12 +95,16 @@ def make_comparison(candidate: str = "lora", baseline: str = "majority", **value
     return replace(row, **values)
 
 
-def make_assessment(suite: Suite, run_ids: Mapping[str, Mapping[str, str]], decision: str = "promote") -> Assessment:
-    """The candidate `lora` against `majority`. run_ids: baseline ─▶ seed ─▶ evaluation run."""
+def make_assessment(
+    suite: Suite, run_ids: Mapping[str, Mapping[str, str]], decision: str = "promote", *, candidate: str = "lora"
+) -> Assessment:
+    """A candidate, with seed 1, against `majority`. run_ids: baseline ─▶ seed ─▶ evaluation run."""
     comparisons = (
-        make_comparison(role="exploratory", estimand="checkpoint", delta=0.2, margin=None, outcome=None),
-        make_comparison(),
-        make_comparison(slice="length", slice_value="1", low=math.nan, effect_size=None, gained=None, lost=None),
+        make_comparison(candidate, role="exploratory", estimand="checkpoint", delta=0.2, margin=None, outcome=None),
+        make_comparison(candidate),
+        make_comparison(
+            candidate, slice="length", slice_value="1", low=math.nan, effect_size=None, gained=None, lost=None
+        ),
     )
     standings = tuple(
         Standing(
@@ -115,7 +120,7 @@ def make_assessment(suite: Suite, run_ids: Mapping[str, Mapping[str, str]], deci
         for name, ids in run_ids.items()
     )
     findings = (Finding("gate.min_seeds", "block", "pass", "2 of 2 seeds", {"seeds": 2}),)
-    verdict = Verdict(decision, "lora beats majority.", findings, "lora", 1)
+    verdict = Verdict(decision, f"{candidate} beats majority.", findings, candidate, 1)
     return Assessment(
         suite.name,
         0.95,
@@ -156,7 +161,8 @@ def make_table(data: TaskData, baseline: str, kind: str, seed: int | None, *, ra
             "error": pd.array(["it broke", *[None] * (n - 1)], dtype="string"),
         }
     )
-    fields = {"data.digest": data.digest, "model.kind": kind, "seed": seed, "engine.precision": "fp32", "rate": rate}
+    fields = {"data.digest": data.digest, "model.kind": kind, "seed": seed, "rate": rate}
+    fields |= {"engine.precision": "fp32", "model.sha256": "b" * 64}
     return ResultTable(baseline, kind, seed, Signature(fields), frame)
 
 
@@ -179,6 +185,12 @@ class Evaluate:
         return table
 
 
+def made_up_training(folder: Path) -> Trained:
+    folder.mkdir(exist_ok=True)
+    (folder / "adapter.safetensors").write_bytes(b"weights")
+    return Trained(folder, "f" * 64, 12.5, 4096, (2.0, 1.0), {"accuracy": 0.7}, 2)
+
+
 @contextmanager
 def serving(command: list[str], health: str, log: Path, **options: Any) -> Iterator[None]:
     """The command in a process group of its own, from when `health` answers until the block ends."""
@@ -196,7 +208,8 @@ def serving(command: list[str], health: str, log: Path, **options: Any) -> Itera
         assert process.poll() is None, log.read_text()[-3000:]
         yield
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
 
 
@@ -207,13 +220,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """URI of a server with its database and its artifacts in `folder`."""
+def mlflow_server(folder: Path, **options: Any) -> Iterator[str]:
+    """URI of a server with its database and its artifacts in `folder`. options: of its process."""
     port = free_port()
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     arguments += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", *arguments]
-    with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder):
+    with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder, **options):
         yield uri

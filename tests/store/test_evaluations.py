@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.records import TaskData, Trained
-from mlbaseline.store.items import LoggedModel, metric_name
+from mlbaseline.records import TaskData
+from mlbaseline.store.items import metric_name
 from mlbaseline.store.reading import EvaluationRun, find_completed, find_evaluations, load_tables
 from mlbaseline.store.tracking import Tracker
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
-from tests.store.parts import NO_COST, Evaluate, make_table
+from tests.store.parts import NO_COST, Evaluate, made_up_training, make_table
+
+WEIGHTS = "artifacts/served/weights"
 
 
 def test_comes_back_as_it_was(
@@ -102,13 +104,8 @@ def test_run_shows_in_mlflow_what_it_is(
 def test_trained_rung_has_a_model_with_its_losses(
     tracker: Tracker, evaluate: Evaluate, data: TaskData, tmp_path: Path
 ) -> None:
-    weights = tmp_path / "weights"
-    weights.mkdir()
-    (weights / "adapter.safetensors").write_bytes(b"weights")
     losses = tuple(2.0 / step for step in range(1, 1501))
-    trained = Trained(weights, "f" * 64, 12.5, 4096, losses, {"accuracy": 0.7}, 2)
-    model = LoggedModel("lora", "peft", {"weights": weights}, params={"rank": 16})
-    evaluate("lora", 0, trained=trained, model=model)
+    evaluate("lora", 0, trained=replace(made_up_training(tmp_path), losses=losses))
     (run,) = find_evaluations(tracker)
     assert run.model_id is not None
     assert run.metrics["trainable_params"] == 4096
@@ -119,8 +116,11 @@ def test_trained_rung_has_a_model_with_its_losses(
     assert (logged.source_run_id, str(logged.status)) == (run.run_id, "READY")
     of_model = {metric.key: metric for metric in logged.metrics}
     assert of_model["accuracy"].dataset_digest == data.digest[:36]
-    files = [file.path for file in tracker.client.list_logged_model_artifacts(run.model_id, "weights")]
-    assert files == ["weights/adapter.safetensors"]
+    weights = [file.path for file in tracker.client.list_logged_model_artifacts(run.model_id, WEIGHTS)]
+    assert weights == [f"{WEIGHTS}/adapter.safetensors"]
+    top = {file.path for file in tracker.client.list_logged_model_artifacts(run.model_id)}
+    assert {"MLmodel", "choice_model.py", "input_example.json"} <= top
+    assert not any("pkl" in path for path in top)
 
 
 def test_nan_stays_nan_and_infinity_infinity(tracker: Tracker, evaluate: Evaluate) -> None:

@@ -12,15 +12,15 @@ import pytest
 from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
 from mlbaseline.records import Promotion, TaskData
 from mlbaseline.store.comparisons import log_comparison
-from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.reading import ComparisonRun, find_comparison, find_evaluations
 from mlbaseline.store.references import artifact_path, resolve
 from mlbaseline.store.registry import plan_promotion, promote, rollback
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
-from tests.store.parts import Evaluate, make_assessment
+from tests.store.parts import Evaluate, made_up_training, make_assessment
 
+WEIGHTS = "artifacts/served/weights"
 Compare = Callable[..., ComparisonRun]
 
 
@@ -28,13 +28,10 @@ Compare = Callable[..., ComparisonRun]
 def compare(evaluate: Evaluate, tmp_path: Path) -> Compare:
     """A ladder of lora and majority, with a comparison that says `decision`."""
     tracker, suite = evaluate.tracker, evaluate.suite
-    weights = tmp_path / "weights"
-    weights.mkdir()
-    (weights / "adapter.safetensors").write_bytes(b"weights")
 
     def compare(decision: str = "promote", *, served: bool = True) -> ComparisonRun:
         for seed in (0, 1):
-            evaluate("lora", seed, model=LoggedModel("lora", "peft", {"weights": weights}) if served else None)
+            evaluate("lora", seed, trained=made_up_training(tmp_path / "weights") if served else None)
         evaluate("majority", None)
         majority, *loras = find_evaluations(tracker)[:3]
         run_ids = {"lora": {str(run.seed): run.run_id for run in loras}, "majority": {"none": majority.run_id}}
@@ -215,8 +212,8 @@ def test_references_become_paths(tracker: Tracker, suite: Suite, compare: Compar
     model_id = find_evaluations(tracker)[1].model_id
     for uri in (f"models:/{promotion.model}@champion", f"models:/{promotion.model}/1", f"models:/{model_id}"):
         for _ in range(2):
-            assert (resolve(tracker, uri) / "weights" / "adapter.safetensors").read_bytes() == b"weights"
-            inside = resolve(tracker, f"{uri}/weights")
+            assert (resolve(tracker, uri) / WEIGHTS / "adapter.safetensors").read_bytes() == b"weights"
+            inside = resolve(tracker, f"{uri}/{WEIGHTS}")
             assert [path.name for path in inside.iterdir()] == ["adapter.safetensors"]
     with pytest.raises(TrackingError, match="expected models:/NAME@ALIAS"):
         resolve(tracker, "models:/a/b/c")

@@ -8,12 +8,13 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from resource import RLIMIT_FSIZE, setrlimit
 
 import pytest
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.store.evaluations import log_ladder
-from mlbaseline.store.items import Params, Tags, write
+from mlbaseline.store.items import Artifacts, Params, Tags, write
 from mlbaseline.store.reading import find_evaluations, find_ladder
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
@@ -91,6 +92,42 @@ def test_project_run_is_adopted_once_and_left_open(
         assert other.run_id != project
 
 
+PROJECT = """
+name: moods
+entry_points:
+  main:
+    parameters: {code: {type: float, default: 0}}
+    command: "python step.py {code}"
+"""
+STEP = """
+import sys
+from mlbaseline.store.tracking import connect, open_run
+tracker = connect(None, "moods")
+with open_run(tracker, "ladder", name="moods ladder", tags={}) as ladder:
+    with open_run(tracker, "evaluation", name="rung", tags={}, parent=ladder.run_id):
+        pass
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, "FINISHED"), (3, "FAILED")])
+def test_mlflow_run_ends_the_run_that_it_lent(tmp_path: Path, code: int, status: str) -> None:
+    (tmp_path / "MLproject").write_text(PROJECT)
+    (tmp_path / "step.py").write_text(STEP)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "MLFLOW_TRACKING_URI": uri, "PATH": path}
+    command = [sys.executable, "-m", "mlflow", "run", ".", "--env-manager", "local", "-P", f"code={code}"]
+    done = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) == (code == 0), done.stderr
+    client = connect(uri, "moods").client
+    (project,) = client.search_runs(["0"])
+    (rung,) = client.search_runs([client.get_experiment_by_name("moods").experiment_id])
+    assert (project.info.run_name, project.info.status) == ("moods ladder", status)
+    assert project.data.tags["mlbaseline.status"] == "completed"
+    assert rung.data.tags["mlflow.parentRunId"] == project.info.run_id
+
+
 def test_project_run_of_another_server_is_an_error(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef0123456789abcdef")
     with pytest.raises(TrackingError, match="0123456789abcdef"), open_run(tracker, "ladder", name="x", tags={}):
@@ -128,14 +165,24 @@ def test_value_that_does_not_fit_is_an_error_and_never_cut(tracker: Tracker, ite
     assert tracker.client.get_run(run.run_id).info.status == "FAILED"
 
 
-def test_server_that_goes_away_while_logging(tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_whose_disk_is_full_and_that_then_goes_away(
+    tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    with mlflow_server(tmp_path) as uri:
-        run_block = open_run(connect(uri, suite.name), "ladder", name="ladder", tags=suite_tags(suite))
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "file").write_bytes(bytes(8_000_000))
+    with mlflow_server(tmp_path, preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, (4_000_000, 4_000_000))) as uri:
+        tracker = connect(uri, suite.name)
+        full = pytest.raises(TrackingError, match=r"could not write to the run 'full'(.|\n)*artifact root full\?")
+        with full, open_run(tracker, "evaluation", name="full", tags={}) as run:
+            write(run, Artifacts(tmp_path / "big"))
+        assert tracker.client.get_run(run.run_id).info.status == "FAILED"
+        run_block = open_run(tracker, "ladder", name="ladder", tags=suite_tags(suite))
         run = run_block.__enter__()
     with pytest.raises(TrackingError, match=r"could not write to the run 'ladder'(.|\n)*Is the server up") as caught:
         write(run, Params({"a": 1}))
     assert run_block.__exit__(TrackingError, caught.value, None) is False  # the first error is what the caller sees
+    assert capfd.readouterr().out == ""
 
 
 FULL_DISK = """

@@ -1,0 +1,159 @@
+"""A promoted model gives the answers that it was promoted for: loaded here, and served over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlbaseline.assets import FetchedAsset, fetch
+from mlbaseline.engine.rungs import build_rungs
+from mlbaseline.errors import AssetError
+from mlbaseline.records import Promotion
+from mlbaseline.results import ResultTable, tabulate
+from mlbaseline.store.comparisons import log_comparison
+from mlbaseline.store.evaluations import log_evaluation, open_evaluation
+from mlbaseline.store.reading import find_comparison, find_evaluations
+from mlbaseline.store.references import resolve
+from mlbaseline.store.registry import plan_promotion, promote
+from mlbaseline.store.served_model import load_served
+from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.suite import Asset, Suite
+from mlbaseline.suite_file import parse_suite
+from mlbaseline.tasks import load_task
+from tests.store.parts import COST, free_port, make_assessment, serving
+
+SUITE = """
+name: {name}
+register_as: {name}-model
+task:
+  kind: choice
+  data: {{source: notes.csv}}
+  columns: {{text: note, target: label}}
+  prompt: "Note: {{text}}\\nLabel:"
+  choices: [bad, very good]
+  split: {{train: 16, dev: 8, test: 16, seed: 1}}
+metrics: [accuracy]
+evaluation: {{batch_tokens: 256, precision: fp32, max_length: 64}}
+baselines:
+  majority: {{kind: trivial, strategy: majority}}
+  small: {{kind: pretrained, model: {{source: {model}}}}}
+  lora: {{kind: peft, method: lora, base: small, epochs: 1, learning_rate: 1.0e-2, rank: 4}}
+  full: {{kind: full, base: small, epochs: 1, learning_rate: 1.0e-3}}
+matrix: {{primary: [{{candidate: {winner}, over: [majority], metric: accuracy}}]}}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, tiny_model: Path, own_cache: Path) -> Path:
+    """A folder with data, and the model under a path relative to it."""
+    words = ["soup", "bread", "chair", "lamp", "train", "bus", "hotel", "room", "crew", "road"]
+    rows = [
+        (f"{tone} {word} {n}", label)
+        for n, word in enumerate(words)
+        for tone, label in (("nice", "very good"), ("poor", "bad"), ("great", "very good"), ("late", "bad"))
+    ]
+    pd.DataFrame(rows, columns=["note", "label"]).to_csv(tmp_path / "notes.csv", index=False)
+    (tmp_path / "model").symlink_to(tiny_model)
+    return tmp_path
+
+
+def promote_rung(server: str, home: Path, winner: str) -> tuple[Tracker, Suite, Promotion, ResultTable]:
+    """Train and evaluate a rung as workflows do, and promote it."""
+    name = f"notes-{winner}-{os.urandom(3).hex()}"
+    suite = parse_suite(SUITE.format(name=name, model="model", winner=winner), root=home)
+    tracker = connect(server, suite.name)
+
+    def fetched(asset: Asset) -> FetchedAsset:
+        return fetch(asset, root=home)
+
+    task = load_task(suite, fetched)
+    data = task.splits["test"]
+    (rung,) = build_rungs(suite, task, winner, fetched, [0])
+    about = {"baseline": winner, "seed": 0, "signature": rung.signature}
+    with open_evaluation(tracker, suite, **about, data=data, params=rung.params) as run:
+        opened = rung.open()
+        table = tabulate(data, opened.model.answer(data.examples), kind=rung.kind, **about)
+        found = {"metrics": {"accuracy": 0.5}, "slices": {}, "cost": COST}
+        log_evaluation(run, table, suite=suite, data=data, trained=opened.trained, **found)
+    run_ids = {winner: {"1": run.run_id}}
+    with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as comparison:
+        (home / "rendered").mkdir()
+        assessment = make_assessment(suite, run_ids, candidate=winner)
+        log_comparison(comparison, assessment, home / "rendered")
+    found_comparison = find_comparison(tracker)
+    assert found_comparison is not None
+    return tracker, suite, promote(tracker, suite, plan_promotion(tracker, suite, found_comparison)), table
+
+
+def texts(home: Path, suite: Suite, table: ResultTable) -> list[str]:
+    """The prompts' fields of the table's rows, as a client would send them."""
+    data = load_task(suite, lambda asset: fetch(asset, root=home)).splits["test"]
+    by_id = {example.id: example.fields["text"] for example in data.examples}
+    return [by_id[example_id] for example_id in table.frame["example_id"]]
+
+
+def assert_same_answers(answers: pd.DataFrame, table: ResultTable) -> None:
+    assert answers["label"].tolist() == table.frame["prediction"].tolist()
+    logliks = table.logliks(["bad", "very good"])
+    assert logliks is not None
+    expected = np.exp(logliks) / np.exp(logliks).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answers[["probability.bad", "probability.very good"]], expected, atol=1e-6)
+    assert answers["error"].isna().all()
+
+
+def test_served_champion_answers_as_evaluated(server: str, home: Path) -> None:
+    tracker, suite, promotion, table = promote_rung(server, home, "lora")
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1"]
+    command += ["--port", url.rpartition(":")[2], "-m", f"models:/{promotion.model}@champion"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": server, "PYTHONPATH": str(Path.cwd())}
+    # MLflow starts its scoring server by name; the environment of this Python need not be activated.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    rows = {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts(home, suite, table)]}}
+    with serving(command, f"{url}/ping", home / "serve.log", env=environment, cwd=home):
+        request = urllib.request.Request(
+            f"{url}/invocations", json.dumps(rows).encode(), {"Content-Type": "application/json"}
+        )
+        answers = json.load(urllib.request.urlopen(request, timeout=60))
+    (run,) = find_evaluations(tracker)
+    stored = pd.read_parquet(resolve(tracker, f"runs:/{run.run_id}/results/examples.parquet"))
+    pd.testing.assert_frame_equal(stored, table.frame)
+    assert_same_answers(pd.DataFrame(answers["predictions"]), table)
+
+
+def test_full_fine_tune_stands_alone(server: str, home: Path) -> None:
+    from mlflow.pyfunc import load_model
+
+    _, suite, promotion, table = promote_rung(server, home, "full")
+    (home / "model").unlink()
+    model = load_model(f"models:/{promotion.model}/{promotion.version}")
+    asked = pd.DataFrame({"text": texts(home, suite, table), "note": "not in the prompt"})
+    assert_same_answers(model.predict(asked), table)
+    assert [column.name for column in model.metadata.get_input_schema().inputs] == ["text"]
+
+
+def test_adapter_refuses_another_base(server: str, home: Path) -> None:
+    tracker, _, promotion, _ = promote_rung(server, home, "lora")
+    served = resolve(tracker, f"models:/{promotion.model}@champion/artifacts/served")
+    assert load_served(served)[0].base == str((home / "model").resolve())
+    description = json.loads((served / "served.json").read_text())
+    (served / "served.json").write_text(json.dumps({**description, "base_sha256": "0" * 64}))
+    with pytest.raises(AssetError, match="wrong checksum"):
+        load_served(served)
+
+
+def test_nothing_in_the_model_is_pickled(server: str, home: Path) -> None:
+    tracker, _, promotion, _ = promote_rung(server, home, "lora")
+    folder = resolve(tracker, f"models:/{promotion.model}@champion")
+    kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert ".safetensors" in kinds
+    assert not kinds & {".pkl", ".pickle", ".pt", ".pth", ".bin"}
+    requirements = (folder / "requirements.txt").read_text()
+    assert all(f"{name}==" in requirements for name in ("mlbaseline", "mlflow", "torch", "transformers", "peft"))
