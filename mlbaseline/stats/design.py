@@ -36,8 +36,8 @@ class Moments:
     """What is measured of every cell and slice.
 
     Per cell (s + 1, c), around the shift: ``mean``, ``squares`` (mean square), ``ties`` (share exactly 0, of contrasts
-    that are not binary) and ``error`` (standard error, 0 where it cannot be had). Per slice (s + 1,): ``n`` examples and
-    independent ``units``.
+    that are not binary) and ``error`` (standard error, 0 where it cannot be had). Per slice (s + 1,): ``n`` examples
+    and independent ``units``.
     """
 
     n: npt.NDArray[np.intp]
