@@ -13,15 +13,12 @@ agree with the bounds by construction (tests/stats/test_paired.py holds that).
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from mlbaseline.stats.binary import AgrestiMinPivot, ScorePivot
 from mlbaseline.stats.methods import Sample, choose
@@ -178,7 +175,7 @@ def cluster_sizes(n: int, size: int, equal: bool, rng: np.random.Generator) -> A
 
 
 def clustered(kind: str, n: int, size: int, equal: bool, discordance: float = 0.1) -> Cell:
-    """Clusters whose examples share half of their variance (0/1: half of the discordant clusters go as one)."""
+    """Clusters whose examples share half of their variance (0/1: of the normal variable behind them)."""
 
     def draw(rng: np.random.Generator) -> tuple[Array, Array, Array]:
         labels = cluster_sizes(n, size, equal, rng)
@@ -189,10 +186,10 @@ def clustered(kind: str, n: int, size: int, equal: bool, discordance: float = 0.
         if kind == "exponential":
             values = rng.exponential(size=count)[labels] + rng.normal(size=n) - 1.0
             return values, np.zeros(n), labels
-        together = rng.random(count)[labels] < 0.5
-        u = np.where(together, rng.random(count)[labels], rng.random(n))
+        shared = rng.normal(size=count)[labels]
+        u = special.ndtr(np.sqrt(0.5) * shared + np.sqrt(0.5) * rng.normal(size=n))
         gain_rate = discordance / 2.0 if kind == "0/1 even" else 0.0
-        gained, lost = u < gain_rate, (u >= gain_rate) & (u < discordance)
+        gained, lost = u > 1.0 - gain_rate, u < discordance - gain_rate
         both = rng.random(n) < 0.7
         return (
             np.where(gained, 1.0, np.where(lost, 0.0, both)),
