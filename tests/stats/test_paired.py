@@ -124,19 +124,24 @@ def test_mcnemar_is_exact(gained: int, lost: int) -> None:
 def test_the_score_interval_is_tangos(gained: int, lost: int, n: int) -> None:
     result = compare_paired(*paired_bits(gained, lost, n))
     for bound in (result.low, result.high):
-        # The nuisance rate by brute force: the likelihood's maximum along "difference = bound".
-        fit = optimize.minimize_scalar(
-            lambda rate: (
-                -stats.multinomial.logpmf(
-                    [gained, lost, n - gained - lost], n, [rate + bound, rate, 1.0 - 2.0 * rate - bound]
-                )
-            ),
-            bounds=(max(0.0, -bound) + 1e-9, (1.0 - bound) / 2.0 - 1e-9),
-            method="bounded",
-            options={"xatol": 1e-12},
-        )
-        deviation = math.sqrt(n * (2.0 * fit.x + bound - bound**2))
+        rate = likeliest_loss_rate(gained, lost, n, bound)
+        deviation = math.sqrt(n * (2.0 * rate + bound - bound**2))
         assert abs(gained - lost - n * bound) / deviation == pytest.approx(stats.norm.isf(0.025), abs=1e-4)
+
+
+def likeliest_loss_rate(gained: int, lost: int, n: int, delta: float) -> float:
+    """The maximum of the likelihood along "difference = delta", by brute force."""
+    fit = optimize.minimize_scalar(
+        lambda rate: (
+            -stats.multinomial.logpmf(
+                [gained, lost, n - gained - lost], n, [rate + delta, rate, 1.0 - 2.0 * rate - delta]
+            )
+        ),
+        bounds=(max(0.0, -delta) + 1e-9, (1.0 - delta) / 2.0 - 1e-9),
+        method="bounded",
+        options={"xatol": 1e-12},
+    )
+    return float(fit.x)
 
 
 def test_all_losses_give_wilsons_interval() -> None:

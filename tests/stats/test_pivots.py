@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -26,7 +27,7 @@ def test_seed_uncertainty_is_the_average_over_chi_squared(df_seeds: float, resid
         return float(special.stdtr(200.0, -estimate / math.sqrt(variance)) * stats.chi2.pdf(x, df_seeds))
 
     edges = [0.0, 1e-9, 1e-6, 1e-3, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
-    expected = sum(integrate.quad(tail, a, b, epsabs=1e-13)[0] for a, b in zip(edges, edges[1:], strict=False))
+    expected = sum(integrate.quad(tail, a, b, epsabs=1e-13)[0] for a, b in itertools.pairwise(edges))
     ours = mean_pivot(estimate, 1.0, 200.0, (1.0, residual, df_seeds)).p_greater(0.0)
     assert float(ours) == pytest.approx(expected, rel=5e-3)
 

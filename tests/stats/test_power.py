@@ -52,8 +52,8 @@ def test_the_planned_power_is_met() -> None:
     rng = np.random.default_rng(0)
     n = sample_size(0.3, VarianceComponents(1.0), power=0.8)
     assert n is not None
-    rejected = [compare_paired(rng.normal(0.3, 1, n), np.zeros(n), method="t").p_value <= 0.05 for _ in range(1_000)]
-    assert np.mean(rejected) == pytest.approx(0.8, abs=0.04)
+    rejected = [compare_paired(rng.normal(0.3, 1, n), np.zeros(n), method="t").p_value <= 0.05 for _ in range(400)]
+    assert np.mean(rejected) == pytest.approx(0.8, abs=0.06)
 
 
 def test_binary_power_is_exact_mcnemar() -> None:
@@ -72,11 +72,11 @@ def test_binary_power_against_a_margin_by_simulation() -> None:
     rng = np.random.default_rng(1)
     power = binary_power(250, 0.06, 0.05, margin=-0.03, alternative="greater")
     passed = 0
-    for _ in range(1_000):
+    for _ in range(400):
         u = rng.random(250)
         result = compare_paired(u < 0.06, (u >= 0.06) & (u < 0.11), margin=-0.03, alternative="greater")
         passed += result.p_value <= 0.05
-    assert passed / 1_000 == pytest.approx(power, abs=0.04)
+    assert passed / 400 == pytest.approx(power, abs=0.06)
 
 
 def test_binary_sample_size_reaches_its_power() -> None:
