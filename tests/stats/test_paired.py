@@ -316,3 +316,12 @@ def test_integers_and_booleans_are_scores() -> None:
     expected = compare_paired(a, b)
     assert compare_paired(a.astype(bool), b.astype(int)) == expected
     assert isinstance(expected, PairedComparison)
+
+
+@pytest.mark.parametrize("method", ["auto", "t"])
+def test_clusters_that_agree_by_chance_prove_nothing(method: Any) -> None:
+    candidate, baseline = np.array([1, 0, 1, 0, 1, 1, 0, 0.0]), np.array([0, 1, 1, 0, 0, 1, 1, 0.0])
+    result = compare_paired(candidate, baseline, clusters=np.repeat(["a", "b"], 4), method=method)
+    assert result.delta == 0.0
+    assert result.low < -0.1 < 0.1 < result.high
+    assert result.p_value == 1.0
