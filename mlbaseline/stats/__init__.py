@@ -11,14 +11,12 @@ from mlbaseline.stats.margins import (
 from mlbaseline.stats.multiplicity import adjust
 from mlbaseline.stats.paired import PairedComparison, compare_paired
 from mlbaseline.stats.power import (
-    Settlement,
     VarianceComponents,
     binary_power,
     binary_sample_size,
     detectable_effect,
     estimate_components,
     minimum_detectable_effect,
-    n_to_settle,
     sample_size,
 )
 from mlbaseline.stats.selection import (
@@ -28,6 +26,7 @@ from mlbaseline.stats.selection import (
     expected_selection_bias,
     select_then_confirm,
 )
+from mlbaseline.stats.settle import Settlement, n_to_settle
 from mlbaseline.stats.unpaired import UnpairedComparison, compare_published, compare_unpaired
 
 __all__ = [

@@ -209,7 +209,9 @@ def by_mean(sample: Sample, seeds: SeedVariance | None, *, smooth: bool) -> Choi
     """Student's t over examples or clusters, crossed with seeds if there are any; ``smooth`` adds what sparse and
     skewed differences need."""
     examples = example_variance(sample.differences, sample.clusters)
-    sparse = smooth and sample.is_sparse()
+    # Clusters can agree by chance though their examples differ: that is no proof of a variance of zero.
+    flat = examples.variance <= (TIE * sample.scale) ** 2
+    sparse = flat or (smooth and sample.is_sparse())
     unit = _pseudo_unit(sample, examples) if sparse else 0.0
     pivot = MeanPivot(
         np.asarray(sample.differences.mean()),
@@ -235,14 +237,14 @@ def _pseudo_unit(sample: Sample, examples: ExampleVariance) -> float:
     """By how much one example of the unfavourable kind would move the mean; of clusters, as many as go together.
 
     How many go together is the observed design effect, but a few differing examples say little about it: it is taken
-    as at least the square root of the cluster size (examples drawn evenly), and as all of it while none differs.
+    as at least the square root of the cluster size (examples drawn evenly), and as all of it while clusters do not differ.
     """
     n, together = len(sample.differences), 1.0
     if sample.clusters is not None:
         sizes = sample.clusters.sizes
         met = float((sizes**2).sum()) / n  # the size of the cluster that an example is likely to be in
-        differ = bool((sample.differences != sample.usual).any())
-        together = min(max(examples.design_effect, math.sqrt(met)), float(sizes.max())) if differ else met
+        told_apart = examples.variance > (TIE * sample.scale) ** 2
+        together = min(max(examples.design_effect, math.sqrt(met)), float(sizes.max())) if told_apart else met
     return (sample.scale + abs(sample.usual)) * together / n
 
 
@@ -256,7 +258,7 @@ def _mean_reason(sample: Sample, seeds: SeedVariance | None, sparse: bool, auto:
     if sample.clusters is not None:
         parts.append(f"examples in {sample.units} clusters are not independent: variance over clusters")
     if sparse:
-        parts.append(f"fewer than {SPARSE_BELOW} units differ: pseudo-examples stand for those not seen")
+        parts.append("too few units differ for the normal law: pseudo-examples stand for those not seen")
     if not parts:
         n = len(sample.differences)
         few = n < MIN_BOOTSTRAP_N

@@ -88,7 +88,7 @@ def minimum_detectable_effect(
     freedom: for a side with a seed part and few seeds much larger than the normal quantile. Raises ValueError for n
     below 2, fewer than one run on a side, or power outside (0, 1).
     """
-    _check_power(power, level, alternative)
+    check_power(power, level, alternative)
     if n < 2 or seeds_candidate < 1 or seeds_baseline < 1:
         raise ValueError(f"expected n ≥ 2 and at least one run a side, got {n}, {seeds_candidate}, {seeds_baseline}")
     examples = components.per_example(seeds_candidate, seeds_baseline) / n
@@ -102,7 +102,7 @@ def minimum_detectable_effect(
 
 def detectable_effect(comparison: PairedComparison, *, power: float = 0.8) -> float:
     """The minimum detectable effect of a comparison as it was made: what to print beside "no difference"."""
-    _check_power(power, comparison.level, comparison.alternative)
+    check_power(power, comparison.level, comparison.alternative)
     df = math.inf if comparison.df is None else comparison.df
     quantiles = _quantile(df, comparison.level, comparison.alternative) + stats.t.ppf(power, df)
     return float(quantiles * comparison.standard_error)
@@ -202,7 +202,7 @@ def binary_sample_size(
 
     Exact power rises in steps, so this is where a bisection finds it reached, a few examples from the first such n.
     """
-    _check_power(power, level, alternative)
+    check_power(power, level, alternative)
     low, high = 2, 16
     while binary_power(high, gain_rate, loss_rate, margin=margin, level=level, alternative=alternative) < power:
         low, high = high, 2 * high
@@ -215,79 +215,12 @@ def binary_sample_size(
     return high if high <= most else None
 
 
-@dataclass(frozen=True)
-class Settlement:
-    """What would settle an inconclusive comparison, were the observed difference the true one.
-
-    ``n`` examples in all, ``n_more`` beyond those there are; both None when no number of examples does. ``seeds`` is
-    then the number of runs on each seeded side from which examples can settle it, None if that is past 1,000.
-    """
-
-    n: int | None
-    n_more: int | None
-    seeds: int | None
-    reason: str
-
-
-def n_to_settle(
-    candidate: ArrayLike,
-    baseline: ArrayLike,
-    *,
-    clusters: ArrayLike | None = None,
-    margin: float = 0.0,
-    level: float = 0.95,
-    alternative: Alternative = "two-sided",
-    power: float = 0.8,
-) -> Settlement:
-    """How many more examples would settle whether the difference exceeds ``margin``, or that none would.
-
-    Takes what ``compare_paired`` takes; the observed difference and variances are taken for the true ones.
-    """
-    _check_power(power, level, alternative)
-    a, b = as_scores(candidate, "candidate"), as_scores(baseline, "baseline")
-    components = estimate_components(candidate, baseline, clusters=clusters)
-    n, delta = a.shape[1], float(a.mean() - b.mean())
-    wrong_side = (alternative == "greater" and delta < margin) or (alternative == "less" and delta > margin)
-    if abs(delta - margin) <= 1e-12 or wrong_side:
-        where = "beyond" if wrong_side else "on"
-        return Settlement(
-            None, None, None, f"the observed difference lies {where} the margin: more examples would not help"
-        )
-
-    def needed(runs_a: int, runs_b: int) -> int | None:
-        return sample_size(
-            delta,
-            components,
-            margin=margin,
-            seeds_candidate=runs_a,
-            seeds_baseline=runs_b,
-            power=power,
-            level=level,
-            alternative=alternative,
-        )
-
-    total = needed(len(a), len(b))
-    if total is not None:
-        more = max(total - n, 0)
-        return Settlement(total, more, None, f"{more} more examples, {total} in all, at a power of {power:.0%}")
-    seeds = next(
-        (
-            runs
-            for runs in range(2, 1_001)
-            if needed(max(runs, len(a)) if len(a) > 1 else 1, max(runs, len(b)) if len(b) > 1 else 1) is not None
-        ),
-        None,
-    )
-    enough = "more than 1,000 seeds" if seeds is None else f"at least {seeds} seeds a side"
-    return Settlement(None, None, seeds, f"seed variance alone is too large for any number of examples: {enough}")
-
-
 def _quantile(df: float, level: float, alternative: Alternative) -> float:
     tail = (1.0 - level) / (2.0 if alternative == "two-sided" else 1.0)
     return float(stats.t.isf(tail, df)) if math.isfinite(df) else float(-special.ndtri(tail))
 
 
-def _check_power(power: float, level: float, alternative: Alternative) -> None:
+def check_power(power: float, level: float, alternative: Alternative) -> None:
     check_question(level, alternative, 0.0)
     if not 0.0 < power < 1.0:
         raise ValueError(f"power: expected a probability between 0 and 1, got {power!r}")

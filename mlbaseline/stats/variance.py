@@ -53,7 +53,7 @@ def example_variance(values: Array, clusters: Clusters | None) -> ExampleVarianc
     residuals = values - values.mean()
     independent = float(residuals @ residuals) / (n * (n - 1.0))
     if clusters is None:
-        return ExampleVariance(independent, n - 1.0, float((residuals**3).sum()) / n**3, 1.0)
+        return ExampleVariance(independent, n - 1.0, float((residuals**3).sum()) / (n**2 * (n - 1.0)), 1.0)
     share = clusters.sizes / n
     sums = clusters.sums(residuals)
     correction = 1.0 / (1.0 - share)
