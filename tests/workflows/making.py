@@ -46,6 +46,10 @@ gates: {min_seeds: 2, max_error_rate: 0.0, latency_p95_s: 5.0, cost_per_query_us
 """
 
 
+# One thread: a tiny model's threads would wait for each other longer than they compute.
+ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
+
+
 @dataclass(frozen=True)
 class Workplace:
     folder: Path
@@ -62,7 +66,7 @@ class Workplace:
         done = subprocess.run(
             [sys.executable, "-m", "mlbaseline", *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "120", "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, **ENVIRONMENT, **environment},
             capture_output=True,
             text=True,
             check=False,
