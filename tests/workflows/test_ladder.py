@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -42,6 +43,7 @@ def test_the_whole_way(workplace: Workplace) -> None:
     _check_evaluations(client, runs, document)
     _check_comparison(client, document["comparison"])
     _check_registry(client, document)
+    _check_notebook(workplace)
     _check_later_commands(workplace, document)
 
 
@@ -97,6 +99,22 @@ def _check_registry(client: mlflow.MlflowClient, document: dict) -> None:
     assert version.tags["mlbaseline.comparison_run_id"] == document["comparison"]["comparison_run_id"]
     assert version.tags["mlbaseline.delta.majority.accuracy"].startswith("+")
     assert len(version.tags["mlbaseline.baseline.lora.run_ids"].split(",")) == 2
+
+
+def _check_notebook(workplace: Workplace) -> None:
+    """The notebook's code runs on any ladder, as one script."""
+    notebook = Path(__file__).parents[2] / "notebooks" / "look_into_a_ladder.ipynb"
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    environment = {
+        **os.environ,
+        **ENVIRONMENT,
+        "MLFLOW_TRACKING_URI": workplace.uri,
+        "MLBASELINE_EXPERIMENT": "reviews",
+    }
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "over zero_shot where the majority class is wrong" in done.stdout
 
 
 def _check_later_commands(workplace: Workplace, document: dict) -> None:
