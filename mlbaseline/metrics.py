@@ -24,6 +24,7 @@ VERSION = 1
 """Part of every signature: raised when any metric here changes the number that it gives."""
 
 Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Rows:
     log_probs (n, labels): normalised over the choices, in nats; None where the model gives no log-likelihoods.
     """
 
-    target: npt.NDArray[np.intp]
-    prediction: npt.NDArray[np.intp] | None
+    target: Labels
+    prediction: Labels | None
     log_probs: Array | None
     n_labels: int
 
@@ -49,8 +50,8 @@ def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
     prediction = table.frame["prediction"]
     has_predictions = prediction.notna().any() or table.frame["error"].notna().any()
     return Rows(
-        target=target.to_numpy(dtype=np.intp),
-        prediction=prediction.map(position).fillna(-1).to_numpy(dtype=np.intp) if has_predictions else None,
+        target=target.to_numpy(dtype=np.int64),
+        prediction=prediction.map(position).fillna(-1).to_numpy(dtype=np.int64) if has_predictions else None,
         log_probs=_log_probs(table.logliks(labels)),
         n_labels=len(labels),
     )

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, field_validator, model_validator
 
 from mlbaseline.records import digest_of
 
@@ -322,7 +322,7 @@ class CostModel(_Node):
 
 
 class Suite(_Node):
-    """A validated suite file. `root` is the folder that relative paths in it start from."""
+    """A validated suite file."""
 
     name: Name
     register_as: Annotated[str, Field(pattern=r"^[^/:]+$")] | None = None
@@ -334,7 +334,21 @@ class Suite(_Node):
     baselines: Annotated[dict[Name, BaselineSpec], Field(min_length=1)]
     matrix: Matrix = Matrix()
     gates: Gates = Gates()
-    root: Annotated[Path, Field(exclude=True)] = Path()
+    _root: Path = PrivateAttr(Path())
+    _text: str = PrivateAttr("")
+
+    def as_read(self, root: Path, text: str) -> Suite:
+        """The same suite, knowing the folder that its relative paths start from and the file as it was written."""
+        self._root, self._text = root, text
+        return self
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    @property
+    def text(self) -> str:
+        return self._text
 
     @field_validator("seeds")
     @classmethod

@@ -54,7 +54,7 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
         raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
     problems = [*_duplicates(node), *_dangling(content)]
     try:
-        suite = Suite.model_validate({**content, "root": root})
+        suite = Suite.model_validate(content).as_read(root, text)
     except ValidationError as error:
         problems = [_describe(problem) for problem in error.errors()] + problems
     if problems:

@@ -111,3 +111,16 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder = tmp_path / "cache"
     monkeypatch.setenv("MLBASELINE_CACHE", str(folder))
     yield folder
+
+
+@pytest.fixture(scope="session")
+def smollm_gguf() -> Path:
+    """The 135M-parameter model of the packaged suite, as its suite names it (98 MB, fetched once)."""
+    from mlbaseline.assets import fetch
+    from mlbaseline.suite import Pretrained
+    from mlbaseline.suite_file import load_suite
+
+    suite = load_suite("tweets")
+    zero_shot = suite.baselines["zero_shot"]
+    assert isinstance(zero_shot, Pretrained)
+    return fetch(zero_shot.model, root=suite.root).path

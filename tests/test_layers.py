@@ -11,8 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"errors", "records"},
-    {"stats", "results", "suite", "suite_file", "suites", "assets"},
+    {"errors", "records", "values"},
+    {"stats", "results", "suite", "suites"},
+    {"suite_file", "assets"},
     {"metrics"},
     {"tasks", "models", "judge"},
     {"engine", "monitor"},
@@ -21,7 +22,6 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-SAME_LAYER_ALLOWED = {("suite_file", "suite"), ("suite_file", "suites")}
 HEAVY = {
     "torch": {"models", "engine"},
     "transformers": {"models", "engine"},

@@ -120,13 +120,7 @@ def score_rows(model: Any, rows: Sequence[Row], head: Head | None = None) -> lis
                     sees[index, 0, start:end, before + len(row.context) : before + start] = False
     places = torch.tensor(list(wanted))
     with torch.inference_mode(), logits_at(model, places[:, 0], places[:, 1]):
-        logits = model(
-            input_ids=ids.to(model.device),
-            position_ids=positions.to(model.device) if sees is not None else None,
-            attention_mask=_additive(sees, model) if sees is not None else None,
-            past_key_values=head.cache() if head else None,
-            use_cache=head is not None,
-        ).logits[0]
+        logits = model(input_ids=ids.to(model.device), **_beside(model, head, sees, positions)).logits[0]
     branches, rows_of, tokens = torch.tensor(asked).unbind(1)
     nats = torch.log_softmax(logits, dim=-1, dtype=torch.float32)[rows_of.to(logits.device), tokens.to(logits.device)]
     totals = torch.zeros(branch_count, dtype=torch.float64).index_add_(0, branches, nats.double().cpu())
@@ -151,6 +145,14 @@ def logits_at(model: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+def _beside(model: Any, head: Head | None, sees: Tensor | None, positions: Tensor) -> dict[str, Any]:
+    """What the model must be told beside the tokens; nothing in the plain case, which every model understands."""
+    if sees is None:
+        return {"use_cache": False}
+    beside = {"attention_mask": _additive(sees, model), "position_ids": positions.to(model.device)}
+    return {**beside, **({"past_key_values": head.cache(), "use_cache": True} if head else {"use_cache": False})}
 
 
 def _additive(sees: Tensor, model: Any) -> Tensor:

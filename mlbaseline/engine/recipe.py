@@ -79,7 +79,7 @@ def make_samples(job: TrainingJob, checkpoint: Checkpoint) -> list[Sample]:
     """The training examples with their right answers. Raises DataError for one that cannot be encoded."""
     encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, job.evaluation))
     samples = []
-    for example in job.train.examples:
+    for example in sorted(job.train.examples, key=lambda example: example.id):  # an order that content decides
         try:
             encoded = encoder.encode(job.prompting.prompt(example))
         except ValueError as error:

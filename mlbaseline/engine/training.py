@@ -6,11 +6,11 @@ goes on to the very weights that it would have reached.
 
 from __future__ import annotations
 
-import json
+import gc
 import math
 import shutil
+import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from filelock import FileLock
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 
-from mlbaseline.assets import cache_dir, sha256_of
+from mlbaseline.assets import cache_dir
 from mlbaseline.engine.forward import logits_at
 from mlbaseline.engine.hardware import pin_seeds, progress_bar
 from mlbaseline.engine.recipe import (
@@ -33,16 +34,20 @@ from mlbaseline.engine.recipe import (
     make_samples,
     make_schedule,
 )
+from mlbaseline.engine.resume import epoch_folder, load_result, load_state, save_result, save_state
 from mlbaseline.engine.scoring import ChoiceScorer
-from mlbaseline.errors import MlbaselineError
+from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.metrics import METRICS, add_scores, measure
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
-from mlbaseline.records import Signature, Trained, digest_of
+from mlbaseline.records import Signature, Trained
 from mlbaseline.results import tabulate
 from mlbaseline.suite import Peft
 
-SAVE_EVERY_S = 120.0
-"""A killed training loses at most about this much work."""
+SAVE_EVERY_S = 20.0
+"""How often the state of a training is kept, so that a killed one goes on …"""
+
+SAVE_SHARE = 1 / 30
+"""… but for all weights and their moments, which take seconds to write, no more often than costs this share of time."""
 
 _WINDOW_BATCHES = 10
 """Examples are sorted by length within this many batches: little padding, and still another order every epoch."""
@@ -52,38 +57,32 @@ def train(job: TrainingJob, *, description: str | None = None) -> Trained:
     """The finished training from the cache, else train, going on from where an earlier attempt was stopped.
 
     description: names the progress bar; without it there is none. Raises DataError for a training example that
-    cannot be encoded, MlbaselineError if the loss stops being a number.
+    cannot be encoded, AssetError if the base cannot be loaded or the cache not be written, MlbaselineError if the
+    loss stops being a number.
     """
     folder = cache_dir() / "trained" / job.key
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):  # a second process waits, and then finds the work done
-        finished = _finished(folder)
-        if finished is None:
-            _Training(job, folder).run(description)
-            finished = _finished(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):  # a second process waits, and then finds the work done
+            finished = load_result(folder)
+            if finished is None:
+                training = _Training(job, folder)
+                training.run(description)
+                training.release()
+                finished = load_result(folder)
+    except (OSError, SafetensorError) as error:
+        raise AssetError(
+            f"{folder}: the training cannot be kept ({error}); free some space, or name another folder in "
+            "MLBASELINE_CACHE"
+        ) from error
     assert finished is not None
     return finished
-
-
-def weights_sha256(folder: Path) -> str:
-    """SHA-256 over the names and contents of the safetensors files in a folder: names a checkpoint by its content."""
-    return digest_of({file.name: sha256_of(file) for file in sorted(folder.glob("*.safetensors"))})
-
-
-@dataclass
-class _Progress:
-    """What a training that goes on must know beside its tensors. epoch: the best so far, counted from 1."""
-
-    step: int = 0
-    train_s: float = 0.0
-    losses: list[float] = field(default_factory=list)
-    selected_epoch: int = 0
-    dev: dict[str, float] = field(default_factory=dict)
 
 
 class _Training:
     def __init__(self, job: TrainingJob, folder: Path) -> None:
         self.job, self.folder = job, folder
+        self.saved_s, self.save_took_s = perf_counter(), 0.0
         pin_seeds(job.seed)
         checkpoint = load_base(job)
         self.tokenizer = checkpoint.tokenizer
@@ -92,8 +91,11 @@ class _Training:
         if isinstance(job.spec, Peft):
             model = add_adapter(model, job.spec, job.base_source)
         if job.spec.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            with quiet_transformers():
+                model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps_per_epoch = math.ceil(len(self.samples) / job.spec.batch_size)
+        # accelerate 1.15 keeps the precision of a process's first Accelerator and refuses another.
+        AcceleratorState._reset_state(reset_partial_state=True)
         mixed = {"fp32": "no"}.get(job.precision, job.precision)
         self.accelerator = Accelerator(cpu=job.device == "cpu", mixed_precision=mixed)
         optimizer = make_optimizer(model, job.spec)
@@ -101,13 +103,17 @@ class _Training:
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.bare = self.accelerator.unwrap_model(self.model)
         self.trained = {name: p for name, p in self.bare.named_parameters() if p.requires_grad}
-        self.progress = self._restore()
+        self.progress = load_state(folder, self.trained, self.optimizer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch expects an optimiser step before each of these
+            for _ in range(self.progress.step):
+                self.schedule.step()
 
     def run(self, description: str | None) -> None:
-        progress, job = self.progress, self.job
-        total = self.steps_per_epoch * job.spec.epochs
-        saved_s = started_s = perf_counter()
-        already_s = progress.train_s
+        """From wherever the training stands to its end."""
+        progress = self.progress
+        total = self.steps_per_epoch * self.job.spec.epochs
+        started_s = perf_counter() - progress.train_s
         with progress_bar(total, "step", description) as bar:
             bar.update(progress.step)
             while progress.step < total:
@@ -121,11 +127,24 @@ class _Training:
                 bar.update()
                 if position == self.steps_per_epoch - 1:
                     self._end_epoch(epoch + 1)
-                progress.train_s = already_s + perf_counter() - started_s
-                if progress.step < total and perf_counter() - saved_s > SAVE_EVERY_S:
-                    self._save()
-                    saved_s = perf_counter()
-        self._finish()
+                progress.train_s = perf_counter() - started_s
+                if progress.step < total:
+                    self._save_in_time()
+        save_result(self.folder, progress, sum(parameter.numel() for parameter in self.trained.values()))
+
+    def _save_in_time(self) -> None:
+        """Every `SAVE_EVERY_S`, or less often where saving takes its time."""
+        if perf_counter() - self.saved_s > max(SAVE_EVERY_S, self.save_took_s / SAVE_SHARE):
+            started_s = perf_counter()
+            save_state(self.folder, self.progress, self.trained, self.optimizer)
+            self.saved_s = perf_counter()
+            self.save_took_s = self.saved_s - started_s
+
+    def release(self) -> None:
+        """Give back weights, gradients and moments, which accelerate's and the model's own cycles would hold on to."""
+        self.accelerator.free_memory()
+        del self.model, self.bare, self.optimizer, self.schedule, self.trained
+        gc.collect()
 
     def _batches(self, epoch: int) -> list[list[list[Sample]]]:
         """The steps of an epoch, each as the parts that are computed one after the other."""
@@ -182,9 +201,9 @@ class _Training:
         values = self._measure_dev()
         if values and self.progress.dev and not _is_better(values, self.progress.dev, self.job.spec.select):
             return
-        staging = self.folder / f"epoch-{epoch}"
-        shutil.rmtree(staging, ignore_errors=True)
-        self._write_weights(staging)
+        folder = epoch_folder(self.folder, epoch)
+        shutil.rmtree(folder, ignore_errors=True)
+        self._write_weights(folder)
         self.progress.selected_epoch, self.progress.dev = epoch, values
 
     def _measure_dev(self) -> dict[str, float]:
@@ -216,72 +235,6 @@ class _Training:
             self.bare.save_pretrained(folder, **options)
             self.tokenizer.save_pretrained(folder)
 
-    # ---- going on after a stop ----
-
-    def _save(self) -> None:
-        """Tensors, then the JSON that makes them count; both replace what was there at once."""
-        tensors = {f"weight/{name}": parameter.detach() for name, parameter in self.trained.items()}
-        for name, parameter in self.trained.items():
-            tensors |= {f"{key}/{name}": value for key, value in self.optimizer.state[parameter].items()}
-        kept = f"state-{self.progress.step}.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, self.folder / kept)
-        _write_json(self.folder / "progress.json", asdict(self.progress))
-        for stale in self.folder.glob("state-*.safetensors"):
-            if stale.name != kept:
-                stale.unlink()
-
-    def _restore(self) -> _Progress:
-        try:
-            progress = _Progress(**json.loads((self.folder / "progress.json").read_text(encoding="utf-8")))
-            tensors = load_file(self.folder / f"state-{progress.step}.safetensors", device=str(self.accelerator.device))
-        except (OSError, ValueError, TypeError):  # nothing there, or cut short: from the beginning
-            return _Progress()
-        with torch.no_grad():
-            for name, parameter in self.trained.items():
-                parameter.copy_(tensors[f"weight/{name}"])
-                self.optimizer.state[parameter] = {
-                    key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
-                }
-        for _ in range(progress.step):
-            self.schedule.step()
-        return progress
-
-    def _finish(self) -> None:
-        selected = self.folder / f"epoch-{self.progress.selected_epoch}"
-        _write_json(
-            self.folder / "trained.json",
-            {
-                "folder": selected.name,
-                "weights_sha256": weights_sha256(selected),
-                "train_s": self.progress.train_s,
-                "trainable_params": sum(parameter.numel() for parameter in self.trained.values()),
-                "losses": self.progress.losses,
-                "dev": self.progress.dev,
-                "selected_epoch": self.progress.selected_epoch,
-            },
-        )
-        for leftover in (
-            *self.folder.glob("state-*"),
-            *self.folder.glob("progress.json"),
-            *self.folder.glob("epoch-*"),
-        ):
-            if leftover.is_dir() and leftover != selected:
-                shutil.rmtree(leftover)
-            elif leftover.is_file():
-                leftover.unlink()
-
-
-def _finished(folder: Path) -> Trained | None:
-    """A finished training whose weights are still those that it wrote."""
-    try:
-        facts = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    weights = folder / facts.pop("folder")
-    if not weights.is_dir() or weights_sha256(weights) != facts["weights_sha256"]:
-        return None
-    return Trained(folder=weights, **{**facts, "losses": tuple(facts["losses"])})
-
 
 def _is_better(new: dict[str, float], old: dict[str, float], metric: str) -> bool:
     """Strictly: of equally good epochs the earlier one, which was trained less."""
@@ -291,9 +244,3 @@ def _is_better(new: dict[str, float], old: dict[str, float], metric: str) -> boo
 def step_seed(seed: int, step: int) -> int:
     """A seed of its own for every step of a training."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
-
-
-def _write_json(path: Path, content: Any) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    part.replace(path)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mlbaseline.metrics import METRICS, corpus_statistics
 from mlbaseline.records import Estimate
 from mlbaseline.results import ResultTable
-from mlbaseline.stats import compare_paired
+from mlbaseline.stats import VarianceComponents, compare_paired, detectable_effect, minimum_detectable_effect
 from mlbaseline.stats.corpus import compare_corpus, corpus_interval
 from mlbaseline.stats.corpus_metrics import CorpusMetric
 
@@ -25,7 +25,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Contrasted:
-    """Candidate minus baseline in the metric's own unit. p_value: of the true difference being `margin`, two-sided."""
+    """Candidate minus baseline in the metric's own unit.
+
+    p_value: of the true difference being `margin`, two-sided. mde: smallest difference detected with 80 % power.
+    """
 
     candidate_mean: float
     baseline_mean: float
@@ -33,7 +36,7 @@ class Contrasted:
     low: float
     high: float
     p_value: float
-    standard_error: float
+    mde: float
     n: int
     n_clusters: int
     method: str
@@ -60,14 +63,10 @@ def contrast(
     """
     if METRICS[metric].corpus:
         return _corpus_contrast(candidate, baseline, labels, metric, mask=mask, level=level, margin=margin, rng=rng)
-    ours, theirs = _scores(candidate, metric), _scores(baseline, metric)
-    if ours is None or theirs is None:
+    pair = paired_scores(candidate, baseline, metric, mask=mask)
+    if pair is None:
         return None
-    scored = mask & ~np.isnan(ours).any(axis=0) & ~np.isnan(theirs).any(axis=0)
-    clusters = _clusters(candidate[0], scored)
-    if scored.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
-        return None
-    ours, theirs = ours[:, scored], theirs[:, scored]
+    ours, theirs, clusters = pair
     found = compare_paired(ours, theirs, clusters=clusters, level=level, margin=margin, rng=rng)
     return Contrasted(
         candidate_mean=float(ours.mean()),
@@ -76,7 +75,7 @@ def contrast(
         low=found.low,
         high=found.high,
         p_value=found.p_value,
-        standard_error=found.standard_error,
+        mde=detectable_effect(found),
         n=found.n,
         n_clusters=found.n_clusters,
         method=found.method,
@@ -84,6 +83,20 @@ def contrast(
         gained=found.gained,
         lost=found.lost,
     )
+
+
+def paired_scores(
+    candidate: Sequence[ResultTable], baseline: Sequence[ResultTable], metric: str, *, mask: Mask
+) -> tuple[Array, Array, npt.NDArray[np.object_] | None] | None:
+    """Per-example scores (seeds, n) of both sides and the clusters (n,), as `stats` takes them; None as `contrast`."""
+    ours, theirs = _scores(candidate, metric), _scores(baseline, metric)
+    if ours is None or theirs is None:
+        return None
+    scored: Mask = mask & ~np.isnan(ours).any(axis=0) & ~np.isnan(theirs).any(axis=0)
+    clusters = clusters_of(candidate[0], scored)
+    if scored.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
+        return None
+    return ours[:, scored], theirs[:, scored], clusters
 
 
 def _corpus_contrast(
@@ -98,7 +111,7 @@ def _corpus_contrast(
     rng: np.random.Generator,
 ) -> Contrasted | None:
     ours, theirs = _statistics(candidate, labels, metric), _statistics(baseline, labels, metric)
-    clusters = _clusters(candidate[0], mask)
+    clusters = clusters_of(candidate[0], mask)
     if ours is None or theirs is None or mask.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
         return None
     corpus, ours_statistics = ours
@@ -118,7 +131,7 @@ def _corpus_contrast(
         low=found.low,
         high=found.high,
         p_value=found.p_value,
-        standard_error=found.standard_error,
+        mde=minimum_detectable_effect(VarianceComponents(found.n * found.standard_error**2), found.n, level=level),
         n=found.n,
         n_clusters=found.n_units,
         method=found.method,
@@ -134,11 +147,11 @@ def estimate(
     scores = _scores(tables, metric)
     if scores is None:
         return None
-    scored = ~np.isnan(scores).any(axis=0)
+    scored: Mask = np.asarray(~np.isnan(scores).any(axis=0))
     if scored.sum() < 2:
         return None
     known = scores[:, scored]
-    clusters = _clusters(tables[0], scored)
+    clusters = clusters_of(tables[0], scored)
     found = compare_paired(known, np.zeros(known.shape[1]), clusters=clusters, level=level, rng=rng)
     return Estimate(found.delta, found.low, found.high, level, found.n, found.n_clusters, len(tables), found.method)
 
@@ -150,7 +163,7 @@ def _corpus_estimate(
     if found is None:
         return None
     corpus, statistics = found
-    clusters = _clusters(tables[0], np.ones(statistics.shape[1], dtype=bool))
+    clusters = clusters_of(tables[0], np.ones(statistics.shape[1], dtype=bool))
     if len(tables) == 1:
         alone = corpus_interval(statistics[0], corpus, clusters=clusters, level=level, rng=rng)
         return Estimate(alone.value, alone.low, alone.high, level, alone.n, alone.n_units, 1, alone.method)
@@ -175,8 +188,8 @@ def _statistics(tables: Sequence[ResultTable], labels: Sequence[str], metric: st
     return (known[0][0], np.stack([side[1] for side in known])) if len(known) == len(found) else None
 
 
-def _clusters(table: ResultTable, mask: Mask) -> npt.NDArray[np.object_] | None:
-    """Cluster of each row in `mask`; a row without one is a cluster of its own. None where no row has one."""
+def clusters_of(table: ResultTable, mask: Mask) -> npt.NDArray[np.object_] | None:
+    """Cluster of each row in `mask` (n,); a row without one is a cluster of its own. None where no row has one."""
     cluster = table.frame["cluster"]
     if cluster.isna().all():
         return None

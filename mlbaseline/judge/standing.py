@@ -9,7 +9,7 @@ import numpy as np
 
 from mlbaseline.judge.inference import estimate
 from mlbaseline.metrics import measure
-from mlbaseline.records import Cost, Standing
+from mlbaseline.records import Cost, Estimate, Standing
 from mlbaseline.results import SLICE, Evaluation, ResultTable
 from mlbaseline.suite import Suite
 
@@ -21,7 +21,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
     """The standing of one rung from its evaluations, one per seed."""
     tables = [evaluation.table for evaluation in evaluations]
     labels = suite.task.labels
-    estimates = {
+    estimates: dict[str, Estimate] = {
         metric: found
         for metric in suite.metrics
         if (found := estimate(tables, labels, metric, level=suite.matrix.level, rng=rng)) is not None
@@ -45,7 +45,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
 
 def measure_overall(table: ResultTable, suite: Suite) -> dict[str, float]:
     """Each metric of the suite that the table carries."""
-    found = {name: measure(table, suite.task.labels, name) for name in suite.metrics}
+    found: dict[str, float | None] = {name: measure(table, suite.task.labels, name) for name in suite.metrics}
     return {name: value for name, value in found.items() if value is not None}
 
 

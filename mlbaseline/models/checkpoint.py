@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -126,7 +127,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     where = {"gguf_file": gguf.name}
-    with quiet_transformers(progress=True):
+    with quiet_transformers(progress=sys.stderr.isatty()):
         model = _load(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
         tokenizer = _load(gguf.parent, "AutoTokenizer", **where)
         # transformers 5.23 refuses to save what it read from a GGUF file, whose configuration it keeps calling

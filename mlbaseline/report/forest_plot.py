@@ -93,6 +93,7 @@ def _draw_bar(axes: Any, bar: Bar, y: float, limits: tuple[float, float]) -> Non
     axes.plot(
         bar.delta,
         y,
+        linestyle="none",
         marker="D" if bar.recipe else "o",
         markersize=6.5 if bar.recipe else 8,
         markerfacecolor=svg.PAPER if bar.tone == "open" else colour,

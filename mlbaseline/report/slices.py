@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mlbaseline.records import Comparison
 from mlbaseline.report import formats
@@ -22,14 +23,11 @@ _BARS = 24
 
 def slices(wording: Wording) -> Section | None:
     """Deltas by slice, then every rung's level by slice."""
-    blocks: list[Block] = [*_forests(wording)]
-    blocks += [
-        _deltas(wording, name) for name in distinct(row.slice for row in wording.sliced if row.slice is not None)
-    ]
-    if wording.sliced:
-        blocks.append(_LEGEND)
-    blocks += _levels(wording)
-    return Section("slices", "By slice", tuple(blocks)) if blocks else None
+    deltas = [_deltas(wording, name) for name in distinct(row.slice for row in wording.sliced if row.slice is not None)]
+    if deltas:
+        deltas[-1] = replace(deltas[-1], notes=(_LEGEND,))
+    blocks: tuple[Block, ...] = (*_forests(wording), *deltas, *_levels(wording))
+    return Section("slices", "By slice", blocks) if blocks else None
 
 
 def _forests(wording: Wording) -> list[Forest]:

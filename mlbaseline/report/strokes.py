@@ -35,12 +35,13 @@ def strokes(panel: Panel) -> list[str]:
 
 def _stroke(bar: Bar, at: Callable[[float], int]) -> str:
     cells = [" "] * _CELLS
-    if not math.isnan(bar.low + bar.high):
-        start, end = sorted((at(bar.low), at(bar.high)))
+    if not (math.isnan(bar.low) or math.isnan(bar.high)):
+        (start, first), (end, last) = sorted((at(bound), bound) for bound in (bar.low, bar.high))
         cells[start : end + 1] = "─" * (end - start + 1)
-        cells[start], cells[end] = "├", "┤"
+        cells[start] = "├" if math.isfinite(first) else "←"
+        cells[end] = "┤" if math.isfinite(last) else "→"
     zero = at(0.0)
-    cells[zero] = "┼" if cells[zero] == "─" else "│"
+    cells[zero] = {" ": "│", "─": "┼"}.get(cells[zero], cells[zero])
     if formats.finite(bar.delta):
         cells[at(bar.delta)] = "◆" if bar.recipe else "●"
     return "".join(cells)

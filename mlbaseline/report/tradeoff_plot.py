@@ -138,6 +138,7 @@ def _draw_point(axes: Any, item: _Placed) -> None:
     axes.plot(
         item.x,
         item.y,
+        linestyle="none",
         marker="s" if item.point.x is None else "o",
         markersize=8,
         markerfacecolor=colour if item.point.front else svg.PAPER,

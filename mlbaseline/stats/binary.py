@@ -50,7 +50,8 @@ class ScorePivot:
             return exact
         score = special.ndtr(-self._score(np.full(np.shape(exact), float(margin))))
         # Larger margins are harder to beat: keep the order around the exact test at zero.
-        return np.maximum(score, exact) if margin > 0.0 else np.minimum(score, exact)
+        ordered = np.maximum(score, exact) if margin > 0.0 else np.minimum(score, exact)
+        return np.asarray(ordered, dtype=float)
 
     def _score(self, delta: Array) -> Array:
         """(b − c − nδ) over its standard deviation, the nuisance cell at its maximum likelihood given δ."""

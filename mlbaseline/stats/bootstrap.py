@@ -33,7 +33,7 @@ POISSON_FROM_UNITS = 1_000
 MULTINOMIAL_UP_TO_PATTERNS = 64
 UNITS_PER_PATTERN = 16  # a Poisson count of a pattern costs as much as about 16 weights of single rows
 MAX_WEIGHTS = 1_000_000_000
-BINS = 2_048
+BINS = 1_024
 CHUNK_BYTES = 1 << 26
 
 # Poisson(1) by looking 16 random bits up: the frequencies of 0, 1, … 8 out of 65,536, chosen so that mean and variance
@@ -88,7 +88,11 @@ def bootstrap_distribution(
     residuals = (units.sums - np.outer(units.sizes, units.means)) / units.sizes.sum()
     if engine == "normal":
         return units.means + draw_normal(residuals.T @ residuals, n_resamples, rng)
-    return units.means + draw_multiplier(_bin_rows(residuals, rng), n_resamples, rng)
+    binned = _bin_rows(residuals, rng)
+    # The bins only stand in for how columns move together: each column keeps its exact variance.
+    exact, seen = np.square(residuals).sum(axis=0), np.square(binned).sum(axis=0)
+    binned *= np.sqrt(np.divide(exact, seen, out=np.ones_like(seen), where=seen > 0))
+    return units.means + draw_multiplier(binned, n_resamples, rng)
 
 
 def choose_engine(n_units: int, n_columns: int, n_resamples: int) -> Engine:

@@ -119,7 +119,7 @@ def compare_corpus(
     if alternative not in ("two-sided", "greater", "less"):
         raise ValueError(f"alternative must be two-sided, greater or less, got {alternative!r}")
     task, question = _Pair(first, second, metric, clusters), _Question(level, alternative, margin)
-    if task.unchanging:
+    if task.variance()[0] == 0:
         low, high, p, method, reason = _unchanging(task, question)
     elif len(first) == len(second) == 1:
         low, high, p, method, reason = _resample(task, question, n_resamples, rng)
@@ -168,9 +168,6 @@ class _Pair:
         self.differences = self.influences[0].mean(axis=0) - self.influences[1].mean(axis=0)
         rows = [np.mean([seed.sums for seed in side], axis=0) for side in units]
         self.differ = (rows[0] != rows[1]).any(axis=1)
-        several = len(first) > 1 or len(second) > 1
-        constant = all((side == side[0]).all() for side in (first, second))
-        self.unchanging = self.n_units < 2 or not (self.differ.any() or (several and not constant))
 
     def sparse_stretch(self) -> float:
         """How much one more unit of the usual disagreement adds to the standard error, where most units agree."""
@@ -233,20 +230,22 @@ def _crossed(task: _Pair, question: _Question) -> _Result:
 
 
 def _unchanging(task: _Pair, question: _Question) -> _Result:
-    """No unit differs: a share q of all may, up to 1 − (α/2)^(1/C), each moving the metric over its whole range."""
+    """Nothing varies: a share of up to q = 1 − (α/2)^(1/C) of all units may be of the worst kind without being seen."""
     span = task.metric.highest - task.metric.lowest
     if not np.isfinite(span):
         span = max(abs(task.candidate), abs(task.baseline))
-    half = (1.0 - ((1 - question.level) / 2) ** (1.0 / task.n_units)) * span
+    share = 1.0 - ((1 - question.level) / 2) ** (1.0 / task.n_units)
+    down, up = span + task.delta, span - task.delta
     distance = task.delta - question.margin
-    unseen = (1.0 - min(1.0, abs(distance) / span)) ** task.n_units
+    away = down if distance > 0 else up
+    unseen = (1.0 - (min(1.0, abs(distance) / away) if away > 0 else 1.0)) ** task.n_units
     p = {
         "two-sided": 1.0 if distance == 0 else min(1.0, 2 * unseen),
         "greater": unseen if distance > 0 else 1.0,
         "less": unseen if distance < 0 else 1.0,
     }[question.alternative]
     reason = f"no variation in {_units(task)}: the share that may differ unseen is bounded"
-    return task.delta - half, task.delta + half, p, "unchanging", reason
+    return task.delta - share * down, task.delta + share * up, p, "unchanging", reason
 
 
 def _influences(metric: CorpusMetric, units: Units) -> Array:

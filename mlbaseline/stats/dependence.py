@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from mlbaseline.stats.bootstrap import BINS, bootstrap_distribution, draw_multiplier, draw_normal
 from mlbaseline.stats.design import Array, Design, Moments
@@ -22,15 +23,16 @@ Draws = npt.NDArray[np.float32]
 
 BLOCK_ELEMENTS = 1 << 22
 MAX_INFLUENCE_ELEMENTS = 200_000_000
-# A standard normal number costs as much as this many multiply-adds of a matrix product.
+# What else costs time, in multiply-adds of a single-precision matrix product: a standard normal number, and an element
+# of the influences.
 NORMAL_COST = 400
+INFLUENCE_COST = 100
 
 
 def choose_method(n_units: int, n_cells: int, n_resamples: int) -> Method:
     """The cheaper of the two: units × cells² for the covariance, or bins × cells × resamples for the multipliers."""
-    normal = (n_units + n_resamples) * n_cells**2 + NORMAL_COST * n_resamples * n_cells
-    bins = min(n_units, BINS)
-    multiplier = n_units * n_cells + bins * n_resamples * (n_cells + NORMAL_COST)
+    normal = (2 * n_units + n_resamples) * n_cells**2 + (INFLUENCE_COST * n_units + NORMAL_COST * n_resamples) * n_cells
+    multiplier = min(n_units, BINS) * n_resamples * (n_cells + NORMAL_COST) + n_units * n_cells
     return "normal" if normal <= multiplier else "multiplier"
 
 
@@ -123,7 +125,8 @@ def _binned_influences(design: Design, moments: Moments, rng: np.random.Generato
     scale = _scale(moments)
     for b in range(BINS):
         rows = order[bounds[b] : bounds[b + 1]]
-        members = design.slices[rows].T.astype(np.float64)
+        # Sparse on purpose: thousands of small dense products wait for each other's threads on a busy machine.
+        members = sparse.csr_array(design.slices[rows].T, dtype=np.float64)
         sums = members @ design.values[rows] - members.sum(axis=1)[:, None] * moments.mean
         binned[b] = sums * scale
     return binned.reshape(BINS, -1)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 Array = npt.NDArray[np.float64]
 
-ROWS_PER_CHUNK = 4_096
+ROWS_PER_CHUNK = 2_048
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ class Design:
 
 @dataclass(frozen=True)
 class Moments:
-    """Per cell (s + 1, c), around the shift: ``mean``, ``squares`` (mean square), ``ties`` (share exactly 0), ``error``
-    (standard error, 0 where it cannot be had); per slice (s + 1,): ``n`` examples and independent ``units``."""
+    """What is measured of every cell and slice.
+
+    Per cell (s + 1, c), around the shift: ``mean``, ``squares`` (mean square), ``ties`` (share exactly 0, of contrasts
+    that are not binary) and ``error`` (standard error, 0 where it cannot be had). Per slice (s + 1,): ``n`` examples
+    and independent ``units``.
+    """
 
     n: npt.NDArray[np.intp]
     units: npt.NDArray[np.intp]
@@ -86,17 +91,19 @@ def _column_ranges(scores: Array) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
 
 
 def measure(design: Design) -> Moments:
-    """Sums over every slice by matrix products; standard errors from the examples, or from the clusters' sums."""
+    """Sums over every slice; standard errors from the examples, or from the clusters' sums."""
     n_slices, c = design.slices.shape[1], design.values.shape[1]
-    sums, squares, ties = (np.zeros((n_slices, c)) for _ in range(3))
+    totals, ties = np.zeros((n_slices, 2 * c)), np.zeros((n_slices, c))
+    scored = np.flatnonzero(~design.binary)
     for start in range(0, len(design.values), ROWS_PER_CHUNK):
         rows = design.values[start : start + ROWS_PER_CHUNK]
-        members = design.slices[start : start + ROWS_PER_CHUNK].astype(np.float64)
-        sums += members.T @ rows
-        squares += members.T @ np.square(rows)
-        tied = rows == -design.shift
+        # Sparse on purpose: many small dense products wait for each other's threads on a busy machine.
+        members = sparse.csr_array(design.slices[start : start + ROWS_PER_CHUNK].T, dtype=np.float64)
+        totals += members @ np.hstack([rows, np.square(rows)])
+        tied = rows[:, scored] == -design.shift[scored]
         if tied.any():
-            ties += members.T.astype(np.float32) @ tied.astype(np.float32)
+            ties[:, scored] += members @ tied.astype(np.float64)
+    sums, squares = totals[:, :c], totals[:, c:]
     n = design.slices.sum(axis=0)
     if (n == 0).any():
         raise ValueError(f"every slice needs an example, got none in slice(s) {(np.flatnonzero(n == 0) - 1).tolist()}")

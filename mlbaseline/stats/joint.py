@@ -78,13 +78,14 @@ class JointIntervals:
     ) -> Array:
         """Romano–Wolf step-down p-values over ``family`` (s + 1, c), all cells by default.
 
-        Returns the shape of the cells, or (m,) in row-major order for a family of m.
+        Returns the shape of the cells, or (m,) in row-major order for a family of m. Never below a cell's own p-value,
+        which the draws only know to Monte-Carlo error.
         """
-        observed = self.statistics(margin, alternative)
-        if family is None:
-            flat = self.draws.reshape(len(self.draws), -1)
-            return step_down(observed.ravel(), flat, alternative).reshape(observed.shape)
-        return step_down(observed[family], self.draws[:, family], alternative)
+        observed, own = self.statistics(margin, alternative), self.p_values(margin, alternative)
+        if family is not None:
+            return np.maximum(step_down(observed[family], self.draws[:, family], alternative), own[family])
+        flat = self.draws.reshape(len(self.draws), -1)
+        return np.maximum(step_down(observed.ravel(), flat, alternative).reshape(observed.shape), own)
 
 
 def joint_intervals(
@@ -122,7 +123,8 @@ def joint_intervals(
     draws = draw_statistics(design, moments, chosen, n_resamples, rng)
     cells = judge_cells(design, moments, n_resamples, rng)
     maxima = np.array([np.abs(row).max() for row in draws.reshape(n_resamples, -1)])
-    critical_value = float(np.quantile(maxima, level, method="higher"))
+    # No draw can make many cells easier to hold than one.
+    critical_value = max(float(np.quantile(maxima, level, method="higher")), float(stats.norm.isf((1 - level) / 2)))
     low, high = cells.interval(1 - level)
     together_low, together_high = cells.interval(2 * float(stats.norm.sf(critical_value)))
     return JointIntervals(

@@ -53,6 +53,12 @@ class Sample:
         """Independent units: examples, or clusters."""
         return len(self.differences) if self.clusters is None else len(self.clusters.sizes)
 
+    @property
+    def effective_units(self) -> float:
+        """Units of equal weight: n, or n²/Σ n_c², which is the number of clusters if all are of one size."""
+        n = float(len(self.differences))
+        return n if self.clusters is None else n**2 / float((self.clusters.sizes**2).sum())
+
     def is_sparse(self) -> bool:
         """Whether at least half of the differences are equal and fewer than ``SPARSE_BELOW`` units have another."""
         away = self.differences != self.usual
@@ -100,15 +106,15 @@ def choose(sample: Sample, method: Method, tail: float, rng: np.random.Generator
         return _binary(sample, method)
     if method == "bootstrap_t" or (not asked and _wants_bootstrap(sample, seeds, tail)):
         return _bootstrap(sample, asked, rng)
-    return _mean(sample, seeds, smooth=not asked)
+    return by_mean(sample, seeds, smooth=not asked)
 
 
 def _unseen(sample: Sample) -> Choice:
-    units = sample.units
+    units = sample.effective_units
     kind = "examples" if sample.clusters is None else "clusters"
-    pivot = UnseenPivot(np.asarray(sample.usual), np.asarray(sample.scale), np.asarray(float(units)))
+    pivot = UnseenPivot(np.asarray(sample.usual), np.asarray(sample.scale), np.asarray(units))
     what = "no example tells the two apart" if sample.usual == 0.0 else "every example has the same difference"
-    reason = f"{what}: the interval is what {units} {kind} leave possible in those not seen"
+    reason = f"{what}: the interval is what {sample.units} {kind} leave possible in those not seen"
     return Choice(pivot, "unseen", reason, (sample.scale + abs(sample.usual)) / (units + 2.0), None)
 
 
@@ -116,13 +122,26 @@ def _binary(sample: Sample, method: Method) -> Choice:
     n = float(len(sample.differences))
     gained = np.asarray(np.count_nonzero(sample.differences > 0), dtype=float)
     lost = np.asarray(np.count_nonzero(sample.differences < 0), dtype=float)
-    # Agresti–Min's error: positive whatever the counts.
-    centre = (gained - lost) / (n + 2.0)
-    error = math.sqrt(((gained + lost + 1.0) / (n + 2.0) - centre**2) / (n + 2.0))
+    error = math.sqrt(_agresti_min_variance(gained, lost, n))
     if method == "agresti_min":
         return Choice(AgrestiMinPivot(gained, lost, np.asarray(n)), method, "asked for by name", error, None)
     reason = "0/1 scores: Tango's score interval and the exact McNemar test hold their level however few pairs disagree"
     return Choice(ScorePivot(gained, lost, np.asarray(n)), "score", reason, error, None)
+
+
+def _agresti_min_variance(gained: Array, lost: Array, n: float) -> float:
+    """Positive whatever the counts."""
+    centre = (gained - lost) / (n + 2.0)
+    return float(((gained + lost + 1.0) / (n + 2.0) - centre**2) / (n + 2.0))
+
+
+def example_error_variance(sample: Sample) -> float:
+    """Variance of the mean difference over examples alone, with the automatic method's smoothing: never zero."""
+    if (sample.differences == sample.usual).all():
+        return _unseen(sample).standard_error ** 2
+    if sample.binary:
+        return _binary(sample, "auto").standard_error ** 2
+    return by_mean(sample, None, smooth=True).standard_error ** 2
 
 
 def _wants_bootstrap(sample: Sample, seeds: SeedVariance | None, tail: float) -> bool:
@@ -186,9 +205,13 @@ def _resampling_plan(n: int) -> Array:
     return _draw_plan(n, np.random.default_rng(n))
 
 
-def _mean(sample: Sample, seeds: SeedVariance | None, smooth: bool) -> Choice:
+def by_mean(sample: Sample, seeds: SeedVariance | None, *, smooth: bool) -> Choice:
+    """Student's t over examples or clusters, crossed with seeds if there are any; ``smooth`` adds what sparse and
+    skewed differences need."""
     examples = example_variance(sample.differences, sample.clusters)
-    sparse = smooth and sample.is_sparse()
+    # Clusters can agree by chance though their examples differ: that is no proof of a variance of zero.
+    flat = examples.variance <= (TIE * sample.scale) ** 2
+    sparse = flat or (smooth and sample.is_sparse())
     unit = _pseudo_unit(sample, examples) if sparse else 0.0
     pivot = MeanPivot(
         np.asarray(sample.differences.mean()),
@@ -211,13 +234,17 @@ def _mean(sample: Sample, seeds: SeedVariance | None, smooth: bool) -> Choice:
 
 
 def _pseudo_unit(sample: Sample, examples: ExampleVariance) -> float:
-    """By how much one example of the unfavourable kind would move the mean; of clusters, as many as go together."""
-    n = len(sample.differences)
-    together = 1.0
+    """By how much one example of the unfavourable kind would move the mean; of clusters, as many as go together.
+
+    How many go together is the observed design effect, but a few differing examples say little about it: it is taken
+    as at least the square root of the cluster size (examples drawn evenly), and as all of it while clusters do not differ.
+    """
+    n, together = len(sample.differences), 1.0
     if sample.clusters is not None:
-        seen = bool((sample.differences != sample.usual).any())
-        largest = float(sample.clusters.sizes.max())
-        together = min(max(examples.design_effect, 1.0), largest) if seen else largest
+        sizes = sample.clusters.sizes
+        met = float((sizes**2).sum()) / n  # the size of the cluster that an example is likely to be in
+        told_apart = examples.variance > (TIE * sample.scale) ** 2
+        together = min(max(examples.design_effect, math.sqrt(met)), float(sizes.max())) if told_apart else met
     return (sample.scale + abs(sample.usual)) * together / n
 
 
@@ -231,7 +258,7 @@ def _mean_reason(sample: Sample, seeds: SeedVariance | None, sparse: bool, auto:
     if sample.clusters is not None:
         parts.append(f"examples in {sample.units} clusters are not independent: variance over clusters")
     if sparse:
-        parts.append(f"fewer than {SPARSE_BELOW} units differ: pseudo-examples stand for those not seen")
+        parts.append("too few units differ for the normal law: pseudo-examples stand for those not seen")
     if not parts:
         n = len(sample.differences)
         few = n < MIN_BOOTSTRAP_N

@@ -34,6 +34,8 @@ class PairedComparison:
     no differing examples it includes the smoothing of the method. ``df`` is None where the method has none.
     """
 
+    candidate_mean: float
+    baseline_mean: float
     delta: float
     low: float
     high: float
@@ -107,6 +109,8 @@ def compare_paired(
     binary = len(a) == len(b) == 1 and is_binary(a) and is_binary(b)
     gained, lost = int((sample.differences > 0).sum()), int((sample.differences < 0).sum())
     return PairedComparison(
+        candidate_mean=float(a.mean()),
+        baseline_mean=float(b.mean()),
         delta=float(sample.differences.mean()),
         low=float(answer.low),
         high=float(answer.high),

@@ -53,7 +53,7 @@ def example_variance(values: Array, clusters: Clusters | None) -> ExampleVarianc
     residuals = values - values.mean()
     independent = float(residuals @ residuals) / (n * (n - 1.0))
     if clusters is None:
-        return ExampleVariance(independent, n - 1.0, float((residuals**3).sum()) / n**3, 1.0)
+        return ExampleVariance(independent, n - 1.0, float((residuals**3).sum()) / (n**2 * (n - 1.0)), 1.0)
     share = clusters.sizes / n
     sums = clusters.sums(residuals)
     correction = 1.0 / (1.0 - share)
@@ -81,6 +81,27 @@ def _bell_mccaffrey_df(share: Array, sum_variance: Array) -> float:
     return float(trace**2 / square)
 
 
+@dataclass(frozen=True)
+class RunVariance:
+    """Runs of one recipe: the variance ``between`` run means, and the ``residual`` mean square of seed × example."""
+
+    seeds: int
+    n: int
+    between: float
+    residual: float
+
+
+def run_variance(scores: Array, clusters: Clusters | None) -> RunVariance:
+    """Variance components of (R, n) scores, R at least 2. With clusters, residuals are summed within them first."""
+    seeds, n = scores.shape
+    runs = scores.mean(axis=1)
+    noise = scores - runs[:, None] - scores.mean(axis=0) + scores.mean()
+    squares, units = float((noise**2).sum()), n
+    if clusters is not None:
+        squares, units = sum(float((clusters.sums(row) ** 2).sum()) for row in noise), len(clusters.sizes)
+    return RunVariance(seeds, n, float(runs.var(ddof=1)), squares / n * units / (units - 1.0) / (seeds - 1.0))
+
+
 def seed_variance(sides: Sequence[Array], clusters: Clusters | None) -> SeedVariance | None:
     """The seeds' part of the variance of a mean difference; None if no side has two seeds.
 
@@ -89,29 +110,13 @@ def seed_variance(sides: Sequence[Array], clusters: Clusters | None) -> SeedVari
     already contains it. With one seeded side this is the crossed analysis of variance,
     V = (MS_seed + MS_example − MS_residual)/(R n). The degrees of freedom of the sum over sides are Satterthwaite's.
     """
-    observed, residual, curvature = 0.0, 0.0, 0.0
-    for scores in sides:
-        seeds, n = scores.shape
-        if seeds < 2:
-            continue
-        runs = scores.mean(axis=1)
-        part = float(runs.var(ddof=1)) / seeds
-        noise = scores - runs[:, None] - scores.mean(axis=0) + scores.mean()
-        observed += part
-        curvature += part**2 / (seeds - 1.0)
-        residual += _residual_mean_square(noise, clusters) / (seeds * n)
-    if not any(len(scores) > 1 for scores in sides):
+    seeded = [run_variance(scores, clusters) for scores in sides if len(scores) > 1]
+    if not seeded:
         return None
-    fewest = min(len(scores) for scores in sides if len(scores) > 1) - 1.0
-    df = observed**2 / curvature if curvature > 0 else fewest
+    observed = sum(side.between / side.seeds for side in seeded)
+    residual = sum(side.residual / (side.seeds * side.n) for side in seeded)
+    curvature = sum((side.between / side.seeds) ** 2 / (side.seeds - 1.0) for side in seeded)
+    fewest = min(side.seeds for side in seeded) - 1.0
+    # Capped, or many quiet seeds on one side would vouch for two loud ones on the other.
+    df = min(observed**2 / curvature, 2.0 * fewest) if curvature > 0 else fewest
     return SeedVariance(np.asarray(observed), np.asarray(residual), np.asarray(df))
-
-
-def _residual_mean_square(noise: Array, clusters: Clusters | None) -> float:
-    """Mean square of the seed × example residuals; with clusters, of their cluster sums (per example)."""
-    seeds, n = noise.shape
-    if clusters is None:
-        return float((noise**2).sum() / ((seeds - 1.0) * (n - 1.0)))
-    units = len(clusters.sizes)
-    squares = sum(float((clusters.sums(row) ** 2).sum()) for row in noise)
-    return float(squares / n * units / (units - 1.0) / (seeds - 1.0))

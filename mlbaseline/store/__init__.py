@@ -14,13 +14,14 @@ from mlbaseline.store.reading import (
 )
 from mlbaseline.store.references import artifact_path, resolve
 from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
-from mlbaseline.store.tracking import Run, Tracker, connect, open_run, suite_tags
+from mlbaseline.store.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 
 __all__ = [
     "ComparisonRun",
     "EvaluationRun",
     "Plan",
     "Run",
+    "Server",
     "Tracker",
     "artifact_path",
     "connect",
@@ -37,6 +38,7 @@ __all__ = [
     "open_run",
     "plan_promotion",
     "promote",
+    "reach",
     "read_evaluation",
     "resolve",
     "rollback",

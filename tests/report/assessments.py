@@ -254,7 +254,7 @@ def hostile() -> Assessment:
         comparisons=(broken, *rows[1:]),
         mismatches=(Mismatch(HOSTILE, None, NAN, "refuse"),),
         verdict=Verdict("hold", HOSTILE, (finding,)),
-        context={HOSTILE: HOSTILE, "nested": {"none": None, "nan": NAN, "empty": {}, "list": list(range(50))}},
+        context={HOSTILE: HOSTILE, "nested": {"nothing": None, "broken": NAN, "empty": {}, "long": list(range(50))}},
     )
 
 

@@ -1,0 +1,73 @@
+"""The rungs of a suite with their completed evaluations, checked to be comparable: what every judgement is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlbaseline.errors import DataError
+from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
+from mlbaseline.judge.comparability import require_comparable
+from mlbaseline.metrics import METRICS
+from mlbaseline.records import Mismatch
+from mlbaseline.results import SLICE, Evaluation, ResultTable
+from mlbaseline.suite import Suite
+
+CHECKPOINT, RECIPE = "checkpoint", "recipe"
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """rungs: in the order of the suite, their seeds ascending. checkpoints: the one that stands for each rung.
+
+    warnings: differences between the runs that do not forbid a comparison.
+    """
+
+    suite: Suite
+    rungs: Mapping[str, tuple[Evaluation, ...]]
+    checkpoints: Mapping[str, Checkpoint]
+    warnings: tuple[Mismatch, ...]
+
+    def tables(self, name: str, estimand: str) -> list[ResultTable]:
+        """What stands for a rung: the chosen checkpoint's table, or for a recipe those of all its seeds."""
+        if estimand == CHECKPOINT:
+            return [self.checkpoints[name].evaluation.table]
+        return [evaluation.table for evaluation in self.rungs[name]]
+
+    @property
+    def slice_values(self) -> dict[str, tuple[str, ...]]:
+        """Slice ─▶ its values, sorted."""
+        frame = next(iter(self.rungs.values()))[0].table.frame
+        return {name: tuple(sorted(frame[SLICE + name].unique())) for name in self.suite.task.slices}
+
+
+def build_ladder(suite: Suite, evaluations: Sequence[Evaluation]) -> Ladder:
+    """evaluations: completed runs, in any order, one for each baseline and seed.
+
+    Raises IncomparableError (see `require_comparable`), and DataError where a rung of the matrix has no evaluation.
+    """
+    by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
+    found = {name: tuple(e for e in by_seed if e.table.baseline == name) for name in suite.baselines}
+    rungs = {name: rung for name, rung in found.items() if rung}
+    _require_matrix(suite, rungs)
+    warnings = require_comparable([evaluation.table for rung in rungs.values() for evaluation in rung])
+    return Ladder(suite, rungs, {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}, warnings)
+
+
+def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[Evaluation]]) -> None:
+    if not rungs:
+        raise DataError(f"{suite.name}: no completed evaluation was found. Run `mlbaseline evaluate` first.")
+    contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)
+    needed = {name for contrast in contrasts for name in (contrast.candidate, *contrast.over)}
+    missing = [name for name in suite.baselines if name in needed and name not in rungs]
+    if missing:
+        raise DataError(
+            f"{suite.name}: the matrix compares {', '.join(missing)}, but no completed evaluation of "
+            f"{'it' if len(missing) == 1 else 'them'} was found. Run `mlbaseline evaluate` for what is missing first."
+        )
+
+
+def _checkpoint(suite: Suite, name: str, rung: Sequence[Evaluation]) -> Checkpoint:
+    """By the metric that the rung is a candidate for; by the suite's first for all others."""
+    metric = next((c.metric for c in suite.matrix.primary if c.candidate == name), suite.metrics[0])
+    return choose_checkpoint(rung, metric, higher_is_better=METRICS[metric].higher_is_better)

@@ -1,0 +1,92 @@
+"""Which rows a comparison has: every contrast that the suite registers, and beside them what is worth exploring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbaseline.metrics import METRICS
+from mlbaseline.records import Comparison
+from mlbaseline.results import SLICE, ResultTable
+from mlbaseline.suite import Contrast, Suite
+
+PRIMARY, GUARDRAIL, EXPLORATORY = "primary", "guardrail", "exploratory"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One row to be computed. margin is None where nothing is decided."""
+
+    role: str
+    candidate: str
+    baseline: str
+    metric: str
+    margin: float | None
+    slice: str | None = None
+    slice_value: str | None = None
+
+    @property
+    def cut(self) -> tuple[str | None, str | None]:
+        """The slice and its value, both None for all rows."""
+        return self.slice, self.slice_value
+
+    @property
+    def question(self) -> tuple[str | None, ...]:
+        """What is asked, whatever for."""
+        return self.candidate, self.baseline, self.metric, self.slice, self.slice_value
+
+
+def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]) -> tuple[Planned, ...]:
+    """Every row of a comparison: the registered ones, then those to explore, which never repeat a registered question.
+
+    Explored are each candidate against every other rung, and against the rungs of its contrasts also by the other
+    metrics and on every slice.
+    """
+    matrix = suite.matrix
+    registered = [
+        *(row for contrast in matrix.primary for row in _registered(PRIMARY, contrast, slice_values)),
+        *(row for contrast in matrix.guardrails for row in _registered(GUARDRAIL, contrast, slice_values)),
+    ]
+    explored: dict[tuple[str | None, ...], Planned] = {}
+    for registration in matrix.primary:
+        for row in _explored(suite, registration, baselines, slice_values):
+            explored.setdefault(row.question, row)
+    asked = {row.question for row in registered}
+    return *dict.fromkeys(registered), *(row for question, row in explored.items() if question not in asked)
+
+
+def _registered(role: str, contrast: Contrast, slice_values: Mapping[str, Sequence[str]]) -> Iterator[Planned]:
+    for baseline in contrast.over:
+        row = Planned(role, contrast.candidate, baseline, contrast.metric, contrast.margin)
+        yield row
+        for name in contrast.slices:
+            yield from (replace(row, slice=name, slice_value=value) for value in slice_values[name])
+
+
+def _explored(
+    suite: Suite, registration: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
+) -> Iterator[Planned]:
+    candidate, metric = registration.candidate, registration.metric
+    for baseline in baselines:
+        if baseline != candidate:
+            yield Planned(EXPLORATORY, candidate, baseline, metric, None)
+    for baseline in registration.over:
+        yield from (Planned(EXPLORATORY, candidate, baseline, other, None) for other in suite.metrics)
+        for name, values in slice_values.items():
+            yield from (Planned(EXPLORATORY, candidate, baseline, metric, None, name, value) for value in values)
+
+
+def mask_of(table: ResultTable, row: Planned | Comparison) -> npt.NDArray[np.bool_]:
+    """The rows of the table (n,) that a row of the comparison is about."""
+    if row.slice is None:
+        return np.ones(len(table.frame), dtype=bool)
+    mask: npt.NDArray[np.bool_] = (table.frame[SLICE + row.slice] == row.slice_value).to_numpy(dtype=bool)
+    return mask
+
+
+def sign_of(metric: str) -> int:
+    """1 where more is better, −1 where less is."""
+    return 1 if METRICS[metric].higher_is_better else -1

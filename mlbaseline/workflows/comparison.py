@@ -1,0 +1,138 @@
+"""Compare the completed runs of a suite, judge them, and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mlbaseline import assets, store
+from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
+from mlbaseline.judge.assessment import assess
+from mlbaseline.records import Assessment
+from mlbaseline.report import plots, render_html, render_markdown, render_terminal
+from mlbaseline.results import Evaluation
+from mlbaseline.suite import Suite
+from mlbaseline.suite_file import load_suite
+from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
+
+
+def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> Outcome:
+    """Query the server for the suite's completed runs, pair them by example, and write a comparison run."""
+    loaded = load_suite(suite)
+    tracker = store.connect(tracking_uri, loaded.name)
+    run_id, assessment = make_comparison(loaded, tracker, ladder)
+    return comparison_outcome(tracker, run_id, assessment)
+
+
+def make_comparison(
+    suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
+) -> tuple[str, Assessment]:
+    runs = _current_runs(suite, store.find_evaluations(tracker, ladder=ladder))
+    assessment = assess(suite, _load(tracker, runs), _context(suite, runs))
+    tags = store.suite_tags(suite)
+    opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
+    with opening as run, TemporaryDirectory() as rendered:
+        _render(assessment, Path(rendered))
+        store.log_comparison(run, assessment, Path(rendered))
+    return run.run_id, assessment
+
+
+def load_evaluations(suite: Suite, tracker: store.Tracker) -> list[Evaluation]:
+    """The newest completed evaluation of each baseline and seed of the suite, rows included."""
+    return _load(tracker, _current_runs(suite, store.find_evaluations(tracker)))
+
+
+def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
+    tables = store.load_tables(tracker, runs, cache=assets.cache_dir() / "tables")
+    return [Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True)]
+
+
+def _current_runs(suite: Suite, found: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
+    """The newest run of each baseline and seed that the suite still has. `found` is newest first."""
+    newest: dict[tuple[str, int | None], store.EvaluationRun] = {}
+    for run in found:
+        if run.baseline in suite.baselines and (run.seed is None or run.seed in suite.seeds):
+            newest.setdefault((run.baseline, run.seed), run)
+    return list(newest.values())
+
+
+def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any]:
+    def shared(prefix: str) -> dict[str, str]:
+        """What all runs say alike, and otherwise everything that is said."""
+        names = sorted({name for run in runs for name in run.params if name.startswith(prefix)})
+        return {name: " | ".join(sorted({run.params[name] for run in runs if name in run.params})) for name in names}
+
+    return {
+        "suite_digest": suite.digest,
+        "matrix_digest": suite.matrix_digest,
+        "task_digest": " | ".join(sorted({run.task_digest for run in runs})),
+        "seeds": list(suite.seeds),
+        **shared("hardware."),
+        **shared("software."),
+    }
+
+
+def _render(assessment: Assessment, folder: Path) -> None:
+    (folder / "report.html").write_text(render_html(assessment), encoding="utf-8")
+    (folder / "report.md").write_text(render_markdown(assessment), encoding="utf-8")
+    (folder / "plots").mkdir()
+    for name, svg in plots(assessment).items():
+        (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> Outcome:
+    document = {
+        "comparison_run_id": run_id,
+        "verdict": assessment.verdict.decision,
+        "reason": assessment.verdict.reason,
+        "winner": assessment.verdict.winner,
+        "winner_seed": assessment.verdict.winner_seed,
+        "more_examples": assessment.verdict.more_examples,
+        "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
+        "comparisons": [asdict(row) for row in assessment.comparisons],
+        "findings": [asdict(finding) for finding in assessment.verdict.findings],
+    }
+    where = f"\nReport: {document['report']}\n"
+    return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)
+
+
+def gate(suite: str | Path, *, comparison: str | None = None, tracking_uri: str | None = None) -> Outcome:
+    """The verdict of a comparison that was made by the suite's present rules."""
+    loaded = load_suite(suite)
+    tracker = store.connect(tracking_uri, loaded.name)
+    run = required_comparison(loaded, tracker, comparison)
+    if run.matrix_digest != loaded.matrix_digest:
+        raise IncomparableError(
+            f"comparison {run.run_id} was judged by other rules (matrix digest {run.matrix_digest[:12]}) than the "
+            f"suite has now ({loaded.matrix_digest[:12]}). Compare again, and let the report say that they changed."
+        )
+    outcome = comparison_outcome(tracker, run.run_id, store.load_assessment(tracker, run.run_id))
+    return replace(outcome, exit_code=EXIT_CODES[outcome.document["verdict"]])
+
+
+def report(
+    comparison: str | None, *, output: Path, suite: str | Path = "tweets", tracking_uri: str | None = None
+) -> Outcome:
+    """Write the report of a comparison to a file: HTML or Markdown by its ending."""
+    renderers = {".html": render_html, ".htm": render_html, ".md": render_markdown}
+    if output.suffix.lower() not in renderers:
+        raise SuiteError("--output", [f"expected a name that ends in .html or .md, got {output.name!r}"])
+    loaded = load_suite(suite)
+    tracker = store.connect(tracking_uri, loaded.name)
+    run_id = comparison or required_comparison(loaded, tracker, None).run_id
+    text = renderers[output.suffix.lower()](store.load_assessment(tracker, run_id))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
+    return Outcome({"comparison_run_id": run_id, "output": str(output)}, lambda *_: f"Report of {run_id}: {output}")
+
+
+def required_comparison(suite: Suite, tracker: store.Tracker, run_id: str | None) -> store.ComparisonRun:
+    run = store.find_comparison(tracker, run_id)
+    if run is None:
+        raise TrackingError(
+            f"{tracker.uri}: no completed comparison of {suite.name!r}. Run `mlbaseline compare` first."
+        )
+    return run

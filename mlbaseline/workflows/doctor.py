@@ -1,0 +1,97 @@
+"""What this machine, tracking server and suite can and cannot do, before anything expensive starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from mlbaseline import assets, store
+from mlbaseline.engine import hardware
+from mlbaseline.engine.rungs import Fetch
+from mlbaseline.errors import MlbaselineError
+from mlbaseline.models.checkpoint import default_device, resolve_precision
+from mlbaseline.suite import Pretrained, Suite
+from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import load_task
+from mlbaseline.workflows.evaluation import make_fetcher
+from mlbaseline.workflows.outcome import Outcome
+
+_LOW_DISK_BYTES = 5 * 10**9
+"""A full fine-tune of a small model leaves half a gigabyte a seed, in the cache and again in the artifact store."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """outcome: ok, warn or fail."""
+
+    name: str
+    outcome: str
+    detail: str
+
+
+def doctor(suite: str | None, *, tracking_uri: str | None = None) -> Outcome:
+    """Look at machine, server and, if one is named, the suite with its data and models. A `fail` ends with exit 1."""
+    checks = [*_machine(), _checked("tracking server", lambda: store.reach(tracking_uri).uri)]
+    if suite is not None:
+        checks += _suite(suite, tracking_uri)
+    failed = any(check.outcome == "fail" for check in checks)
+    lines = [f"{check.outcome:<5} {check.name:<18} {check.detail}" for check in checks]
+    return Outcome(
+        {"healthy": not failed, "checks": [asdict(check) for check in checks]},
+        lambda *_: "\n".join(lines),
+        exit_code=int(failed),
+    )
+
+
+def _machine() -> Iterator[Check]:
+    device = default_device()
+    facts = hardware.describe_hardware(device)
+    cores, memory = facts["hardware.cores"], int(str(facts["hardware.memory_bytes"])) / 1e9
+    yield Check("device", "ok", f"{device}: {facts['hardware.device_name']}, {cores} cores, {memory:.0f} GB of memory")
+    yield Check("precision", "ok", f"`auto` is {resolve_precision('auto', device)} on this device")
+    cache = assets.cache_dir()
+    existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
+    yield Check("disk", "ok" if free > _LOW_DISK_BYTES else "warn", f"{free / 1e9:.0f} GB free for the cache {cache}")
+
+
+def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
+    try:
+        suite = load_suite(reference)
+        fetch = make_fetcher(suite, store.reach(tracking_uri))
+    except MlbaselineError as error:
+        return [Check("suite", "fail", str(error))]
+
+    def data() -> str:
+        splits = load_task(suite, fetch).splits
+        return ", ".join(f"{name} {len(split.examples):,}" for name, split in splits.items())
+
+    checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
+    checks.append(_checked("data", data))
+    for name, spec in suite.baselines.items():
+        if isinstance(spec, Pretrained):
+            checks.append(_checked(f"model of {name}", partial(_model, fetch, spec)))
+    checks.append(_prices(suite))
+    return checks
+
+
+def _model(fetch: Fetch, spec: Pretrained) -> str:
+    return str(fetch(spec.model).path)
+
+
+def _prices(suite: Suite) -> Check:
+    price = hardware.usd_per_hour(suite.cost.usd_per_hour, default_device())
+    if price is not None:
+        return Check("price", "ok", f"{price:g} USD per hour on this device")
+    needs_price = suite.gates.cost_per_query_usd is not None
+    detail = f"`cost.usd_per_hour` names no price for this device ({default_device()}), so nothing here has a cost"
+    return Check("price", "fail" if needs_price else "warn", detail + (", and the cost gate cannot pass" * needs_price))
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", look())
+    except MlbaselineError as error:
+        return Check(name, "fail", str(error))

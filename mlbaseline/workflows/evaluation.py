@@ -1,0 +1,201 @@
+"""Evaluate rungs of a suite, each as a run; what is completed already is reused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mlbaseline import assets, store
+from mlbaseline.engine import hardware
+from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
+from mlbaseline.errors import SuiteError
+from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
+from mlbaseline.metrics import add_scores
+from mlbaseline.models.checkpoint import default_device
+from mlbaseline.results import ResultTable, tabulate
+from mlbaseline.suite import KINDS, Suite
+from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import LoadedTask, load_task
+from mlbaseline.workflows.outcome import Outcome
+
+log = logging.getLogger("mlbaseline")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One rung that now has a completed run. reused: it had one before, with the same signature."""
+
+    baseline: str
+    seed: int | None
+    run_id: str
+    reused: bool
+    metrics: Mapping[str, float]
+
+
+def evaluate(
+    suite: str | Path,
+    *,
+    kind: str | None = None,
+    baselines: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    fresh: bool = False,
+    tracking_uri: str | None = None,
+) -> Outcome:
+    """Evaluate baselines on `test`, every seed, each as a run; completed runs of the same signature are reused."""
+    loaded = load_suite(suite)
+    names = choose_baselines(loaded, kind, baselines)
+    chosen_seeds = choose_seeds(loaded, seeds)
+    tracker = store.connect(tracking_uri, loaded.name)
+    with open_ladder(tracker, loaded) as ladder:
+        evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh)
+    document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
+    return Outcome(document, lambda *_: _evaluations_text(evaluated))
+
+
+def evaluate_rungs(
+    suite: Suite, names: Sequence[str], seeds: Sequence[int], tracker: store.Tracker, ladder: store.Run, *, fresh: bool
+) -> list[Evaluated]:
+    fetch = make_fetcher(suite, tracker)
+    task = load_task(suite, fetch)
+    _tell_data(suite, task)
+    rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
+    evaluated: list[Evaluated] = []
+    for position, rung in enumerate(rungs, start=1):
+        where = f"[{position}/{len(rungs)}] {rung.name}"
+        found = (
+            None
+            if fresh
+            else store.find_completed(
+                tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=rung.signature.digest
+            )
+        )
+        if found is not None:
+            log.info("%s: reused, run %s has the same signature", where, found.run_id)
+            shown: dict[str, float] = {name: found.metrics[name] for name in suite.metrics if name in found.metrics}
+            evaluated.append(Evaluated(rung.baseline, rung.seed, found.run_id, True, shown))
+        else:
+            log.info("%s: evaluating", where)
+            evaluated.append(_evaluate_rung(suite, task, rung, tracker, ladder))
+        log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
+        # After each rung: what an interrupted ladder has done is found under it.
+        store.log_ladder(ladder, [rung.run_id for rung in evaluated])
+    return evaluated
+
+
+def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
+    data, device = task.splits["test"], default_device()
+    opening = store.open_evaluation(
+        tracker,
+        suite,
+        baseline=rung.baseline,
+        seed=rung.seed,
+        signature=rung.signature,
+        data=data,
+        params={**rung.params, **hardware.describe_hardware(device), **DISTRIBUTED},
+        parent=ladder.run_id,
+    )
+    with opening as run:
+        with hardware.measure_peak_memory(device) as peak:
+            opened = rung.open()
+            table = tabulate(
+                data,
+                opened.model.answer(data.examples),
+                baseline=rung.baseline,
+                kind=rung.kind,
+                seed=rung.seed,
+                signature=rung.signature,
+            )
+        table = add_scores(table, suite.task.labels, suite.metrics)
+        found = measure_overall(table, suite)
+        cost = measure_cost(
+            table,
+            suite,
+            usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if rung.kind != "human" else None,
+            peak_memory_bytes=peak.bytes,
+            train_s=opened.trained.train_s if opened.trained else None,
+        )
+        _warn_about_rows(rung, table)
+        store.log_evaluation(
+            run,
+            table,
+            suite=suite,
+            data=data,
+            metrics=found,
+            slices=measure_slices(table, suite),
+            cost=cost,
+            trained=opened.trained,
+        )
+    return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
+
+
+DISTRIBUTED = {"distributed.processes": 1}
+
+
+def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
+    """The parent run of what is evaluated together."""
+    note = (
+        f"The baseline ladder of the suite **{suite.name}**: each child run is one baseline with one seed.\n\n"
+        f"Suite digest `{suite.digest[:12]}`, rules of the decision `{suite.matrix_digest[:12]}`."
+    )
+    return store.open_run(tracker, "ladder", name=f"{suite.name} ladder", tags=store.suite_tags(suite), note=note)
+
+
+def choose_baselines(suite: Suite, kind: str | None, names: Sequence[str]) -> tuple[str, ...]:
+    if kind is not None and kind not in KINDS:
+        raise SuiteError("--kind", [f"unknown kind {kind!r}; there are: {', '.join(KINDS)}"])
+    unknown = [name for name in names if name not in suite.baselines]
+    if unknown:
+        raise SuiteError(
+            "--baseline", [f"unknown baseline {n!r}; {suite.name} has: {', '.join(suite.baselines)}" for n in unknown]
+        )
+    chosen = tuple(name for name in suite.of_kind(kind) if not names or name in names)
+    if not chosen:
+        raise SuiteError(suite.name, [f"no baseline of kind {kind} among {', '.join(names or suite.baselines)}"])
+    return chosen
+
+
+def choose_seeds(suite: Suite, seeds: Sequence[int]) -> tuple[int, ...]:
+    unknown = [seed for seed in seeds if seed not in suite.seeds]
+    if unknown:
+        # Seeds are registered beforehand: an extra one would be a second draw.
+        raise SuiteError("--seed", [f"{seed} is not among the suite's seeds {list(suite.seeds)}" for seed in unknown])
+    return tuple(seed for seed in suite.seeds if not seeds or seed in seeds)
+
+
+def make_fetcher(suite: Suite, server: store.Server) -> Fetch:
+    """Brings the suite's assets to this machine, those on the tracking server included."""
+    return lambda asset: assets.fetch(asset, root=suite.root, resolve=lambda uri: store.resolve(server, uri))
+
+
+def _tell_data(suite: Suite, task: LoadedTask) -> None:
+    sizes = ", ".join(f"{name} {len(data.examples):,}" for name, data in task.splits.items())
+    notes = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in task.counts.items() if count)
+    log.info("%s: %s (%s)", suite.name, sizes, notes)
+
+
+def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
+    n, errors, truncated = (
+        len(table.frame),
+        int(table.frame["error"].notna().sum()),
+        int(table.frame["truncated"].sum()),
+    )
+    if errors:
+        log.warning("%s: %d of %d examples failed; they stay in every denominator", rung.name, errors, n)
+    if truncated:
+        log.warning("%s: %d of %d prompts exceed max_length and lost tokens from their left", rung.name, truncated, n)
+
+
+def _evaluations_text(evaluated: Sequence[Evaluated]) -> str:
+    lines = [
+        f"{rung.baseline:<20} {'' if rung.seed is None else f'seed {rung.seed}':<10} {_metrics_text(rung.metrics)}"
+        f"{'  (reused)' if rung.reused else ''}"
+        for rung in evaluated
+    ]
+    return "\n".join(lines)
+
+
+def _metrics_text(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+import random
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mlbaseline.engine.hardware import (
+    available_cores,
+    describe_hardware,
+    device_name,
+    measure_peak_memory,
+    pin_seeds,
+    progress_bar,
+    usd_per_hour,
+)
+
+
+def test_a_run_says_what_it_ran_on() -> None:
+    facts = describe_hardware("cpu")
+    assert all(name.split(".")[0] in ("hardware", "software") for name in facts)
+    assert facts["hardware.device"] == "cpu"
+    assert facts["hardware.device_name"] == facts["hardware.cpu"] == device_name("cpu") != ""
+    assert facts["hardware.cores"] == available_cores() >= 1
+    assert facts["software.torch"] == torch.__version__.split("+")[0] or "+" in str(facts["software.torch"])
+    json.dumps(facts)
+
+
+def test_the_full_name_of_a_device_has_the_first_price() -> None:
+    name = device_name("cpu")
+    assert usd_per_hour({"cpu": 0.1, name: 0.3, "cuda": 2.0}, "cpu") == 0.3
+    assert usd_per_hour({"cpu": 0.1, "cuda": 2.0}, "cpu") == 0.1
+    assert usd_per_hour({"cuda": 2.0}, "cpu") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux resets the mark")
+def test_the_peak_is_that_of_the_block() -> None:
+    with measure_peak_memory("cpu") as first:
+        held = np.ones(60_000_000)  # 480 MB
+        del held
+    with measure_peak_memory("cpu") as second:
+        pass
+    assert first.bytes - second.bytes > 400e6
+    assert second.bytes > 10e6
+
+
+def test_pinned_seeds_repeat_what_every_library_draws() -> None:
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+    pin_seeds(5)
+    first = draw()
+    pin_seeds(5)
+    assert draw() == first
+    pin_seeds(6)
+    assert not set(draw()) & set(first)
+    assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_bar_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(3, "ex", "lora") as bar:
+        bar.update(3)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mlbaseline.assets import FetchedAsset, fetch
+from mlbaseline.engine.rungs import Rung, build_rungs
+from mlbaseline.errors import AssetError, DataError
+from mlbaseline.judge.comparability import mismatches
+from mlbaseline.results import tabulate
+from mlbaseline.suite import Asset, Suite
+from mlbaseline.suite_file import parse_suite
+from mlbaseline.tasks import LoadedTask, load_task
+from tests.engine.builders import make_data
+
+SUITE = """
+name: tiny
+task:
+  kind: choice
+  data: {{source: data.csv, format: csv}}
+  columns: {{text: text, target: target}}
+  prompt: "Tweet: {{text}}\\nSentiment:"
+  choices: [negative, neutral, positive]
+  split: {{train: 40, dev: 12, test: 20, seed: 1}}
+metrics: [accuracy, nll_nats]
+seeds: [0, 1]
+evaluation: {{batch_tokens: 512, max_length: 64, latency_sample: 2}}
+baselines:
+  majority: {{kind: trivial, strategy: majority}}
+  uniform: {{kind: trivial, strategy: uniform}}
+  keyword: {{kind: trivial, strategy: keyword, rules: {{negative: bad}}, default: positive}}
+  zero_shot: {{kind: pretrained, model: {{source: "{model}"}}}}
+  few_shot: {{kind: pretrained, model: {{source: "{model}"}}, shots: 2}}
+  sampled_shots: {{kind: pretrained, model: {{source: "{model}"}}, shots: {{k: 2, sample: seed}}}}
+  lora: {{kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 2, batch_size: 8, learning_rate: 2.0e-2}}
+  full: {{kind: full, base: zero_shot, epochs: 2, batch_size: 8, learning_rate: 2.0e-3}}
+  annotator: {{kind: human, agreement: agreement}}
+"""
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+@pytest.fixture
+def suite(tiny_model: Path, tmp_path: Path) -> Suite:
+    rows = [
+        {"text": f"{example.fields['text']} {index}", "target": example.target, "agreement": 0.8}
+        for index, example in enumerate(make_data("any", 90).examples)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "data.csv", index=False)
+    return parse_suite(SUITE.format(model=tiny_model), root=tmp_path)
+
+
+def rungs_of(suite: Suite, name: str, seeds: tuple[int, ...] = (0, 1), **options: Any) -> list[Rung]:
+    def fetched(asset: Asset) -> FetchedAsset:
+        return fetch(asset, root=suite.root)
+
+    return build_rungs(suite, load_task(suite, fetched), name, fetched, seeds, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [
+        ("majority", [None]),
+        ("uniform", [0, 1]),
+        ("keyword", [None]),
+        ("zero_shot", [None]),
+        ("few_shot", [None]),
+        ("sampled_shots", [0, 1]),
+        ("lora", [0, 1]),
+        ("full", [0, 1]),
+        ("annotator", [None]),
+    ],
+)
+def test_every_kind_answers_every_example_of_test(suite: Suite, name: str, seeds: list[int | None]) -> None:
+    rungs = rungs_of(suite, name)
+    assert [rung.seed for rung in rungs] == seeds
+    for rung in rungs:
+        opened = rung.open()
+        data = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"]
+        table = tabulate(
+            data,
+            opened.model.answer(data.examples),
+            baseline=rung.baseline,
+            kind=rung.kind,
+            seed=rung.seed,
+            signature=rung.signature,
+        )
+        assert table.frame["error"].isna().all()
+        assert (opened.trained is not None) == (rung.kind in ("peft", "full"))
+        assert all(key.startswith(("baseline.", "evaluation.")) for key in rung.params)
+        assert rung.params["baseline.kind"] == rung.kind
+
+
+def test_all_rungs_of_a_suite_may_be_compared(suite: Suite) -> None:
+    signatures = [rung.signature for name in suite.baselines for rung in rungs_of(suite, name)]
+    assert not [m for ours in signatures for theirs in signatures for m in mismatches(ours, theirs)]
+    assert len({signature.digest for signature in signatures}) == len(signatures)
+
+
+def test_a_signature_is_known_before_anything_is_loaded(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("mlbaseline.models.checkpoint.load_checkpoint", refuse)
+    monkeypatch.setattr("mlbaseline.engine.training.train", refuse)
+    first = [rung.signature.digest for name in suite.baselines for rung in rungs_of(suite, name)]
+    assert first == [rung.signature.digest for name in suite.baselines for rung in rungs_of(suite, name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("lora", {"learning_rate": 1e-3}),
+        ("lora", {"rank": 8}),
+        ("full", {"epochs": 1}),
+        ("few_shot", {"shots": None}),
+        ("keyword", {"default": "neutral"}),
+    ],
+)
+def test_an_option_that_changes_answers_changes_the_signature(suite: Suite, name: str, change: dict[str, Any]) -> None:
+    spec = suite.baselines[name].model_copy(update=change)
+    changed = suite.model_copy(update={"baselines": {**suite.baselines, name: spec}})
+    assert rungs_of(changed, name)[0].signature.digest != rungs_of(suite, name)[0].signature.digest
+
+
+def test_the_split_can_be_another_one(suite: Suite) -> None:
+    (rung,) = rungs_of(suite, "zero_shot", split="dev")
+    assert rung.signature.fields["data.split"] == "dev"
+
+
+def test_a_missing_train_split_is_named(suite: Suite) -> None:
+    task = load_task(suite, lambda asset: fetch(asset, root=suite.root))
+    bare = LoadedTask({"test": task.splits["test"]}, task.counts)
+    for name in ("few_shot", "lora"):
+        with pytest.raises(DataError, match=rf"baselines.{name}: needs the split train"):
+            build_rungs(suite, bare, name, lambda asset: fetch(asset, root=suite.root), (0,))
+
+
+def test_a_folder_that_is_no_model_is_named_when_it_is_opened(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    spec = suite.baselines["zero_shot"].model_copy(update={"model": Asset(source="empty")})
+    changed = suite.model_copy(update={"baselines": {"zero_shot": spec}})
+    (rung,) = rungs_of(changed, "zero_shot")
+    with pytest.raises(AssetError, match="is no model"):
+        rung.open()

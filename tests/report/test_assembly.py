@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mlbaseline.report.assembly import view_of
+from tests.report import assessments as given
+
+
+def test_the_verdict_names_the_checkpoint_that_would_be_promoted() -> None:
+    view = view_of(given.promote())
+    assert (view.title, view.tone) == ("Promote full, seed 1", "better")
+    verdict = replace(given.promote().verdict, winner_seed=None)
+    assert view_of(replace(given.promote(), verdict=verdict)).title == "Promote full"
+
+
+def test_a_hold_and_an_inconclusive_verdict_promote_nobody() -> None:
+    assert (view_of(given.hold()).title, view_of(given.hold()).tone) == ("Hold", "worse")
+    assert (view_of(given.inconclusive()).title, view_of(given.inconclusive()).tone) == ("Inconclusive", "open")
+
+
+def test_the_facts_count_what_passed() -> None:
+    facts = {fact.label: (fact.text, fact.tone) for fact in view_of(given.hold()).facts}
+    assert facts["Primary contrasts"] == ("4 of 4 pass", "better")
+    assert facts["Guardrails"] == ("4 of 5 pass", "worse")
+    assert facts["Gates and checks"] == ("3 of 4 pass", "worse")
+    assert facts["Test examples"] == ("300", "")
+    assert facts["Warnings"] == ("1", "open")
+    assert {f.label: f.tone for f in view_of(given.inconclusive()).facts}["Primary contrasts"] == "open"
+
+
+def test_the_sections_in_reading_order() -> None:
+    assert [section.key for section in view_of(given.hold()).sections] == [
+        "glance",
+        "ladder",
+        "primary",
+        "guardrail",
+        "exploratory",
+        "slices",
+        "findings",
+        "next",
+        "warnings",
+        "reproducibility",
+    ]
+
+
+@pytest.mark.parametrize("name", given.ALL)
+def test_no_section_is_empty_and_every_row_fits_its_columns(name: str) -> None:
+    for section in view_of(given.ALL[name]()).sections:
+        assert section.blocks
+        for block in section.blocks:
+            for row in getattr(block, "rows", ()):
+                assert len(row.cells) == len(block.columns)  # type: ignore[union-attr]
+
+
+def test_an_empty_assessment_is_a_verdict_and_nothing_else() -> None:
+    view = view_of(given.empty())
+    assert view.reason == "nothing was evaluated"
+    assert view.sections == ()

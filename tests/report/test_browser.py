@@ -1,0 +1,178 @@
+"""The report in a real browser, opened from a file and as MLflow's artifact viewer shows it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
+
+from mlbaseline.report import plots, render_html
+from tests.report import assessments as given
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS, headless=True)
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """A page opened from a file, with all it asked for and complained about."""
+
+    def __init__(self, browser: Browser, path: Path, *, width: int, dark: bool = False) -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page: Page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.route("**/*", self._record)
+        self.page.goto(path.as_uri())
+
+    def _record(self, route: Route, request: Request) -> None:
+        self.requests.append(request.url)
+        route.continue_()
+
+    def overflow(self) -> int:
+        """How many px the page can be scrolled sideways."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    names = ("promote", "hold", "hostile", "many", "empty")
+    for name in names:
+        (folder / f"{name}.html").write_text(render_html(given.ALL[name]()), encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in names}
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("name", ["promote", "hold", "hostile", "many", "empty"])
+def test_it_opens_from_a_file_and_asks_for_nothing_else(
+    browser: Browser, reports: dict[str, Path], name: str, width: int
+) -> None:
+    visit = Visit(browser, reports[name], width=width)
+    assert visit.page.locator("h1").is_visible()
+    assert visit.requests == [reports[name].as_uri()]
+    assert visit.complaints == []
+    assert visit.overflow() <= 0
+    for table in visit.page.locator("section > .scroll table").all():
+        assert table.is_visible()
+    for plot in visit.page.locator("figure svg").all():
+        box = plot.bounding_box()
+        assert plot.is_visible()
+        assert box is not None
+        assert box["width"] > 250
+        assert box["height"] > 80
+    visit.page.close()
+
+
+@pytest.fixture
+def promote(reports: dict[str, Path]) -> Path:
+    return reports["promote"]
+
+
+def test_tables_and_plots_are_there(browser: Browser, promote: Path) -> None:
+    page = Visit(browser, promote, width=1200).page
+    assert page.locator("figure svg").count() == 4
+    assert page.get_by_role("img", name="Difference from the baselines").is_visible()
+    assert page.get_by_role("table", name="Every rung on 300 examples").is_visible()
+    assert page.get_by_role("rowheader", name="zero_shot").first.is_visible()
+    page.close()
+
+
+def test_wide_tables_scroll_in_their_own_frame_with_their_first_column_held(browser: Browser, promote: Path) -> None:
+    page = Visit(browser, promote, width=390).page
+    frame = page.locator("#ladder .scroll")
+    frame.evaluate("frame => { frame.scrollLeft = 400 }")
+    assert frame.evaluate("frame => frame.scrollLeft") == 400
+    box = frame.locator("tbody th").first.bounding_box()
+    assert box is not None
+    assert 0 <= box["x"] < 40
+    page.close()
+
+
+CONTRAST = """node => {
+  const channels = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  const linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = colour => { const [r, g, b] = channels(colour).map(linear); return 0.2126*r + 0.7152*g + 0.0722*b };
+  const style = getComputedStyle(node);
+  const paper = light(getComputedStyle(document.documentElement).backgroundColor);
+  const ink = light(node instanceof SVGElement ? style.fill : style.color);
+  return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+}"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_is_readable_in_light_and_dark(browser: Browser, promote: Path, dark: bool) -> None:
+    page = Visit(browser, promote, width=1200, dark=dark).page
+    background = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert background == ("rgb(21, 24, 27)" if dark else "rgb(255, 255, 255)")
+    for selector in ("h1", ".reason", "dt", "dd", "td.better", ".detail", ".note", "figcaption", "svg text"):
+        for node in page.locator(selector).all()[:3]:
+            assert node.evaluate(CONTRAST) >= 4.5, selector
+    page.close()
+
+
+def test_paper_is_light_and_shows_what_is_folded(browser: Browser, promote: Path) -> None:
+    page = Visit(browser, promote, width=1200, dark=True).page
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    folded = page.locator("details table").first.bounding_box()
+    assert folded is not None
+    assert folded["height"] > 100
+    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    page.close()
+
+
+def test_a_folded_table_opens_without_scripts(browser: Browser, reports: dict[str, Path]) -> None:
+    page = Visit(browser, reports["many"], width=1200).page
+    details = page.locator("#exploratory details")
+    assert not details.locator("table").is_visible()
+    details.locator("summary").click()
+    assert details.locator("table").is_visible()
+    page.close()
+
+
+def test_it_works_in_the_artifact_viewers_sandboxed_frame(browser: Browser, promote: Path) -> None:
+    """MLflow 3.17 shows an HTML artifact as a blob in an iframe with sandbox="allow-scripts"."""
+    page = browser.new_page(viewport={"width": 900, "height": 700})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.set_content("<iframe sandbox='allow-scripts' style='width: 700px; height: 600px'></iframe>")
+    page.evaluate(
+        "html => { document.querySelector('iframe').src = URL.createObjectURL(new Blob([html], {type: 'text/html'})) }",
+        promote.read_text(encoding="utf-8"),
+    )
+    frame = page.frame_locator("iframe")
+    frame.locator("h1").wait_for()
+    assert frame.locator("h1").inner_text() == "Promote full, seed 1"
+    assert frame.locator("figure svg").first.is_visible()
+    assert complaints == []
+    page.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_plot_alone_follows_light_and_dark(browser: Browser, tmp_path: Path, dark: bool) -> None:
+    path = tmp_path / "forest.svg"
+    path.write_text(plots(given.promote())["forest"], encoding="utf-8")
+    visit = Visit(browser, path, width=600, dark=dark)
+    fill = visit.page.get_by_text("lora over majority", exact=True).evaluate("node => getComputedStyle(node).fill")
+    assert fill == ("rgb(228, 231, 234)" if dark else "rgb(28, 32, 36)")
+    assert visit.requests == [path.as_uri()]
+    assert visit.complaints == []
+    visit.page.close()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mlbaseline.records import Assessment
+from mlbaseline.report.contrasts import contrasts, forest
+from mlbaseline.report.view import Cell, Table
+from mlbaseline.report.wording import Wording
+from tests.report import assessments as given
+
+
+def tables_of(assessment: Assessment) -> dict[str, list[Table]]:
+    sections = contrasts(Wording(assessment))
+    return {section.key: [block for block in section.blocks if isinstance(block, Table)] for section in sections}
+
+
+def cells(table: Table, position: int) -> dict[str, Cell]:
+    return dict(zip((column.title for column in table.columns), table.rows[position].cells, strict=True))
+
+
+def test_roles_stand_apart_and_registered_ones_come_first() -> None:
+    assert list(tables_of(given.promote())) == ["primary", "guardrail", "exploratory"]
+
+
+def test_checkpoints_and_recipes_never_share_a_table() -> None:
+    checkpoint, recipe = tables_of(given.promote())["exploratory"]
+    assert checkpoint.caption.startswith("Checkpoints")
+    assert recipe.caption.startswith("Recipes")
+    assert len(checkpoint.rows) == 3
+    assert len(recipe.rows) == 3
+
+
+def test_a_registered_contrast_says_everything_it_was_judged_by() -> None:
+    row = cells(tables_of(given.promote())["primary"][0], 0)
+    assert row["Candidate"].text == "lora"
+    assert row["Baseline"].text == "majority"
+    assert row["Outcome"] == Cell("✓ pass", tone="better")
+    assert row["Δ"] == Cell("+0.190", "[+0.119, +0.261]", "better")
+    assert row["Simultaneous"].text == "[+0.103, +0.277]"
+    assert row["p, adjusted"] == Cell("<0.001", "(raw <0.001)")
+    assert row["Margin"].text == "Δ > 0"
+    assert row["MDE"].text == "0.102"
+    assert row["Means"] == Cell("0.607", "vs 0.417")
+    assert row["Gained / lost"].text == "92 / 35"
+    assert row["n (seeds)"] == Cell("300", "(3 / 1)")
+
+
+def test_guardrails_name_their_slice() -> None:
+    table = tables_of(given.hold())["guardrail"][0]
+    failed = [row for row in table.rows if row.cells[2].text == "✕ fail"]
+    assert [row.cells[3].text for row in failed] == ["topic: apple"]
+
+
+def test_exploratory_contrasts_have_a_reading_and_no_outcome() -> None:
+    row = cells(tables_of(given.promote())["exploratory"][1], 2)
+    assert row["Reading"].text == "none shown"
+    assert "Outcome" not in row
+    assert "Margin" not in row
+
+
+def test_many_exploratory_contrasts_are_folded_and_registered_ones_never_are() -> None:
+    tables = tables_of(given.many())
+    assert [table.collapsed for table in tables["exploratory"]] == [True]
+    assert len(tables["exploratory"][0].rows) == 200
+    assert not tables["primary"][0].collapsed
+
+
+def test_clusters_are_shown_where_there_are_any() -> None:
+    base = given.promote()
+    row = replace(base.comparisons[0], n_clusters=40)
+    table = tables_of(replace(base, comparisons=(row,)))["primary"][0]
+    assert cells(table, 0)["Clusters"].text == "40"
+
+
+def test_the_forest_shows_the_registered_contrasts_by_metric() -> None:
+    figure = forest(Wording(given.promote()))
+    assert figure is not None
+    (panel,) = figure.panels
+    assert len(panel.bars) == 9
+    assert panel.bars[0].label == "lora over majority"
+    assert panel.bars[-1].threshold == -0.03
+    assert "lora over majority, overall: +0.190 [+0.119, +0.261]" in figure.alt
+
+
+def test_a_lower_is_better_panel_runs_backwards_with_its_margin_turned_round() -> None:
+    row = given.comparison("lora", "full", metric="nll_nats", delta=-0.1, low=-0.2, high=0.0, margin=0.05)
+    figure = forest(Wording(replace(given.promote(), comparisons=(row,))))
+    assert figure is not None
+    assert figure.panels[0].inverted
+    assert figure.panels[0].bars[0].threshold == -0.05
+
+
+def test_without_registered_contrasts_the_forest_shows_exploratory_ones_and_says_so() -> None:
+    base = given.many()
+    rows = tuple(row for row in base.comparisons if row.role == "exploratory")
+    figure = forest(Wording(replace(base, comparisons=rows)))
+    assert figure is not None
+    assert figure.caption.startswith("Exploratory contrasts")
+    assert "first 24 of 200" in figure.caption
+    assert forest(Wording(given.empty())) is None

@@ -1,0 +1,22 @@
+"""A whole ladder over generated reviews and a tiny random model: every kind of rung, real training, a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.making import Workplace, write_reviews, write_suite
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """A folder with data, a suite, and a tracking store of its own in SQLite."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_reviews(tmp_path / "reviews.csv")
+    suite = write_suite(tmp_path / "suite.yaml", tiny_model)
+    yield Workplace(tmp_path, suite, f"sqlite:///{tmp_path}/mlflow.db")

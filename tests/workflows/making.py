@@ -1,0 +1,105 @@
+"""What the tests of the workflows run on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUITE = """
+name: reviews
+register_as: reviews-label
+task:
+  kind: choice
+  data: {source: reviews.csv}
+  columns: {text: review, target: label}
+  prompt: "{text}"
+  choices: [bad, good]
+  split: {train: 96, dev: 32, test: 120, seed: 1}
+  slices:
+    topic: {column: review, patterns: {food: soup|bread|cheese}, default: other}
+metrics: [accuracy, macro_f1, nll_nats, ece]
+seeds: [0, 1]
+evaluation: {batch_tokens: 1024, max_length: 128, latency_sample: 4}
+cost: {usd_per_hour: {cpu: 0.10}, queries: 1000}
+baselines:
+  majority: {kind: trivial, strategy: majority}
+  uniform: {kind: trivial, strategy: uniform}
+  zero_shot: {kind: pretrained, model: {source: MODEL}}
+  few_shot: {kind: pretrained, model: {source: MODEL}, shots: 2}
+  lora: {kind: peft, method: lora, base: zero_shot, epochs: 14, learning_rate: 1.0e-2, batch_size: 8}
+  full: {kind: full, base: zero_shot, epochs: 14, learning_rate: 2.0e-3, batch_size: 8}
+  annotator: {kind: human, agreement: agreement}
+matrix:
+  primary:
+    - {candidate: lora, over: [majority, zero_shot]}
+    - {candidate: full, over: [majority, zero_shot]}
+  guardrails:
+    - {candidate: lora, over: [majority], slices: [topic], margin: -0.3}
+gates: {min_seeds: 2, max_error_rate: 0.0, latency_p95_s: 5.0, cost_per_query_usd: 1.0}
+"""
+
+
+# One thread: a tiny model's threads would wait for each other longer than they compute.
+ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Workplace:
+    folder: Path
+    suite: Path
+    uri: str
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.suite.read_text(encoding="utf-8")
+        assert old in text
+        self.suite.write_text(text.replace(old, new), encoding="utf-8")
+
+    def command(self, *arguments: str, expect: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line as a user does, and hold it to its exit code."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mlbaseline", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **ENVIRONMENT, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, f"exit {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def document(self, *arguments: str, expect: int = 0) -> dict[str, Any]:
+        document = json.loads(self.command(*arguments, "--json", expect=expect).stdout)
+        assert isinstance(document, dict)
+        return document
+
+
+def write_reviews(path: Path) -> None:
+    """264 different reviews whose label even a tiny model can learn from one sign, with the annotators' agreement."""
+    rng = random.Random(5)
+    signs = {"good": ["+", "*", "^", "!"], "bad": ["-", "#", "~", "?"]}
+    things = ["soup", "bread", "cheese", "chair", "lamp", "table", "train", "bus", "hotel", "room", "park"]
+    ends = ["today", "again", "as ever"]
+    rows = [
+        {"label": label, "agreement": rng.choice(["0.6", "0.9", "1", ""]), "review": f"the {thing} {end} {sign}"}
+        for label, of_label in signs.items()
+        for sign in of_label
+        for thing in things
+        for end in ends
+    ]
+    rng.shuffle(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["label", "agreement", "review"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_suite(path: Path, model: Path) -> Path:
+    path.write_text(SUITE.replace("MODEL", str(model)), encoding="utf-8")
+    return path
