@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import numpy as np
@@ -220,8 +221,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path, **options: Any) -> Iterator[str]:
+def mlflow_server(folder: Path, empty_database: Path, **options: Any) -> Iterator[str]:
     """URI of a server with its database and its artifacts in `folder`. options: of its process."""
+    copy(empty_database, folder / "server.db")
     port = free_port()
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     arguments += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from resource import RLIMIT_FSIZE, setrlimit
+from shutil import copy
 
 import pytest
 
@@ -111,10 +112,10 @@ sys.exit(int(sys.argv[1]))
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, "FINISHED"), (3, "FAILED")])
-def test_mlflow_run_ends_the_run_that_it_lent(tmp_path: Path, code: int, status: str) -> None:
+def test_mlflow_run_ends_the_run_that_it_lent(tmp_path: Path, empty_database: Path, code: int, status: str) -> None:
     (tmp_path / "MLproject").write_text(PROJECT)
     (tmp_path / "step.py").write_text(STEP)
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = f"sqlite:///{copy(empty_database, tmp_path)}"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "MLFLOW_TRACKING_URI": uri, "PATH": path}
     command = [sys.executable, "-m", "mlflow", "run", ".", "--env-manager", "local", "-P", f"code={code}"]
@@ -166,12 +167,18 @@ def test_value_that_does_not_fit_is_an_error_and_never_cut(tracker: Tracker, ite
 
 
 def test_server_whose_disk_is_full_and_that_then_goes_away(
-    tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    empty_database: Path,
+    suite: Suite,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     (tmp_path / "big").mkdir()
     (tmp_path / "big" / "file").write_bytes(bytes(8_000_000))
-    with mlflow_server(tmp_path, preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, (4_000_000, 4_000_000))) as uri:
+    with mlflow_server(
+        tmp_path, empty_database, preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, (4_000_000, 4_000_000))
+    ) as uri:
         tracker = connect(uri, suite.name)
         full = pytest.raises(TrackingError, match=r"could not write to the run 'full'(.|\n)*artifact root full\?")
         with full, open_run(tracker, "evaluation", name="full", tags={}) as run:
@@ -200,7 +207,8 @@ with open_run(tracker, "evaluation", name="full", tags={}) as run:
 """
 
 
-def test_full_disk_fails_the_run_and_keeps_what_is_completed(tmp_path: Path) -> None:
+def test_full_disk_fails_the_run_and_keeps_what_is_completed(tmp_path: Path, empty_database: Path) -> None:
+    copy(empty_database, tmp_path)
     # A limit on the size of files stands in for a full disk: the write of the artifact fails in the middle.
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     command = [sys.executable, "-c", FULL_DISK]
