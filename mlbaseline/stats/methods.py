@@ -237,7 +237,8 @@ def _pseudo_unit(sample: Sample, examples: ExampleVariance) -> float:
     """By how much one example of the unfavourable kind would move the mean; of clusters, as many as go together.
 
     How many go together is the observed design effect, but a few differing examples say little about it: it is taken
-    as at least the square root of the cluster size (examples drawn evenly), and as all of it while clusters do not differ.
+    as at least the square root of the cluster size (examples drawn evenly), and as all of it while clusters do not
+    differ.
     """
     n, together = len(sample.differences), 1.0
     if sample.clusters is not None:

@@ -67,7 +67,8 @@ def cluster_sizes(n: int, size: int, equal: bool, rng: np.random.Generator) -> A
 
 
 def clustered(kind: str, n: int, size: int, equal: bool, discordance: float = 0.1) -> Cell:
-    """Clusters whose examples share half of their variance (0/1: of the normal variable behind them)."""
+    """Clusters whose examples share half of their variance (0/1: of the normal variable behind them; ``whole``: half of
+    the clusters go as one)."""
 
     def draw(rng: np.random.Generator) -> tuple[Array, Array, Array]:
         labels = cluster_sizes(n, size, equal, rng)
@@ -80,6 +81,9 @@ def clustered(kind: str, n: int, size: int, equal: bool, discordance: float = 0.
             return values, np.zeros(n), labels
         shared = rng.normal(size=count)[labels]
         u = special.ndtr(np.sqrt(0.5) * shared + np.sqrt(0.5) * rng.normal(size=n))
+        if kind == "0/1 whole losses":
+            together = rng.random(count)[labels] < 0.5
+            u = np.where(together, rng.random(count)[labels], rng.random(n))
         gain_rate = discordance / 2.0 if kind == "0/1 even" else 0.0
         gained, lost = u > 1.0 - gain_rate, u < discordance - gain_rate
         both = rng.random(n) < 0.7
@@ -89,7 +93,7 @@ def clustered(kind: str, n: int, size: int, equal: bool, discordance: float = 0.
             labels,
         )
 
-    delta = -discordance if kind == "0/1 losses" else 0.0
+    delta = -discordance if kind.endswith("losses") else 0.0
     sizes = f"{n // size} clusters of {size}" if equal else f"unequal clusters of about {size}"
     what = kind if not kind.startswith("0/1") else f"{kind}, {discordance:.0%} discordant"
     return Cell("clustered", f"{what}, {sizes}", n, delta, draw)
