@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,3 +125,20 @@ def smollm_gguf() -> Path:
     zero_shot = suite.baselines["zero_shot"]
     assert isinstance(zero_shot, Pretrained)
     return fetch(zero_shot.model, root=suite.root).path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mlflow_settings() -> None:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with MLflow's tables and nothing in them: making one takes seconds, copying it does not."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path

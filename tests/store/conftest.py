@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,23 +14,6 @@ from mlbaseline.store.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
 from tests.store.parts import SUITE, Evaluate, mlflow_server
-
-
-@pytest.fixture(scope="session", autouse=True)
-def mlflow_settings() -> None:
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):
-        os.environ.pop(name, None)
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with MLflow's tables and nothing in them: making one takes seconds, copying it does not."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -11,12 +12,13 @@ from tests.workflows.making import Workplace, write_reviews, write_suite
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+def workplace(
+    tmp_path: Path, tiny_model: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Workplace]:
     """A folder with data, a suite, and a tracking store of its own in SQLite."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    copy(empty_database, tmp_path / "mlflow.db")
     write_reviews(tmp_path / "reviews.csv")
     suite = write_suite(tmp_path / "suite.yaml", tiny_model)
     yield Workplace(tmp_path, suite, f"sqlite:///{tmp_path}/mlflow.db")

@@ -77,7 +77,7 @@ def _check_comparison(client: mlflow.MlflowClient, comparison: dict) -> None:
     assert (primary["simultaneous_low"] <= primary["low"]).all()
     assert (primary["p_adjusted"] >= primary["p_value"]).all()
     guardrails = rows[(rows["role"] == "guardrail") & (rows["estimand"] == "checkpoint")]
-    assert guardrails["slice_value"].tolist() == [None, "food", "other"]
+    assert guardrails["slice_value"].fillna("overall").tolist() == ["overall", "food", "other"]
     recipe = rows[(rows["role"] == "primary") & (rows["estimand"] == "recipe")]
     assert set(recipe["n_seeds_candidate"]) == {2}
     annotated = rows[rows["baseline"] == "annotator"]
