@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from mlbaseline import stats
 from mlbaseline.errors import DataError
 from mlbaseline.results import SCORE, ResultTable
-from mlbaseline.stats import corpus_metrics
-from mlbaseline.stats.corpus_metrics import CorpusMetric
+from mlbaseline.stats import CorpusMetric
 
 VERSION = 1
 """Part of every signature: raised when any metric here changes the number that it gives."""
@@ -108,7 +108,7 @@ def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[Rows], tuple[
 def _ece(rows: Rows) -> tuple[CorpusMetric, Array] | None:
     if rows.log_probs is None or rows.prediction is None:
         return None
-    chosen = corpus_metrics.ece()
+    chosen = stats.ece()
     confidence = np.exp(rows.log_probs.max(axis=1)).clip(0.0, 1.0)
     return chosen, chosen.statistics(confidence, (rows.prediction == rows.target).astype(float))
 
@@ -117,8 +117,8 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", True, per_example=_accuracy),
-        Metric("macro_f1", True, corpus=_confusion(corpus_metrics.macro_f1)),
-        Metric("mcc", True, corpus=_confusion(corpus_metrics.mcc)),
+        Metric("macro_f1", True, corpus=_confusion(stats.macro_f1)),
+        Metric("mcc", True, corpus=_confusion(stats.mcc)),
         Metric("nll_nats", False, per_example=_nll_nats),
         Metric("brier", False, per_example=_brier),
         Metric("ece", False, corpus=_ece),

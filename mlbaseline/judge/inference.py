@@ -15,9 +15,15 @@ import numpy.typing as npt
 from mlbaseline.metrics import METRICS, corpus_statistics
 from mlbaseline.records import Estimate
 from mlbaseline.results import ResultTable
-from mlbaseline.stats import VarianceComponents, compare_paired, detectable_effect, minimum_detectable_effect
-from mlbaseline.stats.corpus import compare_corpus, corpus_interval
-from mlbaseline.stats.corpus_metrics import CorpusMetric
+from mlbaseline.stats import (
+    CorpusMetric,
+    VarianceComponents,
+    compare_corpus,
+    compare_paired,
+    corpus_interval,
+    detectable_effect,
+    minimum_detectable_effect,
+)
 
 Mask = npt.NDArray[np.bool_]
 Array = npt.NDArray[np.float64]

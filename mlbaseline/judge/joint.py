@@ -10,7 +10,7 @@ import numpy as np
 from mlbaseline.judge.inference import clusters_of
 from mlbaseline.judge.ladder import CHECKPOINT, Ladder
 from mlbaseline.judge.matrix import Planned, mask_of, sign_of
-from mlbaseline.stats.joint import joint_intervals
+from mlbaseline.stats import joint_intervals
 
 
 @dataclass(frozen=True)

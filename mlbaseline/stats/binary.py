@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from mlbaseline.stats.pivots import Array, first_true
@@ -44,26 +44,33 @@ class ScorePivot:
         rejected = mcnemar_p_greater(self.gained, self.lost) <= tail
         return np.where(rejected, np.maximum(bound, 0.0), np.minimum(bound, 0.0))
 
-    def p_greater(self, margin: float) -> Array:
+    def p_greater(self, margin: ArrayLike) -> Array:
+        """``margin``: a number, or one for each pair."""
         exact = mcnemar_p_greater(self.gained, self.lost)
-        if margin == 0.0:
-            return exact
-        score = special.ndtr(-self._score(np.full(np.shape(exact), float(margin))))
+        against = np.broadcast_to(np.asarray(margin, dtype=float), exact.shape)
+        score = special.ndtr(-self._score(np.clip(against, -1.0, 1.0)))
         # Larger margins are harder to beat: keep the order around the exact test at zero.
-        ordered = np.maximum(score, exact) if margin > 0.0 else np.minimum(score, exact)
-        return np.asarray(ordered, dtype=float)
+        ordered = np.where(against > 0.0, np.maximum(score, exact), np.minimum(score, exact))
+        return np.where(against == 0.0, exact, ordered)
 
     def _score(self, delta: Array) -> Array:
-        """(b − c − nδ) over its standard deviation, the nuisance cell at its maximum likelihood given δ."""
-        b, c, n = self.gained, self.lost, self.n
-        linear = b * (1.0 - delta) + c * (1.0 - 3.0 * delta) - 2.0 * (n - b - c) * delta
-        root = np.sqrt(np.maximum(linear**2 + 8.0 * n * c * delta * (1.0 - delta), 0.0))
-        lost_rate = np.clip((linear + root) / (4.0 * n), np.maximum(0.0, -delta), np.maximum((1.0 - delta) / 2.0, 0.0))
-        variance = n * np.maximum(2.0 * lost_rate + delta * (1.0 - delta), 0.0)
-        distance = b - c - n * delta
-        with np.errstate(divide="ignore", invalid="ignore"):
-            score = distance / np.sqrt(variance)
-        return np.asarray(np.where(np.isnan(score), 0.0, score), dtype=float)
+        return tango_score(self.gained, self.lost, self.n, delta)
+
+
+def tango_score(gained: Array, lost: Array, n: Array, delta: Array) -> Array:
+    """(b − c − nδ) over its standard deviation, the nuisance cell at its maximum likelihood given δ in [−1, 1].
+
+    Tango (1998), Statistics in Medicine 17:891. Decreasing in δ; arrays that broadcast.
+    """
+    b, c = gained, lost
+    linear = b * (1.0 - delta) + c * (1.0 - 3.0 * delta) - 2.0 * (n - b - c) * delta
+    root = np.sqrt(np.maximum(linear**2 + 8.0 * n * c * delta * (1.0 - delta), 0.0))
+    lost_rate = np.clip((linear + root) / (4.0 * n), np.maximum(0.0, -delta), np.maximum((1.0 - delta) / 2.0, 0.0))
+    variance = n * np.maximum(2.0 * lost_rate + delta * (1.0 - delta), 0.0)
+    distance = b - c - n * delta
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = distance / np.sqrt(variance)
+    return np.asarray(np.where(np.isnan(score), 0.0, score), dtype=float)
 
 
 @dataclass(frozen=True)

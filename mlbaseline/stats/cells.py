@@ -3,14 +3,14 @@
 A *cell* is a contrast (c of them) on a slice (s + 1 of them, all examples first). Each cell is judged by the method
 that keeps its size for its kind of data:
 
+``score``
+    A plain pair of 0/1 scores without clusters: Tango's score interval with McNemar's exact test at zero, the very
+    method of ``compare_paired`` (:class:`mlbaseline.stats.binary.ScorePivot`).
 ``agresti-min``
-    Differences of 0/1 scores, and other differences at least half of which are 0. Two pseudo-examples are spread over
-    the possible values, half at either end and one in the middle, which for a pair of 0/1 scores is Agresti and Min
-    (2005), Δ̃ = (b − c)/(n + 2); for other scores the ends are the root mean square of the differences that are not 0.
-    A plain pair without clusters takes at either end the wider of this and Tango's score limit: when one side wins
-    nearly all of few discordant pairs the former misses too often (2.5 % won, none lost, n = 500: 0.076 at a nominal
-    0.05), together they miss at most 0.05. Its p-value against 0 is McNemar's exact one. With clusters the variance is
-    multiplied by the observed design effect, if above 1.
+    Other contrasts of 0/1 scores, and differences at least half of which are 0. Two pseudo-examples are spread over the
+    possible values, half at either end and one in the middle, which for a pair of 0/1 scores is Agresti and Min (2005),
+    Δ̃ = (b − c)/(n + 2); for other scores the ends are the root mean square of the differences that are not 0. With
+    clusters the variance is multiplied by the observed design effect, if above 1.
 ``bootstrap-t``
     Other scores on 10 to 499 examples, or clusters of them: at either end the wider of the studentised bootstrap (Hall
     1988), which follows skewness, and of t, which the former falls short of on symmetric heavy tails (simulated at
@@ -33,9 +33,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from mlbaseline.stats.binary import ScorePivot
 from mlbaseline.stats.bootstrap import draw_weights, gather_units
 from mlbaseline.stats.design import Array, Design, Moments
-from mlbaseline.stats.tango import score_limits, score_statistic
 
 Alternative = Literal["two-sided", "greater", "less"]
 
@@ -49,7 +49,7 @@ class Cells:
     """The cells' own inference. Arrays are (s + 1, c); ``n`` and ``units`` (s + 1,).
 
     ``centre`` and ``width`` are the estimate and standard error after smoothing, ``freedom`` the degrees of freedom,
-    ``exact`` marks plain pairs of 0/1 scores, ``discordant`` counts their differences. ``studentised`` gives for a
+    ``discordant`` counts the differences of plain pairs of 0/1 scores. ``studentised`` gives for a
     slice its columns (j,) judged by the bootstrap-t, and their sorted t* (j, n_resamples).
     """
 
@@ -63,7 +63,6 @@ class Cells:
     freedom: Array
     lowest: Array
     highest: Array
-    exact: npt.NDArray[np.bool_]
     discordant: Array
     studentised: dict[int, tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]
 
@@ -77,9 +76,8 @@ class Cells:
             low[s, columns] = np.minimum(low[s, columns], self.estimate[s, columns] - upper)
             high[s, columns] = np.maximum(high[s, columns], self.estimate[s, columns] + lower)
         if self.exact.any():
-            score_low, score_high = score_limits(*self._pairs(), critical_value=float(stats.norm.isf(alpha / 2)))
-            low[self.exact] = np.minimum(low[self.exact], score_low)
-            high[self.exact] = np.maximum(high[self.exact], score_high)
+            low[self.exact] = self._pairs.lower(alpha / 2)
+            high[self.exact] = -self._pairs.mirrored().lower(alpha / 2)
         share = 1.0 - (alpha / 2) ** (1.0 / self.units[:, None])
         unchanging = self.kind == "unchanging"
         low = np.where(unchanging, self.estimate - share * (self.estimate - self.lowest), low)
@@ -96,11 +94,17 @@ class Cells:
             return above
         return below if alternative == "less" else np.minimum(1.0, 2.0 * np.minimum(above, below))
 
-    def _pairs(self) -> tuple[Array, Array, Array]:
+    @property
+    def exact(self) -> npt.NDArray[np.bool_]:
+        """Which cells are plain pairs of 0/1 scores."""
+        return np.asarray(self.kind == "score")
+
+    @property
+    def _pairs(self) -> ScorePivot:
         """Wins, losses and examples of the ``exact`` cells."""
         n = np.broadcast_to(self.n[:, None], self.exact.shape)[self.exact].astype(np.float64)
         wins = np.rint((self.discordant[self.exact] + n * self.estimate[self.exact]) / 2)
-        return wins, self.discordant[self.exact] - wins, n
+        return ScorePivot(wins, self.discordant[self.exact] - wins, n)
 
     def _one_sided(self, margin: Array) -> tuple[Array, Array]:
         """p against "≤ margin" and against "≥ margin"."""
@@ -111,15 +115,8 @@ class Cells:
             above[s, columns] = np.maximum(above[s, columns], _share_at_least(draws, t[s, columns]))
             below[s, columns] = np.maximum(below[s, columns], _share_at_least(-draws[:, ::-1], -t[s, columns]))
         if self.exact.any():
-            wins, losses, n = self._pairs()
-            against = margin[self.exact]
-            score = score_statistic(wins, losses, n, np.clip(against, -1.0, 1.0))
-            mcnemar_above = stats.binom.sf(wins - 1, wins + losses, 0.5)
-            mcnemar_below = stats.binom.cdf(wins, wins + losses, 0.5)
-            smoothed_above = np.maximum(above[self.exact], stats.norm.sf(score))
-            smoothed_below = np.maximum(below[self.exact], stats.norm.cdf(score))
-            above[self.exact] = np.where(against == 0, mcnemar_above, smoothed_above)
-            below[self.exact] = np.where(against == 0, mcnemar_below, smoothed_below)
+            above[self.exact] = self._pairs.p_greater(margin[self.exact])
+            below[self.exact] = self._pairs.mirrored().p_greater(-margin[self.exact])
         unchanging = self.kind == "unchanging"
         distance = self.estimate - margin
         away = np.where(distance > 0, self.estimate - self.lowest, self.highest - self.estimate)
@@ -140,6 +137,8 @@ def judge_cells(design: Design, moments: Moments, n_resamples: int, rng: np.rand
     kind = np.full(shape, "t", dtype="<U12")
     kind[(units >= BOOTSTRAP_T_UNITS[0]) & (units < BOOTSTRAP_T_UNITS[1])] = "bootstrap-t"
     kind[binary | (moments.ties >= 0.5)] = "agresti-min"
+    if design.codes is None:
+        kind[np.broadcast_to(design.pair, shape)] = "score"
     kind[(moments.error == 0) | (units < 2)] = "unchanging"
 
     estimate = design.shift + moments.mean
@@ -160,7 +159,6 @@ def judge_cells(design: Design, moments: Moments, n_resamples: int, rng: np.rand
         freedom=np.maximum(units - 1, 1).astype(np.float64),
         lowest=lowest,
         highest=highest,
-        exact=np.broadcast_to(design.pair, shape) & smoothed & (design.codes is None),
         discordant=np.rint(n * raw_squares),
         studentised=_studentise(design, kind == "bootstrap-t", n_resamples, rng),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from statsmodels.stats.multitest import multipletests
 
+from mlbaseline.stats.max_t import step_down
 from mlbaseline.stats.pivots import Array
 
 Correction = Literal["holm", "bh", "romano_wolf", "none"]
@@ -55,11 +56,4 @@ def _romano_wolf(count: int, statistics: Array, draws: Array) -> Array:
         )
     if not (np.isfinite(statistics).all() and np.isfinite(draws).all()):
         raise ValueError("statistics and draws: expected finite numbers; an identical pair has statistic and draws 0")
-    order = np.argsort(-np.abs(statistics), kind="stable")
-    # For each step the largest draw among the comparisons not yet rejected: this one and all weaker ones.
-    largest = np.abs(draws[:, order])
-    np.maximum.accumulate(largest[:, ::-1], axis=1, out=largest[:, ::-1])
-    as_large = np.count_nonzero(largest >= np.abs(statistics)[order], axis=0)
-    adjusted = np.empty(count)
-    adjusted[order] = np.maximum.accumulate((1.0 + as_large) / (len(draws) + 1.0))
-    return adjusted
+    return step_down(statistics, draws)

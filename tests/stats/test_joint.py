@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
+from mlbaseline.stats import compare_paired
+from mlbaseline.stats.binary import tango_score
 from mlbaseline.stats.joint import JointIntervals, joint_intervals
 from mlbaseline.stats.max_t import step_down
-from mlbaseline.stats.tango import score_limits, score_statistic
 from tests.stats.calibration_joint import Scenario, simulate
 
 METHODS = ("auto", "normal", "multiplier", "bootstrap")
@@ -56,25 +57,20 @@ def test_pairs_of_right_and_wrong_are_mcnemars() -> None:
     scores = binary(300, 2)
     joint = judge(scores)
     table = [[((scores[:, 0] == i) & (scores[:, 1] == j)).sum() for j in (1, 0)] for i in (1, 0)]
-    assert joint.kind[0, 0] == "agresti-min"
+    assert joint.kind[0, 0] == "score"
     np.testing.assert_allclose(joint.p_values()[0, 0], mcnemar(table, exact=True).pvalue)
-    wins, losses, n = table[0][1], table[1][0], 302
-    centre = (wins - losses) / n
-    reach = stats.t.isf(0.025, 299) * np.sqrt(((wins + losses + 1) / n - centre**2) / n)
-    assert joint.low[0, 0] <= centre - reach + 1e-12
-    assert joint.high[0, 0] >= centre + reach - 1e-12
 
 
-def test_score_limits_are_tangos() -> None:
-    """Published example: 14 concordant pairs of 44 aside, 9 against 1 discordant (Tango 1998, table III design)."""
-    as_arrays = [np.array([float(x)]) for x in (9, 1, 44)]
-    low, high = score_limits(*as_arrays, critical_value=1.959964)
-    for limit, sign in ((low, 1), (high, -1)):
-        assert score_statistic(*as_arrays, limit)[0] == pytest.approx(sign * 1.959964, abs=1e-6)
-    mirrored = score_limits(as_arrays[1], as_arrays[0], as_arrays[2], critical_value=1.959964)
-    assert mirrored[0][0] == pytest.approx(-high[0])
-    zero = score_statistic(*as_arrays, np.zeros(1))[0]
-    assert zero**2 == pytest.approx(64 / 10)  # at no difference the score test is McNemar's
+@pytest.mark.parametrize("margin", [0.0, 0.03, -0.05])
+def test_pairs_of_right_and_wrong_are_judged_as_compare_paired_does(margin: float) -> None:
+    scores = binary(300, 2)
+    joint, alone = judge(scores), compare_paired(scores[:, 0], scores[:, 1], margin=margin)
+    np.testing.assert_allclose([joint.low[0, 0], joint.high[0, 0]], [alone.low, alone.high], atol=1e-9)
+    np.testing.assert_allclose(joint.p_values(margin)[0, 0], alone.p_value)
+
+
+def test_the_score_statistic_is_mcnemars_at_zero() -> None:
+    assert tango_score(*[np.array([float(x)]) for x in (9, 1, 44, 0)])[0] ** 2 == pytest.approx(64 / 10)
 
 
 def test_score_test_maximises_the_likelihood() -> None:
@@ -85,7 +81,7 @@ def test_score_test_maximises_the_likelihood() -> None:
     )
     rate = rates[likelihood.argmax()]
     expected = (5 - n * difference) / np.sqrt(n * (2 * rate + difference - difference**2))
-    ours = score_statistic(*[np.array([x]) for x in (wins, losses, n, difference)])[0]
+    ours = tango_score(*[np.array([x]) for x in (wins, losses, n, difference)])[0]
     assert ours == pytest.approx(expected, rel=1e-4)
 
 
