@@ -196,7 +196,7 @@ NOTES = """
 - *Whole losses*: half of the clusters are right or wrong as a whole. Where such events are rarer than the clusters
   there are, none may have been seen, and no method that looks at the differences alone can tell these clusters from
   independent examples. The other clustered 0/1 rows share half the variance of the normal variable behind them.
-- *5 % gate*, 0/1 scores: gains only and a positive superiority margin, where the score bound is Wilson's. A
+- *5 % gate*, 0/1 scores: mostly gains and a positive superiority margin, where the score bound is Wilson's. A
   non-inferiority gate (losses) stays near its nominal level.
 - *5 % gate*, elsewhere: unequal clusters with few losses; the remaining marks lie within the simulation's error of
   0.06. The 2.5 % gate, the one that the 95 % interval's bound makes, is the one to use.
