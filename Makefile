@@ -24,7 +24,7 @@ bench: $(VENV)/.installed-dev
 	for file in tests/benchmarks/bench_*.py; do python -m tests.benchmarks.$$(basename $$file .py) || exit 1; done
 
 calibrate: $(VENV)/.installed-dev
-	python -m tests.stats.calibration --write mlbaseline/stats/CALIBRATION.md
+	python -m tests.stats.calibration --write docs-table
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

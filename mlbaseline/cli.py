@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import signal
@@ -44,7 +43,9 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
         def invoke(*, as_json: bool, **options: Any) -> None:
             outcome: Outcome = function(**options)
             if as_json:
-                click.echo(json.dumps(outcome.document, indent=2, ensure_ascii=False, allow_nan=False))
+                from pydantic_core import to_json
+
+                click.echo(to_json(outcome.document, indent=2, inf_nan_mode="null"))
             else:
                 from mlbaseline.report import wants_colour
 

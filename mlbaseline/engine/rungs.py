@@ -81,6 +81,16 @@ def build_rungs(
     return [_RUNGS[spec.kind](site, name, spec, seed) for seed in (seeds if _is_random(spec) else (None,))]
 
 
+def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
+    """All options of a baseline, and of the model that a fine-tune starts from, as `baseline.*` parameters of a run."""
+    spec = suite.baselines[name]
+    params = dict(_flat("baseline", spec.model_dump(mode="json", exclude_none=True)))
+    if isinstance(spec, TrainedSpec):
+        base = suite.base_model(spec).model_dump(mode="json", exclude_none=True)
+        params |= dict(_flat("baseline.base_model", base))
+    return params
+
+
 def _is_random(spec: BaselineSpec) -> bool:
     match spec:
         case suite.Trivial():
@@ -200,7 +210,7 @@ def _rung(
             "seed": seed,
         }
     )
-    params = dict(_flat("baseline", spec.model_dump(mode="json", exclude_none=True)))
+    params = describe_baseline(site.suite, name)
     if "engine.precision" in fields:
         params |= dict(_flat("evaluation", site.suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}

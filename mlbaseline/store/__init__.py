@@ -2,6 +2,7 @@
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, open_evaluation
+from mlbaseline.store.items import param_text
 from mlbaseline.store.reading import (
     ComparisonRun,
     EvaluationRun,
@@ -36,6 +37,7 @@ __all__ = [
     "log_ladder",
     "open_evaluation",
     "open_run",
+    "param_text",
     "plan_promotion",
     "promote",
     "reach",

@@ -93,7 +93,7 @@ def write(run: Run, *items: Item) -> None:
             run.run_id,
             metrics=_metrics(items, model_id, dataset),
             params=[
-                Param(key, fitting(_text(value), MAX_PARAM_VAL_LENGTH, f"the parameter {key!r}"))
+                Param(key, fitting(param_text(value), MAX_PARAM_VAL_LENGTH, f"the parameter {key!r}"))
                 for item in items
                 if isinstance(item, Params)
                 for key, value in item.values.items()
@@ -118,7 +118,8 @@ def _metric_part(part: str) -> str:
     return f"{safe.strip('.')}-{hashlib.sha256(part.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
 
 
-def _text(value: Scalar) -> str:
+def param_text(value: Scalar) -> str:
+    """A parameter as it stands in the run."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -170,7 +171,7 @@ def _log_model(run: Run, item: LoggedModel) -> str:
         name=item.name,
         source_run_id=run.run_id,
         tags=dict(item.tags),
-        params={key: _text(value) for key, value in item.params.items()},
+        params={key: param_text(value) for key, value in item.params.items()},
         model_type=item.model_type,
     ).model_id
     try:

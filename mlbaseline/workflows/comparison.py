@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlbaseline import assets, store
+from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.records import Assessment
@@ -17,6 +19,8 @@ from mlbaseline.results import Evaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
+
+log = logging.getLogger("mlbaseline")
 
 
 def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> Outcome:
@@ -51,12 +55,29 @@ def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[E
 
 
 def _current_runs(suite: Suite, found: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
-    """The newest run of each baseline and seed that the suite still has. `found` is newest first."""
+    """The newest run of each baseline and seed that the suite still has, with the options that it has now.
+
+    found: newest first.
+    """
     newest: dict[tuple[str, int | None], store.EvaluationRun] = {}
+    outdated: set[str] = set()
     for run in found:
-        if run.baseline in suite.baselines and (run.seed is None or run.seed in suite.seeds):
+        if run.baseline not in suite.baselines or not (run.seed is None or run.seed in suite.seeds):
+            continue
+        if _has_present_options(suite, run):
             newest.setdefault((run.baseline, run.seed), run)
+        else:
+            outdated.add(run.baseline)
+    if outdated:
+        log.info("Left aside: runs of %s whose options are not those of the suite now", ", ".join(sorted(outdated)))
     return list(newest.values())
+
+
+def _has_present_options(suite: Suite, run: store.EvaluationRun) -> bool:
+    """An option that a later version added is not in an older run, and is not held against it."""
+    options = describe_baseline(suite, run.baseline)
+    logged = {name: value for name, value in run.params.items() if name.startswith("baseline.")}
+    return all(name in options and store.param_text(options[name]) == value for name, value in logged.items())
 
 
 def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
-from mlbaseline.models.checkpoint import default_device
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import KINDS, Suite
 from mlbaseline.suite_file import load_suite
@@ -22,6 +21,9 @@ from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.outcome import Outcome
 
 log = logging.getLogger("mlbaseline")
+
+DISTRIBUTED = {"distributed.processes": 1}
+"""One process evaluates; the names are there for what several will say."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +67,26 @@ def evaluate_rungs(
     evaluated: list[Evaluated] = []
     for position, rung in enumerate(rungs, start=1):
         where = f"[{position}/{len(rungs)}] {rung.name}"
-        found = (
-            None
-            if fresh
-            else store.find_completed(
-                tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=rung.signature.digest
-            )
-        )
-        if found is not None:
-            log.info("%s: reused, run %s has the same signature", where, found.run_id)
-            shown: dict[str, float] = {name: found.metrics[name] for name in suite.metrics if name in found.metrics}
-            evaluated.append(Evaluated(rung.baseline, rung.seed, found.run_id, True, shown))
-        else:
-            log.info("%s: evaluating", where)
-            evaluated.append(_evaluate_rung(suite, task, rung, tracker, ladder))
+        found = None if fresh else _find_completed(suite, rung, tracker)
+        log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
+        evaluated.append(found or _evaluate_rung(suite, task, rung, tracker, ladder))
         log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
         # After each rung: what an interrupted ladder has done is found under it.
         store.log_ladder(ladder, [rung.run_id for rung in evaluated])
     return evaluated
 
 
+def _find_completed(suite: Suite, rung: Rung, tracker: store.Tracker) -> Evaluated | None:
+    signature = rung.signature.digest
+    found = store.find_completed(tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=signature)
+    if found is None:
+        return None
+    shown: dict[str, float] = {name: found.metrics[name] for name in suite.metrics if name in found.metrics}
+    return Evaluated(rung.baseline, rung.seed, found.run_id, True, shown)
+
+
 def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
-    data, device = task.splits["test"], default_device()
+    data, device = task.splits["test"], str(rung.signature.fields.get("engine.device", "cpu"))
     opening = store.open_evaluation(
         tracker,
         suite,
@@ -98,8 +98,9 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
         parent=ladder.run_id,
     )
     with opening as run:
+        opened = rung.open()
+        # From here on, so that the memory is that of answering, whether the training was done now or found done.
         with hardware.measure_peak_memory(device) as peak:
-            opened = rung.open()
             table = tabulate(
                 data,
                 opened.model.answer(data.examples),
@@ -129,9 +130,6 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
             trained=opened.trained,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
-
-
-DISTRIBUTED = {"distributed.processes": 1}
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
@@ -177,11 +175,8 @@ def _tell_data(suite: Suite, task: LoadedTask) -> None:
 
 
 def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
-    n, errors, truncated = (
-        len(table.frame),
-        int(table.frame["error"].notna().sum()),
-        int(table.frame["truncated"].sum()),
-    )
+    n = len(table.frame)
+    errors, truncated = int(table.frame["error"].notna().sum()), int(table.frame["truncated"].sum())
     if errors:
         log.warning("%s: %d of %d examples failed; they stay in every denominator", rung.name, errors, n)
     if truncated:
