@@ -7,11 +7,9 @@ classes, n = 50, nominal 0.95: 0.85 against 0.94). dev* is stretched for small s
 units, and, where the systems agree on at least half of them, as if one more unit disagreed (Agresti and Min's half of
 one each way).
 
-Recipes (several seeds of either side): the metric is averaged over seeds and its variance has two parts, the examples'
-and, for each side with more than one seed, the seeds'. Both come from the metric's linear terms, the influences
-I_ri = n · ∇f(T_r) · (x_ri − x̄_r) of example i under seed r, in the crossed form
-(MS_seed + MS_example − MS_residual)/(R·N) with Satterthwaite's degrees of freedom; seeds of the two sides are taken as
-independent. A side with one seed is a checkpoint and adds no seed variance.
+Recipes (several seeds of either side): the metric is linear to first order, so each seed r has pseudo-values
+v_ri = θ_r + n · ∇f(T_r) · (x_ri − x̄_r) over examples i, whose mean is its metric θ_r, and `compare_paired` compares the
+pseudo-values as it does any scores of several seeds, crossed with the examples.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ from scipy import stats
 from mlbaseline.stats.bootstrap import Units, bootstrap_distribution, checked_values, gather_units
 from mlbaseline.stats.cells import Alternative
 from mlbaseline.stats.corpus_metrics import CorpusMetric
+from mlbaseline.stats.paired import compare_paired
 
 Array = npt.NDArray[np.float64]
 
@@ -119,9 +118,9 @@ def compare_corpus(
     if alternative not in ("two-sided", "greater", "less"):
         raise ValueError(f"alternative must be two-sided, greater or less, got {alternative!r}")
     task, question = _Pair(first, second, metric, clusters), _Question(level, alternative, margin)
-    if task.variance()[0] == 0:
+    if task.unchanging:
         low, high, p, method, reason = _unchanging(task, question)
-    elif len(first) == len(second) == 1:
+    elif task.is_checkpoints:
         low, high, p, method, reason = _resample(task, question, n_resamples, rng)
     else:
         low, high, p, method, reason = _crossed(task, question)
@@ -133,7 +132,7 @@ def compare_corpus(
         low=low,
         high=high,
         level=level,
-        standard_error=float(np.sqrt(task.variance()[0])),
+        standard_error=task.standard_error(),
         p_value=p,
         n=first.shape[1],
         n_units=task.n_units,
@@ -169,6 +168,17 @@ class _Pair:
         rows = [np.mean([seed.sums for seed in side], axis=0) for side in units]
         self.differ = (rows[0] != rows[1]).any(axis=1)
 
+    @property
+    def is_checkpoints(self) -> bool:
+        """No side has seeds to vary over."""
+        return len(self.first) == len(self.second) == 1
+
+    @property
+    def unchanging(self) -> bool:
+        """Neither examples nor seeds vary in what the metric sees of them."""
+        still = all((values == values[0]).all() for values in self.values)
+        return self.n_units < 2 or (still and not self.differences.any())
+
     def sparse_stretch(self) -> float:
         """How much one more unit of the usual disagreement adds to the standard error, where most units agree."""
         squares = float(np.square(self.differences).sum())
@@ -177,21 +187,17 @@ class _Pair:
         typical = float(np.square(self.differences[self.differ]).mean())
         return max(1.0, float(np.sqrt((squares + typical) / squares)) * self.n_units / (self.n_units + 2))
 
-    def variance(self) -> tuple[float, float]:
-        """Variance of the difference and its degrees of freedom (Satterthwaite 1946)."""
-        n = self.n_units
-        examples = _error(self.differences) ** 2
-        variance, spread = examples, examples**2 / max(n - 1, 1)
-        for values, influences in zip(self.values, self.influences, strict=True):
-            seeds = len(values)
-            if seeds == 1 or n < 2:
-                continue
-            between = float(values.var(ddof=1)) / seeds
-            residual = np.square(influences - influences.mean(axis=0)).sum() / ((seeds - 1) * (n - 1)) / (seeds * n)
-            if between > residual:
-                variance += between - residual
-                spread += between**2 / (seeds - 1) + residual**2 / ((seeds - 1) * (n - 1))
-        return variance, variance**2 / spread if spread > 0 else float(max(n - 1, 1))
+    def standard_error(self) -> float:
+        if self.unchanging or self.is_checkpoints:
+            return _error(self.differences)
+        return compare_paired(*self.pseudo_values()).standard_error
+
+    def pseudo_values(self) -> tuple[Array, Array]:
+        """(seeds, units) of each side; the mean over units is the seed's metric."""
+        first, second = (
+            values[:, None] + influences for values, influences in zip(self.values, self.influences, strict=True)
+        )
+        return first, second
 
 
 def _resample(task: _Pair, question: _Question, n_resamples: int, rng: np.random.Generator | None) -> _Result:
@@ -213,20 +219,13 @@ def _resample(task: _Pair, question: _Question, n_resamples: int, rng: np.random
 
 
 def _crossed(task: _Pair, question: _Question) -> _Result:
-    variance, freedom = task.variance()
-    error = float(np.sqrt(variance)) * task.sparse_stretch()
-    half = float(stats.t.isf((1 - question.level) / 2, freedom)) * error
-    t = (task.delta - question.margin) / error if error > 0 else np.copysign(np.inf, task.delta - question.margin)
-    p = {
-        "two-sided": 2 * stats.t.sf(abs(t), freedom),
-        "greater": stats.t.sf(t, freedom),
-        "less": stats.t.cdf(t, freedom),
-    }[question.alternative]
-    reason = (
-        f"{len(task.first)} and {len(task.second)} seeds crossed with {_units(task)}: linear terms of the metric, "
-        f"t with {freedom:.1f} degrees of freedom"
-    )
-    return task.delta - half, task.delta + half, float(p), "crossed-t", reason
+    first, second = task.pseudo_values()
+    found = compare_paired(first, second, level=question.level, margin=question.margin)
+    p = found.p_value
+    if question.alternative != "two-sided":
+        p = compare_paired(first, second, alternative=question.alternative, margin=question.margin).p_value
+    reason = f"{len(first)} and {len(second)} seeds on {_units(task)}: linear terms of the metric; {found.reason}"
+    return found.low, found.high, p, found.method, reason
 
 
 def _unchanging(task: _Pair, question: _Question) -> _Result:

@@ -231,7 +231,7 @@ def test_recipes_cross_seeds_and_examples() -> None:
     examples = (scores.mean(axis=0) - base).var(ddof=1) / n
     expected = np.sqrt(examples + (seed_ms - residual_ms) / (seeds * n))
     assert found.standard_error == pytest.approx(expected, rel=1e-6)
-    assert found.method == "crossed-t"
+    assert found.method == "crossed_t"
     assert (found.n_seeds_candidate, found.n_seeds_baseline) == (4, 1)
 
 
