@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+from mlbaseline.judge.pareto import pareto_front
 from mlbaseline.records import Cost, Standing
 from mlbaseline.report import formats
 from mlbaseline.report.figures import Point, Tradeoff
@@ -106,18 +110,9 @@ def tradeoff(wording: Wording) -> Tradeoff | None:
 
 
 def _mark_front(points: tuple[Point, ...], *, higher: bool) -> tuple[Point, ...]:
-    """A rung is on the front if no other is at least as good and as cheap, and better in one of the two."""
-
-    def dominates(one: Point, other: Point) -> bool:
-        ours, theirs = (one.y, other.y) if higher else (-one.y, -other.y)
-        if one.x is None or other.x is None:
-            return False
-        return ours >= theirs and one.x <= other.x and (ours > theirs or one.x < other.x)
-
-    return tuple(
-        Point(p.name, p.kind, p.x, p.y, p.low, p.high, p.x is not None and not any(dominates(q, p) for q in points))
-        for p in points
-    )
+    quality = [point.y if higher else -point.y for point in points]
+    front = pareto_front(quality, [math.nan if point.x is None else point.x for point in points])
+    return tuple(replace(point, front=bool(on)) for point, on in zip(points, front, strict=True))
 
 
 def _size(standing: Standing) -> int | None:
