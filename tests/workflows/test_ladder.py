@@ -175,6 +175,9 @@ def test_compare_refuses_other_data(workplace: Workplace) -> None:
     workplace.command("evaluate", suite, "--baseline", "zero_shot")
     refused = workplace.command("compare", suite, expect=5)
     assert "differ in data.digest" in refused.stderr
+    workplace.edit("zero_shot: {kind: pretrained,", "zero_shot: {kind: pretrained, shots: 1,")
+    changed = workplace.command("compare", suite, expect=1)
+    assert "Left aside: runs of zero_shot whose options are not those of the suite now" in changed.stderr
 
 
 def test_a_killed_ladder_keeps_what_is_complete_and_goes_on(workplace: Workplace) -> None:

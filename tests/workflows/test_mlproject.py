@@ -1,0 +1,56 @@
+"""The entry points through `mlflow run`, as most users start them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+
+from tests.workflows.making import ENVIRONMENT, Workplace
+
+ROOT = Path(__file__).parents[2]
+
+
+def mlflow_run(workplace: Workplace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """With the `python` of this test first on the path, where mlflow looks for it."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", *arguments],
+        cwd=workplace.folder,
+        env={**os.environ, **ENVIRONMENT, "PATH": path, "MLFLOW_TRACKING_URI": workplace.uri},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_project_run_is_the_ladder(workplace: Workplace) -> None:
+    suite = f"suite={workplace.suite}"
+    chosen = ("-P", "baseline=uniform", "-P", "seed=1")
+    done = mlflow_run(workplace, "-e", "trivial", "--experiment-name", "reviews", "-P", suite, *chosen)
+    assert done.returncode == 0, done.stderr
+    client = mlflow.MlflowClient(workplace.uri)
+    experiment = client.get_experiment_by_name("reviews")
+    assert experiment is not None
+    ladder, evaluation = sorted(
+        client.search_runs([experiment.experiment_id]), key=lambda run: run.data.tags["mlbaseline.kind"], reverse=True
+    )
+    assert ladder.data.tags["mlbaseline.kind"] == "ladder"
+    assert (ladder.info.status, ladder.data.tags["mlbaseline.status"]) == ("FINISHED", "completed")
+    assert ladder.data.params["seed"] == "1"
+    assert evaluation.data.tags["mlflow.parentRunId"] == ladder.info.run_id
+    assert (evaluation.data.tags["mlbaseline.baseline"], evaluation.data.tags["mlbaseline.seed"]) == ("uniform", "1")
+
+
+def test_a_failure_fails_the_project_run(workplace: Workplace) -> None:
+    workplace.edit("kind: human", "kind: humane")
+    failed = mlflow_run(workplace, "-e", "human", "--experiment-name", "reviews", "-P", f"suite={workplace.suite}")
+    assert failed.returncode == 1
+    assert "baselines.annotator.kind: expected one of" in failed.stderr
+    client = mlflow.MlflowClient(workplace.uri)
+    experiment = client.get_experiment_by_name("reviews")
+    assert experiment is not None
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
