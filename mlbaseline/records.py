@@ -237,6 +237,27 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """Whether the rules of a decision were written down before the first score of their task, and how often `test` was
+    looked at.
+
+    status: `before` where the first evaluation of the task already carried these rules when it started, so that their
+    contrasts are confirmatory; else `after`. first_*: that evaluation, and the digest of the rules it carried; started
+    in milliseconds since the epoch. test_looks: completed comparisons of the task, this one included.
+    """
+
+    status: str
+    first_run_id: str
+    first_started_ms: int
+    first_matrix_digest: str
+    test_looks: int
+
+    @property
+    def is_confirmatory(self) -> bool:
+        return self.status == "before"
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """All that a comparison step found: what the report shows and the gate reads.
 
@@ -250,6 +271,7 @@ class Assessment:
     comparisons: tuple[Comparison, ...]
     mismatches: tuple[Mismatch, ...]
     verdict: Verdict
+    registration: Registration
     context: Mapping[str, Any]
 
 

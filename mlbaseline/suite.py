@@ -296,13 +296,17 @@ class Matrix(_Node):
 
 
 class Gates(_Node):
-    """Budgets that the winner must keep. What is not measured does not pass."""
+    """Budgets that the winner must keep. What is not measured does not pass.
+
+    confirmatory: the rules must have been written before the first evaluation of the task.
+    """
 
     min_seeds: PositiveInt | None = None
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
     latency_p95_s: Annotated[float, Field(gt=0)] | None = None
     cost_per_query_usd: Annotated[float, Field(ge=0)] | None = None
     peak_memory_bytes: PositiveInt | None = None
+    confirmatory: bool = False
 
 
 class Evaluation(_Node):

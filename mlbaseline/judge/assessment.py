@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mlbaseline.judge.comparison import compare
+from mlbaseline.judge.conditions import confirmatory
 from mlbaseline.judge.gates import decide
-from mlbaseline.judge.ladder import build_ladder
+from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
 from mlbaseline.judge.planning import settle
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Assessment, Comparison
-from mlbaseline.results import Evaluation
-from mlbaseline.suite import Suite
+from mlbaseline.records import Assessment, Comparison, Registration
 
 RESAMPLING_SEED = 20_260_101
 """The comparison of the same tables gives the same numbers every time."""
 
 
-def assess(suite: Suite, evaluations: Sequence[Evaluation], context: Mapping[str, Any]) -> Assessment:
+def assess(ladder: Ladder, registration: Registration, context: Mapping[str, Any]) -> Assessment:
     """Compare every rung, and judge the candidates by the suite's rules.
 
-    evaluations: see `build_ladder`, which also says what is raised. context: what the numbers stand on, for the report.
+    context: what the numbers stand on, for the report. Raises SuiteError as `compare` does.
     """
-    ladder = build_ladder(suite, evaluations)
+    suite = ladder.suite
     rng = np.random.default_rng(RESAMPLING_SEED)
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
     comparisons = compare(ladder, rng)
@@ -43,6 +42,14 @@ def assess(suite: Suite, evaluations: Sequence[Evaluation], context: Mapping[str
         standings=tuple(standings.values()),
         comparisons=comparisons,
         mismatches=ladder.warnings,
-        verdict=decide(suite, comparisons, standings, ladder.checkpoints, more_examples),
+        verdict=decide(
+            suite,
+            comparisons,
+            standings,
+            ladder.checkpoints,
+            more_examples,
+            conditions=tuple(confirmatory(suite, registration)),
+        ),
+        registration=registration,
         context=context,
     )

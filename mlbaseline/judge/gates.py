@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mlbaseline.judge.checkpoint import Checkpoint
+from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
 from mlbaseline.records import Comparison, Finding, Standing, Verdict
 from mlbaseline.suite import Suite
-
-PASS, FAIL, INCONCLUSIVE, NOT_APPLICABLE = "pass", "fail", "inconclusive", "not_applicable"
 
 
 def decide(
@@ -18,11 +17,14 @@ def decide(
     standings: Mapping[str, Standing],
     checkpoints: Mapping[str, Checkpoint],
     more_examples: Callable[[Comparison], int | None],
+    *,
+    conditions: Sequence[Finding],
 ) -> Verdict:
     """Judge every candidate of the primary family; the best on `dev` among those that pass everything wins.
 
     checkpoints: candidate ─▶ the checkpoint that stands for it; choosing on `dev` keeps `test` for one decision.
     more_examples: how many further examples would settle an inconclusive contrast, None where none would.
+    conditions: what must hold whoever the candidate is.
     """
     candidates = tuple(dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary))
     if not candidates:
@@ -30,9 +32,11 @@ def decide(
         return Verdict("hold", reason, (Finding("superiority", "error", FAIL, reason),))
     deciding = [row for row in comparisons if row.outcome is not None and row.estimand == "checkpoint"]
     findings = {name: (*_contrasts(name, deciding), *_budgets(suite, standings[name])) for name in candidates}
-    everything = tuple(finding for found in findings.values() for finding in found)
+    everything = (*(finding for found in findings.values() for finding in found), *conditions)
     passed = [
-        name for name in candidates if all(finding.outcome in (PASS, NOT_APPLICABLE) for finding in findings[name])
+        name
+        for name in candidates
+        if all(finding.outcome in (PASS, NOT_APPLICABLE) for finding in (*findings[name], *conditions))
     ]
     if passed:
         winner = max(passed, key=lambda name: checkpoints[name].dev_quality)
@@ -40,7 +44,9 @@ def decide(
         chosen = f"; {', '.join(others)} passed too, and {winner} was the better on dev" if others else ""
         reason = f"{winner} passed every registered contrast and budget{chosen}"
         return Verdict("promote", reason, everything, winner, checkpoints[winner].evaluation.table.seed)
-    open_candidates = [name for name in candidates if all(finding.outcome != FAIL for finding in findings[name])]
+    open_candidates = [
+        name for name in candidates if all(finding.outcome != FAIL for finding in (*findings[name], *conditions))
+    ]
     if open_candidates:
         needed = {name: _needed(name, deciding, more_examples) for name in open_candidates}
         known = {name: count for name, count in needed.items() if count is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlbaseline.records import Assessment, Verdict
+from mlbaseline.records import Assessment, Registration, Verdict
 from mlbaseline.report import closing, formats
 from mlbaseline.report.contrasts import contrasts, forest
 from mlbaseline.report.ladder import ladder, tradeoff
@@ -60,9 +60,19 @@ def _facts(wording: Wording) -> tuple[Fact, ...]:
     if sizes:
         facts.append(Fact("Test examples", formats.count(max(sizes))))
     facts.append(Fact("Confidence level", wording.level))
+    facts += _registration(assessment.registration)
     if assessment.mismatches:
         facts.append(Fact("Warnings", formats.count(len(assessment.mismatches)), "open"))
     return tuple(facts)
+
+
+def _registration(registration: Registration) -> tuple[Fact, ...]:
+    when = (
+        Fact("Rules registered", "before the first evaluation", "better")
+        if registration.is_confirmatory
+        else Fact("Rules registered", "after the first evaluation", "open")
+    )
+    return when, Fact("Looks at test", formats.count(registration.test_looks))
 
 
 def _passed(label: str, outcomes: Sequence[str | None]) -> Fact:

@@ -17,8 +17,8 @@ ESTIMANDS = {
 }
 _ROLES = {"primary": "Primary contrasts", "guardrail": "Guardrails", "exploratory": "Exploratory contrasts"}
 _LEADS = {
-    "primary": "Registered in the suite's matrix. These decide, as one family.",
-    "guardrail": "Registered in the suite's matrix. Each must pass by itself.",
+    "primary": "Registered in the suite's matrix {when}. These decide, as one family.",
+    "guardrail": "Registered in the suite's matrix {when}. Each must pass by itself.",
     "exploratory": "Not registered: they suggest, and decide nothing.",
 }
 _UNFOLDED = 8
@@ -32,9 +32,13 @@ def contrasts(wording: Wording) -> tuple[Section, ...]:
     present = {role: rows for role, rows in {**by_role, "exploratory": exploratory}.items() if rows}
     # How to read the columns is said once, under the first table.
     return tuple(
-        Section(role, _ROLES[role], (_LEADS[role], *_tables(wording, role, rows, first=position == 0)))
+        Section(role, _ROLES[role], (_lead(wording, role), *_tables(wording, role, rows, first=position == 0)))
         for position, (role, rows) in enumerate(present.items())
     )
+
+
+def _lead(wording: Wording, role: str) -> str:
+    return _LEADS[role].format(when=wording.registered_when)
 
 
 def forest(wording: Wording) -> Forest | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timezone
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
@@ -87,6 +88,14 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def moment(milliseconds: int) -> str:
+    """Since the epoch: `2026-01-01 10:00 UTC`."""
+    try:
+        return f"{datetime.fromtimestamp(milliseconds / 1000, timezone.utc):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):
+        return MISSING
 
 
 def memory(size_bytes: float | None) -> str:

@@ -60,6 +60,15 @@ class Wording:
         return tuple(row for row in self.assessment.comparisons if row.role in ("primary", "guardrail"))
 
     @cached_property
+    def registered_when(self) -> str:
+        """Whether the registered contrasts confirm something, as a clause after `Registered in the suite's matrix`."""
+        registration = self.assessment.registration
+        started = formats.moment(registration.first_started_ms)
+        if registration.is_confirmatory:
+            return f"before the first evaluation of the task ({started}), so they are confirmatory"
+        return f"only after the first evaluation of the task ({started}), so they are not confirmatory"
+
+    @cached_property
     def level(self) -> str:
         return formats.percent(self.assessment.level)
 

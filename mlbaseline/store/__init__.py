@@ -14,10 +14,12 @@ from mlbaseline.store.reading import (
     read_evaluation,
 )
 from mlbaseline.store.references import artifact_path, resolve
+from mlbaseline.store.registration import TASK_DIGEST, find_registration
 from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
 from mlbaseline.store.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 
 __all__ = [
+    "TASK_DIGEST",
     "ComparisonRun",
     "EvaluationRun",
     "Plan",
@@ -30,6 +32,7 @@ __all__ = [
     "find_completed",
     "find_evaluations",
     "find_ladder",
+    "find_registration",
     "load_assessment",
     "load_tables",
     "log_comparison",

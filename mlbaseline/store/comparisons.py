@@ -20,6 +20,7 @@ from mlbaseline.store.tracking import PREFIX, Run, Tracker, reporting
 
 COMPARISON = "comparison"
 VERDICT = PREFIX + "verdict"
+REGISTERED, TEST_LOOKS = PREFIX + "registered", PREFIX + "test_looks"
 COLUMNS = tuple(field.name for field in fields(Comparison))
 
 _SHA256 = PREFIX + "assessment_sha256"
@@ -41,7 +42,14 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
             run,
             Artifacts(Path(temporary)),
             Metrics(_deltas(assessment.comparisons)),
-            Tags({VERDICT: assessment.verdict.decision, _SHA256: digest}),
+            Tags(
+                {
+                    VERDICT: assessment.verdict.decision,
+                    REGISTERED: assessment.registration.status,
+                    TEST_LOOKS: str(assessment.registration.test_looks),
+                    _SHA256: digest,
+                }
+            ),
         )
 
 

@@ -28,12 +28,12 @@ from mlbaseline.store.evaluations import (
     SIGNATURE,
     seed_text,
 )
+from mlbaseline.store.searching import search
 from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
-_PAGE = 1000
 _DOWNLOADS = 8
 
 
@@ -98,7 +98,7 @@ def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signatu
 
 
 def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:
-    runs = _search(tracker, [tracker.experiment_id], EVALUATION, tags)
+    runs = _completed(tracker, EVALUATION, tags)
     # Both must hold: the tag is ours to set, the status is MLflow's, and a crash may fall between the two.
     return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED")
 
@@ -118,7 +118,7 @@ def read_evaluation(tracker: Tracker, run_id: str) -> EvaluationRun:
 
 def find_ladder(tracker: Tracker) -> str | None:
     """Run id of the newest completed ladder of the suite. Raises TrackingError."""
-    run = next(_search_everywhere(tracker, LADDER), None)
+    run = _newest(tracker, LADDER)
     return None if run is None else str(run.info.run_id)
 
 
@@ -128,7 +128,7 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
     Raises TrackingError where the server cannot be asked, or where the id is not that of such a run.
     """
     if run_id is None:
-        run = next(_search_everywhere(tracker, COMPARISON), None)
+        run = _newest(tracker, COMPARISON)
         return None if run is None else _comparison(run)
     with reporting(f"read the run {run_id}", tracker.uri):
         run = tracker.client.get_run(run_id)
@@ -142,35 +142,14 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
     return _comparison(run)
 
 
-def _search(tracker: Tracker, experiment_ids: Sequence[str], kind: str, tags: Mapping[str, str]) -> Iterator[MlflowRun]:
-    conditions = {KIND: kind, STATUS: COMPLETED, **tags}
-    query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in conditions.items())
-    token = None
-    while True:
-        with reporting(f"search the runs of {tracker.experiment!r}", tracker.uri):
-            page = tracker.client.search_runs(
-                list(experiment_ids),
-                query,
-                max_results=_PAGE,
-                order_by=["attributes.start_time DESC"],
-                page_token=token,
-            )
-        yield from page
-        token = page.token
-        if not token:
-            return
+def _completed(
+    tracker: Tracker, kind: str, tags: Mapping[str, str], *, everywhere: bool = False
+) -> Iterator[MlflowRun]:
+    return search(tracker, kind, {STATUS: COMPLETED, **tags}, everywhere=everywhere)
 
 
-def _search_everywhere(tracker: Tracker, kind: str) -> Iterator[MlflowRun]:
-    """A run that `mlflow run` started lies in the experiment that *it* was told, not in that of the suite."""
-    experiment_ids, token = [], None
-    while True:
-        with reporting("list the experiments", tracker.uri):
-            page = tracker.client.search_experiments(max_results=_PAGE, page_token=token)
-        experiment_ids += [experiment.experiment_id for experiment in page]
-        token = page.token
-        if not token:
-            return _search(tracker, experiment_ids, kind, {PREFIX + "suite": tracker.experiment})
+def _newest(tracker: Tracker, kind: str) -> MlflowRun | None:
+    return next(_completed(tracker, kind, {PREFIX + "suite": tracker.experiment}, everywhere=True), None)
 
 
 def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:

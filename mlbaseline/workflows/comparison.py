@@ -13,6 +13,7 @@ from mlbaseline import assets, store
 from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
+from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.records import Assessment
 from mlbaseline.report import plots, render_html, render_markdown, render_terminal
 from mlbaseline.results import Evaluation
@@ -35,8 +36,11 @@ def make_comparison(
     suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
 ) -> tuple[str, Assessment]:
     runs = _current_runs(suite, store.find_evaluations(tracker, ladder=ladder))
-    assessment = assess(suite, _load(tracker, runs), _context(suite, runs))
-    tags = store.suite_tags(suite)
+    ladder_of_runs = build_ladder(suite, _load(tracker, runs))
+    task_digest = runs[0].task_digest  # comparable runs have one
+    registration = store.find_registration(tracker, matrix_digest=suite.matrix_digest, task_digest=task_digest)
+    assessment = assess(ladder_of_runs, registration, _context(suite, runs))
+    tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
     opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
     with opening as run, TemporaryDirectory() as rendered:
         _render(assessment, Path(rendered))
@@ -89,7 +93,7 @@ def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any
     return {
         "suite_digest": suite.digest,
         "matrix_digest": suite.matrix_digest,
-        "task_digest": " | ".join(sorted({run.task_digest for run in runs})),
+        "task_digest": runs[0].task_digest,
         "seeds": list(suite.seeds),
         **shared("hardware."),
         **shared("software."),
@@ -112,6 +116,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "winner": assessment.verdict.winner,
         "winner_seed": assessment.verdict.winner_seed,
         "more_examples": assessment.verdict.more_examples,
+        "registration": asdict(assessment.registration),
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.records import Answer, Comparison, Cost, Example, Scalar, Signature, Standing, TaskData
+from mlbaseline.records import Answer, Comparison, Cost, Example, Registration, Scalar, Signature, Standing, TaskData
 from mlbaseline.results import Evaluation, ResultTable, tabulate
 
 LABELS = ("no", "yes")
@@ -60,6 +60,9 @@ COST = Cost(
     latency_p95_s=0.2,
     peak_memory_bytes=10**9,
 )
+
+
+REGISTRATION = Registration("before", "r0", 1_700_000_000_000, "m" * 64, 1)
 
 
 def standing(name: str, **changes: Any) -> Standing:

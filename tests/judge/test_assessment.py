@@ -18,7 +18,7 @@ from mlbaseline.results import Evaluation, tabulate
 from mlbaseline.stats import adjust, compare_paired
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
-from tests.judge.builders import LABELS, SIGNATURE, evaluation, table, task_data
+from tests.judge.builders import LABELS, REGISTRATION, SIGNATURE, evaluation, table, task_data
 
 N = 400
 DATA = task_data(N)
@@ -76,7 +76,7 @@ def annotator(missing: int) -> Evaluation:
 
 
 def assessed(found: list[Evaluation] | None = None, **options: str) -> Assessment:
-    return assess(suite(**options), found or evaluations(), {})
+    return assess(build_ladder(suite(**options), found or evaluations()), REGISTRATION, {})
 
 
 def rows(assessment: Assessment, **wanted: object) -> list[Comparison]:
@@ -225,9 +225,9 @@ def test_planning_follows_the_square_root_law() -> None:
 
 def test_what_the_matrix_needs_must_be_there() -> None:
     with pytest.raises(DataError, match="the matrix compares base, but no completed evaluation of it"):
-        assess(suite(), [e for e in evaluations() if e.table.baseline != "base"], {})
+        build_ladder(suite(), [e for e in evaluations() if e.table.baseline != "base"])
     with pytest.raises(DataError, match="no completed evaluation was found"):
-        assess(suite(), [], {})
+        build_ladder(suite(), [])
 
 
 def test_a_registered_contrast_that_cannot_be_computed_is_an_error() -> None:
@@ -238,7 +238,7 @@ def test_a_registered_contrast_that_cannot_be_computed_is_an_error() -> None:
     )
     bare[1] = replace(bare[1], table=replace(bare[1].table, frame=frame))
     with pytest.raises(SuiteError, match="lora over base by nll_nats cannot be computed"):
-        assess(suite(metric="nll_nats"), bare, {})
+        assessed(bare, metric="nll_nats")
 
 
 def test_other_data_is_refused() -> None:
@@ -246,7 +246,7 @@ def test_other_data_is_refused() -> None:
     stale = Signature({**other[0].table.signature.fields, "data.digest": "x"})
     other[0] = replace(other[0], table=replace(other[0].table, signature=stale))
     with pytest.raises(IncomparableError, match=r"data\.digest"):
-        assess(suite(), other, {})
+        build_ladder(suite(), other)
 
 
 def test_plan_lists_registered_rows_first_and_once() -> None:

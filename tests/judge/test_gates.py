@@ -10,7 +10,7 @@ import pytest
 
 from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
 from mlbaseline.judge.gates import decide
-from mlbaseline.records import Comparison, Standing, Verdict
+from mlbaseline.records import Comparison, Finding, Standing, Verdict
 from mlbaseline.suite import Gates, Matrix, Suite
 from mlbaseline.suite_file import load_suite
 from tests.judge.builders import COST, comparison, evaluation, standing, table, task_data
@@ -36,9 +36,10 @@ def judged(
     suite: Suite = SUITE,
     lora: Standing | None = None,
     more: int | None = 500,
+    conditions: Sequence[Finding] = (),
 ) -> Verdict:
     standings = {"lora": lora or standing("lora"), "full": standing("full", run_ids={"0": "r"})}
-    return decide(suite, rows, standings, CHECKPOINTS, lambda row: more)
+    return decide(suite, rows, standings, CHECKPOINTS, lambda row: more, conditions=conditions)
 
 
 def only(candidate: str, **changes: object) -> Suite:
@@ -49,7 +50,8 @@ def only(candidate: str, **changes: object) -> Suite:
 
 def test_winner_is_the_best_on_dev_among_those_that_pass_everything() -> None:
     every_seed = replace(standing("full"), run_ids={"0": "a", "1": "b", "2": "c"})
-    verdict = decide(SUITE, BOTH_PASS, {"lora": standing("lora"), "full": every_seed}, CHECKPOINTS, lambda row: None)
+    standings = {"lora": standing("lora"), "full": every_seed}
+    verdict = decide(SUITE, BOTH_PASS, standings, CHECKPOINTS, lambda row: None, conditions=())
     assert (verdict.decision, verdict.winner, verdict.winner_seed) == ("promote", "full", 2)
     assert "lora passed too" in verdict.reason
 
@@ -110,6 +112,17 @@ def test_missing_contrasts_do_not_pass() -> None:
     assert judged([], suite=only("lora")).decision == "hold"
     exploratory = comparison(role="exploratory", margin=None, outcome=None)
     assert judged([exploratory], suite=only("lora")).decision == "hold"
+
+
+def test_a_failed_condition_holds_every_candidate_and_one_that_passes_holds_none() -> None:
+    held = judged(suite=only("lora"), conditions=[Finding("confirmatory", "error", "fail", "registered after")])
+    assert (held.decision, held.reason) == ("hold", "no candidate passed: registered after")
+    still_open = [comparison(outcome="inconclusive")]
+    failed = Finding("confirmatory", "error", "fail", "")
+    assert judged(still_open, suite=only("lora"), conditions=[failed]).decision == "hold"
+    passed = judged(suite=only("lora"), conditions=[Finding("confirmatory", "error", "pass", "")])
+    assert passed.decision == "promote"
+    assert passed.findings[-1].code == "confirmatory"
 
 
 def test_recipe_rows_do_not_decide() -> None:

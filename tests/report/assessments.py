@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from mlbaseline.records import Assessment, Comparison, Cost, Estimate, Finding, Mismatch, Standing, Verdict
+from mlbaseline.records import (
+    Assessment,
+    Comparison,
+    Cost,
+    Estimate,
+    Finding,
+    Mismatch,
+    Registration,
+    Standing,
+    Verdict,
+)
 
 NAN, INF = math.nan, math.inf
 N = 300
@@ -136,6 +146,7 @@ CONTEXT = {
     "hardware": {"device": "cpu", "cpu": "AMD EPYC 7R13", "cores": 2, "memory_bytes": 8_200_000_000},
     "software": {"python": "3.11.9", "mlbaseline": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
 }
+REGISTRATION = Registration("before", "5a" * 16, 1_767_261_600_000, "9ab1" * 16, 1)
 METRICS = {"accuracy": True, "macro_f1": True, "nll_nats": False, "ece": False}
 
 
@@ -170,6 +181,7 @@ def promote() -> Assessment:
             winner="full",
             winner_seed=1,
         ),
+        registration=REGISTRATION,
         context=CONTEXT,
     )
 
@@ -197,6 +209,7 @@ def hold() -> Assessment:
         comparisons=tuple(rows),
         mismatches=(mismatch,),
         verdict=Verdict("hold", reason, found),
+        registration=Registration("after", "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
     )
 
 
@@ -221,7 +234,7 @@ def inconclusive() -> Assessment:
 
 def empty() -> Assessment:
     """Nothing was compared."""
-    return Assessment("nothing", 0.95, {}, (), (), (), Verdict("hold", "nothing was evaluated", ()), {})
+    return Assessment("nothing", 0.95, {}, (), (), (), Verdict("hold", "nothing was evaluated", ()), REGISTRATION, {})
 
 
 HOSTILE = "<script>alert('x')</script>|`a`\n\x1b[31m[x](http://evil.example/)\u202e" + "very_long_" * 12
@@ -254,6 +267,7 @@ def hostile() -> Assessment:
         comparisons=(broken, *rows[1:]),
         mismatches=(Mismatch(HOSTILE, None, NAN, "refuse"),),
         verdict=Verdict("hold", HOSTILE, (finding,)),
+        registration=Registration(HOSTILE, HOSTILE, -(10**18), HOSTILE, -1),
         context={HOSTILE: HOSTILE, "nested": {"nothing": None, "broken": NAN, "empty": {}, "long": list(range(50))}},
     )
 

@@ -30,6 +30,14 @@ def test_the_facts_count_what_passed() -> None:
     assert {f.label: f.tone for f in view_of(given.inconclusive()).facts}["Primary contrasts"] == "open"
 
 
+def test_the_facts_say_when_the_rules_were_registered_and_how_often_test_was_looked_at() -> None:
+    late = {fact.label: (fact.text, fact.tone) for fact in view_of(given.hold()).facts}
+    assert late["Rules registered"] == ("after the first evaluation", "open")
+    assert late["Looks at test"] == ("4", "")
+    early = {fact.label: (fact.text, fact.tone) for fact in view_of(given.promote()).facts}
+    assert early["Rules registered"] == ("before the first evaluation", "better")
+
+
 def test_the_sections_in_reading_order() -> None:
     assert [section.key for section in view_of(given.hold()).sections] == [
         "glance",

@@ -144,3 +144,8 @@ def test_cleaned_text_is_one_line_that_can_be_encoded(text: str) -> None:
     cleaned = formats.clean(text)
     assert len(cleaned.splitlines()) <= 1
     cleaned.encode()
+
+
+def test_moment() -> None:
+    assert formats.moment(1_767_261_600_000) == "2026-01-01 10:00 UTC"
+    assert formats.moment(-(10**18)) == formats.MISSING

@@ -27,6 +27,7 @@ from mlbaseline.records import (
     Estimate,
     Finding,
     Mismatch,
+    Registration,
     Signature,
     Standing,
     TaskData,
@@ -130,6 +131,7 @@ def make_assessment(
         comparisons,
         (Mismatch("seed", 1, None, "warn"),),
         verdict,
+        Registration("before", "e" * 32, 1_700_000_000_000, suite.matrix_digest, 3),
         {"n": 60, "digests": {"task": "d" * 64}},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -78,6 +79,8 @@ def test_run_shows_the_deltas_that_decide(
     name = "delta/lora-vs-majority/accuracy"
     expected = {name: 0.113, f"{name}/low": 0.071, f"{name}/high": 0.155, f"{name}/p_adjusted": 0.002}
     assert run.data.metrics == pytest.approx(expected)  # the primary row, not the exploratory one before it
+    assert run.data.tags["mlbaseline.registered"] == "before"
+    assert run.data.tags["mlbaseline.test_looks"] == "3"
     files = {file.path for file in tracker.client.list_artifacts(run.info.run_id, "comparison")}
     names = ("comparisons.json", "comparisons.parquet", "findings.json", "plots", "report.html")
     assert files == {f"comparison/{name}" for name in names}
@@ -97,7 +100,7 @@ def test_files_have_the_columns_of_the_contract(assessment: Assessment, tmp_path
 
 
 def test_assessment_without_comparisons(suite: Suite, tmp_path: Path) -> None:
-    empty = Assessment(suite.name, 0.95, {}, (), (), (), make_assessment(suite, {}).verdict, {})
+    empty = replace(make_assessment(suite, {}), comparisons=())
     save_assessment(empty, tmp_path)
     assert list(pd.read_parquet(tmp_path / "comparisons.parquet").columns) == COLUMNS
 

@@ -84,6 +84,7 @@ def _check_comparison(client: mlflow.MlflowClient, comparison: dict) -> None:
     assert (annotated["n"] < 120).all()  # without recorded agreement there is no score, on either side
     run = client.get_run(run_id)
     assert run.data.tags["mlbaseline.verdict"] == "promote"
+    assert (run.data.tags["mlbaseline.registered"], run.data.tags["mlbaseline.test_looks"]) == ("before", "1")
     low = run.data.metrics["delta/lora-vs-majority/accuracy/low"]
     assert 0 < low < run.data.metrics["delta/lora-vs-majority/accuracy"]
     names = {item.path for item in client.list_artifacts(run_id, "comparison")}
@@ -137,6 +138,11 @@ def _check_later_commands(workplace: Workplace, document: dict) -> None:
     workplace.edit("margin: -0.3", "margin: -0.2")
     changed = workplace.command("gate", suite, expect=5)
     assert "judged by other rules" in changed.stderr
+    workplace.edit("gates: {", "gates: {confirmatory: true, ")
+    late = workplace.document("compare", suite)
+    assert (late["verdict"], late["registration"]["status"]) == ("hold", "after")
+    assert late["registration"]["test_looks"] == 3  # the first run, the second, and this one
+    assert "registered after the first evaluation" in late["reason"]
 
 
 def test_rules_that_do_not_hold_hold_the_promotion(workplace: Workplace) -> None:

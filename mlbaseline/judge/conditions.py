@@ -1,0 +1,30 @@
+"""What the suite's gates ask of the comparison as a whole, whoever the candidate is. The unknown does not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlbaseline.judge.outcomes import FAIL, PASS
+from mlbaseline.records import Finding, Registration
+from mlbaseline.suite import Suite
+
+
+def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
+    """With the gate `confirmatory`: the rules must have stood before the first evaluation of the task."""
+    if not suite.gates.confirmatory:
+        return
+    first = registration.first_matrix_digest[:12] or "none"
+    evidence = {
+        "status": registration.status,
+        "first_run_id": registration.first_run_id,
+        "first_matrix_digest": registration.first_matrix_digest,
+        "matrix_digest": suite.matrix_digest,
+    }
+    if registration.is_confirmatory:
+        yield Finding("confirmatory", "error", PASS, "the rules were written before the first evaluation", evidence)
+    else:
+        reason = (
+            f"the rules were registered after the first evaluation of the task: run {registration.first_run_id} "
+            f"started under the rules {first}, the suite now has {suite.matrix_digest[:12]}"
+        )
+        yield Finding("confirmatory", "error", FAIL, reason, evidence)
