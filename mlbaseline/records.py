@@ -212,13 +212,19 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a gate or an audit check found. outcome: pass, fail, inconclusive or not_applicable."""
+    """What a gate or an audit check found.
+
+    outcome: pass, fail, inconclusive or not_applicable. severity: error, warning or info, which is how much a fail
+    matters. title, docs: of an audit check, what it asks and where that is explained.
+    """
 
     code: str
     severity: str
     outcome: str
     reason: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    docs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +268,7 @@ class Assessment:
     """All that a comparison step found: what the report shows and the gate reads.
 
     metrics: name ─▶ whether higher is better. context: digests, hardware, data sizes, software: what it stands on.
+    audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
     """
 
     suite: str
@@ -272,6 +279,7 @@ class Assessment:
     mismatches: tuple[Mismatch, ...]
     verdict: Verdict
     registration: Registration
+    audit: tuple[Finding, ...]
     context: Mapping[str, Any]
 
 

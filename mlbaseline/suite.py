@@ -299,6 +299,7 @@ class Gates(_Node):
     """Budgets that the winner must keep. What is not measured does not pass.
 
     confirmatory: the rules must have been written before the first evaluation of the task.
+    audit: checks that block where they fail, by code (`MLB401`) or by severity (`error`).
     """
 
     min_seeds: PositiveInt | None = None
@@ -307,6 +308,7 @@ class Gates(_Node):
     cost_per_query_usd: Annotated[float, Field(ge=0)] | None = None
     peak_memory_bytes: PositiveInt | None = None
     confirmatory: bool = False
+    audit: tuple[Annotated[str, Field(pattern=r"^(MLB\d{3}|error|warning|info)$")], ...] = ()
 
 
 class Evaluation(_Node):

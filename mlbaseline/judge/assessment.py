@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mlbaseline.judge.audit import Subject, Trials, audit
 from mlbaseline.judge.comparison import compare
-from mlbaseline.judge.conditions import confirmatory
+from mlbaseline.judge.conditions import blocking, confirmatory
 from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
@@ -21,10 +22,11 @@ RESAMPLING_SEED = 20_260_101
 """The comparison of the same tables gives the same numbers every time."""
 
 
-def assess(ladder: Ladder, registration: Registration, context: Mapping[str, Any]) -> Assessment:
-    """Compare every rung, and judge the candidates by the suite's rules.
+def assess(ladder: Ladder, registration: Registration, trials: Trials, context: Mapping[str, Any]) -> Assessment:
+    """Compare every rung, audit the comparison, and judge the candidates by the suite's rules.
 
-    context: what the numbers stand on, for the report. Raises SuiteError as `compare` does.
+    trials: which settings of a trained baseline were tried. context: what the numbers stand on, for the report.
+    Raises SuiteError as `compare` does.
     """
     suite = ladder.suite
     rng = np.random.default_rng(RESAMPLING_SEED)
@@ -35,6 +37,7 @@ def assess(ladder: Ladder, registration: Registration, context: Mapping[str, Any
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
         return settle(ladder, row, family=len(family) if row.role == PRIMARY else 1).n_more
 
+    audited = audit(Subject(ladder, standings, comparisons, registration, trials))
     return Assessment(
         suite=suite.name,
         level=suite.matrix.level,
@@ -48,8 +51,9 @@ def assess(ladder: Ladder, registration: Registration, context: Mapping[str, Any
             standings,
             ladder.checkpoints,
             more_examples,
-            conditions=tuple(confirmatory(suite, registration)),
+            conditions=(*confirmatory(suite, registration), *blocking(suite, audited)),
         ),
         registration=registration,
+        audit=audited,
         context=context,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mlbaseline.judge.outcomes import FAIL, PASS
 from mlbaseline.records import Finding, Registration
@@ -28,3 +28,13 @@ def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
             f"started under the rules {first}, the suite now has {suite.matrix_digest[:12]}"
         )
         yield Finding("confirmatory", "error", FAIL, reason, evidence)
+
+
+def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings of the audit that the gate `audit` names, by code or by severity."""
+    named = suite.gates.audit
+    yield from (finding for finding in audited if finding.code in named or finding.severity in named)
+    known = {finding.code for finding in audited} | {"error", "warning", "info"}
+    for code in named:
+        if code not in known:
+            yield Finding(code, "error", FAIL, f"gates.audit names {code}, and this version has no such check")

@@ -26,6 +26,7 @@ def view_of(assessment: Assessment) -> View:
         *contrasts(wording),
         slices(wording),
         closing.findings(wording),
+        closing.audit(wording),
         closing.next_steps(wording),
         closing.warnings(wording),
         closing.reproducibility(wording),
@@ -61,6 +62,8 @@ def _facts(wording: Wording) -> tuple[Fact, ...]:
         facts.append(Fact("Test examples", formats.count(max(sizes))))
     facts.append(Fact("Confidence level", wording.level))
     facts += _registration(assessment.registration)
+    if audited := closing.audit_fact(wording):
+        facts.append(audited)
     if assessment.mismatches:
         facts.append(Fact("Warnings", formats.count(len(assessment.mismatches)), "open"))
     return tuple(facts)

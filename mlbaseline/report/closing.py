@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlbaseline.records import Finding
 from mlbaseline.report import formats
-from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
-from mlbaseline.report.wording import Wording, contrast, outcome_cell, where
+from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Steps, Table
+from mlbaseline.report.wording import Wording, contrast, listed, outcome_cell, where
 
 _ORDER = ("fail", "inconclusive", "pass", "not_applicable")
 _STEPS = 8
+_FAILURES = {"error": "error", "warning": "warning", "info": "remark"}
 
 
 def findings(wording: Wording) -> Section | None:
@@ -39,6 +41,46 @@ def findings(wording: Wording) -> Section | None:
         for finding in found
     )
     return Section("findings", "Findings", (Table("Gates and checks", columns, rows),))
+
+
+def audit(wording: Wording) -> Section | None:
+    """The checklist: what failed first, the gravest before the others."""
+    found = sorted(wording.assessment.audit, key=lambda finding: (_rank(finding.outcome), _gravity(finding)))
+    if not found:
+        return None
+    columns = (
+        Column("Code", code=True),
+        Column("Check", wide=True),
+        Column("Outcome"),
+        Column("Severity"),
+        Column("Reason", wide=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(finding.code)),
+                Cell(formats.clean(finding.title) or formats.MISSING),
+                _audit_outcome(finding),
+                Cell(formats.clean(finding.severity)),
+                Cell(formats.clean(finding.reason)),
+            )
+        )
+        for finding in found
+    )
+    note = "mlbaseline/judge/audit/AUDIT.md explains each code: what is asked, why, and what to do where it fails."
+    return Section("audit", "Audit", (_audit_lead(wording), Table("Checklist", columns, rows, notes=(note,))))
+
+
+def audit_fact(wording: Wording) -> Fact | None:
+    """`Audit: 12 of 15 pass, 1 error, 2 warnings`."""
+    asked = [finding for finding in wording.assessment.audit if finding.outcome != "not_applicable"]
+    if not asked:
+        return None
+    passes = sum(finding.outcome == "pass" for finding in asked)
+    failed = [finding.severity for finding in asked if finding.outcome != "pass"]
+    counts = [_counted(failed.count(severity), word) for severity, word in _FAILURES.items()]
+    text = ", ".join([f"{passes} of {len(asked)} pass", *filter(None, counts)])
+    return Fact("Audit", text, "better" if not failed else "worse" if "error" in failed else "open")
 
 
 def next_steps(wording: Wording) -> Section | None:
@@ -126,6 +168,28 @@ def _steps(wording: Wording) -> list[str]:
             )
     steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _open(f)]
     return steps
+
+
+def _audit_lead(wording: Wording) -> str:
+    blocking = {finding.code for finding in wording.assessment.verdict.findings}
+    blocked = [finding.code for finding in wording.assessment.audit if finding.code in blocking]
+    if blocked:
+        return f"Of these the suite lets block a promotion: {listed([formats.clean(code) for code in blocked])}."
+    return "The suite lets none of these block a promotion: they are for whoever reads the verdict."
+
+
+def _audit_outcome(finding: Finding) -> Cell:
+    """A check that fails matters as much as its severity says."""
+    cell = outcome_cell(finding.outcome)
+    return replace(cell, tone="open") if finding.outcome == "fail" and finding.severity != "error" else cell
+
+
+def _gravity(finding: Finding) -> int:
+    return list(_FAILURES).index(finding.severity) if finding.severity in _FAILURES else 0
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count != 1 else ''}" if count else ""
 
 
 def _open(finding: Finding) -> bool:

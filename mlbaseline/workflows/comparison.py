@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from mlbaseline import assets, store
 from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
+from mlbaseline.judge.audit import Trials
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.records import Assessment
 from mlbaseline.report import plots, render_html, render_markdown, render_terminal
@@ -36,10 +37,11 @@ def make_comparison(
     suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
 ) -> tuple[str, Assessment]:
     runs = _current_runs(suite, store.find_evaluations(tracker, ladder=ladder))
-    ladder_of_runs = build_ladder(suite, _load(tracker, runs))
+    rungs = build_ladder(suite, _load(tracker, runs))
     task_digest = runs[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, matrix_digest=suite.matrix_digest, task_digest=task_digest)
-    assessment = assess(ladder_of_runs, registration, _context(suite, runs))
+    tried = _trials(run for run in store.find_evaluations(tracker) if run.task_digest == task_digest)
+    assessment = assess(rungs, registration, tried, _context(suite, runs))
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
     opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
     with opening as run, TemporaryDirectory() as rendered:
@@ -84,6 +86,16 @@ def _has_present_options(suite: Suite, run: store.EvaluationRun) -> bool:
     return all(name in options and store.param_text(options[name]) == value for name, value in logged.items())
 
 
+def _trials(runs: Iterable[store.EvaluationRun]) -> Trials:
+    """What was tried on the way, whatever the suite says now."""
+    tried: dict[str, set[tuple[float, int]]] = {}
+    for run in runs:
+        if {"baseline.learning_rate", "baseline.epochs"} <= run.params.keys():
+            setting = float(run.params["baseline.learning_rate"]), int(run.params["baseline.epochs"])
+            tried.setdefault(run.baseline, set()).add(setting)
+    return {name: frozenset(settings) for name, settings in tried.items()}
+
+
 def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any]:
     def shared(prefix: str) -> dict[str, str]:
         """What all runs say alike, and otherwise everything that is said."""
@@ -120,6 +132,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
+        "audit": [asdict(finding) for finding in assessment.audit],
     }
     where = f"\nReport: {document['report']}\n"
     return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)

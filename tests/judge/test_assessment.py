@@ -76,7 +76,7 @@ def annotator(missing: int) -> Evaluation:
 
 
 def assessed(found: list[Evaluation] | None = None, **options: str) -> Assessment:
-    return assess(build_ladder(suite(**options), found or evaluations()), REGISTRATION, {})
+    return assess(build_ladder(suite(**options), found or evaluations()), REGISTRATION, {}, {})
 
 
 def rows(assessment: Assessment, **wanted: object) -> list[Comparison]:

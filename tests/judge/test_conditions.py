@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
-from mlbaseline.judge.conditions import confirmatory
+from mlbaseline.judge.conditions import blocking, confirmatory
+from mlbaseline.records import Finding
 from mlbaseline.suite import Gates
 from mlbaseline.suite_file import load_suite
 from tests.judge.builders import REGISTRATION
@@ -25,3 +27,24 @@ def test_confirmatory_asks_for_rules_from_before_the_first_evaluation(status: st
 def test_without_the_gate_nothing_is_asked() -> None:
     suite = SUITE.model_copy(update={"gates": Gates()})
     assert not list(confirmatory(suite, replace(REGISTRATION, status="after")))
+
+
+def test_the_audit_blocks_by_code_and_by_severity() -> None:
+    audited = [Finding(f"MLB40{n}", severity, "fail", "") for n, severity in enumerate(("error", "warning", "warning"))]
+    by_code, by_severity, neither = (
+        [finding.code for finding in blocking(SUITE.model_copy(update={"gates": Gates(audit=named)}), audited)]
+        for named in (("MLB401",), ("warning", "MLB402"), ())
+    )
+    assert (by_code, by_severity, neither) == (["MLB401"], ["MLB401", "MLB402"], [])
+
+
+def test_a_check_that_does_not_exist_does_not_pass() -> None:
+    suite = SUITE.model_copy(update={"gates": Gates(audit=("MLB999",))})
+    (finding,) = blocking(suite, [])
+    assert (finding.code, finding.outcome) == ("MLB999", "fail")
+
+
+@pytest.mark.parametrize("name", ["mlb401", "fatal", "MLB4011"])
+def test_only_codes_and_severities_can_be_named(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Gates(audit=(name,))

@@ -138,6 +138,14 @@ FINDINGS = (
     Finding("cost_per_query_usd", "block", "pass", "1.71e-06 USD is at most 0.0001 USD", {"cost": 1.71e-6}),
     Finding("peak_memory_bytes", "block", "not_applicable", "the suite sets no budget", {}),
 )
+AUDIT = (
+    Finding("MLB101", "error", "pass", "trivial baselines: majority", {}, "Trivial baseline included"),
+    Finding("MLB103", "info", "not_applicable", "not included", {}, "Production model included"),
+    Finding(
+        "MLB302", "info", "fail", "the margin is not above 0 for full over zero_shot", {}, "Gain larger than a margin"
+    ),
+    Finding("MLB305", "warning", "fail", "too few examples", {}, "Enough power"),
+)
 CONTEXT = {
     "suite_digest": "3f0c" * 16,
     "matrix_digest": "9ab1" * 16,
@@ -182,6 +190,7 @@ def promote() -> Assessment:
             winner_seed=1,
         ),
         registration=REGISTRATION,
+        audit=AUDIT,
         context=CONTEXT,
     )
 
@@ -210,6 +219,7 @@ def hold() -> Assessment:
         mismatches=(mismatch,),
         verdict=Verdict("hold", reason, found),
         registration=Registration("after", "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
+        audit=(*AUDIT, Finding("MLB401", "error", "fail", "train and test are the same data", {}, "No leakage")),
     )
 
 
@@ -234,7 +244,9 @@ def inconclusive() -> Assessment:
 
 def empty() -> Assessment:
     """Nothing was compared."""
-    return Assessment("nothing", 0.95, {}, (), (), (), Verdict("hold", "nothing was evaluated", ()), REGISTRATION, {})
+    return Assessment(
+        "nothing", 0.95, {}, (), (), (), Verdict("hold", "nothing was evaluated", ()), REGISTRATION, (), {}
+    )
 
 
 HOSTILE = "<script>alert('x')</script>|`a`\n\x1b[31m[x](http://evil.example/)\u202e" + "very_long_" * 12
@@ -268,6 +280,7 @@ def hostile() -> Assessment:
         mismatches=(Mismatch(HOSTILE, None, NAN, "refuse"),),
         verdict=Verdict("hold", HOSTILE, (finding,)),
         registration=Registration(HOSTILE, HOSTILE, -(10**18), HOSTILE, -1),
+        audit=(finding, replace(finding, outcome=HOSTILE, severity=HOSTILE, title=HOSTILE)),
         context={HOSTILE: HOSTILE, "nested": {"nothing": None, "broken": NAN, "empty": {}, "long": list(range(50))}},
     )
 

@@ -37,6 +37,18 @@ def test_an_outcome_that_is_not_known_is_never_shown_as_a_pass() -> None:
     assert rows[0][1] == "odd"
 
 
+def test_the_audit_puts_the_gravest_failure_first() -> None:
+    section = closing.audit(Wording(given.hold()))
+    rows = texts(section, block=1)
+    assert [row[0] for row in rows] == ["MLB401", "MLB305", "MLB302", "MLB101", "MLB103"]
+    assert rows[0] == ["MLB401", "No leakage", "✕ fail", "error", "train and test are the same data"]
+    assert section is not None and "lets none of these block" in str(section.blocks[0])
+    base = given.hold()
+    blocked = replace(base, verdict=replace(base.verdict, findings=(base.audit[-1],)))
+    lead = closing.audit(Wording(blocked))
+    assert lead is not None and lead.blocks[0] == "Of these the suite lets block a promotion: MLB401."
+
+
 def test_next_steps_of_an_inconclusive_verdict_say_how_many_examples() -> None:
     items = steps(given.inconclusive())
     assert "1,240 test examples" in items[0]

@@ -132,6 +132,7 @@ def make_assessment(
         (Mismatch("seed", 1, None, "warn"),),
         verdict,
         Registration("before", "e" * 32, 1_700_000_000_000, suite.matrix_digest, 3),
+        (Finding("MLB302", "info", "fail", "margin 0", {"contrasts": [["a", "b"]]}, "Gain", "AUDIT.md#mlb302"),),
         {"n": 60, "digests": {"task": "d" * 64}},
     )
 

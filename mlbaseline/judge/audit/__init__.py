@@ -1,0 +1,14 @@
+"""The field's checklist and its common traps, asked of every comparison. AUDIT.md says what each code means."""
+
+from mlbaseline.judge.audit import baselines, claims, fairness, hygiene
+from mlbaseline.judge.audit.check import Check, Subject, Trials
+from mlbaseline.records import Finding
+
+CHECKS: tuple[Check, ...] = (*baselines.CHECKS, *fairness.CHECKS, *claims.CHECKS, *hygiene.CHECKS)
+
+__all__ = ["CHECKS", "Check", "Subject", "Trials", "audit"]
+
+
+def audit(subject: Subject) -> tuple[Finding, ...]:
+    """One finding for each check, in the order of their codes."""
+    return tuple(check(subject) for check in CHECKS)

@@ -1,0 +1,85 @@
+"""MLB2xx: were all rungs treated alike?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.suite import TrainedSpec
+
+SEVERAL_SEEDS = 3
+"""Below this, a standard deviation over seeds says next to nothing."""
+_READING = ("prompt.template", "prompt.choice_delimiter", "prompt.chat_template", "engine.max_length")
+"""What a model is given to read, besides its own examples in front of the prompt."""
+
+
+def _seeds(subject: Subject) -> Ruling:
+    seeds = {
+        name: len(standing.run_ids)
+        for name in subject.candidates
+        if "none" not in (standing := subject.standings[name]).run_ids
+    }
+    if not seeds:
+        return does_not_apply("no candidate has any randomness to average over")
+    few = {name: count for name, count in seeds.items() if count < SEVERAL_SEEDS}
+    shown = ", ".join(f"{name} {count}" for name, count in (few or seeds).items())
+    if few:
+        return failed(f"fewer than {SEVERAL_SEEDS} seeds: {shown}", seeds=seeds)
+    return passed(f"seeds: {shown}", seeds=seeds)
+
+
+def _same_reading(subject: Subject) -> Ruling:
+    asked = [table for table in subject.tables if "prompt.template" in table.signature.fields]
+    if not asked:
+        return does_not_apply("no rung reads a prompt")
+    different = [field for field in _READING if len({table.signature.fields.get(field) for table in asked}) > 1]
+    if different:
+        return failed(f"rungs differ in {', '.join(different)}", fields=different)
+    truncated = {table.name: int(table.frame["truncated"].sum()) for table in asked if "truncated" in table.frame}
+    if len(set(truncated.values())) > 1:
+        cut = {name: count for name, count in truncated.items() if count}
+        shown = ", ".join(f"{name} {count:,}" for name, count in cut.items())
+        return failed(f"some rungs lost context that others could read: {shown} examples", truncated=cut)
+    bases = {
+        table.signature.fields.get("training.base_sha256") or table.signature.fields.get("model.sha256")
+        for table in asked
+    }
+    tokenizers = (
+        "one base model, so one tokenizer" if len(bases) == 1 else f"{len(bases)} base models read the same text"
+    )
+    return passed(f"same prompt, choices and length limit; {tokenizers}", base_models=len(bases))
+
+
+def _budget_parity(subject: Subject) -> Ruling:
+    pairs = list(_trained_pairs(subject))
+    if not pairs:
+        return does_not_apply("no registered contrast has a trained rung on both sides")
+    epochs = {name: _tuning_epochs(subject, name) for pair in pairs for name in pair}
+    behind = [(ours, theirs) for ours, theirs in pairs if epochs[theirs] < epochs[ours]]
+    if behind:
+        shown = "; ".join(f"{ours} {epochs[ours]}, {theirs} {epochs[theirs]}" for ours, theirs in behind)
+        return failed(f"tuned less than its candidate, in epochs over all settings tried: {shown}", epochs=epochs)
+    return passed("every trained baseline was tuned as hard as its candidate", epochs=epochs)
+
+
+def _trained_pairs(subject: Subject) -> Iterator[tuple[str, str]]:
+    baselines = subject.suite.baselines
+    for contrast in subject.suite.matrix.primary:
+        for theirs in contrast.over:
+            if all(isinstance(baselines[name], TrainedSpec) for name in (contrast.candidate, theirs)):
+                yield contrast.candidate, theirs
+
+
+def _tuning_epochs(subject: Subject, name: str) -> int:
+    """Epochs summed over the settings of learning rate and epochs that have a completed run, today's included."""
+    spec = subject.suite.baselines[name]
+    assert isinstance(spec, TrainedSpec)
+    tried = subject.trials.get(name, frozenset()) | {(spec.learning_rate, spec.epochs)}
+    return sum(epochs for _, epochs in tried)
+
+
+CHECKS = (
+    Check("MLB201", WARNING, "Several seeds", _seeds),
+    Check("MLB202", ERROR, "Same prompt, tokenizer and preprocessing", _same_reading),
+    Check("MLB203", WARNING, "Baselines tuned as hard as the candidate", _budget_parity),
+)

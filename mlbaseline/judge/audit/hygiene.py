@@ -1,0 +1,54 @@
+"""MLB4xx: is the test set still a test?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.records import Scalar
+
+MANY_LOOKS = 10
+"""The best of ten equal candidates looks about 1.5 standard errors better than it is (Gaussian, uncorrelated)."""
+
+
+def _leakage(subject: Subject) -> Ruling:
+    fields = [table.signature.fields for table in subject.tables]
+    wrong_split = sorted({str(field.get("data.split")) for field in fields} - {"test"})
+    if wrong_split:
+        return failed(f"scores are of the split {', '.join(wrong_split)}, not of test", splits=wrong_split)
+    trained = [table for table in subject.tables if "training.train_digest" in table.signature.fields]
+    if not trained:
+        return does_not_apply("no rung was trained here")
+    leaking = [table.name for table in trained if _shares_a_split(table.signature.fields)]
+    if leaking:
+        return failed(f"two of train, dev and test are the same data for {', '.join(leaking)}", runs=leaking)
+    return passed("train, dev and test are different data; loading leaves out what two of them share")
+
+
+def _shares_a_split(fields: Mapping[str, Scalar]) -> bool:
+    digests = [fields.get(name) for name in ("data.digest", "training.train_digest", "training.dev_digest")]
+    known = [digest for digest in digests if digest is not None]
+    return len(set(known)) < len(known)
+
+
+def _looks(subject: Subject) -> Ruling:
+    looks = subject.registration.test_looks
+    if looks > MANY_LOOKS:
+        reason = f"test was looked at {looks} times: draw a new test set before the next decision"
+        return failed(reason, looks=looks, limit=MANY_LOOKS)
+    return passed(f"test was looked at {looks} of at most {MANY_LOOKS} times", looks=looks, limit=MANY_LOOKS)
+
+
+def _error_rows(subject: Subject) -> Ruling:
+    rates = {name: standing.error_rate for name, standing in subject.standings.items() if standing.error_rate != 0}
+    if rates:
+        shown = ", ".join(f"{name} {rate:.2%}" for name, rate in rates.items())
+        return failed(f"examples that failed count as wrong: {shown}", error_rates=rates)
+    return passed("no example failed on any rung")
+
+
+CHECKS = (
+    Check("MLB401", ERROR, "No leakage between splits", _leakage),
+    Check("MLB402", WARNING, "Test not looked at too often", _looks),
+    Check("MLB403", WARNING, "No error rows", _error_rows),
+)

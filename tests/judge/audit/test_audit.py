@@ -1,0 +1,32 @@
+"""The list of checks, and what a comparison without fault is told."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+import pytest
+
+from mlbaseline.judge.audit import CHECKS, Check, audit
+from tests.judge.audit.subjects import subject
+
+
+def test_a_comparison_without_fault_passes_everything_that_applies() -> None:
+    found = audit(subject())
+    assert {finding.code for finding in found if finding.outcome == "not_applicable"} == {"MLB103"}
+    assert {finding.outcome for finding in found} == {"pass", "not_applicable"}
+    assert all(finding.title and finding.reason for finding in found)
+
+
+def test_codes_are_stable_and_ascending() -> None:
+    codes = [check.code for check in CHECKS]
+    assert codes == sorted(set(codes))
+    assert {"MLB101", "MLB203", "MLB305", "MLB403"} <= set(codes)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+def test_every_check_is_explained(check: Check) -> None:
+    text = (resources.files("mlbaseline.judge.audit") / "AUDIT.md").read_text(encoding="utf-8")
+    assert re.search(rf"^### {check.code}\n\n\S", text, re.MULTILINE)
+    assert f"| [{check.code}](#{check.code.lower()}) | {check.severity} | {check.title} |" in text
+    assert check.docs == f"AUDIT.md#{check.code.lower()}"
