@@ -87,6 +87,11 @@ def _check_comparison(client: mlflow.MlflowClient, comparison: dict) -> None:
     assert (run.data.tags["mlbaseline.registered"], run.data.tags["mlbaseline.test_looks"]) == ("before", "1")
     low = run.data.metrics["delta/lora-vs-majority/accuracy/low"]
     assert 0 < low < run.data.metrics["delta/lora-vs-majority/accuracy"]
+    audited = {finding["code"]: finding["outcome"] for finding in comparison["audit"]}
+    assert [code for code, outcome in audited.items() if outcome == "fail"] == [
+        "MLB201",
+        "MLB302",
+    ]  # two seeds, margin 0
     names = {item.path for item in client.list_artifacts(run_id, "comparison")}
     assert {f"comparison/{name}" for name in ("comparisons.json", "findings.json", "report.html", "report.md")} <= names
     assert client.list_artifacts(run_id, "comparison/plots")

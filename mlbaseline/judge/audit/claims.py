@@ -61,12 +61,9 @@ def _imbalance(subject: Subject) -> Ruling:
     beside = [name for name in _BALANCED if name in subject.suite.metrics]
     evidence = {"label": label, "share": share, "beside": beside}
     if share > DOMINANT and not beside:
-        return failed(
-            f"{share:.0%} of the targets are {label!r}: add {' or '.join(_BALANCED)} to the metrics", **evidence
-        )
-    return passed(
-        f"the commonest target has {share:.0%}{', beside ' + ', '.join(beside) if beside else ''}", **evidence
-    )
+        return failed(f"{share:.0%} of the targets are {label!r}: add macro_f1 or mcc to the metrics", **evidence)
+    also = f"; beside accuracy stands {' and '.join(beside)}" if beside else ""
+    return passed(f"{share:.0%} of the targets are {label!r}{also}", **evidence)
 
 
 def _power(subject: Subject) -> Ruling:
