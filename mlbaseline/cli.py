@@ -43,9 +43,9 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
         def invoke(*, as_json: bool, **options: Any) -> None:
             outcome: Outcome = function(**options)
             if as_json:
-                from pydantic_core import to_json
+                from mlbaseline.workflows.outcome import document_json
 
-                click.echo(to_json(outcome.document, indent=2, inf_nan_mode="null"))
+                click.echo(document_json(outcome.document).rstrip())
             else:
                 from mlbaseline.report import wants_colour
 
@@ -109,6 +109,15 @@ def compare(suite: str, **options: Any) -> Outcome:
 @command(cli)
 @SUITE
 @click.option("--comparison", metavar="RUN_ID", help="The comparison to judge; default: the suite's newest.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "junit", "markdown"]),
+    default="text",
+    show_default=True,
+    help="JUnit XML and a Markdown summary are for CI systems.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
 def gate(suite: str, **options: Any) -> Outcome:
     """Judge a comparison by the suite's rules; the exit code is the verdict."""
     from mlbaseline import workflows

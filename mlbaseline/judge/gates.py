@@ -78,6 +78,7 @@ def _contrasts(candidate: str, deciding: Sequence[Comparison]) -> Iterator[Findi
         evidence = {
             "candidate": candidate,
             "baseline": row.baseline,
+            "metric": row.metric,
             "slice": row.slice,
             "slice_value": row.slice_value,
         }
@@ -89,7 +90,9 @@ def _budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
     gates, name = suite.gates, standing.baseline
     if gates.min_seeds is not None:
         if "none" in standing.run_ids:
-            yield Finding("min_seeds", "error", NOT_APPLICABLE, f"{name} has no randomness to average over")
+            yield Finding(
+                "min_seeds", "error", NOT_APPLICABLE, f"{name} has no randomness to average over", {"candidate": name}
+            )
         else:
             yield _at_least("min_seeds", name, "seeds", len(standing.run_ids), gates.min_seeds)
     for code, what, measured, budget, unit in (

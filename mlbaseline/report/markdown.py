@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from mlbaseline.records import Assessment
 from mlbaseline.report.assembly import view_of
@@ -15,12 +16,19 @@ from mlbaseline.report.view import Block, Column, Row, Steps, Table, View
 # Backslash-escaped, none of these can open markup, a table cell, an automatic link or a formula.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
 _SENTENCE_COLON = re.compile(r"\\:(?= |$)")
+_SUMMARY = ("primary", "guardrail", "findings", "audit", "next")
 _LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
 
 
 def render_markdown(assessment: Assessment) -> str:
     """The whole report; ends with a newline."""
     return markdown_of(view_of(assessment))
+
+
+def render_summary(assessment: Assessment) -> str:
+    """The short form for the page of a CI job: verdict, what was registered, what was found, what to do next."""
+    view = view_of(assessment)
+    return markdown_of(replace(view, sections=tuple(section for section in view.sections if section.key in _SUMMARY)))
 
 
 def markdown_of(view: View) -> str:

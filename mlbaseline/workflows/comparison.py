@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,11 +16,11 @@ from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Trials
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.records import Assessment
-from mlbaseline.report import plots, render_html, render_markdown, render_terminal
+from mlbaseline.report import plots, render_html, render_junit, render_markdown, render_summary, render_terminal
 from mlbaseline.results import Evaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import load_suite
-from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
+from mlbaseline.workflows.outcome import EXIT_CODES, Outcome, document_json
 
 log = logging.getLogger("mlbaseline")
 
@@ -138,8 +138,18 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
     return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)
 
 
-def gate(suite: str | Path, *, comparison: str | None = None, tracking_uri: str | None = None) -> Outcome:
-    """The verdict of a comparison that was made by the suite's present rules."""
+def gate(
+    suite: str | Path,
+    *,
+    comparison: str | None = None,
+    output_format: str = "text",
+    output: Path | None = None,
+    tracking_uri: str | None = None,
+) -> Outcome:
+    """The verdict of a comparison that was made by the suite's present rules.
+
+    output_format: text, json, junit or markdown. output: the file that it goes to, in place of the terminal.
+    """
     loaded = load_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run = required_comparison(loaded, tracker, comparison)
@@ -148,8 +158,28 @@ def gate(suite: str | Path, *, comparison: str | None = None, tracking_uri: str 
             f"comparison {run.run_id} was judged by other rules (matrix digest {run.matrix_digest[:12]}) than the "
             f"suite has now ({loaded.matrix_digest[:12]}). Compare again, and let the report say that they changed."
         )
-    outcome = comparison_outcome(tracker, run.run_id, store.load_assessment(tracker, run.run_id))
-    return replace(outcome, exit_code=EXIT_CODES[outcome.document["verdict"]])
+    assessment = store.load_assessment(tracker, run.run_id)
+    verdict = assessment.verdict
+    outcome = replace(comparison_outcome(tracker, run.run_id, assessment), exit_code=EXIT_CODES[verdict.decision])
+    if output_format != "text":
+        outcome = replace(outcome, text=_in_format(output_format, outcome.document, assessment))
+    if output is None:
+        return outcome
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(outcome.text(False, 100), encoding="utf-8")
+    return replace(outcome, text=lambda *_: f"{verdict.decision}: {verdict.reason}\nGate: {output}")
+
+
+def _in_format(output_format: str, document: Mapping[str, Any], assessment: Assessment) -> Callable[[bool, int], str]:
+    match output_format:
+        case "json":
+            return lambda *_: document_json(document)
+        case "junit":
+            return lambda *_: render_junit(assessment)
+        case "markdown":
+            return lambda *_: render_summary(assessment)
+        case _:
+            raise ValueError(f"expected text, json, junit or markdown, got {output_format!r}")
 
 
 def report(

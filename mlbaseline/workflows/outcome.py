@@ -6,8 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 EXIT_CODES = {"promote": 0, "hold": 3, "inconclusive": 4}
 """Exit code of a command whose last word is a verdict."""
+
+
+def document_json(document: Mapping[str, Any]) -> str:
+    """As a command prints it. JSON has no NaN and no infinity: both are null."""
+    return to_json(document, indent=2, inf_nan_mode="null").decode() + "\n"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from mlbaseline.report import render_markdown
+from mlbaseline.report import render_markdown, render_summary
 from tests.report import assessments as given
 
 # Written by the report itself; everything else must have stayed text.
@@ -101,3 +101,11 @@ def test_no_raw_values(name: str) -> None:
 
 def test_equal_assessments_give_equal_text() -> None:
     assert render_markdown(given.promote()) == render_markdown(given.promote())
+
+
+def test_the_summary_is_what_decides_and_what_to_do_next() -> None:
+    text = render_summary(given.hold())
+    titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert titles == ["Primary contrasts", "Guardrails", "Findings", "Audit", "What to do next"]
+    assert text.startswith("# Hold\n")
+    assert len(text) < len(render_markdown(given.hold())) / 2

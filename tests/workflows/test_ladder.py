@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import mlflow
 import pandas as pd
@@ -131,6 +132,7 @@ def _check_later_commands(workplace: Workplace, document: dict) -> None:
     fewer = workplace.document("evaluate", suite, "--baseline", "uniform", "--seed", "1", "--fresh")
     assert [(e["baseline"], e["seed"], e["reused"]) for e in fewer["evaluations"]] == [("uniform", 1, False)]
     assert workplace.document("gate", suite)["verdict"] == "promote"
+    _check_gate_formats(workplace, suite)
     assert workplace.document("promote", suite, "--comparison", run_id, "--dry-run")["dry_run"] is True
     workplace.command("report", run_id, "-o", "out/report.html", "--suite", suite)
     assert "<table" in (workplace.folder / "out/report.html").read_text(encoding="utf-8")
@@ -148,6 +150,16 @@ def _check_later_commands(workplace: Workplace, document: dict) -> None:
     assert (late["verdict"], late["registration"]["status"]) == ("hold", "after")
     assert late["registration"]["test_looks"] == 3  # the first run, the second, and this one
     assert "registered after the first evaluation" in late["reason"]
+
+
+def _check_gate_formats(workplace: Workplace, suite: str) -> None:
+    assert json.loads(workplace.command("gate", suite, "--format", "json").stdout)["verdict"] == "promote"
+    written = workplace.command("gate", suite, "--format", "junit", "-o", "out/gate.xml")
+    assert "Gate: out/gate.xml" in written.stdout
+    cases = ET.parse(workplace.folder / "out/gate.xml").getroot().findall("testsuite/testcase")
+    assert len(cases) == len({case.attrib["name"] for case in cases}) > 4
+    assert workplace.command("gate", suite, "--format", "markdown").stdout.startswith("# Promote")
+    workplace.command("gate", suite, "--format", "pdf", expect=2)
 
 
 def test_rules_that_do_not_hold_hold_the_promotion(workplace: Workplace) -> None:

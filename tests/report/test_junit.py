@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from mlbaseline.records import Assessment, Finding
+from mlbaseline.report import render_junit
+from tests.report import assessments as given
+
+
+def suite_of(assessment: Assessment) -> ET.Element:
+    root = ET.fromstring(render_junit(assessment).encode())
+    (suite,) = root
+    assert root.attrib.items() >= {key: suite.attrib[key] for key in ("tests", "failures", "skipped")}.items()
+    return suite
+
+
+def with_findings(*findings: Finding) -> Assessment:
+    base = given.hold()
+    return replace(base, verdict=replace(base.verdict, findings=findings))
+
+
+@pytest.mark.parametrize("name", given.ALL)
+def test_one_case_for_each_finding_whatever_it_says(name: str) -> None:
+    assessment = given.ALL[name]()
+    suite = suite_of(assessment)
+    assert len(suite.findall("testcase")) == int(suite.attrib["tests"]) == len(assessment.verdict.findings)
+
+
+def test_what_fails_is_a_failure_and_what_does_not_apply_is_skipped() -> None:
+    suite = suite_of(given.hold())
+    assert (suite.attrib["failures"], suite.attrib["skipped"], suite.attrib["errors"]) == ("1", "1", "0")
+    failed = suite.findall("testcase[failure]")
+    assert [case.attrib["classname"] for case in failed] == ["tweets.latency_p95_s"]
+    assert failed[0][0].attrib == {"type": "fail", "message": "0.731 s is more than 0.5 s"}
+    assert suite.find("properties/property[@name='verdict']").attrib["value"] == "hold"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("outcome", ["inconclusive", "nonsense"])
+def test_only_a_pass_passes(outcome: str) -> None:
+    suite = suite_of(with_findings(Finding("superiority", "error", outcome, "open")))
+    assert suite.find("testcase/failure").attrib["type"] == outcome  # type: ignore[union-attr]
+
+
+def test_names_tell_contrasts_apart_and_hold_no_figures() -> None:
+    evidence = {"candidate": "lora", "baseline": "majority", "metric": "accuracy", "slice": None, "slice_value": None}
+    sliced = {**evidence, "slice": "topic", "slice_value": "cars"}
+    cases = suite_of(
+        with_findings(
+            Finding("superiority", "error", "pass", "+0.1", evidence), Finding("guardrail", "error", "pass", "", sliced)
+        )
+    ).findall("testcase")
+    names = [case.attrib["name"] for case in cases]
+    assert names == [
+        "superiority · lora · majority · accuracy",
+        "guardrail · lora · majority · accuracy · topic · cars",
+    ]
+
+
+def test_hostile_text_stays_text() -> None:
+    text = render_junit(given.hostile())
+    assert "<script>" not in text
+    message = suite_of(given.hostile()).find("testcase/failure").attrib["message"]  # type: ignore[union-attr]
+    assert message.startswith("<script>alert('x')</script>")
+    assert "\x1b" not in message
