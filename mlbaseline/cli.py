@@ -146,6 +146,17 @@ def rollback(model: str, **options: Any) -> Outcome:
 
 
 @command(cli)
+@click.argument("model")
+@click.option("--version", metavar="N", help="Start at this version, whatever its aliases.")
+@click.option("--alias", default="champion", show_default=True, help="Start at the version that holds this alias.")
+def lineage(model: str, **options: Any) -> Outcome:
+    """Walk from a version of a registered MODEL back to every run, dataset and rule that it stands on."""
+    from mlbaseline import workflows
+
+    return workflows.lineage(model, **options)
+
+
+@command(cli)
 @click.argument("comparison", default="")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.html or FILE.md"

@@ -24,8 +24,8 @@ def render_junit(assessment: Assessment) -> str:
         "errors": "0",
         "skipped": str(sum(finding.outcome == "not_applicable" for finding in findings)),
     }
-    root = ET.Element("testsuites", name="mlbaseline", **counts)
-    group = ET.SubElement(root, "testsuite", name=suite, **counts)
+    root = ET.Element("testsuites", {"name": "mlbaseline", **counts})
+    group = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     properties = ET.SubElement(group, "properties")
     for name, value in (("verdict", assessment.verdict.decision), ("reason", assessment.verdict.reason)):
         ET.SubElement(properties, "property", name=name, value=formats.clean(value))

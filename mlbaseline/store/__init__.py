@@ -3,6 +3,7 @@
 from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, open_evaluation
 from mlbaseline.store.items import param_text
+from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.reading import (
     ComparisonRun,
     EvaluationRun,
@@ -22,16 +23,20 @@ __all__ = [
     "TASK_DIGEST",
     "ComparisonRun",
     "EvaluationRun",
+    "Lineage",
+    "LinkedRun",
     "Plan",
     "Run",
     "Server",
     "Tracker",
+    "VersionLineage",
     "artifact_path",
     "connect",
     "find_comparison",
     "find_completed",
     "find_evaluations",
     "find_ladder",
+    "find_lineage",
     "find_registration",
     "load_assessment",
     "load_tables",

@@ -28,7 +28,7 @@ CHAMPION, PREVIOUS = "champion", "previous"
 PROMOTION, ROLLBACK = "promotion", "rollback"
 
 _STATE, _PENDING, _DONE = PREFIX + "promotion", "pending", "done"
-_RUN_ID, _PREVIOUS_VERSION = PREFIX + "promotion_run_id", PREFIX + "previous_version"
+PROMOTION_RUN_ID, PREVIOUS_VERSION = PREFIX + "promotion_run_id", PREFIX + "previous_version"
 _ABANDONED_AFTER_MS = 10 * 60 * 1000
 """A pending version of this age belongs to a process that has died: between the two steps lie seconds."""
 
@@ -133,7 +133,7 @@ def _version_tags(
         PREFIX + "comparison_run_id": comparison.run_id,
         PREFIX + "evaluation_run_id": winner.run_id,
         PREFIX + "task_digest": winner.task_digest,
-        _PREVIOUS_VERSION: previous or "none",
+        PREVIOUS_VERSION: previous or "none",
     }
     for standing in assessment.standings:
         tags[f"{PREFIX}baseline.{standing.baseline}.run_ids"] = ",".join(standing.run_ids.values())
@@ -152,7 +152,7 @@ def _pending_version(tracker: Tracker, plan: Plan, run: Run) -> Iterator[ModelVe
         plan.model,
         source=f"models:/{plan.winner.model_id}",
         run_id=plan.winner.run_id,
-        tags={**plan.tags, _STATE: _PENDING, _RUN_ID: run.run_id},
+        tags={**plan.tags, _STATE: _PENDING, PROMOTION_RUN_ID: run.run_id},
         description=plan.description,
         model_id=plan.winner.model_id,
     )
@@ -179,7 +179,7 @@ def _check_turn(tracker: Tracker, plan: Plan, ours: ModelVersion) -> None:
     if ahead:
         raise PromotionError(
             f"{plan.model!r}: another promotion is under way (version {ahead[0].version}, by run "
-            f"{ahead[0].tags.get(_RUN_ID)}). Compare again once it is done: the champion will be another one."
+            f"{ahead[0].tags.get(PROMOTION_RUN_ID)}). Compare again once it is done: the champion will be another one."
         )
     # Asked after the pending ones: whoever was pending before us and is no longer has moved the alias by now.
     champion = _number(_holder(tracker, plan.model, CHAMPION))
@@ -282,12 +282,12 @@ def _note_move(run: Run, model: str, version: str, previous: str | None) -> None
 
 def _record(model: str, version: ModelVersion) -> Promotion:
     tags = version.tags
-    previous = tags.get(_PREVIOUS_VERSION, "none")
+    previous = tags.get(PREVIOUS_VERSION, "none")
     return Promotion(
         model=model,
         version=str(version.version),
         previous_version=None if previous == "none" else previous,
         comparison_run_id=tags[PREFIX + "comparison_run_id"],
         evaluation_run_id=tags[PREFIX + "evaluation_run_id"],
-        run_id=tags[_RUN_ID],
+        run_id=tags[PROMOTION_RUN_ID],
     )

@@ -8,6 +8,7 @@ from mlbaseline.workflows.comparison import compare, gate, report
 from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluation import evaluate
 from mlbaseline.workflows.ladder import run
+from mlbaseline.workflows.lineage import lineage
 from mlbaseline.workflows.outcome import Outcome
 from mlbaseline.workflows.planning import power, schema
 from mlbaseline.workflows.promotion import promote, rollback
@@ -18,6 +19,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "gate",
+    "lineage",
     "power",
     "promote",
     "report",

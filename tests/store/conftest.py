@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import copy
 
 import pytest
 
 from mlbaseline.records import Example, TaskData
-from mlbaseline.store.tracking import Tracker, connect
+from mlbaseline.store.comparisons import log_comparison
+from mlbaseline.store.reading import ComparisonRun, find_comparison, find_evaluations
+from mlbaseline.store.registration import TASK_DIGEST
+from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
-from tests.store.parts import SUITE, Evaluate, mlflow_server
+from tests.store.parts import SUITE, Evaluate, made_up_training, make_assessment, mlflow_server
+
+Compare = Callable[..., ComparisonRun]
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +70,28 @@ def data() -> TaskData:
 @pytest.fixture
 def evaluate(tracker: Tracker, suite: Suite, data: TaskData) -> Evaluate:
     return Evaluate(tracker, suite, data)
+
+
+def found(comparison: ComparisonRun | None) -> ComparisonRun:
+    assert comparison is not None
+    return comparison
+
+
+@pytest.fixture
+def compare(evaluate: Evaluate, tmp_path: Path) -> Compare:
+    """A ladder of lora and majority, with a comparison that says `decision`."""
+    tracker, suite = evaluate.tracker, evaluate.suite
+
+    def compare(decision: str = "promote", *, served: bool = True) -> ComparisonRun:
+        for seed in (0, 1):
+            evaluate("lora", seed, trained=made_up_training(tmp_path / "weights") if served else None)
+        evaluate("majority", None)
+        majority, *loras = find_evaluations(tracker)[:3]
+        run_ids = {"lora": {str(run.seed): run.run_id for run in loras}, "majority": {"none": majority.run_id}}
+        tags = {**suite_tags(suite), TASK_DIGEST: evaluate.data.digest}
+        with open_run(tracker, "comparison", name="comparison", tags=tags) as run:
+            (tmp_path / "rendered").mkdir(exist_ok=True)
+            log_comparison(run, make_assessment(suite, run_ids, decision), tmp_path / "rendered")
+        return found(find_comparison(tracker, run.run_id))
+
+    return compare

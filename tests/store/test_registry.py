@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,41 +10,15 @@ import pytest
 
 from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
 from mlbaseline.records import Promotion, TaskData
-from mlbaseline.store.comparisons import log_comparison
-from mlbaseline.store.reading import ComparisonRun, find_comparison, find_evaluations
+from mlbaseline.store.reading import find_comparison, find_evaluations
 from mlbaseline.store.references import artifact_path, resolve
 from mlbaseline.store.registry import plan_promotion, promote, rollback
-from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
-from tests.store.parts import Evaluate, made_up_training, make_assessment
+from tests.store.conftest import Compare, found
 
 WEIGHTS = "artifacts/served/weights"
-Compare = Callable[..., ComparisonRun]
-
-
-@pytest.fixture
-def compare(evaluate: Evaluate, tmp_path: Path) -> Compare:
-    """A ladder of lora and majority, with a comparison that says `decision`."""
-    tracker, suite = evaluate.tracker, evaluate.suite
-
-    def compare(decision: str = "promote", *, served: bool = True) -> ComparisonRun:
-        for seed in (0, 1):
-            evaluate("lora", seed, trained=made_up_training(tmp_path / "weights") if served else None)
-        evaluate("majority", None)
-        majority, *loras = find_evaluations(tracker)[:3]
-        run_ids = {"lora": {str(run.seed): run.run_id for run in loras}, "majority": {"none": majority.run_id}}
-        with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as run:
-            (tmp_path / "rendered").mkdir(exist_ok=True)
-            log_comparison(run, make_assessment(suite, run_ids, decision), tmp_path / "rendered")
-        return found(find_comparison(tracker, run.run_id))
-
-    return compare
-
-
-def found(comparison: ComparisonRun | None) -> ComparisonRun:
-    assert comparison is not None
-    return comparison
 
 
 def aliases(tracker: Tracker, model: str) -> dict[str, str]:

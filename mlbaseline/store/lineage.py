@@ -1,0 +1,188 @@
+"""From a registered version back to all that it stands on: comparison, evaluations, data, rules, predecessors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlbaseline.errors import TrackingError
+from mlbaseline.store.comparisons import COMPARISON, VERDICT
+from mlbaseline.store.evaluations import EVALUATION
+from mlbaseline.store.registration import TASK_DIGEST
+from mlbaseline.store.registry import PREVIOUS_VERSION, PROMOTION, PROMOTION_RUN_ID
+from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reach, reporting
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+    from mlflow.entities.model_registry import ModelVersion
+
+_BASELINE = PREFIX + "baseline."
+_RUN_IDS = ".run_ids"
+
+
+@dataclass(frozen=True)
+class LinkedRun:
+    """A run that a version stands on, with the digests that it carries; "" where it carries none.
+
+    role: `comparison`, `promotion`, or the baseline that was evaluated. dataset: name and digest of its MLflow input.
+    """
+
+    role: str
+    run_id: str
+    name: str
+    seed: str
+    status: str
+    started_ms: int
+    suite_digest: str
+    matrix_digest: str
+    task_digest: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class VersionLineage:
+    """A registered version with the runs that it stands on. evaluation_run_id: of the weights themselves."""
+
+    version: str
+    aliases: tuple[str, ...]
+    verdict: str
+    evaluation_run_id: str
+    comparison: LinkedRun | None
+    promotion: LinkedRun | None
+    evaluations: tuple[LinkedRun, ...]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """From a version of a registered model back to the first one. missing: every link that leads nowhere, in words."""
+
+    model: str
+    versions: tuple[VersionLineage, ...]
+    missing: tuple[str, ...]
+
+
+def find_lineage(
+    tracking_uri: str | None, model: str, *, version: str | None = None, alias: str = "champion"
+) -> Lineage:
+    """Walk back from a version, or from the one that holds the alias. What is gone is named, and the walk goes on.
+
+    Raises TrackingError where the version itself cannot be had.
+    """
+    server = reach(tracking_uri)
+    walk = _Walk(server, model)
+    what = f"version {version} of {model!r}" if version else f"the version of {model!r} with the alias {alias!r}"
+    with reporting(f"read {what}", server.uri):
+        client = server.client
+        start = client.get_model_version(model, version) if version else client.get_model_version_by_alias(model, alias)
+    return walk.back_from(start)
+
+
+@dataclass
+class _Walk:
+    server: Server
+    model: str
+    missing: list[str] = field(default_factory=list)
+    seen: dict[str, MlflowRun | None] = field(default_factory=dict)
+
+    def back_from(self, start: ModelVersion) -> Lineage:
+        versions: dict[str, VersionLineage] = {}
+        version: ModelVersion | None = start
+        while version is not None and str(version.version) not in versions:
+            versions[str(version.version)] = self._lineage(version)
+            version = self._before(version)
+        return Lineage(self.model, tuple(versions.values()), tuple(self.missing))
+
+    def _lineage(self, version: ModelVersion) -> VersionLineage:
+        tags = version.tags
+        comparison = self._link(version, PREFIX + "comparison_run_id", COMPARISON)
+        evaluations = [
+            self._run(version, tag.removeprefix(_BASELINE).removesuffix(_RUN_IDS), run_id, EVALUATION)
+            for tag, run_ids in sorted(tags.items())
+            if tag.startswith(_BASELINE) and tag.endswith(_RUN_IDS)
+            for run_id in run_ids.split(",")
+        ]
+        found = tuple(run for run in evaluations if run is not None)
+        if not evaluations:
+            self._miss(version, "no tag names the evaluations of its baselines")
+        own = tags.get(PREFIX + "evaluation_run_id", "")
+        if own not in {run.run_id for run in found}:
+            self._miss(version, f"the evaluation of its own weights ({own or 'no tag'}) is not among those found")
+        for run in (*([comparison] if comparison else []), *found):
+            self._check_digests(version, run)
+        return VersionLineage(
+            version=str(version.version),
+            aliases=tuple(sorted(version.aliases)),
+            verdict=tags.get(VERDICT, ""),
+            evaluation_run_id=own,
+            comparison=comparison,
+            promotion=self._link(version, PROMOTION_RUN_ID, PROMOTION),
+            evaluations=found,
+        )
+
+    def _link(self, version: ModelVersion, tag: str, kind: str) -> LinkedRun | None:
+        run_id = version.tags.get(tag)
+        if run_id is None:
+            self._miss(version, f"it has no tag {tag}")
+            return None
+        return self._run(version, kind, run_id, kind)
+
+    def _run(self, version: ModelVersion, role: str, run_id: str, kind: str) -> LinkedRun | None:
+        if run_id not in self.seen:
+            self.seen[run_id] = self._get(run_id)
+        run = self.seen[run_id]
+        if run is None:
+            self._miss(version, f"{role}: the run {run_id} is gone")
+            return None
+        tags = run.data.tags
+        if (tags.get(KIND), tags.get(STATUS)) != (kind, COMPLETED):
+            said = f"kind {tags.get(KIND)!r}, status {tags.get(STATUS)!r}"
+            self._miss(version, f"{role}: the run {run_id} is no completed {kind} ({said})")
+        if run.info.lifecycle_stage != "active":
+            self._miss(version, f"{role}: the run {run_id} was deleted, and will be gone with the next `mlflow gc`")
+        datasets = run.inputs.dataset_inputs if run.inputs else []
+        return LinkedRun(
+            role=role,
+            run_id=run_id,
+            name=run.info.run_name or "",
+            seed=tags.get(PREFIX + "seed", ""),
+            status=tags.get(STATUS, ""),
+            started_ms=run.info.start_time,
+            suite_digest=tags.get(PREFIX + "suite_digest", ""),
+            matrix_digest=tags.get(PREFIX + "matrix_digest", ""),
+            task_digest=tags.get(TASK_DIGEST, ""),
+            dataset=" ".join(f"{entry.dataset.name} ({entry.dataset.digest})" for entry in datasets),
+        )
+
+    def _get(self, run_id: str) -> MlflowRun | None:
+        from mlflow.exceptions import MlflowException
+
+        with reporting(f"read the run {run_id}", self.server.uri):
+            try:
+                return self.server.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+
+    def _check_digests(self, version: ModelVersion, run: LinkedRun) -> None:
+        """The data must be those of the version. Suite and rules may be of an earlier day: evaluations are reused."""
+        expected = version.tags.get(TASK_DIGEST, "")
+        if run.task_digest != expected:
+            said = f"{run.task_digest[:12] or 'none'}, the version says {expected[:12] or 'none'}"
+            self._miss(version, f"{run.role}: the run {run.run_id} has the task digest {said}")
+
+    def _before(self, version: ModelVersion) -> ModelVersion | None:
+        number = version.tags.get(PREVIOUS_VERSION)
+        if number is None:
+            self._miss(version, f"it has no tag {PREVIOUS_VERSION}")
+        if number in (None, "none"):
+            return None
+        try:
+            with reporting(f"read version {number} of {self.model!r}", self.server.uri):
+                return self.server.client.get_model_version(self.model, number)
+        except TrackingError:
+            self._miss(version, f"the version before it, {number}, is gone")
+            return None
+
+    def _miss(self, version: ModelVersion, what: str) -> None:
+        self.missing.append(f"version {version.version}: {what}")
