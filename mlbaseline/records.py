@@ -192,6 +192,21 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakEven:
+    """After how many queries a fine-tune has paid for its training by what each query saves against a few-shot prompt.
+
+    usd_per_query: of computing alone, training left out. queries: None where it never does, or a price is unknown.
+    """
+
+    fine_tune: str
+    prompt: str
+    train_usd: float | None
+    fine_tune_usd_per_query: float | None
+    prompt_usd_per_query: float | None
+    queries: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where one rung of the ladder stands: its metrics over all seeds, its cost, and the runs that say so.
 
@@ -269,6 +284,7 @@ class Assessment:
 
     metrics: name ─▶ whether higher is better. context: digests, hardware, data sizes, software: what it stands on.
     audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
+    break_even: each fine-tune against each few-shot prompt.
     """
 
     suite: str
@@ -280,6 +296,7 @@ class Assessment:
     verdict: Verdict
     registration: Registration
     audit: tuple[Finding, ...]
+    break_even: tuple[BreakEven, ...]
     context: Mapping[str, Any]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlbaseline.judge.audit import Subject, Trials, audit
+from mlbaseline.judge.break_even import break_evens
 from mlbaseline.judge.comparison import compare
 from mlbaseline.judge.conditions import blocking, confirmatory
 from mlbaseline.judge.gates import decide
@@ -55,5 +56,6 @@ def assess(ladder: Ladder, registration: Registration, trials: Trials, context: 
         ),
         registration=registration,
         audit=audited,
+        break_even=break_evens(suite, standings),
         context=context,
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mlbaseline.records import Assessment, Registration, Verdict
 from mlbaseline.report import closing, formats
 from mlbaseline.report.contrasts import contrasts, forest
+from mlbaseline.report.cost import cost
 from mlbaseline.report.ladder import ladder, tradeoff
 from mlbaseline.report.slices import slices
 from mlbaseline.report.view import Fact, Section, Tone, View
@@ -25,6 +26,7 @@ def view_of(assessment: Assessment) -> View:
         ladder(wording),
         *contrasts(wording),
         slices(wording),
+        cost(wording),
         closing.findings(wording),
         closing.audit(wording),
         closing.next_steps(wording),

@@ -116,6 +116,11 @@ def query_batch(usd_per_query: Iterable[float | None]) -> tuple[int, str]:
     return (1_000, "1,000 queries") if largest >= 1e-5 else (1_000_000, "1M queries")
 
 
+def price(usd_per_query: float | None, batch: int) -> str:
+    """Of a batch of queries, see `query_batch`."""
+    return significant(usd_per_query * batch if finite(usd_per_query) else usd_per_query)
+
+
 def plain(value: Any) -> str:
     """Any value of a context or a piece of evidence: scalars as text, containers as their first twelve items."""
     if isinstance(value, Mapping):

@@ -46,7 +46,7 @@ def ladder(wording: Wording) -> Section | None:
                 _seeds(wording, standing),
                 *((Cell(formats.count(_size(standing))),) if len(sizes) > 1 else ()),
                 *(wording.estimate(name, standing.metrics.get(name)) for name in others),
-                Cell(_price(standing.cost.usd_per_query, batch)),
+                Cell(formats.price(standing.cost.usd_per_query, batch)),
                 Cell(formats.duration(standing.cost.latency_p50_s)),
                 Cell(formats.duration(standing.cost.latency_p95_s)),
                 Cell(formats.memory(standing.cost.peak_memory_bytes)),
@@ -130,10 +130,6 @@ def _seeds(wording: Wording, standing: Standing) -> Cell:
 
 def _errors(standing: Standing) -> Cell:
     return Cell(formats.percent(standing.error_rate), tone="" if standing.error_rate == 0 else "worse")
-
-
-def _price(usd_per_query: float | None, batch: int) -> str:
-    return formats.significant(usd_per_query * batch if formats.finite(usd_per_query) else usd_per_query)
 
 
 def _training(cost: Cost) -> Cell:

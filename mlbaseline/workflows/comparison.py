@@ -133,6 +133,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "comparisons": [asdict(row) for row in assessment.comparisons],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
         "audit": [asdict(finding) for finding in assessment.audit],
+        "break_even": [asdict(row) for row in assessment.break_even],
     }
     where = f"\nReport: {document['report']}\n"
     return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mlbaseline.records import (
     Assessment,
+    BreakEven,
     Comparison,
     Cost,
     Estimate,
@@ -146,6 +147,10 @@ AUDIT = (
     ),
     Finding("MLB305", "warning", "fail", "too few examples", {}, "Enough power"),
 )
+BREAK_EVEN = (
+    BreakEven("lora", "few_shot", 0.00801, 1.71e-6, 5.31e-6, 2226),
+    BreakEven("full", "few_shot", 0.00978, 6.1e-6, 5.31e-6, None),
+)
 CONTEXT = {
     "suite_digest": "3f0c" * 16,
     "matrix_digest": "9ab1" * 16,
@@ -191,6 +196,7 @@ def promote() -> Assessment:
         ),
         registration=REGISTRATION,
         audit=AUDIT,
+        break_even=BREAK_EVEN,
         context=CONTEXT,
     )
 
@@ -244,9 +250,8 @@ def inconclusive() -> Assessment:
 
 def empty() -> Assessment:
     """Nothing was compared."""
-    return Assessment(
-        "nothing", 0.95, {}, (), (), (), Verdict("hold", "nothing was evaluated", ()), REGISTRATION, (), {}
-    )
+    verdict = Verdict("hold", "nothing was evaluated", ())
+    return Assessment("nothing", 0.95, {}, (), (), (), verdict, REGISTRATION, (), (), {})
 
 
 HOSTILE = "<script>alert('x')</script>|`a`\n\x1b[31m[x](http://evil.example/)\u202e" + "very_long_" * 12
@@ -280,6 +285,7 @@ def hostile() -> Assessment:
         mismatches=(Mismatch(HOSTILE, None, NAN, "refuse"),),
         verdict=Verdict("hold", HOSTILE, (finding,)),
         registration=Registration(HOSTILE, HOSTILE, -(10**18), HOSTILE, -1),
+        break_even=(BreakEven(HOSTILE, HOSTILE, NAN, None, INF, None),),
         audit=(finding, replace(finding, outcome=HOSTILE, severity=HOSTILE, title=HOSTILE)),
         context={HOSTILE: HOSTILE, "nested": {"nothing": None, "broken": NAN, "empty": {}, "long": list(range(50))}},
     )

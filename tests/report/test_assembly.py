@@ -55,6 +55,7 @@ def test_the_sections_in_reading_order() -> None:
         "guardrail",
         "exploratory",
         "slices",
+        "cost",
         "findings",
         "audit",
         "next",

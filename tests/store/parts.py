@@ -22,6 +22,7 @@ import pandas as pd
 
 from mlbaseline.records import (
     Assessment,
+    BreakEven,
     Comparison,
     Cost,
     Estimate,
@@ -133,6 +134,7 @@ def make_assessment(
         verdict,
         Registration("before", "e" * 32, 1_700_000_000_000, suite.matrix_digest, 3),
         (Finding("MLB302", "info", "fail", "margin 0", {"contrasts": [["a", "b"]]}, "Gain", "AUDIT.md#mlb302"),),
+        (BreakEven("lora", "few_shot", 0.001, 1e-7, 3e-7, 5000),),
         {"n": 60, "digests": {"task": "d" * 64}},
     )
 

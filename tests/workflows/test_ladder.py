@@ -88,6 +88,9 @@ def _check_comparison(client: mlflow.MlflowClient, comparison: dict) -> None:
     assert (run.data.tags["mlbaseline.registered"], run.data.tags["mlbaseline.test_looks"]) == ("before", "1")
     low = run.data.metrics["delta/lora-vs-majority/accuracy/low"]
     assert 0 < low < run.data.metrics["delta/lora-vs-majority/accuracy"]
+    pairs = [(row["fine_tune"], row["prompt"]) for row in comparison["break_even"]]
+    assert pairs == [("lora", "few_shot"), ("full", "few_shot")]
+    assert all(row["train_usd"] > 0 and row["fine_tune_usd_per_query"] > 0 for row in comparison["break_even"])
     audited = {finding["code"]: finding["outcome"] for finding in comparison["audit"]}
     assert [code for code, outcome in audited.items() if outcome == "fail"] == [
         "MLB201",
