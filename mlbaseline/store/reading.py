@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,7 @@ def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signatu
 
 
 def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:
-    runs = _completed(tracker, EVALUATION, tags)
+    runs = search(tracker, EVALUATION, {STATUS: COMPLETED, **tags})
     # Both must hold: the tag is ours to set, the status is MLflow's, and a crash may fall between the two.
     return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED")
 
@@ -142,14 +142,9 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
     return _comparison(run)
 
 
-def _completed(
-    tracker: Tracker, kind: str, tags: Mapping[str, str], *, everywhere: bool = False
-) -> Iterator[MlflowRun]:
-    return search(tracker, kind, {STATUS: COMPLETED, **tags}, everywhere=everywhere)
-
-
 def _newest(tracker: Tracker, kind: str) -> MlflowRun | None:
-    return next(_completed(tracker, kind, {PREFIX + "suite": tracker.experiment}, everywhere=True), None)
+    tags = {STATUS: COMPLETED, PREFIX + "suite": tracker.experiment}
+    return next(search(tracker, kind, tags, everywhere=True, page_size=1), None)
 
 
 def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:

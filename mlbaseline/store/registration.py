@@ -21,7 +21,8 @@ def find_registration(tracker: Tracker, *, matrix_digest: str, task_digest: str)
     starts a run. Raises TrackingError, also where no evaluation of the task has started.
     """
     task = {TASK_DIGEST: task_digest}
-    first = next(search(tracker, EVALUATION, task, everywhere=True, deleted=True, order=OLDEST), None)
+    oldest = search(tracker, EVALUATION, task, everywhere=True, deleted=True, order=OLDEST, page_size=1)
+    first = next(oldest, None)
     if first is None:
         raise TrackingError(
             f"{tracker.uri}: expected an evaluation of the task {task_digest[:12]}…, found none. Was it removed while "

@@ -22,11 +22,13 @@ def search(
     everywhere: bool = False,
     deleted: bool = False,
     order: str = NEWEST,
+    page_size: int = 1000,
 ) -> Iterator[MlflowRun]:
     """Runs of a kind that carry all the tags, page by page as they are asked for.
 
     everywhere: in every experiment, because a run that `mlflow run` started lies in the one that *it* was told, not in
-    that of the suite. deleted: those as well that somebody has deleted. Raises TrackingError.
+    that of the suite. deleted: those as well that somebody has deleted. page_size: 1 where the first one is enough.
+    Raises TrackingError.
     """
     from mlflow.entities import ViewType
 
@@ -37,7 +39,7 @@ def search(
     while True:
         with reporting(f"search the runs of {tracker.experiment!r}", tracker.uri):
             page = tracker.client.search_runs(
-                experiment_ids, query, view, max_results=_PAGE, order_by=[order], page_token=token
+                experiment_ids, query, view, max_results=page_size, order_by=[order], page_token=token
             )
         yield from page
         token = page.token

@@ -36,11 +36,12 @@ def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str |
 def make_comparison(
     suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
 ) -> tuple[str, Assessment]:
-    runs = _current_runs(suite, store.find_evaluations(tracker, ladder=ladder))
+    every = store.find_evaluations(tracker)
+    runs = _current_runs(suite, every if ladder is None else store.find_evaluations(tracker, ladder=ladder))
     rungs = build_ladder(suite, _load(tracker, runs))
     task_digest = runs[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, matrix_digest=suite.matrix_digest, task_digest=task_digest)
-    tried = _trials(run for run in store.find_evaluations(tracker) if run.task_digest == task_digest)
+    tried = _trials(run for run in every if run.task_digest == task_digest)
     assessment = assess(rungs, registration, tried, _context(suite, runs))
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
     opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
