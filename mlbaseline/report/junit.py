@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from mlbaseline.records import Assessment, Finding
+from mlbaseline.records import Assessment, Finding, Verdict
 from mlbaseline.report import formats
 
 _NAMING = ("candidate", "baseline", "metric", "slice", "slice_value")
@@ -14,41 +14,39 @@ def render_junit(assessment: Assessment) -> str:
     """One test case for each finding of the verdict; ends with a newline.
 
     Only what passed is a passed test: an inconclusive finding fails as one of type `inconclusive`, because most systems
-    let a skipped test through. What does not apply is skipped. Names hold no figures, so that they keep their history.
+    let a skipped test through. Skipped is what does not apply, and what another candidate missed where one is promoted,
+    so that there are failures exactly where the gate does not pass. Names hold no figures: they keep their history.
     """
-    findings = assessment.verdict.findings
     suite = formats.clean(assessment.suite)
+    cases = [_case(suite, finding, assessment.verdict) for finding in assessment.verdict.findings]
     counts = {
-        "tests": str(len(findings)),
-        "failures": str(sum(_fails(finding) for finding in findings)),
+        "tests": str(len(cases)),
+        "failures": str(sum(case.find("failure") is not None for case in cases)),
         "errors": "0",
-        "skipped": str(sum(finding.outcome == "not_applicable" for finding in findings)),
+        "skipped": str(sum(case.find("skipped") is not None for case in cases)),
     }
     root = ET.Element("testsuites", {"name": "mlbaseline", **counts})
     group = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     properties = ET.SubElement(group, "properties")
     for name, value in (("verdict", assessment.verdict.decision), ("reason", assessment.verdict.reason)):
         ET.SubElement(properties, "property", name=name, value=formats.clean(value))
-    for finding in findings:
-        _case(group, suite, finding)
+    group.extend(cases)
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _case(group: ET.Element, suite: str, finding: Finding) -> None:
+def _case(suite: str, finding: Finding, verdict: Verdict) -> ET.Element:
     about = [str(finding.evidence[key]) for key in _NAMING if finding.evidence.get(key) is not None]
     name = formats.clean(" · ".join([finding.title or finding.code, *about]))
-    case = ET.SubElement(group, "testcase", classname=f"{suite}.{formats.clean(finding.code)}", name=name)
-    reason = formats.clean(finding.reason)
-    if _fails(finding):
-        kind = formats.clean(finding.outcome)
-        failure = ET.SubElement(case, "failure", type=kind, message=reason)
-        failure.text = formats.plain(finding.evidence)
+    case = ET.Element("testcase", classname=f"{suite}.{formats.clean(finding.code)}", name=name)
+    reason, outcome = formats.clean(finding.reason), formats.clean(finding.outcome)
+    if finding.outcome == "pass":
+        ET.SubElement(case, "system-out").text = reason
     elif finding.outcome == "not_applicable":
         ET.SubElement(case, "skipped", message=reason)
+    elif verdict.decision == "promote" and finding.evidence.get("candidate") not in (None, verdict.winner):
+        winner = formats.clean(str(verdict.winner))
+        ET.SubElement(case, "skipped", message=f"{outcome}, and {winner} is promoted: {reason}")
     else:
-        ET.SubElement(case, "system-out").text = reason
-
-
-def _fails(finding: Finding) -> bool:
-    return finding.outcome not in ("pass", "not_applicable")
+        ET.SubElement(case, "failure", type=outcome, message=reason).text = formats.plain(finding.evidence)
+    return case

@@ -44,6 +44,19 @@ def test_only_a_pass_passes(outcome: str) -> None:
     assert suite.find("testcase/failure").attrib["type"] == outcome  # type: ignore[union-attr]
 
 
+def test_a_loser_beside_a_winner_fails_no_build() -> None:
+    lost, shared = (
+        Finding("min_seeds", "error", "fail", "full: 1 seeds", {"candidate": "full"}),
+        Finding("confirmatory", "error", "fail", "too late"),
+    )
+    held = with_findings(lost, shared)
+    assert suite_of(held).attrib["failures"] == "2"
+    promoted = replace(held, verdict=replace(held.verdict, decision="promote", winner="lora"))
+    suite = suite_of(promoted)
+    assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("1", "1")
+    assert suite.find("testcase/skipped").attrib["message"] == "fail, and lora is promoted: full: 1 seeds"  # type: ignore[union-attr]
+
+
 def test_names_tell_contrasts_apart_and_hold_no_figures() -> None:
     evidence = {"candidate": "lora", "baseline": "majority", "metric": "accuracy", "slice": None, "slice_value": None}
     sliced = {**evidence, "slice": "topic", "slice_value": "cars"}
