@@ -12,6 +12,9 @@ from typing import Any, Protocol
 Scalar = str | int | float | bool | None
 """What a signature field may hold: JSON scalars, so that equality means equality."""
 
+UNKNOWN = "unknown"
+"""A signature field of results from elsewhere that their source does not record."""
+
 
 def digest_of(content: Any) -> str:
     """SHA-256 (64 hex characters) over the canonical JSON of `content`: sorted keys, no spaces, UTF-8."""
@@ -57,6 +60,7 @@ class Answer:
     scores: per-example metrics that the source itself reports (a recorded score, an annotator's expected accuracy).
     compute_s: the example's share of the wall time spent on its batch; the sum over examples is the cost of the split.
     latency_s: time that this query alone took (batch of one); None where it was not timed alone.
+    cost_usd: what this answer cost, where the source itself says so; None where it does not.
     truncated: the context did not fit into the model's maximum length and lost tokens from its left.
     """
 
@@ -70,6 +74,7 @@ class Answer:
     latency_s: float | None = None
     truncated: bool = False
     error: str | None = None
+    cost_usd: float | None = None
 
 
 class Model(Protocol):

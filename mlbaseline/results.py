@@ -111,6 +111,8 @@ def tabulate(
     columns["tokens_out"] = [answer.tokens_out for answer in ordered]
     columns["latency_s"] = np.array([np.nan if a.latency_s is None else a.latency_s for a in ordered], dtype=float)
     columns["compute_s"] = [answer.compute_s for answer in ordered]
+    if any(answer.cost_usd is not None for answer in ordered):
+        columns["cost_usd"] = np.array([np.nan if a.cost_usd is None else a.cost_usd for a in ordered], dtype=float)
     columns["truncated"] = [answer.truncated for answer in ordered]
     columns["error"] = pd.array([answer.error for answer in ordered], dtype="string")
     table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))

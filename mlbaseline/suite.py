@@ -8,7 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from mlbaseline.records import digest_of
 
@@ -268,9 +278,43 @@ class Human(_Node):
     agreement: str
 
 
-BaselineSpec = Annotated[Trivial | Pretrained | Peft | Full | Human, Field(discriminator="kind")]
+class AnswersFile(_Node):
+    """Answers from elsewhere, by the ids of the suite's test split. path: as an asset's `source`."""
+
+    path: Annotated[str, Field(min_length=1)]
+    sha256: Sha256 | None = None
+
+    @property
+    def asset(self) -> Asset:
+        return Asset(source=self.path, sha256=self.sha256)
+
+
+class Recorded(_Node):
+    """A rung whose answers are already there, in a file. kind: which rung of the ladder it is."""
+
+    kind: Literal["trivial", "pretrained", "production", "peft", "full", "human"]
+    recorded: AnswersFile
+
+
+def _tag_of(spec: Any) -> str | None:
+    if not isinstance(spec, Mapping):
+        return "recorded" if isinstance(spec, Recorded) else getattr(spec, "kind", None)
+    return "recorded" if "recorded" in spec or spec.get("kind") == "production" else spec.get("kind")
+
+
+BaselineSpec = Annotated[
+    Annotated[Trivial, Tag("trivial")]
+    | Annotated[Pretrained, Tag("pretrained")]
+    | Annotated[Peft, Tag("peft")]
+    | Annotated[Full, Tag("full")]
+    | Annotated[Human, Tag("human")]
+    | Annotated[Recorded, Tag("recorded")],
+    Discriminator(_tag_of),
+]
 TrainedSpec = Peft | Full
-KINDS = ("trivial", "pretrained", "peft", "full", "human")
+KINDS = ("trivial", "pretrained", "production", "peft", "full", "human")
+TAGS = (*KINDS, "recorded")
+"""What tells the specs of baselines apart: their kind, or that their answers are recorded."""
 
 
 # ---- rules of the decision ------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
+from mlbaseline.records import UNKNOWN, Scalar
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import KINDS, Suite
 from mlbaseline.suite_file import load_suite
@@ -94,7 +95,7 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**rung.params, **hardware.describe_hardware(device), **DISTRIBUTED},
+        params={**rung.params, **_describe_hardware(rung, device), **DISTRIBUTED},
         parent=ladder.run_id,
     )
     with opening as run:
@@ -110,12 +111,13 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
                 signature=rung.signature,
             )
         table = add_scores(table, suite.task.labels, suite.metrics)
+        computed_here = not rung.recorded and rung.kind != "human"
         found = measure_overall(table, suite)
         cost = measure_cost(
             table,
             suite,
-            usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if rung.kind != "human" else None,
-            peak_memory_bytes=peak.bytes,
+            usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if computed_here else None,
+            peak_memory_bytes=None if rung.recorded else peak.bytes,
             train_s=opened.trained.train_s if opened.trained else None,
         )
         _warn_about_rows(rung, table)
@@ -130,6 +132,10 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
             trained=opened.trained,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
+
+
+def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
+    return {"hardware.device": UNKNOWN} if rung.recorded else hardware.describe_hardware(device)
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
