@@ -184,6 +184,47 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedScore:
+    """A score that somebody published, without the answers behind it: there is nothing to pair, so it decides nothing.
+
+    baseline: its name in the suite. n: examples behind it. protocol: how it was measured, in its source's words.
+    run_id: the evaluation run that records it.
+    """
+
+    baseline: str
+    metric: str
+    value: float
+    n: int | None
+    standard_error: float | None
+    source: str
+    date: str | None
+    protocol: str | None
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairedContrast:
+    """A candidate's checkpoint minus a published score, in the metric's own unit. It decides nothing.
+
+    published: the baseline's name. n: the candidate's examples. p_value: of no difference, two-sided.
+    reason: what is assumed of the published score's own error.
+    """
+
+    candidate: str
+    published: str
+    metric: str
+    n: int
+    candidate_mean: float
+    value: float
+    delta: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a rung costs on the hardware it ran on. None: not measured, or no price for that hardware in the suite."""
 
@@ -246,6 +287,7 @@ class Assessment:
     """All that a comparison step found: what the report shows and the gate reads.
 
     metrics: name ─▶ whether higher is better. context: digests, hardware, data sizes, software: what it stands on.
+    published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
     """
 
     suite: str
@@ -256,6 +298,8 @@ class Assessment:
     mismatches: tuple[Mismatch, ...]
     verdict: Verdict
     context: Mapping[str, Any]
+    published: tuple[PublishedScore, ...] = ()
+    unpaired: tuple[UnpairedContrast, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,14 @@ class ResultTable:
         """Write `examples.parquet` and `signature.json` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.frame.to_parquet(folder / "examples.parquet", index=False)
-        text = json.dumps(dict(self.signature.fields), indent=2, sort_keys=True, ensure_ascii=False)
-        (folder / "signature.json").write_text(text + "\n", encoding="utf-8")
+        save_signature(self.signature, folder)
+
+
+def save_signature(signature: Signature, folder: Path) -> None:
+    """Write `signature.json` into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(dict(signature.fields), indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / "signature.json").write_text(text + "\n", encoding="utf-8")
 
 
 def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> ResultTable:

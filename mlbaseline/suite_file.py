@@ -84,6 +84,9 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
     metrics = content.get("metrics", ["accuracy"])
     slices = _mapping(_mapping(content.get("task")).get("slices"))
     for name, spec in baselines.items():
+        metric = _mapping(spec).get("metric")
+        if _mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
+            yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
         yield from _dangling_base(name, _mapping(spec), baselines, metrics)
     yield from _dangling_labels(content, baselines)
     for role in ("primary", "guardrails"):
@@ -94,6 +97,12 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             for key, named in (("candidate", candidate), *(("over", name) for name in over)):
                 if isinstance(named, str) and named not in baselines:
                     yield (*path, key), f"unknown baseline {named!r}; the suite has: {', '.join(baselines)}"
+                elif isinstance(named, str) and _mapping(baselines[named]).get("kind") == "external":
+                    yield (
+                        (*path, key),
+                        f"{named!r} is a published score: without answers to single examples nothing can be paired "
+                        "with it, so it decides nothing. The report compares every candidate with it, unpaired",
+                    )
             if candidate in over:
                 yield (*path, "over"), f"{candidate!r} cannot be compared with itself"
             if fields.get("metric", "accuracy") not in metrics:

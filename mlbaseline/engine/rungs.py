@@ -15,7 +15,7 @@ from mlbaseline.models.human import ExpectedAnnotator
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
 from mlbaseline.models.trivial import Trivial, is_deterministic
 from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
-from mlbaseline.suite import Asset, BaselineSpec, Recorded, Split, Suite, TrainedSpec
+from mlbaseline.suite import Asset, BaselineSpec, External, Recorded, Split, Suite, TrainedSpec
 from mlbaseline.tasks import LoadedTask
 from mlbaseline.tasks.prompting import CHOICE_DELIMITER, Prompting, few_shot_prefix, placeholders
 from mlbaseline.tasks.reading import read_table
@@ -35,7 +35,8 @@ class Opened:
 class Rung:
     """One baseline with one seed; seed None where nothing is random.
 
-    params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training.
+    params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training; None
+    for a published score, which answers nothing.
     recorded: its answers were given elsewhere, so that nothing of this machine's speed, memory or price is theirs.
     """
 
@@ -44,7 +45,7 @@ class Rung:
     seed: int | None
     signature: Signature
     params: Mapping[str, Scalar]
-    open: Callable[[], Opened]
+    open: Callable[[], Opened] | None
     recorded: bool = False
 
     @property
@@ -83,6 +84,9 @@ def build_rungs(
     """
     spec = suite.baselines[name]
     site = _Site(suite, task, fetch, split)
+    if isinstance(spec, External):
+        fields = {f"published.{key}": value for key, value in spec.model_dump(mode="json").items()}
+        return [Rung(name, spec.kind, None, Signature(fields), describe_baseline(suite, name), None)]
     if isinstance(spec, Recorded):
         asset = fetch(spec.recorded.asset)
         answers = read_answers(read_table(asset.path, None).rows, site.data, where=f"baselines.{name}")
@@ -129,7 +133,7 @@ def _is_random(spec: BaselineSpec) -> bool:
             return spec.shots is not None and spec.shots.sample == "seed"
         case suite.Peft() | suite.Full():
             return True
-        case suite.Human() | suite.Recorded():
+        case suite.Human() | suite.Recorded() | suite.External():
             return False
 
 

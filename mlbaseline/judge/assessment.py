@@ -12,9 +12,10 @@ from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.judge.matrix import PRIMARY
 from mlbaseline.judge.planning import settle
+from mlbaseline.judge.published import compare_with_published
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Assessment, Comparison
+from mlbaseline.records import Assessment, Comparison, PublishedScore
 from mlbaseline.results import Evaluation
 from mlbaseline.suite import Suite
 
@@ -22,15 +23,23 @@ RESAMPLING_SEED = 20_260_101
 """The comparison of the same tables gives the same numbers every time."""
 
 
-def assess(suite: Suite, evaluations: Sequence[Evaluation], context: Mapping[str, Any]) -> Assessment:
+def assess(
+    suite: Suite,
+    evaluations: Sequence[Evaluation],
+    context: Mapping[str, Any],
+    published: Sequence[PublishedScore] = (),
+) -> Assessment:
     """Compare every rung, and judge the candidates by the suite's rules.
 
     evaluations: see `build_ladder`, which also says what is raised. context: what the numbers stand on, for the report.
+    published: scores without examples, which have no part in the verdict.
     """
     ladder = build_ladder(suite, evaluations)
     rng = np.random.default_rng(RESAMPLING_SEED)
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
     comparisons = compare(ladder, rng)
+
+    in_order = tuple(sorted(published, key=lambda score: list(suite.baselines).index(score.baseline)))
 
     def more_examples(row: Comparison) -> int | None:
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
@@ -45,4 +54,6 @@ def assess(suite: Suite, evaluations: Sequence[Evaluation], context: Mapping[str
         mismatches=ladder.warnings,
         verdict=decide(suite, comparisons, standings, ladder.checkpoints, more_examples),
         context=context,
+        published=in_order,
+        unpaired=compare_with_published(ladder, in_order),
     )

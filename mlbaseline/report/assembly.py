@@ -8,6 +8,7 @@ from mlbaseline.records import Assessment, Verdict
 from mlbaseline.report import closing, formats
 from mlbaseline.report.contrasts import contrasts, forest
 from mlbaseline.report.ladder import ladder, tradeoff
+from mlbaseline.report.published import published
 from mlbaseline.report.slices import slices
 from mlbaseline.report.view import Fact, Section, Tone, View
 from mlbaseline.report.wording import Wording
@@ -24,6 +25,7 @@ def view_of(assessment: Assessment) -> View:
         Section("glance", "At a glance", glance) if glance else None,
         ladder(wording),
         *contrasts(wording),
+        published(wording),
         slices(wording),
         closing.findings(wording),
         closing.next_steps(wording),

@@ -35,7 +35,8 @@ def make_comparison(
     suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
 ) -> tuple[str, Assessment]:
     runs = _current_runs(suite, store.find_evaluations(tracker, ladder=ladder))
-    assessment = assess(suite, _load(tracker, runs), _context(suite, runs))
+    with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
+    assessment = assess(suite, _load(tracker, with_rows), _context(suite, with_rows), published)
     tags = store.suite_tags(suite)
     opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
     with opening as run, TemporaryDirectory() as rendered:
@@ -46,7 +47,11 @@ def make_comparison(
 
 def load_evaluations(suite: Suite, tracker: store.Tracker) -> list[Evaluation]:
     """The newest completed evaluation of each baseline and seed of the suite, rows included."""
-    return _load(tracker, _current_runs(suite, store.find_evaluations(tracker)))
+    return _load(tracker, _with_rows(_current_runs(suite, store.find_evaluations(tracker))))
+
+
+def _with_rows(runs: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
+    return [run for run in runs if run.examples_sha256 is not None]
 
 
 def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
@@ -114,6 +119,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "more_examples": assessment.verdict.more_examples,
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
+        "unpaired": [asdict(row) for row in assessment.unpaired],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
     }
     where = f"\nReport: {document['report']}\n"

@@ -16,7 +16,7 @@ from mlbaseline.judge.standing import measure_cost, measure_overall, measure_sli
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import UNKNOWN, Scalar
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import KINDS, Suite
+from mlbaseline.suite import KINDS, External, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.outcome import Outcome
@@ -87,6 +87,8 @@ def _find_completed(suite: Suite, rung: Rung, tracker: store.Tracker) -> Evaluat
 
 
 def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
+    if rung.open is None:
+        return _record_published(suite, rung, tracker, ladder)
     data, device = task.splits["test"], str(rung.signature.fields.get("engine.device", "cpu"))
     opening = store.open_evaluation(
         tracker,
@@ -132,6 +134,24 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
             trained=opened.trained,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
+
+
+def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
+    spec = suite.baselines[rung.baseline]
+    assert isinstance(spec, External)
+    opening = store.open_evaluation(
+        tracker,
+        suite,
+        baseline=rung.baseline,
+        seed=None,
+        signature=rung.signature,
+        data=None,
+        params=rung.params,
+        parent=ladder.run_id,
+    )
+    with opening as run:
+        store.log_published(run, suite, rung.signature, {spec.metric: spec.value})
+    return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
