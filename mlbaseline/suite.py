@@ -272,10 +272,21 @@ class Full(_Training):
 
 
 class Human(_Node):
-    """What one annotator is expected to score: `agreement` is the column with the share that gave the target."""
+    """What one annotator is expected to score.
+
+    agreement: the data's column with the share of annotators that gave the target. labels: a file with what each
+    annotator said (columns example_id, annotator, label), as an asset's `source`.
+    """
 
     kind: Literal["human"]
-    agreement: str
+    agreement: str | None = None
+    labels: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Human:
+        if (self.agreement is None) == (self.labels is None):
+            raise ValueError("give either `agreement` (a column of the data) or `labels` (a file)")
+        return self
 
 
 class AnswersFile(_Node):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from mlbaseline import metrics, suite
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
+from mlbaseline.models.annotators import Annotators, read_labels
 from mlbaseline.models.human import ExpectedAnnotator
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
 from mlbaseline.models.trivial import Trivial, is_deterministic
@@ -25,10 +26,14 @@ Fetch = Callable[[Asset], FetchedAsset]
 
 @dataclass(frozen=True)
 class Opened:
-    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained."""
+    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained.
+
+    figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    """
 
     model: Model
     trained: Trained | None = None
+    figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,15 @@ def _trivial(site: _Site, name: str, spec: suite.Trivial, seed: int | None) -> R
 
 
 def _human(site: _Site, name: str, spec: suite.Human, seed: int | None) -> Rung:
+    if spec.labels is not None:
+        asset = site.fetch(Asset(source=spec.labels))
+        rows = read_table(asset.path, None).rows
+        annotators = Annotators(read_labels(rows, site.data, where=f"baselines.{name}"), site.data.labels, asset.sha256)
+        opened = Opened(annotators, figures=annotators.figures(site.data))
+        return _rung(
+            site.suite, site.data, name, spec, seed, fields=annotators.signature_fields(), open_=lambda: opened
+        )
+    assert spec.agreement is not None  # the suite has one of the two
     model = ExpectedAnnotator(spec.agreement)
     return _rung(site.suite, site.data, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.metrics import METRICS
+from mlbaseline.models.problems import Problems
 from mlbaseline.records import UNKNOWN, Answer, Example, Scalar, TaskData
 from mlbaseline.values import as_number, as_text, is_missing
 
@@ -19,7 +19,6 @@ AnswersBySeed = Mapping[int | None, Mapping[str, Answer]]
 
 _SCORE, _LOGLIK = "score.", "loglik_nats."
 _RANGES = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0), "nll_nats": (0.0, math.inf)}
-_SHOWN = 3
 _WITHOUT_PROMPT = ("trivial", "human")
 
 
@@ -75,7 +74,7 @@ def read_answers(rows: Sequence[Row], data: TaskData, *, where: str) -> AnswersB
     for number, values in rows:
         reader.read(number, values, answers)
     reader.check_complete(answers)
-    reader.raise_problems(where)
+    reader.problems.raise_any(f"{where}: the recorded answers do not fit the suite")
     return dict(sorted(answers.items(), key=lambda item: item[0] or 0))
 
 
@@ -110,23 +109,24 @@ class _Reader:
         self._ids = {example.id for example in data.examples}
         self._scores = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
         self._has_logliks = any(name.startswith(_LOGLIK) for name in columns)
-        self._problems: defaultdict[str, list[str]] = defaultdict(list)
+        self.problems = Problems()
 
     def read(self, number: int, values: Mapping[str, Any], answers: dict[int | None, dict[str, Answer]]) -> None:
         id = "" if is_missing(values["example_id"]) else as_text(values["example_id"])
         if id not in self._ids:
-            self._problems[
+            self.problems.add(
                 f"ids that are not in the split {self._data.split}; remove their rows, or take the ids from the sheet "
-                "that `mlbaseline export` writes"
-            ].append(f"row {number}: {id!r}")
+                "that `mlbaseline export` writes",
+                f"row {number}: {id!r}",
+            )
             return
         seed = self._seed(number, values)
         if seed is None and "seed" in values:
-            self._problems["rows without a seed although the file has the column"].append(f"row {number}")
+            self.problems.add("rows without a seed although the file has the column", f"row {number}")
             return
         known = answers.setdefault(seed, {})
         if id in known:
-            self._problems["rows that repeat an example; keep one of each"].append(f"row {number}: {id!r}")
+            self.problems.add("rows that repeat an example; keep one of each", f"row {number}: {id!r}")
             return
         known[id] = self._answer(number, id, values)
 
@@ -134,19 +134,11 @@ class _Reader:
         for seed, known in answers.items():
             missing = [example.id for example in self._data.examples if example.id not in known]
             of_seed = "" if seed is None else f" of seed {seed}"
-            self._problems[
+            self.problems.add(
                 f"examples of the split {self._data.split} without a row{of_seed}; give each one, with `error` where "
-                "it failed"
-            ] += map(repr, missing)
-
-    def raise_problems(self, where: str) -> None:
-        found = {what: places for what, places in self._problems.items() if places}
-        if found:
-            lines = [
-                f"  - {len(places):,} {what} ({', '.join(places[:_SHOWN])}{', …' * (len(places) > _SHOWN)})"
-                for what, places in found.items()
-            ]
-            raise DataError("\n".join([f"{where}: the recorded answers do not fit the suite:", *lines]))
+                "it failed",
+                *map(repr, missing),
+            )
 
     def _seed(self, number: int, values: Mapping[str, Any]) -> int | None:
         seed = self._number(number, values, "seed", whole=True)
@@ -158,7 +150,7 @@ class _Reader:
         scores = self._failed_scores() if error else self._given_scores(number, values)
         logliks = () if error else self._logliks(number, values)
         if error is None and prediction is None and not self._scores:
-            self._problems["rows with neither a prediction nor an error"].append(f"row {number}")
+            self.problems.add("rows with neither a prediction nor an error", f"row {number}")
         return Answer(
             id,
             prediction,
@@ -178,7 +170,7 @@ class _Reader:
         if label not in self._data.labels:
             labels = list(self._data.labels)
             what = f"predictions that are none of the labels {labels}; an answer that fits none is an `error`"
-            self._problems[what].append(f"row {number}: {label!r}")
+            self.problems.add(what, f"row {number}: {label!r}")
         return label
 
     def _given_scores(self, number: int, values: Mapping[str, Any]) -> dict[str, float]:
@@ -190,7 +182,7 @@ class _Reader:
                 scores[name] = score
             elif is_missing(values[column]):
                 # Left out, it would leave every comparison: examples that fail must not go that way.
-                self._problems[f"rows without {column}; say `error` where it failed"].append(f"row {number}")
+                self.problems.add(f"rows without {column}; say `error` where it failed", f"row {number}")
         return scores
 
     def _failed_scores(self) -> dict[str, float]:
@@ -227,6 +219,6 @@ class _Reader:
             least = "" if low == -math.inf else f" of at least {low:g}"
             bounds = least if high == math.inf else f" from {low:g} to {high:g}"
             what = f"cells of {column} that are not a {'whole ' * whole}number{bounds}"
-            self._problems[what].append(f"row {number}: {value!r}")
+            self.problems.add(what, f"row {number}: {value!r}")
             return None
         return float(found)

@@ -82,8 +82,11 @@ def log_evaluation(
     slices: SliceMetrics,
     cost: Cost,
     trained: Trained | None = None,
+    figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
     """Everything that an evaluation found, and of a trained rung the model that can be served. metrics: overall.
+
+    figures: further numbers, by the parts of their names.
 
     Raises TrackingError; a full disk counts as one.
     """
@@ -96,6 +99,7 @@ def log_evaluation(
             _dataset(suite, data),
             Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
             Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table)}),
+            Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
             items += [*_training(trained), served_model(Path(temporary, "model"), suite, table, trained)]

@@ -132,6 +132,7 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
             slices=measure_slices(table, suite),
             cost=cost,
             trained=opened.trained,
+            figures=opened.figures,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
 
