@@ -184,12 +184,22 @@ class Shots(_Node):
 
 
 class Trivial(_Node):
-    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins)."""
+    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins).
+
+    function: `module:function` for strategy `callable`, given the example's prompt fields as a dict, gives the label.
+    """
 
     kind: Literal["trivial"]
-    strategy: Literal["majority", "uniform", "stratified", "keyword"]
+    strategy: Literal["majority", "uniform", "stratified", "keyword", "callable"]
     rules: dict[str, str] | None = None
     default: str | None = None
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+
+    @model_validator(mode="after")
+    def _function_with_callable(self) -> Trivial:
+        if (self.function is not None) != (self.strategy == "callable"):
+            raise ValueError("`function` (module:function) goes with strategy `callable`")
+        return self
 
     @model_validator(mode="after")
     def _rules_with_keyword(self) -> Trivial:

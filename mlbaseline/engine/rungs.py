@@ -12,6 +12,7 @@ from mlbaseline import metrics, suite
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
 from mlbaseline.models.annotators import Annotators, read_labels
+from mlbaseline.models.heuristic import Heuristic
 from mlbaseline.models.human import ExpectedAnnotator
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
 from mlbaseline.models.trivial import Trivial, is_deterministic
@@ -143,14 +144,13 @@ def _is_random(spec: BaselineSpec) -> bool:
 
 
 def _trivial(site: _Site, name: str, spec: suite.Trivial, seed: int | None) -> Rung:
-    task = site.suite.task
-    model = Trivial(
-        spec,
-        labels=task.labels,
-        train=site.task.splits.get("train"),
-        seed=seed,
-        fields=placeholders(task.prompt),
-    )
+    task, fields = site.suite.task, placeholders(site.suite.task.prompt)
+    model: Trivial | Heuristic
+    if spec.function is not None:
+        where = f"baselines.{name}.function"
+        model = Heuristic(spec.function, root=site.suite.root, labels=task.labels, fields=fields, where=where)
+    else:
+        model = Trivial(spec, labels=task.labels, train=site.task.splits.get("train"), seed=seed, fields=fields)
     return _rung(site.suite, site.data, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
 
 
