@@ -98,6 +98,17 @@ def evaluate(suite: str, **options: Any) -> Outcome:
 
 @command(cli)
 @SUITE
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.csv")
+@click.option("--split", default="test", show_default=True, help="Which items: train, dev or test.")
+def export(suite: str, **options: Any) -> Outcome:
+    """Write the items of a split, without targets, as a sheet for annotators."""
+    from mlbaseline import workflows
+
+    return workflows.export(suite, **options)
+
+
+@command(cli)
+@SUITE
 @click.option("--ladder", metavar="RUN_ID", help="Compare the runs of this ladder; default: the newest of each rung.")
 def compare(suite: str, **options: Any) -> Outcome:
     """Query the server for the suite's runs, pair them by example and write a comparison run."""

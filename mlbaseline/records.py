@@ -12,6 +12,9 @@ from typing import Any, Protocol
 Scalar = str | int | float | bool | None
 """What a signature field may hold: JSON scalars, so that equality means equality."""
 
+UNKNOWN = "unknown"
+"""A signature field of results from elsewhere that their source does not record."""
+
 
 def digest_of(content: Any) -> str:
     """SHA-256 (64 hex characters) over the canonical JSON of `content`: sorted keys, no spaces, UTF-8."""
@@ -57,6 +60,7 @@ class Answer:
     scores: per-example metrics that the source itself reports (a recorded score, an annotator's expected accuracy).
     compute_s: the example's share of the wall time spent on its batch; the sum over examples is the cost of the split.
     latency_s: time that this query alone took (batch of one); None where it was not timed alone.
+    cost_usd: what this answer cost, where the source itself says so; None where it does not.
     truncated: the context did not fit into the model's maximum length and lost tokens from its left.
     """
 
@@ -70,6 +74,7 @@ class Answer:
     latency_s: float | None = None
     truncated: bool = False
     error: str | None = None
+    cost_usd: float | None = None
 
 
 class Model(Protocol):
@@ -179,6 +184,47 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedScore:
+    """A score that somebody published, without the answers behind it: there is nothing to pair, so it decides nothing.
+
+    baseline: its name in the suite. n: examples behind it. protocol: how it was measured, in its source's words.
+    run_id: the evaluation run that records it.
+    """
+
+    baseline: str
+    metric: str
+    value: float
+    n: int | None
+    standard_error: float | None
+    source: str
+    date: str | None
+    protocol: str | None
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairedContrast:
+    """A candidate's checkpoint minus a published score, in the metric's own unit. It decides nothing.
+
+    published: the baseline's name. n: the candidate's examples. p_value: of no difference, two-sided.
+    reason: what is assumed of the published score's own error.
+    """
+
+    candidate: str
+    published: str
+    metric: str
+    n: int
+    candidate_mean: float
+    value: float
+    delta: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a rung costs on the hardware it ran on. None: not measured, or no price for that hardware in the suite."""
 
@@ -285,6 +331,7 @@ class Assessment:
     metrics: name ─▶ whether higher is better. context: digests, hardware, data sizes, software: what it stands on.
     audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
     break_even: each fine-tune against each few-shot prompt.
+    published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
     """
 
     suite: str
@@ -298,6 +345,8 @@ class Assessment:
     audit: tuple[Finding, ...]
     break_even: tuple[BreakEven, ...]
     context: Mapping[str, Any]
+    published: tuple[PublishedScore, ...] = ()
+    unpaired: tuple[UnpairedContrast, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

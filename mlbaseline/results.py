@@ -61,8 +61,14 @@ class ResultTable:
         """Write `examples.parquet` and `signature.json` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.frame.to_parquet(folder / "examples.parquet", index=False)
-        text = json.dumps(dict(self.signature.fields), indent=2, sort_keys=True, ensure_ascii=False)
-        (folder / "signature.json").write_text(text + "\n", encoding="utf-8")
+        save_signature(self.signature, folder)
+
+
+def save_signature(signature: Signature, folder: Path) -> None:
+    """Write `signature.json` into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(dict(signature.fields), indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / "signature.json").write_text(text + "\n", encoding="utf-8")
 
 
 def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> ResultTable:
@@ -111,6 +117,8 @@ def tabulate(
     columns["tokens_out"] = [answer.tokens_out for answer in ordered]
     columns["latency_s"] = np.array([np.nan if a.latency_s is None else a.latency_s for a in ordered], dtype=float)
     columns["compute_s"] = [answer.compute_s for answer in ordered]
+    if any(answer.cost_usd is not None for answer in ordered):
+        columns["cost_usd"] = np.array([np.nan if a.cost_usd is None else a.cost_usd for a in ordered], dtype=float)
     columns["truncated"] = [answer.truncated for answer in ordered]
     columns["error"] = pd.array([answer.error for answer in ordered], dtype="string")
     table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))

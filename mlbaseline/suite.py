@@ -8,7 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from mlbaseline.records import digest_of
 
@@ -174,12 +184,22 @@ class Shots(_Node):
 
 
 class Trivial(_Node):
-    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins)."""
+    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins).
+
+    function: `module:function` for strategy `callable`, given the example's prompt fields as a dict, gives the label.
+    """
 
     kind: Literal["trivial"]
-    strategy: Literal["majority", "uniform", "stratified", "keyword"]
+    strategy: Literal["majority", "uniform", "stratified", "keyword", "callable"]
     rules: dict[str, str] | None = None
     default: str | None = None
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+
+    @model_validator(mode="after")
+    def _function_with_callable(self) -> Trivial:
+        if (self.function is not None) != (self.strategy == "callable"):
+            raise ValueError("`function` (module:function) goes with strategy `callable`")
+        return self
 
     @model_validator(mode="after")
     def _rules_with_keyword(self) -> Trivial:
@@ -262,15 +282,90 @@ class Full(_Training):
 
 
 class Human(_Node):
-    """What one annotator is expected to score: `agreement` is the column with the share that gave the target."""
+    """What one annotator is expected to score.
+
+    agreement: the data's column with the share of annotators that gave the target. labels: a file with what each
+    annotator said (columns example_id, annotator, label), as an asset's `source`.
+    """
 
     kind: Literal["human"]
-    agreement: str
+    agreement: str | None = None
+    labels: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Human:
+        if (self.agreement is None) == (self.labels is None):
+            raise ValueError("give either `agreement` (a column of the data) or `labels` (a file)")
+        return self
 
 
-BaselineSpec = Annotated[Trivial | Pretrained | Peft | Full | Human, Field(discriminator="kind")]
+class AnswersFile(_Node):
+    """Answers from elsewhere, by the ids of the suite's test split. path: as an asset's `source`."""
+
+    path: Annotated[str, Field(min_length=1)]
+    sha256: Sha256 | None = None
+
+    @property
+    def asset(self) -> Asset:
+        return Asset(source=self.path, sha256=self.sha256)
+
+
+class Recorded(_Node):
+    """A rung whose answers are already there, in a file. kind: which rung of the ladder it is."""
+
+    kind: Literal["trivial", "pretrained", "production", "peft", "full", "human"]
+    recorded: AnswersFile
+
+
+class External(_Node):
+    """A published score, without the answers behind it: shown beside the ladder, never paired, never deciding.
+
+    standard_error: of `value`; without it, and where the metric is a share, `n` examples bound it. protocol: how it was
+    measured, in the words of its source.
+    """
+
+    kind: Literal["external"]
+    metric: MetricName
+    value: float
+    n: PositiveInt | None = None
+    standard_error: Annotated[float, Field(gt=0)] | None = None
+    source: Annotated[str, Field(min_length=1)]
+    date: str | None = None
+    protocol: str | None = None
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _as_written(cls, date: Any) -> Any:
+        """YAML reads `2024-05-01` as a date and `2024` as a number."""
+        return None if date is None else str(date)
+
+    @model_validator(mode="after")
+    def _in_range(self) -> External:
+        if self.metric == "accuracy" and not 0 <= self.value <= 1:
+            raise ValueError(f"value: an accuracy is a share from 0 to 1, got {self.value:g}")
+        return self
+
+
+def _tag_of(spec: Any) -> str | None:
+    if not isinstance(spec, Mapping):
+        return "recorded" if isinstance(spec, Recorded) else getattr(spec, "kind", None)
+    return "recorded" if "recorded" in spec or spec.get("kind") == "production" else spec.get("kind")
+
+
+BaselineSpec = Annotated[
+    Annotated[Trivial, Tag("trivial")]
+    | Annotated[Pretrained, Tag("pretrained")]
+    | Annotated[Peft, Tag("peft")]
+    | Annotated[Full, Tag("full")]
+    | Annotated[External, Tag("external")]
+    | Annotated[Human, Tag("human")]
+    | Annotated[Recorded, Tag("recorded")],
+    Discriminator(_tag_of),
+]
 TrainedSpec = Peft | Full
-KINDS = ("trivial", "pretrained", "peft", "full", "human")
+KINDS = ("trivial", "pretrained", "production", "peft", "full", "external", "human")
+TAGS = (*KINDS, "recorded")
+"""What tells the specs of baselines apart: their kind, or that their answers are recorded."""
 
 
 # ---- rules of the decision ------------------------------------------------------------------------------------------

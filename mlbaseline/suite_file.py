@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.suite import KINDS, Suite
+from mlbaseline.suite import KINDS, TAGS, Suite
 
 _Path = tuple[str | int, ...]
 
@@ -84,6 +84,9 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
     metrics = content.get("metrics", ["accuracy"])
     slices = _mapping(_mapping(content.get("task")).get("slices"))
     for name, spec in baselines.items():
+        metric = _mapping(spec).get("metric")
+        if _mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
+            yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
         yield from _dangling_base(name, _mapping(spec), baselines, metrics)
     yield from _dangling_labels(content, baselines)
     for role in ("primary", "guardrails"):
@@ -94,6 +97,12 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             for key, named in (("candidate", candidate), *(("over", name) for name in over)):
                 if isinstance(named, str) and named not in baselines:
                     yield (*path, key), f"unknown baseline {named!r}; the suite has: {', '.join(baselines)}"
+                elif isinstance(named, str) and _mapping(baselines[named]).get("kind") == "external":
+                    yield (
+                        (*path, key),
+                        f"{named!r} is a published score: without answers to single examples nothing can be paired "
+                        "with it, so it decides nothing. The report compares every candidate with it, unpaired",
+                    )
             if candidate in over:
                 yield (*path, "over"), f"{candidate!r} cannot be compared with itself"
             if fields.get("metric", "accuracy") not in metrics:
@@ -119,6 +128,8 @@ def _dangling_base(
             path,
             f"{spec['base']!r} is of kind {_mapping(base).get('kind')}; a fine-tune starts from a pretrained one",
         )
+    elif "recorded" in _mapping(base):
+        yield path, f"{spec['base']!r} is known by its recorded answers only; a fine-tune starts from a model"
     if spec.get("select", "accuracy") not in metrics:
         yield (
             ("baselines", name, "select"),
@@ -149,7 +160,7 @@ def _sequence(content: Any) -> list[Any]:
 def _describe(problem: Any) -> tuple[_Path, str]:
     # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
     loc = problem["loc"]
-    tagged = len(loc) > 2 and loc[0] == "baselines" and loc[2] in KINDS
+    tagged = len(loc) > 2 and loc[0] == "baselines" and loc[2] in TAGS
     path = (*loc[:2], *loc[3:]) if tagged else loc
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -157,8 +168,9 @@ def _describe(problem: Any) -> tuple[_Path, str]:
     if problem["type"] == "missing":
         return path, "is missing"
     if problem["type"] == "union_tag_invalid":
-        tags = problem["ctx"]
-        return (*path, "kind"), f"expected one of {tags['expected_tags']}, got {tags['tag']!r}"
+        return (*path, "kind"), f"expected one of {', '.join(KINDS)}, got {problem['ctx']['tag']!r}"
+    if problem["type"] == "union_tag_not_found":
+        return (*path, "kind"), f"is missing; expected one of {', '.join(KINDS)}"
     if problem["type"] != "value_error":
         message = f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
     return path, message

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from mlbaseline.cli import cli
+from mlbaseline.suite import KINDS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,9 +36,7 @@ def test_the_pinned_environment_is_the_declared_one() -> None:
 
 def test_entry_points_call_commands_that_exist() -> None:
     entry_points = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))["entry_points"]
-    assert {"main", "trivial", "pretrained", "peft", "full", "human", "compare", "promote", "report"} <= set(
-        entry_points
-    )
+    assert {"main", *KINDS, "compare", "promote", "report"} <= set(entry_points)
     for name, entry_point in entry_points.items():
         called = re.search(r"python -m mlbaseline (\w+)", entry_point["command"])
         assert called, name

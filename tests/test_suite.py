@@ -66,7 +66,8 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
     assert all(problem.startswith("line ") for problem in found)
     for expected in (
         "baselines.lora.lr: unknown key, got 1",
-        "baselines.annotator.kind: expected one of 'trivial', 'pretrained', 'peft', 'full', 'human', got 'humn'",
+        "baselines.annotator.kind: expected one of trivial, pretrained, production, peft, full, "
+        "external, human, got 'humn'",
         "matrix.primary.1.candidate: unknown baseline 'ful'; the suite has: majority",
         "evaluation.batch_tokens: input should be a valid integer",
     ):

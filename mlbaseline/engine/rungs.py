@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from mlbaseline import metrics, suite
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
+from mlbaseline.models.annotators import Annotators, read_labels
+from mlbaseline.models.heuristic import Heuristic
 from mlbaseline.models.human import ExpectedAnnotator
+from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
 from mlbaseline.models.trivial import Trivial, is_deterministic
-from mlbaseline.records import Model, Scalar, Signature, TaskData, Trained, digest_of
-from mlbaseline.suite import Asset, BaselineSpec, Split, Suite, TrainedSpec
+from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
+from mlbaseline.suite import Asset, BaselineSpec, External, Recorded, Split, Suite, TrainedSpec
 from mlbaseline.tasks import LoadedTask
 from mlbaseline.tasks.prompting import CHOICE_DELIMITER, Prompting, few_shot_prefix, placeholders
+from mlbaseline.tasks.reading import read_table
 
 Fetch = Callable[[Asset], FetchedAsset]
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained."""
+    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained.
+
+    figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    """
 
     model: Model
     trained: Trained | None = None
+    figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Rung:
     """One baseline with one seed; seed None where nothing is random.
 
-    params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training.
+    params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training; None
+    for a published score, which answers nothing.
+    recorded: its answers were given elsewhere, so that nothing of this machine's speed, memory or price is theirs.
     """
 
     baseline: str
@@ -40,7 +51,8 @@ class Rung:
     seed: int | None
     signature: Signature
     params: Mapping[str, Scalar]
-    open: Callable[[], Opened]
+    open: Callable[[], Opened] | None
+    recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -78,7 +90,35 @@ def build_rungs(
     """
     spec = suite.baselines[name]
     site = _Site(suite, task, fetch, split)
+    if isinstance(spec, External):
+        fields = {f"published.{key}": value for key, value in spec.model_dump(mode="json").items()}
+        return [Rung(name, spec.kind, None, Signature(fields), describe_baseline(suite, name), None)]
+    if isinstance(spec, Recorded):
+        asset = fetch(spec.recorded.asset)
+        answers = read_answers(read_table(asset.path, None).rows, site.data, where=f"baselines.{name}")
+        return build_recorded_rungs(suite, site.data, name, answers, sha256=asset.sha256, seeds=seeds)
     return [_RUNGS[spec.kind](site, name, spec, seed) for seed in (seeds if _is_random(spec) else (None,))]
+
+
+def build_recorded_rungs(
+    suite: Suite, data: TaskData, name: str, answers: AnswersBySeed, *, sha256: str, seeds: Sequence[int]
+) -> list[Rung]:
+    """The rungs of a baseline whose answers were given elsewhere: one per seed that they name, of those in `seeds`.
+
+    sha256: of the file that they come from. Raises DataError for a seed that the suite does not have, and for a
+    fine-tune without one.
+    """
+    spec = suite.baselines[name]
+    check_seeds(answers, spec.kind, suite.seeds, where=f"baselines.{name}")
+    models = {seed: RecordedAnswers(spec.kind, given, sha256) for seed, given in answers.items()}
+    return [
+        replace(
+            _rung(suite, data, name, spec, seed, fields=model.signature_fields(), open_=partial(Opened, model)),
+            recorded=True,
+        )
+        for seed, model in models.items()
+        if seed is None or seed in seeds
+    ]
 
 
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
@@ -99,25 +139,33 @@ def _is_random(spec: BaselineSpec) -> bool:
             return spec.shots is not None and spec.shots.sample == "seed"
         case suite.Peft() | suite.Full():
             return True
-        case suite.Human():
+        case suite.Human() | suite.Recorded() | suite.External():
             return False
 
 
 def _trivial(site: _Site, name: str, spec: suite.Trivial, seed: int | None) -> Rung:
-    task = site.suite.task
-    model = Trivial(
-        spec,
-        labels=task.labels,
-        train=site.task.splits.get("train"),
-        seed=seed,
-        fields=placeholders(task.prompt),
-    )
-    return _rung(site, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
+    task, fields = site.suite.task, placeholders(site.suite.task.prompt)
+    model: Trivial | Heuristic
+    if spec.function is not None:
+        where = f"baselines.{name}.function"
+        model = Heuristic(spec.function, root=site.suite.root, labels=task.labels, fields=fields, where=where)
+    else:
+        model = Trivial(spec, labels=task.labels, train=site.task.splits.get("train"), seed=seed, fields=fields)
+    return _rung(site.suite, site.data, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
 
 
 def _human(site: _Site, name: str, spec: suite.Human, seed: int | None) -> Rung:
+    if spec.labels is not None:
+        asset = site.fetch(Asset(source=spec.labels))
+        rows = read_table(asset.path, None).rows
+        annotators = Annotators(read_labels(rows, site.data, where=f"baselines.{name}"), site.data.labels, asset.sha256)
+        opened = Opened(annotators, figures=annotators.figures(site.data))
+        return _rung(
+            site.suite, site.data, name, spec, seed, fields=annotators.signature_fields(), open_=lambda: opened
+        )
+    assert spec.agreement is not None  # the suite has one of the two
     model = ExpectedAnnotator(spec.agreement)
-    return _rung(site, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
+    return _rung(site.suite, site.data, name, spec, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
 
 
 def _pretrained(site: _Site, name: str, spec: suite.Pretrained, seed: int | None) -> Rung:
@@ -139,7 +187,7 @@ def _pretrained(site: _Site, name: str, spec: suite.Pretrained, seed: int | None
         **_prompt_fields(prompting, spec.shots.k if spec.shots else 0),
         **_engine_fields(site),
     }
-    return _rung(site, name, spec, seed, fields=fields, open_=open_)
+    return _rung(site.suite, site.data, name, spec, seed, fields=fields, open_=open_)
 
 
 def _trained(site: _Site, name: str, spec: TrainedSpec, seed: int | None) -> Rung:
@@ -177,7 +225,7 @@ def _trained(site: _Site, name: str, spec: TrainedSpec, seed: int | None) -> Run
         **_prompt_fields(prompting, 0),
         **_engine_fields(site),
     }
-    return _rung(site, name, spec, seed, fields=fields, open_=open_)
+    return _rung(site.suite, site.data, name, spec, seed, fields=fields, open_=open_)
 
 
 _RUNGS: dict[str, Callable[[_Site, str, Any, int | None], Rung]] = {
@@ -190,7 +238,8 @@ _RUNGS: dict[str, Callable[[_Site, str, Any, int | None], Rung]] = {
 
 
 def _rung(
-    site: _Site,
+    suite: Suite,
+    data: TaskData,
     name: str,
     spec: BaselineSpec,
     seed: int | None,
@@ -198,21 +247,20 @@ def _rung(
     fields: Mapping[str, Scalar],
     open_: Callable[[], Opened],
 ) -> Rung:
-    labels = site.data.labels
     signature = Signature(
         {
-            "data.digest": site.data.digest,
-            "data.split": site.data.split,
-            "choices.labels": digest_of(labels),
+            "data.digest": data.digest,
+            "data.split": data.split,
+            "choices.labels": digest_of(data.labels),
             "metric.version": metrics.VERSION,
-            "metric.names": ",".join(site.suite.metrics),
+            "metric.names": ",".join(suite.metrics),
             **fields,
             "seed": seed,
         }
     )
-    params = describe_baseline(site.suite, name)
-    if "engine.precision" in fields:
-        params |= dict(_flat("evaluation", site.suite.evaluation.model_dump(mode="json")))
+    params = describe_baseline(suite, name)
+    if fields.get("engine.precision", UNKNOWN) != UNKNOWN:
+        params |= dict(_flat("evaluation", suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}
     return Rung(name, spec.kind, seed, signature, params, open_)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,24 +15,32 @@ from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
 from mlbaseline.judge.planning import settle
+from mlbaseline.judge.published import compare_with_published
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Assessment, Comparison, Registration
+from mlbaseline.records import Assessment, Comparison, PublishedScore, Registration
 
 RESAMPLING_SEED = 20_260_101
 """The comparison of the same tables gives the same numbers every time."""
 
 
-def assess(ladder: Ladder, registration: Registration, trials: Trials, context: Mapping[str, Any]) -> Assessment:
+def assess(
+    ladder: Ladder,
+    registration: Registration,
+    trials: Trials,
+    context: Mapping[str, Any],
+    published: Sequence[PublishedScore] = (),
+) -> Assessment:
     """Compare every rung, audit the comparison, and judge the candidates by the suite's rules.
 
     trials: which settings of a trained baseline were tried. context: what the numbers stand on, for the report.
-    Raises SuiteError as `compare` does.
+    published: scores without examples, which have no part in the verdict. Raises SuiteError as `compare` does.
     """
     suite = ladder.suite
     rng = np.random.default_rng(RESAMPLING_SEED)
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
     comparisons = compare(ladder, rng)
+    in_order = tuple(sorted(published, key=lambda score: list(suite.baselines).index(score.baseline)))
 
     def more_examples(row: Comparison) -> int | None:
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
@@ -58,4 +66,6 @@ def assess(ladder: Ladder, registration: Registration, trials: Trials, context: 
         audit=audited,
         break_even=break_evens(suite, standings),
         context=context,
+        published=in_order,
+        unpaired=compare_with_published(ladder, in_order),
     )

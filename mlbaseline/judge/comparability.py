@@ -2,6 +2,7 @@
 
 A rung's own nature (model, training, shots, seed) is what the ladder compares, so it may differ. What the rungs share
 (data, choices, prompt, metrics) must not. How they were computed (precision, batches, versions) is worth a warning.
+Of results from elsewhere some of this is unknown: that warns, save for data and choices, which have to be known.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.records import Mismatch, Signature
+from mlbaseline.records import UNKNOWN, Mismatch, Signature
 from mlbaseline.results import ResultTable, align
 
 REFUSE, WARN, OWN = "refuse", "warn", "own"
@@ -30,6 +31,7 @@ _SEVERITY = (
 )
 _UNUSED_BY_SOME = ("prompt.", "engine.")
 """A rule or an annotator has no prompt and no engine: there the absence of a field is no difference."""
+_NEVER_UNKNOWN = ("data.", "choices.")
 
 
 def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
@@ -41,7 +43,9 @@ def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
         if severity == OWN or (absent and name.startswith(_UNUSED_BY_SOME)):
             continue
         left, right = ours.fields.get(name), theirs.fields.get(name)
-        if absent or left != right:
+        if UNKNOWN in (left, right) and not name.startswith(_NEVER_UNKNOWN):
+            found.append(Mismatch(name, left, right, WARN))  # two unknowns are not known to be equal
+        elif absent or left != right:
             found.append(Mismatch(name, left, right, severity))
     return tuple(found)
 

@@ -71,14 +71,17 @@ def measure_cost(
 ) -> Cost:
     """What answering and training cost. usd_per_hour: price of the hardware, None where the suite names none.
 
-    Cost per query is the computing time of a query in batches, and its share of the training over `cost.queries`.
+    Cost per query is what the answers say that they cost. Without that it is the computing time of a query in batches,
+    and its share of the training over `cost.queries`.
     """
     frame = table.frame
     compute_s = float(frame["compute_s"].mean())
     alone = frame["latency_s"].dropna()
     train_usd = None if usd_per_hour is None or train_s is None else train_s / 3600 * usd_per_hour
     query_usd = None
-    if usd_per_hour is not None:
+    if "cost_usd" in frame:
+        query_usd = float(frame["cost_usd"].mean(skipna=False))
+    elif usd_per_hour is not None:
         query_usd = compute_s / 3600 * usd_per_hour + (train_usd or 0.0) / suite.cost.queries
     return Cost(
         train_s=train_s,

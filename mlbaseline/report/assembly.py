@@ -9,6 +9,7 @@ from mlbaseline.report import closing, formats
 from mlbaseline.report.contrasts import contrasts, forest
 from mlbaseline.report.cost import cost
 from mlbaseline.report.ladder import ladder, tradeoff
+from mlbaseline.report.published import published
 from mlbaseline.report.slices import slices
 from mlbaseline.report.view import Fact, Section, Tone, View
 from mlbaseline.report.wording import Wording
@@ -25,6 +26,7 @@ def view_of(assessment: Assessment) -> View:
         Section("glance", "At a glance", glance) if glance else None,
         ladder(wording),
         *contrasts(wording),
+        published(wording),
         slices(wording),
         cost(wording),
         closing.findings(wording),

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from mlbaseline.judge.pareto import pareto_front
-from mlbaseline.records import Cost, Standing
+from mlbaseline.records import Cost, PublishedScore, Standing
 from mlbaseline.report import formats
 from mlbaseline.report.figures import Point, Tradeoff
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
@@ -14,13 +14,14 @@ from mlbaseline.report.wording import Wording, listed
 
 
 def ladder(wording: Wording) -> Section | None:
-    """One row a rung, in the suite's order."""
-    standings = wording.assessment.standings
+    """One row a rung, in the suite's order, and after them one a published score."""
+    standings, published = wording.assessment.standings, wording.assessment.published
     if not standings:
         return None
     batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
     lead = wording.metrics[:1]
-    others = [name for name in wording.metrics[1:] if any(name in standing.metrics for standing in standings)]
+    shown = {name for standing in standings for name in standing.metrics} | {score.metric for score in published}
+    others = [name for name in wording.metrics[1:] if name in shown]
     sizes = {size for standing in standings if (size := _size(standing)) is not None}
     errors = any(standing.error_rate != 0 for standing in standings)
     columns = (
@@ -56,7 +57,7 @@ def ladder(wording: Wording) -> Section | None:
             emphasis=standing.baseline == wording.assessment.verdict.winner,
         )
         for standing in standings
-    )
+    ) + tuple(_published(wording, columns, score) for score in published)
     notes = (
         f"Means over seeds with their {wording.level} intervals; the arrow points to better. "
         "std is the spread between training or sampling seeds: a description, not an interval.",
@@ -66,6 +67,17 @@ def ladder(wording: Wording) -> Section | None:
     )
     on = f" on {formats.count(sizes.pop())} examples" if len(sizes) == 1 else ""
     return Section("ladder", "The ladder", (Table(f"Every rung{on}", columns, rows, notes=notes),))
+
+
+def _published(wording: Wording, columns: tuple[Column, ...], score: PublishedScore) -> Row:
+    """A score without rows has its value and nothing else."""
+    value = formats.fixed(score.value, wording.level_decimals(score.metric))
+    known = {
+        "Rung": Cell(formats.clean(score.baseline)),
+        "Kind": Cell("external"),
+        wording.metric(score.metric): Cell(value, "published"),
+    }
+    return Row(tuple(known.get(column.title, Cell(formats.MISSING)) for column in columns))
 
 
 def tradeoff(wording: Wording) -> Tradeoff | None:

@@ -40,6 +40,7 @@ class Wording:
         names = list(self.assessment.metrics)
         for standing in self.assessment.standings:
             names += [name for name in standing.metrics if name not in names]
+        names += [score.metric for score in self.assessment.published]
         lead = next((row.metric for row in self.assessment.comparisons if row.role == "primary"), None)
         return tuple(dict.fromkeys([lead, *names] if lead else names))
 

@@ -9,7 +9,7 @@ from mlbaseline.stats.aggregate import (
     performance_profile,
 )
 from mlbaseline.stats.bootstrap import bootstrap_distribution
-from mlbaseline.stats.corpus import CorpusComparison, CorpusInterval, compare_corpus, corpus_interval
+from mlbaseline.stats.corpus import CorpusComparison, CorpusInterval, compare_corpus, corpus_interval, pseudo_values
 from mlbaseline.stats.corpus_metrics import (
     CorpusMetric,
     auroc,
@@ -104,6 +104,7 @@ __all__ = [
     "performance_profile",
     "perplexity",
     "probability_of_improvement",
+    "pseudo_values",
     "sample_size",
     "select_then_confirm",
 ]

@@ -200,6 +200,18 @@ class _Pair:
         return first, second
 
 
+def pseudo_values(
+    statistics: npt.ArrayLike, metric: CorpusMetric, *, clusters: npt.ArrayLike | None = None
+) -> npt.NDArray[np.float64]:
+    """The metric to first order as a mean: (units,) values, one a cluster where given, else one an example.
+
+    statistics: (n, s) of one system. Their mean is the metric, and their variance is that of the metric. ValueError as
+    :func:`compare_corpus`.
+    """
+    values = checked_values(statistics)
+    return metric.of(values) + _influences(metric, gather_units(values, clusters))
+
+
 def _resample(task: _Pair, question: _Question, n_resamples: int, rng: np.random.Generator | None) -> _Result:
     s = task.first.shape[2]
     both = np.hstack([task.first[0], task.second[0]])

@@ -1,7 +1,7 @@
 """Everything that lies on a tracking server. The only folder that imports mlflow, and it does so when it is used."""
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison
-from mlbaseline.store.evaluations import log_evaluation, log_ladder, open_evaluation
+from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
 from mlbaseline.store.items import param_text
 from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.reading import (
@@ -12,6 +12,7 @@ from mlbaseline.store.reading import (
     find_evaluations,
     find_ladder,
     load_tables,
+    published_score,
     read_evaluation,
 )
 from mlbaseline.store.references import artifact_path, resolve
@@ -43,11 +44,13 @@ __all__ = [
     "log_comparison",
     "log_evaluation",
     "log_ladder",
+    "log_published",
     "open_evaluation",
     "open_run",
     "param_text",
     "plan_promotion",
     "promote",
+    "published_score",
     "reach",
     "read_evaluation",
     "resolve",

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained
-from mlbaseline.results import ResultTable
+from mlbaseline.results import ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
     Dataset,
@@ -31,6 +31,9 @@ EVALUATION, LADDER = "evaluation", "ladder"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 NO_SEED = "none"
+NO_DATA = "none"
+PUBLISHED = "external"
+"""Kind of a rung that has a score and no rows."""
 
 SliceMetrics = Mapping[str, Mapping[str, Mapping[str, float]]]
 """slice ─▶ value ─▶ metric ─▶ number."""
@@ -44,11 +47,13 @@ def open_evaluation(
     baseline: str,
     seed: int | None,
     signature: Signature,
-    data: TaskData,
+    data: TaskData | None,
     params: Mapping[str, Scalar],
     parent: str | None = None,
 ) -> Iterator[Run]:
     """The evaluation run of a baseline and a seed for the length of the block, in which `log_evaluation` fills it.
+
+    data: None for a published score, which `log_published` writes: it was not measured on our examples.
 
     Everything that is known before the first score stands in the run before the first score. Raises TrackingError.
     """
@@ -57,8 +62,8 @@ def open_evaluation(
         PREFIX + "baseline": baseline,
         PREFIX + "baseline_kind": suite.baselines[baseline].kind,
         PREFIX + "seed": seed_text(seed),
-        PREFIX + "split": data.split,
-        PREFIX + "task_digest": data.digest,
+        PREFIX + "split": data.split if data else NO_DATA,
+        PREFIX + "task_digest": data.digest if data else NO_DATA,
         PREFIX + "signature_digest": signature.digest,
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
@@ -77,8 +82,11 @@ def log_evaluation(
     slices: SliceMetrics,
     cost: Cost,
     trained: Trained | None = None,
+    figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
     """Everything that an evaluation found, and of a trained rung the model that can be served. metrics: overall.
+
+    figures: further numbers, by the parts of their names.
 
     Raises TrackingError; a full disk counts as one.
     """
@@ -91,10 +99,19 @@ def log_evaluation(
             _dataset(suite, data),
             Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
             Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table)}),
+            Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
             items += [*_training(trained), served_model(Path(temporary, "model"), suite, table, trained)]
         write(run, *items)
+
+
+def log_published(run: Run, suite: Suite, signature: Signature, metrics: Mapping[str, float]) -> None:
+    """Fill the run of a published score: there are no rows, only what the suite says of it. Raises TrackingError."""
+    with TemporaryDirectory() as temporary, reporting(f"store the score {run.name!r}", run.tracker.uri):
+        save_signature(signature, Path(temporary, "results"))
+        Path(temporary, "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
+        write(run, Artifacts(Path(temporary)), Metrics(metrics))
 
 
 def log_ladder(run: Run, evaluation_run_ids: Iterable[str]) -> None:

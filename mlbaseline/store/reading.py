@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, TrackingError
-from mlbaseline.records import Signature
+from mlbaseline.records import PublishedScore, Signature
 from mlbaseline.results import ResultTable
 from mlbaseline.results import load_table as read_table
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
@@ -25,6 +25,7 @@ from mlbaseline.store.evaluations import (
     LADDER,
     LADDER_RUNS,
     NO_SEED,
+    PUBLISHED,
     SIGNATURE,
     seed_text,
 )
@@ -42,6 +43,7 @@ class EvaluationRun:
     """A completed evaluation as the server knows it. start_time_ms: since the epoch, by the server's clock.
 
     seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
+    examples_sha256: None for a published score, which has no rows.
     """
 
     run_id: str
@@ -53,7 +55,7 @@ class EvaluationRun:
     matrix_digest: str
     task_digest: str
     signature_digest: str
-    examples_sha256: str
+    examples_sha256: str | None
     metrics: Mapping[str, float]
     params: Mapping[str, str]
     start_time_ms: int
@@ -161,7 +163,7 @@ def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
             matrix_digest=tags[PREFIX + "matrix_digest"],
             task_digest=tags[PREFIX + "task_digest"],
             signature_digest=tags[PREFIX + "signature_digest"],
-            examples_sha256=tags[EXAMPLES_SHA256],
+            examples_sha256=None if tags[PREFIX + "baseline_kind"] == PUBLISHED else tags[EXAMPLES_SHA256],
             metrics={name: _number(value) for name, value in run.data.metrics.items()},
             params=dict(run.data.params),
             start_time_ms=run.info.start_time,
@@ -190,6 +192,22 @@ def _comparison(run: MlflowRun) -> ComparisonRun:
 def _number(value: float) -> float:
     """mlflow 3.17 stores an infinity as the largest float there is."""
     return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
+
+
+def published_score(run: EvaluationRun) -> PublishedScore:
+    """What a run of a published score says."""
+    said = {name.removeprefix("baseline."): value for name, value in run.params.items()}
+    return PublishedScore(
+        baseline=run.baseline,
+        metric=said["metric"],
+        value=run.metrics[said["metric"]],
+        n=int(said["n"]) if "n" in said else None,
+        standard_error=float(said["standard_error"]) if "standard_error" in said else None,
+        source=said["source"],
+        date=said.get("date"),
+        protocol=said.get("protocol"),
+        run_id=run.run_id,
+    )
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------

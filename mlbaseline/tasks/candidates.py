@@ -65,7 +65,7 @@ def _named_columns(suite: Suite) -> Iterator[tuple[str, str]]:
     for name, slicing in suite.task.slices.items():
         yield f"task.slices.{name}.column", slicing.column
     for name, spec in suite.baselines.items():
-        if isinstance(spec, Human):
+        if isinstance(spec, Human) and spec.agreement is not None:
             yield f"baselines.{name}.agreement", spec.agreement
 
 

@@ -7,6 +7,7 @@ later step needs of an earlier one it reads back from the tracking server, never
 from mlbaseline.workflows.comparison import compare, gate, report
 from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluation import evaluate
+from mlbaseline.workflows.exporting import export
 from mlbaseline.workflows.ladder import run
 from mlbaseline.workflows.lineage import lineage
 from mlbaseline.workflows.outcome import Outcome
@@ -18,6 +19,7 @@ __all__ = [
     "compare",
     "doctor",
     "evaluate",
+    "export",
     "gate",
     "lineage",
     "power",

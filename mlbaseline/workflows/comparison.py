@@ -38,11 +38,12 @@ def make_comparison(
 ) -> tuple[str, Assessment]:
     every = store.find_evaluations(tracker)
     runs = _current_runs(suite, every if ladder is None else store.find_evaluations(tracker, ladder=ladder))
-    rungs = build_ladder(suite, _load(tracker, runs))
-    task_digest = runs[0].task_digest  # comparable runs have one
+    with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
+    rungs = build_ladder(suite, _load(tracker, with_rows))
+    task_digest = with_rows[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, matrix_digest=suite.matrix_digest, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
-    assessment = assess(rungs, registration, tried, _context(suite, runs))
+    assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
     opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
     with opening as run, TemporaryDirectory() as rendered:
@@ -53,7 +54,11 @@ def make_comparison(
 
 def load_evaluations(suite: Suite, tracker: store.Tracker) -> list[Evaluation]:
     """The newest completed evaluation of each baseline and seed of the suite, rows included."""
-    return _load(tracker, _current_runs(suite, store.find_evaluations(tracker)))
+    return _load(tracker, _with_rows(_current_runs(suite, store.find_evaluations(tracker))))
+
+
+def _with_rows(runs: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
+    return [run for run in runs if run.examples_sha256 is not None]
 
 
 def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
@@ -132,6 +137,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "registration": asdict(assessment.registration),
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
+        "unpaired": [asdict(row) for row in assessment.unpaired],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
         "audit": [asdict(finding) for finding in assessment.audit],
         "break_even": [asdict(row) for row in assessment.break_even],

@@ -14,8 +14,9 @@ from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
+from mlbaseline.records import UNKNOWN, Scalar
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import KINDS, Suite
+from mlbaseline.suite import KINDS, External, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.outcome import Outcome
@@ -86,6 +87,8 @@ def _find_completed(suite: Suite, rung: Rung, tracker: store.Tracker) -> Evaluat
 
 
 def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
+    if rung.open is None:
+        return _record_published(suite, rung, tracker, ladder)
     data, device = task.splits["test"], str(rung.signature.fields.get("engine.device", "cpu"))
     opening = store.open_evaluation(
         tracker,
@@ -94,7 +97,7 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**rung.params, **hardware.describe_hardware(device), **DISTRIBUTED},
+        params={**rung.params, **_describe_hardware(rung, device), **DISTRIBUTED},
         parent=ladder.run_id,
     )
     with opening as run:
@@ -110,12 +113,13 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
                 signature=rung.signature,
             )
         table = add_scores(table, suite.task.labels, suite.metrics)
+        computed_here = not rung.recorded and rung.kind != "human"
         found = measure_overall(table, suite)
         cost = measure_cost(
             table,
             suite,
-            usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if rung.kind != "human" else None,
-            peak_memory_bytes=peak.bytes,
+            usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if computed_here else None,
+            peak_memory_bytes=None if rung.recorded else peak.bytes,
             train_s=opened.trained.train_s if opened.trained else None,
         )
         _warn_about_rows(rung, table)
@@ -128,8 +132,31 @@ def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tr
             slices=measure_slices(table, suite),
             cost=cost,
             trained=opened.trained,
+            figures=opened.figures,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
+
+
+def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
+    spec = suite.baselines[rung.baseline]
+    assert isinstance(spec, External)
+    opening = store.open_evaluation(
+        tracker,
+        suite,
+        baseline=rung.baseline,
+        seed=None,
+        signature=rung.signature,
+        data=None,
+        params=rung.params,
+        parent=ladder.run_id,
+    )
+    with opening as run:
+        store.log_published(run, suite, rung.signature, {spec.metric: spec.value})
+    return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
+
+
+def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
+    return {"hardware.device": UNKNOWN} if rung.recorded else hardware.describe_hardware(device)
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:

@@ -59,3 +59,21 @@ def test_a_field_of_unknown_kind_is_refused() -> None:
 def test_other_examples_under_the_same_signature() -> None:
     with pytest.raises(IncomparableError, match="2 only in the first"):
         require_comparable([table(task_data(10), np.ones(10, dtype=bool)), table(DATA, RIGHT, baseline="b")])
+
+
+@pytest.mark.parametrize("field", ["prompt__template", "metric__version", "engine__precision"])
+def test_what_is_unknown_warns_instead_of_refusing(field: str) -> None:
+    name = field.replace("__", ".")
+    ours, theirs = table(DATA, RIGHT), table(DATA, RIGHT, baseline="b", **{field: "unknown"})
+    assert require_comparable([ours, theirs]) == (Mismatch(name, SIGNATURE[name], "unknown", "warn"),)
+
+
+def test_two_unknowns_are_not_known_to_be_equal() -> None:
+    unknown = Signature({**SIGNATURE, "prompt.template": "unknown"})
+    assert mismatches(unknown, unknown) == (Mismatch("prompt.template", "unknown", "unknown", "warn"),)
+
+
+@pytest.mark.parametrize("field", ["data.digest", "data.split", "choices.digest"])
+def test_data_and_choices_have_to_be_known(field: str) -> None:
+    found = mismatches(Signature(SIGNATURE), Signature({**SIGNATURE, field: "unknown"}))
+    assert [mismatch.severity for mismatch in found] == ["refuse"]

@@ -13,8 +13,10 @@ from mlbaseline.records import (
     Estimate,
     Finding,
     Mismatch,
+    PublishedScore,
     Registration,
     Standing,
+    UnpairedContrast,
     Verdict,
 )
 
@@ -201,6 +203,18 @@ def promote() -> Assessment:
     )
 
 
+def beside_published() -> Assessment:
+    """The promotion beside a published score, of which no examples are known, and one by another metric."""
+    paper = PublishedScore(
+        "paper", "accuracy", 0.71, 2000, None, "https://example.org/p", "2024-05", "5-shot", "r" * 32
+    )
+    board = PublishedScore("board", "macro_f1", 0.6, None, 0.01, "a leaderboard", None, None, "s" * 32)
+    row = UnpairedContrast(
+        "lora", "paper", "accuracy", N, 0.607, 0.71, -0.103, -0.162, -0.045, 0.95, 0.0004, "unpaired: on 2000 examples"
+    )
+    return replace(promote(), published=(paper, board), unpaired=(row,))
+
+
 def hold() -> Assessment:
     """Better on average, but slower than the budget allows and worse on one slice."""
     base = promote()
@@ -277,8 +291,12 @@ def hostile() -> Assessment:
         p_adjusted=NAN, mde=INF, effect_size=None, gained=None, lost=None, margin=None, outcome="inconclusive",
     )  # fmt: skip
     finding = Finding(HOSTILE, "block", "fail", HOSTILE, {"value": NAN, HOSTILE: [None, INF, {"deep": HOSTILE}]})
+    score = PublishedScore(HOSTILE, HOSTILE, NAN, None, INF, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    unpaired = UnpairedContrast(HOSTILE, HOSTILE, HOSTILE, 0, NAN, NAN, NAN, -INF, INF, 0.95, NAN, HOSTILE)
     return replace(
         base,
+        published=(score,),
+        unpaired=(unpaired,),
         suite=HOSTILE,
         standings=standings,
         comparisons=(broken, *rows[1:]),
@@ -320,6 +338,7 @@ def lone() -> Assessment:
 
 ALL = {
     "promote": promote,
+    "beside_published": beside_published,
     "hold": hold,
     "inconclusive": inconclusive,
     "empty": empty,

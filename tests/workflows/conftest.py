@@ -8,6 +8,7 @@ from shutil import copy
 
 import pytest
 
+from tests.workflows.elsewhere import Site
 from tests.workflows.making import Workplace, write_reviews, write_suite
 
 
@@ -22,3 +23,15 @@ def workplace(
     write_reviews(tmp_path / "reviews.csv")
     suite = write_suite(tmp_path / "suite.yaml", tiny_model)
     yield Workplace(tmp_path, suite, f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def site(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A ladder of cheap rungs, beside which results from elsewhere can be put."""
+    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    copy(empty_database, tmp_path / "mlflow.db")
+    write_reviews(tmp_path / "reviews.csv")
+    site = Site(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
+    site.write()
+    yield site

@@ -1,0 +1,224 @@
+"""Answers that were given elsewhere, in a file with a row per example, and per seed where it names seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mlbaseline.errors import DataError
+from mlbaseline.metrics import METRICS
+from mlbaseline.models.problems import Problems
+from mlbaseline.records import UNKNOWN, Answer, Example, Scalar, TaskData
+from mlbaseline.values import as_number, as_text, is_missing
+
+Row = tuple[int, Mapping[str, Any]]
+"""Number of a row in its file, and column ─▶ value."""
+AnswersBySeed = Mapping[int | None, Mapping[str, Answer]]
+"""seed ─▶ example id ─▶ answer. The seed None: the file names no seeds."""
+
+_SCORE, _LOGLIK = "score.", "loglik_nats."
+_RANGES = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0), "nll_nats": (0.0, math.inf)}
+_WITHOUT_PROMPT = ("trivial", "human")
+
+
+class RecordedAnswers:
+    """Recorded answers of one seed, as a `records.Model`."""
+
+    def __init__(self, kind: str, answers: Mapping[str, Answer], sha256: str) -> None:
+        """kind: which rung of the ladder it is. sha256: of the file that the answers come from."""
+        self._kind, self._answers, self._sha256 = kind, answers, sha256
+
+    def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
+        """One answer per example, in their order."""
+        return (self._answers[example.id] for example in examples)
+
+    def signature_fields(self) -> dict[str, Scalar]:
+        """What is known of the answers, and by the text "unknown" what the file does not say."""
+        fields: dict[str, Scalar] = {"model.kind": self._kind, "model.recorded_sha256": self._sha256}
+        if any(answer.scores and not answer.error for answer in self._answers.values()):
+            fields["metric.version"] = UNKNOWN  # the source's own scores, by the source's own definition
+        if self._kind not in _WITHOUT_PROMPT:
+            unknown = ("model.sha256", "prompt.template", "prompt.chat_template", "prompt.shots")
+            fields |= dict.fromkeys((*unknown, "engine.version", "engine.precision"), UNKNOWN)
+        return fields
+
+
+def check_seeds(answers: AnswersBySeed, kind: str, registered: Collection[int], *, where: str) -> None:
+    """Raises DataError for seeds that the suite did not register, and for a fine-tune that names none."""
+    extra = sorted(seed for seed in answers if seed is not None and seed not in registered)
+    if extra:
+        raise DataError(
+            f"{where}: the recorded answers have the seeds {extra}, which are not among the suite's seeds "
+            f"{sorted(registered)}. Add them to `seeds`, or remove their rows."
+        )
+    if None in answers and kind in ("peft", "full"):
+        raise DataError(
+            f"{where}: a fine-tune has a seed, and the recorded answers name none. Add the column `seed` with the "
+            "seeds that it was trained with."
+        )
+
+
+def read_answers(rows: Sequence[Row], data: TaskData, *, where: str) -> AnswersBySeed:
+    """Join rows to the examples of a split by `example_id`.
+
+    Columns beside it: `prediction` (a label), `score.<metric>` (a per-example metric, by the source's own count),
+    `loglik_nats.<label>` for every label; optionally `seed`, `latency_s`, `tokens_in`, `tokens_out`, `cost_usd` and
+    `error`. Other columns are left alone. A row with an `error` counts as that failure, whatever else it says.
+
+    Raises DataError with every problem found: unknown, missing and repeated ids, unknown labels, numbers that are none.
+    """
+    _check_columns(rows[0][1], data.labels, where)
+    reader = _Reader(data, rows[0][1])
+    answers: dict[int | None, dict[str, Answer]] = {}
+    for number, values in rows:
+        reader.read(number, values, answers)
+    reader.check_complete(answers)
+    reader.problems.raise_any(f"{where}: the recorded answers do not fit the suite")
+    return dict(sorted(answers.items(), key=lambda item: item[0] or 0))
+
+
+def _check_columns(columns: Iterable[str], labels: Sequence[str], where: str) -> None:
+    columns = list(columns)
+    scores = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
+    per_example = [name for name, metric in METRICS.items() if metric.per_example]
+    wrong = [f"score.{name}" for name in scores if name not in per_example]
+    if wrong:
+        raise DataError(
+            f"{where}: {', '.join(wrong)}: no metric of single examples is called so; there is: "
+            f"{', '.join(_SCORE + name for name in per_example)}. What is measured over all examples together, "
+            "such as macro_f1, follows from the column `prediction`."
+        )
+    if "example_id" not in columns or not (scores or "prediction" in columns):
+        raise DataError(
+            f"{where}: expected the column example_id, and prediction or score.<metric>; got: {', '.join(columns)}"
+        )
+    some = [name for name in columns if name.startswith(_LOGLIK)]
+    if some and not {_LOGLIK + label for label in labels} <= set(some):
+        raise DataError(
+            f"{where}: expected a column loglik_nats.<label> for each of the labels {list(labels)}, got: "
+            f"{', '.join(some)}"
+        )
+
+
+class _Reader:
+    """Rows ─▶ answers, with every problem on record."""
+
+    def __init__(self, data: TaskData, columns: Collection[str]) -> None:
+        self._data = data
+        self._ids = {example.id for example in data.examples}
+        self._scores = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
+        self._has_logliks = any(name.startswith(_LOGLIK) for name in columns)
+        self.problems = Problems()
+
+    def read(self, number: int, values: Mapping[str, Any], answers: dict[int | None, dict[str, Answer]]) -> None:
+        id = "" if is_missing(values["example_id"]) else as_text(values["example_id"])
+        if id not in self._ids:
+            self.problems.add(
+                f"ids that are not in the split {self._data.split}; remove their rows, or take the ids from the sheet "
+                "that `mlbaseline export` writes",
+                f"row {number}: {id!r}",
+            )
+            return
+        seed = self._seed(number, values)
+        if seed is None and "seed" in values:
+            self.problems.add("rows without a seed although the file has the column", f"row {number}")
+            return
+        known = answers.setdefault(seed, {})
+        if id in known:
+            self.problems.add("rows that repeat an example; keep one of each", f"row {number}: {id!r}")
+            return
+        known[id] = self._answer(number, id, values)
+
+    def check_complete(self, answers: AnswersBySeed) -> None:
+        for seed, known in answers.items():
+            missing = [example.id for example in self._data.examples if example.id not in known]
+            of_seed = "" if seed is None else f" of seed {seed}"
+            self.problems.add(
+                f"examples of the split {self._data.split} without a row{of_seed}; give each one, with `error` where "
+                "it failed",
+                *map(repr, missing),
+            )
+
+    def _seed(self, number: int, values: Mapping[str, Any]) -> int | None:
+        seed = self._number(number, values, "seed", whole=True)
+        return None if seed is None else int(seed)
+
+    def _answer(self, number: int, id: str, values: Mapping[str, Any]) -> Answer:
+        error = None if is_missing(values.get("error")) else str(values["error"])
+        prediction = None if error else self._prediction(number, values)
+        scores = self._failed_scores() if error else self._given_scores(number, values)
+        logliks = () if error else self._logliks(number, values)
+        if error is None and prediction is None and not self._scores:
+            self.problems.add("rows with neither a prediction nor an error", f"row {number}")
+        return Answer(
+            id,
+            prediction,
+            logliks,
+            scores=scores,
+            tokens_in=int(self._number(number, values, "tokens_in", whole=True) or 0),
+            tokens_out=int(self._number(number, values, "tokens_out", whole=True) or 0),
+            latency_s=self._number(number, values, "latency_s"),
+            error=error,
+            cost_usd=self._number(number, values, "cost_usd"),
+        )
+
+    def _prediction(self, number: int, values: Mapping[str, Any]) -> str | None:
+        if is_missing(values.get("prediction")):
+            return None
+        label = as_text(values["prediction"])
+        if label not in self._data.labels:
+            labels = list(self._data.labels)
+            what = f"predictions that are none of the labels {labels}; an answer that fits none is an `error`"
+            self.problems.add(what, f"row {number}: {label!r}")
+        return label
+
+    def _given_scores(self, number: int, values: Mapping[str, Any]) -> dict[str, float]:
+        scores = {}
+        for name in self._scores:
+            column = _SCORE + name
+            score = self._number(number, values, column, *_RANGES[name])
+            if score is not None:
+                scores[name] = score
+            elif is_missing(values[column]):
+                # Left out, it would leave every comparison: examples that fail must not go that way.
+                self.problems.add(f"rows without {column}; say `error` where it failed", f"row {number}")
+        return scores
+
+    def _failed_scores(self) -> dict[str, float]:
+        """An error row is a wrong answer that gives every choice the same probability (see `metrics`)."""
+        k = len(self._data.labels)
+        worst = {"accuracy": 0.0, "nll_nats": math.log(k), "brier": 1.0 - 1.0 / k}
+        return {name: worst[name] for name in self._scores}
+
+    def _logliks(self, number: int, values: Mapping[str, Any]) -> tuple[float, ...]:
+        if not self._has_logliks:
+            return ()
+        found = [self._number(number, values, _LOGLIK + label, low=-math.inf) for label in self._data.labels]
+        known = tuple(value for value in found if value is not None)
+        return known if len(known) == len(found) else ()
+
+    def _number(
+        self,
+        number: int,
+        values: Mapping[str, Any],
+        column: str,
+        low: float = 0.0,
+        high: float = math.inf,
+        *,
+        whole: bool = False,
+    ) -> float | None:
+        value = values.get(column)
+        try:
+            found = as_number(value)
+        except ValueError:
+            found = math.nan
+        if found is None:
+            return None
+        if not (math.isfinite(found) and low <= found <= high) or (whole and not found.is_integer()):
+            least = "" if low == -math.inf else f" of at least {low:g}"
+            bounds = least if high == math.inf else f" from {low:g} to {high:g}"
+            what = f"cells of {column} that are not a {'whole ' * whole}number{bounds}"
+            self.problems.add(what, f"row {number}: {value!r}")
+            return None
+        return float(found)

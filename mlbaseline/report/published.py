@@ -1,0 +1,96 @@
+"""Published scores: where they come from, the candidates beside them, and why they decide nothing."""
+
+from __future__ import annotations
+
+from mlbaseline.records import PublishedScore, UnpairedContrast
+from mlbaseline.report import formats
+from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
+from mlbaseline.report.wording import Wording
+
+_WHY = (
+    "Somebody measured these elsewhere, and only the score is known. Without their answers to single examples nothing "
+    "can be paired, and other examples, prompts or scoring may account for any difference: they decide nothing."
+)
+
+
+def published(wording: Wording) -> Section | None:
+    """The scores with their sources, and each candidate against them."""
+    scores, rows = wording.assessment.published, wording.assessment.unpaired
+    if not scores:
+        return None
+    blocks: list[Block] = [_WHY, _sources(wording, scores)]
+    if rows:
+        blocks.append(_contrasts(wording, rows))
+    return Section("published", "Published scores", tuple(blocks))
+
+
+def _sources(wording: Wording, scores: tuple[PublishedScore, ...]) -> Table:
+    columns = (
+        Column("Score", code=True, rank=0),
+        Column("Metric", rank=1),
+        Column("Value", numeric=True, rank=0),
+        Column("Std error", numeric=True, rank=4),
+        Column("n", numeric=True, rank=3),
+        Column("Date", rank=5),
+        Column("Protocol", rank=2, wide=True),
+        Column("Source", rank=1, wide=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(score.baseline)),
+                Cell(wording.metric(score.metric)),
+                Cell(formats.fixed(score.value, wording.level_decimals(score.metric))),
+                Cell(formats.significant(score.standard_error) if score.standard_error else formats.MISSING),
+                Cell(formats.count(score.n)),
+                Cell(formats.clean(score.date or formats.MISSING)),
+                Cell(formats.clean(score.protocol or "unknown"), tone="open"),
+                Cell(formats.clean(score.source)),
+            )
+        )
+        for score in scores
+    )
+    note = "Protocol is in the words of the source; that it is this suite's own is nowhere shown."
+    return Table("Where they come from", columns, rows, notes=(note,))
+
+
+def _contrasts(wording: Wording, rows: tuple[UnpairedContrast, ...]) -> Table:
+    columns = (
+        Column("Candidate", code=True, rank=0),
+        Column("Published", code=True, rank=0),
+        Column("Metric", rank=2),
+        Column("Candidate's", numeric=True, rank=3),
+        Column("Published's", numeric=True, rank=3),
+        Column("Δ unpaired", numeric=True, rank=0),
+        Column("p unpaired", numeric=True, rank=1),
+        Column("n", numeric=True, rank=4),
+        Column("Assumed", rank=5, wide=True),
+    )
+    return Table(
+        "Candidates beside them, unpaired",
+        columns,
+        tuple(
+            Row(
+                (
+                    Cell(formats.clean(row.candidate)),
+                    Cell(formats.clean(row.published)),
+                    Cell(wording.metric(row.metric)),
+                    Cell(formats.fixed(row.candidate_mean, _decimals(row))),
+                    Cell(formats.fixed(row.value, _decimals(row))),
+                    Cell(
+                        formats.fixed(row.delta, _decimals(row), sign=True),
+                        formats.interval(row.low, row.high, _decimals(row), sign=True),
+                    ),
+                    Cell(formats.probability(row.p_value)),
+                    Cell(formats.count(row.n)),
+                    Cell(formats.clean(row.reason)),
+                )
+            )
+            for row in rows
+        ),
+        notes=(f"The candidate's checkpoint minus the published score, {wording.level} intervals, not corrected.",),
+    )
+
+
+def _decimals(row: UnpairedContrast) -> int:
+    return formats.decimals_for([(row.high - row.low) / 2])

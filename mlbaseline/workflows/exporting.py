@@ -1,0 +1,50 @@
+"""The items of a split as a sheet for annotators, who must not see the targets."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from mlbaseline import store
+from mlbaseline.errors import DataError, SuiteError
+from mlbaseline.records import Example
+from mlbaseline.suite import SPLITS, Split
+from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import load_task
+from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.workflows.evaluation import make_fetcher
+from mlbaseline.workflows.outcome import Outcome
+
+_OWN = ("example_id", "annotator", "label", "choices")
+
+
+def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_uri: str | None = None) -> Outcome:
+    """Write the items of a split: id, empty cells for annotator and label, the choices, and what the prompt shows.
+
+    Filled in and named as `labels` of a baseline of kind human, the sheet comes back. A field of the prompt that is
+    called as one of these columns is written as `item.<name>`.
+    """
+    if output.suffix.lower() != ".csv":
+        raise SuiteError("--output", [f"expected a name that ends in .csv, got {output.name!r}"])
+    if split not in SPLITS:
+        raise SuiteError("--split", [f"expected one of {', '.join(SPLITS)}, got {split!r}"])
+    loaded = load_suite(suite)
+    splits = load_task(loaded, make_fetcher(loaded, store.reach(tracking_uri))).splits
+    if split not in splits:
+        raise DataError(f"{loaded.name}: has no split {split}; there is: {', '.join(splits)}")
+    fields = placeholders(loaded.task.prompt)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*_OWN, *(f"item.{name}" if name in _OWN else name for name in fields)])
+        for example in splits[split].examples:
+            shown = [value_text(example.fields[name]) for name in fields]
+            writer.writerow([example.id, "", "", _choices(example, loaded.task.labels), *shown])
+    n = len(splits[split].examples)
+    return Outcome({"output": str(output), "items": n}, lambda *_: f"{n:,} items of {split}, without targets: {output}")
+
+
+def _choices(example: Example, labels: tuple[str, ...]) -> str:
+    """The labels to choose from, each with its text where the two differ."""
+    pairs = zip(labels, example.choices, strict=True)
+    return " | ".join(label if label == choice else f"{label}: {choice}" for label, choice in pairs)

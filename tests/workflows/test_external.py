@@ -1,0 +1,79 @@
+"""A published score, from the suite file to the report: logged as a run, read back, never paired."""
+
+from __future__ import annotations
+
+import mlflow
+import pytest
+
+from mlbaseline import workflows
+from mlbaseline.errors import SuiteError
+from mlbaseline.store import connect, load_assessment
+from tests.workflows.elsewhere import Site
+
+PAPER = (
+    "paper: {kind: external, metric: accuracy, value: 0.71, n: 2000, source: 'https://example.org', date: 2024-05-01}"
+)
+BOARD = "board: {kind: external, metric: macro_f1, value: 0.6, standard_error: 0.01, source: a board, protocol: 5-shot}"
+RULE = "rule: {kind: production, recorded: {path: rule.csv}}"
+
+
+def test_a_published_score_is_read_back_and_stands_beside_the_ladder(site: Site) -> None:
+    site.write(PAPER, BOARD, RULE, candidate="rule")
+    site.answers(lambda position: position % 10 > 0).to_csv(site.folder / "rule.csv", index=False)
+    outcome = workflows.run(site.suite, tracking_uri=site.uri)
+    run_ids = {e["baseline"]: e["run_id"] for e in outcome.document["evaluations"]}
+    run = site.run(run_ids["paper"])
+    assert run.data.tags["mlbaseline.kind"] == "evaluation"
+    assert run.data.tags["mlbaseline.baseline_kind"] == "external"
+    assert run.data.tags["mlbaseline.task_digest"] == run.data.tags["mlbaseline.split"] == "none"
+    assert len(run.data.tags["mlbaseline.signature_digest"]) == 64
+    assert run.data.metrics == {"accuracy": 0.71}
+    assert run.data.params["baseline.date"] == "2024-05-01"
+    client = mlflow.MlflowClient(site.uri)
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "results")] == ["results/signature.json"]
+    comparison = outcome.document["comparison"]
+    assert {(row["candidate"], row["published"]) for row in comparison["unpaired"]} == {
+        ("rule", "paper"),
+        ("rule", "board"),
+    }
+    assert all("paper" not in (row["candidate"], row["baseline"]) for row in comparison["comparisons"])
+    assessment = load_assessment(connect(site.uri, "reviews"), comparison["comparison_run_id"])
+    paper, board = assessment.published
+    assert (paper.value, paper.n, paper.date, paper.run_id) == (0.71, 2000, "2024-05-01", run_ids["paper"])
+    assert (board.standard_error, board.protocol, board.n) == (0.01, "5-shot", None)
+    workflows.report(None, output=site.folder / "report.md", suite=site.suite, tracking_uri=site.uri)
+    assert "they decide nothing" in (site.folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_what_is_corrected_is_another_evaluation(site: Site) -> None:
+    site.write(PAPER)
+    first, again = (
+        workflows.evaluate(site.suite, kind="external", tracking_uri=site.uri).document["evaluations"][0]
+        for _ in range(2)
+    )
+    site.write(PAPER.replace("0.71", "0.72"))
+    (corrected,) = workflows.evaluate(site.suite, kind="external", tracking_uri=site.uri).document["evaluations"]
+    assert [e["reused"] for e in (first, again, corrected)] == [False, True, False]
+
+
+def test_it_cannot_be_paired(site: Site) -> None:
+    site.write(PAPER, RULE)
+    text = site.suite.read_text(encoding="utf-8")
+    site.suite.write_text(text + "\nmatrix: {primary: [{candidate: rule, over: [majority, paper]}]}", encoding="utf-8")
+    with pytest.raises(SuiteError, match=r"'paper' is a published score: without answers .* nothing can be paired"):
+        workflows.compare(site.suite, tracking_uri=site.uri)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("metric: accuracy", "metric: mcc"), r"'mcc' is not among the suite's metrics"),
+        (("value: 0.71", "value: 71"), "an accuracy is a share from 0 to 1, got 71"),
+        (("n: 2000", "standard_error: 0"), "standard_error: input should be greater than 0"),
+        (("n: 2000", "recorded: {path: a.csv}"), "kind: input should be 'trivial'"),
+    ],
+)
+def test_what_a_published_score_cannot_be(site: Site, change: tuple[str, str], message: str) -> None:
+    site.write(PAPER.replace(*change))
+    with pytest.raises(SuiteError, match=message):
+        workflows.evaluate(site.suite, tracking_uri=site.uri)

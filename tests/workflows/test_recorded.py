@@ -1,0 +1,78 @@
+"""Rungs whose answers were given elsewhere, from the suite file to the verdict."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from mlbaseline import workflows
+from mlbaseline.errors import DataError, SuiteError
+from mlbaseline.store import connect, find_comparison, load_assessment
+from tests.workflows.elsewhere import Site
+
+
+def test_recorded_rungs_are_compared_like_any_other(site: Site) -> None:
+    site.write(
+        "human_rule: {kind: production, recorded: {path: rule.csv}}",
+        "tuned: {kind: peft, recorded: {path: tuned.parquet}}",
+        candidate="tuned",
+    )
+    rule = site.answers(lambda position: position % 3 > 0).assign(latency_s=0.2, cost_usd=0.001, text="ignored")
+    rule.to_csv(site.folder / "rule.csv", index=False)
+    tuned = [site.answers(lambda position, s=seed: position % 20 > s).assign(seed=seed) for seed in (0, 1)]
+    pd.concat(tuned).to_parquet(site.folder / "tuned.parquet")
+    outcome = workflows.run(site.suite, tracking_uri=site.uri)
+    evaluations = {(e["baseline"], e["seed"]): e for e in outcome.document["evaluations"]}
+    assert set(evaluations) == {("majority", None), ("human_rule", None), ("tuned", 0), ("tuned", 1)}
+    assert evaluations["human_rule", None]["metrics"]["accuracy"] == pytest.approx(2 / 3)
+    run = site.run(evaluations["human_rule", None]["run_id"])
+    assert run.data.tags["mlbaseline.baseline_kind"] == "production"
+    assert run.data.metrics["latency_p95_s"] == pytest.approx(0.2)
+    assert run.data.metrics["cost_per_query_usd"] == pytest.approx(0.001)
+    assert run.data.params["hardware.device"] == "unknown"
+    assert "peak_memory_bytes" not in run.data.metrics
+    comparison = outcome.document["comparison"]
+    assert comparison["verdict"] == "promote"  # a suite without `register_as` registers nothing
+    tracker = connect(site.uri, "reviews")
+    assessment = load_assessment(tracker, comparison["comparison_run_id"])
+    warned = {(mismatch.field, mismatch.severity) for mismatch in assessment.mismatches}
+    assert ("prompt.template", "warn") in warned
+    assert {severity for _, severity in warned} == {"warn"}
+    assert find_comparison(tracker) is not None
+    again = workflows.evaluate(site.suite, tracking_uri=site.uri)
+    assert all(e["reused"] for e in again.document["evaluations"])
+
+
+def test_other_answers_are_another_evaluation(site: Site) -> None:
+    site.write("rule: {kind: production, recorded: {path: rule.jsonl}}")
+    for right in (lambda position: position > 10, lambda position: position > 20):
+        site.answers(right).to_json(site.folder / "rule.jsonl", orient="records", lines=True)
+        (found,) = workflows.evaluate(site.suite, baselines=["rule"], tracking_uri=site.uri).document["evaluations"]
+        assert not found["reused"]
+    assert found["metrics"]["accuracy"] == pytest.approx(99 / 120)
+
+
+def test_answers_that_do_not_fit_end_with_their_reasons(site: Site) -> None:
+    site.write("rule: {kind: production, recorded: {path: rule.csv}}", "lora: {kind: peft, recorded: {path: lora.tsv}}")
+    site.answers(bool).iloc[1:].to_csv(site.folder / "rule.csv", index=False)
+    with pytest.raises(DataError, match=r"baselines.rule: .*\n  - 1 examples of the split test without a row"):
+        workflows.evaluate(site.suite, baselines=["rule"], tracking_uri=site.uri)
+    site.answers(bool).to_csv(site.folder / "lora.tsv", index=False, sep="\t")
+    with pytest.raises(DataError, match="a fine-tune has a seed"):
+        workflows.evaluate(site.suite, baselines=["lora"], tracking_uri=site.uri)
+
+
+def test_a_recorded_rung_has_no_model(site: Site) -> None:
+    site.write(
+        "old: {kind: pretrained, recorded: {path: old.csv}, shots: 2}",
+        "lora: {kind: peft, method: lora, base: old, learning_rate: 0.1}",
+        "live: {kind: production}",
+        "nothing: {strategy: majority}",
+    )
+    with pytest.raises(SuiteError) as caught:
+        workflows.evaluate(site.suite, tracking_uri=site.uri)
+    said = str(caught.value)
+    assert "baselines.old.shots: unknown key" in said
+    assert "baselines.lora.base: 'old' is known by its recorded answers only" in said
+    assert "baselines.live.recorded: is missing" in said
+    assert "baselines.nothing.kind: is missing; expected one of trivial" in said
