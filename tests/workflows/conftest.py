@@ -18,6 +18,8 @@ def workplace(
 ) -> Iterator[Workplace]:
     """A folder with data, a suite, and a tracking store of its own in SQLite."""
     monkeypatch.chdir(tmp_path)
+    # Whoever connects in this process leaves the address in the environment (mlflow 3.17), and commands follow it.
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
     copy(empty_database, tmp_path / "mlflow.db")
     write_reviews(tmp_path / "reviews.csv")
