@@ -25,6 +25,7 @@ bench: $(VENV)/.installed-dev
 
 calibrate: $(VENV)/.installed-dev
 	python -m tests.stats.calibration --write docs-table
+	python -m tests.stats.calibration_joint > mlbaseline/stats/CALIBRATION_JOINT.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -88,7 +88,7 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("choices: [negative, neutral, positive]", "choices: [a, b, b]", "choices must differ"),
         ("split: {train", "splits: {train", "task.splits: unknown key"),
         ("test: 300", "test: 0.5, dev: 0.6", "stands twice in the same mapping"),
-        ("train: 320, dev: 120, test: 300", "train: 0.6, dev: 0.3, test: 0.3", "add up to more than 1"),
+        ("train: 256, dev: 120, test: 300", "train: 0.6, dev: 0.3, test: 0.3", "add up to more than 1"),
         ("test: 300", "test: 300.5", "must be whole"),
         ("bins: [0, 0.7, 0.95, 1]", "bins: [0, 0.95, 0.7, 1]", "ascending"),
         ("labels: [ambiguous, mixed, clear]", "labels: [ambiguous, clear]", "4 edges make 3 bins, got 2 labels"),

@@ -8,8 +8,9 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -127,7 +128,10 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     where = {"gguf_file": gguf.name}
-    with quiet_transformers(progress=sys.stderr.isatty()):
+    watched = sys.stderr.isatty()
+    # transformers 5.23 draws the bar of this conversion past its own switch for bars.
+    hushed = nullcontext() if watched else redirect_stderr(StringIO())
+    with quiet_transformers(progress=watched), hushed:
         model = _load(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
         tokenizer = _load(gguf.parent, "AutoTokenizer", **where)
         # transformers 5.23 refuses to save what it read from a GGUF file, whose configuration it keeps calling

@@ -189,6 +189,8 @@ def print_row(*cells: object) -> None:
 
 def main(n_tables: int = 1_000) -> int:
     noise = np.sqrt(ALPHA * (1 - ALPHA) / n_tables)
+    print("# Calibration of joint and corpus inference\n")
+    print("Written by `make calibrate` (`python -m tests.stats.calibration_joint`); not edited by hand.\n")
     print(f"Joint intervals at 0.95, {n_tables:,} tables a row (standard error of a rate of 0.05: {noise:.3f}).\n")
     print_row("scores", "n", "contrasts", "slices", "own share", "cluster", "effect", *Found.__dataclass_fields__)
     print_row("---", *["---:"] * 10)
