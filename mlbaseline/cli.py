@@ -96,6 +96,22 @@ def evaluate(suite: str, **options: Any) -> Outcome:
     return workflows.evaluate(suite, **options)
 
 
+@command(cli, "import")
+@click.argument("format", type=click.Choice(["lm-eval", "csv", "tsv", "jsonl", "parquet"]))
+@click.argument("path", type=click.Path(path_type=Path))
+@SUITE
+@click.option("--as", "baseline", metavar="NAME", required=True, help="The baseline of the suite that it is.")
+@click.option("--seed", type=int, metavar="N", help="The seed of all answers, where the file names none.")
+@click.option("--task", metavar="NAME", help="lm-eval: which task, in a folder with samples of several.")
+@click.option("--filter", metavar="NAME", help="lm-eval: which filter, where the samples have several.")
+@click.option("--id", "id_field", metavar="FIELD", help="lm-eval: the field of a document that is the example's id.")
+def import_(format: str, path: Path, suite: str, **options: Any) -> Outcome:
+    """Make answers that were computed elsewhere an evaluation of the suite."""
+    from mlbaseline import workflows
+
+    return workflows.import_results(format, path, suite, **options)
+
+
 @command(cli)
 @SUITE
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.csv")

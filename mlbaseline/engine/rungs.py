@@ -109,7 +109,8 @@ def build_recorded_rungs(
     fine-tune without one.
     """
     spec = suite.baselines[name]
-    check_seeds(answers, spec.kind, suite.seeds, where=f"baselines.{name}")
+    needs_seed = spec.kind in ("peft", "full") or _is_random(spec)
+    check_seeds(answers, suite.seeds, needs_seed=needs_seed, where=f"baselines.{name}")
     models = {seed: RecordedAnswers(spec.kind, given, sha256) for seed, given in answers.items()}
     return [
         replace(

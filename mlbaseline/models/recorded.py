@@ -44,18 +44,17 @@ class RecordedAnswers:
         return fields
 
 
-def check_seeds(answers: AnswersBySeed, kind: str, registered: Collection[int], *, where: str) -> None:
-    """Raises DataError for seeds that the suite did not register, and for a fine-tune that names none."""
+def check_seeds(answers: AnswersBySeed, registered: Collection[int], *, needs_seed: bool, where: str) -> None:
+    """Raises DataError for seeds that the suite did not register, and for a rung with randomness that names none."""
     extra = sorted(seed for seed in answers if seed is not None and seed not in registered)
     if extra:
         raise DataError(
             f"{where}: the recorded answers have the seeds {extra}, which are not among the suite's seeds "
             f"{sorted(registered)}. Add them to `seeds`, or remove their rows."
         )
-    if None in answers and kind in ("peft", "full"):
+    if None in answers and needs_seed:
         raise DataError(
-            f"{where}: a fine-tune has a seed, and the recorded answers name none. Add the column `seed` with the "
-            "seeds that it was trained with."
+            f"{where}: what is trained or drawn has a seed, and the recorded answers name none. Add the column `seed`."
         )
 
 

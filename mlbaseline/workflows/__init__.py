@@ -8,6 +8,7 @@ from mlbaseline.workflows.comparison import compare, gate, report
 from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluation import evaluate
 from mlbaseline.workflows.exporting import export
+from mlbaseline.workflows.importing import import_results
 from mlbaseline.workflows.ladder import run
 from mlbaseline.workflows.lineage import lineage
 from mlbaseline.workflows.outcome import Outcome
@@ -21,6 +22,7 @@ __all__ = [
     "evaluate",
     "export",
     "gate",
+    "import_results",
     "lineage",
     "power",
     "promote",

@@ -14,7 +14,7 @@ from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
-from mlbaseline.records import UNKNOWN, Scalar
+from mlbaseline.records import UNKNOWN, Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import KINDS, External, Suite
 from mlbaseline.suite_file import load_suite
@@ -55,7 +55,7 @@ def evaluate(
     with open_ladder(tracker, loaded) as ladder:
         evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
-    return Outcome(document, lambda *_: _evaluations_text(evaluated))
+    return Outcome(document, lambda *_: evaluations_text(evaluated))
 
 
 def evaluate_rungs(
@@ -65,12 +65,19 @@ def evaluate_rungs(
     task = load_task(suite, fetch)
     _tell_data(suite, task)
     rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
+    return evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
+
+
+def evaluate_each(
+    suite: Suite, data: TaskData, rungs: Sequence[Rung], tracker: store.Tracker, ladder: store.Run, *, fresh: bool
+) -> list[Evaluated]:
+    """One run per rung, on the examples of `data`, or the completed run that it would only repeat."""
     evaluated: list[Evaluated] = []
     for position, rung in enumerate(rungs, start=1):
         where = f"[{position}/{len(rungs)}] {rung.name}"
         found = None if fresh else _find_completed(suite, rung, tracker)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
-        evaluated.append(found or _evaluate_rung(suite, task, rung, tracker, ladder))
+        evaluated.append(found or _evaluate_rung(suite, data, rung, tracker, ladder))
         log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
         # After each rung: what an interrupted ladder has done is found under it.
         store.log_ladder(ladder, [rung.run_id for rung in evaluated])
@@ -86,10 +93,10 @@ def _find_completed(suite: Suite, rung: Rung, tracker: store.Tracker) -> Evaluat
     return Evaluated(rung.baseline, rung.seed, found.run_id, True, shown)
 
 
-def _evaluate_rung(suite: Suite, task: LoadedTask, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
+def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
     if rung.open is None:
         return _record_published(suite, rung, tracker, ladder)
-    data, device = task.splits["test"], str(rung.signature.fields.get("engine.device", "cpu"))
+    device = str(rung.signature.fields.get("engine.device", "cpu"))
     opening = store.open_evaluation(
         tracker,
         suite,
@@ -210,7 +217,7 @@ def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
         log.warning("%s: %d of %d prompts exceed max_length and lost tokens from their left", rung.name, truncated, n)
 
 
-def _evaluations_text(evaluated: Sequence[Evaluated]) -> str:
+def evaluations_text(evaluated: Sequence[Evaluated]) -> str:
     lines = [
         f"{rung.baseline:<20} {'' if rung.seed is None else f'seed {rung.seed}':<10} {_metrics_text(rung.metrics)}"
         f"{'  (reused)' if rung.reused else ''}"

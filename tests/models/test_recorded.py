@@ -78,12 +78,12 @@ def test_log_likelihoods_of_every_label() -> None:
 def test_a_seed_column_makes_a_rung_per_seed() -> None:
     twice = [(n, {**row, "seed": seed}) for seed in ("0", 1.0) for n, row in rows(prediction=RIGHT)]
     assert list(read_answers(twice, DATA, where="a")) == [0, 1]
-    check_seeds({0: {}, 1: {}}, "peft", [0, 1, 2], where="a")
+    check_seeds({0: {}, 1: {}}, [0, 1, 2], needs_seed=True, where="a")
     with pytest.raises(DataError, match=r"seeds \[1\], which are not among the suite's seeds \[0\]"):
-        check_seeds({0: {}, 1: {}}, "peft", [0], where="a")
-    with pytest.raises(DataError, match="a fine-tune has a seed"):
-        check_seeds({None: {}}, "peft", [0], where="a")
-    check_seeds({None: {}}, "production", [0], where="a")
+        check_seeds({0: {}, 1: {}}, [0], needs_seed=True, where="a")
+    with pytest.raises(DataError, match="what is trained or drawn has a seed"):
+        check_seeds({None: {}}, [0], needs_seed=True, where="a")
+    check_seeds({None: {}}, [0], needs_seed=False, where="a")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""lm-eval's logged samples: several filters, passes and runs, and documents told by field or content."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlbaseline.errors import DataError
+from mlbaseline.records import Example, TaskData
+from mlbaseline.suite import Task
+from mlbaseline.tasks.harness import find_samples, read_samples
+
+LABELS = ("bad", "good")
+TASK = Task.model_validate(
+    {
+        "kind": "choice",
+        "data": {"test": "data.jsonl"},
+        "columns": {"text": "review", "target": "label"},
+        "prompt": "Review: {text}",
+        "choices": LABELS,
+    }
+)
+EXAMPLES = tuple(
+    Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}", "label": "good"}, "good", LABELS) for i in range(3)
+)
+DATA = TaskData("test", EXAMPLES, LABELS, "d" * 64)
+
+
+def chosen(i: int, bad: float, good: float, **changes: Any) -> dict[str, Any]:
+    """A sample of a multiple-choice task, as lm-eval 0.4.13 writes it; its choices in another order than ours."""
+    return {
+        "doc_id": i,
+        "doc": {"review": f"t{i}", "label": "good", "key": f"e{i}"},
+        "target": "1",
+        "arguments": {
+            "gen_args_0": {"arg_0": f"Review: t{i}", "arg_1": " good"},
+            "gen_args_1": {"arg_0": f"Review: t{i}", "arg_1": " bad"},
+        },
+        "resps": [[[str(good), "False"]], [[str(bad), "False"]]],
+        "filtered_resps": [[str(good), "False"], [str(bad), "False"]],
+        "filter": "none",
+        "acc": 1.0,
+        **changes,
+    }
+
+
+def generated(i: int, said: Any, filter: str = "strict") -> dict[str, Any]:
+    arguments = {"gen_args_0": {"arg_0": f"Review: t{i}", "arg_1": {"until": ["\n"]}}}
+    return chosen(i, 0, 0, arguments=arguments, resps=[[said]], filtered_resps=[said], filter=filter)
+
+
+def read(path: Path, samples: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
+    file = path / "samples.jsonl"
+    file.write_text("".join(json.dumps(sample) + "\n" for sample in samples), encoding="utf-8")
+    options = {"filter": None, "id_field": None, **options}
+    return [values for _, values in read_samples(file, TASK, DATA, **options)]
+
+
+def test_choices_are_mapped_by_their_text(tmp_path: Path) -> None:
+    rows = read(tmp_path, [chosen(0, -1.5, -3.0), chosen(1, -2.0, -0.5), chosen(2, -1.0, -1.0)])
+    assert [row["example_id"] for row in rows] == ["e0", "e1", "e2"]
+    assert [row["prediction"] for row in rows] == ["bad", "good", "good"]  # of equal ones the first asked
+    assert rows[0]["loglik_nats.bad"] == -1.5
+    assert rows[0]["loglik_nats.good"] == -3.0
+
+
+def test_a_generated_answer_is_a_choice_or_an_error(tmp_path: Path) -> None:
+    rows = read(tmp_path, [generated(0, " good\n"), generated(1, "[invalid]"), generated(2, ["bad"])])
+    assert [row["prediction"] for row in rows] == ["good", None, "bad"]
+    assert rows[1]["error"] == "answered '[invalid]', which is none of the choices"
+    with pytest.raises(DataError, match="row 1: expected one answer"):
+        read(tmp_path, [generated(0, ["good", "bad"])])
+
+
+def test_one_of_several_filters_has_to_be_named(tmp_path: Path) -> None:
+    samples = [generated(i, said, name) for name, said in (("strict", "good"), ("loose", "bad")) for i in range(3)]
+    with pytest.raises(DataError, match="name one of its filters with --filter; it has: strict, loose"):
+        read(tmp_path, samples)
+    assert {row["prediction"] for row in read(tmp_path, samples, filter="loose")} == {"bad"}
+    with pytest.raises(DataError, match="it has: strict, loose"):
+        read(tmp_path, samples, filter="other")
+
+
+def test_of_an_appended_file_the_last_pass_counts(tmp_path: Path) -> None:
+    samples = [chosen(i, *logliks) for logliks in ((-1.0, -2.0), (-2.0, -1.0)) for i in range(3)]
+    assert {row["prediction"] for row in read(tmp_path, samples)} == {"good"}
+    with pytest.raises(DataError, match="a pass is incomplete: documents have 1 to 2 rows"):
+        read(tmp_path, samples[:-1])
+
+
+def test_examples_are_told_by_a_field_or_by_content(tmp_path: Path) -> None:
+    other = [chosen(i, -1, -2, doc={"key": f"e{2 - i}"}) for i in range(3)]
+    assert [row["example_id"] for row in read(tmp_path, other, id_field="key")] == ["e2", "e1", "e0"]
+    with pytest.raises(DataError, match=r"it has key, the prompt shows text. Name the field .* with --id"):
+        read(tmp_path, other)
+    with pytest.raises(DataError, match="no field 'id'; they have: key"):
+        read(tmp_path, other, id_field="id")
+    (unknown,) = read(tmp_path, [chosen(7, -1, -2)])
+    assert unknown["example_id"] == "document 7"
+
+
+def test_other_choices_and_other_files_are_refused(tmp_path: Path) -> None:
+    asked = {f"gen_args_{i}": {"arg_0": "", "arg_1": text} for i, text in enumerate((" poor", " good"))}
+    with pytest.raises(DataError, match=r"row 1: its choices \['poor', 'good'\] are not those of the suite"):
+        read(tmp_path, [chosen(0, -1, -2, arguments=asked)])
+    with pytest.raises(DataError, match=r"no samples of lm-eval 0.4: a row lacks doc_id, doc, arguments"):
+        read(tmp_path, [{"example_id": "e0", "prediction": "good"}])
+
+
+def test_in_a_folder_the_newest_run_of_the_task(tmp_path: Path) -> None:
+    times = ("2026-01-02T10-00-00.1", "2026-01-02T10-00-01.5")
+    for task in ("a", "b_c"):
+        for time in times:
+            (tmp_path / "model").mkdir(exist_ok=True)
+            (tmp_path / "model" / f"samples_{task}_{time}.jsonl").touch()
+    assert find_samples(tmp_path, "b_c").name == f"samples_b_c_{times[1]}.jsonl"
+    with pytest.raises(DataError, match="name one of its tasks with --task; it has samples of: a, b_c"):
+        find_samples(tmp_path, None)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / f"samples_a_{times[0]}.jsonl").touch()
+    with pytest.raises(DataError, match="the samples of several models"):
+        find_samples(tmp_path, "a")

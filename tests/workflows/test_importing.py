@@ -1,0 +1,146 @@
+"""Answers from other tools become evaluations: lm-eval's own run of the same model says the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlbaseline import workflows
+from mlbaseline.cli import cli
+from mlbaseline.errors import DataError, SuiteError
+from mlbaseline.store import connect, find_evaluations, load_tables
+from mlbaseline.workflows.importing import FORMATS
+from tests.workflows.elsewhere import Site
+from tests.workflows.making import ENVIRONMENT
+
+SUITE = """
+name: harness
+task:
+  kind: choice
+  data: {test: data.jsonl}
+  columns: {text: review, target: label}
+  prompt: "Review: {text}\\nLabel:"
+  choices: [bad, wonderful thing]
+metrics: [accuracy, nll_nats]
+evaluation: {max_length: 128, latency_sample: 0}
+baselines:
+  ours: {kind: pretrained, model: {source: MODEL}}
+  theirs: {kind: pretrained, model: {source: MODEL}}
+"""
+TASK = """
+task: reviews
+dataset_path: json
+dataset_kwargs: {data_files: {test: DATA}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "Review: {{review}}\\nLabel:"
+doc_to_target: label
+doc_to_choice: [bad, wonderful thing]
+metric_list: [{metric: acc}]
+"""
+
+
+def run_harness(folder: Path, model: Path) -> None:
+    (folder / "tasks").mkdir()
+    (folder / "tasks" / "reviews.yaml").write_text(TASK.replace("DATA", str(folder / "data.jsonl")), encoding="utf-8")
+    command = ["run", "--model", "hf", "--model_args", f"pretrained={model}", "--tasks", "reviews", "--device", "cpu"]
+    command += ["--include_path", str(folder / "tasks"), "--output_path", str(folder / "out"), "--log_samples"]
+    environment = {**os.environ, **ENVIRONMENT, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
+    done = subprocess.run(
+        [sys.executable, "-m", "lm_eval", *command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_same_items_through_the_harness_and_through_us(site: Site, tiny_model: Path) -> None:
+    rows = [
+        {"review": f"{opening} {thing}", "label": label}
+        for thing in ("soup", "bread", "bus", "room", "lamp", "park", "hotel", "chair")
+        for opening, label in (("what a poor", "bad"), ("I love the", "wonderful thing"), ("so nice, this", "bad"))
+    ]
+    (site.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    site.suite.write_text(SUITE.replace("MODEL", str(tiny_model)), encoding="utf-8")
+    run_harness(site.folder, tiny_model)
+    workflows.evaluate(site.suite, baselines=["ours"], tracking_uri=site.uri)
+    imported = workflows.import_results(
+        "lm-eval", site.folder / "out", site.suite, baseline="theirs", tracking_uri=site.uri
+    )
+    tracker = connect(site.uri, "harness")
+    theirs, ours = load_tables(tracker, find_evaluations(tracker), cache=site.folder / "tables")
+    assert (theirs.baseline, ours.baseline) == ("theirs", "ours")
+    assert theirs.frame["prediction"].tolist() == ours.frame["prediction"].tolist()
+    assert theirs.frame["score.accuracy"].tolist() == ours.frame["score.accuracy"].tolist()
+    labels = ("bad", "wonderful thing")
+    np.testing.assert_allclose(theirs.logliks(labels), ours.logliks(labels), atol=1e-3)
+    (results,) = (site.folder / "out").rglob("results_*.json")
+    reported = json.loads(results.read_text(encoding="utf-8"))["results"]["reviews"]["acc,none"]
+    (evaluation,) = imported.document["evaluations"]
+    assert evaluation["metrics"]["accuracy"] == pytest.approx(reported)
+    assert theirs.signature.fields["engine.version"] == "unknown"
+    params = site.run(evaluation["run_id"]).data.params
+    assert params["imported.format"] == "lm-eval"
+    assert params["imported.file"].startswith("samples_reviews_")
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_table_of_answers(site: Site, format: str) -> None:
+    answers, file = site.answers(lambda position: position > 30), site.folder / "answers"
+    match format:
+        case "parquet":
+            answers.to_parquet(file)
+        case "jsonl":
+            answers.to_json(file, orient="records", lines=True)
+        case _:
+            answers.to_csv(file, index=False, sep="\t" if format == "tsv" else ",")
+    site.write("rule: {kind: trivial, strategy: keyword, rules: {good: x}, default: bad}", candidate="rule")
+    workflows.evaluate(site.suite, tracking_uri=site.uri)
+    first, again = (
+        workflows.import_results(format, file, site.suite, baseline="rule", tracking_uri=site.uri) for _ in range(2)
+    )
+    assert [outcome.document["evaluations"][0]["reused"] for outcome in (first, again)] == [False, True]
+    compared = workflows.compare(site.suite, tracking_uri=site.uri).document
+    rows = [row for row in compared["comparisons"] if row["metric"] == "accuracy" and row["role"] == "primary"]
+    assert rows[0]["candidate_mean"] == pytest.approx(89 / 120)  # the newest evaluation of the rung counts
+
+
+def test_a_seed_for_answers_that_name_none(site: Site) -> None:
+    site.write("coin: {kind: trivial, strategy: uniform}")
+    file = site.folder / "coin.csv"
+    site.answers(bool).to_csv(file, index=False)
+    with pytest.raises(DataError, match="what is trained or drawn has a seed"):
+        workflows.import_results("csv", file, site.suite, baseline="coin", tracking_uri=site.uri)
+    outcome = workflows.import_results("csv", file, site.suite, baseline="coin", seed=1, tracking_uri=site.uri)
+    assert [e["seed"] for e in outcome.document["evaluations"]] == [1]
+    site.answers(bool).assign(seed=0).to_csv(file, index=False)
+    with pytest.raises(SuiteError, match="has a column seed of its own"):
+        workflows.import_results("csv", file, site.suite, baseline="coin", seed=1, tracking_uri=site.uri)
+
+
+def test_what_cannot_be_imported(site: Site) -> None:
+    site.write("paper: {kind: external, metric: accuracy, value: 0.7, source: a paper}")
+    file = site.folder / "answers.csv"
+    site.answers(bool).to_csv(file, index=False)
+
+    def attempt(**options: str) -> None:
+        workflows.import_results("csv", file, site.suite, tracking_uri=site.uri, **{"baseline": "majority", **options})
+
+    with pytest.raises(SuiteError, match="unknown baseline 'new'; reviews has: majority, paper"):
+        attempt(baseline="new")
+    with pytest.raises(SuiteError, match="has no answers to import"):
+        attempt(baseline="paper")
+    with pytest.raises(SuiteError, match="go with lm-eval, not with csv"):
+        attempt(filter="none")
+    file.unlink()
+    with pytest.raises(DataError, match="no such file or folder"):
+        attempt()
+
+
+def test_the_command_offers_every_format() -> None:
+    format = next(parameter for parameter in cli.commands["import"].params if parameter.name == "format")
+    assert tuple(format.type.choices) == FORMATS  # type: ignore[attr-defined]
