@@ -123,11 +123,11 @@ def build_recorded_rungs(
 
 
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
-    """All options of a baseline, and of the model that a fine-tune starts from, as `baseline.*` parameters of a run."""
+    """All options of a baseline, those left out too, and of the model that a fine-tune starts from, as `baseline.*`."""
     spec = suite.baselines[name]
-    params = dict(_flat("baseline", spec.model_dump(mode="json", exclude_none=True)))
+    params = dict(_flat("baseline", spec.model_dump(mode="json")))
     if isinstance(spec, TrainedSpec):
-        base = suite.base_model(spec).model_dump(mode="json", exclude_none=True)
+        base = suite.base_model(spec).model_dump(mode="json")
         params |= dict(_flat("baseline.base_model", base))
     return params
 
