@@ -29,6 +29,7 @@ from mlbaseline.store.evaluations import (
     SIGNATURE,
     seed_text,
 )
+from mlbaseline.store.items import param_text
 from mlbaseline.store.searching import search
 from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
 
@@ -196,7 +197,8 @@ def _number(value: float) -> float:
 
 def published_score(run: EvaluationRun) -> PublishedScore:
     """What a run of a published score says."""
-    said = {name.removeprefix("baseline."): value for name, value in run.params.items()}
+    nothing = param_text(None)
+    said = {name.removeprefix("baseline."): value for name, value in run.params.items() if value != nothing}
     return PublishedScore(
         baseline=run.baseline,
         metric=said["metric"],
