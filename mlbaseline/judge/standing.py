@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -107,9 +108,9 @@ def _mean_slices(per_seed: Sequence[SliceMetrics]) -> SliceMetrics:
 def _cost(runs: Sequence[Mapping[str, float]]) -> Cost:
     """The mean over seeds of what their runs measured; the worst seed for latency's tail and for memory."""
 
-    def combined(name: str, how: object) -> float | None:
+    def combined(name: str, how: Callable[[list[float]], Any]) -> float | None:
         values = [run.get(name, math.nan) for run in runs]
-        return None if any(map(math.isnan, values)) else float(how(values))  # type: ignore[operator]
+        return None if any(map(math.isnan, values)) else float(how(values))
 
     memory = combined("peak_memory_bytes", max)
     return Cost(

@@ -160,15 +160,9 @@ def gate(
     """
     loaded = load_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
-    run = required_comparison(loaded, tracker, comparison)
-    if run.matrix_digest != loaded.matrix_digest:
-        raise IncomparableError(
-            f"comparison {run.run_id} was judged by other rules (matrix digest {run.matrix_digest[:12]}) than the "
-            f"suite has now ({loaded.matrix_digest[:12]}). Compare again, and let the report say that they changed."
-        )
-    assessment = store.load_assessment(tracker, run.run_id)
+    run, assessment = judged_comparison(loaded, tracker, comparison)
     verdict = assessment.verdict
-    outcome = replace(comparison_outcome(tracker, run.run_id, assessment), exit_code=EXIT_CODES[verdict.decision])
+    outcome = verdict_outcome(tracker, run.run_id, assessment)
     if output_format != "text":
         outcome = replace(outcome, text=_in_format(output_format, outcome.document, assessment))
     if output is None:
@@ -176,6 +170,24 @@ def gate(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(outcome.text(False, 100), encoding="utf-8")
     return replace(outcome, text=lambda *_: f"{verdict.decision}: {verdict.reason}\nGate: {output}")
+
+
+def judged_comparison(
+    suite: Suite, tracker: store.Tracker, run_id: str | None
+) -> tuple[store.ComparisonRun, Assessment]:
+    """A comparison (default: the newest) and what it found. Raises IncomparableError if other rules judged it."""
+    run = required_comparison(suite, tracker, run_id)
+    if run.matrix_digest != suite.matrix_digest:
+        raise IncomparableError(
+            f"comparison {run.run_id} was judged by other rules (matrix digest {run.matrix_digest[:12]}) than the "
+            f"suite has now ({suite.matrix_digest[:12]}). Compare again, and let the report say that they changed."
+        )
+    return run, store.load_assessment(tracker, run.run_id)
+
+
+def verdict_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> Outcome:
+    """The comparison's outcome with its verdict as exit code."""
+    return replace(comparison_outcome(tracker, run_id, assessment), exit_code=EXIT_CODES[assessment.verdict.decision])
 
 
 def _in_format(output_format: str, document: Mapping[str, Any], assessment: Assessment) -> Callable[[bool, int], str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mlbaseline import store
 from mlbaseline.records import Promotion
 from mlbaseline.suite_file import load_suite
-from mlbaseline.workflows.comparison import gate, required_comparison
+from mlbaseline.workflows.comparison import judged_comparison, verdict_outcome
 from mlbaseline.workflows.outcome import Outcome
 
 
@@ -18,10 +18,9 @@ def promote(
     """Register the winner of a comparison as champion, if its verdict is to promote."""
     loaded = load_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
-    outcome = gate(suite, comparison=comparison, tracking_uri=tracking_uri)
-    if outcome.exit_code:
-        return outcome
-    run = required_comparison(loaded, tracker, outcome.document["comparison_run_id"])
+    run, assessment = judged_comparison(loaded, tracker, comparison)
+    if assessment.verdict.decision != "promote":
+        return verdict_outcome(tracker, run.run_id, assessment)
     plan = store.plan_promotion(tracker, loaded, run)
     if dry_run:
         shown = {"dry_run": True, "model": plan.model, "evaluation_run_id": plan.winner.run_id, "tags": dict(plan.tags)}
