@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlbaseline.judge.comparability import measured_on
 from mlbaseline.judge.inference import estimate
 from mlbaseline.metrics import measure
 from mlbaseline.records import Cost, Estimate, Standing
@@ -41,6 +42,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
         cost=_cost([evaluation.measured for evaluation in evaluations]),
         error_rate=float(np.mean([table.frame["error"].notna().mean() for table in tables])),
         run_ids={"none" if e.table.seed is None else str(e.table.seed): e.run_id for e in evaluations},
+        measured_on=measured_on(evaluations),
     )
 
 
