@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlbaseline.slice_records import SliceReport
+
 Scalar = str | int | float | bool | None
 """What a signature field may hold: JSON scalars, so that equality means equality."""
 
@@ -334,6 +336,7 @@ class Assessment:
     audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
     break_even: each fine-tune against each few-shot prompt.
     published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
+    slices: what was explored of slices beyond the comparisons; None where nothing was.
     """
 
     suite: str
@@ -349,6 +352,7 @@ class Assessment:
     context: Mapping[str, Any]
     published: tuple[PublishedScore, ...] = ()
     unpaired: tuple[UnpairedContrast, ...] = ()
+    slices: SliceReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

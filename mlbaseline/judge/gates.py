@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mlbaseline.judge.checkpoint import Checkpoint
+from mlbaseline.judge.comparison import TOO_SMALL
 from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
 from mlbaseline.records import Comparison, Finding, Standing, Verdict
 from mlbaseline.suite import Suite
@@ -31,7 +32,7 @@ def decide(
         reason = "the suite registers no primary contrast, so nothing can be decided"
         return Verdict("hold", reason, (Finding("superiority", "error", FAIL, reason),))
     deciding = [row for row in comparisons if row.outcome is not None and row.estimand == "checkpoint"]
-    findings = {name: (*_contrasts(name, deciding), *_budgets(suite, standings[name])) for name in candidates}
+    findings = {name: (*_contrasts(suite, name, deciding), *_budgets(suite, standings[name])) for name in candidates}
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
     passed = [
         name
@@ -63,7 +64,7 @@ def decide(
     return Verdict("hold", f"no candidate passed: {'; '.join(failed[:3])}", everything)
 
 
-def _contrasts(candidate: str, deciding: Sequence[Comparison]) -> Iterator[Finding]:
+def _contrasts(suite: Suite, candidate: str, deciding: Sequence[Comparison]) -> Iterator[Finding]:
     rows = [row for row in deciding if row.candidate == candidate]
     if not any(row.role == "primary" for row in rows):
         yield Finding("superiority", "error", FAIL, f"{candidate} has no primary contrast with results")
@@ -75,6 +76,11 @@ def _contrasts(candidate: str, deciding: Sequence[Comparison]) -> Iterator[Findi
             f"{candidate} over {row.baseline}{where}: {row.metric} {row.delta:+.3f} [{low:+.3f}, {high:+.3f}] "
             f"against a margin of {row.margin:+.3f}"
         )
+        if row.method == TOO_SMALL:
+            reason = (
+                f"{candidate} over {row.baseline}{where}: {row.n} examples of at least "
+                f"{suite.matrix.min_slice_examples} (matrix.min_slice_examples), too few to say anything"
+            )
         evidence = {
             "candidate": candidate,
             "baseline": row.baseline,

@@ -20,12 +20,16 @@ class Contrast(Node):
 
 
 class Matrix(Node):
-    """The pre-registered comparisons. `primary` is a family under `correction`; every guardrail must pass by itself."""
+    """The pre-registered comparisons. `primary` is a family under `correction`; every guardrail must pass by itself.
+
+    min_slice_examples: a slice with fewer is not tested, and a guardrail on it stays inconclusive.
+    """
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     correction: Literal["holm", "romano_wolf", "none"] = "holm"
     primary: tuple[Contrast, ...] = ()
     guardrails: tuple[Contrast, ...] = ()
+    min_slice_examples: Annotated[int, Field(ge=2)] = 20
 
 
 class Gates(Node):
