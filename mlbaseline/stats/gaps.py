@@ -52,9 +52,7 @@ class GapDifference:
 _Limits = dict[tuple[int, int], tuple[float, float]]
 
 
-def group_gap(
-    scores: ArrayLike, groups: ArrayLike, *, clusters: ArrayLike | None = None, level: float = 0.95
-) -> Gap:
+def group_gap(scores: ArrayLike, groups: ArrayLike, *, clusters: ArrayLike | None = None, level: float = 0.95) -> Gap:
     """The gap between the groups of one system's ``scores`` (n,). ``groups``: (n,) numbers 0 to k − 1, each present.
 
     ``clusters``: (n,) labels; groups that share a cluster are taken as independent, which is the safe side as long as

@@ -58,7 +58,7 @@ def examine(ladder: Ladder, rng: np.random.Generator) -> SliceReport:
 def _questions(suite: Suite) -> Iterator[tuple[str, str, str]]:
     """Candidate, baseline and a metric that has scores per example."""
     scored = [name for name in suite.metrics if METRICS[name].corpus is None]
-    asked = {}
+    asked: dict[tuple[str, str, str], None] = {}
     for contrast in suite.matrix.primary:
         metric = contrast.metric if contrast.metric in scored else next(iter(scored), None)
         if metric is not None:
@@ -76,9 +76,7 @@ def _search(ladder: Ladder, question: tuple[str, str, str], third: str | None, s
     return SliceSearch(*question, source=source, tried=tried, found=found)
 
 
-def _sample(
-    ladder: Ladder, question: tuple[str, str, str], third: str | None, *, split: str = "test"
-) -> Sample | None:
+def _sample(ladder: Ladder, question: tuple[str, str, str], third: str | None, *, split: str = "test") -> Sample | None:
     candidate, baseline, metric = question
 
     def table(name: str) -> ResultTable | None:
@@ -92,10 +90,9 @@ def _sample(
 
 def _third(ladder: Ladder, candidate: str, baseline: str) -> str | None:
     """The first rung that is neither side and gives log-likelihoods, of those answered on dev where any were."""
-    named = ladder.dev or ladder.rungs
-    for name in (*named, *ladder.rungs):
+    for name in (*ladder.dev, *ladder.rungs):
         frame = ladder.tables(name, CHECKPOINT)[0].frame
-        if name not in (candidate, baseline) and any(column.startswith(LOGLIK) for column in frame):
+        if name not in (candidate, baseline) and any(column.startswith(LOGLIK) for column in map(str, frame)):
             return name
     return None
 
@@ -105,4 +102,3 @@ def _small(ladder: Ladder, at_least: int) -> Iterator[SmallSlice]:
     for name in ladder.suite.task.slices:
         counts = frame[SLICE + name].value_counts()
         yield from (SmallSlice(name, str(v), int(n)) for v, n in sorted(counts.items()) if n < at_least)
-

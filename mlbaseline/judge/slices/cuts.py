@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -59,18 +59,20 @@ def intersections(cuts: Sequence[Cut], *, at_least: int, limit: int) -> list[Cut
 
     What is a whole slice again is left out.
     """
+    if not cuts:
+        return []
+    members = np.array([cut.rows for cut in cuts], dtype=np.float32)
+    shared = (members @ members.T).astype(int)
     found = []
-    for one, other in combinations(cuts, 2):
-        if one.where[0][0] == other.where[0][0]:
-            continue
-        both = Cut((*one.where, *other.where), one.rows & other.rows)
-        if at_least <= both.n < min(one.n, other.n):
-            found.append(both)
-    return sorted(found, key=lambda cut: -cut.n)[:limit]
+    for i, j in combinations(range(len(cuts)), 2):
+        one, other = cuts[i], cuts[j]
+        if one.where[0][0] != other.where[0][0] and at_least <= shared[i, j] < min(shared[i, i], shared[j, j]):
+            found.append((-shared[i, j], i, j))
+    return [Cut((*cuts[i].where, *cuts[j].where), cuts[i].rows & cuts[j].rows) for _, i, j in sorted(found)[:limit]]
 
 
 def _labels(inner: Array) -> list[str]:
     """`≤ 12`, `12 to 20`, `> 20`."""
     shown = [f"{edge:.4g}" for edge in inner]
-    middle = [f"{low} to {high}" for low, high in zip(shown, shown[1:], strict=False)]
+    middle = [f"{low} to {high}" for low, high in pairwise(shown)]
     return [f"≤ {shown[0]}", *middle, f"> {shown[-1]}"]

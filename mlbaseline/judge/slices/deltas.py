@@ -49,9 +49,7 @@ def deltas(
     ]
 
 
-def gaps(
-    sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float
-) -> Iterator[SliceGap]:
+def gaps(sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float) -> Iterator[SliceGap]:
     """One row a slice that has two values or more among the cuts."""
     for name in dict.fromkeys(cut.where[0][0] for cut in cuts):
         own = [cut for cut in cuts if cut.where[0][0] == name]

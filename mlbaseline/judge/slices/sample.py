@@ -25,9 +25,11 @@ Each has a space in its name, which no slice of a suite has.
 
 @dataclass(frozen=True)
 class Sample:
-    """candidate, baseline (n,): scores of both sides on the same examples, none missing. clusters, units (n,): labels,
-    `units` with the example itself where there are no clusters. values: slice ─▶ (n,) its values. measures: name ─▶ (n,)
-    numbers, NaN where not known."""
+    """candidate, baseline (n,): scores of both sides on the same examples, none missing.
+
+    clusters, units (n,): labels, `units` with the example itself where there are no clusters. values: slice ─▶ (n,) its
+    values. measures: name ─▶ (n,) numbers, NaN where not known.
+    """
 
     candidate: Array
     baseline: Array
@@ -77,7 +79,7 @@ def sample_of(
         frame["example_id"].to_numpy(dtype=object)[scored] if clusters is None else clusters,
         {
             name.removeprefix(SLICE): frame[name].to_numpy(dtype=object)[scored]
-            for name in frame
+            for name in map(str, frame)
             if name.startswith(SLICE)
         },
         {name: numbers[scored] for name, numbers in measures.items() if numbers is not None},

@@ -1,8 +1,8 @@
 """Looking for slices where the candidate is worse, without being taken in by what was looked for.
 
-Found on some examples, tested on others: on `dev` and `test` where both were answered, else on two halves of `test` that
-are told apart by a hash of the example (or its cluster). However many slices the search looks at, the tests are few and
-know nothing of it, so Holm over them keeps the chance of any false find at 1 − level.
+Found on some examples, tested on others: on `dev` and `test` where both were answered, else on two halves of `test`,
+told apart by a hash of the example (or its cluster). However many slices the search looks at, the tests are few and know
+nothing of it, so Holm over them keeps the chance of any false find at 1 − level.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _worst(gains: np.ndarray, cuts: Sequence[Cut]) -> list[Cut]:
     def z(cut: Cut) -> float:
         # Half of the overall spread keeps a small slice without variation from looking certain.
         own = max(float(gains[cut.rows].std()), spread / 2, 1e-12)
-        return float(gains[cut.rows].mean()) * np.sqrt(cut.n) / own
+        return float(gains[cut.rows].mean() * np.sqrt(cut.n) / own)
 
     ranked = sorted((cut for cut in cuts if gains[cut.rows].mean() < 0), key=z)
     return list(_distinct(ranked))[:LIMIT]

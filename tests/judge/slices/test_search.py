@@ -33,17 +33,17 @@ def confirmed(of: Sample) -> list[dict[str, str]]:
 
 
 def test_size_under_the_null() -> None:
-    """About 85 slices tried: any confirmed in at most 5 % of the tables. 200 tables, upper limit of 0.05 + 2 σ."""
+    """About 85 slices tried: any confirmed in at most 5 % of the tables. 100 tables, upper limit of 0.05 + 2 σ."""
     rng = np.random.default_rng(3)
-    false = [bool(confirmed(sample(800, rng))) for _ in range(200)]
-    assert np.mean(false) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
+    false = [bool(confirmed(sample(800, rng))) for _ in range(100)]
+    assert np.mean(false) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 100)
 
 
 def test_what_looked_worst_is_not_what_it_is() -> None:
     """The searched half overstates a loss that is not there; the other half does not."""
     rng = np.random.default_rng(4)
     searched, tested = [], []
-    for _ in range(60):
+    for _ in range(40):
         first, second = halves(sample(500, rng))
         for row in search(first, second, sign=1, at_least=20, level=0.95)[1][:1]:
             searched.append(row.searched_delta)
@@ -54,7 +54,7 @@ def test_what_looked_worst_is_not_what_it_is() -> None:
 
 def test_power() -> None:
     rng = np.random.default_rng(5)
-    hits = [any(where.get("letter") == "b" for where in confirmed(sample(1000, rng, hurt=0.4))) for _ in range(30)]
+    hits = [any(where.get("letter") == "b" for where in confirmed(sample(1000, rng, hurt=0.4))) for _ in range(20)]
     assert np.mean(hits) > 0.8
 
 
