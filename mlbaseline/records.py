@@ -153,6 +153,7 @@ class Comparison:
     mde: smallest true difference that this design detects with 80 % power at 1 − `level`.
     role: primary, guardrail or exploratory. estimand: checkpoint (examples only) or recipe (seeds × examples).
     outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
+    registered: `before` the first evaluation of the task, which makes the row confirmatory, `after` it, or `no`.
     """
 
     candidate: str
@@ -183,6 +184,7 @@ class Comparison:
     margin: float | None
     method: str
     outcome: str | None
+    registered: str = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +317,8 @@ class Registration:
     status: `before` where the first evaluation of the task already carried these rules when it started, so that their
     contrasts are confirmatory; else `after`. first_*: that evaluation, and the digest of the rules it carried; started
     in milliseconds since the epoch. test_looks: completed comparisons of the task, this one included.
+    first_claims: where `after`, what the first evaluation's own rules claimed (`Matrix.claims`), if its run still shows
+    them and the seeds are the same: a claim that stands in both is confirmatory all the same.
     """
 
     status: str
@@ -322,6 +326,7 @@ class Registration:
     first_started_ms: int
     first_matrix_digest: str
     test_looks: int
+    first_claims: tuple[str, ...] = ()
 
     @property
     def is_confirmatory(self) -> bool:

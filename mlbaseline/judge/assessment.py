@@ -17,6 +17,7 @@ from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
 from mlbaseline.judge.planning import settle
 from mlbaseline.judge.published import compare_with_published
+from mlbaseline.judge.registered import mark_registered
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS
@@ -41,7 +42,7 @@ def assess(
     suite = ladder.suite
     rng = np.random.default_rng(RESAMPLING_SEED)
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
-    comparisons = compare(ladder, rng)
+    comparisons = mark_registered(suite, registration, compare(ladder, rng))
     in_order = tuple(sorted(published, key=lambda score: list(suite.baselines).index(score.baseline)))
 
     def more_examples(row: Comparison) -> int | None:

@@ -29,6 +29,7 @@ from mlbaseline.suite import Suite
 
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
+SUITE_FILE = "suite.yaml"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 NO_SEED = "none"
 NO_DATA = "none"
@@ -68,7 +69,9 @@ def open_evaluation(
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
-        write(run, Params(params))
+        with TemporaryDirectory() as temporary:
+            Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
+            write(run, Artifacts(Path(temporary)), Params(params))
         yield run
 
 
@@ -93,7 +96,6 @@ def log_evaluation(
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "run")
         table.save(folder / "results")
-        (folder / "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
@@ -106,11 +108,10 @@ def log_evaluation(
         write(run, *items)
 
 
-def log_published(run: Run, suite: Suite, signature: Signature, metrics: Mapping[str, float]) -> None:
+def log_published(run: Run, signature: Signature, metrics: Mapping[str, float]) -> None:
     """Fill the run of a published score: there are no rows, only what the suite says of it. Raises TrackingError."""
     with TemporaryDirectory() as temporary, reporting(f"store the score {run.name!r}", run.tracker.uri):
         save_signature(signature, Path(temporary, "results"))
-        Path(temporary, "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         write(run, Artifacts(Path(temporary)), Metrics(metrics))
 
 

@@ -159,7 +159,7 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
         parent=ladder.run_id,
     )
     with opening as run:
-        store.log_published(run, suite, rung.signature, {spec.metric: spec.value})
+        store.log_published(run, rung.signature, {spec.metric: spec.value})
     return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
 
 

@@ -112,6 +112,7 @@ def comparison(candidate: str, baseline: str, *, half: float = 0.071, **changes:
         "margin": 0.0,
         "method": "crossed t",
         "outcome": "pass",
+        "registered": "before",
     }
     return Comparison(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -263,7 +264,7 @@ def hold() -> Assessment:
     return replace(
         base,
         standings=(*base.standings, endpoint),
-        comparisons=tuple(rows),
+        comparisons=tuple(replace(row, registered="after") for row in rows),
         mismatches=(mismatch,),
         verdict=Verdict("hold", reason, found),
         registration=Registration("after", "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),

@@ -1,8 +1,8 @@
 """Looking for slices where the candidate is worse, without being taken in by what was looked for.
 
 Found on some examples, tested on others: on `dev` and `test` where both were answered, else on two halves of `test`,
-told apart by a hash of the example (or its cluster). However many slices the search looks at, the tests are few and know
-nothing of it, so Holm over them keeps the chance of any false find at 1 − level.
+told apart by a hash of the example (or its cluster). However many slices the search looks at, the tests are few and
+know nothing of it, so Holm over them keeps the chance of any false find at 1 − level.
 """
 
 from __future__ import annotations
