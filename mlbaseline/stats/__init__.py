@@ -42,6 +42,7 @@ from mlbaseline.stats.power import (
     minimum_detectable_effect,
     sample_size,
 )
+from mlbaseline.stats.quantiles import QuantileEstimate, quantile_interval
 from mlbaseline.stats.selection import (
     Confirmation,
     SelectedBest,
@@ -63,6 +64,7 @@ __all__ = [
     "JointIntervals",
     "PairedComparison",
     "PerformanceProfile",
+    "QuantileEstimate",
     "RankComparison",
     "SelectedBest",
     "Settlement",
@@ -105,6 +107,7 @@ __all__ = [
     "perplexity",
     "probability_of_improvement",
     "pseudo_values",
+    "quantile_interval",
     "sample_size",
     "select_then_confirm",
 ]
