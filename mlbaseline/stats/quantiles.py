@@ -45,10 +45,12 @@ def quantile_interval(values: ArrayLike, q: float, *, level: float = 0.95) -> Qu
     lower = int(np.count_nonzero(below[:n] <= tail))  # the largest l with P(B ≤ l − 1) ≤ tail; 0 where there is none
     above = 1.0 - np.concatenate([[0.0], below[:n]])  # P(B ≥ u), u = 0 … n
     upper = int(np.count_nonzero(above > tail + 1e-12))  # the smallest u with P(B ≥ u) ≤ tail; n + 1 for none
+    value = float(np.quantile(ordered, q))
     return QuantileEstimate(
-        value=float(np.quantile(ordered, q)),
-        low=float(ordered[lower - 1]) if lower >= 1 else None,
-        high=float(ordered[upper - 1]) if upper <= n else None,
+        value=value,
+        # A handful of values may interpolate past their own limit.
+        low=min(float(ordered[lower - 1]), value) if lower >= 1 else None,
+        high=max(float(ordered[upper - 1]), value) if upper <= n else None,
         q=q,
         level=level,
         n=n,
