@@ -119,7 +119,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why two tables may not, or not fully, be compared. severity: `refuse` or `warn`."""
+    """Why two tables may not, or not fully, be compared. severity: `refuse`, `warn` or `cost` (latency and cost)."""
 
     field: str
     ours: Scalar
@@ -307,6 +307,7 @@ class Standing:
     metrics: absent where the rung cannot have one (no log-likelihoods, no nll). seed_std: standard deviation of the
     metric over seeds, absent with one seed; a description, never an interval.
     slices: slice ─▶ value ─▶ metric ─▶ mean over seeds. run_ids: seed (as text, "none" without one) ─▶ evaluation run.
+    measured_on: machine, batches and prices that latency and cost stand on, as `judge.comparability` reads them.
     """
 
     baseline: str
@@ -317,6 +318,7 @@ class Standing:
     cost: Cost
     error_rate: float
     run_ids: Mapping[str, str]
+    measured_on: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

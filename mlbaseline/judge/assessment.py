@@ -14,6 +14,7 @@ from mlbaseline.judge.conditions import blocking, confirmatory
 from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
+from mlbaseline.judge.pareto import fronts
 from mlbaseline.judge.planning import settle
 from mlbaseline.judge.published import compare_with_published
 from mlbaseline.judge.standing import stand
@@ -68,4 +69,5 @@ def assess(
         context=context,
         published=in_order,
         unpaired=compare_with_published(ladder, in_order),
+        fronts=fronts(ladder, standings, rng),
     )

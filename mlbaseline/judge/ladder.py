@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlbaseline.errors import DataError
 from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
-from mlbaseline.judge.comparability import require_comparable
+from mlbaseline.judge.comparability import require_comparable, software_warnings
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Mismatch
 from mlbaseline.results import SLICE, Evaluation, ResultTable
@@ -50,7 +50,8 @@ def build_ladder(suite: Suite, evaluations: Sequence[Evaluation]) -> Ladder:
     found = {name: tuple(e for e in by_seed if e.table.baseline == name) for name in suite.baselines}
     rungs = {name: rung for name, rung in found.items() if rung}
     _require_matrix(suite, rungs)
-    warnings = require_comparable([evaluation.table for rung in rungs.values() for evaluation in rung])
+    everything = [evaluation for rung in rungs.values() for evaluation in rung]
+    warnings = (*require_comparable([e.table for e in everything]), *software_warnings(everything))
     return Ladder(suite, rungs, {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}, warnings)
 
 

@@ -2,8 +2,8 @@
 
 The probability of being on a front is the share of resamples in which no other rung is at least as good in both and
 better in one. A resample draws the test's examples (whole clusters), the same for every rung, and so their scores and
-what they cost; queries that were timed alone are a draw of their own, again the same ones for all rungs that timed the
-same. Seeds stay as they are: it is the uncertainty of these runs, not of their recipes.
+what they cost; of the queries that were timed alone the quantile's rank is drawn, the same for all rungs. Seeds stay as
+they are: it is the uncertainty of these runs, not of their recipes.
 
 Latency, memory and seconds are compared among rungs on one hardware profile only, that of the first candidate of the
 matrix. Money is compared across profiles: the suite's prices are what normalises it.
@@ -12,7 +12,6 @@ matrix. Money is compared across profiles: the suite's prices are what normalise
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from mlbaseline.judge.costing import DEVICE_NAME, Metered, answer_usd
+from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.judge.costing import DEVICE, DEVICE_NAME, Metered, answer_usd
 from mlbaseline.judge.inference import clusters_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import sign_of
 from mlbaseline.metrics import METRICS, corpus_statistics
-from mlbaseline.records import Cost, Front, FrontPoint, Standing
+from mlbaseline.records import UNKNOWN, Cost, Front, FrontPoint, Standing
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric, bootstrap_distribution
 
@@ -36,6 +36,7 @@ AXES = (USD, LATENCY, "peak_memory_bytes", "trainable_params")
 _ANYWHERE = (USD, "trainable_params")
 """Axes on which hardware makes no difference, or has its price."""
 N_RESAMPLES = 2_000
+_ELSEWHERE = "other hardware"
 
 
 def fronts(ladder: Ladder, standings: Mapping[str, Standing], rng: np.random.Generator) -> tuple[Front, ...]:
@@ -68,18 +69,6 @@ def pareto_front(quality: ArrayLike, cost: ArrayLike) -> npt.NDArray[np.bool_]:
     return np.asarray(front)
 
 
-def hardware_profile(metered: Sequence[Metered]) -> str:
-    """What all seeds of a rung ran on, as text; empty where it is unknown, or not the same for all."""
-    profiles = {_profile(run) if run.is_ours else "" for run in metered}
-    return profiles.pop() if len(profiles) == 1 else ""
-
-
-def _profile(run: Metered) -> str:
-    name, threads = run.hardware.get(DEVICE_NAME), run.hardware.get("hardware.threads")
-    on_cpu = str(run.hardware["hardware.device"]) == "cpu"
-    return f"{name}, {threads} threads" if on_cpu and threads is not None else str(name)
-
-
 @dataclass(frozen=True)
 class _Resamples:
     """quality, usd, latency: rung ─▶ its values (N_RESAMPLES,), where it has them."""
@@ -92,19 +81,15 @@ class _Resamples:
     @classmethod
     def of(cls, ladder: Ladder, metric: str, rng: np.random.Generator) -> _Resamples:
         """All columns that are averages over examples are resampled together."""
-        labels = ladder.suite.task.labels
         columns: list[Array] = []
         qualities: dict[str, list[_Quality]] = {}
         money: dict[str, int] = {}
         for name, rung in ladder.rungs.items():
-            found = [_quality(evaluation.table, labels, metric, len(columns)) for evaluation in rung]
-            if all(quality is not None for quality in found):
-                qualities[name] = []
-                for evaluation in rung:
-                    quality = _quality(evaluation.table, labels, metric, len(columns))
-                    assert quality is not None
-                    qualities[name].append(quality)
-                    columns += [*quality.statistics.T]
+            found = [_statistics(evaluation.table, ladder.suite.task.labels, metric) for evaluation in rung]
+            for corpus, statistics in (each for each in found if each is not None and None not in found):
+                span = slice(len(columns), len(columns) + statistics.shape[1])
+                qualities.setdefault(name, []).append(_Quality(corpus, span))
+                columns += [*statistics.T]
             usd = [answer_usd(ladder.suite, Metered.of(evaluation)) for evaluation in rung]
             if all(each is not None and np.isfinite(each).all() for each in usd):
                 money[name] = len(columns)
@@ -125,57 +110,58 @@ class _Resamples:
 
 @dataclass(frozen=True)
 class _Quality:
-    """A metric as a function of means over examples. statistics (n, s): to be resampled, as columns from `first` on."""
+    """One seed's metric as a function of means over examples; corpus: None for a mean of per-example scores."""
 
-    statistics: Array
-    first: int
     corpus: CorpusMetric | None
+    span: slice
 
     def of(self, means: Array) -> Array:
         """(draws,) from the resampled means of all columns (draws, k)."""
-        own = means[:, self.first : self.first + self.statistics.shape[1]]
+        own = means[:, self.span]
         if self.corpus is not None:
             return self.corpus.from_totals(own)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(own[:, 0] / own[:, 1])
 
 
-def _quality(table: ResultTable, labels: Sequence[str], metric: str, first: int) -> _Quality | None:
+def _statistics(table: ResultTable, labels: Sequence[str], metric: str) -> tuple[CorpusMetric | None, Array] | None:
+    """The columns (n, s) whose means give the metric; None where the table lacks it."""
     if METRICS[metric].corpus is not None:
-        found = corpus_statistics(table, labels, metric)
-        return None if found is None else _Quality(np.asarray(found[1], dtype=float), first, found[0])
+        return corpus_statistics(table, labels, metric)
     scores = table.scores(metric)
     if scores is None:
         return None
     known = ~np.isnan(scores)  # where an annotator's agreement was not recorded there is no score
-    return _Quality(np.column_stack([np.where(known, scores, 0.0), known.astype(float)]), first, None)
+    return None, np.column_stack([np.where(known, scores, 0.0), known.astype(float)])
 
 
 def _latencies(ladder: Ladder, rng: np.random.Generator) -> dict[str, Array]:
-    """The 95th percentile in each resample of the timed queries; the same draw for rungs that timed the same ones."""
-    draws: dict[tuple[int, ...], npt.NDArray[np.intp]] = {}
+    """The 95th percentile in each resample of the timed queries.
+
+    Of m values, sampled uniformly, the j-th in order lies at a Beta(j, m − j + 1) share of them. The shares are the
+    same for rungs that timed as many queries: what takes one model long takes all of them long.
+    """
+    shares: dict[int, Array] = {}
     found = {}
     for name, rung in ladder.rungs.items():
         seconds = np.stack([evaluation.table.frame["latency_s"].to_numpy(dtype=float) for evaluation in rung])
-        timed = np.flatnonzero(~np.isnan(seconds).any(axis=0))
-        if len(timed):
-            key = tuple(timed.tolist())
-            drawn = draws.setdefault(key, rng.integers(len(timed), size=(N_RESAMPLES, len(timed))))
-            found[name] = np.quantile(seconds[:, timed][:, drawn], 0.95, axis=(0, 2))
+        timed = seconds[:, ~np.isnan(seconds).any(axis=0)]
+        if m := timed.shape[1]:
+            j = math.ceil(0.95 * m)
+            found[name] = np.quantile(timed, shares.setdefault(m, rng.beta(j, m - j + 1, size=N_RESAMPLES)))
     return found
 
 
 def _front(ladder: Ladder, standings: Mapping[str, Standing], drawn: _Resamples, axis: str) -> Front:
-    profiles = {name: hardware_profile([Metered.of(e) for e in rung]) for name, rung in ladder.rungs.items()}
-    ours = "" if axis in _ANYWHERE else _reference(ladder, profiles)
+    ours = None if axis in _ANYWHERE else _reference(ladder, standings)
     x: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
     for name, standing in standings.items():
         x[name] = _known(standing.cost, axis)
-        if axis not in _ANYWHERE and (not ours or profiles.get(name) != ours):
-            x[name], reasons[name] = None, "other hardware" if profiles.get(name) else "unknown hardware"
-        elif x[name] is None:
+        if x[name] is None:
             reasons[name] = "no price" if axis == USD else "not measured"
+        elif axis not in _ANYWHERE and (ours is None or same_hardware(ours, standing)):
+            x[name], reasons[name] = None, _ELSEWHERE if _host(standing) else "unknown hardware"
         elif drawn.metric not in standing.metrics or name not in drawn.quality:
             x[name], reasons[name] = None, f"no {drawn.metric}"
     compared = [name for name in standings if x[name] is not None]
@@ -183,9 +169,11 @@ def _front(ladder: Ladder, standings: Mapping[str, Standing], drawn: _Resamples,
     return Front(
         axis=axis,
         metric=drawn.metric,
-        hardware=ours,
+        hardware="" if ours is None else _host(ours),
         n_elsewhere=sum("hardware" in reason for reason in reasons.values()),
-        points=tuple(points.get(name, FrontPoint(name, None, False, None, reasons.get(name, ""))) for name in standings),
+        points=tuple(
+            points.get(name, FrontPoint(name, None, False, None, reasons.get(name, ""))) for name in standings
+        ),
     )
 
 
@@ -221,12 +209,16 @@ def _resampled(drawn: _Resamples, axis: str, name: str, value: float) -> Array:
     return np.full(N_RESAMPLES, value)
 
 
-def _reference(ladder: Ladder, profiles: Mapping[str, str]) -> str:
-    """The profile of the first candidate that has one, else the one that most rungs ran on."""
-    candidates = [profiles.get(contrast.candidate, "") for contrast in ladder.suite.matrix.primary]
-    known = [profile for profile in profiles.values() if profile]
-    most = Counter(known).most_common(1)[0][0] if known else ""
-    return next((profile for profile in candidates if profile), most)
+def _reference(ladder: Ladder, standings: Mapping[str, Standing]) -> Standing | None:
+    """Whose hardware the others must share: the first candidate that ran on a known one, else the first such rung."""
+    candidates = [standings[contrast.candidate] for contrast in ladder.suite.matrix.primary]
+    return next((standing for standing in (*candidates, *standings.values()) if _host(standing)), None)
+
+
+def _host(standing: Standing) -> str:
+    """The processor that a rung computed on; empty where it is not known."""
+    facts = standing.measured_on
+    return "" if facts.get(DEVICE, UNKNOWN) == UNKNOWN else facts.get(DEVICE_NAME, facts[DEVICE])
 
 
 def _known(cost: Cost, axis: str) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mlbaseline.judge.comparability import measured_on
 from mlbaseline.judge.costing import Metered, cost_of
 from mlbaseline.judge.inference import estimate
 from mlbaseline.metrics import measure
@@ -40,6 +41,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
         cost=cost_of(suite, [Metered.of(evaluation) for evaluation in evaluations]),
         error_rate=float(np.mean([table.frame["error"].notna().mean() for table in tables])),
         run_ids={"none" if e.table.seed is None else str(e.table.seed): e.run_id for e in evaluations},
+        measured_on=measured_on(evaluations),
     )
 
 

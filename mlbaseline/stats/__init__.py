@@ -23,6 +23,7 @@ from mlbaseline.stats.corpus_metrics import (
     perplexity,
 )
 from mlbaseline.stats.effect import DiscordantEffect, Effect, cohens_d, cohens_g, probability_of_improvement
+from mlbaseline.stats.gaps import Gap, GapDifference, difference_of_gaps, group_gap
 from mlbaseline.stats.joint import JointIntervals, joint_intervals
 from mlbaseline.stats.margins import (
     equivalence_level,
@@ -61,6 +62,8 @@ __all__ = [
     "CorpusMetric",
     "DiscordantEffect",
     "Effect",
+    "Gap",
+    "GapDifference",
     "JointIntervals",
     "PairedComparison",
     "PerformanceProfile",
@@ -88,11 +91,13 @@ __all__ = [
     "compare_unpaired",
     "corpus_interval",
     "detectable_effect",
+    "difference_of_gaps",
     "ece",
     "equivalence_level",
     "equivalence_p_value",
     "estimate_components",
     "expected_selection_bias",
+    "group_gap",
     "interquartile_mean",
     "is_equivalent",
     "is_non_inferior",

@@ -63,11 +63,11 @@ def _with_rows(runs: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]
 
 def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
     tables = store.load_tables(tracker, runs, cache=assets.cache_dir() / "tables")
-    return [Evaluation(run.run_id, table, run.metrics, _hardware(run)) for run, table in zip(runs, tables, strict=True)]
+    return [Evaluation(run.run_id, table, run.metrics, _facts(run)) for run, table in zip(runs, tables, strict=True)]
 
 
-def _hardware(run: store.EvaluationRun) -> dict[str, str]:
-    return {name: value for name, value in run.params.items() if name.startswith("hardware.")}
+def _facts(run: store.EvaluationRun) -> dict[str, str]:
+    return {name: value for name, value in run.params.items() if name.startswith(("hardware.", "software.", "cost."))}
 
 
 def _current_runs(suite: Suite, found: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -106,7 +107,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**rung.params, **machine, **DISTRIBUTED},
+        params={**rung.params, **machine, **_prices(suite), **DISTRIBUTED},
         parent=ladder.run_id,
     )
     with opening as run:
@@ -165,6 +166,14 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
     return {"hardware.device": UNKNOWN} if rung.recorded else hardware.describe_hardware(device)
+
+
+def _prices(suite: Suite) -> dict[str, Scalar]:
+    """What the run's cost is reckoned with: another price list or another number of queries gives another cost."""
+    return {
+        "cost.usd_per_hour": json.dumps(suite.cost.usd_per_hour, sort_keys=True),
+        "cost.queries": suite.cost.queries,
+    }
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:

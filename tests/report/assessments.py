@@ -22,6 +22,13 @@ from mlbaseline.records import (
 
 NAN, INF = math.nan, math.inf
 N = 300
+MACHINE = {
+    "cost.queries": "1000000",
+    "cost.usd_per_hour": '{"cpu": 0.1}',
+    "hardware.cores": "2",
+    "hardware.cpu": "AMD EPYC 7R13",
+    "hardware.device": "cpu",
+}
 SLICES = {
     "topic": {"airline": 118, "apple": 31, "cars": 37, "football": 72, "other": 42},
     "difficulty": {"ambiguous": 96, "clear": 131, "mixed": 73},
@@ -65,7 +72,7 @@ def standing(name: str) -> Standing:
     )
     stochastic = seeds > 1
     run_ids = {str(s) if stochastic else "none": f"{hash_of(name, s)}" for s in range(seeds)}
-    return Standing(name, kind, metrics, {"accuracy": std} if std else {}, slices, cost, 0.0, run_ids)
+    return Standing(name, kind, metrics, {"accuracy": std} if std else {}, slices, cost, 0.0, run_ids, MACHINE)
 
 
 def hash_of(name: str, seed: int) -> str:

@@ -13,7 +13,7 @@ from mlbaseline.stats import quantile_interval
 
 @pytest.mark.parametrize(("n", "q"), [(10, 0.5), (24, 0.5), (24, 0.95), (72, 0.95), (300, 0.95), (368, 0.99), (9, 0.1)])
 def test_limits_are_those_of_the_binomial_law(n: int, q: float) -> None:
-    """By enumeration: x₍ₗ₎ lies above the quantile if fewer than l values lie below it, x₍ᵤ₎ below it if u or more do."""
+    """By enumeration of how many values lie below the quantile."""
     found = quantile_interval(np.arange(1.0, n + 1), q)  # so that a limit is its own rank
     misses = [stats.binom.cdf(k - 1, n, q) for k in range(1, n + 1)]
     expected = max((k for k, miss in enumerate(misses, start=1) if miss <= 0.025), default=None)
