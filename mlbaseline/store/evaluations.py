@@ -157,7 +157,19 @@ def _costs(cost: Cost) -> dict[str, float | None]:
         "cost_per_query_usd": cost.usd_per_query,
         "latency_p50_s": cost.latency_p50_s,
         "latency_p95_s": cost.latency_p95_s,
+        "latency_p99_s": cost.latency_p99_s,
         "peak_memory_bytes": cost.peak_memory_bytes,
+        **_bounds(cost),
+    }
+
+
+def _bounds(cost: Cost) -> dict[str, float | None]:
+    """`interval/latency_p95_s_low` and so on: a group of their own among the metrics."""
+    names = {"usd_per_query": "cost_per_query_usd"}
+    return {
+        f"interval/{names.get(field, field)}_{side}": getattr(bounds, side)
+        for field, bounds in cost.bounds.items()
+        for side in ("low", "high")
     }
 
 

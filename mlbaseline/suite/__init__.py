@@ -19,7 +19,7 @@ from mlbaseline.suite.baselines import (
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
-from mlbaseline.suite.root import CostModel, Evaluation, Suite
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice
 from mlbaseline.suite.task import ChoiceTask, Task
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "SplitSizes",
     "Suite",
     "Task",
+    "TokenPrice",
     "TrainedSpec",
     "Trivial",
 ]
