@@ -24,31 +24,31 @@ _NOT_HERE = {
 }
 
 
-def check_method(spec: Peft, *, suite_name: str, baseline: str) -> None:
+def check_method(spec: OtherPeft, *, suite_name: str, baseline: str) -> None:
     """Raises SuiteError for a configuration or options that peft does not have; loads no model."""
-    if not isinstance(spec, OtherPeft):
-        return
     import peft
 
-    where = f"baselines.{baseline}"
+    def refuse(key: str, *problems: str) -> SuiteError:
+        return SuiteError(suite_name, [f"baselines.{baseline}.{key}{problem}" for problem in problems])
+
     known = {config.__name__: config for config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.values()}
     if spec.config in _NOT_HERE:
-        raise SuiteError(suite_name, [f"{where}.config: {spec.config} cannot be trained here: {_NOT_HERE[spec.config]}"])
+        raise refuse("config", f": {spec.config} cannot be trained here: {_NOT_HERE[spec.config]}")
     if spec.config not in known:
         there_are = ", ".join(sorted(known.keys() - _NOT_HERE.keys()))
-        raise SuiteError(suite_name, [f"{where}.config: peft {peft.__version__} has no {spec.config!r}; it has: {there_are}"])
+        raise refuse("config", f": peft {peft.__version__} has no {spec.config!r}; it has: {there_are}")
     options = {field.name for field in fields(known[spec.config])}
     if unknown := [name for name in spec.options if name not in options]:
         there_are = ", ".join(sorted(options - suite.SET_BY_ENGINE))
-        raise SuiteError(
-            suite_name, [f"{where}.options.{name}: unknown option of {spec.config}; it has: {there_are}" for name in unknown]
+        raise refuse(
+            "options", *(f".{name}: {spec.config} has no such option; it has: {there_are}" for name in unknown)
         )
     try:
         config = known[spec.config](**_CAUSAL, **spec.options)
     except Exception as error:
-        raise SuiteError(suite_name, [f"{where}.options: {spec.config} refuses them: {error}"]) from error
+        raise refuse("options", f": {spec.config} refuses them: {error}") from error
     if config.is_prompt_learning and spec.gradient_checkpointing:
-        raise SuiteError(suite_name, [f"{where}.gradient_checkpointing: drops what {spec.config} puts before the prompt"])
+        raise refuse("gradient_checkpointing", f": drops what {spec.config} puts before the prompt")
 
 
 def add_adapter(checkpoint: Checkpoint, spec: Peft, base_source: str) -> Any:
@@ -133,7 +133,7 @@ def _start_from_tokens(checkpoint: Checkpoint, adapted: Any, spec: PromptTuning 
         start = model.get_input_embeddings()(torch.tensor(tokens, device=model.device))
     else:
         layers = _cache_of(model, tokens).layers
-        # (1, heads, tokens, head width) each ─▶ (tokens, layers × keys and values × heads × head width), as peft has it.
+        # (1, heads, tokens, width) each ─▶ (tokens, layers × keys and values × heads × width), as peft has it.
         each = [states[0].transpose(0, 1).flatten(1) for layer in layers for states in (layer.keys, layer.values)]
         start = torch.cat(each, dim=1)
     adapted.prompt_encoder["default"].embedding.weight.copy_(start)

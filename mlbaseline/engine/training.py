@@ -39,6 +39,7 @@ from mlbaseline.engine.resume import epoch_folder, load_result, load_state, save
 from mlbaseline.engine.scoring import ChoiceScorer
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.metrics import METRICS, add_scores, measure
+from mlbaseline.models.adapter import record_base
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.records import Signature, Trained
 from mlbaseline.results import tabulate
@@ -235,6 +236,9 @@ class _Training:
         with quiet_transformers():
             self.bare.save_pretrained(folder, **options)
             self.tokenizer.save_pretrained(folder)
+        if isinstance(self.job.spec, Peft):
+            (folder / "README.md").unlink(missing_ok=True)  # peft's template of a model card, all of it to be filled in
+            record_base(folder, source=self.job.base_source, sha256=self.job.base.sha256)
 
 
 def _is_better(new: dict[str, float], old: dict[str, float], metric: str) -> bool:

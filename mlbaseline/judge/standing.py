@@ -10,9 +10,9 @@ import numpy as np
 
 from mlbaseline.judge.inference import estimate
 from mlbaseline.metrics import measure
-from mlbaseline.records import Cost, Estimate, Standing
+from mlbaseline.records import Cost, Estimate, FineTune, Standing
 from mlbaseline.results import SLICE, Evaluation, ResultTable
-from mlbaseline.suite import Suite
+from mlbaseline.suite import ReadySpec, Suite, TrainedSpec
 
 SliceMetrics = dict[str, dict[str, dict[str, float]]]
 """slice ─▶ value ─▶ metric ─▶ number."""
@@ -39,6 +39,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
         },
         slices=_mean_slices([measure_slices(table, suite) for table in tables]),
         cost=_cost([evaluation.measured for evaluation in evaluations]),
+        fine_tune=_fine_tune(suite, name, [evaluation.measured for evaluation in evaluations]),
         error_rate=float(np.mean([table.frame["error"].notna().mean() for table in tables])),
         run_ids={"none" if e.table.seed is None else str(e.table.seed): e.run_id for e in evaluations},
     )
@@ -105,20 +106,34 @@ def _mean_slices(per_seed: Sequence[SliceMetrics]) -> SliceMetrics:
     }
 
 
+def _fine_tune(suite: Suite, name: str, runs: Sequence[Mapping[str, float]]) -> FineTune | None:
+    """Means over seeds, which differ by rounding and by the clock alone."""
+    spec = suite.baselines[name]
+    if not isinstance(spec, TrainedSpec | ReadySpec):
+        return None
+    params, size = (_combined(runs, key, np.mean) for key in ("trainable_params", "weights_bytes"))
+    return FineTune(
+        method=spec.method_name,
+        trainable_params=None if params is None else round(params),
+        weights_bytes=None if size is None else round(size),
+        latency_unmerged_p50_s=_combined(runs, "latency_unmerged_p50_s", np.mean),
+    )
+
+
 def _cost(runs: Sequence[Mapping[str, float]]) -> Cost:
     """The mean over seeds of what their runs measured; the worst seed for latency's tail and for memory."""
-
-    def combined(name: str, how: Callable[[list[float]], Any]) -> float | None:
-        values = [run.get(name, math.nan) for run in runs]
-        return None if any(map(math.isnan, values)) else float(how(values))
-
-    memory = combined("peak_memory_bytes", max)
+    memory = _combined(runs, "peak_memory_bytes", max)
     return Cost(
-        train_s=combined("train_s", np.mean),
-        train_usd=combined("train_cost_usd", np.mean),
-        compute_s_per_query=combined("compute_s_per_query", np.mean) or 0.0,
-        usd_per_query=combined("cost_per_query_usd", np.mean),
-        latency_p50_s=combined("latency_p50_s", np.mean),
-        latency_p95_s=combined("latency_p95_s", max),
+        train_s=_combined(runs, "train_s", np.mean),
+        train_usd=_combined(runs, "train_cost_usd", np.mean),
+        compute_s_per_query=_combined(runs, "compute_s_per_query", np.mean) or 0.0,
+        usd_per_query=_combined(runs, "cost_per_query_usd", np.mean),
+        latency_p50_s=_combined(runs, "latency_p50_s", np.mean),
+        latency_p95_s=_combined(runs, "latency_p95_s", max),
         peak_memory_bytes=None if memory is None else int(memory),
     )
+
+
+def _combined(runs: Sequence[Mapping[str, float]], name: str, how: Callable[[list[float]], Any]) -> float | None:
+    values = [run.get(name, math.nan) for run in runs]
+    return None if any(map(math.isnan, values)) else float(how(values))

@@ -9,6 +9,8 @@ from typing import Any
 from mlbaseline.errors import AssetError
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_BASE = "base.json"
+"""Beside an adapter that was trained here: which model it belongs to, by content."""
 _SAME_NATS = 1e-3
 """By how much a log-probability may differ once an adapter is merged (fp32: rounding gives 1e-5 to 1e-4)."""
 _PROBE_TOKENS = 16
@@ -32,6 +34,18 @@ def named_base(adapter: Path) -> str | None:
     except (OSError, ValueError, AttributeError) as error:
         raise AssetError(f"{adapter / CONFIG}: cannot be read: {error}") from error
     return str(named) if named else None
+
+
+def recorded_base(adapter: Path) -> str | None:
+    """SHA-256 of the model that an adapter was trained on, where this project trained it."""
+    try:
+        return str(json.loads((adapter / _BASE).read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def record_base(adapter: Path, *, source: str, sha256: str) -> None:
+    (adapter / _BASE).write_text(json.dumps({"source": source, "sha256": sha256}) + "\n", encoding="utf-8")
 
 
 def attach(model: Any, adapter: Path) -> Any:

@@ -46,6 +46,11 @@ class Peft(Training):
     kind: Literal["peft"]
     method: str
 
+    @property
+    def method_name(self) -> str:
+        """How a report calls it."""
+        return self.method
+
 
 class Lora(Peft):
     """Low-rank matrices beside the linear layers.
@@ -62,6 +67,10 @@ class Lora(Peft):
     last_layers: PositiveInt | None = None
     rslora: bool = False
     dora: bool = False
+
+    @property
+    def method_name(self) -> str:
+        return " ".join(["lora", *["rslora"] * self.rslora, *["dora"] * self.dora])
 
     @model_validator(mode="after")
     def _named_modules(self) -> Lora:
@@ -129,6 +138,10 @@ class OtherPeft(Peft):
     config: Annotated[str, Field(pattern=r"^[A-Z]\w*Config$")]
     options: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @property
+    def method_name(self) -> str:
+        return self.config.removesuffix("Config")
+
     @model_validator(mode="after")
     def _ours(self) -> OtherPeft:
         if taken := sorted(SET_BY_ENGINE & self.options.keys()):
@@ -141,6 +154,10 @@ class Full(Training):
 
     kind: Literal["full"]
 
+    @property
+    def method_name(self) -> str:
+        return "full"
+
 
 class ReadyAdapter(Baseline):
     """An adapter that was trained before, for another baseline's model."""
@@ -149,6 +166,10 @@ class ReadyAdapter(Baseline):
     adapter: Asset
     base: Name
 
+    @property
+    def method_name(self) -> str:
+        return "adapter, ready"
+
 
 class ReadyModel(Baseline):
     """An earlier checkpoint of all weights."""
@@ -156,6 +177,10 @@ class ReadyModel(Baseline):
     kind: Literal["full"]
     model: Asset
 
+    @property
+    def method_name(self) -> str:
+        return "full, ready"
 
-TrainedSpec = Peft | Full
+
+TrainedSpec = Lora | Ia3 | PromptTuning | PrefixTuning | OtherPeft | Full
 ReadySpec = ReadyAdapter | ReadyModel

@@ -138,6 +138,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             metrics=found,
             slices=measure_slices(table, suite),
             cost=cost,
+            weights=opened.weights,
             trained=opened.trained,
             figures=opened.figures,
         )
