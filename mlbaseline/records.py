@@ -102,6 +102,23 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of a rung's own, which a registry can take.
+
+    folder: safetensors (an adapter, or a whole model) with their configuration. sha256: over the weight files; names
+    the checkpoint by content.
+    """
+
+    folder: Path
+    sha256: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the weight files, exactly."""
+        return sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """What training left behind.
 
@@ -117,6 +134,10 @@ class Trained:
     losses: tuple[float, ...]
     dev: Mapping[str, float]
     selected_epoch: int
+
+    @property
+    def weights(self) -> Weights:
+        return Weights(self.folder, self.weights_sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +311,19 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTune:
+    """What is particular to a fine-tune. None: not known, or does not apply.
+
+    method: `lora`, `full`, …. weights_bytes: of what has to be kept for it, an adapter or a whole model.
+    latency_unmerged_p50_s: of a query while the adapter stands beside its base; `Cost` has that of the merged model.
+    """
+
+    method: str
+    weights_bytes: int | None
+    latency_unmerged_p50_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class BreakEven:
     """After how many queries a fine-tune has paid for its training by what each query saves against a few-shot prompt.
 
@@ -323,6 +357,7 @@ class Standing:
     error_rate: float
     run_ids: Mapping[str, str]
     measured_on: Mapping[str, str] = field(default_factory=dict)
+    fine_tune: FineTune | None = None
 
 
 @dataclass(frozen=True, slots=True)

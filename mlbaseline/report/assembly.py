@@ -8,6 +8,7 @@ from mlbaseline.records import Assessment, Verdict
 from mlbaseline.report import closing, formats
 from mlbaseline.report.contrasts import contrasts, forest
 from mlbaseline.report.cost import cost
+from mlbaseline.report.finetunes import fine_tunes
 from mlbaseline.report.ladder import ladder
 from mlbaseline.report.published import published
 from mlbaseline.report.slices import slices
@@ -26,6 +27,7 @@ def view_of(assessment: Assessment) -> View:
     sections = (
         Section("glance", "At a glance", glance) if glance else None,
         ladder(wording),
+        fine_tunes(wording),
         *contrasts(wording),
         published(wording),
         slices(wording),

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
 from mlbaseline.results import ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -84,10 +84,11 @@ def log_evaluation(
     metrics: Mapping[str, float | None],
     slices: SliceMetrics,
     cost: Cost,
+    weights: Weights | None = None,
     trained: Trained | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
-    """Everything that an evaluation found, and of a trained rung the model that can be served. metrics: overall.
+    """Everything that an evaluation found, and of a rung with weights the model that can be served. metrics: overall.
 
     figures: further numbers, by the parts of their names.
 
@@ -104,7 +105,13 @@ def log_evaluation(
             Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
-            items += [*_training(trained), served_model(Path(temporary, "model"), suite, table, trained)]
+            items += _training(trained)
+        if weights is not None:
+            items += [
+                Metrics({"weights_bytes": weights.size_bytes}),
+                Tags({PREFIX + "weights_sha256": weights.sha256}),
+                served_model(Path(temporary, "model"), suite, table, weights),
+            ]
         write(run, *items)
 
 
@@ -194,5 +201,4 @@ def _training(trained: Trained) -> list[Item]:
                 **{metric_name("dev", name): value for name, value in trained.dev.items()},
             }
         ),
-        Tags({PREFIX + "weights_sha256": trained.weights_sha256}),
     ]

@@ -140,6 +140,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             metrics=found,
             slices=measure_slices(table, suite),
             cost=cost_of(suite, [metered]),
+            weights=opened.weights,
             trained=opened.trained,
             figures=opened.figures,
         )
