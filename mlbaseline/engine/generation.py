@@ -21,7 +21,7 @@ from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 GENERATION_VERSION = 1
 """Part of every signature: raised when the same options lead to other texts."""
@@ -46,7 +46,7 @@ class Generator:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Prompting,
+        prompting: Asks,
         decoding: Decoding,
         evaluation: Evaluation,
         *,

@@ -12,12 +12,13 @@ from transformers import get_scheduler
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.encoding import Encoder, Tokens, windows
+from mlbaseline.engine.generation import end_tokens
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.errors import DataError
 from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint, quiet_transformers
 from mlbaseline.records import Scalar, TaskData, digest_of
 from mlbaseline.suite import ALL_LINEAR, ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
-from mlbaseline.tasks.prompting import Prompt, Prompting
+from mlbaseline.tasks.prompting import Prompt, Teaches
 
 TRAINING_VERSION = 1
 """Part of every signature: raised when the same options lead to other weights."""
@@ -38,7 +39,7 @@ class TrainingJob:
     base_source: str
     train: TaskData
     dev: TaskData | None
-    prompting: Prompting
+    prompting: Teaches
     evaluation: Evaluation
     precision: Precision
     device: str
@@ -46,13 +47,16 @@ class TrainingJob:
     def signature_fields(self) -> dict[str, Scalar]:
         """`training.*`: every option, the data and the base, by content."""
         options = self.spec.model_dump(mode="json", exclude={"kind", "base"})
+        prompt = self.prompting.signature_fields()
+        said = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
         return {
             "training.version": TRAINING_VERSION,
             "training.kind": self.spec.kind,
             "training.base_sha256": self.base.sha256,
             "training.train_digest": self.train.digest,
             "training.dev_digest": self.dev.digest if self.dev else None,
-            "training.template": self.prompting.template,
+            "training.template": prompt["prompt.template"],
+            **{f"training.{name}": value for name, value in said.items()},
             **({} if isinstance(self.task, ChoiceTask) else {"training.task": self.task.kind}),
             "training.max_length": self.evaluation.max_length,
             "training.precision": self.precision,
@@ -81,8 +85,7 @@ def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> li
     """The examples of a split with what is to be learnt of them: the right choice; the wanted text and the token that
     ends it; or a whole text, in windows that do not overlap. Raises DataError for one that cannot be encoded."""
     encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, job.evaluation))
-    end = checkpoint.tokenizer.eos_token_id
-    ends = (end,) if isinstance(job.task, GenerateTask) and end is not None else ()
+    ends = _end(job, checkpoint) if isinstance(job.task, GenerateTask) else ()
     samples = []
     for example in sorted(data.examples, key=lambda example: example.id):  # an order that content decides
         try:
@@ -93,6 +96,16 @@ def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> li
         except ValueError as error:
             raise DataError(f"{data.split} example {example.id!r}: {error}") from error
     return samples
+
+
+def _end(job: TrainingJob, checkpoint: Checkpoint) -> Tokens:
+    """The token that ends an answer: the first that the chat template writes behind one, if it does end a text for this
+    model, else the tokenizer's end token."""
+    written = checkpoint.tokenizer(job.prompting.ending, add_special_tokens=False)["input_ids"][:1]
+    if written and written[0] in end_tokens(checkpoint):
+        return tuple(written)
+    own = checkpoint.tokenizer.eos_token_id
+    return () if own is None else (own,)
 
 
 def _answer_sample(encoder: Encoder, solved: Prompt, ends: Tokens) -> Sample:

@@ -16,7 +16,7 @@ from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 ENGINE_VERSION = 1
 """Part of every signature: raised when log-likelihoods change by more than rounding."""
@@ -46,7 +46,7 @@ class ChoiceScorer:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Prompting,
+        prompting: Asks,
         labels: Sequence[str],
         evaluation: Evaluation,
         *,

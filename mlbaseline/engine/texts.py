@@ -15,7 +15,7 @@ from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 
 @dataclass
@@ -40,7 +40,7 @@ class TextScorer:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Prompting,
+        prompting: Asks,
         evaluation: Evaluation,
         *,
         stride: int | None = None,

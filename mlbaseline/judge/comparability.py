@@ -21,7 +21,9 @@ _SEVERITY = (
     ("choices.", REFUSE),
     ("metric.names", OWN),
     ("metric.", REFUSE),
+    ("prompt.chat_template", WARN),  # the same text, by each model's own template
     ("prompt.shots", OWN),
+    ("prompt.multiturn", OWN),
     ("prompt.prefix_sha256", OWN),
     ("prompt.", REFUSE),
     ("generation.", REFUSE),

@@ -22,7 +22,7 @@ from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
 from mlbaseline.store.tracking import PREFIX, reach
 from mlbaseline.suite import Asset, Evaluation, GenerateTask, Peft, PerplexityTask, Suite, Task, TrainedSpec
-from mlbaseline.tasks.prompting import Prompting, placeholders
+from mlbaseline.tasks.prompting import placeholders
 
 SERVED = "served"
 _DESCRIPTION, _WEIGHTS = "served.json", "weights"
@@ -79,6 +79,7 @@ def load_served(folder: Path) -> tuple[Served, Model]:
     Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on.
     """
     from mlbaseline.engine.answering import answering_model
+    from mlbaseline.engine.prompting import make_prompting
     from mlbaseline.models.checkpoint import load_checkpoint
 
     content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
@@ -89,7 +90,7 @@ def load_served(folder: Path) -> tuple[Served, Model]:
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
     checkpoint = load_checkpoint(folder / _WEIGHTS, base=base, precision=served.evaluation.precision)
-    prompting = Prompting(task.prompt)
+    prompting = make_prompting(task, folder / _WEIGHTS if base is None else base)
     return served, answering_model(task, checkpoint, prompting, task.labels, served.evaluation, seed=served.seed)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
+from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, Scalar
-from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained, Task, TrainedSpec
+from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained, TrainedSpec
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
+from mlbaseline.tasks.prompting import Asks, choose_shots
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
@@ -18,9 +21,9 @@ def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[in
 
 def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Rung:
     asset = site.fetch(spec.model)
-    template = site.suite.task.prompt
-    prefix = few_shot_prefix(template, spec.shots, site.training_data(name), seed or 0) if spec.shots else ""
-    prompting = Prompting(template, prefix, spec.shots.k if spec.shots else 0)
+    train = site.training_data(name) if spec.shots else None
+    shots = choose_shots(spec.shots, train, seed or 0) if spec.shots and train else ()
+    prompting = make_prompting(site.suite.task, asset.path, shots=shots, labels=site.data.labels)
     precision, device = _resolved(site)
 
     def open_() -> Opened:
@@ -34,6 +37,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         "model.sha256": asset.sha256,
         **prompting.signature_fields(),
         **_engine_fields(site),
+        **_task_fields(site, asset.path),
     }
     return site.rung(name, seed, fields=fields, open_=open_)
 
@@ -47,13 +51,14 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
     from mlbaseline.models.checkpoint import load_checkpoint
 
     base = site.suite.base_model(spec)
-    prompting = Prompting(site.suite.task.prompt)
+    asset = site.fetch(base)
+    prompting = make_prompting(site.suite.task, asset.path)
     precision, device = _resolved(site)
     job = TrainingJob(
         task=site.suite.task,
         spec=spec,
         seed=seed,
-        base=site.fetch(base),
+        base=asset,
         base_source=base.source,
         train=site.training_data(name),
         dev=site.task.splits.get("dev"),
@@ -76,6 +81,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
         **job.signature_fields(),
         **prompting.signature_fields(),
         **_engine_fields(site),
+        **_task_fields(site, asset.path),
     }
     return site.rung(name, seed, fields=fields, open_=open_)
 
@@ -90,17 +96,20 @@ def _engine_fields(site: Site) -> dict[str, Scalar]:
         "engine.max_length": site.suite.evaluation.max_length,
         "engine.precision": precision,
         "engine.device": device,
-        **_task_fields(site.suite.task, site.suite.evaluation.max_length),
     }
 
 
-def _task_fields(task: Task, window: int) -> dict[str, Scalar]:
-    """What of a task decides an answer, beside data and prompt. window: tokens read at once."""
+def _task_fields(site: Site, model: Path) -> dict[str, Scalar]:
+    """What of a task decides an answer, beside data and prompt, and where tokens are counted which tokenizer counts."""
+    task = site.suite.task
     if isinstance(task, GenerateTask):
         from mlbaseline.engine.generation import GENERATION_VERSION
 
         return {"generation.version": GENERATION_VERSION, **Decoding.of(task).signature_fields()}
-    return {"text.stride": task.stride, "text.window": window} if isinstance(task, PerplexityTask) else {}
+    if isinstance(task, PerplexityTask):
+        window = {"text.window": site.suite.evaluation.max_length, "text.stride": task.stride}
+        return {**window, "model.tokenizer_sha256": tokenizer_sha256(model)}
+    return {"model.tokenizer_sha256": tokenizer_sha256(model)} if task.normalisation == "token" else {}
 
 
 def _resolved(site: Site) -> tuple[Any, str]:
@@ -110,7 +119,7 @@ def _resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def _answering(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting) -> Model:
+def _answering(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
     from mlbaseline.engine.answering import answering_model
 
     return answering_model(

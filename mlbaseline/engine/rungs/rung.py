@@ -11,7 +11,7 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
 from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
-from mlbaseline.suite import Asset, GenerateTask, Split, Suite, TrainedSpec
+from mlbaseline.suite import Asset, ChoiceTask, GenerateTask, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask
 
 Fetch = Callable[[Asset], FetchedAsset]
@@ -97,7 +97,7 @@ def make_rung(
             "choices.labels": digest_of(data.labels),
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(suite.metrics),
-            **({K: suite.task.k} if isinstance(suite.task, GenerateTask) else {}),
+            **_task_fields(suite.task),
             **fields,
             "seed": seed,
         }
@@ -107,6 +107,15 @@ def make_rung(
         params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}
     return Rung(name, suite.baselines[name].kind, seed, signature, params, open_)
+
+
+def _task_fields(task: Task) -> dict[str, Scalar]:
+    """What of the task alone is part of every rung's scores, however it answers."""
+    if isinstance(task, GenerateTask):
+        return {K: task.k}
+    if isinstance(task, ChoiceTask) and task.normalisation != "none":
+        return {"choices.normalisation": task.normalisation}
+    return {}
 
 
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
