@@ -13,14 +13,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.metrics.choice import CHOICE_METRICS
+from mlbaseline.metrics.choice import CHOICE_METRICS, read_rows
 from mlbaseline.metrics.likelihood import LIKELIHOOD_METRICS
 from mlbaseline.metrics.metric import Array, Metric
 from mlbaseline.metrics.text import TEXT_METRICS
 from mlbaseline.results import SCORE, ResultTable
 from mlbaseline.stats import CorpusMetric
 
-__all__ = ["METRICS", "VERSION", "Metric", "add_scores", "corpus_statistics", "measure"]
+__all__ = ["METRICS", "VERSION", "Metric", "add_scores", "corpus_statistics", "measure", "read_rows"]
 
 VERSION = 1
 """Part of every signature: raised when any metric here changes the number that it gives."""

@@ -1,4 +1,4 @@
-"""Rungs that a causal language model of our own answers: as it comes, or fine-tuned."""
+"""Rungs that a causal language model of our own answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, Scalar
-from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained, TrainedSpec
+from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Asks, choose_shots
 
@@ -24,72 +24,28 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
     train = site.training_data(name) if spec.shots else None
     shots = choose_shots(spec.shots, train, seed or 0) if spec.shots and train else ()
     prompting = make_prompting(site.suite.task, asset.path, shots=shots, labels=site.data.labels)
-    precision, device = _resolved(site)
+    precision, device = resolved(site)
 
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(_answering(site, name, seed, checkpoint, prompting))
+        return Opened(scorer(site, name, seed, checkpoint, prompting))
 
     fields = {
         "model.kind": spec.kind,
         "model.sha256": asset.sha256,
         **prompting.signature_fields(),
-        **_engine_fields(site),
-        **_task_fields(site, asset.path),
+        **engine_fields(site),
+        **task_fields(site, asset.path),
     }
     return site.rung(name, seed, fields=fields, open_=open_)
 
 
-def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]) -> list[Rung]:
-    return [_trained(site, name, spec, seed) for seed in seeds]
-
-
-def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
-    from mlbaseline.engine.recipe import TrainingJob
-    from mlbaseline.models.checkpoint import load_checkpoint
-
-    base = site.suite.base_model(spec)
-    asset = site.fetch(base)
-    prompting = make_prompting(site.suite.task, asset.path)
-    precision, device = _resolved(site)
-    job = TrainingJob(
-        task=site.suite.task,
-        spec=spec,
-        seed=seed,
-        base=asset,
-        base_source=base.source,
-        train=site.training_data(name),
-        dev=site.task.splits.get("dev"),
-        prompting=prompting,
-        evaluation=site.suite.evaluation,
-        precision=precision,
-        device=device,
-    )
-
-    def open_() -> Opened:
-        from mlbaseline.engine.training import train
-
-        trained = train(job, description=progress_name(name, seed))
-        checkpoint = load_checkpoint(trained.folder, base=job.base.path, precision=precision, device=device)
-        return Opened(_answering(site, name, seed, checkpoint, prompting), trained)
-
-    fields = {
-        "model.kind": spec.kind,
-        "model.sha256": job.base.sha256,
-        **job.signature_fields(),
-        **prompting.signature_fields(),
-        **_engine_fields(site),
-        **_task_fields(site, asset.path),
-    }
-    return site.rung(name, seed, fields=fields, open_=open_)
-
-
-def _engine_fields(site: Site) -> dict[str, Scalar]:
+def engine_fields(site: Site) -> dict[str, Scalar]:
     from mlbaseline.engine.scoring import ENGINE_VERSION
 
-    precision, device = _resolved(site)
+    precision, device = resolved(site)
     return {
         "engine.version": ENGINE_VERSION,
         "engine.batch_tokens": site.suite.evaluation.batch_tokens,
@@ -99,7 +55,7 @@ def _engine_fields(site: Site) -> dict[str, Scalar]:
     }
 
 
-def _task_fields(site: Site, model: Path) -> dict[str, Scalar]:
+def task_fields(site: Site, model: Path) -> dict[str, Scalar]:
     """What of a task decides an answer, beside data and prompt, and where tokens are counted which tokenizer counts."""
     task = site.suite.task
     if isinstance(task, GenerateTask):
@@ -112,14 +68,14 @@ def _task_fields(site: Site, model: Path) -> dict[str, Scalar]:
     return {"model.tokenizer_sha256": tokenizer_sha256(model)} if task.normalisation == "token" else {}
 
 
-def _resolved(site: Site) -> tuple[Any, str]:
+def resolved(site: Site) -> tuple[Any, str]:
     from mlbaseline.models.checkpoint import default_device, resolve_precision
 
     device = default_device()
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def _answering(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
+def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
     from mlbaseline.engine.answering import answering_model
 
     return answering_model(
