@@ -31,7 +31,7 @@ _REQUIRED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResultTable:
     """frame: one row an example, columns as `results/examples.parquet` in the contract, sorted by example_id.
 

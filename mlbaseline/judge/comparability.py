@@ -68,6 +68,27 @@ AS_RECORDED = "as recorded"
 """`PRICES` of answers that say themselves what they cost: dollars are dollars on any machine."""
 
 
+_PER_TOKEN = ("token_perplexity",)
+_TOKENIZER = "model.tokenizer_sha256"
+
+
+def same_unit(metric: str, tables: Sequence[ResultTable]) -> bool:
+    """Whether the tables count by the same unit: tokens, where the metric is per token, are known to be the same."""
+    tokenizers = {table.signature.fields.get(_TOKENIZER, UNKNOWN) for table in tables}
+    return metric not in _PER_TOKEN or (len(tokenizers) == 1 and UNKNOWN not in tokenizers)
+
+
+def require_same_unit(metric: str, tables: Sequence[ResultTable]) -> None:
+    """Raises IncomparableError where the tables do not, see `same_unit`."""
+    if not same_unit(metric, tables):
+        named = {table.name: str(table.signature.fields.get(_TOKENIZER, UNKNOWN))[:12] for table in tables}
+        raise IncomparableError(
+            f"{metric} is counted per token, and the tokenizers differ or are not known "
+            f"({', '.join(f'{name}: {tokenizer}' for name, tokenizer in named.items())}): the same text has other "
+            "numbers of tokens. Compare by byte_perplexity, bits_per_byte or word_perplexity."
+        )
+
+
 def rule_of(field: str) -> Rule:
     return next((rule for rule in RULES if field.startswith(rule.prefix)), Rule(field, REFUSE))
 

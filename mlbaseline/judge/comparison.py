@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from mlbaseline.errors import SuiteError
+from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.inference import Contrasted, contrast
 from mlbaseline.judge.joint import JointCell, judge_jointly
 from mlbaseline.judge.ladder import CHECKPOINT, RECIPE, Ladder
@@ -116,6 +117,10 @@ class Family:
     def _contrast(self, row: Planned, level: float) -> Contrasted | None:
         candidate, baseline = self._tables(row.candidate), self._tables(row.baseline)
         margin = (row.margin or 0.0) * sign_of(row.metric)
+        if row.role != EXPLORATORY:
+            require_same_unit(row.metric, (*candidate, *baseline))
+        elif not same_unit(row.metric, (*candidate, *baseline)):
+            return None
         found = contrast(
             candidate,
             baseline,

@@ -11,9 +11,11 @@ from mlbaseline.judge.comparability import (
     measured_on,
     mismatches,
     require_comparable,
+    require_same_unit,
     rule_of,
     same_hardware,
     same_prices,
+    same_unit,
     software_warnings,
 )
 from mlbaseline.records import Mismatch, Signature
@@ -162,3 +164,22 @@ def test_other_versions_of_what_computes_are_a_warning() -> None:
     runs = [Evaluation("r", made, {}, {"software.torch": v, "software.python": v}) for v in ("1", "2", "1")]
     assert software_warnings(runs) == (Mismatch("software.torch", "1", "2", "warn"),)
     assert software_warnings([Evaluation("r", table(DATA, RIGHT), {}, {"software.torch": v}) for v in "12"]) == ()
+
+
+def test_what_is_counted_per_token_needs_the_same_tokens() -> None:
+    same = [table(DATA, RIGHT, baseline=name, model__tokenizer_sha256="t") for name in "ab"]
+    other = table(DATA, RIGHT, baseline="c", model__tokenizer_sha256="u")
+    unknown = table(DATA, RIGHT, baseline="d")
+    require_same_unit("token_perplexity", same)
+    for tables in ((*same, other), (unknown, unknown)):
+        assert not same_unit("token_perplexity", tables)
+        with pytest.raises(IncomparableError, match="Compare by byte_perplexity"):
+            require_same_unit("token_perplexity", tables)
+        require_same_unit("bits_per_byte", tables)
+
+
+def test_each_model_may_have_a_chat_template_of_its_own() -> None:
+    ours, theirs = (Signature({"prompt.chat_template": sha, "generation.stop": "x"}) for sha in "ab")
+    assert [(m.field, m.severity) for m in mismatches(ours, theirs)] == [("prompt.chat_template", "warn")]
+    other = Signature({"prompt.chat_template": "a", "generation.stop": "y"})
+    assert [(m.field, m.severity) for m in mismatches(ours, other)] == [("generation.stop", "refuse")]
