@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.prompting import make_prompting
@@ -16,7 +15,7 @@ from mlbaseline.engine.rungs.checkpoints import engine_fields, resolved, scorer,
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import AssetError
 from mlbaseline.records import Model, Scalar, Weights
-from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadySpec, TrainedSpec
+from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks.prompting import Teaches
 
 
@@ -76,11 +75,10 @@ def _ready_model(site: Site, name: str, spec: ReadyModel, seed: int | None) -> R
         from mlbaseline.models.checkpoint import model_folder
 
         folder = model_folder(model.path)
-        return _open(site, name, None, Weights(folder, weights_sha256(folder)), prompting)
+        return _open(site, name, seed, Weights(folder, weights_sha256(folder)), prompting)
 
-    return [
-        _rung(site, name, None, prompting=prompting, base=model, fields={"model.sha256": model.sha256}, open_=open_)
-    ]
+    fields = {"model.sha256": model.sha256}
+    return _rung(site, name, seed, prompting=prompting, base=model, fields=fields, open_=open_)
 
 
 def _ready_adapter(site: Site, name: str, spec: ReadyAdapter, seed: int | None) -> Rung:
@@ -92,10 +90,10 @@ def _ready_adapter(site: Site, name: str, spec: ReadyAdapter, seed: int | None) 
     def open_() -> Opened:
         from mlbaseline.engine.resume import weights_sha256
 
-        return _open(site, name, None, Weights(adapter.path, weights_sha256(adapter.path)), prompting, base=base.path)
+        return _open(site, name, seed, Weights(adapter.path, weights_sha256(adapter.path)), prompting, base=base.path)
 
     fields = {"model.sha256": base.sha256, "model.adapter_sha256": adapter.sha256}
-    return _rung(site, name, None, prompting=prompting, base=base, fields=fields, open_=open_)
+    return _rung(site, name, seed, prompting=prompting, base=base, fields=fields, open_=open_)
 
 
 def _rung(
@@ -106,7 +104,7 @@ def _rung(
     prompting: Teaches,
     base: FetchedAsset,
     fields: Mapping[str, Scalar],
-    open_: Any,
+    open_: Callable[[], Opened],
 ) -> Rung:
     """base: the model whose tokenizer reads the prompts."""
     about = {
