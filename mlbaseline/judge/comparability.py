@@ -109,7 +109,8 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
             + (f"\n  … and {len(refusals) - 20} more" if len(refusals) > 20 else "")
             + "\nEvaluate the stale side again under the current suite: `mlbaseline evaluate SUITE --baseline NAME`."
         )
-    align(tables)
+    if tables:
+        align(tables)
     return tuple(warnings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.comparability import same_hardware
 from mlbaseline.suite import TrainedSpec
 
 SEVERAL_SEEDS = 3
@@ -78,8 +79,30 @@ def _tuning_epochs(subject: Subject, name: str) -> int:
     return sum(epochs for _, epochs in tried)
 
 
+def _same_machine(subject: Subject) -> Ruling:
+    """Of every primary contrast, whether latency and cost of its two sides may be set side by side."""
+    pairs = {(row.candidate, row.baseline) for row in subject.deciding}
+    timed = [
+        (ours, theirs)
+        for ours, theirs in sorted(pairs)
+        if all(subject.standings[name].cost.latency_p95_s is not None for name in (ours, theirs))
+    ]
+    if not timed:
+        return does_not_apply("no primary contrast has a latency on both sides")
+    apart = {
+        f"{ours} over {theirs}": sorted({mismatch.field for mismatch in found})
+        for ours, theirs in timed
+        if (found := same_hardware(subject.standings[ours], subject.standings[theirs]))
+    }
+    if apart:
+        shown = "; ".join(f"{pair} differ in {', '.join(fields)}" for pair, fields in apart.items())
+        return failed(f"latency and cost are not compared: {shown}", fields=apart)
+    return passed("latency and cost of both sides of every contrast were measured on one machine, in the same batches")
+
+
 CHECKS = (
     Check("MLB201", WARNING, "Several seeds", _seeds),
     Check("MLB202", ERROR, "Same prompt, tokenizer and preprocessing", _same_reading),
     Check("MLB203", WARNING, "Baselines tuned as hard as the candidate", _budget_parity),
+    Check("MLB204", WARNING, "Latency and cost measured alike", _same_machine),
 )
