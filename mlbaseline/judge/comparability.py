@@ -58,6 +58,9 @@ _HOST = ("hardware.cpu", "hardware.cores")
 """All of the machine that a rung without an engine uses, whatever accelerator sits in it."""
 _ENGINE = "engine.batch_tokens"
 PRICES = "cost.usd_per_hour"
+PER_TOKEN = ("token_perplexity",)
+"""Metrics that are divided by a count of the model's own tokens: another tokenizer, another unit."""
+_WEIGHTS = ("training.base_sha256", "model.sha256")
 MIXED = "mixed"
 """A fact in which the seeds of one rung differ: it equals nothing."""
 AS_RECORDED = "as recorded"
@@ -125,6 +128,15 @@ def software_warnings(evaluations: Sequence[Evaluation]) -> tuple[Mismatch, ...]
     return tuple(
         Mismatch(name, first, other, WARN) for name, (first, *others) in sorted(seen.items()) for other in others
     )
+
+
+def one_tokenizer(tables: Sequence[ResultTable]) -> bool:
+    """Whether the tables are known to be of one tokenizer: of one base model. Fine-tunes keep that of their base.
+
+    Different tokenizers are no obstacle to comparing what is said of the same text; to `PER_TOKEN` metrics they are.
+    """
+    bases = {next((f[key] for key in _WEIGHTS if key in f), UNKNOWN) for f in (t.signature.fields for t in tables)}
+    return len(bases) == 1 and UNKNOWN not in bases
 
 
 # ---- latency and cost -----------------------------------------------------------------------------------------------

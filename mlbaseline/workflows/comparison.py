@@ -152,6 +152,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
         "audit": [asdict(finding) for finding in assessment.audit],
         "break_even": [asdict(row) for row in assessment.break_even],
+        "slices": None if assessment.slices is None else asdict(assessment.slices),
     }
     where = f"\nReport: {document['report']}\n"
     return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)

@@ -10,6 +10,7 @@ from mlbaseline.judge.comparability import (
     RULES,
     measured_on,
     mismatches,
+    one_tokenizer,
     require_comparable,
     rule_of,
     same_hardware,
@@ -162,3 +163,10 @@ def test_other_versions_of_what_computes_are_a_warning() -> None:
     runs = [Evaluation("r", made, {}, {"software.torch": v, "software.python": v}) for v in ("1", "2", "1")]
     assert software_warnings(runs) == (Mismatch("software.torch", "1", "2", "warn"),)
     assert software_warnings([Evaluation("r", table(DATA, RIGHT), {}, {"software.torch": v}) for v in "12"]) == ()
+
+
+def test_one_base_model_is_one_tokenizer() -> None:
+    base, tuned = table(DATA, RIGHT), table(DATA, RIGHT, baseline="b", training__base_sha256="m" * 64)
+    assert one_tokenizer([base, tuned])
+    assert not one_tokenizer([base, table(DATA, RIGHT, baseline="c", model__sha256="x")])
+    assert not one_tokenizer([table(DATA, RIGHT, model__sha256="unknown")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
-from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.judge.comparability import one_tokenizer, same_hardware
 from mlbaseline.suite import TrainedSpec
 
 SEVERAL_SEEDS = 3
@@ -41,14 +41,12 @@ def _same_reading(subject: Subject) -> Ruling:
         cut = {name: count for name, count in truncated.items() if count}
         shown = ", ".join(f"{name} {count:,}" for name, count in cut.items())
         return failed(f"some rungs lost context that others could read: {shown} examples", truncated=cut)
-    bases = {
-        table.signature.fields.get("training.base_sha256") or table.signature.fields.get("model.sha256")
-        for table in asked
-    }
     tokenizers = (
-        "one base model, so one tokenizer" if len(bases) == 1 else f"{len(bases)} base models read the same text"
+        "one base model, so one tokenizer"
+        if one_tokenizer(asked)
+        else "several base models, each with a tokenizer of its own, read the same text"
     )
-    return passed(f"same prompt, choices and length limit; {tokenizers}", base_models=len(bases))
+    return passed(f"same prompt, choices and length limit; {tokenizers}", one_tokenizer=one_tokenizer(asked))
 
 
 def _budget_parity(subject: Subject) -> Ruling:

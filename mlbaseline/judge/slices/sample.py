@@ -88,13 +88,15 @@ def sample_of(
 
 def _loss(table: ResultTable, labels: Sequence[str]) -> Array | None:
     """Negative log-likelihood of the target (n,), in nats."""
+    if not labels:
+        return None
     rows = read_rows(table, labels)
     return None if rows.log_probs is None else -rows.log_probs[np.arange(len(rows.target)), rows.target]
 
 
 def _entropy(table: ResultTable, labels: Sequence[str]) -> Array | None:
     """Of the answer's distribution over the choices (n,), in nats: it knows nothing of the target."""
-    log_probs = read_rows(table, labels).log_probs
+    log_probs = read_rows(table, labels).log_probs if labels else None
     if log_probs is None:
         return None
     entropy: Array = -(np.exp(log_probs) * log_probs).sum(axis=1)
