@@ -15,6 +15,7 @@ from mlbaseline.judge.conditions import blocking, confirmatory, every_seed
 from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
+from mlbaseline.judge.pareto import fronts
 from mlbaseline.judge.planning import settle
 from mlbaseline.judge.published import compare_with_published
 from mlbaseline.judge.registered import mark_registered
@@ -80,4 +81,5 @@ def assess(
         published=in_order,
         unpaired=compare_with_published(ladder, in_order),
         slices=examine(ladder, np.random.default_rng(RESAMPLING_SEED)),
+        fronts=fronts(ladder, standings, rng),
     )

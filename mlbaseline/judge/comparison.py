@@ -200,6 +200,6 @@ def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> str
 
     A p-value of exactly 1 − level counts as a difference: then the interval just excludes the margin.
     """
-    if p_adjusted > 1.0 - level:
+    if not p_adjusted <= 1.0 - level:  # nor is a p-value that is no number
         return "inconclusive"
     return "pass" if delta * sign_of(row.metric) > (row.margin or 0.0) else "fail"

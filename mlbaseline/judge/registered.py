@@ -18,8 +18,8 @@ def mark_registered(
     """The rows, each saying when its question was registered.
 
     Where the rules have changed since the first evaluation, a row whose claim stands word for word in both is still
-    from before. Primary rows are one family: once a claim has left it, the rest are corrected for less than
-    was registered, and none of them is from before.
+    from before. Primary rows are corrected as one family: once a claim has left it, the rest are corrected for less
+    than was registered, and none of them is from before.
     """
     kept = set(registration.first_claims)
     lost = {claim for claim in kept if claim.startswith(PRIMARY)} - set(suite.matrix.claims())

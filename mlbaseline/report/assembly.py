@@ -9,9 +9,11 @@ from mlbaseline.report import closing, formats
 from mlbaseline.report.comparability import comparability
 from mlbaseline.report.contrasts import contrasts, forest
 from mlbaseline.report.cost import cost
-from mlbaseline.report.ladder import ladder, tradeoff
+from mlbaseline.report.finetunes import fine_tunes
+from mlbaseline.report.ladder import ladder
 from mlbaseline.report.published import published
 from mlbaseline.report.slices import slices
+from mlbaseline.report.tradeoff import tradeoffs
 from mlbaseline.report.view import Fact, Section, Tone, View
 from mlbaseline.report.wording import Wording
 
@@ -22,10 +24,11 @@ def view_of(assessment: Assessment) -> View:
     """Everything that a report says, as text and as figures."""
     wording = Wording(assessment)
     verdict = assessment.verdict
-    glance = tuple(figure for figure in (forest(wording), tradeoff(wording)) if figure)
+    glance = tuple(figure for figure in (forest(wording), *tradeoffs(wording, money=True)) if figure)
     sections = (
         Section("glance", "At a glance", glance) if glance else None,
         ladder(wording),
+        fine_tunes(wording),
         *contrasts(wording),
         published(wording),
         slices(wording),

@@ -157,6 +157,10 @@ def _steps(wording: Wording) -> list[str]:
             )
         else:
             steps.append("More test examples alone are not expected to settle it.")
+    if verdict.decision == "hold" and (verdict.more_seeds or verdict.more_examples):
+        lacking = {"seeds": verdict.more_seeds, "test examples": verdict.more_examples}
+        needed = listed([f"{count:,} more {what}" for what, count in lacking.items() if count])
+        steps.append(f"Only evidence is missing: with {needed} the gates can pass.")
     for row in wording.registered:
         if row.outcome in ("fail", "inconclusive"):
             says = "misses its margin" if row.outcome == "fail" else "is undecided"

@@ -9,11 +9,11 @@ from mlbaseline.report.view import Block, Section, Steps
 from mlbaseline.report.wording import Wording, listed
 
 _READING = "MLB202"
-_MACHINE = ("hardware.device_name", "hardware.cpu", "hardware.cores", "hardware.threads")
+_MACHINE = ("hardware.device_name", "hardware.cpu")
 
 
 def comparability(wording: Wording) -> Section | None:
-    """Quality, tokenizers, and the hardware of latency and cost, a sentence each."""
+    """Quality, tokenizers, and the hardware of latency and money, a sentence each."""
     standings = wording.assessment.standings
     if len(standings) < 2:
         return None
@@ -33,7 +33,7 @@ def comparability(wording: Wording) -> Section | None:
 
 
 def _machines(standings: tuple[Standing, ...]) -> list[str]:
-    timed = [s for s in standings if s.cost.latency_p95_s is not None or s.cost.usd_per_query is not None]
+    timed = [s for s in standings if s.cost.latency_p95_s is not None]
     if not timed:
         return []
     groups: list[list[Standing]] = []
@@ -44,19 +44,20 @@ def _machines(standings: tuple[Standing, ...]) -> list[str]:
         else:
             alike.append(standing)
     if len(groups) == 1:
-        return [f"Latency and cost: all on one machine ({_named(groups[0])}), so they are compared."]
+        return [f"Latency, memory and seconds: all on one machine ({_named(groups[0])}), so they are compared."]
     shown = "; ".join(f"{listed([formats.clean(s.baseline) for s in group])} ({_named(group)})" for group in groups)
     differing = dict.fromkeys(m.field for group in groups[1:] for m in same_hardware(groups[0][0], group[0]))
     return [
-        f"Latency and cost: compared within each of these only, and not across them: {shown}. They differ in, or do "
-        f"not say, {listed([formats.clean(name) for name in differing])}."
+        f"Latency, memory and seconds: compared within each of these only, not across them: {shown}. They differ in, "
+        f"or do not say, {listed([formats.clean(name) for name in differing])}. Money is compared across them: the "
+        "suite's prices are what makes it comparable."
     ]
 
 
 def _named(group: list[Standing]) -> str:
     """Of a group, the rung that says most of the machine."""
     facts = max((s.measured_on for s in group), key=len)
-    known = dict.fromkeys(formats.clean(facts[name]) for name in _MACHINE[:2] if name in facts)
+    known = dict.fromkeys(formats.clean(facts[name]) for name in _MACHINE if name in facts)
     cores = [f"{formats.clean(facts['hardware.cores'])} cores"] if "hardware.cores" in facts else []
     batches = facts.get("engine.batch_tokens")
     batch = [f"batches of {formats.clean(batches)} tokens"] if batches else []

@@ -43,6 +43,7 @@ from mlbaseline.stats.power import (
     minimum_detectable_effect,
     sample_size,
 )
+from mlbaseline.stats.quantiles import QuantileEstimate, quantile_interval
 from mlbaseline.stats.selection import (
     Confirmation,
     SelectedBest,
@@ -66,6 +67,7 @@ __all__ = [
     "JointIntervals",
     "PairedComparison",
     "PerformanceProfile",
+    "QuantileEstimate",
     "RankComparison",
     "SelectedBest",
     "Settlement",
@@ -110,6 +112,7 @@ __all__ = [
     "perplexity",
     "probability_of_improvement",
     "pseudo_values",
+    "quantile_interval",
     "sample_size",
     "select_then_confirm",
 ]

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
 from mlbaseline.results import ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -86,10 +86,11 @@ def log_evaluation(
     metrics: Mapping[str, float | None],
     slices: SliceMetrics,
     cost: Cost,
+    weights: Weights | None = None,
     trained: Trained | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
-    """Everything that an evaluation found, and of a trained rung the model that can be served. metrics: overall.
+    """Everything that an evaluation found, and of a rung with weights the model that can be served. metrics: overall.
 
     figures: further numbers, by the parts of their names.
 
@@ -106,7 +107,13 @@ def log_evaluation(
             Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
-            items += [*_training(trained), served_model(Path(temporary, "model"), suite, table, trained)]
+            items += _training(trained)
+        if weights is not None:
+            items += [
+                Metrics({"weights_bytes": weights.size_bytes}),
+                Tags({PREFIX + "weights_sha256": weights.sha256}),
+                served_model(Path(temporary, "model"), suite, table, weights),
+            ]
         write(run, *items)
 
 
@@ -159,7 +166,19 @@ def _costs(cost: Cost) -> dict[str, float | None]:
         "cost_per_query_usd": cost.usd_per_query,
         "latency_p50_s": cost.latency_p50_s,
         "latency_p95_s": cost.latency_p95_s,
+        "latency_p99_s": cost.latency_p99_s,
         "peak_memory_bytes": cost.peak_memory_bytes,
+        **_bounds(cost),
+    }
+
+
+def _bounds(cost: Cost) -> dict[str, float | None]:
+    """`interval/latency_p95_s_low` and so on: a group of their own among the metrics."""
+    names = {"usd_per_query": "cost_per_query_usd"}
+    return {
+        f"interval/{names.get(field, field)}_{side}": getattr(bounds, side)
+        for field, bounds in cost.bounds.items()
+        for side in ("low", "high")
     }
 
 
@@ -184,5 +203,4 @@ def _training(trained: Trained) -> list[Item]:
                 **{metric_name("dev", name): value for name, value in trained.dev.items()},
             }
         ),
-        Tags({PREFIX + "weights_sha256": trained.weights_sha256}),
     ]

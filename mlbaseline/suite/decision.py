@@ -62,14 +62,19 @@ class Matrix(Node):
 class Gates(Node):
     """Budgets that the winner must keep. What is not measured does not pass.
 
+    min_examples: that both sides of every registered contrast must have been scored on, all slices together.
+    strict: the upper end of the interval must keep the budgets of latency and cost; without it, the estimate must.
     confirmatory: the rules must have been written before the first evaluation of the task.
     audit: checks that block where they fail, by code (`MLB401`) or by severity (`error`).
     """
 
     min_seeds: PositiveInt | None = None
+    min_examples: PositiveInt | None = None
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
     latency_p95_s: Annotated[float, Field(gt=0)] | None = None
+    latency_p99_s: Annotated[float, Field(gt=0)] | None = None
     cost_per_query_usd: Annotated[float, Field(ge=0)] | None = None
     peak_memory_bytes: PositiveInt | None = None
+    strict: bool = False
     confirmatory: bool = False
     audit: tuple[Annotated[str, Field(pattern=r"^(MLB\d{3}|error|warning|info)$")], ...] = ()

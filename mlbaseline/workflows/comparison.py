@@ -145,6 +145,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "winner": assessment.verdict.winner,
         "winner_seed": assessment.verdict.winner_seed,
         "more_examples": assessment.verdict.more_examples,
+        "more_seeds": assessment.verdict.more_seeds,
         "registration": asdict(assessment.registration),
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
@@ -153,6 +154,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "audit": [asdict(finding) for finding in assessment.audit],
         "break_even": [asdict(row) for row in assessment.break_even],
         "slices": None if assessment.slices is None else asdict(assessment.slices),
+        "fronts": [asdict(front) for front in assessment.fronts],
     }
     where = f"\nReport: {document['report']}\n"
     return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)

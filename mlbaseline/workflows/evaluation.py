@@ -13,7 +13,8 @@ from mlbaseline import assets, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
 from mlbaseline.errors import SuiteError
-from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
+from mlbaseline.judge.costing import Metered, cost_of
+from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import UNKNOWN, Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
@@ -116,6 +117,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
     if rung.open is None:
         return _record_published(suite, rung, tracker, ladder)
     device = str(rung.signature.fields.get("engine.device", "cpu"))
+    machine = _describe_hardware(rung, device)
     opening = store.open_evaluation(
         tracker,
         suite,
@@ -123,7 +125,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**rung.params, **_describe_hardware(rung, device), **_prices(suite), **DISTRIBUTED},
+        params={**rung.params, **machine, **_prices(suite), **DISTRIBUTED},
         parent=ladder.run_id,
     )
     with opening as run:
@@ -139,14 +141,13 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
                 signature=rung.signature,
             )
         table = add_scores(table, suite.task.labels, suite.metrics)
-        computed_here = not rung.recorded and rung.kind != "human"
         found = measure_overall(table, suite)
-        cost = measure_cost(
+        metered = Metered(
             table,
-            suite,
-            usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if computed_here else None,
-            peak_memory_bytes=None if rung.recorded else peak.bytes,
+            machine,
             train_s=opened.trained.train_s if opened.trained else None,
+            trainable_params=opened.trained.trainable_params if opened.trained else None,
+            peak_memory_bytes=None if rung.recorded else peak.bytes,
         )
         _warn_about_rows(rung, table)
         store.log_evaluation(
@@ -156,7 +157,8 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             data=data,
             metrics=found,
             slices=measure_slices(table, suite),
-            cost=cost,
+            cost=cost_of(suite, [metered]),
+            weights=opened.weights,
             trained=opened.trained,
             figures=opened.figures,
         )

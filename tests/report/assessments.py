@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from mlbaseline.judge.pareto import pareto_front
 from mlbaseline.records import (
     Assessment,
+    Bounds,
     BreakEven,
     Comparison,
     Cost,
     Estimate,
     Finding,
+    Front,
+    FrontPoint,
     Mismatch,
     PublishedScore,
     Registration,
@@ -24,8 +28,6 @@ from mlbaseline.slice_records import FoundSlice, SliceDelta, SliceGap, SliceRepo
 NAN, INF = math.nan, math.inf
 N = 300
 MACHINE = {
-    "cost.queries": "1000000",
-    "cost.usd_per_hour": '{"cpu": 0.1}',
     "hardware.cores": "2",
     "hardware.cpu": "AMD EPYC 7R13",
     "hardware.device": "cpu",
@@ -62,6 +64,11 @@ def standing(name: str) -> Standing:
         slicing: {value: {"accuracy": accuracy + offsets[i % 5]} for i, value in enumerate(values)}
         for slicing, values in SLICES.items()
     }
+    bounds = {}
+    if p95 is not None:
+        bounds = {"latency_p95_s": Bounds(p95 * 0.8, None), "latency_p50_s": Bounds(p95 * 0.5, p95 * 0.7)}
+    if usd is not None:
+        bounds["usd_per_query"] = Bounds(usd * 0.9, usd * 1.15)
     cost = Cost(
         train_s=train_s,
         train_usd=None if train_s is None else train_s * 0.1 / 3600,
@@ -70,6 +77,11 @@ def standing(name: str) -> Standing:
         latency_p50_s=None if p95 is None else p95 * 0.62,
         latency_p95_s=p95,
         peak_memory_bytes=None if memory is None else int(memory),
+        latency_p99_s=None if p95 is None else p95 * 1.2,
+        bounds=bounds,
+        priced_by=None if usd is None else "hardware",
+        n_timed=0 if p95 is None else 24 * seeds,
+        trainable_params={"trivial": 0, "pretrained": 0, "peft": 2_442_240, "full": 134_515_008}.get(kind),
     )
     stochastic = seeds > 1
     run_ids = {str(s) if stochastic else "none": f"{hash_of(name, s)}" for s in range(seeds)}
@@ -174,6 +186,33 @@ REGISTRATION = Registration("before", "5a" * 16, 1_767_261_600_000, "9ab1" * 16,
 METRICS = {"accuracy": True, "macro_f1": True, "nll_nats": False, "ece": False}
 
 
+def fronted(assessment: Assessment) -> Assessment:
+    """With the fronts that its standings have by their estimates; the share of resamples is made up."""
+    metric = next((row.metric for row in assessment.comparisons if row.role == "primary"), "accuracy")
+    sign = 1 if assessment.metrics.get(metric, True) else -1
+    fronts = []
+    for axis in ("usd_per_query", "latency_p95_s", "peak_memory_bytes", "trainable_params"):
+        places = {s.baseline: _place(s, axis, metric) for s in assessment.standings}
+        known = [name for name, (x, _) in places.items() if x is not None]
+        on = pareto_front([sign * places[name][1] for name in known], [places[name][0] for name in known])
+        front = {name: bool(one) for name, one in zip(known, on, strict=True)}
+        points = [
+            FrontPoint(name, x, front[name], 0.97 if front[name] else 0.12)
+            if x is not None
+            else FrontPoint(name, None, False, None, "not measured")
+            for name, (x, _) in places.items()
+        ]
+        hardware = "AMD EPYC 7R13" if axis in ("latency_p95_s", "peak_memory_bytes") else ""
+        fronts.append(Front(axis, metric, hardware, 0, tuple(points)))
+    return replace(assessment, fronts=tuple(front for front in fronts if any(p.x is not None for p in front.points)))
+
+
+def _place(standing: Standing, axis: str, metric: str) -> tuple[float | None, float]:
+    x, estimate = getattr(standing.cost, axis), standing.metrics.get(metric)
+    known = x is not None and math.isfinite(x) and estimate is not None and math.isfinite(estimate.value)
+    return (x, estimate.value) if known and estimate is not None else (None, NAN)
+
+
 def promote() -> Assessment:
     """LoRA and full fine-tuning clearly beat what was there; full is the winner."""
     primary = [comparison(c, b) for c in ("lora", "full") for b in ("majority", "zero_shot")]
@@ -190,7 +229,7 @@ def promote() -> Assessment:
         gained=21, lost=17,
     )  # fmt: skip
     slices = [*by_slice("lora", "zero_shot"), *by_slice("full", "zero_shot")]
-    return Assessment(
+    found = Assessment(
         suite="tweets",
         level=0.95,
         metrics=METRICS,
@@ -210,6 +249,7 @@ def promote() -> Assessment:
         break_even=BREAK_EVEN,
         context=CONTEXT,
     )
+    return fronted(found)
 
 
 def beside_published() -> Assessment:
@@ -261,7 +301,7 @@ def hold() -> Assessment:
     endpoint = replace(base.standings[5], baseline="endpoint", kind="external", cost=usd, error_rate=0.0067,
                        metrics={"accuracy": estimate(0.713, 0.051)})  # fmt: skip
     mismatch = Mismatch("engine.precision", "fp32", "bf16", "warn")
-    return replace(
+    held = replace(
         base,
         standings=(*base.standings, endpoint),
         comparisons=tuple(replace(row, registered="after") for row in rows),
@@ -270,6 +310,7 @@ def hold() -> Assessment:
         registration=Registration("after", "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
         audit=(*AUDIT, Finding("MLB401", "error", "fail", "train and test are the same data", {}, "No leakage")),
     )
+    return fronted(held)
 
 
 def inconclusive() -> Assessment:
@@ -304,7 +345,18 @@ def hostile() -> Assessment:
     """Names made to break out of every format, and every number that is none."""
     base = promote()
     name = {"lora": HOSTILE}
-    bad_cost = Cost(NAN, None, NAN, INF, None, NAN, None)
+    bad_cost = Cost(
+        NAN,
+        None,
+        NAN,
+        INF,
+        None,
+        NAN,
+        None,
+        NAN,
+        {"usd_per_query": Bounds(NAN, INF), HOSTILE: Bounds(None, None)},
+        HOSTILE,
+    )
     standings = tuple(
         replace(s, baseline=HOSTILE, cost=bad_cost, metrics={"accuracy": Estimate(NAN, -INF, INF, 0.95, 0, 0, 0, "")})
         if s.baseline == "lora"
@@ -343,6 +395,10 @@ def hostile() -> Assessment:
         registration=Registration(HOSTILE, HOSTILE, -(10**18), HOSTILE, -1),
         break_even=(BreakEven(HOSTILE, HOSTILE, NAN, None, INF, None),),
         audit=(finding, replace(finding, outcome=HOSTILE, severity=HOSTILE, title=HOSTILE)),
+        fronts=tuple(
+            Front(front.axis, front.metric, HOSTILE, -1, (FrontPoint(HOSTILE, INF, True, NAN, HOSTILE), *front.points))
+            for front in (*base.fronts, replace(base.fronts[0], axis=HOSTILE), replace(base.fronts[0], metric=HOSTILE))
+        ),
         context={HOSTILE: HOSTILE, "nested": {"nothing": None, "broken": NAN, "empty": {}, "long": list(range(50))}},
     )
 
@@ -365,13 +421,13 @@ def many() -> Assessment:
                 role="exploratory", margin=None, outcome=None)
         for i in range(200)
     )  # fmt: skip
-    return replace(base, standings=standings, comparisons=(*base.comparisons[:4], *rows))
+    return fronted(replace(base, standings=standings, comparisons=(*base.comparisons[:4], *rows)))
 
 
 def lone() -> Assessment:
     """One rung, nothing to compare it with."""
     base = promote()
-    return replace(base, standings=base.standings[4:5], comparisons=())
+    return fronted(replace(base, standings=base.standings[4:5], comparisons=()))
 
 
 ALL = {

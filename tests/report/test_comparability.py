@@ -30,7 +30,7 @@ def test_another_machine_is_not_compared_with_and_the_reason_is_given() -> None:
     text = said(replace(base, standings=tuple(standings)))
     assert "not across them" in text
     assert "few_shot (another, 2 cores)" in text
-    assert "They differ in, or do not say, hardware.cpu." in text
+    assert "They differ in, or do not say, hardware.cpu. Money is compared across them" in text
 
 
 def test_several_tokenizers_are_legitimate_and_said() -> None:

@@ -78,7 +78,7 @@ def _tuning_epochs(subject: Subject, name: str) -> int:
 
 
 def _same_machine(subject: Subject) -> Ruling:
-    """Of every primary contrast, whether latency and cost of its two sides may be set side by side."""
+    """Of every primary contrast, whether the latencies of its two sides may be set side by side."""
     pairs = {(row.candidate, row.baseline) for row in subject.deciding}
     timed = [
         (ours, theirs)
@@ -94,13 +94,13 @@ def _same_machine(subject: Subject) -> Ruling:
     }
     if apart:
         shown = "; ".join(f"{pair} differ in {', '.join(fields)}" for pair, fields in apart.items())
-        return failed(f"latency and cost are not compared: {shown}", fields=apart)
-    return passed("latency and cost of both sides of every contrast were measured on one machine, in the same batches")
+        return failed(f"latencies are not compared: {shown}", fields=apart)
+    return passed("both sides of every contrast were timed on one machine, in the same batches")
 
 
 CHECKS = (
     Check("MLB201", WARNING, "Several seeds", _seeds),
     Check("MLB202", ERROR, "Same prompt, tokenizer and preprocessing", _same_reading),
     Check("MLB203", WARNING, "Baselines tuned as hard as the candidate", _budget_parity),
-    Check("MLB204", WARNING, "Latency and cost measured alike", _same_machine),
+    Check("MLB204", WARNING, "Latency measured alike", _same_machine),
 )

@@ -17,7 +17,7 @@ def test_another_processor_on_one_side() -> None:
     found["full"] = replace(found["full"], measured_on={**MACHINE, "hardware.cpu": "another"})
     ruling = finding("MLB204", subject(standings=found))
     assert (ruling.outcome, ruling.evidence["fields"]) == ("fail", {"lora over full": ["hardware.cpu"]})
-    assert "latency and cost are not compared: lora over full differ in hardware.cpu" in ruling.reason
+    assert "latencies are not compared: lora over full differ in hardware.cpu" in ruling.reason
 
 
 def test_without_a_latency_there_is_nothing_to_compare() -> None:
