@@ -68,6 +68,8 @@ def open_evaluation(
         PREFIX + "signature_digest": signature.digest,
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
+    if data is not None and data.split != "test":
+        name = f"{name} · {data.split}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
         with TemporaryDirectory() as temporary:
             Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
