@@ -26,6 +26,7 @@ from mlbaseline.store.items import (
 from mlbaseline.store.served_model import served_model
 from mlbaseline.store.tracking import PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
+from mlbaseline.tasks.prompting import Prompting
 
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
@@ -82,9 +83,12 @@ def log_evaluation(
     slices: SliceMetrics,
     cost: Cost,
     trained: Trained | None = None,
+    prompting: Prompting | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
-    """Everything that an evaluation found, and of a trained rung the model that can be served. metrics: overall.
+    """Everything that an evaluation found, and of a model of our own what is needed to serve it. metrics: overall.
+
+    trained, prompting: the weights that a training left, and how the model is asked. With neither there is no model.
 
     figures: further numbers, by the parts of their names.
 
@@ -102,7 +106,10 @@ def log_evaluation(
             Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
-            items += [*_training(trained), served_model(Path(temporary, "model"), suite, table, trained)]
+            items += _training(trained)
+        if trained is not None or prompting is not None:
+            prefix = prompting.prefix if prompting else ""
+            items.append(served_model(Path(temporary, "model"), suite, table, trained, prefix))
         write(run, *items)
 
 

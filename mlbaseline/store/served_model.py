@@ -1,7 +1,8 @@
-"""A trained rung as a model that MLflow can serve: code, safetensors and JSON, and no pickle.
+"""A rung as a model that MLflow can serve: code, safetensors and JSON, and no pickle.
 
-A folder `served` inside the model holds `served.json` and `weights`: an adapter with a checksummed reference to its
-base, or a whole model. `choice_model.py` is the code that MLflow runs.
+A folder `served` inside the model holds `served.json` and, of a trained rung, `weights`: an adapter with a checksummed
+reference to its base, or a whole model. A pretrained model that was prompted is its reference and the text in front of
+every prompt. `choice_model.py` is the code that MLflow runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
 from mlbaseline.store.tracking import PREFIX, reach
-from mlbaseline.suite import Asset, Evaluation, Peft, Suite, TrainedSpec
+from mlbaseline.suite import Asset, Evaluation, Peft, Pretrained, Suite, TrainedSpec
 from mlbaseline.tasks.prompting import Prompting, placeholders
 
 SERVED = "served"
@@ -31,11 +32,13 @@ _RUNS_WITH = ("mlflow", "torch", "transformers", "peft")
 class Served:
     """What has to be known to answer as the evaluated rung did.
 
-    choices: the same for every row; None where the columns `choice_columns` hold them. base, base_sha256: the model
-    that an adapter belongs to, None for a whole model. evaluation: batching, length and resolved precision.
+    prefix: solved examples in front of every prompt. choices: the same for every row; None where the columns
+    `choice_columns` hold them. base, base_sha256: the model that an adapter belongs to, or that was prompted as it is;
+    None for a whole model of our own. evaluation: batching, length and resolved precision.
     """
 
     template: str
+    prefix: str
     labels: tuple[str, ...]
     choices: tuple[str, ...] | None
     choice_columns: tuple[str, ...]
@@ -49,11 +52,16 @@ class Served:
         return (*placeholders(self.template), *self.choice_columns)
 
 
-def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Trained) -> LoggedModel:
-    """The model of a trained rung, ready to be logged. folder: where to put what is new; the weights stay in place."""
+def served_model(
+    folder: Path, suite: Suite, table: ResultTable, trained: Trained | None, prefix: str = ""
+) -> LoggedModel:
+    """The model of a rung, ready to be logged. folder: where to put what is new; the weights stay in place.
+
+    trained: None for a model that is prompted as it comes. prefix: in front of every prompt.
+    """
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
-    assert isinstance(spec, TrainedSpec)
-    served = _describe(suite, spec, signature)
+    assert isinstance(spec, TrainedSpec | Pretrained)
+    served = _describe(suite, spec, signature, prefix)
     (folder / SERVED).mkdir(parents=True)
     content = {**asdict(served), "evaluation": served.evaluation.model_dump(mode="json")}
     (folder / SERVED / _DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
@@ -62,16 +70,19 @@ def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Traine
         name=baseline if seed is None else f"{baseline}-seed-{seed}",
         model_type=spec.kind,
         # The weights go straight to where they belong: MLflow would first copy them beside its own files.
-        folders={"": folder / "model", f"artifacts/{SERVED}/{_WEIGHTS}": trained.folder},
+        folders={"": folder / "model", **({f"artifacts/{SERVED}/{_WEIGHTS}": trained.folder} if trained else {})},
         params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.template},
-        tags={PREFIX + "weights_sha256": trained.weights_sha256, PREFIX + "signature_digest": signature.digest},
+        tags={
+            PREFIX + "weights_sha256": trained.weights_sha256 if trained else str(served.base_sha256),
+            PREFIX + "signature_digest": signature.digest,
+        },
     )
 
 
 def load_served(folder: Path) -> tuple[Served, Model]:
     """What `served_model` made, and the scorer that answers for it. folder: the one called `served`.
 
-    Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on.
+    Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on or that won.
     """
     from mlbaseline.engine.scoring import ChoiceScorer
     from mlbaseline.models.checkpoint import load_checkpoint
@@ -79,6 +90,7 @@ def load_served(folder: Path) -> tuple[Served, Model]:
     content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
     served = Served(
         **{
+            "prefix": "",  # of models from before prompts could win
             **content,
             "labels": tuple(content["labels"]),
             "choices": None if content["choices"] is None else tuple(content["choices"]),
@@ -90,21 +102,27 @@ def load_served(folder: Path) -> tuple[Served, Model]:
     if served.base is not None:
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
-    checkpoint = load_checkpoint(folder / _WEIGHTS, base=base, precision=served.evaluation.precision)
-    return served, ChoiceScorer(checkpoint, Prompting(served.template), served.labels, served.evaluation)
+    weights = folder / _WEIGHTS
+    if base is not None and not weights.is_dir():
+        checkpoint = load_checkpoint(base, precision=served.evaluation.precision)
+    else:
+        checkpoint = load_checkpoint(weights, base=base, precision=served.evaluation.precision)
+    prompting = Prompting(served.template, served.prefix)
+    return served, ChoiceScorer(checkpoint, prompting, served.labels, served.evaluation)
 
 
-def _describe(suite: Suite, spec: TrainedSpec, signature: Signature) -> Served:
+def _describe(suite: Suite, spec: TrainedSpec | Pretrained, signature: Signature, prefix: str) -> Served:
     columns = () if suite.task.columns.choices is None else suite.task.columns.choices
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
     evaluation = suite.evaluation.model_copy(
         update={"latency_sample": 0, "precision": signature.fields["engine.precision"]}
     )
-    base = suite.base_model(spec).source if isinstance(spec, Peft) else None
+    base = _reference(suite, spec)
     if base is not None and not re.match(r"[a-z][a-z0-9+.-]+:/", base):
         base = str((suite.root / Path(base).expanduser()).resolve())
     return Served(
         template=suite.task.prompt,
+        prefix=prefix,
         labels=suite.task.labels,
         choices=suite.task.choices,
         choice_columns=tuple(columns),
@@ -112,6 +130,12 @@ def _describe(suite: Suite, spec: TrainedSpec, signature: Signature) -> Served:
         base=base,
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
     )
+
+
+def _reference(suite: Suite, spec: TrainedSpec | Pretrained) -> str | None:
+    if isinstance(spec, Pretrained):
+        return spec.model.source
+    return suite.base_model(spec).source if isinstance(spec, Peft) else None
 
 
 def _save(path: Path, artifacts: Path, served: Served) -> None:

@@ -141,6 +141,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             slices=measure_slices(table, suite),
             cost=cost_of(suite, [metered]),
             trained=opened.trained,
+            prompting=opened.prompting,
             figures=opened.figures,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)

@@ -26,7 +26,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(_scorer(site, name, seed, checkpoint, prompting))
+        return Opened(_scorer(site, name, seed, checkpoint, prompting), prompting=prompting)
 
     fields = {
         "model.kind": spec.kind,
@@ -66,7 +66,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
 
         trained = train(job, description=progress_name(name, seed))
         checkpoint = load_checkpoint(trained.folder, base=job.base.path, precision=precision, device=device)
-        return Opened(_scorer(site, name, seed, checkpoint, prompting), trained)
+        return Opened(_scorer(site, name, seed, checkpoint, prompting), trained, prompting)
 
     fields = {
         "model.kind": spec.kind,

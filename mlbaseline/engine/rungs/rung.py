@@ -12,6 +12,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
 from mlbaseline.suite import Asset, Split, Suite, TrainedSpec
 from mlbaseline.tasks import LoadedTask
+from mlbaseline.tasks.prompting import Prompting
 
 Fetch = Callable[[Asset], FetchedAsset]
 
@@ -20,11 +21,13 @@ Fetch = Callable[[Asset], FetchedAsset]
 class Opened:
     """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained.
 
+    prompting: how a model of our own is asked, so that it can be served the same way; None for whatever is none.
     figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
     model: Model
     trained: Trained | None = None
+    prompting: Prompting | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
