@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlbaseline.slice_records import SliceReport
+
 Scalar = str | int | float | bool | None
 """What a signature field may hold: JSON scalars, so that equality means equality."""
 
@@ -100,6 +102,23 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of a rung's own, which a registry can take.
+
+    folder: safetensors (an adapter, or a whole model) with their configuration. sha256: over the weight files; names
+    the checkpoint by content.
+    """
+
+    folder: Path
+    sha256: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the weight files, exactly."""
+        return sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """What training left behind.
 
@@ -115,6 +134,10 @@ class Trained:
     losses: tuple[float, ...]
     dev: Mapping[str, float]
     selected_epoch: int
+
+    @property
+    def weights(self) -> Weights:
+        return Weights(self.folder, self.weights_sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,7 @@ class Comparison:
     mde: smallest true difference that this design detects with 80 % power at 1 − `level`.
     role: primary, guardrail or exploratory. estimand: checkpoint (examples only) or recipe (seeds × examples).
     outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
+    registered: `before` the first evaluation of the task, which makes the row confirmatory, `after` it, or `no`.
     """
 
     candidate: str
@@ -181,6 +205,7 @@ class Comparison:
     margin: float | None
     method: str
     outcome: str | None
+    registered: str = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +311,19 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTune:
+    """What is particular to a fine-tune. None: not known, or does not apply.
+
+    method: `lora`, `full`, …. weights_bytes: of what has to be kept for it, an adapter or a whole model.
+    latency_unmerged_p50_s: of a query while the adapter stands beside its base; `Cost` has that of the merged model.
+    """
+
+    method: str
+    weights_bytes: int | None
+    latency_unmerged_p50_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class BreakEven:
     """After how many queries a fine-tune has paid for its training by what each query saves against a few-shot prompt.
 
@@ -319,6 +357,7 @@ class Standing:
     error_rate: float
     run_ids: Mapping[str, str]
     measured_on: Mapping[str, str] = field(default_factory=dict)
+    fine_tune: FineTune | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +403,8 @@ class Registration:
     status: `before` where the first evaluation of the task already carried these rules when it started, so that their
     contrasts are confirmatory; else `after`. first_*: that evaluation, and the digest of the rules it carried; started
     in milliseconds since the epoch. test_looks: completed comparisons of the task, this one included.
+    first_claims: where `after`, what the first evaluation's own rules claimed (`Matrix.claims`), if its run still shows
+    them and the seeds are the same: a claim that stands in both is confirmatory all the same.
     """
 
     status: str
@@ -371,6 +412,7 @@ class Registration:
     first_started_ms: int
     first_matrix_digest: str
     test_looks: int
+    first_claims: tuple[str, ...] = ()
 
     @property
     def is_confirmatory(self) -> bool:
@@ -385,6 +427,7 @@ class Assessment:
     audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
     break_even: each fine-tune against each few-shot prompt. fronts: quality against each kind of cost.
     published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
+    slices: what was explored of slices beyond the comparisons; None where nothing was.
     """
 
     suite: str
@@ -400,6 +443,7 @@ class Assessment:
     context: Mapping[str, Any]
     published: tuple[PublishedScore, ...] = ()
     unpaired: tuple[UnpairedContrast, ...] = ()
+    slices: SliceReport | None = None
     fronts: tuple[Front, ...] = ()
 
 

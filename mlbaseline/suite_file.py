@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.suite import KINDS, TAGS, Suite
+from mlbaseline.suite import KINDS, METHODS, PEFT, TAGS, Suite
 
 _Path = tuple[str | int, ...]
 
@@ -138,7 +138,7 @@ def _dangling_base(
         )
     elif "recorded" in _mapping(base):
         yield path, f"{spec['base']!r} is known by its recorded answers only; a fine-tune starts from a model"
-    if spec.get("select", "accuracy") not in metrics:
+    if "adapter" not in spec and spec.get("select", "accuracy") not in metrics:
         yield (
             ("baselines", name, "select"),
             f"{spec.get('select', 'accuracy')!r} is not among the suite's metrics {metrics}",
@@ -175,6 +175,10 @@ def _describe(problem: Any) -> tuple[_Path, str]:
         return path, f"unknown key, got {problem['input']!r}"
     if problem["type"] == "missing":
         return path, "is missing"
+    if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
+        method = problem["ctx"]["tag"].removeprefix(PEFT)
+        came = f", got {method!r}" if method else ""
+        return (*path, "method"), f"expected one of {', '.join(METHODS)}, or an `adapter` that is ready{came}"
     if problem["type"] == "union_tag_invalid":
         return (*path, "kind"), f"expected one of {', '.join(KINDS)}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "union_tag_not_found":

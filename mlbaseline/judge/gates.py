@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mlbaseline.judge.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
 from mlbaseline.judge.checkpoint import Checkpoint
+from mlbaseline.judge.comparison import TOO_SMALL
 from mlbaseline.judge.ladder import CHECKPOINT
 from mlbaseline.judge.matrix import GUARDRAIL, PRIMARY
 from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
@@ -106,7 +107,7 @@ def _contrasts(suite: Suite, candidate: str, deciding: Sequence[Comparison]) -> 
         for contrast in contrasts:
             if contrast.candidate == candidate:
                 yield from _absent(role, contrast, rows)
-    yield from (_contrast(row) for row in rows)
+    yield from (_contrast(suite, row) for row in rows)
 
 
 def _absent(role: str, contrast: Contrast, rows: Sequence[Comparison]) -> Iterator[Finding]:
@@ -121,13 +122,18 @@ def _absent(role: str, contrast: Contrast, rows: Sequence[Comparison]) -> Iterat
                 yield Finding(_code(role), "error", FAIL, reason, evidence)
 
 
-def _contrast(row: Comparison) -> Finding:
+def _contrast(suite: Suite, row: Comparison) -> Finding:
     where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
     low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == PRIMARY else (row.low, row.high)
     reason = (
         f"{row.candidate} over {row.baseline}{where}: {row.metric} {row.delta:+.3f} [{low:+.3f}, {high:+.3f}] "
         f"against a margin of {math.nan if row.margin is None else row.margin:+.3f}"
     )
+    if row.method == TOO_SMALL:
+        reason = (
+            f"{row.candidate} over {row.baseline}{where}: {row.n} examples of at least "
+            f"{suite.matrix.min_slice_examples} (matrix.min_slice_examples), too few to say anything"
+        )
     evidence = {
         "candidate": row.candidate,
         "baseline": row.baseline,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlbaseline.errors import DataError
 from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
@@ -20,13 +20,15 @@ CHECKPOINT, RECIPE = "checkpoint", "recipe"
 class Ladder:
     """rungs: in the order of the suite, their seeds ascending. checkpoints: the one that stands for each rung.
 
-    warnings: differences between the runs that do not forbid a comparison.
+    warnings: differences between the runs that do not forbid a comparison. dev: rung ─▶ its chosen checkpoint's answers
+    to the dev split, where those were asked for.
     """
 
     suite: Suite
     rungs: Mapping[str, tuple[Evaluation, ...]]
     checkpoints: Mapping[str, Checkpoint]
     warnings: tuple[Mismatch, ...]
+    dev: Mapping[str, ResultTable] = field(default_factory=dict)
 
     def tables(self, name: str, estimand: str) -> list[ResultTable]:
         """What stands for a rung: the chosen checkpoint's table, or for a recipe those of all its seeds."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from mlbaseline.judge.comparability import measured_on
 from mlbaseline.judge.costing import Metered, cost_of
 from mlbaseline.judge.inference import estimate
 from mlbaseline.metrics import measure
-from mlbaseline.records import Estimate, Standing
+from mlbaseline.records import Estimate, FineTune, Standing
 from mlbaseline.results import SLICE, Evaluation, ResultTable
-from mlbaseline.suite import Suite
+from mlbaseline.suite import ReadySpec, Suite, TrainedSpec
 
 SliceMetrics = dict[str, dict[str, dict[str, float]]]
 """slice ─▶ value ─▶ metric ─▶ number."""
@@ -39,6 +40,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
         },
         slices=_mean_slices([measure_slices(table, suite) for table in tables]),
         cost=cost_of(suite, [Metered.of(evaluation) for evaluation in evaluations]),
+        fine_tune=_fine_tune(suite, name, [evaluation.measured for evaluation in evaluations]),
         error_rate=float(np.mean([table.frame["error"].notna().mean() for table in tables])),
         run_ids={"none" if e.table.seed is None else str(e.table.seed): e.run_id for e in evaluations},
         measured_on=measured_on(evaluations),
@@ -71,3 +73,21 @@ def _mean_slices(per_seed: Sequence[SliceMetrics]) -> SliceMetrics:
         }
         for name, values in per_seed[0].items()
     }
+
+
+def _fine_tune(suite: Suite, name: str, runs: Sequence[Mapping[str, float]]) -> FineTune | None:
+    """Means over seeds, which differ by rounding and by the clock alone."""
+    spec = suite.baselines[name]
+    if not isinstance(spec, TrainedSpec | ReadySpec):
+        return None
+    size = _mean(runs, "weights_bytes")
+    return FineTune(
+        method=spec.method_name,
+        weights_bytes=None if size is None else round(size),
+        latency_unmerged_p50_s=_mean(runs, "latency_unmerged_p50_s"),
+    )
+
+
+def _mean(runs: Sequence[Mapping[str, float]], name: str) -> float | None:
+    values = [run.get(name, math.nan) for run in runs]
+    return None if any(map(math.isnan, values)) else float(np.mean(values))

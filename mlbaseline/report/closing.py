@@ -165,6 +165,9 @@ def _steps(wording: Wording) -> list[str]:
         if row.outcome in ("fail", "inconclusive"):
             says = "misses its margin" if row.outcome == "fail" else "is undecided"
             place = "" if row.slice is None else f" on {where(row)}"
+            if not formats.finite(row.delta):
+                steps.append(f"{contrast(row)}{place} has {row.n:,} examples, too few to be tested.")
+                continue
             steps.append(
                 f"{contrast(row)}{place} {says} ({wording.margin(row)}): {formats.clean(row.metric)} "
                 f"{wording.delta_text(row)}, smallest detectable difference "

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
 from mlbaseline.results import ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -30,6 +30,7 @@ from mlbaseline.tasks.prompting import Prompting
 
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
+SUITE_FILE = "suite.yaml"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 NO_SEED = "none"
 NO_DATA = "none"
@@ -69,7 +70,9 @@ def open_evaluation(
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
-        write(run, Params(params))
+        with TemporaryDirectory() as temporary:
+            Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
+            write(run, Artifacts(Path(temporary)), Params(params))
         yield run
 
 
@@ -82,13 +85,14 @@ def log_evaluation(
     metrics: Mapping[str, float | None],
     slices: SliceMetrics,
     cost: Cost,
+    weights: Weights | None = None,
     trained: Trained | None = None,
     prompting: Prompting | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
     """Everything that an evaluation found, and of a model of our own what is needed to serve it. metrics: overall.
 
-    trained, prompting: the weights that a training left, and how the model is asked. With neither there is no model.
+    weights: of a fine-tune. prompting: of a model that is prompted as it comes. With neither there is nothing to serve.
 
     figures: further numbers, by the parts of their names.
 
@@ -97,7 +101,6 @@ def log_evaluation(
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "run")
         table.save(folder / "results")
-        (folder / "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
@@ -107,17 +110,21 @@ def log_evaluation(
         ]
         if trained is not None:
             items += _training(trained)
-        if trained is not None or prompting is not None:
+        if weights is not None:
+            items += [
+                Metrics({"weights_bytes": weights.size_bytes}),
+                Tags({PREFIX + "weights_sha256": weights.sha256}),
+            ]
+        if weights is not None or prompting is not None:
             prefix = prompting.prefix if prompting else ""
-            items.append(served_model(Path(temporary, "model"), suite, table, trained, prefix))
+            items.append(served_model(Path(temporary, "model"), suite, table, weights, prefix))
         write(run, *items)
 
 
-def log_published(run: Run, suite: Suite, signature: Signature, metrics: Mapping[str, float]) -> None:
+def log_published(run: Run, signature: Signature, metrics: Mapping[str, float]) -> None:
     """Fill the run of a published score: there are no rows, only what the suite says of it. Raises TrackingError."""
     with TemporaryDirectory() as temporary, reporting(f"store the score {run.name!r}", run.tracker.uri):
         save_signature(signature, Path(temporary, "results"))
-        Path(temporary, "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         write(run, Artifacts(Path(temporary)), Metrics(metrics))
 
 
@@ -200,5 +207,4 @@ def _training(trained: Trained) -> list[Item]:
                 **{metric_name("dev", name): value for name, value in trained.dev.items()},
             }
         ),
-        Tags({PREFIX + "weights_sha256": trained.weights_sha256}),
     ]

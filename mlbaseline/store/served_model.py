@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
 import mlbaseline
-from mlbaseline.assets import fetch
-from mlbaseline.records import Model, Signature, Trained
+from mlbaseline.assets import MODEL_FILES, fetch
+from mlbaseline.records import Model, Signature, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
 from mlbaseline.store.tracking import PREFIX, reach
-from mlbaseline.suite import Asset, Evaluation, Peft, Pretrained, Suite, TrainedSpec
+from mlbaseline.suite import Asset, Evaluation, Peft, Pretrained, ReadyAdapter, ReadySpec, Suite, TrainedSpec
 from mlbaseline.tasks.prompting import Prompting, placeholders
 
 SERVED = "served"
@@ -53,14 +54,14 @@ class Served:
 
 
 def served_model(
-    folder: Path, suite: Suite, table: ResultTable, trained: Trained | None, prefix: str = ""
+    folder: Path, suite: Suite, table: ResultTable, weights: Weights | None, prefix: str = ""
 ) -> LoggedModel:
     """The model of a rung, ready to be logged. folder: where to put what is new; the weights stay in place.
 
-    trained: None for a model that is prompted as it comes. prefix: in front of every prompt.
+    weights: None for a model that is prompted as it comes. prefix: in front of every prompt.
     """
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
-    assert isinstance(spec, TrainedSpec | Pretrained)
+    assert isinstance(spec, TrainedSpec | ReadySpec | Pretrained)
     served = _describe(suite, spec, signature, prefix)
     (folder / SERVED).mkdir(parents=True)
     content = {**asdict(served), "evaluation": served.evaluation.model_dump(mode="json")}
@@ -70,10 +71,13 @@ def served_model(
         name=baseline if seed is None else f"{baseline}-seed-{seed}",
         model_type=spec.kind,
         # The weights go straight to where they belong: MLflow would first copy them beside its own files.
-        folders={"": folder / "model", **({f"artifacts/{SERVED}/{_WEIGHTS}": trained.folder} if trained else {})},
+        folders={
+            "": folder / "model",
+            **({f"artifacts/{SERVED}/{_WEIGHTS}": _what_is_served(weights.folder, folder)} if weights else {}),
+        },
         params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.template},
         tags={
-            PREFIX + "weights_sha256": trained.weights_sha256 if trained else str(served.base_sha256),
+            PREFIX + "weights_sha256": weights.sha256 if weights else str(served.base_sha256),
             PREFIX + "signature_digest": signature.digest,
         },
     )
@@ -111,7 +115,7 @@ def load_served(folder: Path) -> tuple[Served, Model]:
     return served, ChoiceScorer(checkpoint, prompting, served.labels, served.evaluation)
 
 
-def _describe(suite: Suite, spec: TrainedSpec | Pretrained, signature: Signature, prefix: str) -> Served:
+def _describe(suite: Suite, spec: TrainedSpec | ReadySpec | Pretrained, signature: Signature, prefix: str) -> Served:
     columns = () if suite.task.columns.choices is None else suite.task.columns.choices
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
     evaluation = suite.evaluation.model_copy(
@@ -132,10 +136,23 @@ def _describe(suite: Suite, spec: TrainedSpec | Pretrained, signature: Signature
     )
 
 
-def _reference(suite: Suite, spec: TrainedSpec | Pretrained) -> str | None:
+def _reference(suite: Suite, spec: TrainedSpec | ReadySpec | Pretrained) -> str | None:
     if isinstance(spec, Pretrained):
         return spec.model.source
-    return suite.base_model(spec).source if isinstance(spec, Peft) else None
+    return suite.base_model(spec).source if isinstance(spec, Peft | ReadyAdapter) else None
+
+
+def _what_is_served(weights: Path, folder: Path) -> Path:
+    """The folder of the weights, or a copy without what else lies in it: pickles, code, states of an optimiser."""
+    everything = [file for file in weights.rglob("*") if file.is_file()]
+    served = [file for file in weights.iterdir() if any(file.match(pattern) for pattern in MODEL_FILES)]
+    if len(served) == len(everything):
+        return weights
+    copy = folder / "copied"
+    copy.mkdir()
+    for file in served:
+        shutil.copy(file, copy)
+    return copy
 
 
 def _save(path: Path, artifacts: Path, served: Served) -> None:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, PrivateAttr, field_validator
 
 from mlbaseline.records import digest_of
-from mlbaseline.suite.baselines import BaselineSpec, Pretrained, TrainedSpec
+from mlbaseline.suite.baselines import BaselineSpec, Pretrained
 from mlbaseline.suite.decision import Gates, Matrix
+from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
 from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
 from mlbaseline.suite.task import Task
 
@@ -103,8 +104,8 @@ class Suite(Node):
         """Names of the baselines of one kind, or of all."""
         return tuple(name for name, spec in self.baselines.items() if kind in (None, spec.kind))
 
-    def base_model(self, spec: TrainedSpec) -> Asset:
-        """The model that a fine-tune starts from."""
+    def base_model(self, spec: TrainedSpec | ReadyAdapter) -> Asset:
+        """The model that a fine-tune starts from, or that an adapter belongs to."""
         base = self.baselines[spec.base]
         assert isinstance(base, Pretrained)  # suite_file has checked it
         return base.model

@@ -41,7 +41,7 @@ def make_comparison(
     with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
     rungs = build_ladder(suite, _load(tracker, with_rows))
     task_digest = with_rows[0].task_digest  # comparable runs have one
-    registration = store.find_registration(tracker, matrix_digest=suite.matrix_digest, task_digest=task_digest)
+    registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
     assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}

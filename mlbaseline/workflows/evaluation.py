@@ -140,6 +140,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             metrics=found,
             slices=measure_slices(table, suite),
             cost=cost_of(suite, [metered]),
+            weights=opened.weights,
             trained=opened.trained,
             prompting=opened.prompting,
             figures=opened.figures,
@@ -161,7 +162,7 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
         parent=ladder.run_id,
     )
     with opening as run:
-        store.log_published(run, suite, rung.signature, {spec.metric: spec.value})
+        store.log_published(run, rung.signature, {spec.metric: spec.value})
     return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
 
 

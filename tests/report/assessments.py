@@ -23,6 +23,7 @@ from mlbaseline.records import (
     UnpairedContrast,
     Verdict,
 )
+from mlbaseline.slice_records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice, Spread
 
 NAN, INF = math.nan, math.inf
 N = 300
@@ -125,6 +126,7 @@ def comparison(candidate: str, baseline: str, *, half: float = 0.071, **changes:
         "margin": 0.0,
         "method": "crossed t",
         "outcome": "pass",
+        "registered": "before",
     }
     return Comparison(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -264,6 +266,26 @@ def beside_published() -> Assessment:
     return replace(promote(), published=(paper, board), unpaired=(row,))
 
 
+def explored() -> Assessment:
+    """A promotion with what was explored of slices: a worse one that is confirmed, a gap that grew, and a small one."""
+    base, who = promote(), ("lora", "zero_shot", "accuracy")
+    cars = SliceDelta(*who, (("topic", "cars"),), 37, 0.41, 0.55, -0.135, -0.262, -0.012, 0.031)
+    apple = SliceDelta(*who, (("topic", "apple"),), 31, 0.61, 0.39, 0.226, 0.021, 0.402, 0.018)
+    both = SliceDelta(*who, (("topic", "cars"), ("length", "q3")), 22, 0.3, 0.6, -0.31, -0.55, 0.02, 0.08)
+    gap = SliceGap(
+        *who, "topic", Spread("apple", "cars", 0.21, 0.04, 0.43), Spread("cars", "apple", 0.16, 0, 0.4), 0.05, 0.01, 0.3
+    )
+    found = FoundSlice((("topic", "cars"),), 20, -0.2, 37, -0.135, -0.25, -0.02, 0.012, True)
+    missed = FoundSlice((("tokens in", "> 31"),), 40, -0.1, 44, 0.01, -0.1, 0.12, 0.71, False)
+    searches = (
+        SliceSearch(*who, "dev", 73, (found, missed)),
+        SliceSearch("full", "majority", "accuracy", "dev", 70, ()),
+    )
+    small = (SmallSlice("topic", "tennis", 7),)
+    report = SliceReport(20, 0.95, small, (cars, apple), (both,), (gap,), searches)
+    return replace(base, slices=report)
+
+
 def hold() -> Assessment:
     """Better on average, but slower than the budget allows and worse on one slice."""
     base = promote()
@@ -284,7 +306,7 @@ def hold() -> Assessment:
     held = replace(
         base,
         standings=(*base.standings, endpoint),
-        comparisons=tuple(rows),
+        comparisons=tuple(replace(row, registered="after") for row in rows),
         mismatches=(mismatch,),
         verdict=Verdict("hold", reason, found),
         registration=Registration("after", "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
@@ -353,11 +375,20 @@ def hostile() -> Assessment:
     )  # fmt: skip
     finding = Finding(HOSTILE, "block", "fail", HOSTILE, {"value": NAN, HOSTILE: [None, INF, {"deep": HOSTILE}]})
     score = PublishedScore(HOSTILE, HOSTILE, NAN, None, INF, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    who = (HOSTILE, HOSTILE, HOSTILE)
+    delta = SliceDelta(*who, ((HOSTILE, HOSTILE),), 0, NAN, NAN, NAN, -INF, INF, NAN)
+    spread = Spread(HOSTILE, HOSTILE, NAN, NAN, INF)
+    lost = FoundSlice(((HOSTILE, HOSTILE),), 0, NAN, 0, NAN, NAN, NAN, NAN, True)
+    explored = SliceReport(
+        20, NAN, (SmallSlice(HOSTILE, HOSTILE, 0),), (delta,), (delta,),
+        (SliceGap(*who, HOSTILE, spread, spread, NAN, -INF, INF),), (SliceSearch(*who, HOSTILE, 0, (lost,)),),
+    )  # fmt: skip
     unpaired = UnpairedContrast(HOSTILE, HOSTILE, HOSTILE, 0, NAN, NAN, NAN, -INF, INF, 0.95, NAN, HOSTILE)
     return replace(
         base,
         published=(score,),
         unpaired=(unpaired,),
+        slices=explored,
         suite=HOSTILE,
         standings=standings,
         comparisons=(broken, *rows[1:]),
@@ -404,6 +435,7 @@ def lone() -> Assessment:
 ALL = {
     "promote": promote,
     "beside_published": beside_published,
+    "explored": explored,
     "hold": hold,
     "inconclusive": inconclusive,
     "empty": empty,
