@@ -24,7 +24,7 @@ from mlbaseline.store.items import (
     write,
 )
 from mlbaseline.store.served_model import served_model
-from mlbaseline.store.tracking import PREFIX, Run, Tracker, open_run, reporting, suite_tags
+from mlbaseline.store.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.tasks.prompting import Prompting
 
@@ -128,13 +128,16 @@ def log_published(run: Run, signature: Signature, metrics: Mapping[str, float]) 
         write(run, Artifacts(Path(temporary)), Metrics(metrics))
 
 
-def log_ladder(run: Run, evaluation_run_ids: Iterable[str]) -> None:
-    """Note which evaluations a ladder stands on: those it ran and those it found completed and reused."""
+def log_ladder(run: Run, evaluation_run_ids: Iterable[str], note: str = "") -> None:
+    """Note which evaluations a ladder stands on: those it ran and those it found completed and reused.
+
+    note: Markdown, shown on the ladder's page in place of the one that it was opened with.
+    """
     with TemporaryDirectory() as temporary, reporting(f"store the rungs of {run.name!r}", run.tracker.uri):
         path = Path(temporary, LADDER_RUNS)
         path.parent.mkdir()
         path.write_text("\n".join(evaluation_run_ids) + "\n", encoding="utf-8")
-        write(run, Artifacts(Path(temporary)))
+        write(run, Artifacts(Path(temporary)), *([Tags({NOTE: note})] if note else []))
 
 
 def seed_text(seed: int | None) -> str:

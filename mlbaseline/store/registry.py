@@ -80,7 +80,7 @@ def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) ->
         previous_version=_number(champion),
         is_champion=champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == run_id,
         tags=_version_tags(suite, comparison, assessment, winner, _number(champion)),
-        description=describe_version(assessment, winner, comparison.run_id, tracker.experiment_id),
+        description=describe_version(assessment, winner, comparison, tracker.experiment_id),
     )
 
 
