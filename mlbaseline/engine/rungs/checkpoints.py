@@ -30,7 +30,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(scorer(site, name, seed, checkpoint, prompting))
+        return Opened(scorer(site, name, seed, checkpoint, prompting), shots=tuple(shots))
 
     fields = {
         "model.kind": spec.kind,
