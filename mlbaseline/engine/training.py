@@ -11,7 +11,9 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +28,7 @@ from safetensors import SafetensorError
 from mlbaseline.assets import cache_dir
 from mlbaseline.engine.adapters import add_adapter
 from mlbaseline.engine.forward import logits_at
+from mlbaseline.engine.frozen import Frozen, find_frozen
 from mlbaseline.engine.hardware import pin_seeds, progress_bar
 from mlbaseline.engine.recipe import (
     Sample,
@@ -51,7 +54,7 @@ SAVE_EVERY_S = 20.0
 SAVE_SHARE = 1 / 30
 """… but for all weights and their moments, which take seconds to write, no more often than costs this share of time."""
 
-_WINDOW_BATCHES = 10
+_WINDOW_BATCHES = 20
 """Examples are sorted by length within this many batches: little padding, and still another order every epoch."""
 
 
@@ -142,9 +145,17 @@ class _Training:
             self.saved_s = perf_counter()
             self.save_took_s = self.saved_s - started_s
 
+    @cached_property
+    def frozen(self) -> Frozen | None:
+        """Made by the first step, as a part of the training that takes its time."""
+        if self.job.spec.gradient_checkpointing:  # which runs layers again, outside of the block that skips them
+            return None
+        return find_frozen(self.bare, [sample.tokens for sample in self.samples], self.job.reading_key)
+
     def release(self) -> None:
         """Give back weights, gradients and moments, which accelerate's and the model's own cycles would hold on to."""
         self.accelerator.free_memory()
+        self.__dict__.pop("frozen", None)
         del self.model, self.bare, self.optimizer, self.schedule, self.trained
         gc.collect()
 
@@ -196,7 +207,8 @@ class _Training:
             places += [(row, first + offset) for offset in range(len(sample.answer))]
             targets += sample.answer
         rows, columns = torch.tensor(places).unbind(1)
-        with logits_at(self.bare, rows, columns - width):
+        skipping = self.frozen.skipped([sample.tokens for sample in samples]) if self.frozen else nullcontext()
+        with logits_at(self.bare, rows, columns - width), skipping:
             logits = self.model(input_ids=ids.to(device), use_cache=False).logits[0]
         return torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets, device=device), reduction="sum")
 
