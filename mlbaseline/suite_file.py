@@ -89,6 +89,7 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
         yield from _dangling_base(name, _mapping(spec), baselines, metrics)
     yield from _dangling_labels(content, baselines)
+    yield from _dangling_prices(content, baselines)
     for role in ("primary", "guardrails"):
         for position, contrast in enumerate(_sequence(_mapping(content.get("matrix")).get(role))):
             path = ("matrix", role, position)
@@ -113,6 +114,13 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             for slicing in _sequence(fields.get("slices")):
                 if slicing not in slices:
                     yield (*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}"
+
+
+def _dangling_prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    for name in _mapping(_mapping(content.get("cost")).get("usd_per_million_tokens")):
+        if name not in baselines:
+            path = ("cost", "usd_per_million_tokens", name)
+            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
 
 
 def _dangling_base(

@@ -42,7 +42,7 @@ def _cells(wording: Wording, standing: Standing, fine_tune: FineTune, lead: tupl
         Cell(formats.clean(standing.baseline)),
         Cell(formats.clean(fine_tune.method)),
         *(wording.estimate(name, standing.metrics.get(name)) for name in lead),
-        Cell(formats.count(fine_tune.trainable_params)),
+        Cell(formats.count(standing.cost.trainable_params)),
         Cell(formats.duration(standing.cost.train_s)),
         Cell(formats.memory(size), "" if size is None else f"({formats.count(size)} bytes)"),
         Cell(formats.duration(standing.cost.latency_p50_s)),

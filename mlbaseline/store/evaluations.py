@@ -27,8 +27,9 @@ from mlbaseline.store.served_model import served_model
 from mlbaseline.store.tracking import PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
-EVALUATION, LADDER = "evaluation", "ladder"
+EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
+SUITE_FILE = "suite.yaml"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 NO_SEED = "none"
 NO_DATA = "none"
@@ -68,7 +69,9 @@ def open_evaluation(
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
-        write(run, Params(params))
+        with TemporaryDirectory() as temporary:
+            Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
+            write(run, Artifacts(Path(temporary)), Params(params))
         yield run
 
 
@@ -94,7 +97,6 @@ def log_evaluation(
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "run")
         table.save(folder / "results")
-        (folder / "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
@@ -113,11 +115,10 @@ def log_evaluation(
         write(run, *items)
 
 
-def log_published(run: Run, suite: Suite, signature: Signature, metrics: Mapping[str, float]) -> None:
+def log_published(run: Run, signature: Signature, metrics: Mapping[str, float]) -> None:
     """Fill the run of a published score: there are no rows, only what the suite says of it. Raises TrackingError."""
     with TemporaryDirectory() as temporary, reporting(f"store the score {run.name!r}", run.tracker.uri):
         save_signature(signature, Path(temporary, "results"))
-        Path(temporary, "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         write(run, Artifacts(Path(temporary)), Metrics(metrics))
 
 
@@ -163,7 +164,19 @@ def _costs(cost: Cost) -> dict[str, float | None]:
         "cost_per_query_usd": cost.usd_per_query,
         "latency_p50_s": cost.latency_p50_s,
         "latency_p95_s": cost.latency_p95_s,
+        "latency_p99_s": cost.latency_p99_s,
         "peak_memory_bytes": cost.peak_memory_bytes,
+        **_bounds(cost),
+    }
+
+
+def _bounds(cost: Cost) -> dict[str, float | None]:
+    """`interval/latency_p95_s_low` and so on: a group of their own among the metrics."""
+    names = {"usd_per_query": "cost_per_query_usd"}
+    return {
+        f"interval/{names.get(field, field)}_{side}": getattr(bounds, side)
+        for field, bounds in cost.bounds.items()
+        for side in ("low", "high")
     }
 
 

@@ -32,7 +32,7 @@ from mlbaseline.suite.finetunes import (
     TrainedSpec,
 )
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
-from mlbaseline.suite.root import CostModel, Evaluation, Suite
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice
 from mlbaseline.suite.task import ChoiceTask, Task
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "SplitSizes",
     "Suite",
     "Task",
+    "TokenPrice",
     "TrainedSpec",
     "Trivial",
 ]
