@@ -137,11 +137,9 @@ def test_an_adapter_for_another_model_of_a_hub_is_refused_by_name(tiny_model: Pa
         _require_base(adapter, base, "hf://org/large", "baselines.x")
 
 
-@pytest.mark.parametrize(
-    ("layers", "said"), [(1, "of its weights have no place in it"), (3, "places of it get no weights")]
-)
+@pytest.mark.parametrize("layers", [1, 3])
 def test_an_adapter_for_another_shape_is_refused(
-    home: Path, tiny_model: Path, adapter: Path, tmp_path: Path, layers: int, said: str
+    home: Path, tiny_model: Path, adapter: Path, tmp_path: Path, layers: int
 ) -> None:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -151,6 +149,7 @@ def test_an_adapter_for_another_shape_is_refused(
     LlamaForCausalLM(config).save_pretrained(tmp_path / "other")
     AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "other")
     rung = rung_of(home, tmp_path / "other", "ready", adapter=adapter)
+    said = {1: "of its weights have no place in it", 3: "places of it get no weights"}[layers]
     with pytest.raises(AssetError, match=f"the adapter does not fit its base: .*{said}.*is this the base"):
         opened(rung)
 
@@ -160,9 +159,7 @@ def test_what_is_no_adapter_is_said_to_be_none(home: Path, tiny_model: Path, ada
         rung_of(home, tiny_model, "ready", adapter=tiny_model)
     torch.save({}, adapter / "adapter_model.bin")
     (adapter / "adapter_model.safetensors").unlink()
-    with pytest.raises(
-        AssetError, match=r"expected its weights in adapter_model.safetensors \(a pickle is never read\)"
-    ):
+    with pytest.raises(AssetError, match=r"its weights in adapter_model.safetensors \(a pickle is never read\)"):
         rung_of(home, tiny_model, "ready", adapter=adapter)
     (adapter / "adapter_config.json").unlink()
     with pytest.raises(AssetError, match=r"is no adapter: .* got: adapter_model.bin"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import urllib.request
 from pathlib import Path
@@ -46,6 +47,8 @@ baselines:
   small: {{kind: pretrained, model: {{source: {model}}}}}
   lora: {{kind: peft, method: lora, base: small, epochs: 1, learning_rate: 1.0e-2, rank: 4}}
   full: {{kind: full, base: small, epochs: 1, learning_rate: 1.0e-3}}
+  prefix: {{kind: peft, method: prefix_tuning, base: small, epochs: 1, learning_rate: 1.0e-2}}
+  earlier: {{kind: full, model: {{source: earlier}}}}
 matrix: {{primary: [{{candidate: {winner}, over: [majority], metric: accuracy}}]}}
 """
 
@@ -76,7 +79,7 @@ def promote_rung(server: str, home: Path, winner: str) -> tuple[Tracker, Suite, 
     task = load_task(suite, fetched)
     data = task.splits["test"]
     (rung,) = build_rungs(suite, task, winner, fetched, [0])
-    about = {"baseline": winner, "seed": 0, "signature": rung.signature}
+    about = {"baseline": winner, "seed": rung.seed, "signature": rung.signature}
     with open_evaluation(tracker, suite, **about, data=data, params=rung.params) as run:
         opened = rung.open()
         table = tabulate(data, opened.model.answer(data.examples), kind=rung.kind, **about)
@@ -137,6 +140,31 @@ def test_full_fine_tune_stands_alone(server: str, home: Path) -> None:
     asked = pd.DataFrame({"text": texts(home, suite, table), "note": "not in the prompt"})
     assert_same_answers(model.predict(asked), table)
     assert [column.name for column in model.metadata.get_input_schema().inputs] == ["text"]
+
+
+def test_prefix_is_served_as_evaluated(server: str, home: Path) -> None:
+    from mlflow.pyfunc import load_model
+
+    _, suite, promotion, table = promote_rung(server, home, "prefix")
+    model = load_model(f"models:/{promotion.model}/{promotion.version}")
+    assert_same_answers(model.predict(pd.DataFrame({"text": texts(home, suite, table)})), table)
+
+
+def test_earlier_checkpoint_is_promoted_without_what_lies_beside_it(server: str, home: Path) -> None:
+    from mlflow.pyfunc import load_model
+
+    folder = Path(shutil.copytree(home / "model", home / "earlier"))
+    for name in ("optimizer.pt", "pytorch_model.bin", "modeling.py"):
+        (folder / name).write_bytes(b"not to be served")
+    tracker, suite, promotion, table = promote_rung(server, home, "earlier")
+    shutil.rmtree(folder)
+    served = resolve(tracker, f"models:/{promotion.model}@champion/artifacts/served/weights")
+    assert {path.suffix for path in served.iterdir()} == {".safetensors", ".json"}
+    model = load_model(f"models:/{promotion.model}/{promotion.version}")
+    assert_same_answers(model.predict(pd.DataFrame({"text": texts(home, suite, table)})), table)
+    (run,) = find_evaluations(tracker)
+    assert run.metrics["weights_bytes"] == (served / "model.safetensors").stat().st_size
+    assert "trainable_params" not in run.metrics
 
 
 def test_adapter_refuses_another_base(server: str, home: Path) -> None:
