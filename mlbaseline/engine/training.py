@@ -109,6 +109,8 @@ class _Training:
         self.bare = self.accelerator.unwrap_model(self.model)
         self.trained = {name: p for name, p in self.bare.named_parameters() if p.requires_grad}
         self.progress = load_state(folder, self.trained, self.optimizer)
+        if self.progress.scaler:
+            self.accelerator.scaler.load_state_dict(self.progress.scaler)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch expects an optimiser step before each of these
             for _ in range(self.progress.step):
@@ -141,6 +143,8 @@ class _Training:
         """Every `SAVE_EVERY_S`, or less often where saving takes its time."""
         if perf_counter() - self.saved_s > max(SAVE_EVERY_S, self.save_took_s / SAVE_SHARE):
             started_s = perf_counter()
+            if self.accelerator.scaler is not None:
+                self.progress.scaler = self.accelerator.scaler.state_dict()
             save_state(self.folder, self.progress, self.trained, self.optimizer)
             self.saved_s = perf_counter()
             self.save_took_s = self.saved_s - started_s

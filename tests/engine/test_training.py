@@ -288,6 +288,34 @@ def test_a_training_that_skips_frozen_layers_goes_on_to_the_same_weights(
     assert same_weights(resumed, undisturbed)
 
 
+def test_the_scale_of_gradients_goes_on_where_it_stood(
+    job: TrainingJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scalers: list[torch.amp.GradScaler] = []
+
+    class Scaling(training.Accelerator):
+        """As for fp16 on a GPU: there accelerate makes one by itself."""
+
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            self.scaler = torch.amp.GradScaler("cpu", init_scale=16.0, growth_interval=4)
+            scalers.append(self.scaler)
+
+    monkeypatch.setattr(training, "Accelerator", Scaling)
+    always_saving(monkeypatch)
+    with monkeypatch.context() as patch:
+        stop_after(6, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(job)
+    resumed = train(job)
+    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "undisturbed"))
+    undisturbed = train(job)
+    assert scalers[1].state_dict() == scalers[2].state_dict()
+    assert scalers[2].get_scale() == 16.0 * 2**4
+    assert resumed.losses == undisturbed.losses
+    assert same_weights(resumed, undisturbed)
+
+
 @pytest.mark.parametrize("broken", ["progress.json", "state-4.safetensors"])
 def test_a_state_that_is_cut_short_begins_anew(
     job: TrainingJob, own_cache: Path, broken: str, monkeypatch: pytest.MonkeyPatch
