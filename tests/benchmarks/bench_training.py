@@ -167,6 +167,7 @@ def make_job(model: Path | None, n_examples: int) -> TrainingJob:
     train = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["train"]
     device = default_device()
     return TrainingJob(
+        task=suite.task,
         spec=ALL_LAYERS,
         seed=0,
         base=asset,

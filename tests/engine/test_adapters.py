@@ -15,15 +15,18 @@ import torch
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.adapters import add_adapter, check_method
 from mlbaseline.engine.forward import without_adapter
+from mlbaseline.engine.generation import Generator
 from mlbaseline.engine.recipe import TrainingJob
 from mlbaseline.engine.scoring import ChoiceScorer
+from mlbaseline.engine.texts import TextScorer
 from mlbaseline.engine.training import train
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Trained
 from mlbaseline.suite import Evaluation, Ia3, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
+from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import LABELS, SHOTS, TEMPLATE, make_data, make_examples, plain_answers
+from tests.engine.builders import LABELS, SHOTS, TASK, TEMPLATE, make_data, make_examples, plain_answers
 
 OPTIONS: dict[str, Any] = {"kind": "peft", "base": "zero_shot", "epochs": 1, "batch_size": 8, "learning_rate": 5e-2}
 
@@ -55,7 +58,14 @@ def make_job(folder: Path, spec: Peft, **changes: Any) -> TrainingJob:
     fields: dict[str, Any] = {"base_source": "tiny", "dev": None, "precision": "fp32", "device": "cpu", **changes}
     base = FetchedAsset(folder, "0" * 64)
     return TrainingJob(
-        spec=spec, seed=0, base=base, train=DATA, prompting=Prompting(TEMPLATE), evaluation=EVALUATION, **fields
+        task=TASK,
+        spec=spec,
+        seed=0,
+        base=base,
+        train=DATA,
+        prompting=Prompting(TEMPLATE),
+        evaluation=EVALUATION,
+        **fields,
     )
 
 
@@ -149,12 +159,37 @@ def test_virtual_tokens_are_read_once_as_a_head(tiny_model: Path, trained: dict[
     assert checkpoint.max_positions == 256 - 5
 
 
+@pytest.mark.parametrize("name", ["prompt_tuning", "prefix_tuning"])
+def test_virtual_tokens_stand_before_what_is_written_and_read(
+    tiny_model: Path, trained: dict[str, Trained], name: str
+) -> None:
+    checkpoint = load_checkpoint(trained[name].folder, base=tiny_model, precision="fp32", device="cpu")
+    plain, tokenizer, decoding = Plain(checkpoint.model), checkpoint.tokenizer, Decoding(max_new_tokens=4)
+    written = {
+        a.example_id: a.prediction for a in Generator(checkpoint, PROMPTING, decoding, EVALUATION).answer(EXAMPLES)
+    }
+    read = {a.example_id: a.sums for a in TextScorer(checkpoint, Prompting("{text}"), EVALUATION).answer(EXAMPLES)}
+    for example in EXAMPLES:
+        ids = tokenizer(PROMPTING.prompt(example).context)["input_ids"]
+        new: list[int] = []
+        while len(new) < 4 and tokenizer.eos_token_id not in new:
+            new.append(int(plain(torch.tensor([ids + new])).logits[0, -1].argmax()))
+        text = tokenizer.decode(new, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        assert written[example.id] == decoding.answer_in(decoding.cut(text))
+        ids = tokenizer(example.fields["text"])["input_ids"]
+        nats = plain(torch.tensor([[tokenizer.bos_token_id, *ids[:-1]]])).logits[0].log_softmax(-1)
+        expected = -float(nats[range(len(ids)), ids].sum())
+        assert read[example.id]["nats"] == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_model_that_cannot_follow_a_head_is_asked_plainly(tiny_model: Path) -> None:
     checkpoint = sliding(tiny_model)
     torch.manual_seed(1)
     adapted = replace(checkpoint, model=add_adapter(checkpoint, SPECS["prompt_tuning"], "tiny").eval())
     assert without_adapter(adapted.model) == (adapted.model, None)
     assert_close(scored(adapted), plainly(adapted))
+    with pytest.raises(MlbaselineError, match="PROMPT_TUNING: this model cannot write behind virtual tokens"):
+        Generator(adapted, PROMPTING, Decoding(max_new_tokens=4), EVALUATION)
     with pytest.raises(MlbaselineError, match="prefix_tuning needs layers that all attend"):
         add_adapter(sliding(tiny_model), SPECS["prefix_tuning"], "tiny")
 
