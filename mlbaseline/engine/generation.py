@@ -64,7 +64,7 @@ class Generator:
         if hasattr(self._model, "get_base_model") and self._model.active_peft_config.is_prompt_learning:
             raise MlbaselineError(
                 f"{self._model.active_peft_config.peft_type.value}: this model cannot write behind virtual tokens, as "
-                "not all of its layers attend to everything before them; use a method that adapts its layers, such as lora"
+                "not all of its layers attend to everything before them; use a method that adapts them, such as lora"
             )
         self._tokenizer = checkpoint.tokenizer
         self._prompting, self._decoding, self._evaluation = prompting, decoding, evaluation

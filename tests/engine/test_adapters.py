@@ -165,9 +165,8 @@ def test_virtual_tokens_stand_before_what_is_written_and_read(
 ) -> None:
     checkpoint = load_checkpoint(trained[name].folder, base=tiny_model, precision="fp32", device="cpu")
     plain, tokenizer, decoding = Plain(checkpoint.model), checkpoint.tokenizer, Decoding(max_new_tokens=4)
-    written = {
-        a.example_id: a.prediction for a in Generator(checkpoint, PROMPTING, decoding, EVALUATION).answer(EXAMPLES)
-    }
+    generator = Generator(checkpoint, PROMPTING, decoding, EVALUATION)
+    written = {answer.example_id: answer.prediction for answer in generator.answer(EXAMPLES)}
     read = {a.example_id: a.sums for a in TextScorer(checkpoint, Prompting("{text}"), EVALUATION).answer(EXAMPLES)}
     for example in EXAMPLES:
         ids = tokenizer(PROMPTING.prompt(example).context)["input_ids"]
