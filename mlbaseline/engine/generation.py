@@ -17,6 +17,7 @@ from mlbaseline.engine.encoding import EncodedContext, Encoder, Tokens
 from mlbaseline.engine.forward import Head, can_share, read_head, without_adapter
 from mlbaseline.engine.scoring import most_rows, reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
+from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -53,10 +54,18 @@ class Generator:
         seed: int | None = None,
         description: str | None = None,
     ) -> None:
-        """seed: needed where something is drawn. description: names the progress bar; without it there is none."""
+        """seed: needed where something is drawn. description: names the progress bar; without it there is none.
+
+        Raises MlbaselineError for virtual tokens in front of a model that cannot follow a head.
+        """
         if decoding.temperature > 0 and seed is None:
             raise ValueError("texts are drawn at a temperature above 0: give a seed")
         self._model, self._front = without_adapter(checkpoint.model)
+        if hasattr(self._model, "get_base_model") and self._model.active_peft_config.is_prompt_learning:
+            raise MlbaselineError(
+                f"{self._model.active_peft_config.peft_type.value}: this model cannot write behind virtual tokens, as "
+                "not all of its layers attend to everything before them; use a method that adapts them, such as lora"
+            )
         self._tokenizer = checkpoint.tokenizer
         self._prompting, self._decoding, self._evaluation = prompting, decoding, evaluation
         self._seed, self._description = seed, description

@@ -20,7 +20,7 @@ from mlbaseline.records import Scalar, TaskData, digest_of
 from mlbaseline.suite import ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
 from mlbaseline.tasks.prompting import Prompt, Teaches
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Part of every signature: raised when the same options lead to other weights."""
 
 
@@ -66,6 +66,13 @@ class TrainingJob:
                 for name, value in options.items()
             },
         }
+
+    @property
+    def reading_key(self) -> str:
+        """Names what the base reads, which is the same for every seed."""
+        fields = self.signature_fields()
+        read = ("base_sha256", "train_digest", "template", "max_length", "precision", "device")
+        return digest_of({name: fields[f"training.{name}"] for name in read})
 
     @property
     def key(self) -> str:

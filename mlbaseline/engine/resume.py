@@ -31,6 +31,7 @@ class Progress:
     """What a training that goes on must know beside its tensors.
 
     step: optimiser steps done. losses: of each. selected_epoch: the best so far, counted from 1; dev: its metrics.
+    scaler: how fp16 scales its gradients by now; empty for other precisions.
     """
 
     step: int = 0
@@ -38,6 +39,7 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     selected_epoch: int = 0
     dev: dict[str, float] = field(default_factory=dict)
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 def epoch_folder(folder: Path, epoch: int) -> Path:
@@ -79,7 +81,7 @@ def save_result(folder: Path, progress: Progress, trainable_params: int) -> None
     """Mark the training as finished and drop what only a running one needs."""
     selected = epoch_folder(folder, progress.selected_epoch)
     facts = asdict(progress)
-    del facts["step"]
+    del facts["step"], facts["scaler"]
     facts |= {"weights_sha256": weights_sha256(selected), "trainable_params": trainable_params}
     _write_json(folder / _TRAINED, facts)
     for leftover in folder.iterdir():

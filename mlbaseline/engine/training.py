@@ -11,7 +11,9 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,6 +29,7 @@ from mlbaseline.assets import cache_dir
 from mlbaseline.engine.adapters import add_adapter
 from mlbaseline.engine.dev import measure_dev
 from mlbaseline.engine.forward import logits_at
+from mlbaseline.engine.frozen import Frozen, find_frozen
 from mlbaseline.engine.hardware import pin_seeds, progress_bar
 from mlbaseline.engine.recipe import (
     Sample,
@@ -50,7 +53,7 @@ SAVE_EVERY_S = 20.0
 SAVE_SHARE = 1 / 30
 """… but for all weights and their moments, which take seconds to write, no more often than costs this share of time."""
 
-_WINDOW_BATCHES = 10
+_WINDOW_BATCHES = 20
 """Examples are sorted by length within this many batches: little padding, and still another order every epoch."""
 
 
@@ -105,6 +108,8 @@ class _Training:
         self.bare = self.accelerator.unwrap_model(self.model)
         self.trained = {name: p for name, p in self.bare.named_parameters() if p.requires_grad}
         self.progress = load_state(folder, self.trained, self.optimizer)
+        if self.progress.scaler:
+            self.accelerator.scaler.load_state_dict(self.progress.scaler)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch expects an optimiser step before each of these
             for _ in range(self.progress.step):
@@ -137,13 +142,23 @@ class _Training:
         """Every `SAVE_EVERY_S`, or less often where saving takes its time."""
         if perf_counter() - self.saved_s > max(SAVE_EVERY_S, self.save_took_s / SAVE_SHARE):
             started_s = perf_counter()
+            if self.accelerator.scaler is not None:
+                self.progress.scaler = self.accelerator.scaler.state_dict()
             save_state(self.folder, self.progress, self.trained, self.optimizer)
             self.saved_s = perf_counter()
             self.save_took_s = self.saved_s - started_s
 
+    @cached_property
+    def frozen(self) -> Frozen | None:
+        """Made by the first step, as a part of the training that takes its time."""
+        if self.job.spec.gradient_checkpointing:  # which runs layers again, outside of the block that skips them
+            return None
+        return find_frozen(self.bare, [sample.tokens for sample in self.samples], self.job.reading_key)
+
     def release(self) -> None:
         """Give back weights, gradients and moments, which accelerate's and the model's own cycles would hold on to."""
         self.accelerator.free_memory()
+        self.__dict__.pop("frozen", None)
         del self.model, self.bare, self.optimizer, self.schedule, self.trained
         gc.collect()
 
@@ -195,7 +210,8 @@ class _Training:
             places += [(row, first + offset) for offset in range(len(sample.answer))]
             targets += sample.answer
         rows, columns = torch.tensor(places).unbind(1)
-        with logits_at(self.bare, rows, columns - width):
+        skipping = self.frozen.skipped([sample.tokens for sample in samples]) if self.frozen else nullcontext()
+        with logits_at(self.bare, rows, columns - width), skipping:
             logits = self.model(input_ids=ids.to(device), use_cache=False).logits[0]
         return torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets, device=device), reduction="sum")
 

@@ -12,7 +12,7 @@ from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import default_device, resolve_precision
-from mlbaseline.suite import Pretrained, Suite
+from mlbaseline.suite import Asset, OtherPeft, Pretrained, ReadyAdapter, ReadyModel, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.workflows.evaluation import make_fetcher
@@ -71,14 +71,25 @@ def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
     checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
     checks.append(_checked("data", data))
     for name, spec in suite.baselines.items():
-        if isinstance(spec, Pretrained):
-            checks.append(_checked(f"model of {name}", partial(_model, fetch, spec)))
+        if isinstance(spec, Pretrained | ReadyModel):
+            checks.append(_checked(f"model of {name}", partial(_fetched, fetch, spec.model)))
+        elif isinstance(spec, ReadyAdapter):
+            checks.append(_checked(f"adapter of {name}", partial(_fetched, fetch, spec.adapter)))
+        elif isinstance(spec, OtherPeft):
+            checks.append(_checked(f"method of {name}", partial(_method, suite, name, spec)))
     checks.append(_prices(suite))
     return checks
 
 
-def _model(fetch: Fetch, spec: Pretrained) -> str:
-    return str(fetch(spec.model).path)
+def _fetched(fetch: Fetch, asset: Asset) -> str:
+    return str(fetch(asset).path)
+
+
+def _method(suite: Suite, name: str, spec: OtherPeft) -> str:
+    from mlbaseline.engine.adapters import check_method
+
+    check_method(spec, suite_name=suite.name, baseline=name)
+    return spec.config
 
 
 def _prices(suite: Suite) -> Check:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine import training
+from mlbaseline.engine import frozen, training
 from mlbaseline.engine.recipe import TrainingJob
 from mlbaseline.engine.resume import Progress, save_state, weights_sha256
 from mlbaseline.engine.scoring import ChoiceScorer
@@ -197,9 +197,37 @@ def test_a_finished_training_is_reused_unless_its_weights_changed(
     assert train(job).weights_sha256 == first.weights_sha256
 
 
+def test_frozen_layers_run_once_and_change_nothing(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+    run = frozen._run
+    monkeypatch.setattr(frozen, "_run", lambda *given: runs.append(len(given[-1])) or run(*given))
+    frozen._kept.cache_clear()
+    last = replace(job, spec=LORA.model_copy(update={"last_layers": 1}))
+    once = train(last)
+    other = train(replace(last, seed=1))
+    assert len(runs) == 1 and 0 < runs[0] <= len(job.train.examples), "another seed reads the same"
+    train(replace(last, train=make_data("train", 41)))
+    assert len(runs) == 2
+    monkeypatch.setattr(frozen, "LIMIT_BYTES", 0)
+    shutil.rmtree(once.folder.parent)
+    shutil.rmtree(other.folder.parent)
+    assert train(last).losses == pytest.approx(once.losses, rel=1e-4)
+    assert train(replace(last, seed=1)).losses == pytest.approx(other.losses, rel=1e-4)
+    assert len(runs) == 2
+
+
 def always_saving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
+
+
+def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save_and_stop(folder: Path, progress: Progress, *state: Any) -> None:
+        save_state(folder, progress, *state)
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "save_state", save_and_stop)
 
 
 @BOTH
@@ -209,14 +237,8 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
 ) -> None:
     job = replace(job, spec=spec)
     always_saving(monkeypatch)
-
-    def save_and_stop(folder: Path, progress: Progress, *state: Any) -> None:
-        save_state(folder, progress, *state)
-        if progress.step == step:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_state", save_and_stop)
+        stop_after(step, patch)
         with pytest.raises(KeyboardInterrupt):
             train(job)
     resumed = train(job)
@@ -248,6 +270,51 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
     folder = own_cache / "trained" / job.key
     assert json.loads((folder / "progress.json").read_text(encoding="utf-8"))["step"] == 9
     assert len(train(job).losses) == 18
+
+
+def test_a_training_that_skips_frozen_layers_goes_on_to_the_same_weights(
+    job: TrainingJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    job = replace(job, spec=LORA.model_copy(update={"last_layers": 1}))
+    always_saving(monkeypatch)
+    stop_after(7, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(job)
+    frozen._kept.cache_clear()  # as in another process
+    monkeypatch.setattr(training, "save_state", save_state)
+    resumed = train(job)
+    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "undisturbed"))
+    undisturbed = train(job)
+    assert resumed.losses == undisturbed.losses
+    assert same_weights(resumed, undisturbed)
+
+
+def test_the_scale_of_gradients_goes_on_where_it_stood(
+    job: TrainingJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scalers: list[torch.amp.GradScaler] = []
+
+    class Scaling(training.Accelerator):
+        """As for fp16 on a GPU: there accelerate makes one by itself."""
+
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            self.scaler = torch.amp.GradScaler("cpu", init_scale=16.0, growth_interval=4)
+            scalers.append(self.scaler)
+
+    monkeypatch.setattr(training, "Accelerator", Scaling)
+    always_saving(monkeypatch)
+    with monkeypatch.context() as patch:
+        stop_after(6, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(job)
+    resumed = train(job)
+    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "undisturbed"))
+    undisturbed = train(job)
+    assert scalers[1].state_dict() == scalers[2].state_dict()
+    assert scalers[2].get_scale() == 16.0 * 2**4
+    assert resumed.losses == undisturbed.losses
+    assert same_weights(resumed, undisturbed)
 
 
 @pytest.mark.parametrize("broken", ["progress.json", "state-4.safetensors"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import urllib.request
 from pathlib import Path
@@ -47,6 +48,8 @@ baselines:
   few_shot: {{kind: pretrained, model: {{source: {model}}}, shots: {{k: 3, sample: seed}}}}
   lora: {{kind: peft, method: lora, base: small, epochs: 1, learning_rate: 1.0e-2, rank: 4}}
   full: {{kind: full, base: small, epochs: 1, learning_rate: 1.0e-3}}
+  prefix: {{kind: peft, method: prefix_tuning, base: small, epochs: 1, learning_rate: 1.0e-2}}
+  earlier: {{kind: full, model: {{source: earlier}}}}
 matrix: {{primary: [{{candidate: {winner}, over: [majority], metric: accuracy}}]}}
 """
 
@@ -77,7 +80,7 @@ def promote_rung(server: str, home: Path, winner: str) -> tuple[Tracker, Suite, 
     task = load_task(suite, fetched)
     data = task.splits["test"]
     (rung,) = build_rungs(suite, task, winner, fetched, [0])
-    about = {"baseline": winner, "seed": 0, "signature": rung.signature}
+    about = {"baseline": winner, "seed": rung.seed, "signature": rung.signature}
     with open_evaluation(tracker, suite, **about, data=data, params=rung.params) as run:
         opened = rung.open()
         table = tabulate(data, opened.model.answer(data.examples), kind=rung.kind, **about)
@@ -149,10 +152,10 @@ def test_prompted_model_is_served_with_its_examples_and_without_weights(server: 
     served = resolve(tracker, f"models:/{promotion.model}@champion/artifacts/served")
     assert [path.name for path in served.iterdir()] == ["served.json"]
     described = load_served(served)[0]
-    assert described.prefix.count("Label:") == 3
+    assert len(described.shots) == 3
     assert_same_answers(load_model(f"models:/{promotion.model}@champion").predict(asked), table)
     description = json.loads((served / "served.json").read_text())
-    (served / "served.json").write_text(json.dumps({**description, "prefix": ""}))  # without its examples it is another
+    (served / "served.json").write_text(json.dumps({**description, "shots": []}))  # without its examples it is another
     answers = {answer.example_id: answer for answer in load_served(served)[1].answer(_examples(asked))}
     logliks = table.logliks(["bad", "very good"])
     assert logliks is not None
@@ -163,6 +166,31 @@ def _examples(asked: pd.DataFrame) -> list[Example]:
     return [
         Example(f"{n:04}", {"text": text}, "bad", ("bad", "very good")) for n, text in enumerate(asked["text"].tolist())
     ]
+
+
+def test_prefix_is_served_as_evaluated(server: str, home: Path) -> None:
+    from mlflow.pyfunc import load_model
+
+    _, suite, promotion, table = promote_rung(server, home, "prefix")
+    model = load_model(f"models:/{promotion.model}/{promotion.version}")
+    assert_same_answers(model.predict(pd.DataFrame({"text": texts(home, suite, table)})), table)
+
+
+def test_earlier_checkpoint_is_promoted_without_what_lies_beside_it(server: str, home: Path) -> None:
+    from mlflow.pyfunc import load_model
+
+    folder = Path(shutil.copytree(home / "model", home / "earlier"))
+    for name in ("optimizer.pt", "pytorch_model.bin", "modeling.py"):
+        (folder / name).write_bytes(b"not to be served")
+    tracker, suite, promotion, table = promote_rung(server, home, "earlier")
+    shutil.rmtree(folder)
+    served = resolve(tracker, f"models:/{promotion.model}@champion/artifacts/served/weights")
+    assert {path.suffix for path in served.iterdir()} == {".safetensors", ".json"}
+    model = load_model(f"models:/{promotion.model}/{promotion.version}")
+    assert_same_answers(model.predict(pd.DataFrame({"text": texts(home, suite, table)})), table)
+    (run,) = find_evaluations(tracker)
+    assert run.metrics["weights_bytes"] == (served / "model.safetensors").stat().st_size
+    assert "trainable_params" not in run.metrics
 
 
 def test_adapter_refuses_another_base(server: str, home: Path) -> None:

@@ -1,0 +1,212 @@
+"""Fine-tuning beside transformers.Trainer: python -m tests.benchmarks.bench_training [--quick] [--model FOLDER]
+
+Same base, tweets, number of steps, examples a step, precision, threads, optimiser, schedule, and loss on the answers
+alone; the Trainer with its default settings, so with batches in random order, padded to their longest. Both in turn in
+one process, several rounds; a ratio divides times of the same round, and the median of the rounds is shown, so that a
+machine that others use too weighs on both. Time is that of the steps alone, without loading and saving. Exit code 1 if
+a target is missed or the losses do not agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, median
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from mlbaseline.assets import FetchedAsset, fetch, sha256_of
+from mlbaseline.engine.adapters import add_adapter
+from mlbaseline.engine.recipe import Sample, TrainingJob, load_base, make_optimizer, make_schedule
+from mlbaseline.engine.training import _Training
+from mlbaseline.models.checkpoint import default_device, resolve_precision
+from mlbaseline.suite import Full, Lora, Peft, Pretrained, TrainedSpec
+from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import load_task
+from mlbaseline.tasks.prompting import Prompting
+
+OPTIONS: dict[str, Any] = {"base": "zero_shot", "epochs": 1, "batch_size": 8}
+ALL_LAYERS = Lora(kind="peft", method="lora", learning_rate=1e-3, **OPTIONS)
+RUNGS: dict[str, TrainedSpec] = {
+    "LoRA, all layers": ALL_LAYERS,
+    "LoRA, last 12 layers": ALL_LAYERS.model_copy(update={"last_layers": 12}),
+    "full": Full(kind="full", learning_rate=5e-5, **OPTIONS),
+}
+TARGET = 1.5
+SAME_LOSS, SAME_MEAN_LOSS = 1e-3, 0.15
+"""Relative: of one and the same batch; and of the whole run, whose batches are composed differently."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    seconds: float
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    name: str
+    tokens: int
+    ours: Sequence[Timed]
+    theirs: Sequence[Timed]
+    same_batch: tuple[float, float]
+
+    @property
+    def ratio(self) -> float:
+        return median(b.seconds / a.seconds for a, b in zip(self.ours, self.theirs, strict=True))
+
+    @property
+    def losses_agree(self) -> bool:
+        ours, theirs = (mean(side[0].losses) for side in (self.ours, self.theirs))
+        one, other = self.same_batch
+        return abs(one - other) <= SAME_LOSS * other and abs(ours - theirs) <= SAME_MEAN_LOSS * theirs
+
+
+def train_ours(job: TrainingJob) -> Timed:
+    with tempfile.TemporaryDirectory() as folder:
+        training = _Training(job, Path(folder))
+        start = perf_counter()
+        losses = [training._step(batch) for batch in training._batches(0)]
+        seconds = perf_counter() - start
+        training.release()
+    return Timed(seconds, tuple(losses))
+
+
+def train_theirs(job: TrainingJob, samples: Sequence[Sample]) -> Timed:
+    with trainer_of(job, samples) as trainer:
+        seconds = float(trainer.train().metrics["train_runtime"])
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return Timed(seconds, tuple(losses))
+
+
+def same_batch(job: TrainingJob, samples: Sequence[Sample]) -> tuple[float, float]:
+    """The loss of the first step's batch, before any step, by both."""
+    batch = samples[: job.spec.batch_size]
+    with tempfile.TemporaryDirectory() as folder:
+        training = _Training(job, Path(folder))
+        with torch.no_grad(), training.accelerator.autocast():
+            ours = float(training._loss(batch)) / sum(len(sample.answer) for sample in batch)
+        training.release()
+    with trainer_of(job, samples) as trainer, torch.no_grad():
+        inputs = trainer.data_collator([as_features(sample) for sample in batch])
+        theirs = trainer.compute_loss(trainer.model.eval(), {k: v.to(trainer.args.device) for k, v in inputs.items()})
+    return ours, float(theirs)
+
+
+@contextlib.contextmanager
+def trainer_of(job: TrainingJob, samples: Sequence[Sample]) -> Iterator[Any]:
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+    torch.use_deterministic_algorithms(False)  # ours asks for them, and a plain Trainer does not
+    torch.manual_seed(job.seed)
+    checkpoint = load_base(job)
+    model = add_adapter(checkpoint, job.spec, "base") if isinstance(job.spec, Peft) else checkpoint.model
+    checkpoint.tokenizer.pad_token = checkpoint.tokenizer.pad_token or checkpoint.tokenizer.eos_token
+    optimizer = make_optimizer(model, job.spec)
+    steps = -(-len(samples) // job.spec.batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            per_device_train_batch_size=job.spec.batch_size,
+            num_train_epochs=1,
+            save_strategy="no",
+            logging_steps=1,
+            report_to=[],
+            disable_tqdm=True,
+            log_level="error",
+            use_cpu=job.device == "cpu",
+            bf16=job.precision == "bf16",
+            seed=job.seed,
+        )
+        with contextlib.redirect_stdout(sys.stderr):
+            yield Trainer(
+                model=model,
+                args=arguments,
+                train_dataset=[as_features(sample) for sample in samples],
+                data_collator=DataCollatorForSeq2Seq(checkpoint.tokenizer),
+                optimizers=(optimizer, make_schedule(optimizer, job.spec, steps)),
+            )
+
+
+def as_features(sample: Sample) -> dict[str, list[int]]:
+    ids = [*sample.tokens, sample.answer[-1]]
+    labels = [-100] * (len(ids) - len(sample.answer)) + list(sample.answer)
+    return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
+
+
+def compare(name: str, job: TrainingJob, rounds: int) -> Compared:
+    with tempfile.TemporaryDirectory() as folder:
+        training = _Training(job, Path(folder))
+        samples = training.samples
+        training.release()
+    sides: dict[str, Callable[[], Timed]] = {
+        "ours": lambda: train_ours(job),
+        "theirs": lambda: train_theirs(job, samples),
+    }
+    found: dict[str, list[Timed]] = {side: [] for side in sides}
+    for number in range(rounds):
+        for side in list(sides)[:: 1 if number % 2 == 0 else -1]:
+            found[side].append(sides[side]())
+    tokens = sum(len(sample.tokens) for sample in samples)
+    return Compared(name, tokens, found["ours"], found["theirs"], same_batch(job, samples))
+
+
+def make_job(model: Path | None, n_examples: int) -> TrainingJob:
+    suite = load_suite("tweets")
+    base = suite.baselines["zero_shot"]
+    assert isinstance(base, Pretrained)
+    asset = fetch(base.model, root=suite.root) if model is None else FetchedAsset(model, sha256_of(model))
+    train = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["train"]
+    device = default_device()
+    return TrainingJob(
+        task=suite.task,
+        spec=ALL_LAYERS,
+        seed=0,
+        base=asset,
+        base_source=base.model.source,
+        train=replace(train, examples=train.examples[:n_examples]),
+        dev=None,
+        prompting=Prompting(suite.task.prompt),
+        evaluation=suite.evaluation,
+        precision=resolve_precision("auto", device),
+        device=device,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one round of 8 steps")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--examples", type=int, default=256)
+    parser.add_argument("--model", type=Path, help="a folder instead of the packaged suite's model")
+    chosen = parser.parse_args()
+    rounds, examples = (1, 64) if chosen.quick else (chosen.rounds, chosen.examples)
+    job = make_job(chosen.model, examples)
+    print(
+        f"{examples} tweets, {OPTIONS['batch_size']} a step, {job.precision}, {torch.get_num_threads()} threads, "
+        f"{rounds} rounds; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n"
+    )
+    print("| fine-tune | mlbaseline, tokens/s | Trainer, tokens/s | ratio | mean loss | its | same batch | its | met |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+    met = True
+    for name, spec in RUNGS.items():
+        found = compare(name, replace(job, spec=spec), rounds)
+        met &= (fine := found.ratio >= TARGET and found.losses_agree)
+        rates = (found.tokens / median(t.seconds for t in side) for side in (found.ours, found.theirs))
+        losses = (mean(found.ours[0].losses), mean(found.theirs[0].losses), *found.same_batch)
+        cells = [name, *(f"{rate:,.0f}" for rate in rates), f"{found.ratio:.2f}×", *(f"{nats:.4f}" for nats in losses)]
+        print("| " + " | ".join([*cells, "yes" if fine else "NO"]) + " |", flush=True)
+    print(f"\nTarget: {TARGET}× the tokens/s of the plain Trainer; tokens are those of the examples, without padding.")
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

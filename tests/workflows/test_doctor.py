@@ -1,0 +1,42 @@
+"""What a suite's fine-tunes need is looked at before anything is trained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlbaseline.workflows.doctor import doctor
+
+SUITE = """
+name: t
+task:
+  kind: choice
+  data: {{source: rows.csv}}
+  columns: {{text: text, target: label}}
+  prompt: "{{text}}"
+  choices: [bad, good]
+  split: {{train: 4, dev: 2, test: 4, seed: 1}}
+baselines:
+  small: {{kind: pretrained, model: {{source: "{model}"}}}}
+  vera: {{kind: peft, method: peft, config: VeraConfig, options: {{r: 4}}, base: small, learning_rate: 1.0e-2}}
+  wrong: {{kind: peft, method: peft, config: VeraConfig, options: {{rank: 4}}, base: small, learning_rate: 1.0e-2}}
+  earlier: {{kind: full, model: {{source: "{model}"}}}}
+  ready: {{kind: peft, adapter: {{source: nowhere}}, base: small}}
+"""
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_fine_tunes_are_looked_at(tiny_model: Path, empty_database: Path, tmp_path: Path) -> None:
+    rows = [f"text {number},{'good' if number % 2 else 'bad'}" for number in range(30)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(SUITE.format(model=tiny_model), encoding="utf-8")
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    outcome = doctor(str(tmp_path / "suite.yaml"), tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    found = {check["name"]: (check["outcome"], check["detail"]) for check in outcome.document["checks"]}
+    assert found["method of vera"] == ("ok", "VeraConfig")
+    assert found["model of earlier"][0] == "ok"
+    assert "baselines.wrong.options.rank: VeraConfig has no such option" in found["method of wrong"][1]
+    assert "nowhere: no such file" in found["adapter of ready"][1]
+    assert outcome.exit_code == 1
