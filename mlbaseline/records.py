@@ -62,6 +62,8 @@ class Answer:
     latency_s: time that this query alone took (batch of one); None where it was not timed alone.
     cost_usd: what this answer cost, where the source itself says so; None where it does not.
     truncated: the context did not fit into the model's maximum length and lost tokens from its left.
+    first_token_s: until the first piece of a streamed answer was there; None where nothing was streamed.
+    unanswered: the failure is the way to the model, not its answer, so that asking again may help.
     """
 
     example_id: str
@@ -75,6 +77,8 @@ class Answer:
     truncated: bool = False
     error: str | None = None
     cost_usd: float | None = None
+    first_token_s: float | None = None
+    unanswered: bool = False
 
 
 class Model(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,8 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.suite import KINDS, TAGS, Suite
 
 _Path = tuple[str | int, ...]
+_SECRET = re.compile(r"(?i)key|token|secret|password|auth|header")
+"""Names of keys whose values are not repeated."""
 
 
 def load_suite(reference: str | Path) -> Suite:
@@ -103,6 +106,8 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
                         f"{named!r} is a published score: without answers to single examples nothing can be paired "
                         "with it, so it decides nothing. The report compares every candidate with it, unpaired",
                     )
+            if _mapping(baselines.get(candidate) if isinstance(candidate, str) else None).get("optional"):
+                yield (*path, "candidate"), f"{candidate!r} is optional: what may not exist cannot be a candidate"
             if candidate in over:
                 yield (*path, "over"), f"{candidate!r} cannot be compared with itself"
             if fields.get("metric", "accuracy") not in metrics:
@@ -163,6 +168,8 @@ def _describe(problem: Any) -> tuple[_Path, str]:
     tagged = len(loc) > 2 and loc[0] == "baselines" and loc[2] in TAGS
     path = (*loc[:2], *loc[3:]) if tagged else loc
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden" and _SECRET.search(str(loc[-1])):
+        return path, "unknown key; if this is a secret, it belongs into an environment variable, and not into a file"
     if problem["type"] == "extra_forbidden":
         return path, f"unknown key, got {problem['input']!r}"
     if problem["type"] == "missing":

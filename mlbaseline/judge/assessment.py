@@ -10,7 +10,7 @@ import numpy as np
 from mlbaseline.judge.audit import Subject, Trials, audit
 from mlbaseline.judge.break_even import break_evens
 from mlbaseline.judge.comparison import compare
-from mlbaseline.judge.conditions import blocking, confirmatory
+from mlbaseline.judge.conditions import answered, blocking, confirmatory
 from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
@@ -60,7 +60,7 @@ def assess(
             standings,
             ladder.checkpoints,
             more_examples,
-            conditions=(*confirmatory(suite, registration), *blocking(suite, audited)),
+            conditions=(*answered(ladder), *confirmatory(suite, registration), *blocking(suite, audited)),
         ),
         registration=registration,
         audit=audited,

@@ -31,7 +31,14 @@ def decide(
         reason = "the suite registers no primary contrast, so nothing can be decided"
         return Verdict("hold", reason, (Finding("superiority", "error", FAIL, reason),))
     deciding = [row for row in comparisons if row.outcome is not None and row.estimand == "checkpoint"]
-    findings = {name: (*_contrasts(name, deciding), *_budgets(suite, standings[name])) for name in candidates}
+    findings = {
+        name: (
+            *_contrasts(name, deciding),
+            *_left_out(suite, name, standings),
+            *_budgets(suite, standings[name]),
+        )
+        for name in candidates
+    }
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
     passed = [
         name
@@ -83,6 +90,17 @@ def _contrasts(candidate: str, deciding: Sequence[Comparison]) -> Iterator[Findi
             "slice_value": row.slice_value,
         }
         yield Finding(code, "error", row.outcome or FAIL, reason, evidence)
+
+
+def _left_out(suite: Suite, candidate: str, standings: Mapping[str, Standing]) -> Iterator[Finding]:
+    """Registered contrasts over an optional model that does not exist yet."""
+    for code, contrasts in (("superiority", suite.matrix.primary), ("guardrail", suite.matrix.guardrails)):
+        for contrast in contrasts:
+            for baseline in contrast.over:
+                if contrast.candidate == candidate and baseline not in standings:
+                    reason = f"{candidate} over {baseline}: left out, there is no such model in production yet"
+                    evidence = {"candidate": candidate, "baseline": baseline, "metric": contrast.metric}
+                    yield Finding(code, "error", NOT_APPLICABLE, reason, evidence)
 
 
 def _budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ from mlbaseline.suite import Suite
 EVALUATION, LADDER = "evaluation", "ladder"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
+UNANSWERED = PREFIX + "unanswered"
+"""Tag of a run some of whose rows are errors that asking again may mend: how many. No later evaluation reuses it."""
 NO_SEED = "none"
 NO_DATA = "none"
 PUBLISHED = "external"
@@ -98,7 +100,8 @@ def log_evaluation(
             Artifacts(folder),
             _dataset(suite, data),
             Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
-            Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table)}),
+            Tags({UNANSWERED: str(table.n_unanswered)} if table.n_unanswered else {}),
+            Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table), **_first_token(table)}),
             Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
@@ -169,6 +172,14 @@ def _rates(table: ResultTable) -> dict[str, float | None]:
         "examples_per_s": len(frame) / compute_s if compute_s else None,
         "tokens_per_s": tokens / compute_s if compute_s and tokens else None,
     }
+
+
+def _first_token(table: ResultTable) -> dict[str, float]:
+    """Where answers were streamed: until the first piece of one was there."""
+    if "first_token_s" not in table.frame:
+        return {}
+    waits = table.frame["first_token_s"].dropna()
+    return {f"first_token_{name}_s": float(waits.quantile(q)) for name, q in (("p50", 0.5), ("p95", 0.95))}
 
 
 def _training(trained: Trained) -> list[Item]:

@@ -27,6 +27,7 @@ from mlbaseline.store.evaluations import (
     NO_SEED,
     PUBLISHED,
     SIGNATURE,
+    UNANSWERED,
     seed_text,
 )
 from mlbaseline.store.items import param_text
@@ -44,7 +45,7 @@ class EvaluationRun:
     """A completed evaluation as the server knows it. start_time_ms: since the epoch, by the server's clock.
 
     seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
-    examples_sha256: None for a published score, which has no rows.
+    examples_sha256: None for a published score, which has no rows. unanswered: rows that asking again may mend.
     """
 
     run_id: str
@@ -63,6 +64,7 @@ class EvaluationRun:
     artifact_uri: str
     parent: str | None
     model_id: str | None
+    unanswered: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,13 @@ def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[Ev
 
 
 def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
-    """The newest completed evaluation that another one with this signature would only repeat. Raises TrackingError."""
+    """The newest completed evaluation that another one with this signature would only repeat.
+
+    That is none that lacks answers which asking again may get. Raises TrackingError.
+    """
     tags = {"baseline": baseline, "seed": seed_text(seed), "signature_digest": signature_digest}
     found = _find_evaluations(tracker, {PREFIX + key: value for key, value in tags.items()})
-    return found[0] if found else None
+    return next((run for run in found if not run.unanswered), None)
 
 
 def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:
@@ -171,6 +176,7 @@ def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
             artifact_uri=run.info.artifact_uri,
             parent=tags.get("mlflow.parentRunId"),
             model_id=models[0].model_id if models else None,
+            unanswered=int(tags.get(UNANSWERED, 0)),
         )
     except (KeyError, ValueError) as error:
         raise TrackingError(

@@ -68,16 +68,10 @@ def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Traine
     )
 
 
-def load_served(folder: Path) -> tuple[Served, Model]:
-    """What `served_model` made, and the scorer that answers for it. folder: the one called `served`.
-
-    Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on.
-    """
-    from mlbaseline.engine.scoring import ChoiceScorer
-    from mlbaseline.models.checkpoint import load_checkpoint
-
+def read_served(folder: Path) -> Served:
+    """What `served_model` says of a model. folder: the one called `served`."""
     content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-    served = Served(
+    return Served(
         **{
             **content,
             "labels": tuple(content["labels"]),
@@ -86,12 +80,25 @@ def load_served(folder: Path) -> tuple[Served, Model]:
             "evaluation": Evaluation.model_validate(content["evaluation"]),
         }
     )
+
+
+def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model]:
+    """What `served_model` made, and the scorer that answers for it. folder: the one called `served`.
+
+    latency_sample: as in `evaluation`; in service nothing is timed a second time. Raises AssetError if the base cannot
+    be had, or is not the one that the adapter was trained on.
+    """
+    from mlbaseline.engine.scoring import ChoiceScorer
+    from mlbaseline.models.checkpoint import load_checkpoint
+
+    served = read_served(folder)
     base = None
     if served.base is not None:
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
     checkpoint = load_checkpoint(folder / _WEIGHTS, base=base, precision=served.evaluation.precision)
-    return served, ChoiceScorer(checkpoint, Prompting(served.template), served.labels, served.evaluation)
+    evaluation = served.evaluation.model_copy(update={"latency_sample": latency_sample})
+    return served, ChoiceScorer(checkpoint, Prompting(served.template), served.labels, evaluation)
 
 
 def _describe(suite: Suite, spec: TrainedSpec, signature: Signature) -> Served:

@@ -19,6 +19,7 @@ from mlbaseline.suite.baselines import (
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
+from mlbaseline.suite.production import Endpoint, Production
 from mlbaseline.suite.root import CostModel, Evaluation, Suite
 from mlbaseline.suite.task import ChoiceTask, Task
 
@@ -35,6 +36,7 @@ __all__ = [
     "Contrast",
     "CostModel",
     "DataSource",
+    "Endpoint",
     "Evaluation",
     "External",
     "Full",
@@ -45,6 +47,7 @@ __all__ = [
     "Name",
     "Peft",
     "Pretrained",
+    "Production",
     "Recorded",
     "Shots",
     "Slicing",

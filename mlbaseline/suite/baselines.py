@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
 
-from mlbaseline.suite.nodes import Asset, MetricName, Name, Node, Sha256
+from mlbaseline.suite.nodes import Asset, Baseline, MetricName, Name, Node, Sha256
+from mlbaseline.suite.production import Production
 
 
 class Shots(Node):
@@ -18,14 +19,7 @@ class Shots(Node):
     sample: Literal["first", "seed"] = "first"
 
 
-class _Baseline(Node):
-    @property
-    def is_random(self) -> bool:
-        """Whether another seed gives other answers: such a rung runs once a seed, every other one once."""
-        return False
-
-
-class Trivial(_Baseline):
+class Trivial(Baseline):
     """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins).
 
     function: `module:function` for strategy `callable`, given the example's prompt fields as a dict, gives the label.
@@ -60,7 +54,7 @@ class Trivial(_Baseline):
         return self
 
 
-class Pretrained(_Baseline):
+class Pretrained(Baseline):
     """A model as it comes, asked zero-shot or few-shot."""
 
     kind: Literal["pretrained"]
@@ -77,7 +71,7 @@ class Pretrained(_Baseline):
         return ({"k": shots} if shots else None) if isinstance(shots, int) and not isinstance(shots, bool) else shots
 
 
-class _Training(_Baseline):
+class _Training(Baseline):
     """Options of the training loop. batch_size counts examples per optimiser step, all accumulation included."""
 
     base: Name
@@ -135,7 +129,7 @@ class Full(_Training):
     kind: Literal["full"]
 
 
-class Human(_Baseline):
+class Human(Baseline):
     """What one annotator is expected to score.
 
     agreement: the data's column with the share of annotators that gave the target. labels: a file with what each
@@ -164,14 +158,14 @@ class AnswersFile(Node):
         return Asset(source=self.path, sha256=self.sha256)
 
 
-class Recorded(_Baseline):
+class Recorded(Baseline):
     """A rung whose answers are already there, in a file. kind: which rung of the ladder it is."""
 
     kind: Literal["trivial", "pretrained", "production", "peft", "full", "human"]
     recorded: AnswersFile
 
 
-class External(_Baseline):
+class External(Baseline):
     """A published score, without the answers behind it: shown beside the ladder, never paired, never deciding.
 
     standard_error: of `value`; without it, and where the metric is a share, `n` examples bound it. protocol: how it was
@@ -203,7 +197,7 @@ class External(_Baseline):
 def _tag_of(spec: Any) -> str | None:
     if not isinstance(spec, Mapping):
         return "recorded" if isinstance(spec, Recorded) else getattr(spec, "kind", None)
-    return "recorded" if "recorded" in spec or spec.get("kind") == "production" else spec.get("kind")
+    return "recorded" if "recorded" in spec else spec.get("kind")
 
 
 BaselineSpec = Annotated[
@@ -213,6 +207,7 @@ BaselineSpec = Annotated[
     | Annotated[Full, Tag("full")]
     | Annotated[External, Tag("external")]
     | Annotated[Human, Tag("human")]
+    | Annotated[Production, Tag("production")]
     | Annotated[Recorded, Tag("recorded")],
     Discriminator(_tag_of),
 ]

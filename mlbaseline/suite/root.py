@@ -12,6 +12,7 @@ from mlbaseline.records import digest_of
 from mlbaseline.suite.baselines import BaselineSpec, Pretrained, TrainedSpec
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
+from mlbaseline.suite.production import Production
 from mlbaseline.suite.task import Task
 
 
@@ -80,6 +81,11 @@ class Suite(Node):
     def of_kind(self, kind: str | None) -> tuple[str, ...]:
         """Names of the baselines of one kind, or of all."""
         return tuple(name for name, spec in self.baselines.items() if kind in (None, spec.kind))
+
+    def is_optional(self, name: str) -> bool:
+        """Whether a baseline may be left out where it does not exist yet."""
+        spec = self.baselines[name]
+        return isinstance(spec, Production) and spec.optional
 
     def base_model(self, spec: TrainedSpec) -> Asset:
         """The model that a fine-tune starts from."""

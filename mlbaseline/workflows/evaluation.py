@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
+from mlbaseline.engine.rungs import Fetch, Registered, Rung, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
-from mlbaseline.records import UNKNOWN, Scalar, TaskData
+from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import KINDS, External, Suite
 from mlbaseline.suite_file import load_suite
@@ -64,7 +64,16 @@ def evaluate_rungs(
     fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
     _tell_data(suite, task)
-    rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
+
+    def find(uri: str) -> Registered | None:
+        return store.find_registered(tracker, uri)
+
+    rungs: list[Rung] = []
+    for name in names:
+        built = build_rungs(suite, task, name, fetch, seeds, find_registered=find)
+        if not built:
+            log.info("%s: left out, there is no such model in production yet", name)
+        rungs += built
     return evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
 
 
@@ -76,6 +85,8 @@ def evaluate_each(
     for position, rung in enumerate(rungs, start=1):
         where = f"[{position}/{len(rungs)}] {rung.name}"
         found = None if fresh else _find_completed(suite, rung, tracker)
+        if fresh:
+            _forget(rung)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
         evaluated.append(found or _evaluate_rung(suite, data, rung, tracker, ladder))
         log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
@@ -120,13 +131,13 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
                 signature=rung.signature,
             )
         table = add_scores(table, suite.task.labels, suite.metrics)
-        computed_here = not rung.recorded and rung.kind != "human"
+        computed_here = rung.elsewhere is None and rung.kind != "human"
         found = measure_overall(table, suite)
         cost = measure_cost(
             table,
             suite,
             usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if computed_here else None,
-            peak_memory_bytes=None if rung.recorded else peak.bytes,
+            peak_memory_bytes=None if rung.elsewhere else peak.bytes,
             train_s=opened.trained.train_s if opened.trained else None,
         )
         _warn_about_rows(rung, table)
@@ -141,7 +152,15 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             trained=opened.trained,
             figures=opened.figures,
         )
+    if not table.n_unanswered:
+        _forget(rung)  # the run has them now
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
+
+
+def _forget(rung: Rung) -> None:
+    """Answers that were kept for whoever goes on are asked anew."""
+    if rung.kept is not None:
+        rung.kept.unlink(missing_ok=True)
 
 
 def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
@@ -163,7 +182,7 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
-    return {"hardware.device": UNKNOWN} if rung.recorded else hardware.describe_hardware(device)
+    return {"hardware.device": rung.elsewhere} if rung.elsewhere else hardware.describe_hardware(device)
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
@@ -213,6 +232,12 @@ def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
     errors, truncated = int(table.frame["error"].notna().sum()), int(table.frame["truncated"].sum())
     if errors:
         log.warning("%s: %d of %d examples failed; they stay in every denominator", rung.name, errors, n)
+    if table.n_unanswered:
+        log.warning(
+            "%s: %d of them were not answered; evaluating again asks for these and no others",
+            rung.name,
+            table.n_unanswered,
+        )
     if truncated:
         log.warning("%s: %d of %d prompts exceed max_length and lost tokens from their left", rung.name, truncated, n)
 

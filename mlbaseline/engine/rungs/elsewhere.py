@@ -8,7 +8,7 @@ from functools import partial
 
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, describe_baseline, make_rung
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
-from mlbaseline.records import Signature, TaskData
+from mlbaseline.records import UNKNOWN, Signature, TaskData
 from mlbaseline.suite import External, Recorded, Suite
 from mlbaseline.tasks.reading import read_table
 
@@ -40,7 +40,7 @@ def build_recorded_rungs(
     return [
         replace(
             make_rung(suite, data, name, seed, fields=model.signature_fields(), open_=partial(Opened, model)),
-            recorded=True,
+            elsewhere=UNKNOWN,
         )
         for seed, model in models.items()
         if seed is None or seed in seeds
