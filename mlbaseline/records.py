@@ -192,7 +192,7 @@ class PublishedScore:
     """A score that somebody published, without the answers behind it: there is nothing to pair, so it decides nothing.
 
     baseline: its name in the suite. n: examples behind it. protocol: how it was measured, in its source's words.
-    run_id: the evaluation run that records it.
+    run_id: the evaluation run that records it. measured_by: `prompt`, `shots` and `split`, those that are known.
     """
 
     baseline: str
@@ -204,6 +204,7 @@ class PublishedScore:
     date: str | None
     protocol: str | None
     run_id: str
+    measured_by: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ class UnpairedContrast:
     """A candidate's checkpoint minus a published score, in the metric's own unit. It decides nothing.
 
     published: the baseline's name. n: the candidate's examples. p_value: of no difference, two-sided.
-    reason: what is assumed of the published score's own error.
+    reason: what is assumed of the published score's own error. protocol_gaps: in what the two were measured
+    differently, or are not known to have been measured alike.
     """
 
     candidate: str
@@ -226,6 +228,7 @@ class UnpairedContrast:
     level: float
     p_value: float
     reason: str
+    protocol_gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

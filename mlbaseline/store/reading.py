@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 _DOWNLOADS = 8
+_PUBLISHED = "published."
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,14 @@ def _number(value: float) -> float:
 def published_score(run: EvaluationRun) -> PublishedScore:
     """What a run of a published score says."""
     nothing = param_text(None)
-    said = {name.removeprefix("baseline."): value for name, value in run.params.items() if value != nothing}
+    # Earlier runs have no `published.*`: there the suite's own options are all there is.
+    prefix = _PUBLISHED if any(name.startswith(_PUBLISHED) for name in run.params) else "baseline."
+    said = {
+        name.removeprefix(prefix): value
+        for name, value in run.params.items()
+        if name.startswith(prefix) and value != nothing
+    }
+    protocol = {key: said[name] for key in ("prompt", "shots", "split") if (name := f"protocol.{key}") in said}
     return PublishedScore(
         baseline=run.baseline,
         metric=said["metric"],
@@ -213,7 +221,8 @@ def published_score(run: EvaluationRun) -> PublishedScore:
         standard_error=float(said["standard_error"]) if "standard_error" in said else None,
         source=said["source"],
         date=said.get("date"),
-        protocol=said.get("protocol"),
+        protocol=said.get("protocol.note", said.get("protocol")),
+        measured_by=protocol,
         run_id=run.run_id,
     )
 

@@ -6,7 +6,6 @@ from mlbaseline.suite.baselines import (
     TAGS,
     AnswersFile,
     BaselineSpec,
-    External,
     Full,
     Human,
     Peft,
@@ -18,6 +17,7 @@ from mlbaseline.suite.baselines import (
 )
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
+from mlbaseline.suite.external import External
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
 from mlbaseline.suite.production import Endpoint, Production
 from mlbaseline.suite.root import CostModel, Evaluation, Suite

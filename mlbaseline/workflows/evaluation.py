@@ -16,7 +16,7 @@ from mlbaseline.judge.standing import measure_cost, measure_overall, measure_sli
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import KINDS, External, Suite
+from mlbaseline.suite import KINDS, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.outcome import Outcome
@@ -164,8 +164,8 @@ def _forget(rung: Rung) -> None:
 
 
 def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
-    spec = suite.baselines[rung.baseline]
-    assert isinstance(spec, External)
+    metric, value = rung.params["published.metric"], rung.params["published.value"]
+    found = {str(metric): float(str(value))}
     opening = store.open_evaluation(
         tracker,
         suite,
@@ -177,8 +177,8 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
         parent=ladder.run_id,
     )
     with opening as run:
-        store.log_published(run, suite, rung.signature, {spec.metric: spec.value})
-    return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
+        store.log_published(run, suite, rung.signature, found)
+    return Evaluated(rung.baseline, None, run.run_id, False, found)
 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
