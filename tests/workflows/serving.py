@@ -1,4 +1,4 @@
-"""A promoted champion behind `mlflow models serve`, its like behind `transformers serve`: asked over HTTP, and killed."""
+"""A promoted champion behind `mlflow models serve`, its like behind `transformers serve`: both asked and killed."""
 
 from __future__ import annotations
 

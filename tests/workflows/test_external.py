@@ -83,7 +83,8 @@ def test_what_a_published_score_cannot_be(site: Site, change: tuple[str, str], m
 
 LISTED = (
     "listed: {kind: external, metric: accuracy, source: a leaderboard,"
-    " protocol: {prompt: '{text}', shots: 5, split: test}, table: {path: board.csv, row: {model: 'b', task: reviews}, value: score, n: count, standard_error: stderr,"
+    " protocol: {prompt: '{text}', shots: 5, split: test},"
+    " table: {path: board.csv, row: {model: 'b', task: reviews}, value: score, n: count, standard_error: stderr,"
     " date: when, percent: true}}"
 )
 TABLE = """model,task,score,stderr,count,when
