@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,13 @@ def check_over_http(workplace: Workplace, evaluations: list[dict[str, Any]]) -> 
 
 def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFrame:
     """The rows of the baseline once its server, killed while it answered, is back."""
-    command = [sys.executable, "-m", "mlbaseline", "evaluate", str(workplace.suite), "--baseline", name, "--json"]
-    environment = {**os.environ, **ENVIRONMENT}
-    with serve():
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        asking = subprocess.Popen(command, cwd=workplace.folder, env=environment, **options)
-        _wait_for_answers(workplace.folder / "cache" / "answers", asking)
-    said, logged = asking.communicate(timeout=120)
-    assert asking.returncode == 0, logged
-    (broken,) = yaml.safe_load(said)["evaluations"]
+    kept = Path(os.environ["MLBASELINE_CACHE"], "answers")
+    with ThreadPoolExecutor(1) as pool:
+        with serve():
+            asking = pool.submit(workplace.command, "evaluate", str(workplace.suite), "--baseline", name, "--json")
+            _wait_for_answers(kept, asking)
+        done = asking.result(timeout=120)
+    (broken,) = json.loads(done.stdout)["evaluations"]
     client = mlflow.MlflowClient(workplace.uri)
     run = client.get_run(broken["run_id"])
     before = _rows(client, broken["run_id"])
@@ -92,7 +91,7 @@ def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFram
     assert run.data.tags["mlbaseline.unanswered"] == str(missing.sum())
     assert run.data.metrics["error_rate"] == missing.mean()
     assert before["error"].notna().tolist() == missing.tolist()
-    assert f"{missing.sum()} were never answered; evaluate again" in logged
+    assert f"{missing.sum()} were never answered; evaluate again" in done.stderr
     assert run.data.params["hardware.device"] == "remote"
     assert "peak_memory_bytes" not in run.data.metrics
     with serve():
@@ -105,16 +104,16 @@ def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFram
     assert after["latency_s"][~missing].tolist() == before["latency_s"][~missing].tolist()
     (reused,) = workplace.document("evaluate", str(workplace.suite), "--baseline", name)["evaluations"]
     assert (reused["run_id"], reused["reused"]) == (mended["run_id"], True)
-    assert not list((workplace.folder / "cache" / "answers").iterdir())
+    assert not list(kept.iterdir())
     return after
 
 
-def _wait_for_answers(folder: Path, asking: subprocess.Popen[str]) -> None:
+def _wait_for_answers(folder: Path, asking: Future[Any]) -> None:
     for _ in range(6000):
         lines = sum(path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl"))
         if lines >= _BEFORE_THE_KILL:
             return
-        assert asking.poll() is None, asking.communicate()
+        assert not asking.done(), asking.result()
         time.sleep(0.01)
     raise AssertionError("nothing was answered within a minute")
 
