@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -19,6 +19,7 @@ _PATHS: dict[str, str] = {
     "chat": "/v1/chat/completions",
 }
 _OF_GENERATION = ("model", "choose_by", "max_new_tokens", "temperature", "seed", "stream")
+HOW_ASKED = {"api_key_env", "timeout_s", "retries", "max_concurrency", "usd_per_million_tokens"}
 _VARIABLE = re.compile(r"^[A-Z_][A-Z0-9_]*$")
 
 
@@ -121,6 +122,10 @@ class Production(Baseline):
     @property
     def is_random(self) -> bool:
         return self.endpoint is not None and self.endpoint.temperature > 0 and self.endpoint.seed is None
+
+    def options(self) -> dict[str, Any]:
+        """Without how an endpoint is asked, which changes no answer: a longer patience keeps what is there."""
+        return self.model_dump(mode="json", exclude={"optional": True, "endpoint": HOW_ASKED})
 
     @model_validator(mode="after")
     def _one_way(self) -> Production:

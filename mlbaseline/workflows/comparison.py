@@ -135,14 +135,18 @@ def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any
         "matrix_digest": suite.matrix_digest,
         "task_digest": runs[0].task_digest,
         "seeds": list(suite.seeds),
-        **{
-            f"in production, {run.baseline}": str(run.params[store.PRODUCTION_VERSION])
-            for run in runs
-            if store.PRODUCTION_VERSION in run.params
-        },
+        **{f"in production, {run.baseline}": said for run in runs if (said := _in_production(run.params))},
         **shared("hardware."),
         **shared("software."),
     }
+
+
+def _in_production(params: Mapping[str, str]) -> str | None:
+    """Which version, or which model behind which address, chosen by what."""
+    if store.PRODUCTION_VERSION in params:
+        return params[store.PRODUCTION_VERSION]
+    endpoint = [params.get(f"baseline.endpoint.{name}") for name in ("url", "protocol", "model", "choose_by")]
+    return " · ".join(said for said in endpoint if said not in (None, store.param_text(None))) or None
 
 
 def _render(assessment: Assessment, folder: Path) -> None:

@@ -10,6 +10,7 @@ from mlbaseline.engine.rungs.rung import Opened, Question, Rung, Site, flat, pro
 from mlbaseline.errors import DataError
 from mlbaseline.records import UNKNOWN, Scalar
 from mlbaseline.suite import Endpoint, Production
+from mlbaseline.suite.production import HOW_ASKED
 from mlbaseline.tasks.prompting import Prompting, placeholders
 
 CLIENT_VERSION = 1
@@ -66,7 +67,8 @@ def _endpoint(site: Site, name: str, spec: Endpoint, seed: int | None) -> Rung:
 
     rung = site.rung(name, seed, fields=_endpoint_fields(spec, prompting), open_=open_)
     kept = cache_dir() / "answers" / f"{rung.signature.digest}.jsonl"
-    return replace(rung, elsewhere=REMOTE, kept=kept)
+    asked = dict(flat("endpoint", spec.model_dump(mode="json", include=HOW_ASKED)))
+    return replace(rung, params={**rung.params, **asked}, elsewhere=REMOTE, kept=kept)
 
 
 def _endpoint_fields(spec: Endpoint, prompting: Prompting) -> dict[str, Scalar]:

@@ -145,7 +145,7 @@ def make_rung(
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
     """All options of a baseline, those left out too, and of the model that a fine-tune starts from, as `baseline.*`."""
     spec = suite.baselines[name]
-    params = dict(flat("baseline", spec.model_dump(mode="json")))
+    params = dict(flat("baseline", spec.options()))
     if isinstance(spec, TrainedSpec):
         base = suite.base_model(spec).model_dump(mode="json")
         params |= dict(flat("baseline.base_model", base))

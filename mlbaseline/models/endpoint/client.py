@@ -130,6 +130,8 @@ class Client:
                 events.append(json.loads(data))
             except ValueError:
                 raise _AgainError(f"a stream broke off within {shorten(data)}") from None
+            if not isinstance(events[-1], dict):
+                raise RefusedError(f"{self._spec.address} streamed {shorten(data)}, which is no event")
             if "error" in events[-1]:
                 raise _AgainError(f"a stream ended with the error {shorten(self._clean(str(events[-1]['error'])))}")
             if first_token_s is None and has_text is not None and has_text(events[-1]):

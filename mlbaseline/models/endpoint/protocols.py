@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -87,6 +88,8 @@ class AskingLikelihoods:
         context, *wholes = (tokens for _, tokens in sorted(echoed, key=lambda entry: entry[0]))
         # As lm-evaluation-harness does: a continuation is what follows as many tokens as the context alone has.
         nats = tuple(sum(value for value in whole[len(context) :] if value is not None) for whole in wholes)
+        if not all(map(math.isfinite, nats)):
+            return Said(error=f"gave log-likelihoods that are no numbers: {nats}")
         if any(len(whole) <= len(context) for whole in wholes):
             return Said(error="a choice adds no token of its own to the prompt, so it has no log-likelihood")
         best = max(range(len(nats)), key=nats.__getitem__)
