@@ -12,11 +12,12 @@ import yaml
 from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.suite import KINDS, TAGS, Suite
+from mlbaseline.suite import KINDS, METHODS, PEFT, TAGS, Suite
 
 _Path = tuple[str | int, ...]
 _SECRET = re.compile(r"(?i)key|token|secret|password|auth|header")
 """Names of keys whose values are not repeated."""
+_NOT_HERE = "and if it holds a secret: that belongs into an environment variable, not into a file"
 
 
 def load_suite(reference: str | Path) -> Suite:
@@ -92,6 +93,7 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
         yield from _dangling_base(name, _mapping(spec), baselines, metrics)
     yield from _dangling_labels(content, baselines)
+    yield from _dangling_prices(content, baselines)
     for role in ("primary", "guardrails"):
         for position, contrast in enumerate(_sequence(_mapping(content.get("matrix")).get(role))):
             path = ("matrix", role, position)
@@ -120,6 +122,13 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
                     yield (*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}"
 
 
+def _dangling_prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    for name in _mapping(_mapping(content.get("cost")).get("usd_per_million_tokens")):
+        if name not in baselines:
+            path = ("cost", "usd_per_million_tokens", name)
+            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
+
+
 def _dangling_base(
     name: str, spec: Mapping[str, Any], baselines: Mapping[str, Any], metrics: Any
 ) -> Iterator[tuple[_Path, str]]:
@@ -135,7 +144,7 @@ def _dangling_base(
         )
     elif "recorded" in _mapping(base):
         yield path, f"{spec['base']!r} is known by its recorded answers only; a fine-tune starts from a model"
-    if spec.get("select", "accuracy") not in metrics:
+    if "adapter" not in spec and spec.get("select", "accuracy") not in metrics:
         yield (
             ("baselines", name, "select"),
             f"{spec.get('select', 'accuracy')!r} is not among the suite's metrics {metrics}",
@@ -168,12 +177,15 @@ def _describe(problem: Any) -> tuple[_Path, str]:
     tagged = len(loc) > 2 and loc[0] == "baselines" and loc[2] in TAGS
     path = (*loc[:2], *loc[3:]) if tagged else loc
     message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden" and _SECRET.search(str(loc[-1])):
-        return path, "unknown key; if this is a secret, it belongs into an environment variable, and not into a file"
     if problem["type"] == "extra_forbidden":
-        return path, f"unknown key, got {problem['input']!r}"
+        told = _NOT_HERE if _SECRET.search(str(loc[-1])) else f"got {problem['input']!r}"
+        return path, f"unknown key, {told}"
     if problem["type"] == "missing":
         return path, "is missing"
+    if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
+        method = problem["ctx"]["tag"].removeprefix(PEFT)
+        came = f", got {method!r}" if method else ""
+        return (*path, "method"), f"expected one of {', '.join(METHODS)}, or an `adapter` that is ready{came}"
     if problem["type"] == "union_tag_invalid":
         return (*path, "kind"), f"expected one of {', '.join(KINDS)}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "union_tag_not_found":

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
 
 from mlbaseline.suite.external import External
-from mlbaseline.suite.nodes import Asset, Baseline, MetricName, Name, Node, Sha256
+from mlbaseline.suite.finetunes import (
+    Full,
+    Ia3,
+    Lora,
+    OtherPeft,
+    PrefixTuning,
+    PromptTuning,
+    ReadyAdapter,
+    ReadyModel,
+)
+from mlbaseline.suite.nodes import Asset, Baseline, Node, Sha256
 from mlbaseline.suite.production import Production
 
 
@@ -72,64 +82,6 @@ class Pretrained(Baseline):
         return ({"k": shots} if shots else None) if isinstance(shots, int) and not isinstance(shots, bool) else shots
 
 
-class _Training(Baseline):
-    """Options of the training loop. batch_size counts examples per optimiser step, all accumulation included."""
-
-    base: Name
-    epochs: Annotated[int, Field(ge=1)] = 2
-    learning_rate: Annotated[float, Field(gt=0)]
-    batch_size: PositiveInt = 16
-    gradient_accumulation: PositiveInt = 1
-    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    schedule: Literal["linear", "cosine", "constant"] = "cosine"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    gradient_checkpointing: bool = False
-    select: MetricName = "accuracy"
-
-    @property
-    def is_random(self) -> bool:
-        return True
-
-    @model_validator(mode="after")
-    def _divides(self) -> _Training:
-        if self.batch_size % self.gradient_accumulation:
-            raise ValueError(
-                f"gradient_accumulation ({self.gradient_accumulation}) must divide batch_size ({self.batch_size})"
-            )
-        return self
-
-
-ALL_LINEAR = "all-linear"
-
-
-class Peft(_Training):
-    """A parameter-efficient fine-tune of another baseline's model.
-
-    last_layers: adapt only this many layers, the last ones; nothing is carried back through those before them.
-    """
-
-    kind: Literal["peft"]
-    method: Literal["lora"]
-    rank: PositiveInt = 16
-    alpha: Annotated[float, Field(gt=0)] = 32
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
-    last_layers: PositiveInt | None = None
-
-    @model_validator(mode="after")
-    def _named_modules(self) -> Peft:
-        if self.last_layers is not None and isinstance(self.target_modules, str) and self.target_modules != ALL_LINEAR:
-            raise ValueError(f"`last_layers` goes with target_modules {ALL_LINEAR!r} or a list of names, not a pattern")
-        return self
-
-
-class Full(_Training):
-    """A fine-tune of all weights of another baseline's model: the high-water mark."""
-
-    kind: Literal["full"]
-
-
 class Human(Baseline):
     """What one annotator is expected to score.
 
@@ -166,24 +118,42 @@ class Recorded(Baseline):
     recorded: AnswersFile
 
 
+PEFT = "peft:"
+"""Begins the tags of PEFT methods."""
+
+
 def _tag_of(spec: Any) -> str | None:
-    if not isinstance(spec, Mapping):
-        return "recorded" if isinstance(spec, Recorded) else getattr(spec, "kind", None)
-    return "recorded" if "recorded" in spec else spec.get("kind")
+    """What tells the specs apart: kind, method, and whether there are answers or weights already."""
+    if not isinstance(spec, Mapping | Baseline):
+        return None
+    fields = spec if isinstance(spec, Mapping) else vars(spec)
+    kind = fields.get("kind")
+    if "recorded" in fields:
+        return "recorded"
+    if kind == "full" and "model" in fields:
+        return "full:ready"
+    if kind == "peft":
+        return f"{PEFT}ready" if "adapter" in fields else f"{PEFT}{fields.get('method', '')}"
+    return str(kind) if kind else None
 
 
 BaselineSpec = Annotated[
     Annotated[Trivial, Tag("trivial")]
     | Annotated[Pretrained, Tag("pretrained")]
-    | Annotated[Peft, Tag("peft")]
+    | Annotated[Lora, Tag("peft:lora")]
+    | Annotated[Ia3, Tag("peft:ia3")]
+    | Annotated[PromptTuning, Tag("peft:prompt_tuning")]
+    | Annotated[PrefixTuning, Tag("peft:prefix_tuning")]
+    | Annotated[OtherPeft, Tag("peft:peft")]
+    | Annotated[ReadyAdapter, Tag("peft:ready")]
     | Annotated[Full, Tag("full")]
+    | Annotated[ReadyModel, Tag("full:ready")]
     | Annotated[External, Tag("external")]
     | Annotated[Human, Tag("human")]
     | Annotated[Production, Tag("production")]
     | Annotated[Recorded, Tag("recorded")],
     Discriminator(_tag_of),
 ]
-TrainedSpec = Peft | Full
+METHODS = ("lora", "ia3", "prompt_tuning", "prefix_tuning", "peft")
 KINDS = ("trivial", "pretrained", "production", "peft", "full", "external", "human")
-TAGS = (*KINDS, "recorded")
-"""What tells the specs of baselines apart: their kind, or that their answers are recorded."""
+TAGS = (*KINDS, "recorded", *(PEFT + method for method in METHODS), "peft:ready", "full:ready")

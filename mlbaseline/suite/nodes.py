@@ -37,6 +37,6 @@ class Baseline(Node):
         """Whether another seed gives other answers: such a rung runs once a seed, every other one once."""
         return False
 
-    def options(self) -> dict[str, Any]:
+    def distinguishing(self) -> dict[str, Any]:
         """What the file says of it, defaults included, as JSON has it: runs with other options are other rungs."""
         return self.model_dump(mode="json")

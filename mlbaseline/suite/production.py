@@ -19,15 +19,8 @@ _PATHS: dict[str, str] = {
     "chat": "/v1/chat/completions",
 }
 _OF_GENERATION = ("model", "choose_by", "max_new_tokens", "temperature", "seed", "stream")
-HOW_ASKED = {"api_key_env", "timeout_s", "retries", "max_concurrency", "usd_per_million_tokens"}
+HOW_ASKED = {"api_key_env", "timeout_s", "retries", "max_concurrency"}
 _VARIABLE = re.compile(r"^[A-Z_][A-Z0-9_]*$")
-
-
-class TokenPrices(Node):
-    """USD for a million tokens that are read (`input`) and written (`output`)."""
-
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
 
 
 class Endpoint(Node):
@@ -39,7 +32,6 @@ class Endpoint(Node):
     plain generation from which the choice is read (the default of `chat`).
     api_key_env: name of the environment variable that holds the key. timeout_s: of one attempt. retries: further
     attempts after the first. temperature above 0 without a `seed`: a rung per seed of the suite, each sending its own.
-    usd_per_million_tokens: used where the answer itself states no cost.
     """
 
     url: Annotated[str, Field(min_length=1)]
@@ -54,7 +46,6 @@ class Endpoint(Node):
     max_new_tokens: PositiveInt = 32
     temperature: Annotated[float, Field(ge=0)] = 0.0
     seed: Annotated[int, Field(ge=0)] | None = None
-    usd_per_million_tokens: TokenPrices | None = None
 
     @field_validator("url")
     @classmethod
@@ -123,7 +114,7 @@ class Production(Baseline):
     def is_random(self) -> bool:
         return self.endpoint is not None and self.endpoint.temperature > 0 and self.endpoint.seed is None
 
-    def options(self) -> dict[str, Any]:
+    def distinguishing(self) -> dict[str, Any]:
         """Without how an endpoint is asked, which changes no answer: a longer patience keeps what is there."""
         return self.model_dump(mode="json", exclude={"optional": True, "endpoint": HOW_ASKED})
 

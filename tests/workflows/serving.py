@@ -59,8 +59,7 @@ def check_over_http(workplace: Workplace, evaluations: list[dict[str, Any]]) -> 
     mlflow_url, text_url = (f"http://localhost:{port}" for port in ports)
     _add_baseline(workplace, "live", {"url": mlflow_url, "protocol": "mlflow"})
     text = {"choose_by": "generate", "model": str(weights), "max_new_tokens": 2, "stream": True}
-    prices = {"usd_per_million_tokens": {"input": 1.0, "output": 2.0}}
-    _add_baseline(workplace, "text", {"url": text_url, "protocol": "completions", **text, **prices})
+    _add_baseline(workplace, "text", {"url": text_url, "protocol": "completions", **text})
 
     live = _killed_half_way(workplace, "live", lambda: serve_champion(workplace, ports[0]))
     champion = _rows(client, version.tags["mlbaseline.evaluation_run_id"])
@@ -71,7 +70,8 @@ def check_over_http(workplace: Workplace, evaluations: list[dict[str, Any]]) -> 
     assert (read["prediction"] == expected).mean() > 0.9  # what is likeliest of all is a choice, once it was trained so
     assert (read["first_token_s"] > 0).all()
     assert (read["first_token_s"] <= read["latency_s"]).all()
-    assert (read["cost_usd"] == (read["tokens_in"] + 2 * read["tokens_out"]) / 1e6).all()
+    assert (read["tokens_in"] > 0).all()
+    assert (read["tokens_out"] == 2).all()
 
 
 def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFrame:

@@ -28,7 +28,9 @@ def say_bad(body: Any) -> Response:
 def write(site: Site, live: str) -> None:
     site.write(RULE, live)
     matrix = "matrix:\n  primary: [{candidate: rule, over: [majority, live]}]\n"
-    site.suite.write_text(site.suite.read_text(encoding="utf-8") + "\n" + matrix, encoding="utf-8")
+    text = site.suite.read_text(encoding="utf-8") + "\n" + matrix
+    prices = "cost: {usd_per_million_tokens: {live: {input: 1.0, output: 5.0}}, "
+    site.suite.write_text(text.replace("cost: {", prices), encoding="utf-8")
 
 
 def test_from_the_suite_to_the_verdict_without_a_word_of_the_key(
@@ -37,7 +39,7 @@ def test_from_the_suite_to_the_verdict_without_a_word_of_the_key(
     monkeypatch.setenv("LIVE_KEY", "secret-1234")
     caplog.set_level(logging.DEBUG)
     with serve(say_bad) as server:
-        write(site, endpoint(server.url, ", api_key_env: LIVE_KEY, usd_per_million_tokens: {input: 1.0, output: 5.0}"))
+        write(site, endpoint(server.url, ", api_key_env: LIVE_KEY"))
         document = workflows.run(site.suite, tracking_uri=site.uri).document
         assert len(server.requests) == 120
         # Another patience changes no answer; what is complete stays what it is, here and in a comparison.

@@ -8,14 +8,13 @@ from dataclasses import replace
 from mlbaseline.assets import cache_dir
 from mlbaseline.engine.rungs.rung import Opened, Question, Rung, Site, flat, progress_name
 from mlbaseline.errors import DataError
-from mlbaseline.records import UNKNOWN, Scalar
+from mlbaseline.records import REMOTE, UNKNOWN, Scalar
 from mlbaseline.suite import Endpoint, Production
 from mlbaseline.suite.production import HOW_ASKED
 from mlbaseline.tasks.prompting import Prompting, placeholders
 
 CLIENT_VERSION = 1
 """Part of every signature of an endpoint: raised when the same answer of a server is read as another one."""
-REMOTE = "remote"
 
 
 def production_rungs(site: Site, name: str, spec: Production, seeds: Sequence[int]) -> list[Rung]:

@@ -111,27 +111,22 @@ class EndpointModel:
         reply = client.ask(body, has_text)
         said, usage = self._asking.read(reply.content, example), self._asking.usage(reply.content)
         answer = Answer(example.id, said.label, said.loglik_nats, error=said.error)
-        return self._keep(self._measured(answer, reply, usage))
-
-    def _measured(self, answer: Answer, reply: Reply, usage: Usage) -> Answer:
-        return replace(
-            answer,
-            tokens_in=usage.tokens_in,
-            tokens_out=usage.tokens_out,
-            latency_s=reply.latency_s,
-            first_token_s=reply.first_token_s,
-            cost_usd=self._cost_usd(usage),
-        )
-
-    def _cost_usd(self, usage: Usage) -> float | None:
-        prices = self._spec.usd_per_million_tokens
-        if usage.cost_usd is not None or prices is None or not usage.tokens_in:
-            return usage.cost_usd
-        return (usage.tokens_in * prices.input + usage.tokens_out * prices.output) / 1e6
+        return self._keep(_measured(answer, reply, usage))
 
     def _keep(self, answer: Answer) -> Answer:
         self._kept.add(answer)
         return answer
+
+
+def _measured(answer: Answer, reply: Reply, usage: Usage) -> Answer:
+    return replace(
+        answer,
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        latency_s=reply.latency_s,
+        first_token_s=reply.first_token_s,
+        cost_usd=usage.cost_usd,
+    )
 
 
 def _refused(example: Example, error: RefusedError) -> Answer:
