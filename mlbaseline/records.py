@@ -274,7 +274,7 @@ class Cost:
     queries that were timed one at a time, the timings of all seeds together. peak_memory_bytes: of the worst seed.
     bounds: field ─▶ its interval, for usd_per_query and the latencies. priced_by: whose price it is: `source` (the
     answers say what they cost), `tokens` or `hardware`. n_timed: timed queries. trainable_params: 0 where nothing was
-    trained.
+    trained. first_token_p50_s: until the first piece of an answer that was streamed.
     """
 
     train_s: float | None
@@ -289,6 +289,7 @@ class Cost:
     priced_by: str | None = None
     n_timed: int = 0
     trainable_params: int | None = None
+    first_token_p50_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

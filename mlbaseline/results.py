@@ -16,6 +16,8 @@ from mlbaseline.records import Answer, Signature, TaskData
 SCORE = "score."
 SLICE = "slice."
 LOGLIK = "loglik_nats."
+FIRST_TOKEN = "first_token_s"
+"""Column of a table whose answers were streamed."""
 UNANSWERED = "unanswered"
 """Column of a table some of whose rows are errors that asking again may mend; absent where there are none."""
 
@@ -127,7 +129,7 @@ def tabulate(
     if any(answer.cost_usd is not None for answer in ordered):
         columns["cost_usd"] = np.array([_or_nan(a.cost_usd) for a in ordered], dtype=float)
     if any(answer.first_token_s is not None for answer in ordered):
-        columns["first_token_s"] = np.array([_or_nan(a.first_token_s) for a in ordered], dtype=float)
+        columns[FIRST_TOKEN] = np.array([_or_nan(a.first_token_s) for a in ordered], dtype=float)
     if any(answer.unanswered for answer in ordered):
         columns[UNANSWERED] = [answer.unanswered for answer in ordered]
     columns["truncated"] = [answer.truncated for answer in ordered]

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
-from mlbaseline.results import ResultTable, save_signature
+from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
     Dataset,
@@ -196,9 +196,9 @@ def _rates(table: ResultTable) -> dict[str, float | None]:
 
 def _first_token(table: ResultTable) -> dict[str, float]:
     """Where answers were streamed: until the first piece of one was there."""
-    if "first_token_s" not in table.frame:
+    if FIRST_TOKEN not in table.frame:
         return {}
-    waits = table.frame["first_token_s"].dropna()
+    waits = table.frame[FIRST_TOKEN].dropna()
     return {f"first_token_{name}_s": float(waits.quantile(q)) for name, q in (("p50", 0.5), ("p95", 0.95))}
 
 

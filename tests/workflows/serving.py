@@ -109,13 +109,13 @@ def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFram
 
 
 def _wait_for_answers(folder: Path, asking: Future[Any]) -> None:
-    for _ in range(6000):
+    for _ in range(20_000):
         lines = sum(path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl"))
         if lines >= _BEFORE_THE_KILL:
             return
         assert not asking.done(), asking.result()
         time.sleep(0.01)
-    raise AssertionError("nothing was answered within a minute")
+    raise AssertionError("nothing was answered for minutes")
 
 
 def _add_baseline(workplace: Workplace, name: str, endpoint: dict[str, Any]) -> None:
