@@ -20,6 +20,7 @@ FIRST_TOKEN = "first_token_s"
 """Column of a table whose answers were streamed."""
 UNANSWERED = "unanswered"
 """Column of a table some of whose rows are errors that asking again may mend; absent where there are none."""
+SUM = "sum."
 
 _REQUIRED = (
     "example_id",
@@ -116,20 +117,21 @@ def tabulate(
     for name in examples[0].slices:
         columns[SLICE + name] = [example.slices[name] for example in examples]
     columns["target"] = [example.target for example in examples]
+    if any(example.references for example in examples):
+        columns["references"] = [list(example.references) for example in examples]
     columns["prediction"] = pd.array([answer.prediction for answer in ordered], dtype="string")
+    if any(answer.raw is not None for answer in ordered):
+        columns["raw"] = pd.array([answer.raw for answer in ordered], dtype="string")
+    if any(answer.samples for answer in ordered):
+        columns["samples"] = [list(answer.samples) for answer in ordered]
     for name in sorted({name for answer in ordered for name in answer.scores}):
         columns[SCORE + name] = [answer.scores.get(name, np.nan) for answer in ordered]
     if any(answer.loglik_nats for answer in ordered):
         for position, label in enumerate(data.labels):
             columns[LOGLIK + label] = [a.loglik_nats[position] if a.loglik_nats else np.nan for a in ordered]
-    columns["tokens_in"] = [answer.tokens_in for answer in ordered]
-    columns["tokens_out"] = [answer.tokens_out for answer in ordered]
-    columns["latency_s"] = np.array([_or_nan(a.latency_s) for a in ordered], dtype=float)
-    columns["compute_s"] = [answer.compute_s for answer in ordered]
-    if any(answer.cost_usd is not None for answer in ordered):
-        columns["cost_usd"] = np.array([_or_nan(a.cost_usd) for a in ordered], dtype=float)
-    if any(answer.first_token_s is not None for answer in ordered):
-        columns[FIRST_TOKEN] = np.array([_or_nan(a.first_token_s) for a in ordered], dtype=float)
+    for name in sorted({name for answer in ordered for name in answer.sums}):
+        columns[SUM + name] = [answer.sums.get(name, np.nan) for answer in ordered]
+    columns |= _spent(ordered)
     if any(answer.unanswered for answer in ordered):
         columns[UNANSWERED] = [answer.unanswered for answer in ordered]
     columns["truncated"] = [answer.truncated for answer in ordered]
@@ -137,6 +139,21 @@ def tabulate(
     table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
     _validate(table)
     return table
+
+
+def _spent(answers: Sequence[Answer]) -> dict[str, object]:
+    """Columns of what the answers took: tokens, time, money."""
+    columns: dict[str, object] = {
+        "tokens_in": [answer.tokens_in for answer in answers],
+        "tokens_out": [answer.tokens_out for answer in answers],
+        "latency_s": np.array([_or_nan(answer.latency_s) for answer in answers], dtype=float),
+        "compute_s": [answer.compute_s for answer in answers],
+    }
+    if any(answer.cost_usd is not None for answer in answers):
+        columns["cost_usd"] = np.array([_or_nan(answer.cost_usd) for answer in answers], dtype=float)
+    if any(answer.first_token_s is not None for answer in answers):
+        columns[FIRST_TOKEN] = np.array([_or_nan(answer.first_token_s) for answer in answers], dtype=float)
+    return columns
 
 
 def _or_nan(value: float | None) -> float:

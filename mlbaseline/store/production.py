@@ -19,6 +19,8 @@ from mlbaseline.records import UNKNOWN, Answer, Example, Model, Scalar
 from mlbaseline.store.references import parse_model, resolve
 from mlbaseline.store.served_model import SERVED, Served, load_served, read_served
 from mlbaseline.store.tracking import PREFIX, Server, reporting
+from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask
+from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.values import as_number
 
@@ -143,18 +145,32 @@ class OwnModel(_Found):
             "engine.precision": served.evaluation.precision,
             "engine.device": default_device(),
         }
-        if served.template == question.prompting.template:
-            return fields | question.prompting.signature_fields()
-        return fields | {"model.template": served.template}  # another prompt is part of what is in production
+        if served.task.prompt != question.prompting.template:
+            return fields | {"model.template": served.task.prompt}  # another prompt is part of what is in production
+        fields |= question.prompting.signature_fields()
+        is_chat = not isinstance(served.task, PerplexityTask) and served.task.chat_template
+        return fields | ({"prompt.chat_template": UNKNOWN} if is_chat else {}) | _answering_fields(served)
 
     def open(self, question: Question) -> Model:
         served = self._served
         self.check_columns(served.columns, question)
-        if served.labels != question.labels:
+        if (served.task.kind, served.task.labels) != (question.task.kind, question.labels):
             raise DataError(
-                f"{self.name}: answers with the labels {list(served.labels)}, the task has {list(question.labels)}"
+                f"{self.name}: answers tasks of kind {served.task.kind} with the labels {list(served.task.labels)}; this "
+                f"is one of kind {question.task.kind} with {list(question.labels)}"
             )
         return load_served(self.served_folder, latency_sample=question.evaluation.latency_sample)[1]
+
+
+def _answering_fields(served: Served) -> dict[str, Scalar]:
+    """What of its task decides an answer, as `engine.rungs` says it of rungs that are computed here."""
+    if isinstance(served.task, GenerateTask):
+        from mlbaseline.engine.generation import GENERATION_VERSION
+
+        return {"generation.version": GENERATION_VERSION, **Decoding.of(served.task).signature_fields()}
+    if isinstance(served.task, PerplexityTask):
+        return {"text.window": served.evaluation.max_length, "text.stride": served.task.stride}
+    return {}
 
 
 @dataclass(frozen=True)
@@ -187,6 +203,11 @@ class PyfuncModel(_Found):
         from mlflow.pyfunc import load_model
         from mlflow.types.schema import DataType
 
+        if not isinstance(question.task, ChoiceTask):
+            raise DataError(
+                f"{self.name}: a model that is not mlbaseline's own answers tasks of kind choice, not "
+                f"{question.task.kind}; its answers can be `recorded`"
+            )
         columns: dict[str, bool] = {}
         if not self._takes_prompts:
             if self._schema is None:

@@ -13,7 +13,7 @@ from mlbaseline.suite.baselines import (
     Shots,
     Trivial,
 )
-from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
+from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import (
@@ -33,8 +33,8 @@ from mlbaseline.suite.finetunes import (
 )
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
 from mlbaseline.suite.production import Endpoint, Production
-from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice
-from mlbaseline.suite.task import ChoiceTask, Task
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
+from mlbaseline.suite.task import TASK_KINDS, ChoiceTask, GenerateTask, PerplexityTask, Task
 
 __all__ = [
     "ALL_LINEAR",
@@ -44,6 +44,7 @@ __all__ = [
     "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",
+    "TASK_KINDS",
     "AnswersFile",
     "Asset",
     "BaselineSpec",
@@ -57,6 +58,7 @@ __all__ = [
     "External",
     "Full",
     "Gates",
+    "GenerateTask",
     "Human",
     "Ia3",
     "Lora",
@@ -65,6 +67,7 @@ __all__ = [
     "Name",
     "OtherPeft",
     "Peft",
+    "PerplexityTask",
     "PrefixTuning",
     "Pretrained",
     "Production",
@@ -79,7 +82,9 @@ __all__ = [
     "SplitSizes",
     "Suite",
     "Task",
+    "TextColumns",
     "TokenPrice",
     "TrainedSpec",
     "Trivial",
+    "with_defaults",
 ]

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 
 from tests.workflows.making import ENVIRONMENT, Workplace
-from tests.workflows.serving import check_over_http
 
 CONTRACT_COLUMNS = [
     *("candidate", "baseline", "metric", "slice", "slice_value", "role", "estimand", "n", "n_clusters"),
@@ -48,7 +47,6 @@ def test_the_whole_way(workplace: Workplace) -> None:
     _check_registry(client, document)
     _check_notebook(workplace)
     _check_later_commands(workplace, document)
-    check_over_http(workplace, document["evaluations"])
 
 
 def _check_evaluations(client: mlflow.MlflowClient, runs: dict, document: dict) -> None:

@@ -19,7 +19,9 @@ CLIENT_VERSION = 1
 
 def production_rungs(site: Site, name: str, spec: Production, seeds: Sequence[int]) -> list[Rung]:
     if spec.endpoint is not None:
-        return [_endpoint(site, name, spec.endpoint, seed) for seed in (seeds if spec.is_random else (None,))]
+        return [
+            _endpoint(site, name, spec.endpoint, seed) for seed in (seeds if site.suite.is_random(name) else (None,))
+        ]
     return _registered(site, name, spec)
 
 
@@ -46,7 +48,7 @@ def _question(site: Site) -> Question:
     roles = task.columns.fields
     # Whatever shows the target, under its own name or another, is not for a model to see.
     columns = [field for field in site.data.examples[0].fields if roles.get(field, field) != task.columns.target]
-    return Question(Prompting(task.prompt), tuple(site.data.labels), tuple(columns), site.suite.evaluation)
+    return Question(task, Prompting(task.prompt), tuple(site.data.labels), tuple(columns), site.suite.evaluation)
 
 
 def _endpoint(site: Site, name: str, spec: Endpoint, seed: int | None) -> Rung:
