@@ -170,7 +170,7 @@ def _unfit_rung(kind: str, path: _Path, spec: Mapping[str, Any]) -> Iterator[tup
     if "endpoint" in spec and kind != "choice":
         yield (
             (*path, "endpoint"),
-            f"an endpoint answers tasks of kind choice, not {kind}; its answers can be `recorded`",
+            f"an endpoint is asked for choices, not for {kind}; its answers can be `recorded`",
         )
     if spec.get("shots") and kind == "perplexity":
         yield (*path, "shots"), "a text whose likelihood is asked has no prompt that examples could stand in front of"

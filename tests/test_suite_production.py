@@ -108,3 +108,15 @@ def test_what_may_be_missing_is_no_candidate() -> None:
     text = SUITE.replace("SPEC", "uri: 'models:/notes@champion', optional: true")
     with pytest.raises(SuiteError, match="'live' is optional: what may not exist cannot be a candidate"):
         parse_suite(text.replace("candidate: majority, over: [live]", "candidate: live, over: [majority]"))
+
+
+def test_an_endpoint_is_asked_for_choices() -> None:
+    text = (
+        SUITE.replace("SPEC", URL + "}")
+        .replace("kind: choice", "kind: generate")
+        .replace("  choices: [bad, good]\n", "")
+    )
+    with pytest.raises(
+        SuiteError, match=r"baselines\.live\.endpoint: an endpoint is asked for choices, not for generate"
+    ):
+        parse_suite(text)

@@ -54,6 +54,8 @@ def _read(content: bytes) -> Iterator[Answer]:
         try:
             digest, fields = json.loads(line)
             if digest_of(fields) == digest:
-                yield Answer(**{**fields, "loglik_nats": tuple(fields["loglik_nats"])})
+                yield Answer(
+                    **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+                )
         except (ValueError, TypeError, KeyError):
             continue

@@ -156,8 +156,8 @@ class OwnModel(_Found):
         self.check_columns(served.columns, question)
         if (served.task.kind, served.task.labels) != (question.task.kind, question.labels):
             raise DataError(
-                f"{self.name}: answers tasks of kind {served.task.kind} with the labels {list(served.task.labels)}; this "
-                f"is one of kind {question.task.kind} with {list(question.labels)}"
+                f"{self.name}: answers tasks of kind {served.task.kind} with the labels {list(served.task.labels)}, "
+                f"and this is one of kind {question.task.kind} with {list(question.labels)}"
             )
         return load_served(self.served_folder, latency_sample=question.evaluation.latency_sample)[1]
 
