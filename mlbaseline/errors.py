@@ -32,6 +32,10 @@ class AssetError(MlbaselineError):
     """A referenced file cannot be had, or is not the file that its checksum promises."""
 
 
+class EndpointError(MlbaselineError):
+    """A model that answers over HTTP cannot be asked: it is not there, refuses the key, or speaks another protocol."""
+
+
 class TrackingError(MlbaselineError):
     """The tracking server cannot be reached, or does not hold what was asked of it."""
 

@@ -16,6 +16,8 @@ Scalar = str | int | float | bool | None
 
 UNKNOWN = "unknown"
 """A signature field of results from elsewhere that their source does not record."""
+REMOTE = "remote"
+"""The device of answers that another machine computed, about which nothing is known."""
 
 
 def digest_of(content: Any) -> str:
@@ -75,6 +77,8 @@ class Answer:
     latency_s: time that this query alone took (batch of one); None where it was not timed alone.
     cost_usd: what this answer cost, where the source itself says so; None where it does not.
     truncated: the context did not fit into the model's maximum length and lost tokens from its left.
+    first_token_s: until the first piece of a streamed answer was there; None where nothing was streamed.
+    unanswered: the failure is the way to the model, not its answer, so that asking again may help.
     """
 
     example_id: str
@@ -88,6 +92,8 @@ class Answer:
     truncated: bool = False
     error: str | None = None
     cost_usd: float | None = None
+    first_token_s: float | None = None
+    unanswered: bool = False
     raw: str | None = None
     samples: tuple[str, ...] = ()
     sums: Mapping[str, float] = field(default_factory=dict)
@@ -227,7 +233,7 @@ class PublishedScore:
     """A score that somebody published, without the answers behind it: there is nothing to pair, so it decides nothing.
 
     baseline: its name in the suite. n: examples behind it. protocol: how it was measured, in its source's words.
-    run_id: the evaluation run that records it.
+    run_id: the evaluation run that records it. measured_by: `prompt`, `shots` and `split`, those that are known.
     """
 
     baseline: str
@@ -239,6 +245,7 @@ class PublishedScore:
     date: str | None
     protocol: str | None
     run_id: str
+    measured_by: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +253,8 @@ class UnpairedContrast:
     """A candidate's checkpoint minus a published score, in the metric's own unit. It decides nothing.
 
     published: the baseline's name. n: the candidate's examples. p_value: of no difference, two-sided.
-    reason: what is assumed of the published score's own error.
+    reason: what is assumed of the published score's own error. protocol_gaps: in what the two were measured
+    differently, or are not known to have been measured alike.
     """
 
     candidate: str
@@ -261,6 +269,7 @@ class UnpairedContrast:
     level: float
     p_value: float
     reason: str
+    protocol_gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +288,7 @@ class Cost:
     queries that were timed one at a time, the timings of all seeds together. peak_memory_bytes: of the worst seed.
     bounds: field ─▶ its interval, for usd_per_query and the latencies. priced_by: whose price it is: `source` (the
     answers say what they cost), `tokens` or `hardware`. n_timed: timed queries. trainable_params: 0 where nothing was
-    trained.
+    trained. first_token_p50_s: until the first piece of an answer that was streamed.
     """
 
     train_s: float | None
@@ -294,6 +303,7 @@ class Cost:
     priced_by: str | None = None
     n_timed: int = 0
     trainable_params: int | None = None
+    first_token_p50_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

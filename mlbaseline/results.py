@@ -16,6 +16,10 @@ from mlbaseline.records import Answer, Signature, TaskData
 SCORE = "score."
 SLICE = "slice."
 LOGLIK = "loglik_nats."
+FIRST_TOKEN = "first_token_s"
+"""Column of a table whose answers were streamed."""
+UNANSWERED = "unanswered"
+"""Column of a table some of whose rows are errors that asking again may mend; absent where there are none."""
 SUM = "sum."
 
 _REQUIRED = (
@@ -48,6 +52,11 @@ class ResultTable:
     @property
     def name(self) -> str:
         return self.baseline if self.seed is None else f"{self.baseline} (seed {self.seed})"
+
+    @property
+    def n_unanswered(self) -> int:
+        """Rows that are errors because the model could not be reached, not because of what it said."""
+        return int(self.frame[UNANSWERED].sum()) if UNANSWERED in self.frame else 0
 
     def scores(self, metric: str) -> np.ndarray | None:
         """Per-example scores (n,) of a metric, None where this table has none."""
@@ -123,17 +132,33 @@ def tabulate(
             columns[LOGLIK + label] = [a.loglik_nats[position] if a.loglik_nats else np.nan for a in ordered]
     for name in sorted({name for answer in ordered for name in answer.sums}):
         columns[SUM + name] = [answer.sums.get(name, np.nan) for answer in ordered]
-    columns["tokens_in"] = [answer.tokens_in for answer in ordered]
-    columns["tokens_out"] = [answer.tokens_out for answer in ordered]
-    columns["latency_s"] = np.array([np.nan if a.latency_s is None else a.latency_s for a in ordered], dtype=float)
-    columns["compute_s"] = [answer.compute_s for answer in ordered]
-    if any(answer.cost_usd is not None for answer in ordered):
-        columns["cost_usd"] = np.array([np.nan if a.cost_usd is None else a.cost_usd for a in ordered], dtype=float)
+    columns |= _spent(ordered)
+    if any(answer.unanswered for answer in ordered):
+        columns[UNANSWERED] = [answer.unanswered for answer in ordered]
     columns["truncated"] = [answer.truncated for answer in ordered]
     columns["error"] = pd.array([answer.error for answer in ordered], dtype="string")
     table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
     _validate(table)
     return table
+
+
+def _spent(answers: Sequence[Answer]) -> dict[str, object]:
+    """Columns of what the answers took: tokens, time, money."""
+    columns: dict[str, object] = {
+        "tokens_in": [answer.tokens_in for answer in answers],
+        "tokens_out": [answer.tokens_out for answer in answers],
+        "latency_s": np.array([_or_nan(answer.latency_s) for answer in answers], dtype=float),
+        "compute_s": [answer.compute_s for answer in answers],
+    }
+    if any(answer.cost_usd is not None for answer in answers):
+        columns["cost_usd"] = np.array([_or_nan(answer.cost_usd) for answer in answers], dtype=float)
+    if any(answer.first_token_s is not None for answer in answers):
+        columns[FIRST_TOKEN] = np.array([_or_nan(answer.first_token_s) for answer in answers], dtype=float)
+    return columns
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def align(tables: Sequence[ResultTable]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,9 @@ from mlbaseline.metrics import METRICS
 from mlbaseline.suite import KINDS, METHODS, PEFT, TAGS, TASK_KINDS, Suite, with_defaults
 
 _Path = tuple[str | int, ...]
+_SECRET = re.compile(r"(?i)key|token|secret|password|auth|header")
+"""Names of keys whose values are not repeated."""
+_NOT_HERE = "and if it holds a secret: that belongs into an environment variable, not into a file"
 
 _RULES = {
     "choice": ("majority", "uniform", "stratified", "keyword", "constant", "callable"),
@@ -108,6 +112,8 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             for key, named in (("candidate", candidate), *(("over", name) for name in over)):
                 if isinstance(named, str) and named not in baselines:
                     yield (*path, key), f"unknown baseline {named!r}; the suite has: {', '.join(baselines)}"
+                elif key == "candidate" and isinstance(named, str) and _mapping(baselines[named]).get("optional"):
+                    yield (*path, key), f"{named!r} is optional: what may not exist cannot be a candidate"
                 elif isinstance(named, str) and _mapping(baselines[named]).get("kind") == "external":
                     yield (
                         (*path, key),
@@ -121,9 +127,11 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
                     (*path, "metric"),
                     f"{fields.get('metric', 'accuracy')!r} is not among the suite's metrics {metrics}",
                 )
-            for slicing in _sequence(fields.get("slices")):
-                if slicing not in slices:
-                    yield (*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}"
+            unknown = [slicing for slicing in _sequence(fields.get("slices")) if slicing not in slices]
+            yield from (
+                ((*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}")
+                for slicing in unknown
+            )
 
 
 def _unfit(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
@@ -151,6 +159,11 @@ def _unfit_rung(kind: str, path: _Path, spec: Mapping[str, Any]) -> Iterator[tup
         yield (
             (*path, "strategy"),
             f"{spec['strategy']!r} cannot answer a task of kind {kind}, which has: {', '.join(_RULES[kind])}",
+        )
+    if "endpoint" in spec and kind != "choice":
+        yield (
+            (*path, "endpoint"),
+            f"an endpoint is asked for choices, not for {kind}; its answers can be `recorded`",
         )
     if spec.get("shots") and kind == "perplexity":
         yield (*path, "shots"), "a text whose likelihood is asked has no prompt that examples could stand in front of"
@@ -220,7 +233,8 @@ def _describe(problem: Any) -> tuple[_Path, str]:
         path = (path[0], *path[2:])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return path, f"unknown key, got {problem['input']!r}"
+        told = _NOT_HERE if _SECRET.search(str(path[-1])) else f"got {problem['input']!r}"
+        return path, f"unknown key, {told}"
     if problem["type"] == "missing":
         return path, "is missing"
     if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):

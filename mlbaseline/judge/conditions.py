@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.outcomes import FAIL, PASS
 from mlbaseline.records import Finding, Registration, Standing
 from mlbaseline.suite import Suite
@@ -41,6 +42,20 @@ def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Find
             shown = ", ".join(map(str, missing))
             reason = f"{name} has no completed evaluation of seed {shown}, which the suite names"
             yield Finding("seeds", "error", FAIL, reason, {"baseline": name, "missing": missing})
+
+
+def answered(ladder: Ladder) -> Iterator[Finding]:
+    """A registered rung whose model could not be reached for some rows was not measured: nobody wins against that."""
+    contrasts = (*ladder.suite.matrix.primary, *ladder.suite.matrix.guardrails)
+    for name in dict.fromkeys(name for contrast in contrasts for name in (contrast.candidate, *contrast.over)):
+        tables = [evaluation.table for evaluation in ladder.rungs.get(name, ())]
+        missing, n = sum(table.n_unanswered for table in tables), sum(len(table.frame) for table in tables)
+        if missing:
+            reason = (
+                f"{name}: {missing:,} of {n:,} examples were never answered, because the model could not be reached; "
+                "evaluate again, which asks for these alone"
+            )
+            yield Finding("answered", "error", FAIL, reason, {"baseline": name, "unanswered": missing, "n": n})
 
 
 def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.judge.inference import clusters_of
-from mlbaseline.records import UNKNOWN, Bounds, Cost
-from mlbaseline.results import Evaluation, ResultTable
+from mlbaseline.records import REMOTE, UNKNOWN, Bounds, Cost
+from mlbaseline.results import FIRST_TOKEN, Evaluation, ResultTable
 from mlbaseline.stats import compare_paired, quantile_interval
 from mlbaseline.suite import Suite
 
@@ -52,7 +52,7 @@ class Metered:
     @property
     def is_ours(self) -> bool:
         """Whether it was computed on hardware that is known, so that its seconds are worth something."""
-        return self.table.kind != "human" and self.hardware.get(DEVICE, UNKNOWN) != UNKNOWN
+        return self.table.kind != "human" and self.hardware.get(DEVICE, UNKNOWN) not in (UNKNOWN, REMOTE)
 
     def hourly_price(self, suite: Suite) -> float | None:
         if not self.is_ours:
@@ -83,6 +83,7 @@ def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
         priced_by=None if mean is None else _priced_by(suite, metered[0]),
         n_timed=len(timed),
         trainable_params=None if params is None else int(params),
+        first_token_p50_s=_first_token_p50_s(metered),
         **latency,
     )
 
@@ -100,6 +101,12 @@ def answer_usd(suite: Suite, run: Metered) -> Array | None:
         return np.where((read + written == 0) & frame["error"].isna().to_numpy(), np.nan, usd)
     hourly = run.hourly_price(suite)
     return None if hourly is None else frame["compute_s"].to_numpy(dtype=float) / 3600 * hourly
+
+
+def _first_token_p50_s(metered: Sequence[Metered]) -> float | None:
+    frames = [run.table.frame for run in metered if FIRST_TOKEN in run.table.frame]
+    waits = [frame[FIRST_TOKEN].dropna().to_numpy(dtype=float) for frame in frames]
+    return float(np.median(np.concatenate(waits))) if any(map(len, waits)) else None
 
 
 def timings(metered: Sequence[Metered]) -> Array:

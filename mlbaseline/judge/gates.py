@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mlbaseline.judge.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
 from mlbaseline.judge.checkpoint import Checkpoint
@@ -37,7 +37,7 @@ def decide(
         reason = "the suite registers no primary contrast, so nothing can be decided"
         return Verdict("hold", reason, (Finding("superiority", "error", FAIL, reason),))
     deciding = [row for row in comparisons if row.outcome is not None and row.estimand == CHECKPOINT]
-    findings = {name: tuple(_judge(suite, name, deciding, standings.get(name))) for name in candidates}
+    findings = {name: tuple(_judge(suite, name, deciding, standings)) for name in candidates}
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
     asked = {name: (*found, *conditions) for name, found in findings.items()}
     passed = [name for name in candidates if all(map(_holds, asked[name]))]
@@ -63,9 +63,12 @@ def _holds(finding: Finding) -> bool:
     return finding.outcome in (PASS, NOT_APPLICABLE)
 
 
-def _judge(suite: Suite, name: str, deciding: Sequence[Comparison], standing: Standing | None) -> Iterator[Finding]:
+def _judge(
+    suite: Suite, name: str, deciding: Sequence[Comparison], standings: Mapping[str, Standing]
+) -> Iterator[Finding]:
     """All that is asked of one candidate."""
-    yield from _contrasts(suite, name, deciding)
+    yield from _contrasts(suite, name, deciding, standings)
+    standing = standings.get(name)
     if standing is None:
         yield Finding("standing", "error", FAIL, f"{name} has no evaluation", {"candidate": name})
     else:
@@ -98,20 +101,31 @@ def _missing(asked: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | 
     return None, None
 
 
-def _contrasts(suite: Suite, candidate: str, deciding: Sequence[Comparison]) -> Iterator[Finding]:
-    """What each registered contrast came to. One without a row, overall or on one of its slices, has failed."""
+def _contrasts(
+    suite: Suite, candidate: str, deciding: Sequence[Comparison], standings: Collection[str]
+) -> Iterator[Finding]:
+    """What each registered contrast came to. One without a row, overall or on one of its slices, has failed, unless it
+    is over an optional model that does not exist yet."""
     rows = [row for row in deciding if row.candidate == candidate]
     if not any(row.role == PRIMARY for row in rows):
         yield Finding(_SUPERIORITY, "error", FAIL, f"{candidate} has no primary contrast with results")
     for role, contrasts in ((PRIMARY, suite.matrix.primary), (GUARDRAIL, suite.matrix.guardrails)):
         for contrast in contrasts:
             if contrast.candidate == candidate:
-                yield from _absent(role, contrast, rows)
+                yet_to_come = [name for name in contrast.over if name not in standings and suite.is_optional(name)]
+                yield from _absent(role, contrast, rows, yet_to_come)
     yield from (_contrast(suite, row) for row in rows)
 
 
-def _absent(role: str, contrast: Contrast, rows: Sequence[Comparison]) -> Iterator[Finding]:
+def _absent(
+    role: str, contrast: Contrast, rows: Sequence[Comparison], yet_to_come: Collection[str]
+) -> Iterator[Finding]:
     for baseline in contrast.over:
+        if baseline in yet_to_come:
+            reason = f"{contrast.candidate} over {baseline}: left out, there is no such model in production yet"
+            evidence = {"candidate": contrast.candidate, "baseline": baseline, "slice": None}
+            yield Finding(_code(role), "error", NOT_APPLICABLE, reason, evidence)
+            continue
         asked = (role, baseline, contrast.metric, contrast.margin)
         cuts = {row.slice for row in rows if (row.role, row.baseline, row.metric, row.margin) == asked}
         for cut in (None, *contrast.slices):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlbaseline.errors import DataError
@@ -43,15 +43,23 @@ class Ladder:
         return {name: tuple(sorted(frame[SLICE + name].unique())) for name in self.suite.task.slices}
 
 
-def build_ladder(suite: Suite, evaluations: Sequence[Evaluation], dev: Sequence[Evaluation] = ()) -> Ladder:
+def build_ladder(
+    suite: Suite,
+    evaluations: Sequence[Evaluation],
+    *,
+    dev: Sequence[Evaluation] = (),
+    absent: Collection[str] = (),
+) -> Ladder:
     """evaluations: completed runs on test, in any order, one for each baseline and seed. dev: those on dev.
+
+    absent: optional baselines known not to exist yet, whose contrasts are then left out.
 
     Raises IncomparableError (see `require_comparable`), and DataError where a rung of the matrix has no evaluation.
     """
     by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
     found = {name: tuple(e for e in by_seed if e.table.baseline == name) for name in suite.baselines}
     rungs = {name: rung for name, rung in found.items() if rung}
-    _require_matrix(suite, rungs)
+    _require_matrix(suite, rungs, absent)
     everything = [evaluation for rung in rungs.values() for evaluation in rung]
     warnings = (*require_comparable([e.table for e in everything]), *software_warnings(everything))
     checkpoints = {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}
@@ -73,12 +81,12 @@ def _on_dev(checkpoints: Mapping[str, Checkpoint], tables: Sequence[ResultTable]
     return found
 
 
-def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[Evaluation]]) -> None:
+def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[Evaluation]], absent: Collection[str]) -> None:
     if not rungs:
         raise DataError(f"{suite.name}: no completed evaluation was found. Run `mlbaseline evaluate` first.")
     contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)
     needed = {name for contrast in contrasts for name in (contrast.candidate, *contrast.over)}
-    missing = [name for name in suite.baselines if name in needed and name not in rungs]
+    missing = [name for name in suite.baselines if name in needed and name not in rungs and name not in absent]
     if missing:
         raise DataError(
             f"{suite.name}: the matrix compares {', '.join(missing)}, but no completed evaluation of "

@@ -42,13 +42,15 @@ class Planned:
 def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]) -> tuple[Planned, ...]:
     """Every row of a comparison: the registered ones, then those to explore, which never repeat a registered question.
 
+    baselines: those that have results. Contrasts over others are left out: only what is optional gets this far.
+
     Explored are each candidate against every other rung, and against the rungs of its contrasts also by the other
     metrics and on every slice.
     """
     matrix = suite.matrix
     registered = [
-        *(row for contrast in matrix.primary for row in _registered(PRIMARY, contrast, slice_values)),
-        *(row for contrast in matrix.guardrails for row in _registered(GUARDRAIL, contrast, slice_values)),
+        *(row for contrast in matrix.primary for row in _registered(PRIMARY, contrast, baselines, slice_values)),
+        *(row for contrast in matrix.guardrails for row in _registered(GUARDRAIL, contrast, baselines, slice_values)),
     ]
     explored: dict[tuple[str | None, ...], Planned] = {}
     for registration in matrix.primary:
@@ -58,8 +60,10 @@ def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequ
     return *dict.fromkeys(registered), *(row for question, row in explored.items() if question not in asked)
 
 
-def _registered(role: str, contrast: Contrast, slice_values: Mapping[str, Sequence[str]]) -> Iterator[Planned]:
-    for baseline in contrast.over:
+def _registered(
+    role: str, contrast: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
+) -> Iterator[Planned]:
+    for baseline in (name for name in contrast.over if name in baselines):
         row = Planned(role, contrast.candidate, baseline, contrast.metric, contrast.margin)
         yield row
         for name in contrast.slices:
@@ -73,7 +77,7 @@ def _explored(
     for baseline in baselines:
         if baseline != candidate:
             yield Planned(EXPLORATORY, candidate, baseline, metric, None)
-    for baseline in registration.over:
+    for baseline in (name for name in registration.over if name in baselines):
         yield from (Planned(EXPLORATORY, candidate, baseline, other, None) for other in suite.metrics)
         for name, values in slice_values.items():
             yield from (Planned(EXPLORATORY, candidate, baseline, metric, None, name, value) for value in values)

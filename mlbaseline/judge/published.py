@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from mlbaseline.metrics import METRICS, corpus_statistics
 from mlbaseline.records import PublishedScore, UnpairedContrast
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import compare_published, pseudo_values
+from mlbaseline.suite import Pretrained, Suite
 
 Array = npt.NDArray[np.float64]
 
@@ -54,7 +55,24 @@ def _compare(ladder: Ladder, candidate: str, score: PublishedScore) -> Iterator[
         level=found.level,
         p_value=found.p_value,
         reason=found.reason,
+        protocol_gaps=tuple(_gaps(_protocol(ladder.suite, candidate), score)),
     )
+
+
+def _protocol(suite: Suite, candidate: str) -> dict[str, str]:
+    """How this suite measures a candidate."""
+    spec = suite.baselines[candidate]
+    shots = spec.shots.k if isinstance(spec, Pretrained) and spec.shots else 0
+    return {"prompt": suite.task.prompt, "shots": str(shots), "split": "test"}
+
+
+def _gaps(ours: Mapping[str, str], score: PublishedScore) -> Iterator[str]:
+    for name, here in ours.items():
+        there = score.measured_by.get(name)
+        if there is None:
+            yield f"{name} there is not known"
+        elif there.strip() != here.strip():
+            yield f"{name} {there!r} there, {here!r} here"
 
 
 def _units(

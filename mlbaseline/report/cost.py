@@ -25,6 +25,7 @@ def _figures(wording: Wording) -> Table | None:
     if not measured:
         return None
     batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    is_streamed = any(formats.finite(standing.cost.first_token_p50_s) for standing in measured)
     columns = (
         Column("Rung", code=True),
         Column(f"USD per {unit}", numeric=True),
@@ -32,6 +33,7 @@ def _figures(wording: Wording) -> Table | None:
         Column("Latency p50", numeric=True),
         Column("Latency p95", numeric=True),
         Column("Latency p99", numeric=True),
+        *([Column("First token p50", numeric=True)] if is_streamed else []),
         Column("Timed", numeric=True),
         Column("Memory", numeric=True),
         Column("Trained parameters", numeric=True),
@@ -43,6 +45,7 @@ def _figures(wording: Wording) -> Table | None:
                 _money(standing.cost, batch),
                 Cell(_PRICED_BY.get(standing.cost.priced_by or "", formats.MISSING)),
                 *(_latency(standing.cost, f"latency_p{rank}_s") for rank in (50, 95, 99)),
+                *([Cell(formats.duration(standing.cost.first_token_p50_s))] if is_streamed else []),
                 Cell(formats.count(standing.cost.n_timed) if standing.cost.n_timed else formats.MISSING),
                 Cell(formats.memory(standing.cost.peak_memory_bytes)),
                 _parameters(standing.cost),
@@ -55,7 +58,8 @@ def _figures(wording: Wording) -> Table | None:
         f"{wording.level} intervals. Money: the suite's present prices, training included; the interval covers the "
         "examples and the seeds' runs, not a machine that is slower on another day. Latency: queries asked one at a "
         "time, the timings of all seeds together; limits are order statistics, and a bound that so few timings do not "
-        f"give is {formats.MISSING}.",
+        f"give is {formats.MISSING}. An endpoint's is what its client saw, "
+        "with as many queries at once as the suite allows.",
     )
     return Table("Money, latency and memory", columns, rows, notes=notes)
 

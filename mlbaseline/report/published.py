@@ -44,14 +44,22 @@ def _sources(wording: Wording, scores: tuple[PublishedScore, ...]) -> Table:
                 Cell(formats.significant(score.standard_error) if score.standard_error else formats.MISSING),
                 Cell(formats.count(score.n)),
                 Cell(formats.clean(score.date or formats.MISSING)),
-                Cell(formats.clean(score.protocol or "unknown"), tone="open"),
+                Cell(_stated(score), tone="open"),
                 Cell(formats.clean(score.source)),
             )
         )
         for score in scores
     )
-    note = "Protocol is in the words of the source; that it is this suite's own is nowhere shown."
+    note = (
+        "Protocol is what the source says of it. Where prompt, shots or split are others than this suite's, or are not "
+        "said, the score is of another task, however alike its name."
+    )
     return Table("Where they come from", columns, rows, notes=(note,))
+
+
+def _stated(score: PublishedScore) -> str:
+    known = [f"{name} {value!r}" for name, value in score.measured_by.items()]
+    return formats.clean("; ".join([*known, *([score.protocol] if score.protocol else [])]) or "unknown")
 
 
 def _contrasts(wording: Wording, rows: tuple[UnpairedContrast, ...]) -> Table:
@@ -65,6 +73,7 @@ def _contrasts(wording: Wording, rows: tuple[UnpairedContrast, ...]) -> Table:
         Column("p unpaired", numeric=True, rank=1),
         Column("n", numeric=True, rank=4),
         Column("Assumed", rank=5, wide=True),
+        Column("Protocol", rank=3, wide=True),
     )
     return Table(
         "Candidates beside them, unpaired",
@@ -84,12 +93,20 @@ def _contrasts(wording: Wording, rows: tuple[UnpairedContrast, ...]) -> Table:
                     Cell(formats.probability(row.p_value)),
                     Cell(formats.count(row.n)),
                     Cell(formats.clean(row.reason)),
+                    _protocol(row),
                 )
             )
             for row in rows
         ),
         notes=(f"The candidate's checkpoint minus the published score, {wording.level} intervals, not corrected.",),
     )
+
+
+def _protocol(row: UnpairedContrast) -> Cell:
+    """Flagged wherever it is not known to be this suite's own."""
+    if not row.protocol_gaps:
+        return Cell("as here")
+    return Cell("differs, or may: " + formats.clean("; ".join(row.protocol_gaps)), tone="open")
 
 
 def _decimals(row: UnpairedContrast) -> int:

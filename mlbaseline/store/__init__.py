@@ -4,6 +4,7 @@ from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
 from mlbaseline.store.items import param_text
 from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
+from mlbaseline.store.production import PRODUCTION_VERSION, find_identity, find_registered
 from mlbaseline.store.reading import (
     ComparisonRun,
     EvaluationRun,
@@ -20,6 +21,7 @@ from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
 from mlbaseline.store.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 
 __all__ = [
+    "PRODUCTION_VERSION",
     "TASK_DIGEST",
     "ComparisonRun",
     "EvaluationRun",
@@ -35,7 +37,9 @@ __all__ = [
     "find_comparison",
     "find_completed",
     "find_evaluations",
+    "find_identity",
     "find_lineage",
+    "find_registered",
     "find_registration",
     "load_assessment",
     "load_tables",

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from mlbaseline.records import Cost, Example, Scalar, Signature, TaskData, Trained, Weights
-from mlbaseline.results import ResultTable, save_signature
+from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
     Dataset,
@@ -31,6 +31,8 @@ EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
 SUITE_FILE = "suite.yaml"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
+UNANSWERED = PREFIX + "unanswered"
+"""Tag of a run some of whose rows are errors that asking again may mend: how many. No later evaluation reuses it."""
 NO_SEED = "none"
 NO_DATA = "none"
 PUBLISHED = "external"
@@ -107,7 +109,8 @@ def log_evaluation(
             Artifacts(folder),
             _dataset(suite, data),
             Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
-            Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table)}),
+            Tags({UNANSWERED: str(table.n_unanswered)} if table.n_unanswered else {}),
+            Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table), **_first_token(table)}),
             Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
@@ -199,6 +202,14 @@ def _rates(table: ResultTable) -> dict[str, float | None]:
         "examples_per_s": len(frame) / compute_s if compute_s else None,
         "tokens_per_s": tokens / compute_s if compute_s and tokens else None,
     }
+
+
+def _first_token(table: ResultTable) -> dict[str, float]:
+    """Where answers were streamed: until the first piece of one was there."""
+    if FIRST_TOKEN not in table.frame:
+        return {}
+    waits = table.frame[FIRST_TOKEN].dropna()
+    return {f"first_token_{name}_s": float(waits.quantile(q)) for name, q in (("p50", 0.5), ("p95", 0.95))}
 
 
 def _training(trained: Trained) -> list[Item]:

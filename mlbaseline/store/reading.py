@@ -26,6 +26,7 @@ from mlbaseline.store.evaluations import (
     NO_SEED,
     PUBLISHED,
     SIGNATURE,
+    UNANSWERED,
     seed_text,
 )
 from mlbaseline.store.items import param_text
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 _DOWNLOADS = 8
+_PUBLISHED = "published."
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class EvaluationRun:
     """A completed evaluation as the server knows it. start_time_ms: since the epoch, by the server's clock.
 
     seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
-    examples_sha256: None for a published score, which has no rows.
+    examples_sha256: None for a published score, which has no rows. unanswered: rows that asking again may mend.
     """
 
     run_id: str
@@ -62,6 +64,7 @@ class EvaluationRun:
     artifact_uri: str
     parent: str | None
     model_id: str | None
+    unanswered: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,13 @@ def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[Ev
 
 
 def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
-    """The newest completed evaluation that another one with this signature would only repeat. Raises TrackingError."""
+    """The newest completed evaluation that another one with this signature would only repeat.
+
+    That is none that lacks answers which asking again may get. Raises TrackingError.
+    """
     tags = {"baseline": baseline, "seed": seed_text(seed), "signature_digest": signature_digest}
     found = _find_evaluations(tracker, {PREFIX + key: value for key, value in tags.items()})
-    return found[0] if found else None
+    return next((run for run in found if not run.unanswered), None)
 
 
 def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:
@@ -161,6 +167,7 @@ def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
             artifact_uri=run.info.artifact_uri,
             parent=tags.get("mlflow.parentRunId"),
             model_id=models[0].model_id if models else None,
+            unanswered=int(tags.get(UNANSWERED, 0)),
         )
     except (KeyError, ValueError) as error:
         raise TrackingError(
@@ -189,7 +196,14 @@ def _number(value: float) -> float:
 def published_score(run: EvaluationRun) -> PublishedScore:
     """What a run of a published score says."""
     nothing = param_text(None)
-    said = {name.removeprefix("baseline."): value for name, value in run.params.items() if value != nothing}
+    # Earlier runs have no `published.*`: there the suite's own options are all there is.
+    prefix = _PUBLISHED if any(name.startswith(_PUBLISHED) for name in run.params) else "baseline."
+    said = {
+        name.removeprefix(prefix): value
+        for name, value in run.params.items()
+        if name.startswith(prefix) and value != nothing
+    }
+    protocol = {key: said[name] for key in ("prompt", "shots", "split") if (name := f"protocol.{key}") in said}
     return PublishedScore(
         baseline=run.baseline,
         metric=said["metric"],
@@ -198,7 +212,8 @@ def published_score(run: EvaluationRun) -> PublishedScore:
         standard_error=float(said["standard_error"]) if "standard_error" in said else None,
         source=said["source"],
         date=said.get("date"),
-        protocol=said.get("protocol"),
+        protocol=said.get("protocol.note", said.get("protocol")),
+        measured_by=protocol,
         run_id=run.run_id,
     )
 

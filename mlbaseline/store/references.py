@@ -60,13 +60,19 @@ def artifact_path(server: Server, run_id: str, path: str) -> str:
     return server.uri.rstrip("/") + page if server.uri.startswith("http") else f"{info.artifact_uri}/{path}"
 
 
-def _location(server: Server, uri: str) -> str:
-    """Where the artifacts lie. mlflow 3.17 itself finds no path inside a model that is named by its id."""
+def parse_model(uri: str) -> re.Match[str]:
+    """Its groups `id`, or `name` with `alias` or `version`, and `path`. Raises TrackingError."""
     match = _MODEL.match(uri)
     if match is None:
         raise TrackingError(
             f"{uri}: expected models:/NAME@ALIAS, models:/NAME/VERSION or models:/MODEL_ID, and a path inside it"
         )
+    return match
+
+
+def _location(server: Server, uri: str) -> str:
+    """Where the artifacts lie. mlflow 3.17 itself finds no path inside a model that is named by its id."""
+    match = parse_model(uri)
     client, name, version = server.client, match["name"], match["version"]
     if match["alias"]:
         version = client.get_model_version_by_alias(name, match["alias"]).version

@@ -103,20 +103,27 @@ def served_model(
     )
 
 
-def load_served(folder: Path) -> tuple[Served, Model]:
+def read_served(folder: Path) -> Served:
+    """What `served_model` says of a model. folder: the one called `served`."""
+    content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+    task: Task = TypeAdapter(Task).validate_python(content["task"])
+    shots = tuple(_shot(shot) for shot in content.get("shots", ()))  # models from before prompts could win have none
+    about = {"task": task, "shots": shots, "evaluation": Evaluation.model_validate(content["evaluation"])}
+    return Served(**{**content, **about})
+
+
+def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model]:
     """What `served_model` made, and the scorer that answers for it. folder: the one called `served`.
 
-    Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on or that won.
+    latency_sample: as in `evaluation`; in service nothing is timed a second time. Raises AssetError if the base cannot
+    be had, or is not the one that the adapter was trained on or that won.
     """
     from mlbaseline.engine.answering import answering_model
     from mlbaseline.engine.prompting import make_prompting
     from mlbaseline.models.checkpoint import load_checkpoint
 
-    content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-    task: Task = TypeAdapter(Task).validate_python(content["task"])
-    shots = tuple(_shot(shot) for shot in content.get("shots", ()))  # models from before prompts could win have none
-    about = {"task": task, "shots": shots, "evaluation": Evaluation.model_validate(content["evaluation"])}
-    served = Served(**{**content, **about})
+    served = read_served(folder)
+    task = served.task
     base = None
     if served.base is not None:
         asset = Asset(source=served.base, sha256=served.base_sha256)
@@ -126,8 +133,9 @@ def load_served(folder: Path) -> tuple[Served, Model]:
         checkpoint = load_checkpoint(base, precision=served.evaluation.precision)
     else:
         checkpoint = load_checkpoint(weights, base=base, precision=served.evaluation.precision)
-    prompting = make_prompting(task, weights if base is None else base, shots=shots, labels=task.labels)
-    return served, answering_model(task, checkpoint, prompting, task.labels, served.evaluation, seed=served.seed)
+    prompting = make_prompting(task, weights if base is None else base, shots=served.shots, labels=task.labels)
+    evaluation = served.evaluation.model_copy(update={"latency_sample": latency_sample})
+    return served, answering_model(task, checkpoint, prompting, task.labels, evaluation, seed=served.seed)
 
 
 def _shot(shown: Mapping[str, Any]) -> Example:

@@ -7,7 +7,6 @@ from mlbaseline.suite.baselines import (
     TAGS,
     AnswersFile,
     BaselineSpec,
-    External,
     Human,
     Pretrained,
     Recorded,
@@ -16,6 +15,7 @@ from mlbaseline.suite.baselines import (
 )
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
+from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import (
     ALL_LINEAR,
     SET_BY_ENGINE,
@@ -32,6 +32,7 @@ from mlbaseline.suite.finetunes import (
     TrainedSpec,
 )
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
+from mlbaseline.suite.production import Endpoint, Production
 from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
 from mlbaseline.suite.task import TASK_KINDS, ChoiceTask, GenerateTask, PerplexityTask, Task
 
@@ -52,6 +53,7 @@ __all__ = [
     "Contrast",
     "CostModel",
     "DataSource",
+    "Endpoint",
     "Evaluation",
     "External",
     "Full",
@@ -68,6 +70,7 @@ __all__ = [
     "PerplexityTask",
     "PrefixTuning",
     "Pretrained",
+    "Production",
     "PromptTuning",
     "ReadyAdapter",
     "ReadyModel",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
 
+from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import (
     Full,
     Ia3,
@@ -18,7 +19,8 @@ from mlbaseline.suite.finetunes import (
     ReadyAdapter,
     ReadyModel,
 )
-from mlbaseline.suite.nodes import Asset, Baseline, MetricName, Node, Sha256
+from mlbaseline.suite.nodes import Asset, Baseline, Node, Sha256
+from mlbaseline.suite.production import Production
 
 
 class Shots(Node):
@@ -121,35 +123,6 @@ class Recorded(Baseline):
     recorded: AnswersFile
 
 
-class External(Baseline):
-    """A published score, without the answers behind it: shown beside the ladder, never paired, never deciding.
-
-    standard_error: of `value`; without it, and where the metric is a share, `n` examples bound it. protocol: how it was
-    measured, in the words of its source.
-    """
-
-    kind: Literal["external"]
-    metric: MetricName
-    value: float
-    n: PositiveInt | None = None
-    standard_error: Annotated[float, Field(gt=0)] | None = None
-    source: Annotated[str, Field(min_length=1)]
-    date: str | None = None
-    protocol: str | None = None
-
-    @field_validator("date", mode="before")
-    @classmethod
-    def _as_written(cls, date: Any) -> Any:
-        """YAML reads `2024-05-01` as a date and `2024` as a number."""
-        return None if date is None else str(date)
-
-    @model_validator(mode="after")
-    def _in_range(self) -> External:
-        if self.metric == "accuracy" and not 0 <= self.value <= 1:
-            raise ValueError(f"value: an accuracy is a share from 0 to 1, got {self.value:g}")
-        return self
-
-
 PEFT = "peft:"
 """Begins the tags of PEFT methods."""
 
@@ -160,7 +133,7 @@ def _tag_of(spec: Any) -> str | None:
         return None
     fields = spec if isinstance(spec, Mapping) else vars(spec)
     kind = fields.get("kind")
-    if "recorded" in fields or kind == "production":
+    if "recorded" in fields:
         return "recorded"
     if kind == "full" and "model" in fields:
         return "full:ready"
@@ -182,6 +155,7 @@ BaselineSpec = Annotated[
     | Annotated[ReadyModel, Tag("full:ready")]
     | Annotated[External, Tag("external")]
     | Annotated[Human, Tag("human")]
+    | Annotated[Production, Tag("production")]
     | Annotated[Recorded, Tag("recorded")],
     Discriminator(_tag_of),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,3 +55,7 @@ class Baseline(Node):
     def is_random(self) -> bool:
         """Whether another seed gives other answers: such a rung runs once a seed, every other one once."""
         return False
+
+    def distinguishing(self) -> dict[str, Any]:
+        """What the file says of it, defaults included, as JSON has it: runs with other options are other rungs."""
+        return self.model_dump(mode="json")

@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, PrivateAttr, field_validator, model_validator
 
 from mlbaseline.records import digest_of
-from mlbaseline.suite.baselines import BaselineSpec, External, Human, Pretrained, Recorded, Trivial
+from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
+from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
 from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
+from mlbaseline.suite.production import Production
 from mlbaseline.suite.task import TASKS, ChoiceTask, PerplexityTask, Task
 
 
@@ -154,6 +156,11 @@ class Suite(Node):
     def of_kind(self, kind: str | None) -> tuple[str, ...]:
         """Names of the baselines of one kind, or of all."""
         return tuple(name for name, spec in self.baselines.items() if kind in (None, spec.kind))
+
+    def is_optional(self, name: str) -> bool:
+        """Whether a baseline may be left out where it does not exist yet."""
+        spec = self.baselines[name]
+        return isinstance(spec, Production) and spec.optional
 
     def is_random(self, name: str) -> bool:
         """Whether a baseline runs once a seed: what it is, or how it is asked, lets another seed give other answers."""

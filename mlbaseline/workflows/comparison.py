@@ -14,11 +14,11 @@ from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Trials
-from mlbaseline.judge.ladder import build_ladder
+from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.records import Assessment
 from mlbaseline.report import plots, render_html, render_junit, render_markdown, render_summary, render_terminal
 from mlbaseline.results import Evaluation
-from mlbaseline.suite import Suite
+from mlbaseline.suite import Production, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.workflows.outcome import EXIT_CODES, Outcome, document_json
 
@@ -37,10 +37,13 @@ def make_comparison(
     suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
 ) -> tuple[str, Assessment]:
     every = store.find_evaluations(tracker)
+    in_production = _versions_in_production(suite, tracker)
     found = every if ladder is None else store.find_evaluations(tracker, ladder=ladder)
-    runs, on_dev = _current_runs(suite, found), _current_runs(suite, found, split="dev")
+    runs = _current_runs(suite, found, in_production)
+    on_dev = _current_runs(suite, found, in_production, split="dev")
     with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
-    rungs = build_ladder(suite, _load(tracker, with_rows), dev=_load(tracker, on_dev))
+    absent = _absent(suite, in_production)
+    rungs = build_ladder(suite, _load(tracker, with_rows), dev=_load(tracker, on_dev), absent=absent)
     task_digest = with_rows[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
@@ -55,9 +58,23 @@ def make_comparison(
     return run.run_id, assessment
 
 
-def load_evaluations(suite: Suite, tracker: store.Tracker) -> list[Evaluation]:
+def load_ladder(suite: Suite, tracker: store.Tracker) -> Ladder:
     """The newest completed evaluation of each baseline and seed of the suite, rows included."""
-    return _load(tracker, _with_rows(_current_runs(suite, store.find_evaluations(tracker))))
+    in_production = _versions_in_production(suite, tracker)
+    runs = _current_runs(suite, store.find_evaluations(tracker), in_production)
+    return build_ladder(suite, _load(tracker, _with_rows(runs)), absent=_absent(suite, in_production))
+
+
+def _versions_in_production(suite: Suite, tracker: store.Tracker) -> dict[str, str | None]:
+    """Which version each production baseline with a `uri` stands for now; None where there is no such model."""
+    uris = {name: spec.uri for name, spec in suite.baselines.items() if isinstance(spec, Production) and spec.uri}
+    found = {name: store.find_identity(tracker, uri) for name, uri in uris.items()}
+    return {name: None if identity is None else identity.version for name, identity in found.items()}
+
+
+def _absent(suite: Suite, in_production: Mapping[str, str | None]) -> list[str]:
+    """Optional models that do not exist yet. One that exists and was not evaluated is not among them."""
+    return [name for name, version in in_production.items() if version is None and suite.is_optional(name)]
 
 
 def _with_rows(runs: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
@@ -74,11 +91,16 @@ def _facts(run: store.EvaluationRun) -> dict[str, str]:
 
 
 def _current_runs(
-    suite: Suite, found: Sequence[store.EvaluationRun], *, split: str = "test"
+    suite: Suite,
+    found: Sequence[store.EvaluationRun],
+    in_production: Mapping[str, str | None],
+    *,
+    split: str = "test",
 ) -> list[store.EvaluationRun]:
     """The newest run of each baseline and seed that the suite still has, with the options that it has now.
 
-    found: newest first. split: that was answered; published scores, which are of none, go with test.
+    found: newest first. in_production: see `_versions_in_production`; a run of another version is outdated. split: that
+    was answered; published scores, which are of none, go with test.
     """
     if split == "dev":
         found = [run for run in found if run.split == "dev"] if suite.evaluation.answer_dev else []
@@ -89,12 +111,16 @@ def _current_runs(
     for run in found:
         if run.baseline not in suite.baselines or not (run.seed is None or run.seed in suite.seeds):
             continue
-        if _has_present_options(suite, run):
+        is_current = in_production.get(run.baseline) == run.params.get(store.PRODUCTION_VERSION)
+        if is_current and _has_present_options(suite, run):
             newest.setdefault((run.baseline, run.seed), run)
         else:
             outdated.add(run.baseline)
     if outdated:
-        log.info("Left aside: runs of %s whose options are not those of the suite now", ", ".join(sorted(outdated)))
+        log.info(
+            "Left aside: runs of %s whose options are not those of the suite now, or which are no longer in production",
+            ", ".join(sorted(outdated)),
+        )
     return list(newest.values())
 
 
@@ -126,9 +152,18 @@ def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any
         "matrix_digest": suite.matrix_digest,
         "task_digest": runs[0].task_digest,
         "seeds": list(suite.seeds),
+        **{f"in production, {run.baseline}": said for run in runs if (said := _in_production(run.params))},
         **shared("hardware."),
         **shared("software."),
     }
+
+
+def _in_production(params: Mapping[str, str]) -> str | None:
+    """Which version, or which model behind which address, chosen by what."""
+    if store.PRODUCTION_VERSION in params:
+        return params[store.PRODUCTION_VERSION]
+    endpoint = [params.get(f"baseline.endpoint.{name}") for name in ("url", "protocol", "model", "choose_by")]
+    return " · ".join(said for said in endpoint if said not in (None, store.param_text(None))) or None
 
 
 def _render(assessment: Assessment, folder: Path) -> None:

@@ -10,9 +10,9 @@ from functools import partial
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch
-from mlbaseline.errors import MlbaselineError
+from mlbaseline.errors import DataError, MlbaselineError
 from mlbaseline.models.checkpoint import default_device, resolve_precision
-from mlbaseline.suite import Asset, OtherPeft, Pretrained, ReadyAdapter, ReadyModel, Suite
+from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdapter, ReadyModel, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.workflows.evaluation import make_fetcher
@@ -60,7 +60,8 @@ def _machine() -> Iterator[Check]:
 def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
     try:
         suite = load_suite(reference)
-        fetch = make_fetcher(suite, store.reach(tracking_uri))
+        server = store.reach(tracking_uri)
+        fetch = make_fetcher(suite, server)
     except MlbaselineError as error:
         return [Check("suite", "fail", str(error))]
 
@@ -77,6 +78,8 @@ def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
             checks.append(_checked(f"adapter of {name}", partial(_fetched, fetch, spec.adapter)))
         elif isinstance(spec, OtherPeft):
             checks.append(_checked(f"method of {name}", partial(_method, suite, name, spec)))
+        elif isinstance(spec, Production):
+            checks.append(_checked(f"model of {name}", partial(_in_production, server, name, spec)))
     checks.append(_prices(suite))
     return checks
 
@@ -90,6 +93,20 @@ def _method(suite: Suite, name: str, spec: OtherPeft) -> str:
 
     check_method(spec, suite_name=suite.name, baseline=name)
     return spec.config
+
+
+def _in_production(server: store.Server, name: str, spec: Production) -> str:
+    if spec.endpoint is not None:
+        from mlbaseline.models.endpoint import read_key
+
+        key = "with a key" if read_key(spec.endpoint, f"baselines.{name}.endpoint") else "without a key"
+        return f"{spec.endpoint.address}, {key}; not asked"
+    identity = store.find_identity(server, str(spec.uri))
+    if identity is not None:
+        return identity.version
+    if spec.optional:
+        return f"no {spec.uri} yet, and it is optional"
+    raise DataError(f"no {spec.uri} on the tracking server")
 
 
 def _prices(suite: Suite) -> Check:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
+from mlbaseline.engine.rungs import Fetch, Registered, Rung, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.costing import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
-from mlbaseline.records import UNKNOWN, Scalar, TaskData
+from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import KINDS, External, Recorded, Suite
+from mlbaseline.suite import KINDS, Recorded, Split, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.outcome import Outcome
@@ -66,11 +66,22 @@ def evaluate_rungs(
     fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
     _tell_data(suite, task)
-    rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
-    evaluated = evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
+
+    def find(uri: str) -> Registered | None:
+        return store.find_registered(tracker, uri)
+
+    def build(names: Sequence[str], split: Split) -> list[Rung]:
+        rungs: list[Rung] = []
+        for name in names:
+            built = build_rungs(suite, task, name, fetch, seeds, split=split, find_registered=find)
+            if not built:
+                log.info("%s: left out, there is no such model in production yet", name)
+            rungs += built
+        return rungs
+
+    evaluated = evaluate_each(suite, task.splits["test"], build(names, "test"), tracker, ladder, fresh=fresh)
     if suite.evaluation.answer_dev:
-        answering = [name for name in names if _answers_dev(suite, name)]
-        rungs = [r for name in answering for r in build_rungs(suite, task, name, fetch, seeds, split="dev")]
+        rungs = build([name for name in names if _answers_dev(suite, name)], "dev")
         evaluated = evaluate_each(suite, task.splits["dev"], rungs, tracker, ladder, fresh=fresh, before=evaluated)
     return evaluated
 
@@ -96,6 +107,8 @@ def evaluate_each(
     for position, rung in enumerate(rungs, start=1):
         where = f"[{position}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
         found = None if fresh else _find_completed(suite, rung, tracker)
+        if fresh:
+            _forget(rung)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
         evaluated.append(found or _evaluate_rung(suite, data, rung, tracker, ladder))
         log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
@@ -147,7 +160,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             machine,
             train_s=opened.trained.train_s if opened.trained else None,
             trainable_params=opened.trained.trainable_params if opened.trained else None,
-            peak_memory_bytes=None if rung.recorded else peak.bytes,
+            peak_memory_bytes=None if rung.elsewhere else peak.bytes,
         )
         _warn_about_rows(rung, table)
         store.log_evaluation(
@@ -163,12 +176,20 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             shots=opened.shots,
             figures=opened.figures,
         )
+    if not table.n_unanswered:
+        _forget(rung)  # the run has them now
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
 
 
+def _forget(rung: Rung) -> None:
+    """Answers that were kept for whoever goes on are asked anew."""
+    if rung.kept is not None:
+        rung.kept.unlink(missing_ok=True)
+
+
 def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
-    spec = suite.baselines[rung.baseline]
-    assert isinstance(spec, External)
+    metric, value = rung.params["published.metric"], rung.params["published.value"]
+    found = {str(metric): float(str(value))}
     opening = store.open_evaluation(
         tracker,
         suite,
@@ -180,8 +201,8 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
         parent=ladder.run_id,
     )
     with opening as run:
-        store.log_published(run, rung.signature, {spec.metric: spec.value})
-    return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
+        store.log_published(run, rung.signature, found)
+    return Evaluated(rung.baseline, None, run.run_id, False, found)
 
 
 def _about(suite: Suite, rung: Rung) -> dict[str, Scalar]:
@@ -192,7 +213,7 @@ def _about(suite: Suite, rung: Rung) -> dict[str, Scalar]:
 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
-    return {"hardware.device": UNKNOWN} if rung.recorded else hardware.describe_hardware(device)
+    return {"hardware.device": rung.elsewhere} if rung.elsewhere else hardware.describe_hardware(device)
 
 
 def _prices(suite: Suite) -> dict[str, Scalar]:
@@ -275,6 +296,12 @@ def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
     errors, truncated = int(table.frame["error"].notna().sum()), int(table.frame["truncated"].sum())
     if errors:
         log.warning("%s: %d of %d examples failed; they stay in every denominator", rung.name, errors, n)
+    if table.n_unanswered:
+        log.warning(
+            "%s: %d of them were not answered; evaluating again asks for these and no others",
+            rung.name,
+            table.n_unanswered,
+        )
     if truncated:
         log.warning("%s: %d of %d prompts exceed max_length and lost tokens from their left", rung.name, truncated, n)
 

@@ -12,13 +12,13 @@ from mlbaseline import store
 from mlbaseline.errors import DataError
 from mlbaseline.judge.assessment import RESAMPLING_SEED
 from mlbaseline.judge.comparison import TOO_SMALL, compare
-from mlbaseline.judge.ladder import Ladder, build_ladder
+from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
 from mlbaseline.judge.planning import examples_for
 from mlbaseline.records import Comparison
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import load_suite
-from mlbaseline.workflows.comparison import load_evaluations
+from mlbaseline.workflows.comparison import load_ladder
 from mlbaseline.workflows.outcome import Outcome
 
 
@@ -50,7 +50,7 @@ def power(
     """Plan from the variances that the completed runs show. delta: true difference, default the one observed."""
     loaded = load_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
-    ladder = build_ladder(loaded, load_evaluations(loaded, tracker))
+    ladder = load_ladder(loaded, tracker)
     plans = [
         _plan(ladder, row, row.delta if delta is None else delta)
         for row in compare(ladder, np.random.default_rng(RESAMPLING_SEED))

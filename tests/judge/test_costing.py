@@ -82,11 +82,22 @@ def test_nothing_spent_is_nothing_and_has_no_width() -> None:
 
 def test_people_and_answers_from_elsewhere_have_no_price_by_the_hour() -> None:
     human = replace(rows(), kind="human")
-    for metered in (Metered(human, CPU), Metered(rows(), {"hardware.device": "unknown"}), Metered(rows(), {})):
+    for metered in (
+        Metered(human, CPU),
+        Metered(rows(), {"hardware.device": "unknown"}),
+        Metered(rows(), {}),
+        Metered(rows(), {"hardware.device": "remote"}),
+    ):
         cost = cost_of(HOURLY, [metered])
         assert (cost.usd_per_query, cost.priced_by, cost.trainable_params) == (None, None, None)
     untrained = replace(rows(), kind="pretrained")
     assert cost_of(HOURLY, [Metered(untrained, CPU)]).trainable_params == 0
+
+
+def test_the_first_token_of_streamed_answers_is_the_median_of_all_seeds() -> None:
+    waits = [rows(seed, first_token_s=wait) for seed, wait in enumerate((0.1, 0.3))]
+    assert cost_of(HOURLY, [Metered(table, CPU) for table in waits]).first_token_p50_s == pytest.approx(0.2)
+    assert cost_of(HOURLY, [Metered(rows(), CPU)]).first_token_p50_s is None
 
 
 def test_runs_that_differ_widen_the_interval_and_one_unpriced_run_leaves_no_price() -> None:

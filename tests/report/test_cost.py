@@ -42,6 +42,18 @@ def test_money_and_latency_stand_with_their_intervals() -> None:
     assert "annotator" not in tables()["Money, latency and memory"]
 
 
+def test_the_first_token_has_a_column_where_something_was_streamed() -> None:
+    promote = given.promote()
+    lora, *others = promote.standings
+    streamed = replace(lora, cost=replace(lora.cost, first_token_p50_s=0.05))
+    section = cost(Wording(replace(promote, standings=(streamed, *others))))
+    assert section is not None
+    (table,) = (b for b in section.blocks if isinstance(b, Table) and b.caption == "Money, latency and memory")
+    column = [column.title for column in table.columns].index("First token p50")
+    assert next(row.cells[column].text for row in table.rows if row.cells[0].text == lora.baseline) == "50.0 ms"
+    assert "First token p50" not in tables()["Money, latency and memory"]["lora"]
+
+
 def test_every_rung_stands_before_every_front() -> None:
     found = tables()["On the Pareto front"]
     assert found["full"]["Cost front"].text == "✓ 97%"

@@ -36,13 +36,15 @@ baselines:
   few_shot: {kind: pretrained, model: {source: MODEL}, shots: 2}
   lora: {kind: peft, method: lora, base: zero_shot, epochs: 14, learning_rate: 1.0e-2, batch_size: 8}
   full: {kind: full, base: zero_shot, epochs: 14, learning_rate: 2.0e-3, batch_size: 8}
+  champion: {kind: production, uri: "models:/reviews-label@champion", optional: true}
+  paper: {kind: external, metric: accuracy, value: 0.8, n: 500, source: a paper}
   annotator: {kind: human, agreement: agreement}
 matrix:
   primary:
     - {candidate: lora, over: [majority, zero_shot]}
     - {candidate: full, over: [majority, zero_shot]}
   guardrails:
-    - {candidate: lora, over: [majority], slices: [topic], margin: -0.3}
+    - {candidate: lora, over: [majority, champion], slices: [topic], margin: -0.3}
 gates: {min_seeds: 2, max_error_rate: 0.0, latency_p95_s: 5.0, cost_per_query_usd: 1.0}
 """
 

@@ -6,7 +6,7 @@ import mlflow
 import pytest
 
 from mlbaseline import workflows
-from mlbaseline.errors import SuiteError
+from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, load_assessment
 from tests.workflows.elsewhere import Site
 
@@ -69,6 +69,8 @@ def test_it_cannot_be_paired(site: Site) -> None:
     [
         (("metric: accuracy", "metric: mcc"), r"'mcc' is not among the suite's metrics"),
         (("value: 0.71", "value: 71"), "an accuracy is a share from 0 to 1, got 71"),
+        (("value: 0.71, ", ""), "give either `value` or the `table`"),
+        (("value: 0.71", "table: {path: a.csv, row: {a: b}, value: c, n: d}"), "`n` stands here and in `table`"),
         (("n: 2000", "standard_error: 0"), "standard_error: input should be greater than 0"),
         (("n: 2000", "recorded: {path: a.csv}"), "kind: input should be 'trivial'"),
     ],
@@ -76,4 +78,58 @@ def test_it_cannot_be_paired(site: Site) -> None:
 def test_what_a_published_score_cannot_be(site: Site, change: tuple[str, str], message: str) -> None:
     site.write(PAPER.replace(*change))
     with pytest.raises(SuiteError, match=message):
+        workflows.evaluate(site.suite, tracking_uri=site.uri)
+
+
+LISTED = (
+    "listed: {kind: external, metric: accuracy, source: a leaderboard,"
+    " protocol: {prompt: '{text}', shots: 5, split: test},"
+    " table: {path: board.csv, row: {model: 'b', task: reviews}, value: score, n: count, standard_error: stderr,"
+    " date: when, percent: true}}"
+)
+TABLE = """model,task,score,stderr,count,when
+a,reviews,70.0,1.0,500,2025-01
+b,reviews,81.5,1.5,1000,2025-02
+b,others,50.0,1.5,1000,2025-02
+c,reviews,,,,
+"""
+
+
+def test_a_leaderboards_row_is_read_and_its_protocol_held_against_ours(site: Site) -> None:
+    site.write(LISTED, RULE, candidate="rule")
+    (site.folder / "board.csv").write_text(TABLE, encoding="utf-8")
+    site.answers(lambda position: position % 10 > 0).to_csv(site.folder / "rule.csv", index=False)
+    outcome = workflows.run(site.suite, tracking_uri=site.uri)
+    comparison = outcome.document["comparison"]
+    listed = load_assessment(connect(site.uri, "reviews"), comparison["comparison_run_id"]).published[0]
+    assert (listed.value, listed.n, listed.standard_error, listed.date) == (0.815, 1000, 0.015, "2025-02")
+    assert site.run(listed.run_id).data.metrics == {"accuracy": 0.815}
+    (row,) = comparison["unpaired"]
+    assert (row["value"], row["protocol_gaps"]) == (0.815, ["shots '5' there, '0' here"])
+    workflows.report(None, output=site.folder / "report.md", suite=site.suite, tracking_uri=site.uri)
+    assert "differs, or may: shots '5' there, '0' here" in (site.folder / "report.md").read_text(encoding="utf-8")
+    (site.folder / "board.csv").write_text(TABLE.replace("81.5", "82.5"), encoding="utf-8")
+    (again,) = workflows.evaluate(site.suite, kind="external", tracking_uri=site.uri).document["evaluations"]
+    assert (again["reused"], again["metrics"]) == (False, {"accuracy": 0.825})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("value: score", "value: points"), "the table has no column points; it has: model, task, score"),
+        (("model: 'b'", "model: 'd'"), r"found 0; model holds: a, b, c"),
+        ((", task: reviews", ""), r"found 2 \(row 2, row 3\)"),
+        (("model: 'b'", "model: 'c'"), "row 4: score is empty"),
+        (
+            ("percent: true", "percent: false"),
+            "an accuracy is a share from 0 to 1, got 81.5; for per cent",
+        ),
+        (("value: score", "value: when"), "row 2: when is not a number: '2025-02'"),
+        (("count", "score"), "expected a whole number of examples"),
+    ],
+)
+def test_a_row_that_is_not_what_the_suite_says(site: Site, change: tuple[str, str], message: str) -> None:
+    site.write(LISTED.replace(*change))
+    (site.folder / "board.csv").write_text(TABLE, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
         workflows.evaluate(site.suite, tracking_uri=site.uri)

@@ -32,14 +32,14 @@ MEASURED = [
 
 
 def test_the_whole_way(workplace: Workplace) -> None:
-    """One long test, because the ladder takes a while and everything after it only looks."""
+    """One long test, because the ladder takes a while and everything after it only looks. All seven kinds are in it."""
     document = workplace.document("run", str(workplace.suite))
     client = mlflow.MlflowClient(workplace.uri)
     experiment = client.get_experiment_by_name("reviews")
     assert experiment is not None
     runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id], max_results=100)}
     kinds = pd.Series([run.data.tags["mlbaseline.kind"] for run in runs.values()]).value_counts().to_dict()
-    assert kinds == {"ladder": 1, "evaluation": 10, "comparison": 1, "promotion": 1}
+    assert kinds == {"ladder": 1, "evaluation": 11, "comparison": 1, "promotion": 1}
     assert {run.data.tags["mlbaseline.status"] for run in runs.values()} == {"completed"}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     _check_evaluations(client, runs, document)
@@ -52,7 +52,7 @@ def test_the_whole_way(workplace: Workplace) -> None:
 def _check_evaluations(client: mlflow.MlflowClient, runs: dict, document: dict) -> None:
     by_rung = {(e["baseline"], e["seed"]): runs[e["run_id"]] for e in document["evaluations"]}
     assert set(by_rung) == {
-        *((name, None) for name in ("majority", "zero_shot", "few_shot", "annotator")),
+        *((name, None) for name in ("majority", "zero_shot", "few_shot", "annotator", "paper")),
         *((name, seed) for name in ("uniform", "lora", "full") for seed in (0, 1)),
     }
     lora = by_rung["lora", 0]
@@ -136,7 +136,8 @@ def _check_notebook(workplace: Workplace) -> None:
 def _check_later_commands(workplace: Workplace, document: dict) -> None:
     suite, run_id = str(workplace.suite), document["comparison"]["comparison_run_id"]
     again = workplace.command("run", suite)
-    assert again.stderr.count("reused, run") == 10
+    assert again.stderr.count("reused, run") == 11
+    assert "champion: evaluating" in again.stderr  # by now there is one
     assert "Champion of reviews-label: version 1" in again.stdout
     fewer = workplace.document("evaluate", suite, "--baseline", "uniform", "--seed", "1", "--fresh")
     assert [(e["baseline"], e["seed"], e["reused"]) for e in fewer["evaluations"]] == [("uniform", 1, False)]

@@ -74,5 +74,5 @@ def test_a_recorded_rung_has_no_model(site: Site) -> None:
     said = str(caught.value)
     assert "baselines.old.shots: unknown key" in said
     assert "baselines.lora.base: 'old' is known by its recorded answers only" in said
-    assert "baselines.live.recorded: is missing" in said
+    assert "baselines.live: give one of `uri` (a registered model), `endpoint` and `recorded`" in said
     assert "baselines.nothing.kind: is missing; expected one of trivial" in said

@@ -9,12 +9,32 @@ from mlbaseline import suite
 from mlbaseline.engine.rungs.checkpoints import pretrained_rungs
 from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
 from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
+from mlbaseline.engine.rungs.production import production_rungs
 from mlbaseline.engine.rungs.rules import human_rungs, trivial_rungs
-from mlbaseline.engine.rungs.rung import Fetch, Opened, Rung, Site, describe_baseline
+from mlbaseline.engine.rungs.rung import (
+    Fetch,
+    FindRegistered,
+    Opened,
+    Question,
+    Registered,
+    Rung,
+    Site,
+    describe_baseline,
+)
 from mlbaseline.suite import Split, Suite
 from mlbaseline.tasks import LoadedTask
 
-__all__ = ["Fetch", "Opened", "Rung", "build_recorded_rungs", "build_rungs", "describe_baseline"]
+__all__ = [
+    "Fetch",
+    "FindRegistered",
+    "Opened",
+    "Question",
+    "Registered",
+    "Rung",
+    "build_recorded_rungs",
+    "build_rungs",
+    "describe_baseline",
+]
 
 _RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
     suite.Trivial: trivial_rungs,
@@ -23,17 +43,25 @@ _RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
     **dict.fromkeys(get_args(suite.ReadySpec), ready_rungs),
     suite.External: external_rungs,
     suite.Human: human_rungs,
+    suite.Production: production_rungs,
     suite.Recorded: recorded_rungs,
 }
 
 
 def build_rungs(
-    suite: Suite, task: LoadedTask, name: str, fetch: Fetch, seeds: Sequence[int], *, split: Split = "test"
+    suite: Suite,
+    task: LoadedTask,
+    name: str,
+    fetch: Fetch,
+    seeds: Sequence[int],
+    *,
+    split: Split = "test",
+    find_registered: FindRegistered | None = None,
 ) -> list[Rung]:
     """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
 
-    Fetches (and hashes) the assets, so that the signature knows them by content; loads none. Raises AssetError,
-    DataError.
+    None where the suite says that the baseline is optional, and there is no such model yet. Fetches (and hashes) the
+    assets, so that the signature knows them by content; loads none. Raises AssetError, DataError.
     """
     spec = suite.baselines[name]
-    return _RUNGS[type(spec)](Site(suite, task, fetch, split), name, spec, seeds)
+    return _RUNGS[type(spec)](Site(suite, task, fetch, split, find_registered), name, spec, seeds)

@@ -6,16 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from mlbaseline.engine.rungs.rung import Opened, Rung, Site, describe_baseline, make_rung
+from mlbaseline.engine.rungs.rung import Opened, Rung, Site, describe_baseline, flat, make_rung
+from mlbaseline.models.published import read_score, stated_score
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
-from mlbaseline.records import Signature, TaskData
+from mlbaseline.records import UNKNOWN, Signature, TaskData
 from mlbaseline.suite import External, Recorded, Suite
 from mlbaseline.tasks.reading import read_table
 
 
 def external_rungs(site: Site, name: str, spec: External, _: Sequence[int]) -> list[Rung]:
-    fields = {f"published.{key}": value for key, value in spec.model_dump(mode="json").items()}
-    return [Rung(name, spec.kind, None, Signature(fields), describe_baseline(site.suite, name), None)]
+    where = f"baselines.{name}.table"
+    score = stated_score(spec)
+    if spec.table is not None:
+        table = read_table(site.fetch(spec.table.asset).path, None)
+        score = read_score(spec, spec.table, table.rows, where=where)
+    protocol = {} if spec.protocol is None else spec.protocol.model_dump()
+    fields = {"metric": spec.metric, "source": spec.source, **score, **dict(flat("protocol", protocol))}
+    published = {f"published.{key}": value for key, value in fields.items()}
+    signature = Signature({"model.kind": spec.kind, **published})
+    params = {**describe_baseline(site.suite, name), **published}
+    return [Rung(name, spec.kind, None, signature, params, None)]
 
 
 def recorded_rungs(site: Site, name: str, spec: Recorded, seeds: Sequence[int]) -> list[Rung]:
@@ -43,7 +53,7 @@ def build_recorded_rungs(
     return [
         replace(
             make_rung(suite, data, name, seed, fields=model.signature_fields(), open_=partial(Opened, model)),
-            recorded=True,
+            elsewhere=UNKNOWN,
         )
         for seed, model in models.items()
         if seed is None or seed in seeds

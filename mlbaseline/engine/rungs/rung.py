@@ -4,17 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Asset, ChoiceTask, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
+from mlbaseline.suite import Asset, ChoiceTask, Evaluation, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask
+from mlbaseline.tasks.prompting import Prompting
 
 Fetch = Callable[[Asset], FetchedAsset]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model of somebody else's has to know of a task. columns: fields of an example that it may be shown."""
+
+    task: Task
+    prompting: Prompting
+    labels: tuple[str, ...]
+    columns: tuple[str, ...]
+    evaluation: Evaluation
+
+
+class Registered(Protocol):
+    """A model on the tracking server, found and not yet loaded."""
+
+    @property
+    def facts(self) -> Mapping[str, Scalar]:
+        """Which one it is, as `production.*` parameters of its run."""
+        ...
+
+    def signature_fields(self, question: Question) -> Mapping[str, Scalar]: ...
+
+    def open(self, question: Question) -> Model:
+        """Raises DataError where it wants columns that it may not be shown, TrackingError where it cannot be loaded."""
+        ...
+
+
+FindRegistered = Callable[[str], Registered | None]
+"""`models:/` or `runs:/` reference ─▶ the model, None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +72,9 @@ class Rung:
 
     params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training; None
     for a published score, which answers nothing.
-    recorded: its answers were given elsewhere, so that nothing of this machine's speed, memory or price is theirs.
+    elsewhere: where its answers are computed if not on this machine, "unknown" or "remote": then nothing of this
+    machine's speed, memory or price is theirs.
+    kept: file that keeps its answers until its run is complete; None where answering again costs nothing but time.
     """
 
     baseline: str
@@ -49,7 +83,8 @@ class Rung:
     signature: Signature
     params: Mapping[str, Scalar]
     open: Callable[[], Opened] | None
-    recorded: bool = False
+    elsewhere: str | None = None
+    kept: Path | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +104,7 @@ class Site:
     task: LoadedTask
     fetch: Fetch
     split: Split
+    find_registered: FindRegistered | None = None
 
     @property
     def data(self) -> TaskData:
@@ -126,7 +162,7 @@ def _task_fields(task: Task) -> dict[str, Scalar]:
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
     """All options of a baseline, those left out too, and of the model that a fine-tune starts from, as `baseline.*`."""
     spec = suite.baselines[name]
-    params = dict(flat("baseline", spec.model_dump(mode="json")))
+    params = dict(flat("baseline", spec.distinguishing()))
     if isinstance(spec, TrainedSpec | ReadyAdapter):
         base = suite.base_model(spec).model_dump(mode="json")
         params |= dict(flat("baseline.base_model", base))

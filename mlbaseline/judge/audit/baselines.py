@@ -25,9 +25,15 @@ def _pretrained(subject: Subject) -> Ruling:
 def _production(subject: Subject) -> Ruling:
     if found := subject.of_kind("production"):
         return passed(f"in production now: {', '.join(found)}", baselines=found)
-    if declared := subject.suite.of_kind("production"):
+    declared = subject.suite.of_kind("production")
+    if optional := [name for name in declared if subject.suite.is_optional(name)]:
+        names = ", ".join(optional)
+        return passed(f"{names} stands in the suite, and there is no such model yet", baselines=optional)
+    if declared:
         names = ", ".join(declared)
-        return passed(f"{names} stands in the suite, and there is no such model yet", baselines=list(declared))
+        return failed(
+            f"in production now: {names} stands in the suite, but was not evaluated", baselines=list(declared)
+        )
     return does_not_apply("not included: the suite names no production model")
 
 

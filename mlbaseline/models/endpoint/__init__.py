@@ -1,0 +1,5 @@
+"""A model that answers over HTTP."""
+
+from mlbaseline.models.endpoint.model import EndpointModel, read_key
+
+__all__ = ["EndpointModel", "read_key"]

@@ -1,0 +1,236 @@
+"""One request to an endpoint: deadlines, attempts, waiting, and what an answer that is none means.
+
+Latency is that of the attempt that succeeded, as this client sees it; other attempts and the waiting are not in it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from mlbaseline.models.replies import shorten
+from mlbaseline.suite import Endpoint
+
+HasText = Callable[[Any], object]
+"""Whether an event of a stream holds text (anything true) or not."""
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_LONGEST_RETRY_AFTER_S = 300.0
+_SHOWN = 300
+"""Characters of what a server says, in a message."""
+_AGAIN = (408, 425, 429)
+_FATAL = {
+    401: "refuses the key; set the environment variable that `api_key_env` names to a valid one",
+    403: "refuses access; the key lacks the right to this model, or `api_key_env` is not set",
+    404: "knows no such address or model; check `url`, `protocol` and `model`",
+    405: "takes no such request at this address; check `url` and `protocol`",
+}
+
+
+class RefusedError(Exception):
+    """The endpoint answered, but not what was asked for. fatal: every further request would get the same.
+
+    again: another time it may answer.
+    """
+
+    def __init__(self, reason: str, *, fatal: bool = False, again: bool = False) -> None:
+        super().__init__(reason)
+        self.fatal, self.again = fatal, again
+
+
+class UnreachableError(Exception):
+    """No answer after every attempt."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """content: one JSON document, or the events of a stream. latency_s: until its end was read.
+
+    first_token_s: until the first event with text; None where nothing was streamed.
+    """
+
+    content: Any
+    latency_s: float
+    first_token_s: float | None = None
+
+
+class Client:
+    """Asks one endpoint, from several threads at once."""
+
+    def __init__(self, spec: Endpoint, key: str | None) -> None:
+        """key: sent as a bearer token; never part of what this class raises."""
+        self._spec, self._key = spec, key
+        self._stopped = threading.Event()
+        self._http = httpx.Client(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(spec.timeout_s),
+            limits=httpx.Limits(max_connections=spec.max_concurrency),
+        )
+
+    def stop(self) -> None:
+        """Whoever waits for another attempt gives up."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def ask(self, body: Mapping[str, Any], has_text: HasText | None = None) -> Reply:
+        """The answer to one request. has_text: tells an event of a stream that holds text.
+
+        Raises RefusedError, and UnreachableError once every attempt has failed.
+        """
+        problem = ""
+        for attempt in range(self._spec.retries + 1):
+            try:
+                return self._attempt(body, has_text)
+            except _AgainError as error:
+                problem = str(error)
+                wait_s = error.retry_after_s
+            if wait_s is None:
+                # Full jitter would let a wait be nothing at all; half of it keeps the server's rest.
+                wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1.0)
+            if attempt == self._spec.retries or self._stopped.wait(wait_s):
+                break
+        attempts = f"{attempt + 1} attempt{'s' if attempt else ''}"
+        raise UnreachableError(f"{self._spec.address}: {problem} ({attempts})")
+
+    def _attempt(self, body: Mapping[str, Any], has_text: HasText | None) -> Reply:
+        started = time.perf_counter()
+        with self._reporting(), self._http.stream("POST", self._spec.address, json=dict(body)) as response:
+            if response.status_code != 200:
+                raise self._failure(response, _read(response, started, self._spec.timeout_s))
+            if "text/event-stream" in response.headers.get("content-type", ""):
+                return self._events(response, started, has_text)
+            content = _read(response, started, self._spec.timeout_s)
+            latency_s = time.perf_counter() - started
+        try:
+            return Reply(json.loads(content), latency_s)
+        except ValueError:
+            raise self._not_json(response, content) from None
+
+    def _events(self, response: httpx.Response, started: float, has_text: HasText | None) -> Reply:
+        events: list[Any] = []
+        first_token_s = None
+        for line in response.iter_lines():
+            _check_deadline(started, self._spec.timeout_s)
+            data = line.removeprefix("data:").strip()
+            if not line.startswith("data:") or data == "[DONE]":
+                continue
+            try:
+                events.append(json.loads(data))
+            except ValueError:
+                raise _AgainError(f"a stream broke off within {shorten(data)}") from None
+            if not isinstance(events[-1], dict):
+                raise RefusedError(f"{self._spec.address} streamed {shorten(data)}, which is no event")
+            if "error" in events[-1]:
+                raise _AgainError(f"a stream ended with the error {shorten(self._clean(str(events[-1]['error'])))}")
+            if first_token_s is None and has_text is not None and has_text(events[-1]):
+                first_token_s = time.perf_counter() - started
+        if not any(_is_last(event) for event in events):
+            raise _AgainError("a stream broke off before its end")
+        return Reply(events, time.perf_counter() - started, first_token_s)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException:
+            raise _AgainError(f"no answer within {self._spec.timeout_s:g} s (`timeout_s`)") from None
+        except httpx.RequestError as error:
+            raise _AgainError(self._clean(f"{type(error).__name__}: {error}")) from None
+
+    def _failure(self, response: httpx.Response, content: bytes) -> Exception:
+        status = response.status_code
+        said = self._clean(_message(content))
+        told = f"HTTP {status}" + (f": {said}" if said else "")
+        if status in _AGAIN or status >= 500:
+            wait_s = _retry_after_s(response.headers.get("retry-after"))
+            if wait_s is not None and wait_s > _LONGEST_RETRY_AFTER_S:
+                return UnreachableError(f"{self._spec.address}: {told}; asks to come back in {wait_s:.0f} s")
+            return _AgainError(told, wait_s)
+        if status in _FATAL:
+            return RefusedError(f"{self._spec.address} {_FATAL[status]} ({told})", fatal=True)
+        if 300 <= status < 400:
+            where = response.headers.get("location", "nowhere")
+            return RefusedError(f"{self._spec.address} leads on to {where}; name that address in `url`", fatal=True)
+        return RefusedError(f"{self._spec.address} takes no such request ({told})")
+
+    def _not_json(self, response: httpx.Response, content: bytes) -> RefusedError:
+        kind = response.headers.get("content-type", "no content type")
+        said = shorten(self._clean(content.decode("utf-8", "replace")).strip())
+        what = "JSON that breaks off" if content[:1] in (b"{", b"[") else f"no JSON ({kind})"
+        return RefusedError(
+            f"{self._spec.address} answered with {what}: {said}; check `url` and `protocol`", again=True
+        )
+
+    def _clean(self, text: str) -> str:
+        """Some servers repeat the key that they refuse."""
+        return text.replace(self._key, "…") if self._key else text
+
+
+class _AgainError(Exception):
+    """This attempt failed, another may not. retry_after_s: what the server asks to wait."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+def _read(response: httpx.Response, started: float, timeout_s: float) -> bytes:
+    """httpx limits the wait for each piece; this limits the whole."""
+    pieces = []
+    for piece in response.iter_bytes():
+        pieces.append(piece)
+        _check_deadline(started, timeout_s)
+    return b"".join(pieces)
+
+
+def _message(content: bytes) -> str:
+    """What a failure says of itself: `error.message`, `error`, `detail` or `message` of a document, else the text."""
+    text = content.decode("utf-8", "replace")
+    try:
+        said = json.loads(text)
+        for key in ("error", "detail", "message"):
+            said = said.get(key) or said if isinstance(said, dict) else said
+        text = said if isinstance(said, str) else text
+    except ValueError:
+        pass
+    text = " ".join(text.split())
+    return "" if text in ("{}", "null") else text if len(text) <= _SHOWN else text[:_SHOWN] + " …"
+
+
+def _check_deadline(started: float, timeout_s: float) -> None:
+    if time.perf_counter() - started > timeout_s:
+        raise httpx.ReadTimeout("the whole answer took too long")
+
+
+def _is_last(event: Any) -> bool:
+    choices = (event.get("choices") or []) if isinstance(event, dict) else []
+    return any(choice.get("finish_reason") is not None for choice in choices)
+
+
+def _retry_after_s(header: str | None) -> float | None:
+    """Seconds, or a date. None where the server says neither."""
+    if header is None:
+        return None
+    try:
+        return max(float(header), 0.0)
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(header)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)

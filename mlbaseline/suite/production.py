@@ -1,0 +1,127 @@
+"""What is in production: a registered model, or an endpoint that answers over HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from mlbaseline.suite.nodes import Baseline, Node
+
+Protocol = Literal["mlflow", "completions", "chat"]
+ChooseBy = Literal["loglik", "constrained", "generate"]
+
+_PATHS: dict[str, str] = {
+    "mlflow": "/invocations",
+    "completions": "/v1/completions",
+    "chat": "/v1/chat/completions",
+}
+_OF_GENERATION = ("model", "choose_by", "max_new_tokens", "temperature", "seed", "stream")
+HOW_ASKED = {"api_key_env", "timeout_s", "retries", "max_concurrency"}
+_VARIABLE = re.compile(r"^[A-Z_][A-Z0-9_]*$")
+
+
+class Endpoint(Node):
+    """A server that answers over HTTP.
+
+    url: of the server; the protocol's own path is added where it is missing. model: the name that the server knows.
+    choose_by: how a choice is made: by the log-likelihood of each (the default of `completions`, which must echo the
+    prompt's log-probabilities), by generation that the server constrains to the choices (`response_format`), or by
+    plain generation from which the choice is read (the default of `chat`).
+    api_key_env: name of the environment variable that holds the key. timeout_s: of one attempt. retries: further
+    attempts after the first. temperature above 0 without a `seed`: a rung per seed of the suite, each sending its own.
+    """
+
+    url: Annotated[str, Field(min_length=1)]
+    protocol: Protocol
+    model: Annotated[str, Field(min_length=1)] | None = None
+    choose_by: ChooseBy | None = None
+    api_key_env: str | None = None
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 4
+    stream: bool = False
+    max_new_tokens: PositiveInt = 32
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    seed: Annotated[int, Field(ge=0)] | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _plain_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.username or parts.password or parts.query or parts.fragment:
+            # Whatever stands there is not repeated: it may be a key.
+            raise ValueError(
+                "expected http(s)://HOST[:PORT][/PATH] alone; a key belongs into an environment variable, named by "
+                "`api_key_env`"
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"expected http(s)://HOST[:PORT][/PATH], got {url!r}")
+        return url.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_variable(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE.match(name):
+            raise ValueError(
+                "expected the name of an environment variable (capital letters, digits, underscores), not a key: a key "
+                "in a file is a key given away. If this was one, replace it"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Endpoint:
+        given = [name for name in _OF_GENERATION if getattr(self, name) != Endpoint.model_fields[name].default]
+        if self.protocol == "mlflow" and given:
+            raise ValueError(f"`{given[0]}` goes with completions and chat; MLflow serves a model as it was logged")
+        if self.protocol == "chat" and self.choose_by == "loglik":
+            raise ValueError("chat gives no log-likelihoods of a prompt: choose by `constrained` or `generate`")
+        if self.stream and self.choosing == "loglik":
+            raise ValueError("`stream` goes with generation; log-likelihoods come all at once")
+        return self
+
+    @property
+    def choosing(self) -> str:
+        """How a choice is made: `choose_by`, or the protocol's default; `label` where the model says it itself."""
+        if self.protocol == "mlflow":
+            return "label"
+        return self.choose_by or ("loglik" if self.protocol == "completions" else "generate")
+
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        path = _PATHS[self.protocol]
+        if self.url.endswith(path):
+            return self.url
+        return self.url + (path.removeprefix("/v1") if self.url.endswith("/v1") else path)
+
+
+class Production(Baseline):
+    """What users get today: a registered model (`uri`) or an endpoint.
+
+    uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/PATH`. optional: that no such model exists yet is
+    no error; the rung is then left out.
+    """
+
+    kind: Literal["production"]
+    uri: Annotated[str, Field(pattern=r"^(models|runs):/.+")] | None = None
+    endpoint: Endpoint | None = None
+    optional: bool = False
+
+    @property
+    def is_random(self) -> bool:
+        return self.endpoint is not None and self.endpoint.temperature > 0 and self.endpoint.seed is None
+
+    def distinguishing(self) -> dict[str, Any]:
+        """Without how an endpoint is asked, which changes no answer: a longer patience keeps what is there."""
+        return self.model_dump(mode="json", exclude={"optional": True, "endpoint": HOW_ASKED})
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Production:
+        if (self.uri is None) == (self.endpoint is None):
+            raise ValueError("give one of `uri` (a registered model), `endpoint` and `recorded`")
+        if self.optional and self.uri is None:
+            raise ValueError("`optional` goes with `uri`: an endpoint that does not answer is no absent model")
+        return self
