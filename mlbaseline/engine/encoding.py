@@ -61,13 +61,12 @@ class Encoder:
         return self._fit(ids, tails, prompt.continuations)
 
     def head(self, prompting: Prompting) -> Tokens:
-        """The tokens with which every prompt begins: prefix and template up to the first field.
+        """The tokens with which every prompt begins.
 
         Cut at the last white space, where no tokenizer merges text before with text behind. Empty where nothing
         is common; a prompt that does begin otherwise (its left was cut off) is for the caller to notice.
         """
-        fixed = prompting.prefix + prompting.template.split("{", maxsplit=1)[0]
-        kept = re.match(r"(.*\S)(?=\s)", fixed + ("\n" if "{" not in prompting.template else ""), flags=re.DOTALL)
+        kept = re.match(r"(.*\S)(?=\s)", prompting.head, flags=re.DOTALL)
         return self._tokenise([kept[1]])[0] if kept else ()
 
     def _tokenise(self, texts: Sequence[str]) -> list[Tokens]:

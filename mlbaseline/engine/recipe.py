@@ -81,12 +81,11 @@ def make_samples(job: TrainingJob, checkpoint: Checkpoint) -> list[Sample]:
     samples = []
     for example in sorted(job.train.examples, key=lambda example: example.id):  # an order that content decides
         try:
-            encoded = encoder.encode(job.prompting.prompt(example))
+            encoded = encoder.encode(job.prompting.solved(example, job.train.labels))
         except ValueError as error:
             raise DataError(f"training example {example.id!r}: {error}") from error
-        right = job.train.labels.index(example.target)
-        answer = encoded.continuations[right]
-        samples.append(Sample((*encoded.contexts[right], *answer[:-1]), answer))
+        (context,), (answer,) = encoded.contexts, encoded.continuations
+        samples.append(Sample((*context, *answer[:-1]), answer))
     return samples
 
 

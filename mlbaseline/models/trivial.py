@@ -50,7 +50,7 @@ class Trivial:
             raise DataError(
                 f"baseline {spec.strategy}: counts labels in the split train, which the suite does not have"
             )
-        if not is_deterministic(spec) and seed is None:
+        if spec.is_random and seed is None:
             raise ValueError(f"{spec.strategy} draws its answers: give a seed")
         self._spec, self._labels, self._seed, self._fields = spec, tuple(labels), seed, tuple(fields)
         self._train_digest = train.digest if train is not None and spec.strategy in ("majority", "stratified") else None
@@ -97,8 +97,3 @@ class Trivial:
         name = f"{self._spec.strategy}\n{example_id}".encode("utf-8", "surrogatepass")
         stream = int.from_bytes(hashlib.sha256(name).digest()[:8], "big")
         return float(np.random.default_rng([self._seed or 0, stream]).random())
-
-
-def is_deterministic(spec: suite.Trivial) -> bool:
-    """Whether the answers are the same for every seed, so that one run says all."""
-    return spec.strategy in ("majority", "keyword", "callable")

@@ -6,8 +6,9 @@ a conversion or a format would let a suite file reach into Python objects, and w
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from string import Formatter
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example, TaskData
+from mlbaseline.records import Example, Scalar, TaskData
 from mlbaseline.suite import Shots
 
 CHOICE_DELIMITER = " "
@@ -33,15 +34,46 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Prompting:
-    """How examples become prompts. prefix: text in front of every prompt, see `few_shot_prefix`."""
+    """How examples become prompts. prefix: text in front of every prompt, which shows `shots` solved examples."""
 
     template: str
     prefix: str = ""
+    shots: int = 0
 
     def prompt(self, example: Example) -> Prompt:
         """The prompt of one example. Raises DataError if the template names a field that the example lacks."""
         context = self.prefix + render(self.template, example.fields)
         return Prompt(context, tuple(CHOICE_DELIMITER + choice for choice in example.choices))
+
+    def solved(self, example: Example, labels: Sequence[str]) -> Prompt:
+        """The prompt with the right answer as its only continuation: what a training learns from."""
+        context = self.prefix + render(self.template, example.fields)
+        return Prompt(context, (CHOICE_DELIMITER + answer_text(example, labels),))
+
+    @property
+    def head(self) -> str:
+        """What every prompt begins with: the prefix, and the template up to its first field."""
+        text = self.prefix
+        for literal, field in _parts(self.template):
+            text += literal
+            if field is not None:
+                break
+        return text
+
+    def signature_fields(self) -> dict[str, Scalar]:
+        """`prompt.*`: everything of a prompt that is not the example's."""
+        return {
+            "prompt.template": self.template,
+            "prompt.choice_delimiter": CHOICE_DELIMITER,
+            "prompt.chat_template": None,
+            "prompt.shots": self.shots,
+            "prompt.prefix_sha256": hashlib.sha256(self.prefix.encode("utf-8", "surrogatepass")).hexdigest(),
+        }
+
+
+def answer_text(example: Example, labels: Sequence[str]) -> str:
+    """The right answer of an example as a text. labels: of its task, in the order of its choices."""
+    return example.choices[labels.index(example.target)]
 
 
 def placeholders(template: str) -> tuple[str, ...]:
@@ -71,10 +103,7 @@ def few_shot_prefix(template: str, shots: Shots, train: TaskData, seed: int) -> 
         drawn = np.random.default_rng(seed).choice(len(by_id), size=shots.k, replace=False)
         chosen = tuple(by_id[position] for position in drawn)
     return "".join(
-        render(template, shot.fields)
-        + CHOICE_DELIMITER
-        + shot.choices[train.labels.index(shot.target)]
-        + SHOT_DELIMITER
+        render(template, shot.fields) + CHOICE_DELIMITER + answer_text(shot, train.labels) + SHOT_DELIMITER
         for shot in chosen
     )
 

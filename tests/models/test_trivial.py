@@ -14,7 +14,7 @@ from sklearn.dummy import DummyClassifier
 from mlbaseline import suite
 from mlbaseline.assets import fetch
 from mlbaseline.errors import DataError
-from mlbaseline.models.trivial import Trivial, is_deterministic
+from mlbaseline.models.trivial import Trivial
 from mlbaseline.records import Answer, Example, TaskData
 from mlbaseline.tasks import load_task
 from mlbaseline.tasks.prompting import placeholders
@@ -122,9 +122,9 @@ def test_uniform_needs_no_train_and_a_draw_needs_a_seed() -> None:
         Trivial(spec("uniform"), labels=LABELS)
 
 
-def test_what_is_deterministic() -> None:
+def test_what_is_random() -> None:
     keyword = spec("keyword", rules={"positive": "a"}, default="neutral")
-    assert [is_deterministic(s) for s in (*map(spec, STRATEGIES), keyword)] == [True, False, False, True]
+    assert [s.is_random for s in (*map(spec, STRATEGIES), keyword)] == [False, True, True, False]
 
 
 def test_signature_fields_tell_apart_what_answers_differently() -> None:

@@ -1,0 +1,38 @@
+"""Baselines of a suite ─▶ rungs: what will be evaluated, known by its signature before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mlbaseline import suite
+from mlbaseline.engine.rungs.checkpoints import pretrained_rungs, trained_rungs
+from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
+from mlbaseline.engine.rungs.rules import human_rungs, trivial_rungs
+from mlbaseline.engine.rungs.rung import Fetch, Opened, Rung, Site, describe_baseline
+from mlbaseline.suite import Split, Suite
+from mlbaseline.tasks import LoadedTask
+
+__all__ = ["Fetch", "Opened", "Rung", "build_recorded_rungs", "build_rungs", "describe_baseline"]
+
+_RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
+    suite.Trivial: trivial_rungs,
+    suite.Pretrained: pretrained_rungs,
+    suite.Peft: trained_rungs,
+    suite.Full: trained_rungs,
+    suite.External: external_rungs,
+    suite.Human: human_rungs,
+    suite.Recorded: recorded_rungs,
+}
+
+
+def build_rungs(
+    suite: Suite, task: LoadedTask, name: str, fetch: Fetch, seeds: Sequence[int], *, split: Split = "test"
+) -> list[Rung]:
+    """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
+
+    Fetches (and hashes) the assets, so that the signature knows them by content; loads none. Raises AssetError,
+    DataError.
+    """
+    spec = suite.baselines[name]
+    return _RUNGS[type(spec)](Site(suite, task, fetch, split), name, spec, seeds)

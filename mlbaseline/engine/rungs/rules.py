@@ -1,0 +1,42 @@
+"""Rungs that need no model: trivial rules, a function of the user's, people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlbaseline import suite
+from mlbaseline.engine.rungs.rung import Opened, Rung, Site
+from mlbaseline.models.annotators import Annotators, read_labels
+from mlbaseline.models.heuristic import Heuristic
+from mlbaseline.models.human import ExpectedAnnotator
+from mlbaseline.models.trivial import Trivial
+from mlbaseline.suite import Asset
+from mlbaseline.tasks.prompting import placeholders
+from mlbaseline.tasks.reading import read_table
+
+
+def trivial_rungs(site: Site, name: str, spec: suite.Trivial, seeds: Sequence[int]) -> list[Rung]:
+    return [_trivial(site, name, spec, seed) for seed in (seeds if spec.is_random else (None,))]
+
+
+def _trivial(site: Site, name: str, spec: suite.Trivial, seed: int | None) -> Rung:
+    task, fields = site.suite.task, placeholders(site.suite.task.prompt)
+    model: Trivial | Heuristic
+    if spec.function is not None:
+        where = f"baselines.{name}.function"
+        model = Heuristic(spec.function, root=site.suite.root, labels=task.labels, fields=fields, where=where)
+    else:
+        model = Trivial(spec, labels=task.labels, train=site.task.splits.get("train"), seed=seed, fields=fields)
+    return site.rung(name, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
+
+
+def human_rungs(site: Site, name: str, spec: suite.Human, _: Sequence[int]) -> list[Rung]:
+    if spec.labels is None:
+        assert spec.agreement is not None  # the suite has one of the two
+        model = ExpectedAnnotator(spec.agreement)
+        return [site.rung(name, None, fields=model.signature_fields(), open_=lambda: Opened(model))]
+    asset = site.fetch(Asset(source=spec.labels))
+    labels = read_labels(read_table(asset.path, None).rows, site.data, where=f"baselines.{name}")
+    annotators = Annotators(labels, site.data.labels, asset.sha256)
+    opened = Opened(annotators, figures=annotators.figures(site.data))
+    return [site.rung(name, None, fields=annotators.signature_fields(), open_=lambda: opened)]

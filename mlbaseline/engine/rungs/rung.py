@@ -1,0 +1,125 @@
+"""One baseline with one seed, known by its signature before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlbaseline import metrics
+from mlbaseline.assets import FetchedAsset
+from mlbaseline.errors import DataError
+from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
+from mlbaseline.suite import Asset, Split, Suite, TrainedSpec
+from mlbaseline.tasks import LoadedTask
+
+Fetch = Callable[[Asset], FetchedAsset]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained.
+
+    figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    """
+
+    model: Model
+    trained: Trained | None = None
+    figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One baseline with one seed; seed None where nothing is random.
+
+    params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training; None
+    for a published score, which answers nothing.
+    recorded: its answers were given elsewhere, so that nothing of this machine's speed, memory or price is theirs.
+    """
+
+    baseline: str
+    kind: str
+    seed: int | None
+    signature: Signature
+    params: Mapping[str, Scalar]
+    open: Callable[[], Opened] | None
+    recorded: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.baseline if self.seed is None else f"{self.baseline} (seed {self.seed})"
+
+
+def progress_name(name: str, seed: int | None) -> str:
+    """How a progress bar calls a rung."""
+    return name if seed is None else f"{name} · seed {seed}"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every constructor of rungs may look at."""
+
+    suite: Suite
+    task: LoadedTask
+    fetch: Fetch
+    split: Split
+
+    @property
+    def data(self) -> TaskData:
+        return self.task.splits[self.split]
+
+    def rung(self, name: str, seed: int | None, *, fields: Mapping[str, Scalar], open_: Callable[[], Opened]) -> Rung:
+        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_)
+
+    def training_data(self, name: str) -> TaskData:
+        if "train" not in self.task.splits:
+            raise DataError(
+                f"baselines.{name}: needs the split train, which the suite does not have; add it to `split`"
+            )
+        return self.task.splits["train"]
+
+
+def make_rung(
+    suite: Suite,
+    data: TaskData,
+    name: str,
+    seed: int | None,
+    *,
+    fields: Mapping[str, Scalar],
+    open_: Callable[[], Opened],
+) -> Rung:
+    """A rung with what every signature says of the data and the metrics. fields: what its kind adds."""
+    signature = Signature(
+        {
+            "data.digest": data.digest,
+            "data.split": data.split,
+            "choices.labels": digest_of(data.labels),
+            "metric.version": metrics.VERSION,
+            "metric.names": ",".join(suite.metrics),
+            **fields,
+            "seed": seed,
+        }
+    )
+    params = describe_baseline(suite, name)
+    if fields.get("engine.precision", UNKNOWN) != UNKNOWN:
+        params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
+        params |= {"evaluation.resolved_precision": fields["engine.precision"]}
+    return Rung(name, suite.baselines[name].kind, seed, signature, params, open_)
+
+
+def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
+    """All options of a baseline, those left out too, and of the model that a fine-tune starts from, as `baseline.*`."""
+    spec = suite.baselines[name]
+    params = dict(flat("baseline", spec.model_dump(mode="json")))
+    if isinstance(spec, TrainedSpec):
+        base = suite.base_model(spec).model_dump(mode="json")
+        params |= dict(flat("baseline.base_model", base))
+    return params
+
+
+def flat(prefix: str, content: Mapping[str, Any]) -> Iterable[tuple[str, Scalar]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from flat(f"{prefix}.{key}", value)
+        else:
+            yield f"{prefix}.{key}", ",".join(map(str, value)) if isinstance(value, list | tuple) else value

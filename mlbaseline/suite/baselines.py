@@ -1,0 +1,222 @@
+"""The rungs of the ladder: what may be compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+
+from mlbaseline.suite.nodes import Asset, MetricName, Name, Node, Sha256
+
+
+class Shots(Node):
+    """`k` solved examples in front of the prompt: the first of `train`, or a sample that differs by seed."""
+
+    k: PositiveInt
+    sample: Literal["first", "seed"] = "first"
+
+
+class _Baseline(Node):
+    @property
+    def is_random(self) -> bool:
+        """Whether another seed gives other answers: such a rung runs once a seed, every other one once."""
+        return False
+
+
+class Trivial(_Baseline):
+    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins).
+
+    function: `module:function` for strategy `callable`, given the example's prompt fields as a dict, gives the label.
+    """
+
+    kind: Literal["trivial"]
+    strategy: Literal["majority", "uniform", "stratified", "keyword", "callable"]
+    rules: dict[str, str] | None = None
+    default: str | None = None
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+
+    @property
+    def is_random(self) -> bool:
+        return self.strategy in ("uniform", "stratified")
+
+    @model_validator(mode="after")
+    def _function_with_callable(self) -> Trivial:
+        if (self.function is not None) != (self.strategy == "callable"):
+            raise ValueError("`function` (module:function) goes with strategy `callable`")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_with_keyword(self) -> Trivial:
+        given = (self.rules is not None, self.default is not None)
+        if given != ((True, True) if self.strategy == "keyword" else (False, False)):
+            raise ValueError("`rules` (label: regular expression) and `default` (label) go with strategy `keyword`")
+        for label, pattern in (self.rules or {}).items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"rules.{label}: not a regular expression ({error}): {pattern!r}") from error
+        return self
+
+
+class Pretrained(_Baseline):
+    """A model as it comes, asked zero-shot or few-shot."""
+
+    kind: Literal["pretrained"]
+    model: Asset
+    shots: Shots | None = None
+
+    @property
+    def is_random(self) -> bool:
+        return self.shots is not None and self.shots.sample == "seed"
+
+    @field_validator("shots", mode="before")
+    @classmethod
+    def _number(cls, shots: Any) -> Any:
+        return ({"k": shots} if shots else None) if isinstance(shots, int) and not isinstance(shots, bool) else shots
+
+
+class _Training(_Baseline):
+    """Options of the training loop. batch_size counts examples per optimiser step, all accumulation included."""
+
+    base: Name
+    epochs: Annotated[int, Field(ge=1)] = 2
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: PositiveInt = 16
+    gradient_accumulation: PositiveInt = 1
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    schedule: Literal["linear", "cosine", "constant"] = "cosine"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    gradient_checkpointing: bool = False
+    select: MetricName = "accuracy"
+
+    @property
+    def is_random(self) -> bool:
+        return True
+
+    @model_validator(mode="after")
+    def _divides(self) -> _Training:
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                f"gradient_accumulation ({self.gradient_accumulation}) must divide batch_size ({self.batch_size})"
+            )
+        return self
+
+
+ALL_LINEAR = "all-linear"
+
+
+class Peft(_Training):
+    """A parameter-efficient fine-tune of another baseline's model.
+
+    last_layers: adapt only this many layers, the last ones; nothing is carried back through those before them.
+    """
+
+    kind: Literal["peft"]
+    method: Literal["lora"]
+    rank: PositiveInt = 16
+    alpha: Annotated[float, Field(gt=0)] = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: str | tuple[str, ...] = ALL_LINEAR
+    last_layers: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _named_modules(self) -> Peft:
+        if self.last_layers is not None and isinstance(self.target_modules, str) and self.target_modules != ALL_LINEAR:
+            raise ValueError(f"`last_layers` goes with target_modules {ALL_LINEAR!r} or a list of names, not a pattern")
+        return self
+
+
+class Full(_Training):
+    """A fine-tune of all weights of another baseline's model: the high-water mark."""
+
+    kind: Literal["full"]
+
+
+class Human(_Baseline):
+    """What one annotator is expected to score.
+
+    agreement: the data's column with the share of annotators that gave the target. labels: a file with what each
+    annotator said (columns example_id, annotator, label), as an asset's `source`.
+    """
+
+    kind: Literal["human"]
+    agreement: str | None = None
+    labels: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Human:
+        if (self.agreement is None) == (self.labels is None):
+            raise ValueError("give either `agreement` (a column of the data) or `labels` (a file)")
+        return self
+
+
+class AnswersFile(Node):
+    """Answers from elsewhere, by the ids of the suite's test split. path: as an asset's `source`."""
+
+    path: Annotated[str, Field(min_length=1)]
+    sha256: Sha256 | None = None
+
+    @property
+    def asset(self) -> Asset:
+        return Asset(source=self.path, sha256=self.sha256)
+
+
+class Recorded(_Baseline):
+    """A rung whose answers are already there, in a file. kind: which rung of the ladder it is."""
+
+    kind: Literal["trivial", "pretrained", "production", "peft", "full", "human"]
+    recorded: AnswersFile
+
+
+class External(_Baseline):
+    """A published score, without the answers behind it: shown beside the ladder, never paired, never deciding.
+
+    standard_error: of `value`; without it, and where the metric is a share, `n` examples bound it. protocol: how it was
+    measured, in the words of its source.
+    """
+
+    kind: Literal["external"]
+    metric: MetricName
+    value: float
+    n: PositiveInt | None = None
+    standard_error: Annotated[float, Field(gt=0)] | None = None
+    source: Annotated[str, Field(min_length=1)]
+    date: str | None = None
+    protocol: str | None = None
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _as_written(cls, date: Any) -> Any:
+        """YAML reads `2024-05-01` as a date and `2024` as a number."""
+        return None if date is None else str(date)
+
+    @model_validator(mode="after")
+    def _in_range(self) -> External:
+        if self.metric == "accuracy" and not 0 <= self.value <= 1:
+            raise ValueError(f"value: an accuracy is a share from 0 to 1, got {self.value:g}")
+        return self
+
+
+def _tag_of(spec: Any) -> str | None:
+    if not isinstance(spec, Mapping):
+        return "recorded" if isinstance(spec, Recorded) else getattr(spec, "kind", None)
+    return "recorded" if "recorded" in spec or spec.get("kind") == "production" else spec.get("kind")
+
+
+BaselineSpec = Annotated[
+    Annotated[Trivial, Tag("trivial")]
+    | Annotated[Pretrained, Tag("pretrained")]
+    | Annotated[Peft, Tag("peft")]
+    | Annotated[Full, Tag("full")]
+    | Annotated[External, Tag("external")]
+    | Annotated[Human, Tag("human")]
+    | Annotated[Recorded, Tag("recorded")],
+    Discriminator(_tag_of),
+]
+TrainedSpec = Peft | Full
+KINDS = ("trivial", "pretrained", "production", "peft", "full", "external", "human")
+TAGS = (*KINDS, "recorded")
+"""What tells the specs of baselines apart: their kind, or that their answers are recorded."""

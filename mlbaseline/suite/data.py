@@ -1,0 +1,109 @@
+"""Where a task's examples come from: files, the roles of their columns, splits and slices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mlbaseline.suite.nodes import SPLITS, Node, Sha256
+
+
+class DataSource(Node):
+    """One file that is split (`source`), or a file of its own per split (`train`, `dev`, `test`)."""
+
+    source: str | None = None
+    sha256: Sha256 | None = None
+    train: str | None = None
+    dev: str | None = None
+    test: str | None = None
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet"] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> DataSource:
+        if (self.source is None) == (self.test is None):
+            raise ValueError("give either `source` (one file to split) or a file per split with at least `test`")
+        if self.source is not None and (self.train or self.dev):
+            raise ValueError("`source` and files per split exclude each other")
+        if self.source is None and self.sha256:
+            raise ValueError("`sha256` goes with `source`; files per split are covered by the split's digest")
+        return self
+
+
+class Columns(BaseModel):
+    """Roles of the data's columns. Every further key renames a column into a prompt field: `text: tweet_body`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, str]
+
+    target: str
+    id: str | None = None
+    cluster: str | None = None
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Prompt field ─▶ column of the data."""
+        return self.__pydantic_extra__
+
+
+class SplitSizes(Node):
+    """Numbers of examples (> 1) or fractions (≤ 1), drawn in an order that depends on `seed` and content only."""
+
+    train: Annotated[float, Field(ge=0)] = 0
+    dev: Annotated[float, Field(ge=0)] = 0
+    test: Annotated[float, Field(gt=0)]
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole_or_fraction(self) -> SplitSizes:
+        for name in SPLITS:
+            size = getattr(self, name)
+            if size > 1 and size != int(size):
+                raise ValueError(f"{name}: a size above 1 is a number of examples and must be whole, got {size}")
+        if sum(size for name in SPLITS if (size := getattr(self, name)) <= 1) > 1:
+            raise ValueError("fractions of train, dev and test add up to more than 1")
+        return self
+
+
+class Slicing(Node):
+    """How one slice is cut: by pattern, by bin, by quantile, or by the values of a column.
+
+    patterns: value ─▶ regular expression searched in the column, the first that matches wins, else `default`.
+    bins: edges of half-open intervals [a, b), the last one closed; `labels` names them.
+    quantiles: this many equally large groups, of a number as it is and of a text by its length in characters.
+    """
+
+    column: str
+    patterns: dict[str, str] | None = None
+    default: str = "other"
+    bins: tuple[float, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
+
+    @field_validator("patterns")
+    @classmethod
+    def _compiles(cls, patterns: dict[str, str] | None) -> dict[str, str] | None:
+        for value, pattern in (patterns or {}).items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{value}: not a regular expression ({error}): {pattern!r}") from error
+        return patterns
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Slicing:
+        if sum(way is not None for way in (self.patterns, self.bins, self.quantiles)) > 1:
+            raise ValueError("give one of `patterns`, `bins` and `quantiles`, or none to slice by the column's values")
+        if self.bins is not None:
+            if len(self.bins) < 2 or list(self.bins) != sorted(set(self.bins)):
+                raise ValueError(f"bins must be at least two ascending edges, got {list(self.bins)}")
+            if self.labels is not None and len(self.labels) != len(self.bins) - 1:
+                raise ValueError(
+                    f"{len(self.bins)} edges make {len(self.bins) - 1} bins, got {len(self.labels)} labels"
+                )
+        elif self.labels is not None:
+            raise ValueError("`labels` goes with `bins`")
+        return self

@@ -1,0 +1,29 @@
+"""What the parts of a suite file have in common: a frozen node that knows its keys, names, splits, assets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MetricName = Literal["accuracy", "macro_f1", "mcc", "nll_nats", "brier", "ece"]
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Node(BaseModel):
+    """A mapping of the file; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Asset(Node):
+    """A file or folder, with the SHA-256 that it must have.
+
+    source: a path (relative to the suite file), `pip://NAME==VERSION/MEMBER`, `hf://…`, `runs:/…` or `models:/…`.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    sha256: Sha256 | None = None

@@ -1,0 +1,88 @@
+"""The whole suite file."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, PrivateAttr, field_validator
+
+from mlbaseline.records import digest_of
+from mlbaseline.suite.baselines import BaselineSpec, Pretrained, TrainedSpec
+from mlbaseline.suite.decision import Gates, Matrix
+from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
+from mlbaseline.suite.task import Task
+
+
+class Evaluation(Node):
+    """batch_tokens: budget of a batch, padding included. latency_sample: number of queries also timed one at a time."""
+
+    batch_tokens: PositiveInt = 4096
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    max_length: Annotated[int, Field(ge=8)] = 2048
+    latency_sample: Annotated[int, Field(ge=0)] = 24
+
+
+class CostModel(Node):
+    """usd_per_hour: price of `cpu`, `cuda` or a device's full name. Training is spread over `queries` queries."""
+
+    usd_per_hour: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    queries: PositiveInt = 1_000_000
+
+
+class Suite(Node):
+    """A validated suite file."""
+
+    name: Name
+    register_as: Annotated[str, Field(pattern=r"^[^/:]+$")] | None = None
+    task: Task
+    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = ("accuracy",)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)] = (0,)
+    evaluation: Evaluation = Evaluation()
+    cost: CostModel = CostModel()
+    baselines: Annotated[dict[Name, BaselineSpec], Field(min_length=1)]
+    matrix: Matrix = Matrix()
+    gates: Gates = Gates()
+    _root: Path = PrivateAttr(Path())
+    _text: str = PrivateAttr("")
+
+    def as_read(self, root: Path, text: str) -> Suite:
+        """The same suite, knowing the folder that its relative paths start from and the file as it was written."""
+        self._root, self._text = root, text
+        return self
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+    @field_validator("seeds")
+    @classmethod
+    def _differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"seeds must differ from each other, got {list(seeds)}")
+        return seeds
+
+    @cached_property
+    def digest(self) -> str:
+        """Over everything the file says, wherever it lies."""
+        return digest_of(self.model_dump(mode="json"))
+
+    @cached_property
+    def matrix_digest(self) -> str:
+        """Over the rules of the decision: matrix, gates and seeds."""
+        return digest_of(self.model_dump(mode="json", include={"matrix", "gates", "seeds"}))
+
+    def of_kind(self, kind: str | None) -> tuple[str, ...]:
+        """Names of the baselines of one kind, or of all."""
+        return tuple(name for name, spec in self.baselines.items() if kind in (None, spec.kind))
+
+    def base_model(self, spec: TrainedSpec) -> Asset:
+        """The model that a fine-tune starts from."""
+        base = self.baselines[spec.base]
+        assert isinstance(base, Pretrained)  # suite_file has checked it
+        return base.model
