@@ -110,7 +110,9 @@ def compare(checkpoint: Checkpoint, harness: Any, items: Items, rounds: int, max
                 found[id(timing)] = score()
                 timing.seconds.append(perf_counter() - started)
             timing.tokens = sum(counts)
-    apart = max(abs(a - b) for mine, other in zip(*found.values(), strict=True) for a, b in zip(mine, other, strict=True))
+    apart = max(
+        abs(a - b) for mine, other in zip(*found.values(), strict=True) for a, b in zip(mine, other, strict=True)
+    )
     assert apart < 1e-3, f"{items.name}: log-likelihoods differ by {apart} nats"
     return Compared(items, ours, theirs, *needed(checkpoint.tokenizer, items))
 
@@ -162,12 +164,23 @@ def main() -> int:
     n = options.items
     score_ours(checkpoint, tweets(4), 512)
     for items in (tweets(n), sentences(n, checkpoint.tokenizer), sentences(n, checkpoint.tokenizer, shots=5)):
-        if options.only not in items.name: continue
+        if options.only not in items.name:
+            continue
         rate = product_rate(checkpoint.model)
         compared = compare(checkpoint, harness, items, options.rounds, 512)
         rate = median([rate, product_rate(checkpoint.model)])
-        share = multiplications(checkpoint.model, compared.needed_tokens, compared.places) / median(compared.ours.seconds) / rate
-        print(items.name, f"ratio {compared.ratio:.2f} ours {median(compared.ours.seconds):.2f} theirs {median(compared.theirs.seconds):.2f} tokens {compared.needed_tokens} {compared.ours.tokens} {compared.theirs.tokens} share {share:.2f} rate {rate/1e9:.1f}", compared.ours.seconds, compared.theirs.seconds, flush=True)
+        share = (
+            multiplications(checkpoint.model, compared.needed_tokens, compared.places)
+            / median(compared.ours.seconds)
+            / rate
+        )
+        print(
+            items.name,
+            f"ratio {compared.ratio:.2f} ours {median(compared.ours.seconds):.2f} theirs {median(compared.theirs.seconds):.2f} tokens {compared.needed_tokens} {compared.ours.tokens} {compared.theirs.tokens} share {share:.2f} rate {rate / 1e9:.1f}",
+            compared.ours.seconds,
+            compared.theirs.seconds,
+            flush=True,
+        )
     return 0
 
 
