@@ -63,7 +63,12 @@ class Encoder:
         """As `encode`, in one call of the tokenizer, which reads many texts at a time; an error in its place."""
         split = [_split(prompt) for prompt in prompts]
         texts = [text for context, tails in split if context for text in (context, *(context + tail for tail in tails))]
-        tokens = iter(self._tokenise(texts))
+        try:
+            tokens = iter(self._tokenise(texts))
+        except Exception as error:  # a text that the tokenizer cannot read must not cost the others
+            if len(prompts) == 1:
+                return [ValueError(f"the tokenizer cannot read the prompt ({type(error).__name__}: {error})")]
+            return [self.encode_many([prompt])[0] for prompt in prompts]
         encoded: list[Encoded | ValueError] = []
         for prompt, (context, tails) in zip(prompts, split, strict=True):
             try:

@@ -45,32 +45,36 @@ class Reader:
 
     def score(self, families: Sequence[Family], head: Head | None) -> dict[int, Scored]:
         """Position of the example ─▶ what was found for it."""
-        scored: dict[int, Scored] = {}
-        for part in self._cut(families):
-            started = perf_counter()
-            found = self._try(part, head)
-            spent_s = perf_counter() - started
-            sizes = {row.example: count_tokens([row], packs=self.packs) for family in part for row in family}
-            self.tokens_read += sum(sizes.values())
-            for position, nats in found.items():
-                share_s = spent_s * sizes[position] / sum(sizes.values())
-                scored[position] = _judge(nats, share_s)
-        return scored
+        started = perf_counter()
+        found = self._try(families, head)
+        spent_s = perf_counter() - started
+        sizes = {row.example: self._size([[row]]) for family in families for row in family}
+        self.tokens_read += sum(sizes.values())
+        return {
+            position: _judge(nats, spent_s * sizes[position] / sum(sizes.values())) for position, nats in found.items()
+        }
 
     def _try(self, families: Sequence[Family], head: Head | None) -> dict[int, tuple[float, ...] | str]:
-        try:
-            return self._read(families, head, self._batch_tokens)
-        except Exception as error:  # out of memory, or a row that the model cannot read
-            if _is_want_of_memory(error):
-                self._fitting_tokens = max(1, self._size(families) // 2)
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
-        if len(families) == 1:
-            families = [[row] for row in families[0]]
-        if len(families) == 1:
-            return self._try_alone(families, head)
-        half = len(families) // 2
-        return self._try(families[:half], head) | self._try(families[half:], head)
+        found: dict[int, tuple[float, ...] | str] = {}
+        for part in self._cut(families):
+            try:
+                found |= self._read(part, head, self._fitting_tokens)
+                continue
+            except Exception as error:  # out of memory, or a row that the model cannot read
+                if _is_want_of_memory(error):
+                    self._fitting_tokens = max(1, self._size(part) // 2)
+                    if torch.cuda.is_available():
+                        torch.cuda.empty_cache()
+            found |= self._try_in_halves(part, head)
+        return found
+
+    def _try_in_halves(self, part: Sequence[Family], head: Head | None) -> dict[int, tuple[float, ...] | str]:
+        if len(part) == 1:
+            part = [[row] for row in part[0]]
+        if len(part) == 1:
+            return self._try_alone(part, head)
+        half = len(part) // 2
+        return self._try(part[:half], head) | self._try(part[half:], head)
 
     def _try_alone(self, example: Sequence[Family], head: Head | None) -> dict[int, tuple[float, ...] | str]:
         try:
@@ -89,16 +93,15 @@ class Reader:
 
     def _cut(self, families: Sequence[Family]) -> Iterator[Sequence[Family]]:
         """A batch as it is, or where memory was too short for such, in parts that fit."""
-        if self._fitting_tokens >= self._batch_tokens:
-            yield families
-            return
+        is_cut = self._fitting_tokens < self._batch_tokens
         part: list[Family] = []
         for family in families:
-            if part and self._size([*part, family]) > self._fitting_tokens:
+            if part and is_cut and self._size([*part, family]) > self._fitting_tokens:
                 yield part
                 part = []
             part.append(family)
-        yield part
+        if part:
+            yield part
 
     def _size(self, families: Sequence[Family]) -> int:
         return sum(count_tokens(family, packs=self.packs) for family in families)

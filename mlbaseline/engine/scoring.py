@@ -107,7 +107,7 @@ class ChoiceScorer:
             for position, scored in self._reader.score([family for family in families if family], head).items()
         }
         if self._cache is not None:
-            self._cache.put({keys[position]: scored for position, scored in computed.items() if scored.is_finite})
+            self._cache.put({keys[position]: scored for position, scored in computed.items()})
         return known | computed
 
     def _conclude(self, example_id: str, encoded: Encoded, scored: Scored) -> Answer:

@@ -64,7 +64,7 @@ def evaluate_rungs(
     fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
     _tell_data(suite, task)
-    rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
+    rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds, fresh=fresh)]
     return evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
 
 

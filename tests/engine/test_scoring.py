@@ -158,20 +158,27 @@ def test_an_example_that_breaks_the_pass_costs_no_other_its_answer(checkpoint: C
         assert answers[example.id].loglik_nats == pytest.approx(expected[example.id].loglik_nats, abs=1e-5)
 
 
-def test_want_of_memory_halves_the_batch(checkpoint: Checkpoint) -> None:
-    examples = make_examples(n=32)
-    expected, sizes = answers_of(checkpoint, examples), []
-    forward = checkpoint.model.forward
+@pytest.mark.parametrize("packs", [True, False], ids=["packed", "padded"])
+def test_want_of_memory_is_survived_and_remembered(
+    checkpoint: Checkpoint, packs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlbaseline.engine.reading.can_pack", lambda _: packs)
+    examples = make_examples(PHRASES, n=200)
+    expected = answers_of(checkpoint, examples)
+    passes: list[bool] = []
 
-    def small_memory(input_ids: torch.Tensor, **options: Any) -> Any:
-        if input_ids.numel() > 150:
+    def small_memory(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        passes.append(inputs[0].numel() <= 150)
+        if not passes[-1]:
             raise torch.OutOfMemoryError("no memory")
-        sizes.append(len(input_ids))
-        return forward(input_ids=input_ids, **options)
 
-    with replaced_forward(checkpoint.model, small_memory):
-        answers = answers_of(checkpoint, examples, batch_tokens=4096)
-    assert max(sizes) > 1
+    hook = checkpoint.model.get_input_embeddings().register_forward_pre_hook(small_memory)
+    try:
+        answers = answers_of(checkpoint, examples, batch_tokens=1000)
+    finally:
+        hook.remove()
+    assert passes.count(False) < 10, "what was found to fit is remembered"
+    assert len(passes) < (120 if packs else 400), "several rows still go together"
     for example in examples:
         assert answers[example.id].loglik_nats == pytest.approx(expected[example.id].loglik_nats, abs=1e-5)
 

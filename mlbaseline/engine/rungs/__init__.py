@@ -27,12 +27,21 @@ _RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
 
 
 def build_rungs(
-    suite: Suite, task: LoadedTask, name: str, fetch: Fetch, seeds: Sequence[int], *, split: Split = "test"
+    suite: Suite,
+    task: LoadedTask,
+    name: str,
+    fetch: Fetch,
+    seeds: Sequence[int],
+    *,
+    split: Split = "test",
+    fresh: bool = False,
 ) -> list[Rung]:
     """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
+
+    fresh: no score that was computed before is reused.
 
     Fetches (and hashes) the assets, so that the signature knows them by content; loads none. Raises AssetError,
     DataError.
     """
     spec = suite.baselines[name]
-    return _RUNGS[type(spec)](Site(suite, task, fetch, split), name, spec, seeds)
+    return _RUNGS[type(spec)](Site(suite, task, fetch, split, fresh), name, spec, seeds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
@@ -26,7 +27,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(_scorer(site, name, seed, checkpoint, prompting))
+        return Opened(_scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256))
 
     fields = {
         "model.kind": spec.kind,
@@ -66,7 +67,8 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
 
         trained = train(job, description=progress_name(name, seed))
         checkpoint = load_checkpoint(trained.folder, base=job.base.path, precision=precision, device=device)
-        return Opened(_scorer(site, name, seed, checkpoint, prompting), trained)
+        weights = f"{job.base.sha256} {trained.weights_sha256}"  # an adapter's own weights stand on its base
+        return Opened(_scorer(site, name, seed, checkpoint, prompting, weights=weights), trained)
 
     fields = {
         "model.kind": spec.kind,
@@ -98,9 +100,19 @@ def _resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def _scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting) -> Model:
+def _scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting, *, weights: str) -> Model:
+    """weights: names the model by content, so that no score of another one is taken for its."""
+    from mlbaseline.engine.score_cache import ScoreCache
     from mlbaseline.engine.scoring import ChoiceScorer
+    from mlbaseline.models.checkpoint import CONVERSION
 
+    software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers")}
+    decides = {"weights": weights, "conversion": CONVERSION, **_engine_fields(site), **software}
     return ChoiceScorer(
-        checkpoint, prompting, site.data.labels, site.suite.evaluation, description=progress_name(name, seed)
+        checkpoint,
+        prompting,
+        site.data.labels,
+        site.suite.evaluation,
+        cache=ScoreCache(decides, fresh=site.fresh),
+        description=progress_name(name, seed),
     )

@@ -57,12 +57,13 @@ def progress_name(name: str, seed: int | None) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """What every constructor of rungs may look at."""
+    """What every constructor of rungs may look at. fresh: compute again what was computed before."""
 
     suite: Suite
     task: LoadedTask
     fetch: Fetch
     split: Split
+    fresh: bool = False
 
     @property
     def data(self) -> TaskData:
