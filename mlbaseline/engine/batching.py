@@ -7,8 +7,6 @@ from collections.abc import Sequence
 _MAX_PADDING = 0.04
 _FREE_PADDING_TOKENS = 96
 """Padding that a batch may have whatever its share: less than what starting a further batch costs."""
-_MAX_WIDENING = 1.5
-"""Places of the padded rows that attention sees, over the budget: beyond, short rows go without long ones."""
 _MAX_KEYS = 8
 """Keys that a batch attends to, copies of the head included, over the budget: bounds their memory."""
 
@@ -39,24 +37,17 @@ def make_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | Non
 def pack_batches(lengths: Sequence[int], budget_tokens: int, head_tokens: int = 0) -> list[list[int]]:
     """Positions of `lengths`, grouped for a pass without padding: longest first, at most `budget_tokens` a batch.
 
-    lengths: tokens per row (> 0) behind a head of `head_tokens`. Attention alone pads rows, and repeats the head for
-    each of them: a batch also ends where that would cost too much time or memory. A row longer than the budget is a
-    batch of its own.
+    lengths: tokens per row (> 0) behind a head of `head_tokens`, which attention repeats for each: a batch also ends
+    where that would cost too much memory. A row longer than the budget is a batch of its own.
     """
     batches: list[list[int]] = []
-    width = tokens = 0
+    tokens = keys = 0
     for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
         length = lengths[position]
-        rows = len(batches[-1]) + 1 if batches else 0
-        if (
-            rows
-            and tokens + length <= budget_tokens
-            and rows * width <= _MAX_WIDENING * budget_tokens
-            and rows * (head_tokens + width) <= _MAX_KEYS * budget_tokens
-        ):
+        tokens, keys = tokens + length, keys + length + head_tokens
+        if batches and tokens <= budget_tokens and keys <= _MAX_KEYS * budget_tokens:
             batches[-1].append(position)
-            tokens += length
         else:
             batches.append([position])
-            width = tokens = length
+            tokens, keys = length, length + head_tokens
     return batches

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from inspect import signature
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 _NAME = "mlbaseline_packed"
+_ALIKE = 0.7
+"""Rows at least this long, compared with the longest, are padded to it for attention."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,23 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the rows lie in the sequence.
+class Bucket:
+    """Rows of similar length, which attention sees as one batch.
 
-    take: (rows, width) places in the sequence; any place stands for padding. give: (tokens,) places in the flattened
-    rows. sees: (rows or 1, 1, width, head + width), or None where every row is a chain without a head.
+    take: (rows, width) places in the sequence; any place stands for padding. sees: (rows or 1, 1, width, head + width),
+    or None where every row is a chain without a head.
     """
 
     take: Tensor
-    give: Tensor
     sees: Tensor | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the rows lie in the sequence. give: (tokens,) places in the buckets' rows, all of them in one line."""
+
+    buckets: tuple[Bucket, ...]
+    give: Tensor
     head: Head | None
 
 
@@ -63,25 +73,42 @@ def can_pack(model: Any) -> bool:
 
 def lay_out(parents: Sequence[Sequence[int]], head: Head | None, device: Any) -> Layout:
     """parents: per row and token the place in the row of the token before it, -1 for none but the head."""
-    lengths = [len(row) for row in parents]
-    width, before = max(lengths), len(head.tokens) if head else 0
-    columns = torch.arange(width)
-    starts = torch.tensor([0, *lengths]).cumsum(0)[:-1, None]
-    inside = columns < torch.tensor(lengths)[:, None]
-    branching = [any(parent != place - 1 for place, parent in enumerate(row)) for row in parents]
-    sees = None
-    if head or any(branching):
-        sees = torch.ones(len(parents) if any(branching) else 1, 1, width, before + width, dtype=torch.bool).tril(
-            before
-        )
-        for index in [index for index, is_tree in enumerate(branching) if is_tree]:
-            _let_see_ancestors(sees[index, 0, :, before:], parents[index])
-    return Layout(
-        torch.where(inside, starts + columns, 0).to(device),
-        inside.flatten().nonzero().flatten().to(device),
-        None if sees is None else sees.to(device),
-        head,
-    )
+    starts = list(accumulate(map(len, parents), initial=0))
+    give = torch.empty(starts[-1], dtype=torch.long)
+    buckets = []
+    n_places = 0
+    for members in _alike([len(row) for row in parents]):
+        rows = [parents[index] for index in members]
+        lengths, columns = torch.tensor([len(row) for row in rows])[:, None], torch.arange(len(rows[0]))
+        inside = columns < lengths
+        take = torch.where(inside, torch.tensor([starts[index] for index in members])[:, None] + columns, 0)
+        give[take[inside]] = n_places + inside.flatten().nonzero().flatten()
+        n_places += take.numel()
+        sees = _visible(rows, len(head.tokens) if head else 0)
+        buckets.append(Bucket(take.to(device), None if sees is None else sees.to(device)))
+    return Layout(tuple(buckets), give.to(device), head)
+
+
+def _alike(lengths: Sequence[int]) -> list[list[int]]:
+    """Positions of `lengths`, in groups of similar ones, the longest of each first."""
+    groups: list[list[int]] = []
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        if not groups or lengths[position] < _ALIKE * lengths[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(position)
+    return groups
+
+
+def _visible(rows: Sequence[Sequence[int]], before: int) -> Tensor | None:
+    branching = [any(parent != place - 1 for place, parent in enumerate(row)) for row in rows]
+    if not before and not any(branching):
+        return None
+    width = len(rows[0])
+    sees = torch.ones(len(rows) if any(branching) else 1, 1, width, before + width, dtype=torch.bool).tril(before)
+    for index, row in enumerate(rows):
+        if branching[index]:
+            _let_see_ancestors(sees[index, 0, :, before:], row)
+    return sees
 
 
 def _let_see_ancestors(sees: Tensor, parents: Sequence[int]) -> None:
@@ -113,26 +140,28 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """(1, heads, tokens, size) each ─▶ (1, tokens, heads, size)."""
     layout = _LAYOUT.get()
-    n_rows, width = layout.take.shape
-    sees = layout.sees
+    head = layout.head.layers[module.layer_idx] if layout.head else None
+    states = [state[0].transpose(0, 1) for state in (query, key, value)]
+    attended = [_attend_bucket(bucket, states, head, scaling) for bucket in layout.buckets]
+    return torch.cat(attended)[layout.give].unsqueeze(0), None
 
-    def rows(states: Tensor) -> Tensor:
-        taken = states[0].transpose(0, 1)[layout.take.flatten()]
-        return taken.view(n_rows, width, *taken.shape[1:]).transpose(1, 2)
 
-    queries, keys, values = rows(query), rows(key), rows(value)
-    if layout.head:
-        head_keys, head_values = layout.head.layers[module.layer_idx]
-        keys = torch.cat([head_keys.expand(n_rows, -1, -1, -1), keys], dim=2)
-        values = torch.cat([head_values.expand(n_rows, -1, -1, -1), values], dim=2)
+def _attend_bucket(
+    bucket: Bucket, states: Sequence[Tensor], head: tuple[Tensor, Tensor] | None, scaling: float | None
+) -> Tensor:
+    """(tokens, heads, size) each ─▶ (places, heads, size)."""
+    queries, keys, values = (state[bucket.take].transpose(1, 2) for state in states)
+    if head:
+        copies = [state.expand(len(bucket.take), -1, -1, -1) for state in head]
+        keys, values = torch.cat([copies[0], keys], dim=2), torch.cat([copies[1], values], dim=2)
     groups = queries.shape[1] // keys.shape[1]
-    in_groups = groups > 1 and (sees is None or query.device.type == "cpu")
+    in_groups = groups > 1 and (bucket.sees is None or queries.device.type == "cpu")
     if groups > 1 and not in_groups:  # on GPUs, torch's fast kernels take a mask or grouped heads, not both
         keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
     attended = scaled_dot_product_attention(
-        queries, keys, values, sees, is_causal=sees is None, scale=scaling, enable_gqa=in_groups
+        queries, keys, values, bucket.sees, is_causal=bucket.sees is None, scale=scaling, enable_gqa=in_groups
     )
-    return attended.transpose(1, 2).flatten(0, 1)[layout.give].unsqueeze(0), None
+    return attended.transpose(1, 2).flatten(0, 1)
 
 
 ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)

@@ -41,7 +41,7 @@ class Items:
             {
                 "id": example.id,
                 "text": example.fields["text"],
-                "target": example.target,
+                "position": self.labels.index(example.target),
                 "options": list(example.choices),
                 **{f"option_{index}": choice for index, choice in enumerate(example.choices)},
             }
