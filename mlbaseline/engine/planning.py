@@ -64,7 +64,7 @@ def plan_batches(encodings: Encodings, head: Head | None, batch_tokens: int, *, 
         group = [index for index in range(len(positions)) if bool(behind[index]) == is_behind]
         relatives = _relatives(group, openings)
         related = {index for some in relatives for index in some}
-        families = [(positions[index],) for index in group if index not in related]
+        families: list[tuple[int, ...]] = [(positions[index],) for index in group if index not in related]
         sizes = [lengths[index] for index in group if index not in related]
         for some in relatives:
             rows = [make_row(positions[i], _asked(encodings[positions[i]]), head) for i in some]

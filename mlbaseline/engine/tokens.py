@@ -54,7 +54,8 @@ class KeptEncodings:
     def __getitem__(self, position: int) -> Encoded | str:
         if position in self._errors:
             return self._errors[position]
-        return _unpack(self._tokens[self._starts[position] : self._starts[position + 1]].tolist())
+        packed: list[int] = self._tokens[self._starts[position] : self._starts[position + 1]].tolist()
+        return _unpack(packed)
 
 
 def encode_examples(encoder: Encoder, prompting: Prompting, examples: Sequence[Example]) -> Encodings:

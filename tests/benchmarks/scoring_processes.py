@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from mlbaseline.engine import reading
 
 read = reading.score_packed
 def first(*arguments):
-    print("first batch", time.time() - psutil.Process().create_time(), file=sys.stderr, flush=True)
+    print("first batch", time.time() - psutil.Process().create_time(), time.process_time(), file=sys.stderr, flush=True)
     reading.score_packed = read
     return read(*arguments)
 reading.score_packed = first
@@ -31,6 +32,17 @@ from mlbaseline.cli import main
 main()
 """
 """The command, saying how long after the start of its process the first batch is read."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """wall_s, cpu_s: of a process from its start to its end, or to its first batch."""
+
+    wall_s: float
+    cpu_s: float
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
 
 
 @dataclass(frozen=True)
@@ -68,22 +80,22 @@ def make_place(folder: Path, items: Items, model: Path, n_checkpoints: int, batc
     (folder / "bench.yaml").write_text(_harness_task(items, data), encoding="utf-8")
     (folder / "suite.yaml").write_text(_suite(items, data, checkpoints), encoding="utf-8")
     place = Place(folder, items, tuple(checkpoints), batch)
-    run_ours(place, ["majority"])  # creates the tracking database, which is there in daily use
+    run_ours(place, ["uniform"])  # creates the tracking database, which is there in daily use
     return place
 
 
-def run_ours(place: Place, baselines: Sequence[str]) -> tuple[float, float | None]:
-    """Seconds of `mlbaseline evaluate`, nothing of it cached, and seconds from its start to its first batch."""
+def run_ours(place: Place, baselines: Sequence[str]) -> tuple[Spent, Spent]:
+    """What `mlbaseline evaluate` takes, no score of it cached, and what it takes until its first batch."""
     chosen = [word for name in baselines for word in ("--baseline", name)]
     database = f"sqlite:///{place.folder / 'mlflow.db'}"
     command = ["evaluate", str(place.folder / "suite.yaml"), *chosen, "--fresh", "--tracking-uri", database]
-    seconds, errors = _run([sys.executable, "-c", FIRST_BATCH, *command], place)
-    first = [line for line in errors.splitlines() if line.startswith("first batch ")]
-    return seconds, float(first[0].split()[-1]) if first else None
+    spent, errors = _run([sys.executable, "-c", FIRST_BATCH, *command], place)
+    first = [line.split()[-2:] for line in errors.splitlines() if line.startswith("first batch ")]
+    return spent, Spent(*map(float, first[0])) if first else spent
 
 
-def run_theirs(place: Place, checkpoint: Path) -> float:
-    """Seconds of `lm_eval` on one checkpoint."""
+def run_theirs(place: Place, checkpoint: Path) -> Spent:
+    """What `lm_eval` takes on one checkpoint."""
     model = f"pretrained={checkpoint},dtype=float32,max_length=512"
     options = ["--model", "hf", "--model_args", model, "--device", "cpu", "--batch_size", str(place.batch)]
     task = ["--tasks", "bench", "--include_path", str(place.folder), "--log_samples"]
@@ -91,14 +103,14 @@ def run_theirs(place: Place, checkpoint: Path) -> float:
     return _run(command, place)[0]
 
 
-def _run(command: Sequence[str], place: Place) -> tuple[float, str]:
-    started = time.perf_counter()
-    done = subprocess.run(
-        command, env=place.environment, cwd=place.folder, capture_output=True, text=True, check=False
-    )
+def _run(command: Sequence[str], place: Place) -> tuple[Spent, str]:
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, env=place.environment, cwd=place.folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{command}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return time.perf_counter() - started, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(time.perf_counter() - started, cpu_s), done.stderr
 
 
 def _harness_task(items: Items, data: Path) -> str:
@@ -131,7 +143,7 @@ def _suite(items: Items, data: Path, checkpoints: Sequence[Path]) -> str:
         # lm-eval times no query alone.
         "evaluation": {"max_length": 512, "latency_sample": 0},
         "baselines": {
-            "majority": {"kind": "trivial", "strategy": "uniform"},
+            "uniform": {"kind": "trivial", "strategy": "uniform"},
             **{path.name: {"kind": "pretrained", "model": {"source": str(path)}} for path in checkpoints},
         },
     }

@@ -107,6 +107,22 @@ def test_shots_are_read_once_and_a_context_once_for_all_its_choices(checkpoint: 
     assert sum(answer.tokens_in for answer in answers.values()) > len(examples) * shots, "billed as a client would be"
 
 
+@pytest.mark.parametrize("prompting", [ZERO_SHOT, FEW_SHOT], ids=["zero-shot", "few-shot"])
+def test_what_several_examples_begin_with_is_read_once_for_them(checkpoint: Checkpoint, prompting: Prompting) -> None:
+    passage = "the flight was late and I am not happy about it, what a wonderful crew"
+    examples = tuple(
+        replace(example, fields={"text": f"{passage} {example.fields['text']}"})
+        for example in make_examples(PHRASES, n=12)
+    )
+    expected = plain_answers(checkpoint.model, checkpoint.tokenizer, prompting, examples)
+    with counting_tokens(checkpoint.model) as counts:
+        answers = answers_of(checkpoint, examples, prompting)
+    for example_id, answer in answers.items():
+        assert answer.loglik_nats == pytest.approx(expected[example_id], abs=1e-4)
+    n_passage = len(checkpoint.tokenizer(passage)["input_ids"])
+    assert sum(counts) < sum(answer.tokens_in for answer in answers.values()) + 12 * 40 - 8 * n_passage
+
+
 def test_one_token_choices_add_no_tokens(checkpoint: Checkpoint) -> None:
     vocabulary = checkpoint.tokenizer.get_vocab()
     words = sorted(token[1:] for token in vocabulary if token.startswith("Ġ") and token[1:].isalpha())
