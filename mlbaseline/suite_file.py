@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.suite import KINDS, TAGS, Suite
+from mlbaseline.suite import KINDS, METHODS, PEFT, TAGS, Suite
 
 _Path = tuple[str | int, ...]
 
@@ -89,6 +89,7 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
         yield from _dangling_base(name, _mapping(spec), baselines, metrics)
     yield from _dangling_labels(content, baselines)
+    yield from _dangling_prices(content, baselines)
     for role in ("primary", "guardrails"):
         for position, contrast in enumerate(_sequence(_mapping(content.get("matrix")).get(role))):
             path = ("matrix", role, position)
@@ -115,6 +116,13 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
                     yield (*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}"
 
 
+def _dangling_prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    for name in _mapping(_mapping(content.get("cost")).get("usd_per_million_tokens")):
+        if name not in baselines:
+            path = ("cost", "usd_per_million_tokens", name)
+            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
+
+
 def _dangling_base(
     name: str, spec: Mapping[str, Any], baselines: Mapping[str, Any], metrics: Any
 ) -> Iterator[tuple[_Path, str]]:
@@ -130,7 +138,7 @@ def _dangling_base(
         )
     elif "recorded" in _mapping(base):
         yield path, f"{spec['base']!r} is known by its recorded answers only; a fine-tune starts from a model"
-    if spec.get("select", "accuracy") not in metrics:
+    if "adapter" not in spec and spec.get("select", "accuracy") not in metrics:
         yield (
             ("baselines", name, "select"),
             f"{spec.get('select', 'accuracy')!r} is not among the suite's metrics {metrics}",
@@ -167,6 +175,10 @@ def _describe(problem: Any) -> tuple[_Path, str]:
         return path, f"unknown key, got {problem['input']!r}"
     if problem["type"] == "missing":
         return path, "is missing"
+    if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
+        method = problem["ctx"]["tag"].removeprefix(PEFT)
+        came = f", got {method!r}" if method else ""
+        return (*path, "method"), f"expected one of {', '.join(METHODS)}, or an `adapter` that is ready{came}"
     if problem["type"] == "union_tag_invalid":
         return (*path, "kind"), f"expected one of {', '.join(KINDS)}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "union_tag_not_found":

@@ -20,7 +20,18 @@ from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.encoding import Tokens
 from mlbaseline.engine.packing import Head, can_pack, lay_out, packed
 
-__all__ = ["Head", "Query", "Row", "can_pack", "count_tokens", "logits_at", "read_head", "score_packed", "score_padded"]
+__all__ = [
+    "Head",
+    "Query",
+    "Row",
+    "can_pack",
+    "count_tokens",
+    "logits_at",
+    "read_head",
+    "score_packed",
+    "score_padded",
+    "without_adapter",
+]
 
 _LOGITS_AT_ONCE = 128
 """Places whose probabilities are normalised together: the vocabulary is wide, and a second copy of it is not needed."""
@@ -81,10 +92,37 @@ def count_tokens(rows: Sequence[Row], *, packs: bool) -> int:
     return sum(len(tokens) for row in rows for tokens in {query.tokens for query in row.queries})
 
 
-def read_head(model: Any, tokens: Tokens) -> Head:
-    """Compute the keys and values of `tokens`."""
+def without_adapter(model: Any) -> tuple[Any, Head | None]:
+    """The model inside of an adapted one that can be asked in its place, and what stands before all that it reads.
+
+    What prompt and prefix tuning put in front of every prompt never changes: read once, it is a head without tokens.
+    A method that works inside of the layers leaves the model itself to be asked. Where neither holds, and where a
+    model cannot follow a head (see `can_pack`), the adapted model is asked as it is.
+    """
+    if not hasattr(model, "get_base_model"):
+        return model, None
+    from peft.tuners.tuners_utils import BaseTuner
+
+    inner = model.get_base_model()
+    if not model.active_peft_config.is_prompt_learning:
+        return (inner if type(model.base_model).forward is BaseTuner.forward else model), None
+    if not can_pack(inner):
+        return model, None
+    with torch.inference_mode():
+        cache = model.get_prompt(batch_size=1)
+        if isinstance(cache, Tensor):
+            embeddings, cache = cache.to(inner.dtype), DynamicCache(config=inner.config)
+            with logits_at(inner, torch.tensor([0]), torch.tensor([0])):
+                inner(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+    return inner, Head((), tuple((layer.keys, layer.values) for layer in cache.layers))
+
+
+def read_head(model: Any, tokens: Tokens, front: Head | None = None) -> Head:
+    """Compute the keys and values of `tokens`, which stand behind `front`."""
     cache = DynamicCache(config=model.config)
     with torch.inference_mode(), logits_at(model, torch.tensor([0]), torch.tensor([0])):
+        for index, (keys, values) in enumerate(front.layers if front else ()):
+            cache.update(keys, values, index)
         model(input_ids=torch.tensor([tokens], device=model.device), past_key_values=cache, use_cache=True)
     return Head(tokens, tuple((layer.keys, layer.values) for layer in cache.layers))
 
@@ -96,7 +134,8 @@ def score_packed(model: Any, families: Sequence[Sequence[Row]], head: Head | Non
     """
     trees = [_grow(family) for family in families]
     ids = torch.tensor([[token for tree in trees for token in tree.tokens]], device=model.device)
-    positions = torch.tensor([[depth for tree in trees for depth in tree.depths]], device=model.device)
+    ahead = len(head) - len(head.tokens) if head else 0  # what an adapter puts in front
+    positions = torch.tensor([[ahead + depth for tree in trees for depth in tree.depths]], device=model.device)
     layout = lay_out([tree.parents for tree in trees], head, model.device)
     asked: list[_Asked] = []
     start = n_queries = 0
@@ -119,12 +158,13 @@ def score_padded(model: Any, queries: Sequence[Query], batch_tokens: int) -> lis
     lines = list(dict.fromkeys(query.tokens for query in queries))
     for batch in make_batches([len(tokens) for tokens in lines], batch_tokens):
         row_of = {lines[line]: row for row, line in enumerate(batch)}
-        ids = torch.zeros(len(batch), max(map(len, row_of)), dtype=torch.long)
+        width = max(map(len, row_of))
+        ids = torch.zeros(len(batch), width, dtype=torch.long)
         for tokens, row in row_of.items():
             ids[row, : len(tokens)] = torch.tensor(tokens)
         members = [index for index, query in enumerate(queries) if query.tokens in row_of]
         asked = [
-            _Asked(count, row_of[query.tokens], len(query.tokens) - len(query.answer) + offset, token)
+            _Asked(count, row_of[query.tokens], len(query.tokens) - len(query.answer) + offset - width, token)
             for count, query in enumerate(queries[index] for index in members)
             for offset, token in enumerate(query.answer)
         ]
@@ -161,6 +201,8 @@ def _answer(model: Any, asked: Sequence[_Asked], n_queries: int, **inputs: Tenso
 @contextmanager
 def logits_at(model: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
     """Within the block, `model(...)` gives logits (1, n, vocabulary) of the n places (row, column) alone.
+
+    columns: may count from the end (-1 is the last), which holds whatever an adapter puts in front of a row.
 
     The model's own forward stays in charge, with whatever it does to its logits; only what enters the matrix over
     the vocabulary, often a quarter of a small model's work, is reduced.

@@ -28,10 +28,17 @@ _ALIKE = 0.7
 
 @dataclass(frozen=True)
 class Head:
-    """Keys and values of tokens that many rows begin with, computed once: per layer each (1, heads, tokens, size)."""
+    """Keys and values that stand before many rows, computed once: per layer each (1, heads, places, size).
+
+    tokens: what the rows begin with. Before them may lie what an adapter puts in front, which has no tokens.
+    """
 
     tokens: tuple[int, ...]
     layers: tuple[tuple[Tensor, Tensor], ...]
+
+    def __len__(self) -> int:
+        """Places that it takes, those without tokens included."""
+        return int(self.layers[0][0].shape[-2])
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def lay_out(parents: Sequence[Sequence[int]], head: Head | None, device: Any) ->
         take = torch.where(inside, torch.tensor([starts[index] for index in members])[:, None] + columns, 0)
         give[take[inside]] = n_places + inside.flatten().nonzero().flatten()
         n_places += take.numel()
-        sees = _visible(rows, len(head.tokens) if head else 0)
+        sees = _visible(rows, len(head) if head else 0)
         buckets.append(Bucket(take.to(device), None if sees is None else sees.to(device)))
     return Layout(tuple(buckets), give.to(device), head)
 

@@ -44,8 +44,12 @@ def make_row(position: int, encoded: Encoded, head: Head | None) -> Row:
     return Row(position, queries, n if is_behind else 0)
 
 
-def plan_batches(encodings: Encodings, head: Head | None, batch_tokens: int, *, packs: bool) -> list[Batch]:
+def plan_batches(
+    encodings: Encodings, head: Head | None, batch_tokens: int, *, front: Head | None = None, packs: bool
+) -> list[Batch]:
     """Every example that can be asked in one batch, longest first. packs: see `packing.can_pack`.
+
+    front: the head of those that do not begin with `head`, what an adapter puts in front of everything.
 
     Reads the tokens of one example after the other and keeps their number only.
     """
@@ -71,8 +75,8 @@ def plan_batches(encodings: Encodings, head: Head | None, batch_tokens: int, *, 
             for family, size in _families(rows):
                 families.append(family)
                 sizes.append(size)
-        head_tokens = len(head.tokens) if head and is_behind else 0
-        for pack in pack_batches(sizes, batch_tokens, head_tokens):
+        before = head if is_behind else front
+        for pack in pack_batches(sizes, batch_tokens, len(before) if before else 0):
             batches.append(Batch(tuple(families[index] for index in pack), is_behind))
     return batches
 

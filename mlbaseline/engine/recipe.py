@@ -14,9 +14,9 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.encoding import Encoder, Tokens
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.errors import DataError
-from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint, quiet_transformers
+from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint
 from mlbaseline.records import Scalar, TaskData, digest_of
-from mlbaseline.suite import ALL_LINEAR, Evaluation, Peft, TrainedSpec
+from mlbaseline.suite import Evaluation, Peft, TrainedSpec
 from mlbaseline.tasks.prompting import Prompting
 
 TRAINING_VERSION = 1
@@ -56,7 +56,7 @@ class TrainingJob:
             "training.precision": self.precision,
             "training.device": self.device.split(":", maxsplit=1)[0],
             **{
-                f"training.{name}": json.dumps(value) if isinstance(value, list) else value
+                f"training.{name}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
                 for name, value in options.items()
             },
         }
@@ -94,35 +94,6 @@ def load_base(job: TrainingJob) -> Checkpoint:
     held in that precision."""
     precision = job.precision if isinstance(job.spec, Peft) else "fp32"
     return load_checkpoint(job.base.path, precision=precision, device=job.device)
-
-
-def add_adapter(model: Any, spec: Peft, base_source: str) -> Any:
-    """The model with LoRA matrices, in fp32, as its only trainable parameters."""
-    from peft import LoraConfig, get_peft_model
-
-    n_layers = model.config.get_text_config().num_hidden_layers
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=spec.rank,
-        lora_alpha=spec.alpha,
-        lora_dropout=spec.dropout,
-        target_modules=_target_modules(model, spec),
-        layers_to_transform=None if spec.last_layers is None else list(range(n_layers)[-spec.last_layers :]),
-    )
-    with quiet_transformers():
-        adapted = get_peft_model(model, config)
-    # Else the adapter would name a folder of this machine.
-    adapted.peft_config["default"].base_model_name_or_path = base_source
-    return adapted
-
-
-def _target_modules(model: Any, spec: Peft) -> str | list[str]:
-    if spec.target_modules == ALL_LINEAR:
-        # peft 0.21 knows this word too, but not together with layers_to_transform.
-        output = model.get_output_embeddings()
-        linear = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not output]
-        return sorted({name.rpartition(".")[2] for name in linear})
-    return spec.target_modules if isinstance(spec.target_modules, str) else list(spec.target_modules)
 
 
 def make_optimizer(model: Any, spec: TrainedSpec) -> torch.optim.Optimizer:

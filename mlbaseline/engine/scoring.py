@@ -8,7 +8,7 @@ from functools import cached_property
 from time import perf_counter
 
 from mlbaseline.engine.encoding import Encoded, Encoder
-from mlbaseline.engine.forward import Head, read_head
+from mlbaseline.engine.forward import Head, read_head, without_adapter
 from mlbaseline.engine.hardware import progress_bar
 from mlbaseline.engine.planning import Batch, make_row, plan_batches
 from mlbaseline.engine.reading import Reader, Scored
@@ -41,14 +41,14 @@ class ChoiceScorer:
         cache: ScoreCache | None = None,
         description: str | None = None,
     ) -> None:
-        self._model = checkpoint.model
+        self._model, self._front = without_adapter(checkpoint.model)
         self._prompting = prompting
         self._labels = tuple(labels)
         self._evaluation = evaluation
         self._cache = cache
         self._description = description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
-        self._reader = Reader(checkpoint.model, evaluation.batch_tokens)
+        self._reader = Reader(self._model, evaluation.batch_tokens)
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer in batches, then time `evaluation.latency_sample` of the examples alone, evenly spread over all.
@@ -70,8 +70,9 @@ class ChoiceScorer:
     def _answer_all(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
         encodings = encode_examples(self._encoder, self._prompting, examples)
-        head = self._head
-        batches = plan_batches(encodings, head, self._evaluation.batch_tokens, packs=self._reader.packs)
+        batches = plan_batches(
+            encodings, self._head, self._evaluation.batch_tokens, front=self._front, packs=self._reader.packs
+        )
         setup_s = (perf_counter() - started) / max(len(examples), 1)
         with progress_bar(len(examples), "ex", self._description) as bar:
             for position, example in enumerate(examples):
@@ -95,7 +96,7 @@ class ChoiceScorer:
         The cache keeps whole batches. One that is known in part belonged to other data, and only what changed since is
         computed.
         """
-        head = self._head if batch.behind_head else None
+        head = self._head if batch.behind_head else self._front
         known: dict[int, Scored] = {}
         keys: dict[int, str] = {}
         if self._cache is not None:
@@ -132,14 +133,14 @@ class ChoiceScorer:
     def _time_alone(self, example: Example) -> float:
         started = perf_counter()
         row = make_row(0, self._encoder.encode(self._prompting.prompt(example)), self._head)
-        self._reader.score([[row]], self._head if row.n_skipped else None)
+        self._reader.score([[row]], self._head if row.n_skipped else self._front)
         return perf_counter() - started
 
     @cached_property
     def _head(self) -> Head | None:
         tokens = self._encoder.head(self._prompting) if self._reader.packs else ()
         # What fills the window leaves no room for a prompt behind it: every left will be cut off.
-        return read_head(self._model, tokens) if 0 < len(tokens) < self._encoder.max_length else None
+        return read_head(self._model, tokens, self._front) if 0 < len(tokens) < self._encoder.max_length else None
 
 
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:

@@ -46,7 +46,7 @@ class KeptEncodings:
         self._starts = np.load(folder / _STARTS)
         # numpy maps no empty file.
         self._tokens = np.memmap(folder / _TOKENS, np.int32, "r") if self._starts[-1] else np.zeros(0, np.int32)
-        self._errors = {int(position): text for position, text in facts["errors"].items()}
+        self._errors: dict[int, str] = {int(position): text for position, text in facts["errors"].items()}
 
     def __len__(self) -> int:
         return len(self._starts) - 1

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
 import mlbaseline
-from mlbaseline.assets import fetch
-from mlbaseline.records import Model, Signature, Trained
+from mlbaseline.assets import MODEL_FILES, fetch
+from mlbaseline.records import Model, Signature, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
 from mlbaseline.store.tracking import PREFIX, reach
-from mlbaseline.suite import Asset, Evaluation, Peft, Suite, TrainedSpec
+from mlbaseline.suite import Asset, Evaluation, Peft, ReadyAdapter, ReadySpec, Suite, TrainedSpec
 from mlbaseline.tasks.prompting import Prompting, placeholders
 
 SERVED = "served"
@@ -49,10 +50,10 @@ class Served:
         return (*placeholders(self.template), *self.choice_columns)
 
 
-def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Trained) -> LoggedModel:
-    """The model of a trained rung, ready to be logged. folder: where to put what is new; the weights stay in place."""
+def served_model(folder: Path, suite: Suite, table: ResultTable, weights: Weights) -> LoggedModel:
+    """The model of a fine-tune, ready to be logged. folder: where to put what is new; the weights stay in place."""
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
-    assert isinstance(spec, TrainedSpec)
+    assert isinstance(spec, TrainedSpec | ReadySpec)
     served = _describe(suite, spec, signature)
     (folder / SERVED).mkdir(parents=True)
     content = {**asdict(served), "evaluation": served.evaluation.model_dump(mode="json")}
@@ -62,9 +63,9 @@ def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Traine
         name=baseline if seed is None else f"{baseline}-seed-{seed}",
         model_type=spec.kind,
         # The weights go straight to where they belong: MLflow would first copy them beside its own files.
-        folders={"": folder / "model", f"artifacts/{SERVED}/{_WEIGHTS}": trained.folder},
+        folders={"": folder / "model", f"artifacts/{SERVED}/{_WEIGHTS}": _what_is_served(weights.folder, folder)},
         params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.template},
-        tags={PREFIX + "weights_sha256": trained.weights_sha256, PREFIX + "signature_digest": signature.digest},
+        tags={PREFIX + "weights_sha256": weights.sha256, PREFIX + "signature_digest": signature.digest},
     )
 
 
@@ -94,13 +95,13 @@ def load_served(folder: Path) -> tuple[Served, Model]:
     return served, ChoiceScorer(checkpoint, Prompting(served.template), served.labels, served.evaluation)
 
 
-def _describe(suite: Suite, spec: TrainedSpec, signature: Signature) -> Served:
+def _describe(suite: Suite, spec: TrainedSpec | ReadySpec, signature: Signature) -> Served:
     columns = () if suite.task.columns.choices is None else suite.task.columns.choices
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
     evaluation = suite.evaluation.model_copy(
         update={"latency_sample": 0, "precision": signature.fields["engine.precision"]}
     )
-    base = suite.base_model(spec).source if isinstance(spec, Peft) else None
+    base = suite.base_model(spec).source if isinstance(spec, Peft | ReadyAdapter) else None
     if base is not None and not re.match(r"[a-z][a-z0-9+.-]+:/", base):
         base = str((suite.root / Path(base).expanduser()).resolve())
     return Served(
@@ -112,6 +113,19 @@ def _describe(suite: Suite, spec: TrainedSpec, signature: Signature) -> Served:
         base=base,
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
     )
+
+
+def _what_is_served(weights: Path, folder: Path) -> Path:
+    """The folder of the weights, or a copy without what else lies in it: pickles, code, states of an optimiser."""
+    everything = [file for file in weights.rglob("*") if file.is_file()]
+    served = [file for file in weights.iterdir() if any(file.match(pattern) for pattern in MODEL_FILES)]
+    if len(served) == len(everything):
+        return weights
+    copy = folder / "copied"
+    copy.mkdir()
+    for file in served:
+        shutil.copy(file, copy)
+    return copy
 
 
 def _save(path: Path, artifacts: Path, served: Served) -> None:

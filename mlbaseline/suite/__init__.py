@@ -1,30 +1,46 @@
 """The types of a suite file. `suite_file` reads one; unknown keys are errors."""
 
 from mlbaseline.suite.baselines import (
-    ALL_LINEAR,
     KINDS,
+    METHODS,
+    PEFT,
     TAGS,
     AnswersFile,
     BaselineSpec,
     External,
-    Full,
     Human,
-    Peft,
     Pretrained,
     Recorded,
     Shots,
-    TrainedSpec,
     Trivial,
 )
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
+from mlbaseline.suite.finetunes import (
+    ALL_LINEAR,
+    SET_BY_ENGINE,
+    Full,
+    Ia3,
+    Lora,
+    OtherPeft,
+    Peft,
+    PrefixTuning,
+    PromptTuning,
+    ReadyAdapter,
+    ReadyModel,
+    ReadySpec,
+    TrainedSpec,
+)
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
-from mlbaseline.suite.root import CostModel, Evaluation, Suite
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice
 from mlbaseline.suite.task import ChoiceTask, Task
 
 __all__ = [
     "ALL_LINEAR",
     "KINDS",
+    "METHODS",
+    "PEFT",
+    "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",
     "AnswersFile",
@@ -40,11 +56,19 @@ __all__ = [
     "Full",
     "Gates",
     "Human",
+    "Ia3",
+    "Lora",
     "Matrix",
     "MetricName",
     "Name",
+    "OtherPeft",
     "Peft",
+    "PrefixTuning",
     "Pretrained",
+    "PromptTuning",
+    "ReadyAdapter",
+    "ReadyModel",
+    "ReadySpec",
     "Recorded",
     "Shots",
     "Slicing",
@@ -52,6 +76,7 @@ __all__ = [
     "SplitSizes",
     "Suite",
     "Task",
+    "TokenPrice",
     "TrainedSpec",
     "Trivial",
 ]

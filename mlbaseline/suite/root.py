@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, PrivateAttr, field_validator
 
 from mlbaseline.records import digest_of
-from mlbaseline.suite.baselines import BaselineSpec, Pretrained, TrainedSpec
+from mlbaseline.suite.baselines import BaselineSpec, Pretrained
 from mlbaseline.suite.decision import Gates, Matrix
+from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
 from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
 from mlbaseline.suite.task import Task
 
@@ -24,11 +25,33 @@ class Evaluation(Node):
     latency_sample: Annotated[int, Field(ge=0)] = 24
 
 
-class CostModel(Node):
-    """usd_per_hour: price of `cpu`, `cuda` or a device's full name. Training is spread over `queries` queries."""
+Usd = Annotated[float, Field(ge=0)]
 
-    usd_per_hour: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+
+class TokenPrice(Node):
+    """USD per million tokens that a model reads (`input`) and writes (`output`)."""
+
+    input: Usd
+    output: Usd
+
+
+class CostModel(Node):
+    """The price list. Training is spread over `queries` queries.
+
+    usd_per_hour: price of `cpu`, `cuda` or a device's full name. usd_per_million_tokens: baseline ─▶ what its tokens
+    cost, in place of the hardware's time.
+    """
+
+    usd_per_hour: dict[str, Usd] = Field(default_factory=dict)
+    usd_per_million_tokens: dict[Name, TokenPrice] = Field(default_factory=dict)
     queries: PositiveInt = 1_000_000
+
+    def hourly_price(self, device_name: str, device: str) -> float | None:
+        """Of the device's full name, else of its type (`cuda`, `cpu`), else None: a price is never guessed."""
+        for key in (device_name, device.split(":", maxsplit=1)[0]):
+            if key in self.usd_per_hour:
+                return self.usd_per_hour[key]
+        return None
 
 
 class Suite(Node):
@@ -81,8 +104,8 @@ class Suite(Node):
         """Names of the baselines of one kind, or of all."""
         return tuple(name for name, spec in self.baselines.items() if kind in (None, spec.kind))
 
-    def base_model(self, spec: TrainedSpec) -> Asset:
-        """The model that a fine-tune starts from."""
+    def base_model(self, spec: TrainedSpec | ReadyAdapter) -> Asset:
+        """The model that a fine-tune starts from, or that an adapter belongs to."""
         base = self.baselines[spec.base]
         assert isinstance(base, Pretrained)  # suite_file has checked it
         return base.model

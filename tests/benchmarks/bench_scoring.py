@@ -1,9 +1,9 @@
 """Choice scoring beside lm-evaluation-harness: python -m tests.benchmarks.bench_scoring [--quick] [--threads N]
 
-Same model object, items, precision and threads, in turn in one process, several rounds; then both as a user starts them,
-each command a process. A ratio divides what the two took in the same round, and the median of the rounds is shown: by
-the clock, and in CPU seconds, which a machine that others use too disturbs less (best with --threads 1). Exit code 1 if
-a target is missed by both.
+Same model object, items, precision and threads, in turn in one process, several rounds; then both as a user starts
+them, each command a process. A ratio divides what the two took in the same round, and the median of the rounds is
+shown: by the clock, and in CPU seconds, which a machine that others use too disturbs less (best with --threads 1).
+Exit code 1 if a target is missed by both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.benchmarks.scoring_processes import Spent, make_place, run_ours, run_
 
 MAX_LENGTH = 512
 HARNESS_BATCH = 16
-"""Rows, given to the harness; its own `auto` looks for the largest that memory allows, which on a CPU is no faster."""
+"""Rows of a batch that the harness is told to make."""
 RATIOS = {
     "tweets": 1.1,
     "sentences_0_shot": 1.6,
@@ -64,7 +64,8 @@ class Compared:
         shown = [f"{median(spent.wall_s for spent in side):.1f} s" for side in (self.ours, self.theirs)]
         shown += [f"{self.ratio(clock):.2f}×" for clock in ("wall_s", "cpu_s")]
         tokens = " / ".join(f"{count:,}" for count in (self.needed[0], *self.tokens)) if self.tokens[0] else ""
-        return f"| {self.what} | {' | '.join(shown)} | ≥ {RATIOS[self.what]}× | {'yes' if self.is_met else 'NO'} | {tokens} |"
+        cells = [self.what, *shown, f"≥ {RATIOS[self.what]}×", "yes" if self.is_met else "NO", tokens]
+        return f"| {' | '.join(cells)} |"
 
 
 @contextmanager

@@ -36,14 +36,14 @@ def test_rows_of_a_batch_can_be_limited() -> None:
 
 @given(LENGTHS, st.integers(1, 2000), st.integers(0, 200))
 def test_packed_batches_keep_the_budget_and_are_as_few_as_that_allows(
-    lengths: list[int], budget: int, head_tokens: int
+    lengths: list[int], budget: int, head_places: int
 ) -> None:
-    batches = pack_batches(lengths, budget, head_tokens)
+    batches = pack_batches(lengths, budget, head_places)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         tokens = sum(lengths[index] for index in batch)
         assert len(batch) == 1 or tokens <= budget
-        assert len(batch) == 1 or tokens + len(batch) * head_tokens <= 8 * budget
+        assert len(batch) == 1 or tokens + len(batch) * head_places <= 8 * budget
     for batch, following in pairwise(batches):
         tokens = sum(lengths[index] for index in batch) + lengths[following[0]]
-        assert tokens > budget or tokens + (len(batch) + 1) * head_tokens > 8 * budget
+        assert tokens > budget or tokens + (len(batch) + 1) * head_places > 8 * budget

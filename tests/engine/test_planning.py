@@ -80,7 +80,7 @@ def test_examples_that_begin_otherwise_stand_alone() -> None:
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_only_what_begins_with_the_head_goes_behind_it(cut: bool) -> None:
-    head = Head(tokens(10), ((torch.zeros(0), torch.zeros(0)),))
+    head = Head(tokens(10), ((torch.zeros(1, 1, 10, 1),) * 2,))
     whole = head.tokens + tokens(8)
     encoded = Encoded((whole, whole[3:] if cut else whole), (tokens(1), tokens(4)), len(whole))
     (batch,) = plan_batches([encoded], head, 500, packs=True)

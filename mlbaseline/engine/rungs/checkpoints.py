@@ -1,4 +1,4 @@
-"""Rungs that a causal language model of our own answers: as it comes, or fine-tuned."""
+"""Rungs that a causal language model of our own answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.records import Model, Scalar
-from mlbaseline.suite import Pretrained, TrainedSpec
+from mlbaseline.suite import Pretrained
 from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
 
 
@@ -21,69 +21,27 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
     template = site.suite.task.prompt
     prefix = few_shot_prefix(template, spec.shots, site.training_data(name), seed or 0) if spec.shots else ""
     prompting = Prompting(template, prefix, spec.shots.k if spec.shots else 0)
-    precision, device = _resolved(site)
+    precision, device = resolved(site)
 
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(_scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256))
+        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256))
 
     fields = {
         "model.kind": spec.kind,
         "model.sha256": asset.sha256,
         **prompting.signature_fields(),
-        **_engine_fields(site),
+        **engine_fields(site),
     }
     return site.rung(name, seed, fields=fields, open_=open_)
 
 
-def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]) -> list[Rung]:
-    return [_trained(site, name, spec, seed) for seed in seeds]
-
-
-def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
-    from mlbaseline.engine.recipe import TrainingJob
-    from mlbaseline.models.checkpoint import load_checkpoint
-
-    base = site.suite.base_model(spec)
-    prompting = Prompting(site.suite.task.prompt)
-    precision, device = _resolved(site)
-    job = TrainingJob(
-        spec=spec,
-        seed=seed,
-        base=site.fetch(base),
-        base_source=base.source,
-        train=site.training_data(name),
-        dev=site.task.splits.get("dev"),
-        prompting=prompting,
-        evaluation=site.suite.evaluation,
-        precision=precision,
-        device=device,
-    )
-
-    def open_() -> Opened:
-        from mlbaseline.engine.training import train
-
-        trained = train(job, description=progress_name(name, seed))
-        checkpoint = load_checkpoint(trained.folder, base=job.base.path, precision=precision, device=device)
-        weights = f"{job.base.sha256} {trained.weights_sha256}"  # an adapter's own weights stand on its base
-        return Opened(_scorer(site, name, seed, checkpoint, prompting, weights=weights), trained)
-
-    fields = {
-        "model.kind": spec.kind,
-        "model.sha256": job.base.sha256,
-        **job.signature_fields(),
-        **prompting.signature_fields(),
-        **_engine_fields(site),
-    }
-    return site.rung(name, seed, fields=fields, open_=open_)
-
-
-def _engine_fields(site: Site) -> dict[str, Scalar]:
+def engine_fields(site: Site) -> dict[str, Scalar]:
     from mlbaseline.engine.scoring import ENGINE_VERSION
 
-    precision, device = _resolved(site)
+    precision, device = resolved(site)
     return {
         "engine.version": ENGINE_VERSION,
         "engine.batch_tokens": site.suite.evaluation.batch_tokens,
@@ -93,26 +51,32 @@ def _engine_fields(site: Site) -> dict[str, Scalar]:
     }
 
 
-def _resolved(site: Site) -> tuple[Any, str]:
+def resolved(site: Site) -> tuple[Any, str]:
     from mlbaseline.models.checkpoint import default_device, resolve_precision
 
     device = default_device()
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def _scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting, *, weights: str) -> Model:
-    """weights: names the model by content, so that no score of another one is taken for its."""
+def scorer(
+    site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting, *, weights: str | None
+) -> Model:
+    """weights: names the model by content, so that its scores are kept, and never taken for another's; None where they
+    are not to be kept."""
     from mlbaseline.engine.score_cache import ScoreCache
     from mlbaseline.engine.scoring import ChoiceScorer
     from mlbaseline.models.checkpoint import CONVERSION
 
-    software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers")}
-    decides = {"weights": weights, "conversion": CONVERSION, **_engine_fields(site), **software}
+    cache = None
+    if weights is not None:
+        software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers", "peft")}
+        decides = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
+        cache = ScoreCache(decides, fresh=site.fresh)
     return ChoiceScorer(
         checkpoint,
         prompting,
         site.data.labels,
         site.suite.evaluation,
-        cache=ScoreCache(decides, fresh=site.fresh),
+        cache=cache,
         description=progress_name(name, seed),
     )

@@ -9,8 +9,8 @@ from typing import Any
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
-from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
-from mlbaseline.suite import Asset, Split, Suite, TrainedSpec
+from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
+from mlbaseline.suite import Asset, ReadyAdapter, Split, Suite, TrainedSpec
 from mlbaseline.tasks import LoadedTask
 
 Fetch = Callable[[Asset], FetchedAsset]
@@ -18,12 +18,14 @@ Fetch = Callable[[Asset], FetchedAsset]
 
 @dataclass(frozen=True)
 class Opened:
-    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained.
+    """A rung ready to answer.
 
-    figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    weights: its own, so that it can be promoted. trained: what its training left behind, None where it was not trained
+    here. figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
     model: Model
+    weights: Weights | None = None
     trained: Trained | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
@@ -112,7 +114,7 @@ def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
     """All options of a baseline, those left out too, and of the model that a fine-tune starts from, as `baseline.*`."""
     spec = suite.baselines[name]
     params = dict(flat("baseline", spec.model_dump(mode="json")))
-    if isinstance(spec, TrainedSpec):
+    if isinstance(spec, TrainedSpec | ReadyAdapter):
         base = suite.base_model(spec).model_dump(mode="json")
         params |= dict(flat("baseline.base_model", base))
     return params
