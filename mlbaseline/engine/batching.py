@@ -7,7 +7,7 @@ from collections.abc import Sequence
 _MAX_PADDING = 0.04
 _FREE_PADDING_TOKENS = 96
 """Padding that a batch may have whatever its share: less than what starting a further batch costs."""
-_MAX_KEYS = 8
+MAX_KEYS = 8
 """Keys that a batch attends to, copies of the head included, over the budget: bounds their memory."""
 
 
@@ -45,7 +45,7 @@ def pack_batches(lengths: Sequence[int], budget_tokens: int, head_places: int = 
     for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
         length = lengths[position]
         tokens, keys = tokens + length, keys + length + head_places
-        if batches and tokens <= budget_tokens and keys <= _MAX_KEYS * budget_tokens:
+        if batches and tokens <= budget_tokens and keys <= MAX_KEYS * budget_tokens:
             batches[-1].append(position)
         else:
             batches.append([position])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from mlbaseline.records import digest_of
-from mlbaseline.tasks.prompting import Prompt, Prompting
+from mlbaseline.tasks.prompting import Asks, Prompt
 
 Tokens = tuple[int, ...]
 
@@ -28,6 +28,15 @@ class Encoded:
     @property
     def truncated(self) -> bool:
         return any(len(context) < self.billed_tokens for context in self.contexts)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedContext:
+    """A prompt that a text is to be written behind. billed_tokens, truncated: as of `Encoded`."""
+
+    tokens: Tokens
+    billed_tokens: int
+    truncated: bool
 
 
 class Encoder:
@@ -82,7 +91,28 @@ class Encoder:
                 encoded.append(error)
         return encoded
 
-    def head(self, prompting: Prompting) -> Tokens:
+    def encode_context(self, context: str, *, leaving: int) -> EncodedContext:
+        """The tokens of a prompt, white space at its end included, with room for `leaving` tokens behind them.
+
+        An empty prompt is the tokenizer's start token. What is too long loses tokens from its left. Raises ValueError
+        where `leaving` tokens leave no room for a prompt.
+        """
+        room = self.max_length - leaving
+        if room <= 0:
+            raise ValueError(
+                f"max_new_tokens ({leaving}) leaves no room for a prompt: the model reads {self.max_length} tokens"
+            )
+        tokens = self._tokenise([context])[0] if context else (self._start_token(),)
+        return EncodedContext(tokens[-room:], len(tokens), len(tokens) > room)
+
+    def encode_text(self, text: str) -> tuple[int, Tokens]:
+        """The start token, and all tokens of a text, however many. Raises ValueError where either is missing."""
+        tokens = tuple(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        if not tokens:
+            raise ValueError("the text has no tokens")
+        return self._start_token(), tokens
+
+    def head(self, prompting: Asks) -> Tokens:
         """The tokens with which every prompt begins.
 
         Cut at the last white space, where no tokenizer merges text before with text behind. Empty where nothing
@@ -103,11 +133,14 @@ class Encoder:
                 tokens |= zip(places, map(tuple, ids), strict=True)
         return [tokens[place] for place in range(len(texts))]
 
-    def _behind_start(self, continuations: Sequence[str]) -> tuple[Tokens, list[Tokens]]:
+    def _start_token(self) -> int:
         if self._start is None:
-            raise ValueError("the prompt is empty and the tokenizer has no start token to put in its place")
+            raise ValueError("nothing stands in front and the tokenizer has no start token to put in its place")
+        return self._start
+
+    def _behind_start(self, continuations: Sequence[str]) -> tuple[Tokens, list[Tokens]]:
+        start = self._start_token()
         ids = self._tokenizer(list(continuations), add_special_tokens=False)["input_ids"]
-        start = self._start
         return (start,), [tuple(tail[1:] if tail[:1] == [start] else tail) for tail in ids]
 
     def _fit(self, context: Tokens, tails: Sequence[Tokens], texts: Sequence[str]) -> Encoded:
@@ -126,3 +159,16 @@ def _split(prompt: Prompt) -> tuple[str, list[str]]:
     context = prompt.context.rstrip()
     spaces = prompt.context[len(context) :]
     return context, [spaces + continuation for continuation in prompt.continuations]
+
+
+def windows(start: int, tokens: Tokens, max_length: int, stride: int) -> Iterator[tuple[Tokens, Tokens]]:
+    """(what is read first, what is predicted behind it) of each window; together the predicted ones are all `tokens`.
+
+    A window reads at most `max_length` tokens. The first predicts that many behind `start`, the others `stride`.
+    """
+    read = (start, *tokens)  # read[i] is the token in front of tokens[i]
+    done = 0
+    while done < len(tokens):
+        end = min(done + (stride if done else max_length), len(tokens))
+        yield read[max(0, end - max_length) : done + 1], tokens[done:end]
+        done = end

@@ -41,7 +41,6 @@ class Reader:
         self._batch_tokens = batch_tokens
         self._fitting_tokens = batch_tokens
         self.packs = can_pack(model)
-        self.tokens_read = 0
 
     def score(self, families: Sequence[Family], head: Head | None) -> dict[int, Scored]:
         """Position of the example ─▶ what was found for it."""
@@ -49,7 +48,6 @@ class Reader:
         found = self._try(families, head)
         spent_s = perf_counter() - started
         sizes = {row.example: self._size([[row]]) for family in families for row in family}
-        self.tokens_read += sum(sizes.values())
         return {
             position: _judge(nats, spent_s * sizes[position] / sum(sizes.values())) for position, nats in found.items()
         }

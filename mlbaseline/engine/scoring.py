@@ -9,15 +9,15 @@ from time import perf_counter
 
 from mlbaseline.engine.encoding import Encoded, Encoder
 from mlbaseline.engine.forward import Head, read_head, without_adapter
-from mlbaseline.engine.hardware import progress_bar
 from mlbaseline.engine.planning import Batch, make_row, plan_batches
 from mlbaseline.engine.reading import Reader, Scored
 from mlbaseline.engine.score_cache import ScoreCache, example_key
+from mlbaseline.engine.timing import answer_and_time
 from mlbaseline.engine.tokens import encode_examples
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 ENGINE_VERSION = 1
 """Part of every signature: raised when log-likelihoods change by more than rounding."""
@@ -34,7 +34,7 @@ class ChoiceScorer:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Prompting,
+        prompting: Asks,
         labels: Sequence[str],
         evaluation: Evaluation,
         *,
@@ -56,16 +56,10 @@ class ChoiceScorer:
         Batches are formed from all examples, sorted, whatever is cached: an interrupted evaluation that goes on gives
         the bits of one that was not. An example that cannot be scored becomes an answer with `error` set.
         """
-        ordered = sorted(examples, key=lambda example: example.id)
-        timed = set(_evenly_spaced(len(ordered), self._evaluation.latency_sample))
-        kept: dict[int, Answer] = {}
-        for position, answer in self._answer_all(ordered):
-            if position in timed and answer.error is None:
-                kept[position] = answer
-            else:
-                yield answer
-        for position, answer in kept.items():
-            yield replace(answer, latency_s=self._time_alone(ordered[position]))
+        sample = self._evaluation.latency_sample
+        return answer_and_time(
+            self._answer_all, examples, sample=sample, description=self._description, answer_alone=self._answer_alone
+        )
 
     def _answer_all(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
@@ -74,19 +68,13 @@ class ChoiceScorer:
             encodings, self._head, self._evaluation.batch_tokens, front=self._front, packs=self._reader.packs
         )
         setup_s = (perf_counter() - started) / max(len(examples), 1)
-        with progress_bar(len(examples), "ex", self._description) as bar:
-            for position, example in enumerate(examples):
-                if isinstance(why := encodings[position], str):
-                    bar.update()
-                    yield position, Answer(example.id, None, error=why)
-            started = perf_counter()
-            for batch in batches:
-                asked = {position: _encoded(encodings[position]) for position in batch.positions}
-                for position, scored in self._score(batch, asked, examples, setup_s).items():
-                    bar.update()
-                    yield position, self._conclude(examples[position].id, asked[position], scored)
-                rate = self._reader.tokens_read / (perf_counter() - started)
-                bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
+        for position, example in enumerate(examples):
+            if isinstance(why := encodings[position], str):
+                yield position, Answer(example.id, None, error=why)
+        for batch in batches:
+            asked = {position: _encoded(encodings[position]) for position in batch.positions}
+            for position, scored in self._score(batch, asked, examples, setup_s).items():
+                yield position, self._conclude(examples[position].id, asked[position], scored)
 
     def _score(
         self, batch: Batch, asked: Mapping[int, Encoded], examples: Sequence[Example], setup_s: float
@@ -130,11 +118,9 @@ class ChoiceScorer:
             tokens_out=len(encoded.continuations[best]),
         )
 
-    def _time_alone(self, example: Example) -> float:
-        started = perf_counter()
+    def _answer_alone(self, example: Example) -> None:
         row = make_row(0, self._encoder.encode(self._prompting.prompt(example)), self._head)
         self._reader.score([[row]], self._head if row.n_skipped else self._front)
-        return perf_counter() - started
 
     @cached_property
     def _head(self) -> Head | None:
@@ -146,11 +132,6 @@ class ChoiceScorer:
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:
     """Tokens that are read at most: the suite's `max_length`, or what the model was built for if that is less."""
     return min(evaluation.max_length, checkpoint.max_positions or evaluation.max_length)
-
-
-def _evenly_spaced(n: int, sample: int) -> list[int]:
-    sample = min(n, sample)
-    return [(2 * index + 1) * n // (2 * sample) for index in range(sample)]
 
 
 def _encoded(encoded: Encoded | str) -> Encoded:

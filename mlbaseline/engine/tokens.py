@@ -18,7 +18,7 @@ import numpy as np
 from mlbaseline.assets import cache_dir
 from mlbaseline.engine.encoding import Encoded, Encoder
 from mlbaseline.records import Example, digest_of
-from mlbaseline.tasks.prompting import Prompt, Prompting
+from mlbaseline.tasks.prompting import Asks, Prompt
 
 KEPT_FROM_EXAMPLES = 4096
 """Fewer take less time to tokenise than to look up."""
@@ -58,7 +58,7 @@ class KeptEncodings:
         return _unpack(packed)
 
 
-def encode_examples(encoder: Encoder, prompting: Prompting, examples: Sequence[Example]) -> Encodings:
+def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Encodings:
     """The examples' prompts in tokens; many of them from the cache, if the same texts went through the same tokenizer
     before."""
     if len(examples) < KEPT_FROM_EXAMPLES:
@@ -82,7 +82,7 @@ def encode_examples(encoder: Encoder, prompting: Prompting, examples: Sequence[E
     return KeptEncodings(target)
 
 
-def _key(encoder: Encoder, prompting: Prompting, examples: Sequence[Example]) -> str:
+def _key(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> str:
     content = hashlib.sha256()
     for prompt in _prompts(prompting, examples):
         text = str(prompt) if isinstance(prompt, Exception) else "\x1f".join((prompt.context, *prompt.continuations))
@@ -90,7 +90,7 @@ def _key(encoder: Encoder, prompting: Prompting, examples: Sequence[Example]) ->
     return digest_of([_FORMAT, encoder.tokenizer_digest, encoder.max_length, content.hexdigest()])
 
 
-def _prompts(prompting: Prompting, examples: Iterable[Example]) -> Iterator[Prompt | Exception]:
+def _prompts(prompting: Asks, examples: Iterable[Example]) -> Iterator[Prompt | Exception]:
     for example in examples:
         try:
             yield prompting.prompt(example)
@@ -98,7 +98,7 @@ def _prompts(prompting: Prompting, examples: Iterable[Example]) -> Iterator[Prom
             yield error
 
 
-def _encode(encoder: Encoder, prompting: Prompting, examples: Sequence[Example]) -> Iterator[Encoded | str]:
+def _encode(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Iterator[Encoded | str]:
     prompts = _prompts(prompting, examples)
     while chunk := list(islice(prompts, _CHUNK_EXAMPLES)):
         asked = iter(encoder.encode_many([prompt for prompt in chunk if isinstance(prompt, Prompt)]))

@@ -4,36 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
+from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, Scalar
-from mlbaseline.suite import Pretrained
-from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
+from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask, Pretrained
+from mlbaseline.tasks.decoding import Decoding
+from mlbaseline.tasks.prompting import Asks, choose_shots
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
-    return [_pretrained(site, name, spec, seed) for seed in (seeds if spec.is_random else (None,))]
+    return [_pretrained(site, name, spec, seed) for seed in (seeds if site.suite.is_random(name) else (None,))]
 
 
 def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Rung:
     asset = site.fetch(spec.model)
-    template = site.suite.task.prompt
-    prefix = few_shot_prefix(template, spec.shots, site.training_data(name), seed or 0) if spec.shots else ""
-    prompting = Prompting(template, prefix, spec.shots.k if spec.shots else 0)
+    train = site.training_data(name) if spec.shots else None
+    shots = choose_shots(spec.shots, train, seed or 0) if spec.shots and train else ()
+    prompting = make_prompting(site.suite.task, asset.path, shots=shots, labels=site.data.labels)
     precision, device = resolved(site)
 
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256))
+        return Opened(answering(site, name, seed, checkpoint, prompting, weights=asset.sha256))
 
     fields = {
         "model.kind": spec.kind,
         "model.sha256": asset.sha256,
         **prompting.signature_fields(),
         **engine_fields(site),
+        **task_fields(site, asset.path),
     }
     return site.rung(name, seed, fields=fields, open_=open_)
 
@@ -51,6 +56,19 @@ def engine_fields(site: Site) -> dict[str, Scalar]:
     }
 
 
+def task_fields(site: Site, model: Path) -> dict[str, Scalar]:
+    """What of a task decides an answer, beside data and prompt, and where tokens are counted which tokenizer counts."""
+    task = site.suite.task
+    if isinstance(task, GenerateTask):
+        from mlbaseline.engine.generation import GENERATION_VERSION
+
+        return {"generation.version": GENERATION_VERSION, **Decoding.of(task).signature_fields()}
+    if isinstance(task, PerplexityTask):
+        window = {"text.window": site.suite.evaluation.max_length, "text.stride": task.stride}
+        return {**window, "model.tokenizer_sha256": tokenizer_sha256(model)}
+    return {"model.tokenizer_sha256": tokenizer_sha256(model)} if task.normalisation == "token" else {}
+
+
 def resolved(site: Site) -> tuple[Any, str]:
     from mlbaseline.models.checkpoint import default_device, resolve_precision
 
@@ -58,25 +76,27 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def scorer(
-    site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting, *, weights: str | None
+def answering(
+    site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks, *, weights: str | None
 ) -> Model:
     """weights: names the model by content, so that its scores are kept, and never taken for another's; None where they
     are not to be kept."""
+    from mlbaseline.engine.answering import answering_model
     from mlbaseline.engine.score_cache import ScoreCache
-    from mlbaseline.engine.scoring import ChoiceScorer
     from mlbaseline.models.checkpoint import CONVERSION
 
     cache = None
-    if weights is not None:
+    if weights is not None and isinstance(site.suite.task, ChoiceTask):
         software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers", "peft")}
         decides = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
         cache = ScoreCache(decides, fresh=site.fresh)
-    return ChoiceScorer(
+    return answering_model(
+        site.suite.task,
         checkpoint,
         prompting,
         site.data.labels,
         site.suite.evaluation,
+        seed=seed,
         cache=cache,
         description=progress_name(name, seed),
     )
