@@ -10,7 +10,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from mlbaseline import suite
-from mlbaseline.engine.forward import can_share
+from mlbaseline.engine.forward import can_pack
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
@@ -97,7 +97,7 @@ def _config(model: Any, spec: Peft) -> Any:
     if isinstance(spec, PromptTuning):
         return peft.PromptTuningConfig(**_CAUSAL, num_virtual_tokens=spec.virtual_tokens)
     if isinstance(spec, PrefixTuning):
-        if not can_share(model):
+        if not can_pack(model):
             raise ValueError("prefix_tuning needs layers that all attend to everything before them")
         heads, head_dim = _cache_of(model, (0,)).layers[0].keys.shape[1::2]
         return peft.PrefixTuningConfig(

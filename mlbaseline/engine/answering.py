@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mlbaseline.engine.encoding import Encoder
 from mlbaseline.engine.generation import Generator
 from mlbaseline.engine.normalising import NormalisedChoices, Unconditional
+from mlbaseline.engine.score_cache import ScoreCache
 from mlbaseline.engine.scoring import ChoiceScorer, reading_length
 from mlbaseline.engine.texts import TextScorer
 from mlbaseline.models.checkpoint import Checkpoint
@@ -24,17 +25,19 @@ def answering_model(
     evaluation: Evaluation,
     *,
     seed: int | None = None,
+    cache: ScoreCache | None = None,
     description: str | None = None,
 ) -> Model:
-    """The model that answers `task`. labels: of its data. seed: for what is drawn. description: of the progress bar."""
+    """The model that answers `task`. labels: of its data. seed: for what is drawn. cache: of the scores of choices.
+    description: of the progress bar."""
     if isinstance(task, GenerateTask):
         return Generator(checkpoint, prompting, Decoding.of(task), evaluation, seed=seed, description=description)
     if isinstance(task, PerplexityTask):
         return TextScorer(checkpoint, prompting, evaluation, stride=task.stride, description=description)
-    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, description=description)
+    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, cache=cache, description=description)
     if task.normalisation == "none":
         return scorer
-    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, _untimed(evaluation))
+    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, _untimed(evaluation), cache=cache)
     return NormalisedChoices(
         scorer,
         prompting,

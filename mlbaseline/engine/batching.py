@@ -7,6 +7,8 @@ from collections.abc import Sequence
 _MAX_PADDING = 0.04
 _FREE_PADDING_TOKENS = 96
 """Padding that a batch may have whatever its share: less than what starting a further batch costs."""
+MAX_KEYS = 8
+"""Keys that a batch attends to, copies of the head included, over the budget: bounds their memory."""
 
 
 def make_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | None = None) -> list[list[int]]:
@@ -29,4 +31,23 @@ def make_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | Non
                 continue
         batches.append([position])
         width, padding = length, 0
+    return batches
+
+
+def pack_batches(lengths: Sequence[int], budget_tokens: int, head_places: int = 0) -> list[list[int]]:
+    """Positions of `lengths`, grouped for a pass without padding: longest first, at most `budget_tokens` a batch.
+
+    lengths: tokens per row (> 0) behind a head of `head_places`, which attention repeats for each: a batch also ends
+    where that would cost too much memory. A row longer than the budget is a batch of its own.
+    """
+    batches: list[list[int]] = []
+    tokens = keys = 0
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        length = lengths[position]
+        tokens, keys = tokens + length, keys + length + head_places
+        if batches and tokens <= budget_tokens and keys <= MAX_KEYS * budget_tokens:
+            batches[-1].append(position)
+        else:
+            batches.append([position])
+            tokens, keys = length, length + head_places
     return batches

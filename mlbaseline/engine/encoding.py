@@ -5,19 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from mlbaseline.records import digest_of
 from mlbaseline.tasks.prompting import Asks, Prompt
 
 Tokens = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One choice behind a context. choice: its position among the labels."""
-
-    choice: int
-    tokens: Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +24,10 @@ class Encoded:
     contexts: tuple[Tokens, ...]
     continuations: tuple[Tokens, ...]
     billed_tokens: int
-    truncated: bool
+
+    @property
+    def truncated(self) -> bool:
+        return any(len(context) < self.billed_tokens for context in self.contexts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,13 @@ class Encoder:
         self._start: int | None = start
         self._start_text = tokenizer.decode([start]) if start is not None else None
 
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """Names the tokenizer by what it does (64 hex characters)."""
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        does = backend.to_str() if backend is not None else [repr(self._tokenizer), self._tokenizer.get_vocab()]
+        return digest_of([does, self._start_text])
+
     def encode(self, prompt: Prompt) -> Encoded:
         """The context's tokens, and of each context + continuation the tokens behind as many as the context has.
 
@@ -59,15 +63,33 @@ class Encoder:
         token. Where context and continuation without its last token exceed `max_length`, the context loses tokens
         from its left. Raises ValueError for a continuation that has no tokens or exceeds `max_length` by itself.
         """
-        context = prompt.context.rstrip()
-        spaces = prompt.context[len(context) :]
-        continuations = [spaces + continuation for continuation in prompt.continuations]
-        if context:
-            ids, *wholes = self._tokenise([context, *(context + continuation for continuation in continuations)])
-            tails = [whole[len(ids) :] for whole in wholes]
-        else:
-            ids, tails = self._behind_start(continuations)
-        return self._fit(ids, tails, prompt.continuations)
+        encoded = self.encode_many([prompt])[0]
+        if isinstance(encoded, ValueError):
+            raise encoded
+        return encoded
+
+    def encode_many(self, prompts: Sequence[Prompt]) -> list[Encoded | ValueError]:
+        """As `encode`, in one call of the tokenizer, which reads many texts at a time; an error in its place."""
+        split = [_split(prompt) for prompt in prompts]
+        texts = [text for context, tails in split if context for text in (context, *(context + tail for tail in tails))]
+        try:
+            tokens = iter(self._tokenise(texts))
+        except Exception as error:  # a text that the tokenizer cannot read must not cost the others
+            if len(prompts) == 1:
+                return [ValueError(f"the tokenizer cannot read the prompt ({type(error).__name__}: {error})")]
+            return [self.encode_many([prompt])[0] for prompt in prompts]
+        encoded: list[Encoded | ValueError] = []
+        for prompt, (context, tails) in zip(prompts, split, strict=True):
+            try:
+                if context:
+                    ids = next(tokens)
+                    behind = [next(tokens)[len(ids) :] for _ in tails]
+                else:
+                    ids, behind = self._behind_start(tails)
+                encoded.append(self._fit(ids, behind, prompt.continuations))
+            except ValueError as error:
+                encoded.append(error)
+        return encoded
 
     def encode_context(self, context: str, *, leaving: int) -> EncodedContext:
         """The tokens of a prompt, white space at its end included, with room for `leaving` tokens behind them.
@@ -101,10 +123,15 @@ class Encoder:
 
     def _tokenise(self, texts: Sequence[str]) -> list[Tokens]:
         # A chat template writes the start token itself; the tokenizer must not add a second one.
-        has_start = self._start_text is not None and texts[0].startswith(self._start_text)
-        options = {"add_special_tokens": False} if has_start else {}
-        # verbose=False: the notice about texts beyond the model's maximum length; `truncated` says so for each.
-        return [tuple(ids) for ids in self._tokenizer(list(texts), verbose=False, **options)["input_ids"]]
+        has_start = [self._start_text is not None and text.startswith(self._start_text) for text in texts]
+        tokens: dict[int, Tokens] = {}
+        for starts, options in ((False, {}), (True, {"add_special_tokens": False})):
+            places = [place for place, has in enumerate(has_start) if has == starts]
+            if places:
+                # verbose=False: the notice about texts beyond the model's maximum length; `truncated` says so for each.
+                ids = self._tokenizer([texts[place] for place in places], verbose=False, **options)["input_ids"]
+                tokens |= zip(places, map(tuple, ids), strict=True)
+        return [tokens[place] for place in range(len(texts))]
 
     def _start_token(self) -> int:
         if self._start is None:
@@ -125,7 +152,13 @@ class Encoder:
         # The last token of a continuation is only predicted, never read.
         rooms = [self.max_length + 1 - len(tail) for tail in tails]
         contexts = tuple(context[-room:] for room in rooms)
-        return Encoded(contexts, tuple(tails), len(context), any(len(context) > room for room in rooms))
+        return Encoded(contexts, tuple(tails), len(context))
+
+
+def _split(prompt: Prompt) -> tuple[str, list[str]]:
+    context = prompt.context.rstrip()
+    spaces = prompt.context[len(context) :]
+    return context, [spaces + continuation for continuation in prompt.continuations]
 
 
 def windows(start: int, tokens: Tokens, max_length: int, stride: int) -> Iterator[tuple[Tokens, Tokens]]:

@@ -1,7 +1,8 @@
-"""One pass of a causal model over rows that share their context among several choices, and over a shared head.
+"""One pass of a causal model over rows: what is read is read once, and only the logits that are asked for are made.
 
-A row is a context and, behind it, the choices that follow it: all are read in one pass, each choice seeing the context
-and itself only. What all rows begin with (instruction, few-shot examples) is read once and kept as keys and values.
+A row holds everything that is asked of one example. Its queries grow into a tree: tokens that they begin with alike are
+read once, and behind them each sees its own ancestors only. What all rows begin with (instruction, few-shot examples)
+is read once for all and kept as keys and values. Models that cannot do so get padded rows, one for each path.
 """
 
 from __future__ import annotations
@@ -9,82 +10,86 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache
 
-from mlbaseline.engine.encoding import Branch, Tokens
+from mlbaseline.engine.batching import make_batches
+from mlbaseline.engine.encoding import Tokens
+from mlbaseline.engine.packing import Head, can_pack, lay_out, packed
+
+__all__ = [
+    "Head",
+    "Query",
+    "Row",
+    "can_pack",
+    "count_tokens",
+    "logits_at",
+    "read_head",
+    "score_packed",
+    "score_padded",
+    "without_adapter",
+]
+
+_LOGITS_AT_ONCE = 128
+"""Places whose probabilities are normalised together: the vocabulary is wide, and a second copy of it is not needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """tokens: what is read. answer: what its last places must predict, each token behind those before it."""
+
+    tokens: Tokens
+    answer: Tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """example: position of the example it belongs to. A choice's last token is predicted, never read."""
+    """All that is asked of an example. example: its position. n_skipped: tokens that every query begins with and a head
+    holds."""
 
     example: int
-    context: Tokens
-    branches: tuple[Branch, ...]
-
-    def __len__(self) -> int:
-        return len(self.context) + sum(len(branch.tokens) - 1 for branch in self.branches)
-
-    @property
-    def is_tree(self) -> bool:
-        """Whether choices must be kept from seeing each other."""
-        return len(self.branches) > 1 and any(len(branch.tokens) > 1 for branch in self.branches)
-
-    def without(self, n_tokens: int) -> Row:
-        """The row without the first tokens of its context."""
-        return Row(self.example, self.context[n_tokens:], self.branches)
+    queries: tuple[Query, ...]
+    n_skipped: int = 0
 
 
-@dataclass(frozen=True)
-class Head:
-    """Keys and values that stand before many rows, computed once.
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """tokens, depths, parents: per node; a parent is a node, -1 before the first. places: per query, the node that
+    predicts each token of its answer."""
 
-    tokens: what the rows begin with. Before them may lie what an adapter puts in front, which has no tokens.
-    """
-
-    tokens: Tokens
-    layers: tuple[tuple[Tensor, Tensor], ...]
-
-    def __len__(self) -> int:
-        """Places that it takes, those without tokens included."""
-        return int(self.layers[0][0].shape[-2])
-
-    def cache(self) -> Cache:
-        """A cache that stands in front of every row of a batch and keeps nothing of the batch."""
-        return Cache(layers=[_HeadLayer(keys, values) for keys, values in self.layers])
+    tokens: list[int]
+    depths: list[int]
+    parents: list[int]
+    places: list[list[int]]
 
 
-class _HeadLayer(DynamicLayer):  # type: ignore[misc]
-    """Puts the head before a layer's keys and values, for one layer at a time and not for all as a full cache would."""
+def _grow(rows: Sequence[Row]) -> Tree:
+    nodes: dict[tuple[int, int], int] = {}  # (parent, token) ─▶ node
+    tree = Tree([], [], [], [])
+    for row in rows:
+        for query in row.queries:
+            path: list[int] = []
+            node = -1
+            for depth, token in enumerate(query.tokens[row.n_skipped :], start=row.n_skipped):
+                parent = node
+                node = nodes.setdefault((parent, token), len(tree.tokens))
+                if node == len(tree.tokens):
+                    tree.tokens.append(token)
+                    tree.depths.append(depth)
+                    tree.parents.append(parent)
+                path.append(node)
+            tree.places.append(path[-len(query.answer) :])
+    return tree
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        super().__init__()
-        self.lazy_initialization(keys, values)
-        self.keys, self.values = keys, values
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        def join(head: Tensor, states: Tensor) -> Tensor:
-            return torch.cat([head.expand(len(states), -1, -1, -1), states], dim=-2)
-
-        return join(self.keys, key_states), join(self.values, value_states)
-
-
-def can_share(model: Any) -> bool:
-    """Whether rows may hold several choices and follow a head: every layer attends to everything before it.
-
-    Not with sliding windows, recurrent layers, or positions that the model counts by itself (ALiBi).
-    """
-    layers = DynamicCache(config=model.config).layers
-    return (
-        all(type(layer) is DynamicLayer for layer in layers)
-        and not getattr(model.config, "alibi", False)
-        and "position_ids" in signature(model.forward).parameters
-    )
+def count_tokens(rows: Sequence[Row], *, packs: bool) -> int:
+    """Tokens that are read for rows that form one tree, or (packs false) row by row."""
+    if packs:
+        return len(_grow(rows).tokens)
+    return sum(len(tokens) for row in rows for tokens in {query.tokens for query in row.queries})
 
 
 def without_adapter(model: Any) -> tuple[Any, Head | None]:
@@ -92,7 +97,7 @@ def without_adapter(model: Any) -> tuple[Any, Head | None]:
 
     What prompt and prefix tuning put in front of every prompt never changes: read once, it is a head without tokens.
     A method that works inside of the layers leaves the model itself to be asked. Where neither holds, and where a
-    model cannot follow a head (see `can_share`), the adapted model is asked as it is.
+    model cannot follow a head (see `can_pack`), the adapted model is asked as it is.
     """
     if not hasattr(model, "get_base_model"):
         return model, None
@@ -101,7 +106,7 @@ def without_adapter(model: Any) -> tuple[Any, Head | None]:
     inner = model.get_base_model()
     if not model.active_peft_config.is_prompt_learning:
         return (inner if type(model.base_model).forward is BaseTuner.forward else model), None
-    if not can_share(inner):
+    if not can_pack(inner):
         return model, None
     with torch.inference_mode():
         cache = model.get_prompt(batch_size=1)
@@ -122,44 +127,75 @@ def read_head(model: Any, tokens: Tokens, front: Head | None = None) -> Head:
     return Head(tokens, tuple((layer.keys, layer.values) for layer in cache.layers))
 
 
-def score_rows(model: Any, rows: Sequence[Row], head: Head | None = None) -> list[list[float]]:
-    """Log-likelihood (nats) of every branch of every row, in their order. Rows must not contain the head."""
-    width, before = max(map(len, rows)), len(head) if head else 0
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    positions = torch.arange(before, before + width).repeat(len(rows), 1)
-    # Rows are padded on their right, where causal attention never looks: only a head or several choices need a mask.
-    is_tree = any(row.is_tree for row in rows)
-    sees = (
-        torch.ones(len(rows) if is_tree else 1, 1, width, before + width).tril(before).bool()
-        if head or is_tree
-        else None
-    )
-    wanted: dict[tuple[int, int], int] = {}  # (row, column) of the logits needed ─▶ their place among them
-    asked: list[tuple[int, int, int]] = []  # (branch counted through all rows, place of the logits, token)
-    branch_count = 0
-    for index, row in enumerate(rows):
-        end = len(row.context)
-        ids[index, :end] = torch.tensor(row.context)
-        for branch in row.branches:
-            read = branch.tokens[:-1]
-            start, end = end, end + len(read)
-            columns = [len(row.context) - 1, *range(start, end)]
-            for column, token in zip(columns, branch.tokens, strict=True):
-                asked.append((branch_count, wanted.setdefault((index, column), len(wanted)), token))
-            branch_count += 1
-            if read:
-                ids[index, start:end] = torch.tensor(read)
-                positions[index, start:end] = torch.arange(len(read)) + before + len(row.context)
-                if row.is_tree and sees is not None:
-                    sees[index, 0, start:end, before + len(row.context) : before + start] = False
-    places = torch.tensor(list(wanted))
-    with torch.inference_mode(), logits_at(model, places[:, 0], places[:, 1] - width):
-        logits = model(input_ids=ids.to(model.device), **_beside(model, head, sees, positions)).logits[0]
-    branches, rows_of, tokens = torch.tensor(asked).unbind(1)
-    nats = torch.log_softmax(logits, dim=-1, dtype=torch.float32)[rows_of.to(logits.device), tokens.to(logits.device)]
-    totals = torch.zeros(branch_count, dtype=torch.float64).index_add_(0, branches, nats.double().cpu())
-    found = iter(totals.tolist())
-    return [[next(found) for _ in row.branches] for row in rows]
+def score_packed(model: Any, families: Sequence[Sequence[Row]], head: Head | None = None) -> list[tuple[float, ...]]:
+    """Log-likelihood (nats) of the answer of every query of every row, in their order.
+
+    families: the rows of one are one tree. All rows skip exactly the tokens of the head. The model: see `can_pack`.
+    """
+    trees = [_grow(family) for family in families]
+    ids = torch.tensor([[token for tree in trees for token in tree.tokens]], device=model.device)
+    ahead = len(head) - len(head.tokens) if head else 0  # what an adapter puts in front
+    positions = torch.tensor([[ahead + depth for tree in trees for depth in tree.depths]], device=model.device)
+    layout = lay_out([tree.parents for tree in trees], head, model.device)
+    asked: list[_Asked] = []
+    start = n_queries = 0
+    for family, tree in zip(families, trees, strict=True):
+        queries = [query for row in family for query in row.queries]
+        for query, places in zip(queries, tree.places, strict=True):
+            for place, token in zip(places, query.answer, strict=True):
+                asked.append(_Asked(n_queries, 0, start + place, token))
+            n_queries += 1
+        start += len(tree.tokens)
+    with packed(model, layout):
+        nats = iter(_answer(model, asked, n_queries, input_ids=ids, position_ids=positions))
+    return [tuple(next(nats) for _ in row.queries) for family in families for row in family]
+
+
+def score_padded(model: Any, queries: Sequence[Query], batch_tokens: int) -> list[float]:
+    """Log-likelihood (nats) of the answer of every query, in batches of rows of similar length: one row for all that
+    read the same, padded on its right, where causal attention never looks."""
+    nats = [0.0] * len(queries)
+    lines = list(dict.fromkeys(query.tokens for query in queries))
+    for batch in make_batches([len(tokens) for tokens in lines], batch_tokens):
+        row_of = {lines[line]: row for row, line in enumerate(batch)}
+        width = max(map(len, row_of))
+        ids = torch.zeros(len(batch), width, dtype=torch.long)
+        for tokens, row in row_of.items():
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+        members = [index for index, query in enumerate(queries) if query.tokens in row_of]
+        asked = [
+            _Asked(count, row_of[query.tokens], len(query.tokens) - len(query.answer) + offset - width, token)
+            for count, query in enumerate(queries[index] for index in members)
+            for offset, token in enumerate(query.answer)
+        ]
+        for index, value in zip(
+            members, _answer(model, asked, len(members), input_ids=ids.to(model.device)), strict=True
+        ):
+            nats[index] = value
+    return nats
+
+
+class _Asked(NamedTuple):
+    """Which token a query wants to see predicted, and where in the batch."""
+
+    query: int
+    row: int
+    column: int
+    token: int
+
+
+def _answer(model: Any, asked: Sequence[_Asked], n_queries: int, **inputs: Tensor) -> list[float]:
+    places: dict[tuple[int, int], int] = {}  # choices of one token ask at the same place
+    place_of = torch.tensor([places.setdefault((ask.row, ask.column), len(places)) for ask in asked])
+    rows, columns = torch.tensor(list(places)).unbind(1)
+    with torch.inference_mode(), logits_at(model, rows, columns):
+        logits = model(**inputs, use_cache=False).logits[0]
+        place_of = place_of.to(logits.device)
+        wanted = logits[place_of, torch.tensor([ask.token for ask in asked], device=logits.device)].double()
+        total = torch.cat([part.float().logsumexp(-1) for part in logits.split(_LOGITS_AT_ONCE)]).double()
+        nats = (wanted - total[place_of]).cpu()
+    queries = torch.tensor([ask.query for ask in asked])
+    return torch.zeros(n_queries, dtype=torch.float64).index_add_(0, queries, nats).tolist()
 
 
 @contextmanager
@@ -181,17 +217,3 @@ def logits_at(model: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def _beside(model: Any, head: Head | None, sees: Tensor | None, positions: Tensor) -> dict[str, Any]:
-    """What the model must be told beside the tokens; nothing in the plain case, which every model understands."""
-    if sees is None:
-        return {"use_cache": False}
-    beside = {"attention_mask": _additive(sees, model), "position_ids": positions.to(model.device)}
-    return {**beside, **({"past_key_values": head.cache(), "use_cache": True} if head else {"use_cache": False})}
-
-
-def _additive(sees: Tensor, model: Any) -> Tensor:
-    """The mask as numbers that are added to the attention's scores: the one form that every implementation takes."""
-    hidden = torch.full(sees.shape, torch.finfo(model.dtype).min, dtype=model.dtype)
-    return hidden.masked_fill_(sees, 0).to(model.device)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.engine.batching import make_batches
+from mlbaseline.engine.batching import MAX_KEYS, make_batches
 from mlbaseline.engine.continuation import continue_rows, drawn, most_likely
 from mlbaseline.engine.encoding import EncodedContext, Encoder, Tokens
-from mlbaseline.engine.forward import Head, can_share, read_head, without_adapter
-from mlbaseline.engine.scoring import most_rows, reading_length
+from mlbaseline.engine.forward import Head, can_pack, read_head, without_adapter
+from mlbaseline.engine.scoring import reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import Checkpoint
@@ -121,7 +121,7 @@ class Generator:
         """Sized by what the rows may grow to."""
         decoding, budget = self._decoding, self._evaluation.batch_tokens
         lengths = [decoding.samples * (len(a.context) + decoding.max_new_tokens) for a in asked]
-        for batch in make_batches(lengths, budget, most_rows(head, budget // decoding.samples)):
+        for batch in make_batches(lengths, budget, _most_rows(head, budget // decoding.samples)):
             yield [asked[index] for index in batch]
 
     def _write(self, batch: Sequence[_Asked], ids: Sequence[str], head: Head | None) -> list[list[list[int]] | str]:
@@ -184,9 +184,14 @@ class Generator:
 
     @cached_property
     def _head(self) -> Head | None:
-        tokens = self._encoder.head(self._prompting) if can_share(self._model) else ()
+        tokens = self._encoder.head(self._prompting) if can_pack(self._model) else ()
         room = self._encoder.max_length - self._decoding.max_new_tokens
         return read_head(self._model, tokens, self._front) if 0 < len(tokens) < room else None
+
+
+def _most_rows(head: Head | None, budget_tokens: int) -> int | None:
+    """Rows that a batch may have at most, so that its copies of a head stay in bounds."""
+    return None if head is None else max(1, MAX_KEYS * budget_tokens // len(head))
 
 
 def _follows(context: Tokens, head: Head) -> bool:

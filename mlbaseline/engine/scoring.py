@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from time import perf_counter
-from typing import Any
 
-from mlbaseline.engine.batching import make_batches
-from mlbaseline.engine.encoding import Branch, Encoded, Encoder
-from mlbaseline.engine.forward import Head, Row, can_share, read_head, score_rows, without_adapter
-from mlbaseline.engine.timing import answer_and_time, describe_error
+from mlbaseline.engine.encoding import Encoded, Encoder
+from mlbaseline.engine.forward import Head, read_head, without_adapter
+from mlbaseline.engine.planning import Batch, make_row, plan_batches
+from mlbaseline.engine.reading import Reader, Scored
+from mlbaseline.engine.score_cache import ScoreCache, example_key
+from mlbaseline.engine.timing import answer_and_time
+from mlbaseline.engine.tokens import encode_examples
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -21,26 +22,13 @@ from mlbaseline.tasks.prompting import Asks
 ENGINE_VERSION = 1
 """Part of every signature: raised when log-likelihoods change by more than rounding."""
 
-_HEAD_KEYS = 8
-"""How many times `batch_tokens` keys a batch may attend to, its copies of the head included: bounds their memory."""
-
-
-@dataclass
-class _Pending:
-    """What is known so far about one example."""
-
-    encoded: Encoded
-    nats: list[float] = field(default_factory=list)
-    rows_left: int = 0
-    compute_s: float = 0.0
-    error: str | None = None
-
 
 class ChoiceScorer:
     """A `records.Model`: prediction is the most likely choice (raw log-likelihood, the first of equal ones).
 
-    labels: what the choices of an example stand for, in their order. description: names the progress bar; without
-    it there is none. Log-likelihoods follow lm-evaluation-harness, see `encoding.Encoder`.
+    labels: what the choices of an example stand for, in their order. cache: scores that need not be computed again.
+    description: names the progress bar; without it there is none. Log-likelihoods follow lm-evaluation-harness, see
+    `encoding.Encoder`.
     """
 
     def __init__(
@@ -50,122 +38,102 @@ class ChoiceScorer:
         labels: Sequence[str],
         evaluation: Evaluation,
         *,
+        cache: ScoreCache | None = None,
         description: str | None = None,
     ) -> None:
         self._model, self._front = without_adapter(checkpoint.model)
         self._prompting = prompting
         self._labels = tuple(labels)
         self._evaluation = evaluation
+        self._cache = cache
         self._description = description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
-        self._shares = can_share(self._model)
+        self._reader = Reader(self._model, evaluation.batch_tokens)
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer in batches, then time `evaluation.latency_sample` of the examples alone, evenly spread over all.
 
-        An example that cannot be scored becomes an answer with `error` set. A batch that fails, for want of memory
-        say, is halved until it fits or a single example is left to blame.
+        Batches are formed from all examples, sorted, whatever is cached: an interrupted evaluation that goes on gives
+        the bits of one that was not. An example that cannot be scored becomes an answer with `error` set.
         """
         sample = self._evaluation.latency_sample
-        return answer_and_time(self._answer_in_batches, examples, sample=sample, description=self._description)
+        return answer_and_time(
+            self._answer_all, examples, sample=sample, description=self._description, answer_alone=self._answer_alone
+        )
 
-    def _answer_in_batches(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
+    def _answer_all(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
-        pending: dict[int, _Pending] = {}
-        rows: list[Row] = []
+        encodings = encode_examples(self._encoder, self._prompting, examples)
+        batches = plan_batches(
+            encodings, self._head, self._evaluation.batch_tokens, front=self._front, packs=self._reader.packs
+        )
+        setup_s = (perf_counter() - started) / max(len(examples), 1)
         for position, example in enumerate(examples):
-            try:
-                encoded = self._encoder.encode(self._prompting.prompt(example))
-            except Exception as error:  # one example that cannot be asked must not cost the others their answers
-                yield position, Answer(example.id, None, error=describe_error(error))
-                continue
-            own = self._rows(position, encoded)
-            pending[position] = _Pending(encoded, [math.nan] * len(encoded.continuations), len(own))
-            rows += own
-        batches = [*self._batches(rows)]
-        setup_s = (perf_counter() - started) / max(len(pending), 1)
-        for batch, head in batches:
-            started = perf_counter()
-            scored = self._score(batch, head)
-            batch_s, batch_tokens = perf_counter() - started, sum(map(len, batch))
-            for row, nats in zip(batch, scored, strict=True):
-                entry = pending[row.example]
-                entry.rows_left -= 1
-                entry.compute_s += batch_s * len(row) / batch_tokens
-                if isinstance(nats, str):
-                    entry.error = nats
-                else:
-                    for branch, value in zip(row.branches, nats, strict=True):
-                        entry.nats[branch.choice] = value
-                if not entry.rows_left:
-                    entry.compute_s += setup_s
-                    yield row.example, self._conclude(examples[row.example].id, pending.pop(row.example))
+            if isinstance(why := encodings[position], str):
+                yield position, Answer(example.id, None, error=why)
+        for batch in batches:
+            asked = {position: _encoded(encodings[position]) for position in batch.positions}
+            for position, scored in self._score(batch, asked, examples, setup_s).items():
+                yield position, self._conclude(examples[position].id, asked[position], scored)
 
-    def _rows(self, position: int, encoded: Encoded) -> list[Row]:
-        """As few rows as possible: choices behind the same tokens share one if the model can keep them apart."""
-        groups: dict[Any, list[Branch]] = {}
-        for choice, (context, tokens) in enumerate(zip(encoded.contexts, encoded.continuations, strict=True)):
-            is_alone = len(tokens) > 1 and not self._shares
-            groups.setdefault((context, choice if is_alone else None), []).append(Branch(choice, tokens))
-        return [Row(position, context, tuple(branches)) for (context, _), branches in groups.items()]
+    def _score(
+        self, batch: Batch, asked: Mapping[int, Encoded], examples: Sequence[Example], setup_s: float
+    ) -> dict[int, Scored]:
+        """What the cache knows, and what is computed for the others.
 
-    def _batches(self, rows: Sequence[Row]) -> Iterator[tuple[list[Row], Head | None]]:
-        """Rows that begin with the head, without it; then the others (their left was cut off), as they are."""
-        budget = self._evaluation.batch_tokens
-        head, front = self._head, self._front
-        if head is not None:
-            n = len(head.tokens)
-            behind = [row.without(n) for row in rows if len(row.context) > n and row.context[:n] == head.tokens]
-            rows = [row for row in rows if len(row.context) <= n or row.context[:n] != head.tokens]
-            for batch in make_batches([len(row) for row in behind], budget, most_rows(head, budget)):
-                yield [behind[index] for index in batch], head
-        for batch in make_batches([len(row) for row in rows], budget, most_rows(front, budget)):
-            yield [rows[index] for index in batch], front
+        The cache keeps whole batches. One that is known in part belonged to other data, and only what changed since is
+        computed.
+        """
+        head = self._head if batch.behind_head else self._front
+        known: dict[int, Scored] = {}
+        keys: dict[int, str] = {}
+        if self._cache is not None:
+            keys = {position: example_key(examples[position].id, encoded, head) for position, encoded in asked.items()}
+            known = {position: kept for position, key in keys.items() if (kept := self._cache.get(key))}
+        families = [[make_row(p, asked[p], head) for p in family if p not in known] for family in batch.families]
+        computed = {
+            position: replace(scored, compute_s=scored.compute_s + setup_s)
+            for position, scored in self._reader.score([family for family in families if family], head).items()
+        }
+        if self._cache is not None:
+            self._cache.put({keys[position]: scored for position, scored in computed.items()})
+        return known | computed
 
-    def _score(self, rows: Sequence[Row], head: Head | None) -> list[list[float] | str]:
-        """Log-likelihoods of each row's branches, or what went wrong with the row."""
-        try:
-            return [*score_rows(self._model, rows, head)]
-        except Exception as error:  # out of memory, or a row that the model cannot read
-            if len(rows) == 1:
-                return [describe_error(error)]
-        half = len(rows) // 2
-        return self._score(rows[:half], head) + self._score(rows[half:], head)
-
-    def _conclude(self, example_id: str, entry: _Pending) -> Answer:
-        error = entry.error
-        if error is None and not all(map(math.isfinite, entry.nats)):
-            error = f"the model gave log-likelihoods that are no numbers: {entry.nats}"
+    def _conclude(self, example_id: str, encoded: Encoded, scored: Scored) -> Answer:
         answer = Answer(
             example_id,
             None,
-            tokens_in=entry.encoded.billed_tokens,
-            compute_s=entry.compute_s,
-            truncated=entry.encoded.truncated,
-            error=error,
+            tokens_in=encoded.billed_tokens,
+            compute_s=scored.compute_s,
+            truncated=encoded.truncated,
+            error=scored.error,
         )
-        if error is not None:
+        if scored.error is not None:
             return answer
-        best = max(range(len(entry.nats)), key=entry.nats.__getitem__)
+        best = max(range(len(scored.nats)), key=scored.nats.__getitem__)
         return replace(
             answer,
             prediction=self._labels[best],
-            loglik_nats=tuple(entry.nats),
-            tokens_out=len(entry.encoded.continuations[best]),
+            loglik_nats=scored.nats,
+            tokens_out=len(encoded.continuations[best]),
         )
+
+    def _answer_alone(self, example: Example) -> None:
+        row = make_row(0, self._encoder.encode(self._prompting.prompt(example)), self._head)
+        self._reader.score([[row]], self._head if row.n_skipped else self._front)
 
     @cached_property
     def _head(self) -> Head | None:
-        tokens = self._encoder.head(self._prompting) if self._shares else ()
+        tokens = self._encoder.head(self._prompting) if self._reader.packs else ()
         # What fills the window leaves no room for a prompt behind it: every left will be cut off.
         return read_head(self._model, tokens, self._front) if 0 < len(tokens) < self._encoder.max_length else None
-
-
-def most_rows(head: Head | None, budget_tokens: int) -> int | None:
-    """Rows that a batch may have at most, so that its copies of a head stay in bounds."""
-    return None if head is None else max(1, _HEAD_KEYS * budget_tokens // len(head))
 
 
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:
     """Tokens that are read at most: the suite's `max_length`, or what the model was built for if that is less."""
     return min(evaluation.max_length, checkpoint.max_positions or evaluation.max_length)
+
+
+def _encoded(encoded: Encoded | str) -> Encoded:
+    assert isinstance(encoded, Encoded)  # plans leave out what cannot be asked
+    return encoded

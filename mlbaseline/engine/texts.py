@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from mlbaseline.engine.batching import make_batches
-from mlbaseline.engine.encoding import Branch, Encoder, windows
-from mlbaseline.engine.forward import Row, score_rows, without_adapter
-from mlbaseline.engine.scoring import most_rows, reading_length
+from mlbaseline.engine.encoding import Encoder, windows
+from mlbaseline.engine.forward import Query, score_padded
+from mlbaseline.engine.scoring import reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
@@ -47,7 +47,7 @@ class TextScorer:
         description: str | None = None,
     ) -> None:
         """description: names the progress bar; without it there is none."""
-        self._model, self._front = without_adapter(checkpoint.model)
+        self._model = checkpoint.model
         self._prompting, self._evaluation = prompting, evaluation
         self._description = description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
@@ -64,7 +64,7 @@ class TextScorer:
     def _answer_in_batches(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
         reads: dict[int, _Read] = {}
-        rows: list[Row] = []
+        rows: list[tuple[int, Query]] = []
         for position, example in enumerate(examples):
             try:
                 start, tokens = self._encoder.encode_text(self._prompting.prompt(example).context)
@@ -72,34 +72,33 @@ class TextScorer:
                 yield position, Answer(example.id, None, error=describe_error(error))
                 continue
             own = [
-                Row(position, context, (Branch(0, predicted),))
+                (position, Query((*context, *predicted[:-1]), predicted))
                 for context, predicted in windows(start, tokens, self._encoder.max_length, self._stride)
             ]
             reads[position] = _Read(len(tokens), len(own))
             rows += own
         setup_s = (perf_counter() - started) / max(len(reads), 1)
-        budget = self._evaluation.batch_tokens
-        for batch in make_batches([len(row) for row in rows], budget, most_rows(self._front, budget)):
+        for batch in make_batches([len(query.tokens) for _, query in rows], self._evaluation.batch_tokens):
             started = perf_counter()
             batch_rows = [rows[index] for index in batch]
-            scored = self._score(batch_rows)
-            batch_s, batch_tokens = perf_counter() - started, sum(map(len, batch_rows))
-            for row, nats in zip(batch_rows, scored, strict=True):
-                read = reads[row.example]
+            scored = self._score([query for _, query in batch_rows])
+            batch_s, batch_tokens = perf_counter() - started, sum(len(query.tokens) for _, query in batch_rows)
+            for (position, query), nats in zip(batch_rows, scored, strict=True):
+                read = reads[position]
                 read.rows_left -= 1
-                read.compute_s += batch_s * len(row) / batch_tokens
+                read.compute_s += batch_s * len(query.tokens) / batch_tokens
                 if isinstance(nats, str):
                     read.error = nats
                 else:
                     read.nats -= nats
                 if not read.rows_left:
                     read.compute_s += setup_s
-                    yield row.example, _conclude(examples[row.example].id, reads.pop(row.example))
+                    yield position, _conclude(examples[position].id, reads.pop(position))
 
-    def _score(self, rows: Sequence[Row]) -> list[float | str]:
+    def _score(self, rows: Sequence[Query]) -> list[float | str]:
         """Log-likelihood of each row's tokens, or what went wrong with the row."""
         try:
-            return [nats for (nats,) in score_rows(self._model, rows, self._front)]
+            return [*score_padded(self._model, rows, self._evaluation.batch_tokens)]
         except Exception as error:  # out of memory, or a row that the model cannot read
             if len(rows) == 1:
                 return [describe_error(error)]

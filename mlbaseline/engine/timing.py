@@ -14,18 +14,27 @@ AnswerInBatches = Callable[[Sequence[Example]], Iterator[tuple[int, Answer]]]
 
 
 def answer_and_time(
-    answer_in_batches: AnswerInBatches, examples: Sequence[Example], *, sample: int, description: str | None
+    answer_in_batches: AnswerInBatches,
+    examples: Sequence[Example],
+    *,
+    sample: int,
+    description: str | None,
+    answer_alone: Callable[[Example], object] | None = None,
 ) -> Iterator[Answer]:
     """Answer all examples, then time `sample` of them alone, evenly spread over all.
 
     Which examples are computed together depends on their content and not on their order: they are sorted by id.
-    description: names the progress bar; without it there is none.
+    description: names the progress bar; without it there is none. answer_alone: computes the answer to one example;
+    without it, a batch of one.
     """
     ordered = sorted(examples, key=lambda example: example.id)
     timed = set(_evenly_spaced(len(ordered), sample))
     kept: dict[int, Answer] = {}
+    tokens, began = 0, perf_counter()
     with progress_bar(len(ordered), "ex", description) as bar:
         for position, answer in answer_in_batches(ordered):
+            tokens += answer.tokens_in + answer.tokens_out
+            bar.set_postfix_str(f"{tokens / (perf_counter() - began):,.0f} tokens/s", refresh=False)
             bar.update()
             if position in timed and answer.error is None:
                 kept[position] = answer
@@ -33,7 +42,10 @@ def answer_and_time(
                 yield answer
     for position, answer in kept.items():
         started = perf_counter()
-        list(answer_in_batches([ordered[position]]))
+        if answer_alone is None:
+            list(answer_in_batches([ordered[position]]))
+        else:
+            answer_alone(ordered[position])
         yield replace(answer, latency_s=perf_counter() - started)
 
 

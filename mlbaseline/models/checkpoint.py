@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-_CONVERSION = "v1"
+CONVERSION = "v1"
 """Part of the cache key of converted files: raise it when the conversion changes what it writes."""
 
 
@@ -117,7 +117,7 @@ def model_folder(path: Path) -> Path:
 
 
 def _converted(gguf: Path) -> Path:
-    target = cache_dir() / "converted" / f"{sha256_of(gguf)}-{_CONVERSION}"
+    target = cache_dir() / "converted" / f"{sha256_of(gguf)}-{CONVERSION}"
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def evaluate_rungs(
     def build(names: Sequence[str], split: Split) -> list[Rung]:
         rungs: list[Rung] = []
         for name in names:
-            built = build_rungs(suite, task, name, fetch, seeds, split=split, find_registered=find)
+            built = build_rungs(suite, task, name, fetch, seeds, split=split, find_registered=find, fresh=fresh)
             if not built:
                 log.info("%s: left out, there is no such model in production yet", name)
             rungs += built

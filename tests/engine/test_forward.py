@@ -11,7 +11,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mlbaseline.engine.forward import can_share, logits_at, read_head
+from mlbaseline.engine.forward import Query, Row, can_pack, logits_at, read_head, score_packed
 from mlbaseline.engine.scoring import ChoiceScorer
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.suite import Evaluation
@@ -46,7 +46,7 @@ def test_agrees_with_the_plain_pass(name: str, prefix: str, tiny_model: Path) ->
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_config(make_config(), dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    assert can_share(model) == shares
+    assert can_pack(model) == shares
     prompting, examples = Prompting(TEMPLATE, prefix), make_examples(PHRASES)
     evaluation = Evaluation(batch_tokens=512, max_length=200, latency_sample=0)
     scorer = ChoiceScorer(Checkpoint(model, tokenizer, "fp32", "cpu"), prompting, LABELS, evaluation)
@@ -67,15 +67,13 @@ def test_only_the_places_asked_for_reach_the_vocabulary(tiny_model: Path) -> Non
     assert torch.equal(model(ids).logits, whole), "the model is as it was after the block"
 
 
-def test_a_head_is_not_changed_by_its_use(tiny_model: Path) -> None:
+def test_a_pass_leaves_head_and_model_as_they_were(tiny_model: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    ids = torch.arange(20).reshape(2, 10)
+    whole = model(ids).logits
     head = read_head(model, (5, 6, 7, 8))
     before = [(keys.clone(), values.clone()) for keys, values in head.layers]
-    with torch.inference_mode():
-        model(
-            torch.tensor([[1, 2], [3, 4]]),
-            past_key_values=head.cache(),
-            position_ids=torch.tensor([[4, 5], [4, 5]]),
-            attention_mask=torch.zeros(1, 1, 2, 6),
-        )
+    row = Row(0, (Query((5, 6, 7, 8, 1, 2), (2, 9)), Query((5, 6, 7, 8, 1), (3,))), n_skipped=4)
+    score_packed(model, [[row], [row]], head)
     assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in zip(head.layers, before, strict=True))
+    assert torch.equal(model(ids).logits, whole)

@@ -17,6 +17,7 @@ from tests.engine.builders import LABELS, PHRASES, SHOTS, TEMPLATE, make_example
 
 pytestmark = pytest.mark.smollm
 
+FOUR = ("bad", "not so bad", "good", "as good as it can be")
 CASES = {
     "one token per choice": (Prompting(TEMPLATE), LABELS, 512),
     "several tokens per choice": (Prompting(TEMPLATE), PHRASES, 512),
@@ -26,6 +27,9 @@ CASES = {
     "left cut off": (Prompting(TEMPLATE), PHRASES, 14),
     "few-shot, left cut off": (Prompting(TEMPLATE, SHOTS), PHRASES, 40),
     "trailing space": (Prompting(TEMPLATE + " "), LABELS, 512),
+    "four choices, few-shot": (Prompting(TEMPLATE, SHOTS), FOUR, 512),
+    "four choices, few-shot, left cut off": (Prompting(TEMPLATE, SHOTS), FOUR, 36),
+    "choices that begin alike": (Prompting(TEMPLATE), ("a wonder", "a wonderful", "a wonderful day for all"), 512),
     "start token in the prompt": (Prompting("<|im_start|>user\n{text}\nIs it good?"), LABELS, 512),
 }
 
@@ -58,7 +62,7 @@ def test_agrees_with_the_harness(checkpoint: Checkpoint, case: str) -> None:
     prompting, choices, max_length = CASES[case]
     examples = make_examples(choices, n=6)
     evaluation = Evaluation(max_length=max_length, latency_sample=0)
-    answers = {a.example_id: a for a in ChoiceScorer(checkpoint, prompting, LABELS, evaluation).answer(examples)}
+    answers = {a.example_id: a for a in ChoiceScorer(checkpoint, prompting, choices, evaluation).answer(examples)}
     for example, theirs in zip(examples, harness_logliks(checkpoint, prompting, examples, max_length), strict=True):
         assert answers[example.id].loglik_nats == pytest.approx(theirs, abs=1e-3)
     assert any(answer.truncated for answer in answers.values()) == ("cut off" in case)

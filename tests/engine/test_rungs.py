@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
+from mlbaseline.engine import reading
 from mlbaseline.engine.rungs import Rung, build_rungs
 from mlbaseline.errors import AssetError, DataError
 from mlbaseline.judge.comparability import mismatches
@@ -124,6 +125,30 @@ def test_an_option_that_changes_answers_changes_the_signature(suite: Suite, name
     spec = suite.baselines[name].model_copy(update=change)
     changed = suite.model_copy(update={"baselines": {**suite.baselines, name: spec}})
     assert rungs_of(changed, name)[0].signature.digest != rungs_of(suite, name)[0].signature.digest
+
+
+def test_scores_are_kept_for_each_model_and_fresh_ignores_them(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, scored = reading.score_packed, []
+
+    def counting(model: Any, families: Any, head: Any) -> Any:
+        scored.append(len(families))
+        return read(model, families, head)
+
+    monkeypatch.setattr(reading, "score_packed", counting)
+    found = []
+    for name in ("zero_shot", "lora"):
+        for fresh in (False, False, True):
+            scored.clear()
+            rung = rungs_of(suite, name, (0,), fresh=fresh)[0]
+            assert rung.open is not None
+            model = rung.open().model
+            scored.clear()  # what a training measured on dev
+            data = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"]
+            found.append({answer.example_id: answer.loglik_nats for answer in model.answer(data.examples)})
+            timed_alone = suite.evaluation.latency_sample
+            assert sum(scored) == timed_alone + (0 if len(found) in (2, 5) else len(data.examples))
+    assert found[0] == found[1] == found[2] != found[3]
+    assert found[3] == found[4] == found[5]
 
 
 def test_the_split_can_be_another_one(suite: Suite) -> None:

@@ -107,6 +107,22 @@ def test_shots_are_read_once_and_a_context_once_for_all_its_choices(checkpoint: 
     assert sum(answer.tokens_in for answer in answers.values()) > len(examples) * shots, "billed as a client would be"
 
 
+@pytest.mark.parametrize("prompting", [ZERO_SHOT, FEW_SHOT], ids=["zero-shot", "few-shot"])
+def test_what_several_examples_begin_with_is_read_once_for_them(checkpoint: Checkpoint, prompting: Prompting) -> None:
+    passage = "the flight was late and I am not happy about it, what a wonderful crew"
+    examples = tuple(
+        replace(example, fields={"text": f"{passage} {example.fields['text']}"})
+        for example in make_examples(PHRASES, n=12)
+    )
+    expected = plain_answers(checkpoint.model, checkpoint.tokenizer, prompting, examples)
+    with counting_tokens(checkpoint.model) as counts:
+        answers = answers_of(checkpoint, examples, prompting)
+    for example_id, answer in answers.items():
+        assert answer.loglik_nats == pytest.approx(expected[example_id], abs=1e-4)
+    n_passage = len(checkpoint.tokenizer(passage)["input_ids"])
+    assert sum(counts) < sum(answer.tokens_in for answer in answers.values()) + 12 * 40 - 8 * n_passage
+
+
 def test_one_token_choices_add_no_tokens(checkpoint: Checkpoint) -> None:
     vocabulary = checkpoint.tokenizer.get_vocab()
     words = sorted(token[1:] for token in vocabulary if token.startswith("Ġ") and token[1:].isalpha())
@@ -158,22 +174,29 @@ def test_an_example_that_breaks_the_pass_costs_no_other_its_answer(checkpoint: C
         assert answers[example.id].loglik_nats == pytest.approx(expected[example.id].loglik_nats, abs=1e-5)
 
 
-def test_want_of_memory_halves_the_batch(checkpoint: Checkpoint) -> None:
-    examples = make_examples(n=32)
-    expected, sizes = answers_of(checkpoint, examples), []
-    forward = checkpoint.model.forward
+@pytest.mark.parametrize("packs", [True, False], ids=["packed", "padded"])
+def test_want_of_memory_is_survived_and_remembered(
+    checkpoint: Checkpoint, packs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlbaseline.engine.reading.can_pack", lambda _: packs)
+    examples = make_examples(PHRASES, n=200)
+    expected = answers_of(checkpoint, examples)
+    passes: list[bool] = []
 
-    def small_memory(input_ids: torch.Tensor, **options: Any) -> Any:
-        if input_ids.numel() > 150:
+    def small_memory(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        passes.append(inputs[0].numel() <= 150)
+        if not passes[-1]:
             raise torch.OutOfMemoryError("no memory")
-        sizes.append(len(input_ids))
-        return forward(input_ids=input_ids, **options)
 
-    with replaced_forward(checkpoint.model, small_memory):
-        answers = answers_of(checkpoint, examples, batch_tokens=4096)
-    assert max(sizes) > 1
+    hook = checkpoint.model.get_input_embeddings().register_forward_pre_hook(small_memory)
+    try:
+        answers = answers_of(checkpoint, examples, batch_tokens=1000)
+    finally:
+        hook.remove()
+    assert passes.count(False) < 10, "what was found to fit is remembered"
+    assert len(passes) < (160 if packs else 400), "several rows still go together"
     for example in examples:
-        assert answers[example.id].loglik_nats == pytest.approx(expected[example.id].loglik_nats, abs=1e-5)
+        assert answers[example.id].loglik_nats == pytest.approx(expected[example.id].loglik_nats, rel=1e-6, abs=1e-5)
 
 
 def test_a_model_that_gives_no_numbers_has_errors_not_predictions(tiny_model: Path) -> None:

@@ -57,11 +57,13 @@ def build_rungs(
     *,
     split: Split = "test",
     find_registered: FindRegistered | None = None,
+    fresh: bool = False,
 ) -> list[Rung]:
     """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
 
-    None where the suite says that the baseline is optional, and there is no such model yet. Fetches (and hashes) the
-    assets, so that the signature knows them by content; loads none. Raises AssetError, DataError.
+    None where the suite says that the baseline is optional, and there is no such model yet. fresh: no score that was
+    computed before is reused. Fetches (and hashes) the assets, so that the signature knows them by content; loads none.
+    Raises AssetError, DataError.
     """
     spec = suite.baselines[name]
-    return _RUNGS[type(spec)](Site(suite, task, fetch, split, find_registered), name, spec, seeds)
+    return _RUNGS[type(spec)](Site(suite, task, fetch, split, find_registered, fresh), name, spec, seeds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, Scalar
-from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained
+from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask, Pretrained
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Asks, choose_shots
 
@@ -30,7 +31,8 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(scorer(site, name, seed, checkpoint, prompting), shots=tuple(shots))
+        model = scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256)
+        return Opened(model, shots=tuple(shots))
 
     fields = {
         "model.kind": spec.kind,
@@ -75,9 +77,18 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
+def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks, *, weights: str | None) -> Model:
+    """weights: names the model by content, so that its scores are kept, and never taken for another's; None where they
+    are not to be kept."""
     from mlbaseline.engine.answering import answering_model
+    from mlbaseline.engine.score_cache import ScoreCache
+    from mlbaseline.models.checkpoint import CONVERSION
 
+    cache = None
+    if weights is not None and isinstance(site.suite.task, ChoiceTask):
+        software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers", "peft")}
+        decides = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
+        cache = ScoreCache(decides, fresh=site.fresh)
     return answering_model(
         site.suite.task,
         checkpoint,
@@ -85,5 +96,6 @@ def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: 
         site.data.labels,
         site.suite.evaluation,
         seed=seed,
+        cache=cache,
         description=progress_name(name, seed),
     )

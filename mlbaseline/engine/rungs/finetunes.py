@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from mlbaseline.assets import FetchedAsset
+from mlbaseline.assets import FetchedAsset, sha256_of
 from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.checkpoints import engine_fields, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
@@ -128,7 +128,7 @@ def _open(
     unmerged_s = None
     if base is not None and site.suite.evaluation.latency_sample:
         beside = load_checkpoint(weights.folder, merge=False, **options)
-        unmerged_s = _latency_p50_s(site, scorer(site, name, seed, beside, prompting))
+        unmerged_s = _latency_p50_s(site, scorer(site, name, seed, beside, prompting, weights=None))
         del beside
         gc.collect()
     checkpoint = load_checkpoint(weights.folder, **options)
@@ -136,7 +136,9 @@ def _open(
     figures: dict[tuple[str, ...], float] = {}
     if is_merged and unmerged_s is not None:
         figures["latency_unmerged_p50_s",] = unmerged_s
-    return Opened(scorer(site, name, seed, checkpoint, prompting), weights, figures=figures)
+    # All files, not the weights alone: an adapter's configuration decides as much.
+    known_as = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
+    return Opened(scorer(site, name, seed, checkpoint, prompting, weights=known_as), weights, figures=figures)
 
 
 def _latency_p50_s(site: Site, model: Model) -> float | None:

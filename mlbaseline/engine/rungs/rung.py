@@ -98,13 +98,14 @@ def progress_name(name: str, seed: int | None) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """What every constructor of rungs may look at."""
+    """What every constructor of rungs may look at. fresh: compute again what was computed before."""
 
     suite: Suite
     task: LoadedTask
     fetch: Fetch
     split: Split
     find_registered: FindRegistered | None = None
+    fresh: bool = False
 
     @property
     def data(self) -> TaskData:

@@ -1,0 +1,218 @@
+"""Choice scoring beside lm-evaluation-harness: python -m tests.benchmarks.bench_scoring [--quick] [--threads N]
+
+Same model object, items, precision and threads, in turn in one process, several rounds; then both as a user starts
+them, each command a process. A ratio divides what the two took in the same round, and the median of the rounds is
+shown: by the clock, and in CPU seconds, which a machine that others use too disturbs less (best with --threads 1).
+Exit code 1 if a target is missed by both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
+
+import torch
+
+from mlbaseline.engine.encoding import Encoder
+from mlbaseline.engine.scoring import ChoiceScorer
+from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.suite import Evaluation
+from tests.benchmarks.scoring_items import Items, packaged_model, sentences, tweets
+from tests.benchmarks.scoring_processes import Spent, make_place, run_ours, run_theirs
+
+MAX_LENGTH = 512
+HARNESS_BATCH = 16
+"""Rows of a batch that the harness is told to make."""
+RATIOS = {
+    "tweets": 1.1,
+    "sentences_0_shot": 1.6,
+    "sentences_5_shot": 8.0,
+    "one process": 1.5,
+    "several checkpoints": 2.5,
+}
+"""What is to be reached, by what is compared."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What both took, round by round. tokens: that the two gave the model, padding included; needed: see `needed`."""
+
+    what: str
+    ours: list[Spent]
+    theirs: list[Spent]
+    tokens: tuple[int, int] = (0, 0)
+    needed: tuple[int, int] = (0, 0)
+
+    def ratio(self, clock: str) -> float:
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return median(getattr(theirs, clock) / getattr(ours, clock) for ours, theirs in pairs)
+
+    @property
+    def is_met(self) -> bool:
+        return max(self.ratio("wall_s"), self.ratio("cpu_s")) >= RATIOS[self.what]
+
+    def row(self) -> str:
+        shown = [f"{median(spent.wall_s for spent in side):.1f} s" for side in (self.ours, self.theirs)]
+        shown += [f"{self.ratio(clock):.2f}×" for clock in ("wall_s", "cpu_s")]
+        tokens = " / ".join(f"{count:,}" for count in (self.needed[0], *self.tokens)) if self.tokens[0] else ""
+        cells = [self.what, *shown, f"≥ {RATIOS[self.what]}×", "yes" if self.is_met else "NO", tokens]
+        return f"| {' | '.join(cells)} |"
+
+
+@contextmanager
+def counting_tokens(model: Any) -> Iterator[list[int]]:
+    """Collects the number of tokens, padding included, of every pass through the model."""
+    counts: list[int] = []
+    hook = model.get_input_embeddings().register_forward_hook(lambda _, inputs, __: counts.append(inputs[0].numel()))
+    try:
+        yield counts
+    finally:
+        hook.remove()
+
+
+def score_ours(checkpoint: Checkpoint, items: Items) -> list[list[float]]:
+    evaluation = Evaluation(max_length=MAX_LENGTH, latency_sample=0)
+    scorer = ChoiceScorer(checkpoint, items.prompting, items.labels, evaluation)
+    answers = {answer.example_id: answer for answer in scorer.answer(items.examples)}
+    return [list(answers[example.id].loglik_nats) for example in items.examples]
+
+
+def score_theirs(harness: Any, items: Items) -> list[list[float]]:
+    from lm_eval.api.instance import Instance
+
+    prompts = [items.prompting.prompt(example) for example in items.examples]
+    requests = [
+        Instance("loglikelihood", {}, (prompt.context, continuation), index)
+        for index, prompt in enumerate(prompts)
+        for continuation in prompt.continuations
+    ]
+    nats = iter([value for value, _ in harness.loglikelihood(requests, disable_tqdm=True)])
+    return [[next(nats) for _ in prompt.continuations] for prompt in prompts]
+
+
+def make_harness(checkpoint: Checkpoint) -> Any:
+    import logging
+
+    from lm_eval.models.huggingface import HFLM
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    model, tokenizer = checkpoint.model, checkpoint.tokenizer
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=HARNESS_BATCH, max_length=MAX_LENGTH)
+
+
+def compare(checkpoint: Checkpoint, harness: Any, items: Items, rounds: int) -> Compared:
+    sides: list[Callable[[], list[list[float]]]] = [
+        lambda: score_ours(checkpoint, items),
+        lambda: score_theirs(harness, items),
+    ]
+    spent: tuple[list[Spent], list[Spent]] = ([], [])
+    found, tokens = [[[0.0]], [[0.0]]], [0, 0]
+    for turn in range(rounds):
+        for side in (0, 1) if turn % 2 else (1, 0):
+            with counting_tokens(checkpoint.model) as counts:
+                started = perf_counter(), process_time()
+                found[side] = sides[side]()
+                spent[side].append(Spent(perf_counter() - started[0], process_time() - started[1]))
+            tokens[side] = sum(counts)
+    pairs = [pair for mine, other in zip(*found, strict=True) for pair in zip(mine, other, strict=True)]
+    assert max(abs(a - b) for a, b in pairs) < 1e-3, f"{items.name}: the log-likelihoods differ"
+    return Compared(items.name, *spent, (tokens[0], tokens[1]), needed(checkpoint.tokenizer, items))
+
+
+def needed(tokenizer: Any, items: Items) -> tuple[int, int]:
+    """Tokens that must be read, each once (the prefix, each context, each choice but its last token), and the places
+    whose logits are needed."""
+    encoder = Encoder(tokenizer, 1 << 20)
+    head = len(encoder.head(items.prompting))
+    tokens, places = head, 0
+    for example in items.examples:
+        encoded = encoder.encode(items.prompting.prompt(example))
+        longer = sum(len(tail) - 1 for tail in encoded.continuations)
+        tokens += len(encoded.contexts[0]) - head + longer
+        places += 1 + longer
+    return tokens, places
+
+
+def seconds_of_products(checkpoint: Checkpoint, compared: Compared) -> float:
+    """CPU seconds that the multiplications of what is needed take as plain matrix products of the model's own shapes,
+    at the same precision and threads; attention and norms are left to the loss."""
+    model, (tokens, places) = checkpoint.model, compared.needed
+    output = model.get_output_embeddings()
+    inner = [m.weight.detach() for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not output]
+
+    def rate(weights: list[torch.Tensor], rows: int) -> float:
+        inputs = {w.shape[1]: torch.randn(rows, w.shape[1], dtype=w.dtype, device=w.device) for w in weights}
+        started = process_time()
+        for weight in weights:
+            torch.nn.functional.linear(inputs[weight.shape[1]], weight)
+        return (process_time() - started) / rows
+
+    with torch.inference_mode():
+        rate(inner, 1024)
+        return tokens * rate(inner, 1024) + places * rate([output.weight], 256)
+
+
+def compare_processes(folder: Path, items: Items, checkpoints: int, rounds: int) -> tuple[list[Compared], Spent]:
+    """One checkpoint, several checkpoints (once), and what it takes to the first batch."""
+    place = make_place(folder, items, packaged_model(), checkpoints, HARNESS_BATCH)
+    names = [path.name for path in place.checkpoints]
+    run_ours(place, names[:1])  # a first time, so that the second finds what a daily use finds
+    ours, theirs, firsts = [], [], []
+    for _ in range(rounds):
+        theirs.append(run_theirs(place, place.checkpoints[0]))
+        spent, first = run_ours(place, names[:1])
+        ours.append(spent)
+        firsts.append(first)
+    first = Spent(median(spent.wall_s for spent in firsts), median(spent.cpu_s for spent in firsts))
+    one = Compared("one process", ours, theirs)
+    each = theirs[-1:] + [run_theirs(place, path) for path in place.checkpoints[1:]]
+    several = Compared("several checkpoints", [run_ours(place, names)[0]], [sum(each, Spent(0, 0))])
+    return [one, several], first
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--checkpoints", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--quick", action="store_true", help="40 items, two rounds: a look, not a measurement")
+    parser.add_argument("--no-processes", action="store_true", help="scoring alone")
+    options = parser.parse_args()
+    n, rounds = (40, 2) if options.quick else (options.items, options.rounds)
+    torch.set_num_threads(options.threads)
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    checkpoint = load_checkpoint(packaged_model())
+    harness = make_harness(checkpoint)
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores" if hasattr(os, "getloadavg") else ""
+    print(f"{checkpoint.precision}, {options.threads} threads, {n} items, {rounds} rounds; {load}\n")
+    print("| what | mlbaseline | lm-eval | ratio, clock | ratio, CPU | target | met | tokens needed / ours / theirs |")
+    print("| --- | ---: | ---: | ---: | ---: | --- | --- | --- |")
+    score_ours(checkpoint, tweets(4))
+    met = []
+    for items in (tweets(n), sentences(n, checkpoint.tokenizer), sentences(n, checkpoint.tokenizer, shots=5)):
+        compared = compare(checkpoint, harness, items, rounds)
+        share = seconds_of_products(checkpoint, compared) / median(spent.cpu_s for spent in compared.ours)
+        padding = compared.tokens[0] / compared.needed[0] - 1
+        met += [compared.is_met, padding < 0.05, share >= 0.7]
+        print(f"{compared.row()} padding {padding:.1%} (< 5 %), {share:.0%} of the products' rate (≥ 70 %)", flush=True)
+    if not options.no_processes:
+        with tempfile.TemporaryDirectory() as folder:
+            rows, first = compare_processes(Path(folder), tweets(n), options.checkpoints, min(rounds, 2))
+        print("\n".join(row.row() for row in rows))
+        print(f"\nmlbaseline evaluate to its first batch: {first.wall_s:.1f} s, {first.cpu_s:.1f} CPU s (< 8 s)")
+        met += [*(row.is_met for row in rows), min(first.wall_s, first.cpu_s) < 8]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
