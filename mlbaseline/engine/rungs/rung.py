@@ -9,8 +9,9 @@ from typing import Any
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
+from mlbaseline.metrics.text import K
 from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Asset, ReadyAdapter, Split, Suite, TrainedSpec
+from mlbaseline.suite import Asset, ChoiceTask, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask
 
 Fetch = Callable[[Asset], FetchedAsset]
@@ -98,6 +99,7 @@ def make_rung(
             "choices.labels": digest_of(data.labels),
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(suite.metrics),
+            **_task_fields(suite.task),
             **fields,
             "seed": seed,
         }
@@ -107,6 +109,15 @@ def make_rung(
         params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}
     return Rung(name, suite.baselines[name].kind, seed, signature, params, open_)
+
+
+def _task_fields(task: Task) -> dict[str, Scalar]:
+    """What of the task alone is part of every rung's scores, however it answers."""
+    if isinstance(task, GenerateTask):
+        return {K: task.k}
+    if isinstance(task, ChoiceTask) and task.normalisation != "none":
+        return {"choices.normalisation": task.normalisation}
+    return {}
 
 
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
