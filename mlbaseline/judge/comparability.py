@@ -69,6 +69,25 @@ MIXED = "mixed"
 """A fact in which the seeds of one rung differ: it equals nothing."""
 
 
+_TOKENIZER = "model.tokenizer_sha256"
+
+
+def same_unit(metric: str, tables: Sequence[ResultTable]) -> bool:
+    """Whether the tables count by the same unit: tokens, where the metric is per token, are known to be the same."""
+    return metric not in PER_TOKEN or one_tokenizer(tables)
+
+
+def require_same_unit(metric: str, tables: Sequence[ResultTable]) -> None:
+    """Raises IncomparableError where the tables do not, see `same_unit`."""
+    if not same_unit(metric, tables):
+        named = {table.name: str(table.signature.fields.get(_TOKENIZER, UNKNOWN))[:12] for table in tables}
+        raise IncomparableError(
+            f"{metric} is counted per token, and the tokenizers differ or are not known "
+            f"({', '.join(f'{name}: {tokenizer}' for name, tokenizer in named.items())}): the same text has other "
+            "numbers of tokens. Compare by byte_perplexity, bits_per_byte or word_perplexity."
+        )
+
+
 def rule_of(field: str) -> Rule:
     return next((rule for rule in RULES if field.startswith(rule.prefix)), Rule(field, REFUSE))
 
@@ -133,12 +152,15 @@ def software_warnings(evaluations: Sequence[Evaluation]) -> tuple[Mismatch, ...]
 
 
 def one_tokenizer(tables: Sequence[ResultTable]) -> bool:
-    """Whether the tables are known to be of one tokenizer: of one base model. Fine-tunes keep that of their base.
+    """Whether the tables are known to be of one tokenizer: by its digest, else of one base, whose fine-tunes keep it.
 
     Different tokenizers are no obstacle to comparing what is said of the same text; to `PER_TOKEN` metrics they are.
     """
-    bases = {next((f[key] for key in _WEIGHTS if key in f), UNKNOWN) for f in (t.signature.fields for t in tables)}
-    return len(bases) == 1 and UNKNOWN not in bases
+    known = {
+        next((fields[key] for key in (_TOKENIZER, *_WEIGHTS) if key in fields), UNKNOWN)
+        for fields in (table.signature.fields for table in tables)
+    }
+    return len(known) == 1 and UNKNOWN not in known
 
 
 # ---- latency --------------------------------------------------------------------------------------------------------

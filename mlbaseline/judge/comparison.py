@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from mlbaseline.errors import IncomparableError, SuiteError
-from mlbaseline.judge.comparability import PER_TOKEN, one_tokenizer
+from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.inference import Contrasted, contrast
 from mlbaseline.judge.joint import JointCell, judge_jointly
 from mlbaseline.judge.ladder import CHECKPOINT, RECIPE, Ladder
@@ -117,15 +117,11 @@ class Family:
 
     def _contrast(self, row: Planned, level: float) -> Contrasted | None:
         candidate, baseline = self._tables(row.candidate), self._tables(row.baseline)
-        if row.metric in PER_TOKEN and not one_tokenizer([*candidate, *baseline]):
-            if row.role == EXPLORATORY:
-                return None
-            raise IncomparableError(
-                f"matrix: {row.candidate} over {row.baseline}: {row.metric} counts the model's own tokens, and the two "
-                "are not known to share a tokenizer. Compare by a metric of the text: bits_per_byte, byte_perplexity."
-            )
         if row.role != EXPLORATORY:
             _require_scores(candidate, row)
+            require_same_unit(row.metric, (*candidate, *baseline))
+        elif not same_unit(row.metric, (*candidate, *baseline)):
+            return None
         margin = (row.margin or 0.0) * sign_of(row.metric)
         found = contrast(
             candidate,

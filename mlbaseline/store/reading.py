@@ -69,6 +69,7 @@ class ComparisonRun:
     """A completed comparison as the server knows it."""
 
     run_id: str
+    experiment_id: str
     verdict: str
     suite_digest: str
     matrix_digest: str
@@ -172,6 +173,7 @@ def _comparison(run: MlflowRun) -> ComparisonRun:
     tags = run.data.tags
     return ComparisonRun(
         run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
         verdict=tags.get(VERDICT, ""),
         suite_digest=tags.get(PREFIX + "suite_digest", ""),
         matrix_digest=tags.get(PREFIX + "matrix_digest", ""),

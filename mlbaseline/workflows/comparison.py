@@ -46,7 +46,9 @@ def make_comparison(
     tried = _trials(run for run in every if run.task_digest == task_digest)
     assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
-    opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
+    note = f"{verdict_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
+    name = f"{suite.name} comparison: {assessment.verdict.decision}"
+    opening = store.open_run(tracker, "comparison", name=name, tags=tags, parent=parent, note=note)
     with opening as run, TemporaryDirectory() as rendered:
         _render(assessment, Path(rendered))
         store.log_comparison(run, assessment, Path(rendered))
@@ -135,6 +137,18 @@ def _render(assessment: Assessment, folder: Path) -> None:
     (folder / "plots").mkdir()
     for name, svg in plots(assessment).items():
         (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def verdict_note(assessment: Assessment) -> str:
+    """Markdown: the decision and why, in one sentence."""
+    verdict = assessment.verdict
+    winner = "" if verdict.winner is None else f" {verdict.winner}"
+    seed = "" if verdict.winner_seed is None else f", seed {verdict.winner_seed}"
+    return f"**{verdict.decision.capitalize()}{winner}{seed}.** {verdict.reason[:_LONGEST_REASON]}"
+
+
+_LONGEST_REASON = 2_000
+"""Characters: a note that MLflow would cut is refused."""
 
 
 def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> Outcome:

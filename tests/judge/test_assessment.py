@@ -266,12 +266,12 @@ def test_a_candidate_has_a_score_for_every_example() -> None:
 
 
 def test_scores_per_token_are_refused_across_tokenizers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlbaseline.judge.comparison.PER_TOKEN", ("nll_nats",))
+    monkeypatch.setattr("mlbaseline.judge.comparability.PER_TOKEN", ("nll_nats",))
     found = evaluations()
     assert assessed(found, metric="nll_nats").comparisons  # one base model
     other = Signature({**found[1].table.signature.fields, "model.sha256": "x"})
     found[1] = replace(found[1], table=replace(found[1].table, signature=other))
-    with pytest.raises(IncomparableError, match="lora over base: nll_nats counts the model's own tokens"):
+    with pytest.raises(IncomparableError, match="nll_nats is counted per token, and the tokenizers differ"):
         assessed(found, metric="nll_nats")
     rows_left = {row.metric for row in assessed(found).comparisons if row.baseline == "base"}
     assert "nll_nats" not in rows_left and "accuracy" in rows_left

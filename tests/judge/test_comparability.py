@@ -12,8 +12,10 @@ from mlbaseline.judge.comparability import (
     mismatches,
     one_tokenizer,
     require_comparable,
+    require_same_unit,
     rule_of,
     same_hardware,
+    same_unit,
     software_warnings,
 )
 from mlbaseline.records import Mismatch, Signature
@@ -158,6 +160,25 @@ def test_other_versions_of_what_computes_are_a_warning() -> None:
     runs = [Evaluation("r", made, {}, {"software.torch": v, "software.python": v}) for v in ("1", "2", "1")]
     assert software_warnings(runs) == (Mismatch("software.torch", "1", "2", "warn"),)
     assert software_warnings([Evaluation("r", table(DATA, RIGHT), {}, {"software.torch": v}) for v in "12"]) == ()
+
+
+def test_what_is_counted_per_token_needs_the_same_tokens() -> None:
+    same = [table(DATA, RIGHT, baseline=name, model__tokenizer_sha256="t") for name in "ab"]
+    other = table(DATA, RIGHT, baseline="c", model__tokenizer_sha256="u")
+    unknown = table(DATA, RIGHT, baseline="d", model__sha256="unknown")
+    require_same_unit("token_perplexity", same)
+    for tables in ((*same, other), (unknown, unknown)):
+        assert not same_unit("token_perplexity", tables)
+        with pytest.raises(IncomparableError, match="Compare by byte_perplexity"):
+            require_same_unit("token_perplexity", tables)
+        require_same_unit("bits_per_byte", tables)
+
+
+def test_each_model_may_have_a_chat_template_of_its_own() -> None:
+    ours, theirs = (Signature({"prompt.chat_template": sha, "generation.stop": "x"}) for sha in "ab")
+    assert [(m.field, m.severity) for m in mismatches(ours, theirs)] == [("prompt.chat_template", "warn")]
+    other = Signature({"prompt.chat_template": "a", "generation.stop": "y"})
+    assert [(m.field, m.severity) for m in mismatches(ours, other)] == [("generation.stop", "refuse")]
 
 
 def test_one_base_model_is_one_tokenizer() -> None:
