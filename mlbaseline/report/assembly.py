@@ -12,6 +12,7 @@ from mlbaseline.report.cost import cost
 from mlbaseline.report.finetunes import fine_tunes
 from mlbaseline.report.ladder import ladder
 from mlbaseline.report.published import published
+from mlbaseline.report.slice_findings import search_fact
 from mlbaseline.report.slices import slices
 from mlbaseline.report.tradeoff import tradeoffs
 from mlbaseline.report.view import Fact, Section, Tone, View
@@ -71,6 +72,8 @@ def _facts(wording: Wording) -> tuple[Fact, ...]:
         facts.append(Fact("Test examples", formats.count(max(sizes))))
     facts.append(Fact("Confidence level", wording.level))
     facts += _registration(wording)
+    if searched := search_fact(wording):
+        facts.append(searched)
     if audited := closing.audit_fact(wording):
         facts.append(audited)
     if assessment.mismatches:

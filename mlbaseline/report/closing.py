@@ -8,6 +8,7 @@ from typing import Any
 
 from mlbaseline.records import Finding
 from mlbaseline.report import formats
+from mlbaseline.report.slice_findings import confirmed
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Steps, Table
 from mlbaseline.report.wording import Wording, contrast, listed, outcome_cell, where
 
@@ -174,6 +175,12 @@ def _steps(wording: Wording) -> list[str]:
                 f"{formats.fixed(row.mde, wording.delta_decimals(row))}."
             )
     steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _open(f)]
+    if wording.assessment.slices is not None:
+        steps += [
+            f"{worse} is worse, and examples that the search had not seen bear it out: register a guardrail there, "
+            "before the next evaluation."
+            for worse in confirmed(wording.assessment.slices)
+        ]
     return steps
 
 

@@ -18,8 +18,8 @@ def comparability(wording: Wording) -> Section | None:
     if len(standings) < 2:
         return None
     said: list[str] = [
-        "Quality: all rungs answered the same examples, with the same prompt, choices and metrics; a difference in any "
-        "of these would have been refused."
+        "Quality: all rungs answered the same examples, with the same prompt, choices and metrics; a known difference "
+        "in any of these would have been refused."
     ]
     reading = next((f for f in wording.assessment.audit if f.code == _READING and f.outcome == "pass"), None)
     if reading is not None and reading.evidence.get("one_tokenizer") is False:

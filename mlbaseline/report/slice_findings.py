@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mlbaseline.report import formats
-from mlbaseline.report.view import Block, Cell, Column, Row, Table, Tone
-from mlbaseline.report.wording import Wording
+from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone
+from mlbaseline.report.wording import Wording, listed
 from mlbaseline.slice_records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, Spread, Where
 
 _SHOWN = 10
@@ -19,6 +19,27 @@ def slice_findings(wording: Wording) -> list[Block]:
         return []
     blocks = [_worst(wording, found), _searches(wording, found), _gaps(wording, found), _intersections(wording, found)]
     return [block for block in blocks if block is not None]
+
+
+def search_fact(wording: Wording) -> Fact | None:
+    """`Slices found worse: lora over zero_shot on topic: cars`, or that none was."""
+    found = wording.assessment.slices
+    if found is None or not found.searches:
+        return None
+    worse = confirmed(found)
+    if worse:
+        return Fact("Slices found worse", listed(worse), "worse")
+    return Fact("Slices found worse", f"none, of up to {max(s.tried for s in found.searches):,} looked at")
+
+
+def confirmed(found: SliceReport) -> list[str]:
+    """`lora over zero_shot on topic: cars`, each that other examples bear out."""
+    return [
+        f"{formats.clean(search.candidate)} over {formats.clean(search.baseline)} on {place(one.where)}"
+        for search in found.searches
+        for one in search.found
+        if one.confirmed
+    ]
 
 
 def place(where: Where) -> str:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mlbaseline import assets, store
@@ -38,6 +38,7 @@ class Evaluated:
     run_id: str
     reused: bool
     metrics: Mapping[str, float]
+    split: str = "test"
 
 
 def evaluate(
@@ -110,7 +111,8 @@ def evaluate_each(
         if fresh:
             _forget(rung)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
-        evaluated.append(found or _evaluate_rung(suite, data, rung, tracker, ladder))
+        done = found or _evaluate_rung(suite, data, rung, tracker, ladder)
+        evaluated.append(replace(done, split=data.split))
         log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
         # After each rung: what an interrupted ladder has done is found under it.
         store.log_ladder(ladder, [rung.run_id for rung in evaluated], ladder_note(suite, ladder, evaluated))
@@ -309,7 +311,7 @@ def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
 def evaluations_text(evaluated: Sequence[Evaluated]) -> str:
     lines = [
         f"{rung.baseline:<20} {'' if rung.seed is None else f'seed {rung.seed}':<10} {_metrics_text(rung.metrics)}"
-        f"{'  (reused)' if rung.reused else ''}"
+        f"{'' if rung.split == 'test' else f'  ({rung.split})'}{'  (reused)' if rung.reused else ''}"
         for rung in evaluated
     ]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mlbaseline.report.assembly import view_of
 from mlbaseline.report.markdown import render_markdown
 from mlbaseline.report.slice_findings import slice_findings
 from mlbaseline.report.slices import slices
@@ -75,3 +76,15 @@ def test_markdown_has_them_all() -> None:
     for caption in tables():
         assert caption in text
     assert slice_findings(Wording(given.promote())) == []
+
+
+def test_a_confirmed_slice_is_said_at_the_top_and_among_the_next_steps() -> None:
+    view = view_of(given.explored())
+    (fact,) = [fact for fact in view.facts if fact.label == "Slices found worse"]
+    assert (fact.text, fact.tone) == ("lora over zero_shot on topic: cars", "worse")
+    assert "register a guardrail there" in render_markdown(given.explored())
+    base = given.explored()
+    assert base.slices is not None
+    none = replace(base, slices=replace(base.slices, searches=base.slices.searches[1:]))
+    (fact,) = [fact for fact in view_of(none).facts if fact.label == "Slices found worse"]
+    assert (fact.text, fact.tone) == ("none, of up to 70 looked at", "")
