@@ -36,9 +36,13 @@ RULES = (
     Rule("choices.", REFUSE),
     Rule("metric.names", OWN),
     Rule("metric.", REFUSE),
+    Rule("prompt.chat_template", WARN),  # the same text, by each model's own template
     Rule("prompt.shots", OWN),
+    Rule("prompt.multiturn", OWN),
     Rule("prompt.prefix_sha256", OWN),
     Rule("prompt.", REFUSE),
+    Rule("generation.", REFUSE),
+    Rule("text.", REFUSE),
     Rule("engine.batch_tokens", WARN, costs=True),
     Rule("engine.", WARN),
     Rule("software.torch", WARN),
@@ -51,7 +55,7 @@ RULES = (
     Rule("training.", OWN),
     Rule("seed", OWN),
 )
-_UNUSED_BY_SOME = ("prompt.", "engine.")
+_UNUSED_BY_SOME = ("prompt.", "generation.", "text.", "engine.")
 """A rule or an annotator has no prompt and no engine: there the absence of a field is no difference."""
 _NEVER_UNKNOWN = ("data.", "choices.")
 _HOST = ("hardware.cpu", "hardware.cores")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
+from mlbaseline.records import Cost, Example, Scalar, Signature, TaskData, Trained, Weights
 from mlbaseline.results import ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -26,7 +26,6 @@ from mlbaseline.store.items import (
 from mlbaseline.store.served_model import served_model
 from mlbaseline.store.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
-from mlbaseline.tasks.prompting import Prompting
 
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
@@ -87,12 +86,12 @@ def log_evaluation(
     cost: Cost,
     weights: Weights | None = None,
     trained: Trained | None = None,
-    prompting: Prompting | None = None,
+    shots: Sequence[Example] | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
     """Everything that an evaluation found, and of a model of our own what is needed to serve it. metrics: overall.
 
-    weights: of a fine-tune. prompting: of a model that is prompted as it comes. With neither there is nothing to serve.
+    weights: of a fine-tune. shots: what a model that is asked as it comes is shown. With neither nothing can be served.
 
     figures: further numbers, by the parts of their names.
 
@@ -115,9 +114,8 @@ def log_evaluation(
                 Metrics({"weights_bytes": weights.size_bytes}),
                 Tags({PREFIX + "weights_sha256": weights.sha256}),
             ]
-        if weights is not None or prompting is not None:
-            prefix = prompting.prefix if prompting else ""
-            items.append(served_model(Path(temporary, "model"), suite, table, weights, prefix))
+        if weights is not None or shots is not None:
+            items.append(served_model(Path(temporary, "model"), suite, table, weights, shots or ()))
         write(run, *items)
 
 

@@ -1,8 +1,8 @@
 """A rung as a model that MLflow can serve: code, safetensors and JSON, and no pickle.
 
-A folder `served` inside the model holds `served.json` and, of a trained rung, `weights`: an adapter with a checksummed
-reference to its base, or a whole model. A pretrained model that was prompted is its reference and the text in front of
-every prompt. `choice_model.py` is the code that MLflow runs.
+A folder `served` inside the model holds `served.json` and, of a fine-tune, `weights`: an adapter with a checksummed
+reference to its base, or a whole model. A pretrained model that was prompted is its reference and the solved examples
+that it is shown. `served_code.py` is the code that MLflow runs.
 """
 
 from __future__ import annotations
@@ -10,19 +10,34 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 import mlbaseline
 from mlbaseline.assets import MODEL_FILES, fetch
-from mlbaseline.records import Model, Signature, Weights
+from mlbaseline.records import Example, Model, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
 from mlbaseline.store.tracking import PREFIX, reach
-from mlbaseline.suite import Asset, Evaluation, Peft, Pretrained, ReadyAdapter, ReadySpec, Suite, TrainedSpec
-from mlbaseline.tasks.prompting import Prompting, placeholders
+from mlbaseline.suite import (
+    Asset,
+    Evaluation,
+    GenerateTask,
+    Peft,
+    PerplexityTask,
+    Pretrained,
+    ReadyAdapter,
+    ReadySpec,
+    Suite,
+    Task,
+    TrainedSpec,
+)
+from mlbaseline.tasks.prompting import placeholders, value_text
 
 SERVED = "served"
 _DESCRIPTION, _WEIGHTS = "served.json", "weights"
@@ -33,38 +48,40 @@ _RUNS_WITH = ("mlflow", "torch", "transformers", "peft")
 class Served:
     """What has to be known to answer as the evaluated rung did.
 
-    prefix: solved examples in front of every prompt. choices: the same for every row; None where the columns
-    `choice_columns` hold them. base, base_sha256: the model that an adapter belongs to, or that was prompted as it is;
-    None for a whole model of our own. evaluation: batching, length and resolved precision.
+    base, base_sha256: the model that an adapter belongs to, or that is prompted as it comes; None for a whole model.
+    evaluation: batching, length and resolved precision. seed: of what is drawn. shots: solved examples to show.
     """
 
-    template: str
-    prefix: str
-    labels: tuple[str, ...]
-    choices: tuple[str, ...] | None
-    choice_columns: tuple[str, ...]
+    task: Task
     evaluation: Evaluation
     base: str | None
     base_sha256: str | None
+    seed: int | None
+    shots: tuple[Example, ...] = ()
+
+    @property
+    def choice_columns(self) -> tuple[str, ...]:
+        return self.task.columns.choices or ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of a request, all of them text."""
-        return (*placeholders(self.template), *self.choice_columns)
+        return (*placeholders(self.task.prompt), *self.choice_columns)
 
 
 def served_model(
-    folder: Path, suite: Suite, table: ResultTable, weights: Weights | None, prefix: str = ""
+    folder: Path, suite: Suite, table: ResultTable, weights: Weights | None, shots: Sequence[Example] = ()
 ) -> LoggedModel:
     """The model of a rung, ready to be logged. folder: where to put what is new; the weights stay in place.
 
-    weights: None for a model that is prompted as it comes. prefix: in front of every prompt.
+    weights: of a fine-tune; None for a model that is prompted as it comes, with `shots` in front.
     """
-    spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
-    assert isinstance(spec, TrainedSpec | ReadySpec | Pretrained)
-    served = _describe(suite, spec, signature, prefix)
+    baseline, seed, signature = table.baseline, table.seed, table.signature
+    spec, served = suite.baselines[baseline], _describe(suite, table, shots)
     (folder / SERVED).mkdir(parents=True)
-    content = {**asdict(served), "evaluation": served.evaluation.model_dump(mode="json")}
+    content = {field.name: getattr(served, field.name) for field in fields(served)}
+    content |= {name: content[name].model_dump(mode="json") for name in ("task", "evaluation")}
+    content["shots"] = [asdict(shot) for shot in served.shots]
     (folder / SERVED / _DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     _save(folder / "model", folder / SERVED, served)
     return LoggedModel(
@@ -75,7 +92,7 @@ def served_model(
             "": folder / "model",
             **({f"artifacts/{SERVED}/{_WEIGHTS}": _what_is_served(weights.folder, folder)} if weights else {}),
         },
-        params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.template},
+        params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.task.prompt},
         tags={
             PREFIX + "weights_sha256": weights.sha256 if weights else str(served.base_sha256),
             PREFIX + "signature_digest": signature.digest,
@@ -88,58 +105,56 @@ def load_served(folder: Path) -> tuple[Served, Model]:
 
     Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on or that won.
     """
-    from mlbaseline.engine.scoring import ChoiceScorer
+    from mlbaseline.engine.answering import answering_model
+    from mlbaseline.engine.prompting import make_prompting
     from mlbaseline.models.checkpoint import load_checkpoint
 
     content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-    served = Served(
-        **{
-            "prefix": "",  # of models from before prompts could win
-            **content,
-            "labels": tuple(content["labels"]),
-            "choices": None if content["choices"] is None else tuple(content["choices"]),
-            "choice_columns": tuple(content["choice_columns"]),
-            "evaluation": Evaluation.model_validate(content["evaluation"]),
-        }
-    )
+    task: Task = TypeAdapter(Task).validate_python(content["task"])
+    evaluation = Evaluation.model_validate(content["evaluation"])
+    shots = TypeAdapter(tuple[Example, ...]).validate_python(content.get("shots", []))
+    served = Served(**{**content, "task": task, "evaluation": evaluation, "shots": shots})
     base = None
     if served.base is not None:
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
     weights = folder / _WEIGHTS
     if base is not None and not weights.is_dir():
-        checkpoint = load_checkpoint(base, precision=served.evaluation.precision)
+        checkpoint = load_checkpoint(base, precision=evaluation.precision)
     else:
-        checkpoint = load_checkpoint(weights, base=base, precision=served.evaluation.precision)
-    prompting = Prompting(served.template, served.prefix)
-    return served, ChoiceScorer(checkpoint, prompting, served.labels, served.evaluation)
+        checkpoint = load_checkpoint(weights, base=base, precision=evaluation.precision)
+    prompting = make_prompting(task, weights if base is None else base, shots=shots, labels=task.labels)
+    return served, answering_model(task, checkpoint, prompting, task.labels, served.evaluation, seed=served.seed)
 
 
-def _describe(suite: Suite, spec: TrainedSpec | ReadySpec | Pretrained, signature: Signature, prefix: str) -> Served:
-    columns = () if suite.task.columns.choices is None else suite.task.columns.choices
+def _describe(suite: Suite, table: ResultTable, shots: Sequence[Example]) -> Served:
+    spec, signature = suite.baselines[table.baseline], table.signature
+    assert isinstance(spec, TrainedSpec | ReadySpec | Pretrained)
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
     evaluation = suite.evaluation.model_copy(
         update={"latency_sample": 0, "precision": signature.fields["engine.precision"]}
     )
-    base = _reference(suite, spec)
+    base = None
+    if isinstance(spec, Pretrained):
+        base = spec.model.source
+    elif isinstance(spec, Peft | ReadyAdapter):
+        base = suite.base_model(spec).source
     if base is not None and not re.match(r"[a-z][a-z0-9+.-]+:/", base):
         base = str((suite.root / Path(base).expanduser()).resolve())
     return Served(
-        template=suite.task.prompt,
-        prefix=prefix,
-        labels=suite.task.labels,
-        choices=suite.task.choices,
-        choice_columns=tuple(columns),
+        task=suite.task,
         evaluation=evaluation,
         base=base,
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
+        seed=table.seed,
+        shots=tuple(_as_shown(shot, suite.task.prompt) for shot in shots),
     )
 
 
-def _reference(suite: Suite, spec: TrainedSpec | ReadySpec | Pretrained) -> str | None:
-    if isinstance(spec, Pretrained):
-        return spec.model.source
-    return suite.base_model(spec).source if isinstance(spec, Peft | ReadyAdapter) else None
+def _as_shown(shot: Example, template: str) -> Example:
+    """The example with what the prompt shows of it, as text, and nothing else."""
+    shown = {name: value_text(shot.fields[name]) for name in placeholders(template)}
+    return Example(shot.id, shown, shot.target, shot.choices)
 
 
 def _what_is_served(weights: Path, folder: Path) -> Path:
@@ -161,18 +176,25 @@ def _save(path: Path, artifacts: Path, served: Served) -> None:
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
-    answers = [ColSpec("string", "label", required=False)]
-    answers += [ColSpec("double", f"probability.{label}", required=False) for label in served.labels]
+    answers = [ColSpec(type_, name, required=False) for name, type_ in _answer_columns(served.task)]
     answers.append(ColSpec("string", "error", required=False))
     save_model(
         str(path),
-        python_model=str(Path(__file__).with_name("choice_model.py")),
+        python_model=str(Path(__file__).with_name("served_code.py")),
         artifacts={SERVED: str(artifacts)},
         signature=ModelSignature(Schema([ColSpec("string", column) for column in served.columns]), Schema(answers)),
         input_example=pd.DataFrame([{column: column for column in served.columns}]),
         # Given, because MLflow would otherwise load the model in another process to see what it imports.
         pip_requirements=_requirements(),
     )
+
+
+def _answer_columns(task: Task) -> list[tuple[str, str]]:
+    if isinstance(task, GenerateTask):
+        return [("text", "string")]
+    if isinstance(task, PerplexityTask):
+        return [("nats", "double"), ("tokens", "double")]
+    return [("label", "string"), *((f"probability.{label}", "double") for label in task.labels)]
 
 
 def _requirements() -> list[str]:

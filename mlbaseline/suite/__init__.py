@@ -14,7 +14,7 @@ from mlbaseline.suite.baselines import (
     Shots,
     Trivial,
 )
-from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
+from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
 from mlbaseline.suite.finetunes import (
     ALL_LINEAR,
@@ -32,8 +32,8 @@ from mlbaseline.suite.finetunes import (
     TrainedSpec,
 )
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
-from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice
-from mlbaseline.suite.task import ChoiceTask, Task
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
+from mlbaseline.suite.task import TASK_KINDS, ChoiceTask, GenerateTask, PerplexityTask, Task
 
 __all__ = [
     "ALL_LINEAR",
@@ -43,6 +43,7 @@ __all__ = [
     "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",
+    "TASK_KINDS",
     "AnswersFile",
     "Asset",
     "BaselineSpec",
@@ -55,6 +56,7 @@ __all__ = [
     "External",
     "Full",
     "Gates",
+    "GenerateTask",
     "Human",
     "Ia3",
     "Lora",
@@ -63,6 +65,7 @@ __all__ = [
     "Name",
     "OtherPeft",
     "Peft",
+    "PerplexityTask",
     "PrefixTuning",
     "Pretrained",
     "PromptTuning",
@@ -76,7 +79,9 @@ __all__ = [
     "SplitSizes",
     "Suite",
     "Task",
+    "TextColumns",
     "TokenPrice",
     "TrainedSpec",
     "Trivial",
+    "with_defaults",
 ]

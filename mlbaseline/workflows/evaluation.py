@@ -142,7 +142,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             cost=cost_of(suite, [metered]),
             weights=opened.weights,
             trained=opened.trained,
-            prompting=opened.prompting,
+            shots=opened.shots,
             figures=opened.figures,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)

@@ -82,7 +82,7 @@ def promote_rung(server: str, home: Path, winner: str) -> tuple[Tracker, Suite, 
         opened = rung.open()
         table = tabulate(data, opened.model.answer(data.examples), kind=rung.kind, **about)
         found = {"metrics": {"accuracy": 0.5}, "slices": {}, "cost": COST}
-        opened_parts = {"weights": opened.weights, "trained": opened.trained, "prompting": opened.prompting}
+        opened_parts = {"weights": opened.weights, "trained": opened.trained, "shots": opened.shots}
         log_evaluation(run, table, suite=suite, data=data, **opened_parts, **found)
     run_ids = {winner: {"1": run.run_id}}
     with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as comparison:
@@ -149,10 +149,10 @@ def test_prompted_model_is_served_with_its_examples_and_without_weights(server: 
     served = resolve(tracker, f"models:/{promotion.model}@champion/artifacts/served")
     assert [path.name for path in served.iterdir()] == ["served.json"]
     described = load_served(served)[0]
-    assert described.prefix.count("Label:") == 3
+    assert len(described.shots) == 3
     assert_same_answers(load_model(f"models:/{promotion.model}@champion").predict(asked), table)
     description = json.loads((served / "served.json").read_text())
-    (served / "served.json").write_text(json.dumps({**description, "prefix": ""}))  # without its examples it is another
+    (served / "served.json").write_text(json.dumps({**description, "shots": []}))  # without its examples it is another
     answers = {answer.example_id: answer for answer in load_served(served)[1].answer(_examples(asked))}
     logliks = table.logliks(["bad", "very good"])
     assert logliks is not None

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
+from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, Scalar
-from mlbaseline.suite import Pretrained
-from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
+from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained
+from mlbaseline.tasks.decoding import Decoding
+from mlbaseline.tasks.prompting import Asks, choose_shots
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
-    return [_pretrained(site, name, spec, seed) for seed in (seeds if spec.is_random else (None,))]
+    return [_pretrained(site, name, spec, seed) for seed in (seeds if site.suite.is_random(name) else (None,))]
 
 
 def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Rung:
     asset = site.fetch(spec.model)
-    template = site.suite.task.prompt
-    prefix = few_shot_prefix(template, spec.shots, site.training_data(name), seed or 0) if spec.shots else ""
-    prompting = Prompting(template, prefix, spec.shots.k if spec.shots else 0)
+    train = site.training_data(name) if spec.shots else None
+    shots = choose_shots(spec.shots, train, seed or 0) if spec.shots and train else ()
+    prompting = make_prompting(site.suite.task, asset.path, shots=shots, labels=site.data.labels)
     precision, device = resolved(site)
 
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(scorer(site, name, seed, checkpoint, prompting), prompting=prompting)
+        return Opened(answering(site, name, seed, checkpoint, prompting), shots=shots)
 
     fields = {
         "model.kind": spec.kind,
         "model.sha256": asset.sha256,
         **prompting.signature_fields(),
         **engine_fields(site),
+        **task_fields(site, asset.path),
     }
     return site.rung(name, seed, fields=fields, open_=open_)
 
@@ -50,6 +55,19 @@ def engine_fields(site: Site) -> dict[str, Scalar]:
     }
 
 
+def task_fields(site: Site, model: Path) -> dict[str, Scalar]:
+    """What of a task decides an answer, beside data and prompt, and where tokens are counted which tokenizer counts."""
+    task = site.suite.task
+    if isinstance(task, GenerateTask):
+        from mlbaseline.engine.generation import GENERATION_VERSION
+
+        return {"generation.version": GENERATION_VERSION, **Decoding.of(task).signature_fields()}
+    if isinstance(task, PerplexityTask):
+        window = {"text.window": site.suite.evaluation.max_length, "text.stride": task.stride}
+        return {**window, "model.tokenizer_sha256": tokenizer_sha256(model)}
+    return {"model.tokenizer_sha256": tokenizer_sha256(model)} if task.normalisation == "token" else {}
+
+
 def resolved(site: Site) -> tuple[Any, str]:
     from mlbaseline.models.checkpoint import default_device, resolve_precision
 
@@ -57,9 +75,15 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting) -> Model:
-    from mlbaseline.engine.scoring import ChoiceScorer
+def answering(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
+    from mlbaseline.engine.answering import answering_model
 
-    return ChoiceScorer(
-        checkpoint, prompting, site.data.labels, site.suite.evaluation, description=progress_name(name, seed)
+    return answering_model(
+        site.suite.task,
+        checkpoint,
+        prompting,
+        site.data.labels,
+        site.suite.evaluation,
+        seed=seed,
+        description=progress_name(name, seed),
     )

@@ -9,10 +9,10 @@ from typing import Any
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
-from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Asset, ReadyAdapter, Split, Suite, TrainedSpec
+from mlbaseline.metrics.text import K
+from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
+from mlbaseline.suite import Asset, ChoiceTask, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask
-from mlbaseline.tasks.prompting import Prompting
 
 Fetch = Callable[[Asset], FetchedAsset]
 
@@ -22,14 +22,14 @@ class Opened:
     """A rung ready to answer.
 
     weights: its own, so that it can be promoted. trained: what its training left behind, None where it was not trained
-    here. prompting: how a model without weights of its own is asked, so that its prompt can be promoted.
+    here. shots: what a model that is asked as it comes is shown, so that it can be promoted; None for all others.
     figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
     model: Model
     weights: Weights | None = None
     trained: Trained | None = None
-    prompting: Prompting | None = None
+    shots: tuple[Example, ...] | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
@@ -101,6 +101,7 @@ def make_rung(
             "choices.labels": digest_of(data.labels),
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(suite.metrics),
+            **_task_fields(suite.task),
             **fields,
             "seed": seed,
         }
@@ -110,6 +111,15 @@ def make_rung(
         params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}
     return Rung(name, suite.baselines[name].kind, seed, signature, params, open_)
+
+
+def _task_fields(task: Task) -> dict[str, Scalar]:
+    """What of the task alone is part of every rung's scores, however it answers."""
+    if isinstance(task, GenerateTask):
+        return {K: task.k}
+    if isinstance(task, ChoiceTask) and task.normalisation != "none":
+        return {"choices.normalisation": task.normalisation}
+    return {}
 
 
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:

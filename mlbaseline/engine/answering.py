@@ -1,0 +1,49 @@
+"""Which model answers a task with a checkpoint: one for each kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlbaseline.engine.encoding import Encoder
+from mlbaseline.engine.generation import Generator
+from mlbaseline.engine.normalising import NormalisedChoices, Unconditional
+from mlbaseline.engine.scoring import ChoiceScorer, reading_length
+from mlbaseline.engine.texts import TextScorer
+from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.records import Model
+from mlbaseline.suite import Evaluation, GenerateTask, PerplexityTask, Task
+from mlbaseline.tasks.decoding import Decoding
+from mlbaseline.tasks.prompting import Asks
+
+
+def answering_model(
+    task: Task,
+    checkpoint: Checkpoint,
+    prompting: Asks,
+    labels: Sequence[str],
+    evaluation: Evaluation,
+    *,
+    seed: int | None = None,
+    description: str | None = None,
+) -> Model:
+    """The model that answers `task`. labels: of its data. seed: for what is drawn. description: of the progress bar."""
+    if isinstance(task, GenerateTask):
+        return Generator(checkpoint, prompting, Decoding.of(task), evaluation, seed=seed, description=description)
+    if isinstance(task, PerplexityTask):
+        return TextScorer(checkpoint, prompting, evaluation, stride=task.stride, description=description)
+    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, description=description)
+    if task.normalisation == "none":
+        return scorer
+    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, _untimed(evaluation))
+    return NormalisedChoices(
+        scorer,
+        prompting,
+        Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation)),
+        labels,
+        by=task.normalisation,
+        unconditional=without_prompt if task.normalisation == "unconditional" else None,
+    )
+
+
+def _untimed(evaluation: Evaluation) -> Evaluation:
+    return evaluation.model_copy(update={"latency_sample": 0})
