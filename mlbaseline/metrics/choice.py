@@ -36,7 +36,7 @@ class Rows:
 
 
 def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
-    """The same arrays for the same table: read them only. Raises DataError for a target that is none of the labels."""
+    """The arrays are the same objects for the same table: read them only. Raises DataError for an unknown target."""
     return _read_rows(table, tuple(labels))
 
 

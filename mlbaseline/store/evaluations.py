@@ -68,6 +68,8 @@ def open_evaluation(
         PREFIX + "signature_digest": signature.digest,
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
+    if data is not None and data.split != "test":
+        name = f"{name} · {data.split}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
         with TemporaryDirectory() as temporary:
             Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
@@ -91,7 +93,8 @@ def log_evaluation(
 ) -> None:
     """Everything that an evaluation found, and of a model of our own what is needed to serve it. metrics: overall.
 
-    weights: of a fine-tune. shots: what a model that is asked as it comes is shown. With neither nothing can be served.
+    weights: of a fine-tune. shots: solved examples shown to a model that is prompted as it comes. With neither there
+    is nothing to serve.
 
     figures: further numbers, by the parts of their names.
 

@@ -18,7 +18,7 @@ from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import UNKNOWN, Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import KINDS, External, Suite
+from mlbaseline.suite import KINDS, External, Recorded, Suite
 from mlbaseline.suite_file import load_suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.outcome import Outcome
@@ -67,16 +67,34 @@ def evaluate_rungs(
     task = load_task(suite, fetch)
     _tell_data(suite, task)
     rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
-    return evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
+    evaluated = evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
+    if suite.evaluation.answer_dev:
+        answering = [name for name in names if _answers_dev(suite, name)]
+        rungs = [r for name in answering for r in build_rungs(suite, task, name, fetch, seeds, split="dev")]
+        evaluated = evaluate_each(suite, task.splits["dev"], rungs, tracker, ladder, fresh=fresh, before=evaluated)
+    return evaluated
+
+
+def _answers_dev(suite: Suite, name: str) -> bool:
+    """Whether the rung is a side of a primary contrast and computes its answers: recorded ones are those of test."""
+    sides = {side for contrast in suite.matrix.primary for side in (contrast.candidate, *contrast.over)}
+    return name in sides and not isinstance(suite.baselines[name], Recorded)
 
 
 def evaluate_each(
-    suite: Suite, data: TaskData, rungs: Sequence[Rung], tracker: store.Tracker, ladder: store.Run, *, fresh: bool
+    suite: Suite,
+    data: TaskData,
+    rungs: Sequence[Rung],
+    tracker: store.Tracker,
+    ladder: store.Run,
+    *,
+    fresh: bool,
+    before: Sequence[Evaluated] = (),
 ) -> list[Evaluated]:
-    """One run per rung, on the examples of `data`, or the completed run that it would only repeat."""
-    evaluated: list[Evaluated] = []
+    """One run per rung, on the examples of `data`, or the completed run that it would only repeat; after `before`."""
+    evaluated = list(before)
     for position, rung in enumerate(rungs, start=1):
-        where = f"[{position}/{len(rungs)}] {rung.name}"
+        where = f"[{position}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
         found = None if fresh else _find_completed(suite, rung, tracker)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
         evaluated.append(found or _evaluate_rung(suite, data, rung, tracker, ladder))

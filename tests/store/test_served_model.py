@@ -149,10 +149,10 @@ def test_prompted_model_is_served_with_its_examples_and_without_weights(server: 
     served = resolve(tracker, f"models:/{promotion.model}@champion/artifacts/served")
     assert [path.name for path in served.iterdir()] == ["served.json"]
     described = load_served(served)[0]
-    assert len(described.shots) == 3
+    assert described.prefix.count("Label:") == 3
     assert_same_answers(load_model(f"models:/{promotion.model}@champion").predict(asked), table)
     description = json.loads((served / "served.json").read_text())
-    (served / "served.json").write_text(json.dumps({**description, "shots": []}))  # without its examples it is another
+    (served / "served.json").write_text(json.dumps({**description, "prefix": ""}))  # without its examples it is another
     answers = {answer.example_id: answer for answer in load_served(served)[1].answer(_examples(asked))}
     logliks = table.logliks(["bad", "very good"])
     assert logliks is not None

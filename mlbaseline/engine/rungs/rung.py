@@ -22,7 +22,8 @@ class Opened:
     """A rung ready to answer.
 
     weights: its own, so that it can be promoted. trained: what its training left behind, None where it was not trained
-    here. shots: what a model that is asked as it comes is shown, so that it can be promoted; None for all others.
+    here. shots: solved examples shown to a model without weights of its own, so that its prompt can be promoted; None
+    for whatever cannot be.
     figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
