@@ -52,6 +52,7 @@ def describe_version(
 
 def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:
     rows = [row for row in assessment.comparisons if row.candidate == candidate and row.slice is not None]
+    rows = [row for row in rows if row.estimand == "checkpoint"] or rows  # it is a checkpoint that is promoted
     for baseline in dict.fromkeys(row.baseline for row in rows):
         row = min(
             (row for row in rows if row.baseline == baseline),

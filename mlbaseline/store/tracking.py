@@ -101,15 +101,11 @@ def reach(tracking_uri: str | None) -> Server:
     return Server(uri, client)
 
 
-_MODELS = "custom_model_development"
-"""The kind of experiment whose pages mlflow 3.17 opens on runs and models, and not on traces."""
-
-
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_experiment(client.create_experiment(name, tags={"mlflow.experimentKind": _MODELS}))
+        return client.get_experiment(client.create_experiment(name))
     except MlflowException:
         # Another process may have been faster. Whatever else went wrong goes on to the caller.
         if (found := client.get_experiment_by_name(name)) is None:

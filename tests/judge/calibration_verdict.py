@@ -136,25 +136,25 @@ def truths(n: int = 300) -> tuple[Truth, ...]:
 
 ASKED = ("at least 0.80", "at most 0.05", "at most 0.05")
 DECISIONS = ("promote", "hold", "inconclusive")
-COLUMNS = ("n", "correction", "the candidate is", "MDE", "gains by slice", *DECISIONS, "asked of promote")
+COLUMNS = ("suites", "n", "correction", "the candidate is", "MDE", "gains by slice", *DECISIONS, "asked of promote")
 
 
 def main(n_suites: int = 200) -> int:
     print("# Calibration of the verdict\n")
     print("Written by `make calibrate` (`python -m tests.judge.calibration_verdict`); not edited by hand.\n")
     print(
-        f"{n_suites} simulated suites a row, on seeds that nothing was tuned on: one candidate with three seeds, "
+        "Simulated suites, on seeds that nothing was tuned on: one candidate with three seeds, "
         f"superiority in accuracy over a floor and the champion, non-inferiority at −{SLICE_MARGIN:.2f} overall and on "
         "each of three slices, every suite judged by the real judge. MDE: the smallest gain over the champion that n "
         "examples find with 80 % power.\n"
     )
-    print(f"| {' | '.join(COLUMNS)} |\n| ---: | --- | --- | ---: | --- | ---: | ---: | ---: | --- |")
+    print(f"| {' | '.join(COLUMNS)} |\n| ---: | ---: | --- | --- | ---: | --- | ---: | ---: | ---: | --- |")
     for n, correction in ((300, "holm"), (1_000, "romano_wolf")):
         for position, (truth, asked) in enumerate(zip(truths(n), ASKED, strict=True)):
             found = decisions(replace(truth, correction=correction), n_suites, HELD_OUT + 10_000 * position + 100 * n)
             gains = ", ".join(f"{gain:+.3f}" for gain in truth.gains)
             shares = (f"{found[decision] / n_suites:.3f}" for decision in DECISIONS)
-            cells = (str(n), correction, truth.name, f"{detectable(n):.3f}", gains, *shares, asked)
+            cells = (str(n_suites), str(n), correction, truth.name, f"{detectable(n):.3f}", gains, *shares, asked)
             print(f"| {' | '.join(cells)} |", flush=True)
     return 0
 
