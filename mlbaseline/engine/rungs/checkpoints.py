@@ -31,7 +31,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(answering(site, name, seed, checkpoint, prompting, weights=asset.sha256))
+        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256), shots=tuple(shots))
 
     fields = {
         "model.kind": spec.kind,
@@ -76,9 +76,7 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def answering(
-    site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks, *, weights: str | None
-) -> Model:
+def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks, *, weights: str | None) -> Model:
     """weights: names the model by content, so that its scores are kept, and never taken for another's; None where they
     are not to be kept."""
     from mlbaseline.engine.answering import answering_model
