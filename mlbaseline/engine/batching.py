@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 _MAX_PADDING = 0.04
 _FREE_PADDING_TOKENS = 96
@@ -32,6 +32,11 @@ def make_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | Non
         batches.append([position])
         width, padding = length, 0
     return batches
+
+
+def most_rows(head: Sized | None, budget_tokens: int) -> int | None:
+    """Rows that a batch may have at most, so that its copies of a head stay in bounds."""
+    return None if head is None else max(1, MAX_KEYS * budget_tokens // len(head))
 
 
 def pack_batches(lengths: Sequence[int], budget_tokens: int, head_places: int = 0) -> list[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlbaseline.engine.answering import answering_model
-from mlbaseline.engine.forward import Query, score_padded
+from mlbaseline.engine.forward import Query, score_queries, without_adapter
 from mlbaseline.engine.recipe import TrainingJob, make_samples
 from mlbaseline.metrics import METRICS, add_scores, measure
 from mlbaseline.models.checkpoint import Checkpoint
@@ -41,4 +41,5 @@ def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) ->
 
 def _mean_nll_nats(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> float:
     queries = [Query(sample.tokens, sample.answer) for sample in make_samples(job, checkpoint, dev)]
-    return -sum(score_padded(checkpoint.model, queries, job.evaluation.batch_tokens)) / len(dev.examples)
+    model, front = without_adapter(checkpoint.model)
+    return -sum(score_queries(model, queries, job.evaluation.batch_tokens, front)) / len(dev.examples)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.engine.batching import MAX_KEYS, make_batches
+from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.continuation import continue_rows, drawn, most_likely
 from mlbaseline.engine.encoding import EncodedContext, Encoder, Tokens
 from mlbaseline.engine.forward import Head, can_pack, read_head, without_adapter

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.encoding import Encoder, windows
-from mlbaseline.engine.forward import Query, score_padded
+from mlbaseline.engine.forward import Query, score_queries, without_adapter
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
@@ -47,7 +47,7 @@ class TextScorer:
         description: str | None = None,
     ) -> None:
         """description: names the progress bar; without it there is none."""
-        self._model = checkpoint.model
+        self._model, self._front = without_adapter(checkpoint.model)
         self._prompting, self._evaluation = prompting, evaluation
         self._description = description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
@@ -98,7 +98,7 @@ class TextScorer:
     def _score(self, rows: Sequence[Query]) -> list[float | str]:
         """Log-likelihood of each row's tokens, or what went wrong with the row."""
         try:
-            return [*score_padded(self._model, rows, self._evaluation.batch_tokens)]
+            return [*score_queries(self._model, rows, self._evaluation.batch_tokens, self._front)]
         except Exception as error:  # out of memory, or a row that the model cannot read
             if len(rows) == 1:
                 return [describe_error(error)]

@@ -31,8 +31,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        model = scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256)
-        return Opened(model, shots=tuple(shots))
+        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256), shots=tuple(shots))
 
     fields = {
         "model.kind": spec.kind,
