@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mlbaseline.records import Answer, digest_of
 
@@ -54,8 +54,7 @@ def _read(content: bytes) -> Iterator[Answer]:
         try:
             digest, fields = json.loads(line)
             if digest_of(fields) == digest:
-                yield Answer(
-                    **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-                )
+                given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+                yield Answer(**given)
         except (ValueError, TypeError, KeyError):
             continue
