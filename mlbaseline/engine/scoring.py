@@ -21,7 +21,7 @@ from mlbaseline.tasks.prompting import Asks
 ENGINE_VERSION = 1
 """Part of every signature: raised when log-likelihoods change by more than rounding."""
 
-HEAD_KEYS = 8
+_HEAD_KEYS = 8
 """How many times `batch_tokens` keys a batch may attend to, its copies of the head included: bounds their memory."""
 
 
@@ -117,9 +117,9 @@ class ChoiceScorer:
             n = len(head.tokens)
             behind = [row.without(n) for row in rows if len(row.context) > n and row.context[:n] == head.tokens]
             rows = [row for row in rows if len(row.context) <= n or row.context[:n] != head.tokens]
-            for batch in make_batches([len(row) for row in behind], budget, _most_rows(head, budget)):
+            for batch in make_batches([len(row) for row in behind], budget, most_rows(head, budget)):
                 yield [behind[index] for index in batch], head
-        for batch in make_batches([len(row) for row in rows], budget, _most_rows(front, budget)):
+        for batch in make_batches([len(row) for row in rows], budget, most_rows(front, budget)):
             yield [rows[index] for index in batch], front
 
     def _score(self, rows: Sequence[Row], head: Head | None) -> list[list[float] | str]:
@@ -161,8 +161,9 @@ class ChoiceScorer:
         return read_head(self._model, tokens, self._front) if 0 < len(tokens) < self._encoder.max_length else None
 
 
-def _most_rows(head: Head | None, budget_tokens: int) -> int | None:
-    return None if head is None else max(1, HEAD_KEYS * budget_tokens // len(head))
+def most_rows(head: Head | None, budget_tokens: int) -> int | None:
+    """Rows that a batch may have at most, so that its copies of a head stay in bounds."""
+    return None if head is None else max(1, _HEAD_KEYS * budget_tokens // len(head))
 
 
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:

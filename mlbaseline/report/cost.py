@@ -48,7 +48,7 @@ def _figures(wording: Wording) -> Table | None:
                 *([Cell(formats.duration(standing.cost.first_token_p50_s))] if is_streamed else []),
                 Cell(formats.count(standing.cost.n_timed) if standing.cost.n_timed else formats.MISSING),
                 Cell(formats.memory(standing.cost.peak_memory_bytes)),
-                Cell(formats.count(standing.cost.trainable_params)),
+                _parameters(standing.cost),
             ),
             emphasis=standing.baseline == wording.assessment.verdict.winner,
         )
@@ -62,6 +62,11 @@ def _figures(wording: Wording) -> Table | None:
         "with as many queries at once as the suite allows.",
     )
     return Table("Money, latency and memory", columns, rows, notes=notes)
+
+
+def _parameters(cost: Cost) -> Cell:
+    n = cost.trainable_params
+    return Cell(formats.MISSING if n is None else f"{formats.significant(n / 1e6)} M" if n else "0")
 
 
 def _money(cost: Cost, batch: int) -> Cell:

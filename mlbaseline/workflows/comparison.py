@@ -39,15 +39,18 @@ def make_comparison(
     every = store.find_evaluations(tracker)
     in_production = _versions_in_production(suite, tracker)
     found = every if ladder is None else store.find_evaluations(tracker, ladder=ladder)
-    runs = _current_runs(suite, found, in_production)
+    runs, on_dev = (_current_runs(suite, found, in_production, split=split) for split in ("test", "dev"))
     with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
-    rungs = build_ladder(suite, _load(tracker, with_rows), _absent(suite, in_production))
+    tables, absent = _load(tracker, with_rows), _absent(suite, in_production)
+    rungs = build_ladder(suite, tables, dev=_load(tracker, on_dev), absent=absent)
     task_digest = with_rows[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
     assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
-    opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
+    note = f"{verdict_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
+    name = f"{suite.name} comparison: {assessment.verdict.decision}"
+    opening = store.open_run(tracker, "comparison", name=name, tags=tags, parent=parent, note=note)
     with opening as run, TemporaryDirectory() as rendered:
         _render(assessment, Path(rendered))
         store.log_comparison(run, assessment, Path(rendered))
@@ -58,7 +61,7 @@ def load_ladder(suite: Suite, tracker: store.Tracker) -> Ladder:
     """The newest completed evaluation of each baseline and seed of the suite, rows included."""
     in_production = _versions_in_production(suite, tracker)
     runs = _current_runs(suite, store.find_evaluations(tracker), in_production)
-    return build_ladder(suite, _load(tracker, _with_rows(runs)), _absent(suite, in_production))
+    return build_ladder(suite, _load(tracker, _with_rows(runs)), absent=_absent(suite, in_production))
 
 
 def _versions_in_production(suite: Suite, tracker: store.Tracker) -> dict[str, str | None]:
@@ -87,12 +90,21 @@ def _facts(run: store.EvaluationRun) -> dict[str, str]:
 
 
 def _current_runs(
-    suite: Suite, found: Sequence[store.EvaluationRun], in_production: Mapping[str, str | None]
+    suite: Suite,
+    found: Sequence[store.EvaluationRun],
+    in_production: Mapping[str, str | None],
+    *,
+    split: str = "test",
 ) -> list[store.EvaluationRun]:
     """The newest run of each baseline and seed that the suite still has, with the options that it has now.
 
-    found: newest first. in_production: see `_versions_in_production`; a run of another version is outdated.
+    found: newest first. in_production: see `_versions_in_production`; a run of another version is outdated. split: that
+    was answered; published scores, which are of none, go with test.
     """
+    if split == "dev":
+        found = [run for run in found if run.split == "dev"] if suite.evaluation.answer_dev else []
+    else:
+        found = [run for run in found if run.split != "dev"]
     newest: dict[tuple[str, int | None], store.EvaluationRun] = {}
     outdated: set[str] = set()
     for run in found:
@@ -161,6 +173,18 @@ def _render(assessment: Assessment, folder: Path) -> None:
         (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
+def verdict_note(assessment: Assessment) -> str:
+    """Markdown: the decision and why, in one sentence."""
+    verdict = assessment.verdict
+    winner = "" if verdict.winner is None else f" {verdict.winner}"
+    seed = "" if verdict.winner_seed is None else f", seed {verdict.winner_seed}"
+    return f"**{verdict.decision.capitalize()}{winner}{seed}.** {verdict.reason[:_LONGEST_REASON]}"
+
+
+_LONGEST_REASON = 2_000
+"""Characters: a note that MLflow would cut is refused."""
+
+
 def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> Outcome:
     document = {
         "comparison_run_id": run_id,
@@ -177,6 +201,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
         "audit": [asdict(finding) for finding in assessment.audit],
         "break_even": [asdict(row) for row in assessment.break_even],
+        "slices": None if assessment.slices is None else asdict(assessment.slices),
         "fronts": [asdict(front) for front in assessment.fronts],
     }
     where = f"\nReport: {document['report']}\n"

@@ -30,7 +30,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(answering(site, name, seed, checkpoint, prompting))
+        return Opened(scorer(site, name, seed, checkpoint, prompting), shots=tuple(shots))
 
     fields = {
         "model.kind": spec.kind,
@@ -75,7 +75,7 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def answering(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
+def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
     from mlbaseline.engine.answering import answering_model
 
     return answering_model(

@@ -11,7 +11,7 @@ from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
-from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
+from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
 from mlbaseline.suite import Asset, ChoiceTask, Evaluation, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask
 from mlbaseline.tasks.prompting import Prompting
@@ -54,12 +54,15 @@ class Opened:
     """A rung ready to answer.
 
     weights: its own, so that it can be promoted. trained: what its training left behind, None where it was not trained
-    here. figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    here. shots: solved examples shown to a model without weights of its own, so that its prompt can be promoted; None
+    for whatever cannot be.
+    figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
     model: Model
     weights: Weights | None = None
     trained: Trained | None = None
+    shots: tuple[Example, ...] | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
