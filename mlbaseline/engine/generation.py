@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.engine.batching import make_batches
+from mlbaseline.engine.batching import make_batches, most_rows
 from mlbaseline.engine.continuation import continue_rows, drawn, most_likely
 from mlbaseline.engine.encoding import EncodedContext, Encoder, Tokens
 from mlbaseline.engine.forward import Head, can_pack, read_head, without_adapter
@@ -121,7 +121,7 @@ class Generator:
         """Sized by what the rows may grow to."""
         decoding, budget = self._decoding, self._evaluation.batch_tokens
         lengths = [decoding.samples * (len(a.context) + decoding.max_new_tokens) for a in asked]
-        for batch in make_batches(lengths, budget, _most_rows(head, budget // decoding.samples)):
+        for batch in make_batches(lengths, budget, most_rows(head, budget // decoding.samples)):
             yield [asked[index] for index in batch]
 
     def _write(self, batch: Sequence[_Asked], ids: Sequence[str], head: Head | None) -> list[list[list[int]] | str]:
@@ -187,11 +187,6 @@ class Generator:
         tokens = self._encoder.head(self._prompting) if can_pack(self._model) else ()
         room = self._encoder.max_length - self._decoding.max_new_tokens
         return read_head(self._model, tokens, self._front) if 0 < len(tokens) < room else None
-
-
-def _most_rows(head: Head | None, budget_tokens: int) -> int | None:
-    """Rows that a batch may have at most, so that its copies of a head stay in bounds."""
-    return None if head is None else max(1, MAX_KEYS * budget_tokens // len(head))
 
 
 def _follows(context: Tokens, head: Head) -> bool:

@@ -31,19 +31,6 @@ def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
         yield Finding("confirmatory", "error", FAIL, reason, evidence)
 
 
-def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:
-    """Every rung of the matrix must have all seeds of the suite, or none: choosing among them is choosing results."""
-    contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)
-    sides = dict.fromkeys(name for contrast in contrasts for name in (contrast.candidate, *contrast.over))
-    for name in sides:
-        seeds = standings[name].run_ids
-        missing = [seed for seed in suite.seeds if str(seed) not in seeds]
-        if "none" not in seeds and missing:
-            shown = ", ".join(map(str, missing))
-            reason = f"{name} has no completed evaluation of seed {shown}, which the suite names"
-            yield Finding("seeds", "error", FAIL, reason, {"baseline": name, "missing": missing})
-
-
 def answered(ladder: Ladder) -> Iterator[Finding]:
     """A registered rung whose model could not be reached for some rows was not measured: nobody wins against that."""
     contrasts = (*ladder.suite.matrix.primary, *ladder.suite.matrix.guardrails)
@@ -56,6 +43,19 @@ def answered(ladder: Ladder) -> Iterator[Finding]:
                 "evaluate again, which asks for these alone"
             )
             yield Finding("answered", "error", FAIL, reason, {"baseline": name, "unanswered": missing, "n": n})
+
+
+def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:
+    """Every rung of the matrix must have all seeds of the suite, or none: choosing among them is choosing results."""
+    contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)
+    sides = dict.fromkeys(name for contrast in contrasts for name in (contrast.candidate, *contrast.over))
+    for name in (side for side in sides if side in standings):  # what is optional may not exist yet
+        seeds = standings[name].run_ids
+        missing = [seed for seed in suite.seeds if str(seed) not in seeds]
+        if "none" not in seeds and missing:
+            shown = ", ".join(map(str, missing))
+            reason = f"{name} has no completed evaluation of seed {shown}, which the suite names"
+            yield Finding("seeds", "error", FAIL, reason, {"baseline": name, "missing": missing})
 
 
 def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:

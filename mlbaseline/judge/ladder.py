@@ -44,11 +44,7 @@ class Ladder:
 
 
 def build_ladder(
-    suite: Suite,
-    evaluations: Sequence[Evaluation],
-    *,
-    dev: Sequence[Evaluation] = (),
-    absent: Collection[str] = (),
+    suite: Suite, evaluations: Sequence[Evaluation], dev: Sequence[Evaluation] = (), *, absent: Collection[str] = ()
 ) -> Ladder:
     """evaluations: completed runs on test, in any order, one for each baseline and seed. dev: those on dev.
 

@@ -54,9 +54,7 @@ def _read(content: bytes) -> Iterator[Answer]:
         try:
             digest, fields = json.loads(line)
             if digest_of(fields) == digest:
-                known: dict[str, Any] = {
-                    name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-                }
-                yield Answer(**known)
+                given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+                yield Answer(**given)
         except (ValueError, TypeError, KeyError):
             continue

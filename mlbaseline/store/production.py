@@ -21,7 +21,7 @@ from mlbaseline.store.served_model import SERVED, Served, load_served, read_serv
 from mlbaseline.store.tracking import PREFIX, Server, reporting
 from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text, value_text
 from mlbaseline.values import as_number
 
 FACTS = "production."
@@ -147,7 +147,8 @@ class OwnModel(_Found):
         }
         if served.task.prompt != question.prompting.template:
             return fields | {"model.template": served.task.prompt}  # another prompt is part of what is in production
-        fields |= question.prompting.signature_fields()
+        shown = shots_text(served.task.prompt, served.shots, served.task.labels)
+        fields |= Prompting(served.task.prompt, shown, len(served.shots)).signature_fields()
         is_chat = not isinstance(served.task, PerplexityTask) and served.task.chat_template
         return fields | ({"prompt.chat_template": UNKNOWN} if is_chat else {}) | _answering_fields(served)
 

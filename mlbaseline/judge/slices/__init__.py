@@ -19,7 +19,6 @@ from mlbaseline.judge.slices.search import halves, search
 from mlbaseline.metrics import METRICS
 from mlbaseline.results import LOGLIK, SLICE, ResultTable
 from mlbaseline.slice_records import SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice
-from mlbaseline.suite import Suite
 
 DEV, HALF = "dev", "half of test"
 INTERSECTIONS = 60
@@ -33,7 +32,7 @@ def examine(ladder: Ladder, rng: np.random.Generator) -> SliceReport:
     pairs: list[SliceDelta] = []
     apart: list[SliceGap] = []
     searches: list[SliceSearch] = []
-    for question in _questions(suite):
+    for question in _questions(ladder):
         third = _third(ladder, *question[:2])
         sample = _sample(ladder, question, third)
         if sample is None or len(sample) < at_least:
@@ -55,14 +54,16 @@ def examine(ladder: Ladder, rng: np.random.Generator) -> SliceReport:
     )
 
 
-def _questions(suite: Suite) -> Iterator[tuple[str, str, str]]:
+def _questions(ladder: Ladder) -> Iterator[tuple[str, str, str]]:
     """Candidate, baseline and a metric that has scores per example."""
+    suite = ladder.suite
     scored = [name for name in suite.metrics if METRICS[name].corpus is None]
     asked: dict[tuple[str, str, str], None] = {}
     for contrast in suite.matrix.primary:
         metric = contrast.metric if contrast.metric in scored else next(iter(scored), None)
         if metric is not None:
-            asked |= {(contrast.candidate, baseline, metric): None for baseline in contrast.over}
+            over = [baseline for baseline in contrast.over if baseline in ladder.rungs]
+            asked |= {(contrast.candidate, baseline, metric): None for baseline in over}
     yield from asked
 
 
