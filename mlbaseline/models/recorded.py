@@ -25,22 +25,28 @@ _WITHOUT_PROMPT = ("trivial", "human")
 class RecordedAnswers:
     """Recorded answers of one seed, as a `records.Model`."""
 
-    def __init__(self, kind: str, answers: Mapping[str, Answer], sha256: str) -> None:
-        """kind: which rung of the ladder it is. sha256: of the file that the answers come from."""
-        self._kind, self._answers, self._sha256 = kind, answers, sha256
+    def __init__(
+        self, kind: str, answers: Mapping[str, Answer], sha256: str, known: Mapping[str, Scalar] | None = None
+    ) -> None:
+        """kind: which rung of the ladder it is. sha256: of the file that the answers come from.
+
+        known: what their source records of how they came about, as fields of a signature.
+        """
+        self._kind, self._answers, self._sha256, self._known = kind, answers, sha256, known or {}
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """One answer per example, in their order."""
         return (self._answers[example.id] for example in examples)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """What is known of the answers, and by the text "unknown" what the file does not say."""
+        """What is known of the answers, and by the text "unknown" what their source does not say."""
         fields: dict[str, Scalar] = {"model.kind": self._kind, "model.recorded_sha256": self._sha256}
         if any(answer.scores and not answer.error for answer in self._answers.values()):
             fields["metric.version"] = UNKNOWN  # the source's own scores, by the source's own definition
         if self._kind not in _WITHOUT_PROMPT:
             unknown = ("model.sha256", "prompt.template", "prompt.chat_template", "prompt.shots")
             fields |= dict.fromkeys((*unknown, "engine.version", "engine.precision"), UNKNOWN)
+            fields |= self._known
         return fields
 
 

@@ -8,12 +8,20 @@ from typing import Any
 from mlbaseline import suite
 from mlbaseline.engine.rungs.checkpoints import pretrained_rungs, trained_rungs
 from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
-from mlbaseline.engine.rungs.rules import human_rungs, trivial_rungs
+from mlbaseline.engine.rungs.rules import build_annotators_rung, human_rungs, trivial_rungs
 from mlbaseline.engine.rungs.rung import Fetch, Opened, Rung, Site, describe_baseline
 from mlbaseline.suite import Split, Suite
 from mlbaseline.tasks import LoadedTask
 
-__all__ = ["Fetch", "Opened", "Rung", "build_recorded_rungs", "build_rungs", "describe_baseline"]
+__all__ = [
+    "Fetch",
+    "Opened",
+    "Rung",
+    "build_annotators_rung",
+    "build_recorded_rungs",
+    "build_rungs",
+    "describe_baseline",
+]
 
 _RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
     suite.Trivial: trivial_rungs,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, describe_baseline, make_rung
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
-from mlbaseline.records import Signature, TaskData
+from mlbaseline.records import Scalar, Signature, TaskData
 from mlbaseline.suite import External, Recorded, Suite
 from mlbaseline.tasks.reading import read_table
 
@@ -25,18 +25,26 @@ def recorded_rungs(site: Site, name: str, spec: Recorded, seeds: Sequence[int]) 
 
 
 def build_recorded_rungs(
-    suite: Suite, data: TaskData, name: str, answers: AnswersBySeed, *, sha256: str, seeds: Sequence[int]
+    suite: Suite,
+    data: TaskData,
+    name: str,
+    answers: AnswersBySeed,
+    *,
+    sha256: str,
+    seeds: Sequence[int],
+    known: Mapping[str, Scalar] | None = None,
 ) -> list[Rung]:
     """The rungs of a baseline whose answers were given elsewhere: one per seed that they name, of those in `seeds`.
 
-    sha256: of the file that they come from. Raises DataError for a seed that the suite does not have, and for a
-    fine-tune without one.
+    sha256: of the file that they come from. known: what it says of how they came about.
+
+    Raises DataError for a seed that the suite does not have, and for a fine-tune without one.
     """
     spec = suite.baselines[name]
     check_seeds(
         answers, suite.seeds, needs_seed=spec.is_random or spec.kind in ("peft", "full"), where=f"baselines.{name}"
     )
-    models = {seed: RecordedAnswers(spec.kind, given, sha256) for seed, given in answers.items()}
+    models = {seed: RecordedAnswers(spec.kind, given, sha256, known) for seed, given in answers.items()}
     return [
         replace(
             make_rung(suite, data, name, seed, fields=model.signature_fields(), open_=partial(Opened, model)),
