@@ -26,8 +26,9 @@ def digest_of(content: Any) -> str:
 class Example:
     """One item of a task.
 
-    fields: the columns of its row, and the prompt fields that the suite names. target: a label of the task.
-    choices: the texts that may be answered, one per label.
+    fields: the columns of its row, and the prompt fields that the suite names.
+    target: a label of the task; where it has none, the text that is wanted, or the text whose likelihood is asked.
+    choices: the texts that may be answered, one per label. references: further texts that are as right as the target.
     """
 
     id: str
@@ -36,14 +37,21 @@ class Example:
     choices: tuple[str, ...]
     cluster: str | None = None
     slices: Mapping[str, str] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Every right answer, the target first."""
+        return (self.target, *self.references)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
     """The examples of one split.
 
-    labels: what `target` and `prediction` may be, in the order of every example's `choices`.
-    digest: SHA-256 over the canonical content of every example (ids, fields, targets, choices, clusters, slices).
+    labels: what `target` and `prediction` may be, in the order of every example's `choices`; () where answers are free.
+    digest: SHA-256 over the canonical content of every example (ids, fields, targets, choices, clusters, slices,
+    references).
     """
 
     split: str
@@ -56,7 +64,10 @@ class TaskData:
 class Answer:
     """What a model says to one example. A failure is an answer with `error` set: it stays in every denominator.
 
+    raw: the text that was generated, where the prediction is only a part of it.
+    samples: the predictions of every sample, the first included, where several were drawn.
     loglik_nats: log-likelihood of each choice (nats), in label order; empty where the model gives none.
+    sums: what corpus metrics add up over the examples: `nats` and `tokens` of a text whose likelihood was asked.
     scores: per-example metrics that the source itself reports (a recorded score, an annotator's expected accuracy).
     compute_s: the example's share of the wall time spent on its batch; the sum over examples is the cost of the split.
     latency_s: time that this query alone took (batch of one); None where it was not timed alone.
@@ -75,6 +86,9 @@ class Answer:
     truncated: bool = False
     error: str | None = None
     cost_usd: float | None = None
+    raw: str | None = None
+    samples: tuple[str, ...] = ()
+    sums: Mapping[str, float] = field(default_factory=dict)
 
 
 class Model(Protocol):

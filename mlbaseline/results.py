@@ -16,6 +16,7 @@ from mlbaseline.records import Answer, Signature, TaskData
 SCORE = "score."
 SLICE = "slice."
 LOGLIK = "loglik_nats."
+SUM = "sum."
 
 _REQUIRED = (
     "example_id",
@@ -107,12 +108,20 @@ def tabulate(
     for name in examples[0].slices:
         columns[SLICE + name] = [example.slices[name] for example in examples]
     columns["target"] = [example.target for example in examples]
+    if any(example.references for example in examples):
+        columns["references"] = [list(example.references) for example in examples]
     columns["prediction"] = pd.array([answer.prediction for answer in ordered], dtype="string")
+    if any(answer.raw is not None for answer in ordered):
+        columns["raw"] = pd.array([answer.raw for answer in ordered], dtype="string")
+    if any(answer.samples for answer in ordered):
+        columns["samples"] = [list(answer.samples) for answer in ordered]
     for name in sorted({name for answer in ordered for name in answer.scores}):
         columns[SCORE + name] = [answer.scores.get(name, np.nan) for answer in ordered]
     if any(answer.loglik_nats for answer in ordered):
         for position, label in enumerate(data.labels):
             columns[LOGLIK + label] = [a.loglik_nats[position] if a.loglik_nats else np.nan for a in ordered]
+    for name in sorted({name for answer in ordered for name in answer.sums}):
+        columns[SUM + name] = [answer.sums.get(name, np.nan) for answer in ordered]
     columns["tokens_in"] = [answer.tokens_in for answer in ordered]
     columns["tokens_out"] = [answer.tokens_out for answer in ordered]
     columns["latency_s"] = np.array([np.nan if a.latency_s is None else a.latency_s for a in ordered], dtype=float)

@@ -11,9 +11,17 @@ import yaml
 from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.suite import KINDS, TAGS, Suite
+from mlbaseline.metrics import METRICS
+from mlbaseline.suite import KINDS, TAGS, TASK_KINDS, Suite, with_defaults
 
 _Path = tuple[str | int, ...]
+
+_RULES = {
+    "choice": ("majority", "uniform", "stratified", "keyword", "constant", "callable"),
+    "generate": ("majority", "stratified", "keyword", "constant", "callable"),
+    "perplexity": ("uniform", "stratified"),
+}
+"""Strategies of trivial baselines that make sense for a kind of task."""
 
 
 def load_suite(reference: str | Path) -> Suite:
@@ -52,7 +60,8 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
         raise SuiteError(where, [f"not valid YAML: {error}"]) from error
     if not isinstance(content, dict):
         raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
-    problems = [*_duplicates(node), *_dangling(content)]
+    content = with_defaults(content)
+    problems = [*_duplicates(node), *_dangling(content), *_unfit(content)]
     try:
         suite = Suite.model_validate(content).as_read(root, text)
     except ValidationError as error:
@@ -87,8 +96,9 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
         metric = _mapping(spec).get("metric")
         if _mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
             yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
-        yield from _dangling_base(name, _mapping(spec), baselines, metrics)
-    yield from _dangling_labels(content, baselines)
+        yield from _dangling_base(name, _mapping(spec), baselines, _selectable(content))
+    if _mapping(content.get("task")).get("kind") == "choice":
+        yield from _dangling_labels(content, baselines)
     for role in ("primary", "guardrails"):
         for position, contrast in enumerate(_sequence(_mapping(content.get("matrix")).get(role))):
             path = ("matrix", role, position)
@@ -115,6 +125,36 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
                     yield (*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}"
 
 
+def _unfit(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    """What does not go with the kind of the task: metrics of another kind, and rungs that could not answer."""
+    kind = _mapping(content.get("task")).get("kind")
+    if kind not in TASK_KINDS:
+        return
+    fitting = [name for name, metric in METRICS.items() if kind in metric.kinds]
+    for position, name in enumerate(_sequence(content.get("metrics", ["accuracy"]))):
+        if name in METRICS and name not in fitting:
+            yield (
+                ("metrics", position),
+                f"{name!r} is of tasks of kind {' and '.join(METRICS[name].kinds)}; {kind} has: {', '.join(fitting)}",
+            )
+    for name, spec in _mapping(content.get("baselines")).items():
+        yield from _unfit_rung(kind, ("baselines", name), _mapping(spec))
+
+
+def _unfit_rung(kind: str, path: _Path, spec: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    if "recorded" in spec:
+        return
+    if spec.get("kind") == "human" and kind != "choice":
+        yield path, f"annotators choose among labels, and a task of kind {kind} has none; their texts can be `recorded`"
+    if spec.get("kind") == "trivial" and spec.get("strategy") not in (None, *_RULES[kind]):
+        yield (
+            (*path, "strategy"),
+            f"{spec['strategy']!r} cannot answer a task of kind {kind}, which has: {', '.join(_RULES[kind])}",
+        )
+    if spec.get("shots") and kind == "perplexity":
+        yield (*path, "shots"), "a text whose likelihood is asked has no prompt that examples could stand in front of"
+
+
 def _dangling_base(
     name: str, spec: Mapping[str, Any], baselines: Mapping[str, Any], metrics: Any
 ) -> Iterator[tuple[_Path, str]]:
@@ -135,6 +175,12 @@ def _dangling_base(
             ("baselines", name, "select"),
             f"{spec.get('select', 'accuracy')!r} is not among the suite's metrics {metrics}",
         )
+
+
+def _selectable(content: Mapping[str, Any]) -> list[Any]:
+    """What an epoch may be chosen by: the suite's metrics and, where answers are texts, their likelihood."""
+    metrics = _sequence(content.get("metrics", ["accuracy"]))
+    return metrics if _mapping(content.get("task")).get("kind") == "choice" else [*metrics, "nll_nats"]
 
 
 def _dangling_labels(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
@@ -159,21 +205,27 @@ def _sequence(content: Any) -> list[Any]:
 
 def _describe(problem: Any) -> tuple[_Path, str]:
     # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
-    loc = problem["loc"]
-    tagged = len(loc) > 2 and loc[0] == "baselines" and loc[2] in TAGS
-    path = (*loc[:2], *loc[3:]) if tagged else loc
+    path = problem["loc"]
+    if len(path) > 2 and path[0] == "baselines" and path[2] in TAGS:
+        path = (*path[:2], *path[3:])
+    elif len(path) > 1 and path[0] == "task" and path[1] in TASK_KINDS:
+        path = (path[0], *path[2:])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return path, f"unknown key, got {problem['input']!r}"
     if problem["type"] == "missing":
         return path, "is missing"
     if problem["type"] == "union_tag_invalid":
-        return (*path, "kind"), f"expected one of {', '.join(KINDS)}, got {problem['ctx']['tag']!r}"
+        return (*path, "kind"), f"expected one of {', '.join(_kinds(path))}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "union_tag_not_found":
-        return (*path, "kind"), f"is missing; expected one of {', '.join(KINDS)}"
+        return (*path, "kind"), f"is missing; expected one of {', '.join(_kinds(path))}"
     if problem["type"] != "value_error":
         message = f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
     return path, message
+
+
+def _kinds(path: _Path) -> tuple[str, ...]:
+    return TASK_KINDS if path[0] == "task" else KINDS
 
 
 def _dotted(path: _Path) -> str:

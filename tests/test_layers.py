@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
     {"errors", "records", "values"},
     {"stats", "results", "suite", "suites"},
-    {"suite_file", "assets"},
     {"metrics"},
+    {"suite_file", "assets"},
     {"tasks", "models", "judge"},
     {"engine", "monitor"},
     {"store", "report"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,15 @@ class Encoded:
 
     contexts: tuple[Tokens, ...]
     continuations: tuple[Tokens, ...]
+    billed_tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedContext:
+    """A prompt that a text is to be written behind. billed_tokens, truncated: as of `Encoded`."""
+
+    tokens: Tokens
     billed_tokens: int
     truncated: bool
 
@@ -60,6 +69,27 @@ class Encoder:
             ids, tails = self._behind_start(continuations)
         return self._fit(ids, tails, prompt.continuations)
 
+    def encode_context(self, context: str, *, leaving: int) -> EncodedContext:
+        """The tokens of a prompt, white space at its end included, with room for `leaving` tokens behind them.
+
+        An empty prompt is the tokenizer's start token. What is too long loses tokens from its left. Raises ValueError
+        where `leaving` tokens leave no room for a prompt.
+        """
+        room = self.max_length - leaving
+        if room <= 0:
+            raise ValueError(
+                f"max_new_tokens ({leaving}) leaves no room for a prompt: the model reads {self.max_length} tokens"
+            )
+        tokens = self._tokenise([context])[0] if context else (self._start_token(),)
+        return EncodedContext(tokens[-room:], len(tokens), len(tokens) > room)
+
+    def encode_text(self, text: str) -> tuple[int, Tokens]:
+        """The start token, and all tokens of a text, however many. Raises ValueError where either is missing."""
+        tokens = tuple(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        if not tokens:
+            raise ValueError("the text has no tokens")
+        return self._start_token(), tokens
+
     def head(self, prompting: Prompting) -> Tokens:
         """The tokens with which every prompt begins.
 
@@ -76,11 +106,14 @@ class Encoder:
         # verbose=False: the notice about texts beyond the model's maximum length; `truncated` says so for each.
         return [tuple(ids) for ids in self._tokenizer(list(texts), verbose=False, **options)["input_ids"]]
 
-    def _behind_start(self, continuations: Sequence[str]) -> tuple[Tokens, list[Tokens]]:
+    def _start_token(self) -> int:
         if self._start is None:
-            raise ValueError("the prompt is empty and the tokenizer has no start token to put in its place")
+            raise ValueError("nothing stands in front and the tokenizer has no start token to put in its place")
+        return self._start
+
+    def _behind_start(self, continuations: Sequence[str]) -> tuple[Tokens, list[Tokens]]:
+        start = self._start_token()
         ids = self._tokenizer(list(continuations), add_special_tokens=False)["input_ids"]
-        start = self._start
         return (start,), [tuple(tail[1:] if tail[:1] == [start] else tail) for tail in ids]
 
     def _fit(self, context: Tokens, tails: Sequence[Tokens], texts: Sequence[str]) -> Encoded:
@@ -93,3 +126,16 @@ class Encoder:
         rooms = [self.max_length + 1 - len(tail) for tail in tails]
         contexts = tuple(context[-room:] for room in rooms)
         return Encoded(contexts, tuple(tails), len(context), any(len(context) > room for room in rooms))
+
+
+def windows(start: int, tokens: Tokens, max_length: int, stride: int) -> Iterator[tuple[Tokens, Tokens]]:
+    """(what is read first, what is predicted behind it) of each window; together the predicted ones are all `tokens`.
+
+    A window reads at most `max_length` tokens. The first predicts that many behind `start`, the others `stride`.
+    """
+    read = (start, *tokens)  # read[i] is the token in front of tokens[i]
+    done = 0
+    while done < len(tokens):
+        end = min(done + (stride if done else max_length), len(tokens))
+        yield read[max(0, end - max_length) : done + 1], tokens[done:end]
+        done = end

@@ -11,13 +11,13 @@ import torch
 from transformers import get_scheduler
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.encoding import Encoder, Tokens
+from mlbaseline.engine.encoding import Encoder, Tokens, windows
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.errors import DataError
 from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint, quiet_transformers
 from mlbaseline.records import Scalar, TaskData, digest_of
-from mlbaseline.suite import ALL_LINEAR, Evaluation, Peft, TrainedSpec
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.suite import ALL_LINEAR, ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
+from mlbaseline.tasks.prompting import Prompt, Prompting
 
 TRAINING_VERSION = 1
 """Part of every signature: raised when the same options lead to other weights."""
@@ -31,6 +31,7 @@ class TrainingJob:
     it by `spec.select` is taken; without it the last one.
     """
 
+    task: Task
     spec: TrainedSpec
     seed: int
     base: FetchedAsset
@@ -52,6 +53,7 @@ class TrainingJob:
             "training.train_digest": self.train.digest,
             "training.dev_digest": self.dev.digest if self.dev else None,
             "training.template": self.prompting.template,
+            **({} if isinstance(self.task, ChoiceTask) else {"training.task": self.task.kind}),
             "training.max_length": self.evaluation.max_length,
             "training.precision": self.precision,
             "training.device": self.device.split(":", maxsplit=1)[0],
@@ -75,18 +77,35 @@ class Sample:
     answer: Tokens
 
 
-def make_samples(job: TrainingJob, checkpoint: Checkpoint) -> list[Sample]:
-    """The training examples with their right answers. Raises DataError for one that cannot be encoded."""
+def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> list[Sample]:
+    """The examples of a split with what is to be learnt of them: the right choice; the wanted text and the token that
+    ends it; or a whole text, in windows that do not overlap. Raises DataError for one that cannot be encoded."""
     encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, job.evaluation))
+    end = checkpoint.tokenizer.eos_token_id
+    ends = (end,) if isinstance(job.task, GenerateTask) and end is not None else ()
     samples = []
-    for example in sorted(job.train.examples, key=lambda example: example.id):  # an order that content decides
+    for example in sorted(data.examples, key=lambda example: example.id):  # an order that content decides
         try:
-            encoded = encoder.encode(job.prompting.solved(example, job.train.labels))
+            if isinstance(job.task, PerplexityTask):
+                samples += _text_samples(encoder, job.prompting.prompt(example).context)
+            else:
+                samples.append(_answer_sample(encoder, job.prompting.solved(example, data.labels), ends))
         except ValueError as error:
-            raise DataError(f"training example {example.id!r}: {error}") from error
-        (context,), (answer,) = encoded.contexts, encoded.continuations
-        samples.append(Sample((*context, *answer[:-1]), answer))
+            raise DataError(f"{data.split} example {example.id!r}: {error}") from error
     return samples
+
+
+def _answer_sample(encoder: Encoder, solved: Prompt, ends: Tokens) -> Sample:
+    encoded = encoder.encode(solved)
+    (context,), (answer,) = encoded.contexts, encoded.continuations
+    answer = (*answer, *ends)
+    return Sample((*context, *answer[:-1])[-encoder.max_length :], answer)
+
+
+def _text_samples(encoder: Encoder, text: str) -> list[Sample]:
+    start, tokens = encoder.encode_text(text)
+    found = windows(start, tokens, encoder.max_length, encoder.max_length)
+    return [Sample((*context, *predicted[:-1]), predicted) for context, predicted in found]
 
 
 def load_base(job: TrainingJob) -> Checkpoint:

@@ -12,7 +12,7 @@ from typing import Any
 from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.encoding import Branch, Encoded, Encoder
 from mlbaseline.engine.forward import Head, Row, can_share, read_head, score_rows
-from mlbaseline.engine.hardware import progress_bar
+from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -21,7 +21,7 @@ from mlbaseline.tasks.prompting import Prompting
 ENGINE_VERSION = 1
 """Part of every signature: raised when log-likelihoods change by more than rounding."""
 
-_HEAD_KEYS = 8
+HEAD_KEYS = 8
 """How many times `batch_tokens` keys a batch may attend to, its copies of the head included: bounds their memory."""
 
 
@@ -66,18 +66,8 @@ class ChoiceScorer:
         An example that cannot be scored becomes an answer with `error` set. A batch that fails, for want of memory
         say, is halved until it fits or a single example is left to blame.
         """
-        ordered = sorted(examples, key=lambda example: example.id)
-        timed = set(_evenly_spaced(len(ordered), self._evaluation.latency_sample))
-        kept: dict[int, Answer] = {}
-        with progress_bar(len(ordered), "ex", self._description) as bar:
-            for position, answer in self._answer_in_batches(ordered):
-                bar.update()
-                if position in timed and answer.error is None:
-                    kept[position] = answer
-                else:
-                    yield answer
-        for position, answer in kept.items():
-            yield replace(answer, latency_s=self._time_alone(ordered[position]))
+        sample = self._evaluation.latency_sample
+        return answer_and_time(self._answer_in_batches, examples, sample=sample, description=self._description)
 
     def _answer_in_batches(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
@@ -87,7 +77,7 @@ class ChoiceScorer:
             try:
                 encoded = self._encoder.encode(self._prompting.prompt(example))
             except Exception as error:  # one example that cannot be asked must not cost the others their answers
-                yield position, Answer(example.id, None, error=_describe(error))
+                yield position, Answer(example.id, None, error=describe_error(error))
                 continue
             own = self._rows(position, encoded)
             pending[position] = _Pending(encoded, [math.nan] * len(encoded.continuations), len(own))
@@ -127,7 +117,7 @@ class ChoiceScorer:
             n = len(head.tokens)
             behind = [row.without(n) for row in rows if len(row.context) > n and row.context[:n] == head.tokens]
             rows = [row for row in rows if len(row.context) <= n or row.context[:n] != head.tokens]
-            for batch in make_batches([len(row) for row in behind], budget, max(1, _HEAD_KEYS * budget // n)):
+            for batch in make_batches([len(row) for row in behind], budget, max(1, HEAD_KEYS * budget // n)):
                 yield [behind[index] for index in batch], head
         for batch in make_batches([len(row) for row in rows], budget):
             yield [rows[index] for index in batch], None
@@ -138,7 +128,7 @@ class ChoiceScorer:
             return [*score_rows(self._model, rows, head)]
         except Exception as error:  # out of memory, or a row that the model cannot read
             if len(rows) == 1:
-                return [_describe(error)]
+                return [describe_error(error)]
         half = len(rows) // 2
         return self._score(rows[:half], head) + self._score(rows[half:], head)
 
@@ -164,11 +154,6 @@ class ChoiceScorer:
             tokens_out=len(entry.encoded.continuations[best]),
         )
 
-    def _time_alone(self, example: Example) -> float:
-        started = perf_counter()
-        list(self._answer_in_batches([example]))
-        return perf_counter() - started
-
     @cached_property
     def _head(self) -> Head | None:
         tokens = self._encoder.head(self._prompting) if self._shares else ()
@@ -179,12 +164,3 @@ class ChoiceScorer:
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:
     """Tokens that are read at most: the suite's `max_length`, or what the model was built for if that is less."""
     return min(evaluation.max_length, checkpoint.max_positions or evaluation.max_length)
-
-
-def _evenly_spaced(n: int, sample: int) -> list[int]:
-    sample = min(n, sample)
-    return [(2 * index + 1) * n // (2 * sample) for index in range(sample)]
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -23,6 +23,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 
 from mlbaseline.assets import cache_dir
+from mlbaseline.engine.dev import measure_dev
 from mlbaseline.engine.forward import logits_at
 from mlbaseline.engine.hardware import pin_seeds, progress_bar
 from mlbaseline.engine.recipe import (
@@ -35,12 +36,10 @@ from mlbaseline.engine.recipe import (
     make_schedule,
 )
 from mlbaseline.engine.resume import epoch_folder, load_result, load_state, save_result, save_state
-from mlbaseline.engine.scoring import ChoiceScorer
 from mlbaseline.errors import AssetError, MlbaselineError
-from mlbaseline.metrics import METRICS, add_scores, measure
+from mlbaseline.metrics import METRICS
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
-from mlbaseline.records import Signature, Trained
-from mlbaseline.results import tabulate
+from mlbaseline.records import Trained
 from mlbaseline.suite import Peft
 
 SAVE_EVERY_S = 20.0
@@ -86,7 +85,7 @@ class _Training:
         pin_seeds(job.seed)
         checkpoint = load_base(job)
         self.tokenizer = checkpoint.tokenizer
-        self.samples = make_samples(job, checkpoint)
+        self.samples = make_samples(job, checkpoint, job.train)
         model = checkpoint.model
         if isinstance(job.spec, Peft):
             model = add_adapter(model, job.spec, job.base_source)
@@ -207,22 +206,12 @@ class _Training:
         self.progress.selected_epoch, self.progress.dev = epoch, values
 
     def _measure_dev(self) -> dict[str, float]:
-        job, dev = self.job, self.job.dev
-        if dev is None:
-            return {}
+        job = self.job
         self.bare.eval()
         causal = self.bare.get_base_model() if isinstance(job.spec, Peft) else self.bare
         checkpoint = Checkpoint(causal, self.tokenizer, job.precision, job.device)
-        evaluation = job.evaluation.model_copy(update={"latency_sample": 0})
-        scorer = ChoiceScorer(checkpoint, job.prompting, dev.labels, evaluation)
         with self.accelerator.autocast():
-            answers = list(scorer.answer(dev.examples))
-        table = tabulate(
-            dev, answers, baseline=job.spec.kind, kind=job.spec.kind, seed=job.seed, signature=Signature({})
-        )
-        table = add_scores(table, dev.labels, list(METRICS))
-        measured = {name: measure(table, dev.labels, name) for name in METRICS}
-        return {name: value for name, value in measured.items() if value is not None}
+            return measure_dev(job, checkpoint)
 
     def _write_weights(self, folder: Path) -> None:
         # peft would else look for the base's own configuration on a model hub.

@@ -12,9 +12,13 @@ DEV = "dev/"
 """Prefix of the run metrics that were measured on the dev split."""
 
 
+NLL = "nll_nats"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """dev_quality: the metric on `dev`, oriented so that more is better; -inf where the rung was never put to dev."""
+    """dev_quality: the metric on `dev`, oriented so that more is better, or without it how likely the right answers
+    are; -inf where the rung was never put to dev."""
 
     evaluation: Evaluation
     dev_quality: float
@@ -27,7 +31,9 @@ def choose_checkpoint(evaluations: Sequence[Evaluation], metric: str, *, higher_
 
     def quality(evaluation: Evaluation) -> float:
         value = evaluation.measured.get(DEV + metric, math.nan)
-        return -math.inf if math.isnan(value) else sign * value
+        if math.isnan(value):  # texts were not generated on dev: how likely the right ones are says which seed is best
+            return -evaluation.measured.get(DEV + NLL, math.inf)
+        return sign * value
 
     best = max(by_seed, key=quality)
     return Checkpoint(best, quality(best))

@@ -24,12 +24,14 @@ _SEVERITY = (
     ("prompt.shots", OWN),
     ("prompt.prefix_sha256", OWN),
     ("prompt.", REFUSE),
+    ("generation.", REFUSE),
+    ("text.", REFUSE),
     ("engine.", WARN),
     ("model.", OWN),
     ("training.", OWN),
     ("seed", OWN),
 )
-_UNUSED_BY_SOME = ("prompt.", "engine.")
+_UNUSED_BY_SOME = ("prompt.", "generation.", "text.", "engine.")
 """A rule or an annotator has no prompt and no engine: there the absence of a field is no difference."""
 _NEVER_UNKNOWN = ("data.", "choices.")
 

@@ -24,8 +24,8 @@ Function = Callable[[dict[str, Any]], Any]
 class Heuristic:
     """A function from an example's prompt fields to a label, as a `records.Model`.
 
-    It sees the fields that the prompt shows and no others, which may hold the target. What it raises, and an answer
-    that is no label, becomes an error row.
+    It sees the fields that the prompt shows and no others, which may hold the target. Where the task has no labels,
+    whatever it says is the answer, as a text. What it raises, and an answer that is no label, becomes an error row.
     """
 
     def __init__(self, reference: str, *, root: Path, labels: Sequence[str], fields: Sequence[str], where: str) -> None:
@@ -46,7 +46,7 @@ class Heuristic:
             took_s = perf_counter() - start_s
             if error is None:
                 prediction = as_text(said)
-                if prediction not in self._labels:
+                if self._labels and prediction not in self._labels:
                     prediction, error = None, f"answered {said!r}, which is none of the labels {list(self._labels)}"
             yield Answer(example.id, prediction, compute_s=took_s, latency_s=took_s, error=error)
 

@@ -8,9 +8,6 @@ from mlbaseline.errors import DataError
 from mlbaseline.records import Answer, Example, Scalar
 from mlbaseline.values import as_number
 
-DETERMINISTIC = True
-"""An expectation has no seed: one run says all."""
-
 
 class ExpectedAnnotator:
     """One annotator, drawn at random from those who labelled an example, as a `records.Model`.

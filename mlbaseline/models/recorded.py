@@ -18,7 +18,10 @@ AnswersBySeed = Mapping[int | None, Mapping[str, Answer]]
 """seed ─▶ example id ─▶ answer. The seed None: the file names no seeds."""
 
 _SCORE, _LOGLIK = "score.", "loglik_nats."
-_RANGES = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0), "nll_nats": (0.0, math.inf)}
+_RANGES = {"brier": (0.0, 2.0), "nll_nats": (0.0, math.inf)}
+"""Of scores that are no shares."""
+_SUMS = ("nats", "tokens")
+"""Columns of texts whose likelihood was asked."""
 _WITHOUT_PROMPT = ("trivial", "human")
 
 
@@ -67,8 +70,9 @@ def check_seeds(answers: AnswersBySeed, registered: Collection[int], *, needs_se
 def read_answers(rows: Sequence[Row], data: TaskData, *, where: str) -> AnswersBySeed:
     """Join rows to the examples of a split by `example_id`.
 
-    Columns beside it: `prediction` (a label), `score.<metric>` (a per-example metric, by the source's own count),
-    `loglik_nats.<label>` for every label; optionally `seed`, `latency_s`, `tokens_in`, `tokens_out`, `cost_usd` and
+    Columns beside it: `prediction` (a label, or where the task has none a text), `score.<metric>` (a per-example
+    metric, by the source's own count), `loglik_nats.<label>` for every label, `nats` and `tokens` (negative
+    log-likelihood and length of a text); optionally `seed`, `latency_s`, `tokens_in`, `tokens_out`, `cost_usd` and
     `error`. Other columns are left alone. A row with an `error` counts as that failure, whatever else it says.
 
     Raises DataError with every problem found: unknown, missing and repeated ids, unknown labels, numbers that are none.
@@ -86,7 +90,8 @@ def read_answers(rows: Sequence[Row], data: TaskData, *, where: str) -> AnswersB
 def _check_columns(columns: Iterable[str], labels: Sequence[str], where: str) -> None:
     columns = list(columns)
     scores = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
-    per_example = [name for name, metric in METRICS.items() if metric.per_example]
+    kind = "choice" if labels else "generate"
+    per_example = [name for name, metric in METRICS.items() if metric.per_example and kind in metric.kinds]
     wrong = [f"score.{name}" for name in scores if name not in per_example]
     if wrong:
         raise DataError(
@@ -94,9 +99,10 @@ def _check_columns(columns: Iterable[str], labels: Sequence[str], where: str) ->
             f"{', '.join(_SCORE + name for name in per_example)}. What is measured over all examples together, "
             "such as macro_f1, follows from the column `prediction`."
         )
-    if "example_id" not in columns or not (scores or "prediction" in columns):
+    if "example_id" not in columns or not (scores or {"prediction", "nats"} & set(columns)):
         raise DataError(
-            f"{where}: expected the column example_id, and prediction or score.<metric>; got: {', '.join(columns)}"
+            f"{where}: expected the column example_id, and prediction, score.<metric> or nats; got: "
+            f"{', '.join(columns)}"
         )
     some = [name for name in columns if name.startswith(_LOGLIK)]
     if some and not {_LOGLIK + label for label in labels} <= set(some):
@@ -154,7 +160,8 @@ class _Reader:
         prediction = None if error else self._prediction(number, values)
         scores = self._failed_scores() if error else self._given_scores(number, values)
         logliks = () if error else self._logliks(number, values)
-        if error is None and prediction is None and not self._scores:
+        sums = {} if error else self._sums(number, values)
+        if error is None and prediction is None and not self._scores and "nats" not in sums:
             self.problems.add("rows with neither a prediction nor an error", f"row {number}")
         return Answer(
             id,
@@ -166,13 +173,19 @@ class _Reader:
             latency_s=self._number(number, values, "latency_s"),
             error=error,
             cost_usd=self._number(number, values, "cost_usd"),
+            sums=sums,
         )
+
+    def _sums(self, number: int, values: Mapping[str, Any]) -> dict[str, float]:
+        found = {name: self._number(number, values, name) for name in _SUMS if not self._data.labels}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _prediction(self, number: int, values: Mapping[str, Any]) -> str | None:
         if is_missing(values.get("prediction")):
-            return None
+            # An empty text is an answer, unless the file says that it is none.
+            return None if self._data.labels or values.get("prediction") is None else str(values["prediction"])
         label = as_text(values["prediction"])
-        if label not in self._data.labels:
+        if self._data.labels and label not in self._data.labels:
             labels = list(self._data.labels)
             what = f"predictions that are none of the labels {labels}; an answer that fits none is an `error`"
             self.problems.add(what, f"row {number}: {label!r}")
@@ -182,7 +195,7 @@ class _Reader:
         scores = {}
         for name in self._scores:
             column = _SCORE + name
-            score = self._number(number, values, column, *_RANGES[name])
+            score = self._number(number, values, column, *_RANGES.get(name, (0.0, 1.0)))
             if score is not None:
                 scores[name] = score
             elif is_missing(values[column]):
@@ -192,6 +205,8 @@ class _Reader:
 
     def _failed_scores(self) -> dict[str, float]:
         """An error row is a wrong answer that gives every choice the same probability (see `metrics`)."""
+        if not self._data.labels:
+            return dict.fromkeys(self._scores, 0.0)
         k = len(self._data.labels)
         worst = {"accuracy": 0.0, "nll_nats": math.log(k), "brier": 1.0 - 1.0 / k}
         return {name: worst[name] for name in self._scores}

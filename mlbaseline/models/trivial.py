@@ -27,10 +27,11 @@ class Trivial:
     - stratified: a label drawn with the frequencies of `train`.
     - uniform: a label drawn with equal chances.
     - keyword: the first rule whose pattern is found in the example's prompt fields, else the default label.
+    - constant: the default label for all.
 
-    The log-likelihoods of the first two are those of the smoothed frequencies of `train`, those of uniform are
-    log(1/k); keyword gives none. A draw depends on `seed` and the example's id alone, not on which examples are asked
-    or when.
+    Where a task has no labels, the answers of `train` are what there is to say. The log-likelihoods of the first two
+    are those of the smoothed frequencies of `train`, those of uniform are log(1/k); the others, and answers that are no
+    labels, have none. A draw depends on `seed` and the example's id alone, not on which examples are asked or when.
     """
 
     def __init__(
@@ -42,8 +43,8 @@ class Trivial:
         seed: int | None = None,
         fields: Sequence[str] = (),
     ) -> None:
-        """labels: of the task. train: for majority and stratified. seed: for what is drawn. fields: those that the
-        prompt shows, for keyword; the others may hold the target.
+        """labels: of the task, () if it has none. train: for majority and stratified. seed: for what is drawn.
+        fields: those that the prompt shows, for keyword; the others may hold the target.
 
         Raises DataError if the suite has no train split and the strategy needs one."""
         if spec.strategy in ("majority", "stratified") and train is None:
@@ -52,14 +53,16 @@ class Trivial:
             )
         if spec.is_random and seed is None:
             raise ValueError(f"{spec.strategy} draws its answers: give a seed")
-        self._spec, self._labels, self._seed, self._fields = spec, tuple(labels), seed, tuple(fields)
+        self._spec, self._seed, self._fields = spec, seed, tuple(fields)
         self._train_digest = train.digest if train is not None and spec.strategy in ("majority", "stratified") else None
         counts = Counter(example.target for example in train.examples) if train is not None else Counter()
-        weights = np.array([1.0 if spec.strategy == "uniform" else counts[label] for label in labels])
+        self._labels = tuple(labels) or tuple(sorted(counts))
+        weights = np.array([1.0 if spec.strategy == "uniform" else counts[label] for label in self._labels])
         self._upper = np.cumsum(weights)
-        self._most_frequent = self._labels[int(np.argmax(weights))]
+        self._most_frequent = self._labels[int(np.argmax(weights))] if len(weights) else ""
         smoothed = (weights + SMOOTHING) / (weights + SMOOTHING).sum()
-        self._loglik_nats = () if spec.strategy == "keyword" else tuple(math.log(share) for share in smoothed)
+        is_counted = bool(labels) and spec.strategy in ("majority", "stratified", "uniform")
+        self._loglik_nats = tuple(math.log(share) for share in smoothed) if is_counted else ()
         self._rules = [(label, re.compile(pattern)) for label, pattern in (spec.rules or {}).items()]
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
@@ -76,7 +79,7 @@ class Trivial:
             "model.kind": "trivial",
             "model.strategy": self._spec.strategy,
             "model.rules_digest": digest_of([*(self._spec.rules or {}).items(), self._spec.default])
-            if self._spec.rules is not None
+            if self._spec.default is not None
             else None,
             "model.fields": ",".join(self._fields) if self._spec.rules is not None else None,
             "model.train_digest": self._train_digest,
@@ -86,6 +89,8 @@ class Trivial:
     def _predict(self, example: Example) -> str:
         if self._spec.strategy == "majority":
             return self._most_frequent
+        if self._spec.strategy == "constant":
+            return str(self._spec.default)
         if self._spec.strategy == "keyword":
             text = "\n".join(str(example.fields[field]) for field in self._fields)
             return next((label for label, rule in self._rules if rule.search(text)), str(self._spec.default))

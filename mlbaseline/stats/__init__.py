@@ -13,6 +13,7 @@ from mlbaseline.stats.corpus import CorpusComparison, CorpusInterval, compare_co
 from mlbaseline.stats.corpus_metrics import (
     CorpusMetric,
     auroc,
+    bits_per_unit,
     bleu,
     brier,
     chrf,
@@ -73,6 +74,7 @@ __all__ = [
     "best_of",
     "binary_power",
     "binary_sample_size",
+    "bits_per_unit",
     "bleu",
     "bootstrap_distribution",
     "brier",

@@ -129,6 +129,17 @@ def perplexity() -> CorpusMetric:
     )
 
 
+def bits_per_unit() -> CorpusMetric:
+    """Σ nats / Σ units / ln 2: bits a byte, for one. ``statistics(nll_nats, units)`` as in `perplexity`."""
+    return CorpusMetric(
+        "bits_per_unit",
+        perplexity().statistics,
+        lambda totals: _first_over_second(totals) / np.log(2),
+        lowest=0.0,
+        highest=np.inf,
+    )
+
+
 def auroc() -> CorpusMetric:
     """Area under the ROC curve. ``statistics(scores, targets)``: (n,) scores and 0/1 targets.
 
@@ -162,7 +173,7 @@ def auroc() -> CorpusMetric:
 
 
 def bleu(**options: Any) -> CorpusMetric:
-    """Corpus BLEU of sacreBLEU (an optional package), with its ``options``, on the scale of 0 to 100.
+    """Corpus BLEU of sacreBLEU, with its ``options``, on the scale of 0 to 100.
 
     ``statistics(hypotheses, references)``: n strings, and one list of n strings a reference set, as in sacreBLEU.
     Smoothing ``exp`` (its default) and ``none`` are supported.
@@ -191,7 +202,7 @@ def bleu(**options: Any) -> CorpusMetric:
 
 
 def chrf(**options: Any) -> CorpusMetric:
-    """Corpus chrF (chrF++ with ``word_order=2``) of sacreBLEU (an optional package), on the scale of 0 to 100."""
+    """Corpus chrF (chrF++ with ``word_order=2``) of sacreBLEU, on the scale of 0 to 100."""
     from sacrebleu.metrics.chrf import CHRF
 
     scorer = CHRF(**options)

@@ -27,7 +27,7 @@ from mlbaseline.store.served_model import served_model
 from mlbaseline.store.tracking import PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
-EVALUATION, LADDER = "evaluation", "ladder"
+EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 NO_SEED = "none"

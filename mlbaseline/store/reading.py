@@ -22,7 +22,6 @@ from mlbaseline.store.evaluations import (
     EVALUATION,
     EXAMPLES,
     EXAMPLES_SHA256,
-    LADDER,
     LADDER_RUNS,
     NO_SEED,
     PUBLISHED,
@@ -119,19 +118,14 @@ def read_evaluation(tracker: Tracker, run_id: str) -> EvaluationRun:
     return _evaluation(tracker, run)
 
 
-def find_ladder(tracker: Tracker) -> str | None:
-    """Run id of the newest completed ladder of the suite. Raises TrackingError."""
-    run = _newest(tracker, LADDER)
-    return None if run is None else str(run.info.run_id)
-
-
 def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRun | None:
     """The newest completed comparison of the suite, or the one with this id.
 
     Raises TrackingError where the server cannot be asked, or where the id is not that of such a run.
     """
     if run_id is None:
-        run = _newest(tracker, COMPARISON)
+        tags = {STATUS: COMPLETED, PREFIX + "suite": tracker.experiment}
+        run = next(search(tracker, COMPARISON, tags, everywhere=True, page_size=1), None)
         return None if run is None else _comparison(run)
     with reporting(f"read the run {run_id}", tracker.uri):
         run = tracker.client.get_run(run_id)
@@ -143,11 +137,6 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
             f"kind {tags.get(KIND)!r}, status {tags.get(STATUS)!r}, suite {tags.get(PREFIX + 'suite')!r}."
         )
     return _comparison(run)
-
-
-def _newest(tracker: Tracker, kind: str) -> MlflowRun | None:
-    tags = {STATUS: COMPLETED, PREFIX + "suite": tracker.experiment}
-    return next(search(tracker, kind, tags, everywhere=True, page_size=1), None)
 
 
 def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:

@@ -1,16 +1,18 @@
 """A trained rung as a model that MLflow can serve: code, safetensors and JSON, and no pickle.
 
 A folder `served` inside the model holds `served.json` and `weights`: an adapter with a checksummed reference to its
-base, or a whole model. `choice_model.py` is the code that MLflow runs.
+base, or a whole model. `served_code.py` is the code that MLflow runs.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 import mlbaseline
 from mlbaseline.assets import fetch
@@ -19,7 +21,7 @@ from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
 from mlbaseline.store.tracking import PREFIX, reach
-from mlbaseline.suite import Asset, Evaluation, Peft, Suite, TrainedSpec
+from mlbaseline.suite import Asset, Evaluation, GenerateTask, Peft, PerplexityTask, Suite, Task, TrainedSpec
 from mlbaseline.tasks.prompting import Prompting, placeholders
 
 SERVED = "served"
@@ -31,31 +33,34 @@ _RUNS_WITH = ("mlflow", "torch", "transformers", "peft")
 class Served:
     """What has to be known to answer as the evaluated rung did.
 
-    choices: the same for every row; None where the columns `choice_columns` hold them. base, base_sha256: the model
-    that an adapter belongs to, None for a whole model. evaluation: batching, length and resolved precision.
+    base, base_sha256: the model that an adapter belongs to, None for a whole model. evaluation: batching, length and
+    resolved precision. seed: of what is drawn.
     """
 
-    template: str
-    labels: tuple[str, ...]
-    choices: tuple[str, ...] | None
-    choice_columns: tuple[str, ...]
+    task: Task
     evaluation: Evaluation
     base: str | None
     base_sha256: str | None
+    seed: int | None
+
+    @property
+    def choice_columns(self) -> tuple[str, ...]:
+        return self.task.columns.choices or ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of a request, all of them text."""
-        return (*placeholders(self.template), *self.choice_columns)
+        return (*placeholders(self.task.prompt), *self.choice_columns)
 
 
 def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Trained) -> LoggedModel:
     """The model of a trained rung, ready to be logged. folder: where to put what is new; the weights stay in place."""
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
     assert isinstance(spec, TrainedSpec)
-    served = _describe(suite, spec, signature)
+    served = _describe(suite, spec, signature, seed)
     (folder / SERVED).mkdir(parents=True)
-    content = {**asdict(served), "evaluation": served.evaluation.model_dump(mode="json")}
+    content = {field.name: getattr(served, field.name) for field in fields(served)}
+    content |= {name: content[name].model_dump(mode="json") for name in ("task", "evaluation")}
     (folder / SERVED / _DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     _save(folder / "model", folder / SERVED, served)
     return LoggedModel(
@@ -63,7 +68,7 @@ def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Traine
         model_type=spec.kind,
         # The weights go straight to where they belong: MLflow would first copy them beside its own files.
         folders={"": folder / "model", f"artifacts/{SERVED}/{_WEIGHTS}": trained.folder},
-        params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.template},
+        params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.task.prompt},
         tags={PREFIX + "weights_sha256": trained.weights_sha256, PREFIX + "signature_digest": signature.digest},
     )
 
@@ -73,29 +78,22 @@ def load_served(folder: Path) -> tuple[Served, Model]:
 
     Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on.
     """
-    from mlbaseline.engine.scoring import ChoiceScorer
+    from mlbaseline.engine.answering import answering_model
     from mlbaseline.models.checkpoint import load_checkpoint
 
     content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-    served = Served(
-        **{
-            **content,
-            "labels": tuple(content["labels"]),
-            "choices": None if content["choices"] is None else tuple(content["choices"]),
-            "choice_columns": tuple(content["choice_columns"]),
-            "evaluation": Evaluation.model_validate(content["evaluation"]),
-        }
-    )
+    task: Task = TypeAdapter(Task).validate_python(content["task"])
+    served = Served(**{**content, "task": task, "evaluation": Evaluation.model_validate(content["evaluation"])})
     base = None
     if served.base is not None:
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
     checkpoint = load_checkpoint(folder / _WEIGHTS, base=base, precision=served.evaluation.precision)
-    return served, ChoiceScorer(checkpoint, Prompting(served.template), served.labels, served.evaluation)
+    prompting = Prompting(task.prompt)
+    return served, answering_model(task, checkpoint, prompting, task.labels, served.evaluation, seed=served.seed)
 
 
-def _describe(suite: Suite, spec: TrainedSpec, signature: Signature) -> Served:
-    columns = () if suite.task.columns.choices is None else suite.task.columns.choices
+def _describe(suite: Suite, spec: TrainedSpec, signature: Signature, seed: int | None) -> Served:
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
     evaluation = suite.evaluation.model_copy(
         update={"latency_sample": 0, "precision": signature.fields["engine.precision"]}
@@ -104,13 +102,11 @@ def _describe(suite: Suite, spec: TrainedSpec, signature: Signature) -> Served:
     if base is not None and not re.match(r"[a-z][a-z0-9+.-]+:/", base):
         base = str((suite.root / Path(base).expanduser()).resolve())
     return Served(
-        template=suite.task.prompt,
-        labels=suite.task.labels,
-        choices=suite.task.choices,
-        choice_columns=tuple(columns),
+        task=suite.task,
         evaluation=evaluation,
         base=base,
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
+        seed=seed,
     )
 
 
@@ -120,18 +116,25 @@ def _save(path: Path, artifacts: Path, served: Served) -> None:
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
-    answers = [ColSpec("string", "label", required=False)]
-    answers += [ColSpec("double", f"probability.{label}", required=False) for label in served.labels]
+    answers = [ColSpec(type_, name, required=False) for name, type_ in _answer_columns(served.task)]
     answers.append(ColSpec("string", "error", required=False))
     save_model(
         str(path),
-        python_model=str(Path(__file__).with_name("choice_model.py")),
+        python_model=str(Path(__file__).with_name("served_code.py")),
         artifacts={SERVED: str(artifacts)},
         signature=ModelSignature(Schema([ColSpec("string", column) for column in served.columns]), Schema(answers)),
         input_example=pd.DataFrame([{column: column for column in served.columns}]),
         # Given, because MLflow would otherwise load the model in another process to see what it imports.
         pip_requirements=_requirements(),
     )
+
+
+def _answer_columns(task: Task) -> list[tuple[str, str]]:
+    if isinstance(task, GenerateTask):
+        return [("text", "string")]
+    if isinstance(task, PerplexityTask):
+        return [("nats", "double"), ("tokens", "double")]
+    return [("label", "string"), *((f"probability.{label}", "double") for label in task.labels)]
 
 
 def _requirements() -> list[str]:

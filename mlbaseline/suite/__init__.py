@@ -16,17 +16,18 @@ from mlbaseline.suite.baselines import (
     TrainedSpec,
     Trivial,
 )
-from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
+from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
-from mlbaseline.suite.root import CostModel, Evaluation, Suite
-from mlbaseline.suite.task import ChoiceTask, Task
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, with_defaults
+from mlbaseline.suite.task import TASK_KINDS, ChoiceTask, GenerateTask, PerplexityTask, Task
 
 __all__ = [
     "ALL_LINEAR",
     "KINDS",
     "SPLITS",
     "TAGS",
+    "TASK_KINDS",
     "AnswersFile",
     "Asset",
     "BaselineSpec",
@@ -39,11 +40,13 @@ __all__ = [
     "External",
     "Full",
     "Gates",
+    "GenerateTask",
     "Human",
     "Matrix",
     "MetricName",
     "Name",
     "Peft",
+    "PerplexityTask",
     "Pretrained",
     "Recorded",
     "Shots",
@@ -52,6 +55,8 @@ __all__ = [
     "SplitSizes",
     "Suite",
     "Task",
+    "TextColumns",
     "TrainedSpec",
     "Trivial",
+    "with_defaults",
 ]

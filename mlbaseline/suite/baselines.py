@@ -26,13 +26,15 @@ class _Baseline(Node):
 
 
 class Trivial(_Baseline):
-    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins).
+    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins), one
+    answer for all.
 
-    function: `module:function` for strategy `callable`, given the example's prompt fields as a dict, gives the label.
+    default: the answer where no rule matches, or that of strategy `constant`. function: `module:function` for strategy
+    `callable`, given the example's prompt fields as a dict, gives the answer.
     """
 
     kind: Literal["trivial"]
-    strategy: Literal["majority", "uniform", "stratified", "keyword", "callable"]
+    strategy: Literal["majority", "uniform", "stratified", "keyword", "constant", "callable"]
     rules: dict[str, str] | None = None
     default: str | None = None
     function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
@@ -50,8 +52,11 @@ class Trivial(_Baseline):
     @model_validator(mode="after")
     def _rules_with_keyword(self) -> Trivial:
         given = (self.rules is not None, self.default is not None)
-        if given != ((True, True) if self.strategy == "keyword" else (False, False)):
-            raise ValueError("`rules` (label: regular expression) and `default` (label) go with strategy `keyword`")
+        if given != {"keyword": (True, True), "constant": (False, True)}.get(self.strategy, (False, False)):
+            raise ValueError(
+                "`rules` (label: regular expression) and `default` (label) go with strategy `keyword`, `default` alone "
+                "with `constant`"
+            )
         for label, pattern in (self.rules or {}).items():
             try:
                 re.compile(pattern)

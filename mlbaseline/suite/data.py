@@ -49,6 +49,26 @@ class Columns(BaseModel):
         return self.__pydantic_extra__
 
 
+class TextColumns(Node):
+    """Roles of the columns where nothing but a text is needed."""
+
+    text: str
+    id: str | None = None
+    cluster: str | None = None
+
+    @property
+    def target(self) -> str:
+        return self.text
+
+    @property
+    def choices(self) -> None:
+        return None
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        return {"text": self.text}
+
+
 class SplitSizes(Node):
     """Numbers of examples (> 1) or fractions (≤ 1), drawn in an order that depends on `seed` and content only."""
 

@@ -6,7 +6,26 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MetricName = Literal["accuracy", "macro_f1", "mcc", "nll_nats", "brier", "ece"]
+MetricName = Literal[
+    "accuracy",
+    "macro_f1",
+    "mcc",
+    "nll_nats",
+    "brier",
+    "ece",
+    "exact_match",
+    "token_f1",
+    "contains",
+    "rouge_l",
+    "bleu",
+    "chrf",
+    "json_valid",
+    "pass_at_k",
+    "token_perplexity",
+    "byte_perplexity",
+    "word_perplexity",
+    "bits_per_byte",
+]
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

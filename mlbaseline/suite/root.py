@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, PrivateAttr, field_validator
+from pydantic import Field, PositiveInt, PrivateAttr, field_validator, model_validator
 
 from mlbaseline.records import digest_of
-from mlbaseline.suite.baselines import BaselineSpec, Pretrained, TrainedSpec
+from mlbaseline.suite.baselines import BaselineSpec, External, Human, Pretrained, Recorded, TrainedSpec, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
-from mlbaseline.suite.task import Task
+from mlbaseline.suite.task import TASKS, ChoiceTask, PerplexityTask, Task
 
 
 class Evaluation(Node):
@@ -22,6 +23,37 @@ class Evaluation(Node):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     max_length: Annotated[int, Field(ge=8)] = 2048
     latency_sample: Annotated[int, Field(ge=0)] = 24
+
+
+def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The content of a suite file with those options filled in that follow from the kind of its task.
+
+    They are the metrics, that of every contrast, and the one by which a training chooses its epoch; for kind `choice`
+    they are the defaults of those options anyway. Leaves alone what is no mapping or list where it should be.
+    """
+    task = content.get("task")
+    kind = TASKS.get(str(task.get("kind"))) if isinstance(task, Mapping) else None
+    if kind is None or kind.default_metric == ChoiceTask.default_metric:
+        return content
+    filled = {"metrics": [kind.default_metric], **content}
+    reported = filled["metrics"][0] if isinstance(filled["metrics"], list) and filled["metrics"] else None
+    baselines, matrix = content.get("baselines"), content.get("matrix")
+    if isinstance(baselines, Mapping):
+        filled["baselines"] = {
+            name: {"select": kind.selects_by, **spec} if _is_trained(spec) else spec for name, spec in baselines.items()
+        }
+    if isinstance(matrix, Mapping):
+        filled["matrix"] = {
+            key: [{"metric": reported, **row} if isinstance(row, Mapping) else row for row in rows]
+            if key in ("primary", "guardrails") and isinstance(rows, list)
+            else rows
+            for key, rows in matrix.items()
+        }
+    return filled
+
+
+def _is_trained(spec: Any) -> bool:
+    return isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full") and "recorded" not in spec
 
 
 class CostModel(Node):
@@ -60,6 +92,12 @@ class Suite(Node):
     def text(self) -> str:
         return self._text
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_kind(cls, content: Any) -> Any:
+        """What a suite leaves out follows from what it asks: the metrics, that of a contrast, and that of training."""
+        return with_defaults(content) if isinstance(content, Mapping) else content
+
     @field_validator("seeds")
     @classmethod
     def _differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -80,6 +118,13 @@ class Suite(Node):
     def of_kind(self, kind: str | None) -> tuple[str, ...]:
         """Names of the baselines of one kind, or of all."""
         return tuple(name for name, spec in self.baselines.items() if kind in (None, spec.kind))
+
+    def is_random(self, name: str) -> bool:
+        """Whether a baseline runs once a seed: what it is, or how it is asked, lets another seed give other answers."""
+        spec = self.baselines[name]
+        if isinstance(self.task, PerplexityTask) and isinstance(spec, Trivial):
+            return False  # its frequencies are of bytes, from which nothing is drawn
+        return spec.is_random or (self.task.is_random and not isinstance(spec, Trivial | Human | External | Recorded))
 
     def base_model(self, spec: TrainedSpec) -> Asset:
         """The model that a fine-tune starts from."""

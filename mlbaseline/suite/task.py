@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes
-from mlbaseline.suite.nodes import Name, Node
+from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
+from mlbaseline.suite.nodes import MetricName, Name, Node
 
 
-class ChoiceTask(Node):
+class _Task(Node):
+    """What every kind of task has: data, its splits and its slices.
+
+    default_metric, selects_by: what a suite reports, and an epoch is chosen by, where it does not say.
+    """
+
+    default_metric: ClassVar[MetricName]
+    selects_by: ClassVar[MetricName]
+
+    data: DataSource
+    split: SplitSizes | None = None
+    slices: dict[Name, Slicing] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _split_with_source(self) -> _Task:
+        if (self.data.source is None) == (self.split is not None):
+            raise ValueError(
+                "`split` divides `data.source`: give it with one source, leave it out with a file per split"
+            )
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What an answer may be; () where it may be anything."""
+        return ()
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a model that is the same answers differently with another seed."""
+        return False
+
+
+class ChoiceTask(_Task):
     """One of several choices is right; what is scored is how likely each of them is."""
 
+    default_metric = "accuracy"
+    selects_by = "accuracy"
+
     kind: Literal["choice"]
-    data: DataSource
     columns: Columns
     prompt: Annotated[str, Field(min_length=1)]
     choices: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    split: SplitSizes | None = None
-    slices: dict[Name, Slicing] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> ChoiceTask:
@@ -27,10 +60,6 @@ class ChoiceTask(Node):
             raise ValueError("give either `choices` (the same for all examples) or `columns.choices` (their columns)")
         if self.choices is not None and len(set(self.choices)) != len(self.choices):
             raise ValueError(f"choices must differ from each other, got {list(self.choices)}")
-        if (self.data.source is None) == (self.split is not None):
-            raise ValueError(
-                "`split` divides `data.source`: give it with one source, leave it out with a file per split"
-            )
         return self
 
     @property
@@ -41,4 +70,76 @@ class ChoiceTask(Node):
         return tuple(str(position) for position in range(len(self.columns.choices or ())))
 
 
-Task = ChoiceTask
+class GenerateTask(_Task):
+    """A text is to be written; it is right if it is one of the accepted answers.
+
+    The column `target` holds the answer, or a list of answers of which the first is the one to learn. stop: the text is
+    cut where the first of these begins. extract: regular expression; its last match is the answer, or that match's
+    first group. temperature: 0 takes the most likely token each time; above it, `samples` texts are drawn. k: of
+    pass@k.
+    """
+
+    default_metric = "exact_match"
+    selects_by = "nll_nats"
+
+    kind: Literal["generate"]
+    columns: Columns
+    prompt: Annotated[str, Field(min_length=1)]
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    max_new_tokens: PositiveInt = 64
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.0
+    samples: PositiveInt = 1
+    k: PositiveInt = 1
+    extract: str | None = None
+
+    @field_validator("extract")
+    @classmethod
+    def _compiles(cls, extract: str | None) -> str | None:
+        try:
+            re.compile(extract or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error}): {extract!r}") from error
+        return extract
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> GenerateTask:
+        if self.columns.choices is not None:
+            raise ValueError("`columns.choices` goes with kind `choice`")
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(f"samples ({self.samples}) would all be the same at temperature 0; raise it")
+        if self.k > self.samples:
+            raise ValueError(f"k ({self.k}) of pass@k must not exceed the samples ({self.samples})")
+        return self
+
+    @property
+    def is_random(self) -> bool:
+        return self.temperature > 0
+
+
+class PerplexityTask(_Task):
+    """How likely is each text? Read in windows of `evaluation.max_length` tokens.
+
+    stride: tokens that a window adds to the one before, the rest of it being context; without it, windows do not
+    overlap.
+    """
+
+    default_metric = "byte_perplexity"
+    selects_by = "nll_nats"
+
+    kind: Literal["perplexity"]
+    columns: TextColumns
+    stride: PositiveInt | None = None
+
+    @property
+    def prompt(self) -> str:
+        """What a model reads: the text, with nothing around it."""
+        return "{text}"
+
+
+Task = Annotated[ChoiceTask | GenerateTask | PerplexityTask, Field(discriminator="kind")]
+TASKS: dict[str, type[ChoiceTask | GenerateTask | PerplexityTask]] = {
+    "choice": ChoiceTask,
+    "generate": GenerateTask,
+    "perplexity": PerplexityTask,
+}
+TASK_KINDS = tuple(TASKS)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, digest_of
-from mlbaseline.suite import Human, Suite, Task
+from mlbaseline.suite import ChoiceTask, GenerateTask, Human, PerplexityTask, Suite, Task
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.tasks.reading import DataTable
 from mlbaseline.values import as_text, is_missing
@@ -78,12 +78,19 @@ def _prompt_problems(task: Task, columns: set[str]) -> Iterator[str]:
     fields = task.columns.fields
     known = sorted(columns | set(fields))
     for name in names:
-        if fields.get(name, name) == task.columns.target:
+        if fields.get(name, name) == task.columns.target and not isinstance(task, PerplexityTask):
             yield f"prompt: {{{name}}} shows the model the target"
         elif name not in known:
             yield f"prompt: {{{name}}} is neither a column nor a field; there is: {', '.join(known)}"
     if not names and task.columns.choices is None:
         yield f"prompt: names no field, so that all examples would be the same; there is: {', '.join(known)}"
+
+
+def _raise_first(problems: Sequence[str], remedy: str) -> None:
+    shown = list(problems[:_SHOWN])
+    if len(problems) > _SHOWN:
+        shown.append(f"… and {len(problems) - _SHOWN} rows more; {remedy}")
+    raise_all("data", shown)
 
 
 def build_candidates(task: Task, tables: Mapping[str, DataTable], counts: Counter[str]) -> dict[str, list[Candidate]]:
@@ -92,7 +99,7 @@ def build_candidates(task: Task, tables: Mapping[str, DataTable], counts: Counte
     Raises DataError for a target outside the choices, and for an id that is missing or not unique.
     """
     rows = {name: _usable_rows(task, table, counts) for name, table in tables.items()}
-    targets = _Targets(task, [values for usable in rows.values() for _, values in usable])
+    targets = _targets(task, [values for usable in rows.values() for _, values in usable])
     found = {
         name: [
             _candidate(task, targets, values, f"{tables[name].path.name}, row {number}") for number, values in usable
@@ -121,7 +128,7 @@ def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tup
     return usable
 
 
-def _candidate(task: Task, targets: _Targets, values: dict[str, Any], where: str) -> Candidate:
+def _candidate(task: Task, targets: _Targets | _Texts, values: dict[str, Any], where: str) -> Candidate:
     columns = task.columns
     own_choices = tuple(as_text(values[column]) for column in columns.choices or ())
     # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits as they are.
@@ -136,12 +143,14 @@ def _candidate(task: Task, targets: _Targets, values: dict[str, Any], where: str
     cluster = None
     if columns.cluster is not None:
         cluster = f"alone:{id}" if is_missing(values[columns.cluster]) else as_text(values[columns.cluster])
+    target, *references = targets.read(values, where)
     example = Example(
         id=id,
         fields={**values, **{field: values[column] for field, column in columns.fields.items()}},
-        target=targets.label(values, where),
+        target=target,
         choices=own_choices or task.labels,
         cluster=cluster,
+        references=tuple(references),
     )
     return Candidate(example, tuple(map(_normalise, texts)))
 
@@ -159,16 +168,40 @@ def _check_ids(ids: list[str]) -> None:
         )
 
 
+def _targets(task: Task, rows: Sequence[Mapping[str, Any]]) -> _Targets | _Texts:
+    return _Targets(task, rows) if isinstance(task, ChoiceTask) else _Texts(task)
+
+
+class _Texts:
+    """Reads the target column of answers in any words: a text, or a list of texts that are all accepted."""
+
+    def __init__(self, task: GenerateTask | PerplexityTask) -> None:
+        self._column = task.columns.target
+        self._problems: list[str] = []
+
+    def read(self, values: Mapping[str, Any], where: str) -> list[str]:
+        """The accepted texts of one row; an empty one, and a problem on record, where there is none."""
+        found = values[self._column]
+        accepted = found if isinstance(found, list) else [found]
+        if not accepted or any(is_missing(text) or isinstance(text, list | dict) for text in accepted):
+            self._problems.append(f"{where}: target {found!r} is neither a text nor a list of texts")
+            return [""]
+        return list(dict.fromkeys(map(as_text, accepted)))
+
+    def raise_problems(self) -> None:
+        _raise_first(self._problems, "correct or remove the rows")
+
+
 class _Targets:
     """Reads the target column. With choices of their own per example, a target is the text of the right one or its
     position; which of the two is a fact of the whole column, not of a row, or a choice "1" would be misread."""
 
-    def __init__(self, task: Task, rows: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, task: ChoiceTask, rows: Sequence[Mapping[str, Any]]) -> None:
         self._task = task
         self._problems: list[str] = []
         self._by_position = task.columns.choices is not None and self._positions_fit_better(rows)
 
-    def label(self, values: Mapping[str, Any], where: str) -> str:
+    def read(self, values: Mapping[str, Any], where: str) -> list[str]:
         """The label of one row; the first choice, and a problem on record, where the target is none of them."""
         target = values[self._task.columns.target]
         if self._task.columns.choices is None:
@@ -180,15 +213,10 @@ class _Targets:
             expected = self._task.labels if self._by_position else texts
         if label is None:
             self._problems.append(f"{where}: target {target!r} is none of the choices {list(expected)}")
-        return label or self._task.labels[0]
+        return [label or self._task.labels[0]]
 
     def raise_problems(self) -> None:
-        shown = self._problems[:_SHOWN]
-        if len(self._problems) > _SHOWN:
-            shown.append(
-                f"… and {len(self._problems) - _SHOWN} rows more; add the choice, or correct or remove the rows"
-            )
-        raise_all("data", shown)
+        _raise_first(self._problems, "add the choice, or correct or remove the rows")
 
     def _position(self, values: Mapping[str, Any]) -> str | None:
         target = as_text(values[self._task.columns.target]).strip()

@@ -80,7 +80,16 @@ def _task_data(split: Split, examples: Sequence[Example], labels: tuple[str, ...
 def _digest(examples: Sequence[Example], labels: tuple[str, ...]) -> str:
     """Over everything that is known of the examples, in the order of their ids."""
     content = [
-        [e.id, dict(e.fields), e.target, e.choices, e.cluster, dict(e.slices)]
+        # References only where there are some: data without them keeps the digest that it has always had.
+        [
+            e.id,
+            dict(e.fields),
+            e.target,
+            e.choices,
+            e.cluster,
+            dict(e.slices),
+            *([e.references] if e.references else []),
+        ]
         for e in sorted(examples, key=lambda example: example.id)
     ]
     return digest_of({"labels": labels, "examples": content})

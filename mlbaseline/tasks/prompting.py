@@ -72,8 +72,8 @@ class Prompting:
 
 
 def answer_text(example: Example, labels: Sequence[str]) -> str:
-    """The right answer of an example as a text. labels: of its task, in the order of its choices."""
-    return example.choices[labels.index(example.target)]
+    """The right answer of an example as a text. labels: of its task, in the order of its choices; () if it has none."""
+    return example.choices[labels.index(example.target)] if labels else example.target
 
 
 def placeholders(template: str) -> tuple[str, ...]:

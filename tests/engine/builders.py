@@ -8,11 +8,21 @@ from typing import Any
 import torch
 
 from mlbaseline.records import Example, TaskData, digest_of
+from mlbaseline.suite import ChoiceTask
 from mlbaseline.tasks.prompting import Prompting
 
 LABELS = ("negative", "neutral", "positive")
 PHRASES = ("very bad indeed", "so-so", "what a wonderful thing")
 TEMPLATE = "Tweet: {text}\nSentiment:"
+TASK = ChoiceTask.model_validate(
+    {
+        "kind": "choice",
+        "data": {"test": "test.csv"},
+        "columns": {"text": "text", "target": "target"},
+        "prompt": TEMPLATE,
+        "choices": LABELS,
+    }
+)
 TEXTS = (
     "the flight was late",
     "thank you, what a wonderful crew! Best airline ever, see you all next year I hope",

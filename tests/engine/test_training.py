@@ -28,7 +28,7 @@ from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.records import Trained
 from mlbaseline.suite import Evaluation, Full, Peft, TrainedSpec
 from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import TEMPLATE, make_data
+from tests.engine.builders import TASK, TEMPLATE, make_data
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -45,6 +45,7 @@ def job(tiny_model: Path) -> TrainingJob:
 
 def make_job(folder: Path, spec: TrainedSpec, seed: int = 0) -> TrainingJob:
     return TrainingJob(
+        task=TASK,
         spec=spec,
         seed=seed,
         base=FetchedAsset(folder, "0" * 64),

@@ -8,7 +8,7 @@ import pytest
 
 from mlbaseline.assets import fetch
 from mlbaseline.errors import DataError
-from mlbaseline.models.human import DETERMINISTIC, ExpectedAnnotator
+from mlbaseline.models.human import ExpectedAnnotator
 from mlbaseline.records import Example, Signature, TaskData
 from mlbaseline.results import tabulate
 from mlbaseline.suite import Suite
@@ -40,8 +40,7 @@ def test_what_is_no_share_names_column_example_and_value(agreement: Any) -> None
         list(ExpectedAnnotator("share").answer([example(agreement)]))
 
 
-def test_it_has_no_seed() -> None:
-    assert DETERMINISTIC
+def test_its_signature_names_the_column() -> None:
     assert ExpectedAnnotator("a").signature_fields() != ExpectedAnnotator("b").signature_fields()
 
 

@@ -104,7 +104,7 @@ def test_a_seed_column_makes_a_rung_per_seed() -> None:
         (rows(prediction=RIGHT, seed=[0, "", 0, 0]), r"1 rows without a seed although the file has the column"),
         (
             rows(label=RIGHT),
-            r"column example_id, and prediction or score.<metric>; got: example_id, label",
+            r"column example_id, and prediction, score.<metric> or nats; got: example_id, label",
         ),
         (rows(**{"score.accurcy": [1, 1, 0, 1]}), r"score.accurcy: no metric of single examples is called so"),
         (rows(**{"score.macro_f1": [1, 1, 0, 1]}), r"macro_f1, follows from the column `prediction`"),

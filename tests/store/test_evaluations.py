@@ -119,7 +119,7 @@ def test_trained_rung_has_a_model_with_its_losses(
     weights = [file.path for file in tracker.client.list_logged_model_artifacts(run.model_id, WEIGHTS)]
     assert weights == [f"{WEIGHTS}/adapter.safetensors"]
     top = {file.path for file in tracker.client.list_logged_model_artifacts(run.model_id)}
-    assert {"MLmodel", "choice_model.py", "input_example.json"} <= top
+    assert {"MLmodel", "served_code.py", "input_example.json"} <= top
     assert not any("pkl" in path for path in top)
 
 

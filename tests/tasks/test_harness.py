@@ -10,12 +10,12 @@ import pytest
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, TaskData
-from mlbaseline.suite import Task
+from mlbaseline.suite import ChoiceTask
 from mlbaseline.tasks.foreign import Wanted, rows_of
 from mlbaseline.tasks.harness import find_samples, read_samples
 
 LABELS = ("bad", "good")
-TASK = Task.model_validate(
+TASK = ChoiceTask.model_validate(
     {
         "kind": "choice",
         "data": {"test": "data.jsonl"},

@@ -12,15 +12,21 @@ from tests.workflows.elsewhere import Site
 from tests.workflows.making import Workplace, write_reviews, write_suite
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a training of one test is found done by the next."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def workplace(
-    tmp_path: Path, tiny_model: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_model: Path, empty_database: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Workplace]:
     """A folder with data, a suite, and a tracking store of its own in SQLite."""
     monkeypatch.chdir(tmp_path)
     # Whoever connects in this process leaves the address in the environment (mlflow 3.17), and commands follow it.
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLBASELINE_CACHE", str(shared_cache))
     copy(empty_database, tmp_path / "mlflow.db")
     write_reviews(tmp_path / "reviews.csv")
     suite = write_suite(tmp_path / "suite.yaml", tiny_model)

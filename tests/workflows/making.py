@@ -6,11 +6,12 @@ import csv
 import json
 import os
 import random
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
+
+from tests.workflows.commands import run_command
 
 SUITE = """
 name: reviews
@@ -61,16 +62,9 @@ class Workplace:
         assert old in text
         self.suite.write_text(text.replace(old, new), encoding="utf-8")
 
-    def command(self, *arguments: str, expect: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line as a user does, and hold it to its exit code."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mlbaseline", *arguments],
-            cwd=self.folder,
-            env={**os.environ, **ENVIRONMENT, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def command(self, *arguments: str, expect: int = 0, **environment: str) -> CompletedProcess[str]:
+        """Run the command line, and hold it to its exit code."""
+        done = run_command([*arguments], self.folder, {**os.environ, **ENVIRONMENT, **environment})
         assert done.returncode == expect, f"exit {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -215,19 +215,20 @@ def test_a_killed_ladder_keeps_what_is_complete_and_goes_on(workplace: Workplace
     process = subprocess.Popen(
         [sys.executable, "-m", "mlbaseline", "run", suite],
         cwd=workplace.folder,
-        env={**os.environ, **ENVIRONMENT},
+        env={**os.environ, **ENVIRONMENT, "MLBASELINE_CACHE": str(workplace.folder / "cache")},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "lora (seed 0): evaluating" in line:
-            break
-    time.sleep(2.0)
-    process.send_signal(signal.SIGTERM)
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 1
+    with process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "lora (seed 0): evaluating" in line:
+                break
+        time.sleep(2.0)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert process.returncode == 1
     assert "interrupted; what is complete is kept" in rest
     client = mlflow.MlflowClient(workplace.uri)
     experiment = client.get_experiment_by_name("reviews")

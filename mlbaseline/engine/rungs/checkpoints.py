@@ -7,12 +7,13 @@ from typing import Any
 
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.records import Model, Scalar
-from mlbaseline.suite import Pretrained, TrainedSpec
+from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained, Task, TrainedSpec
+from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
-    return [_pretrained(site, name, spec, seed) for seed in (seeds if spec.is_random else (None,))]
+    return [_pretrained(site, name, spec, seed) for seed in (seeds if site.suite.is_random(name) else (None,))]
 
 
 def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Rung:
@@ -26,7 +27,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(_scorer(site, name, seed, checkpoint, prompting))
+        return Opened(_answering(site, name, seed, checkpoint, prompting))
 
     fields = {
         "model.kind": spec.kind,
@@ -49,6 +50,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
     prompting = Prompting(site.suite.task.prompt)
     precision, device = _resolved(site)
     job = TrainingJob(
+        task=site.suite.task,
         spec=spec,
         seed=seed,
         base=site.fetch(base),
@@ -66,7 +68,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
 
         trained = train(job, description=progress_name(name, seed))
         checkpoint = load_checkpoint(trained.folder, base=job.base.path, precision=precision, device=device)
-        return Opened(_scorer(site, name, seed, checkpoint, prompting), trained)
+        return Opened(_answering(site, name, seed, checkpoint, prompting), trained)
 
     fields = {
         "model.kind": spec.kind,
@@ -88,7 +90,17 @@ def _engine_fields(site: Site) -> dict[str, Scalar]:
         "engine.max_length": site.suite.evaluation.max_length,
         "engine.precision": precision,
         "engine.device": device,
+        **_task_fields(site.suite.task, site.suite.evaluation.max_length),
     }
+
+
+def _task_fields(task: Task, window: int) -> dict[str, Scalar]:
+    """What of a task decides an answer, beside data and prompt. window: tokens read at once."""
+    if isinstance(task, GenerateTask):
+        from mlbaseline.engine.generation import GENERATION_VERSION
+
+        return {"generation.version": GENERATION_VERSION, **Decoding.of(task).signature_fields()}
+    return {"text.stride": task.stride, "text.window": window} if isinstance(task, PerplexityTask) else {}
 
 
 def _resolved(site: Site) -> tuple[Any, str]:
@@ -98,9 +110,15 @@ def _resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def _scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting) -> Model:
-    from mlbaseline.engine.scoring import ChoiceScorer
+def _answering(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Prompting) -> Model:
+    from mlbaseline.engine.answering import answering_model
 
-    return ChoiceScorer(
-        checkpoint, prompting, site.data.labels, site.suite.evaluation, description=progress_name(name, seed)
+    return answering_model(
+        site.suite.task,
+        checkpoint,
+        prompting,
+        site.data.labels,
+        site.suite.evaluation,
+        seed=seed,
+        description=progress_name(name, seed),
     )

@@ -42,7 +42,10 @@ def build_recorded_rungs(
     """
     spec = suite.baselines[name]
     check_seeds(
-        answers, suite.seeds, needs_seed=spec.is_random or spec.kind in ("peft", "full"), where=f"baselines.{name}"
+        answers,
+        suite.seeds,
+        needs_seed=suite.is_random(name) or spec.kind in ("peft", "full"),
+        where=f"baselines.{name}",
     )
     models = {seed: RecordedAnswers(spec.kind, given, sha256, known) for seed, given in answers.items()}
     return [

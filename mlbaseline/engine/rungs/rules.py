@@ -7,27 +7,31 @@ from collections.abc import Sequence
 from mlbaseline import suite
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, make_rung
 from mlbaseline.models.annotators import Annotators, read_labels
+from mlbaseline.models.bytes import ByteFrequencies
 from mlbaseline.models.heuristic import Heuristic
 from mlbaseline.models.human import ExpectedAnnotator
 from mlbaseline.models.trivial import Trivial
 from mlbaseline.records import TaskData
-from mlbaseline.suite import Asset, Suite
+from mlbaseline.suite import Asset, PerplexityTask, Suite
 from mlbaseline.tasks.prompting import placeholders
 from mlbaseline.tasks.reading import Row, read_table
 
 
 def trivial_rungs(site: Site, name: str, spec: suite.Trivial, seeds: Sequence[int]) -> list[Rung]:
-    return [_trivial(site, name, spec, seed) for seed in (seeds if spec.is_random else (None,))]
+    return [_trivial(site, name, spec, seed) for seed in (seeds if site.suite.is_random(name) else (None,))]
 
 
 def _trivial(site: Site, name: str, spec: suite.Trivial, seed: int | None) -> Rung:
     task, fields = site.suite.task, placeholders(site.suite.task.prompt)
-    model: Trivial | Heuristic
-    if spec.function is not None:
+    train = site.task.splits.get("train")
+    model: Trivial | Heuristic | ByteFrequencies
+    if isinstance(task, PerplexityTask):
+        model = ByteFrequencies(spec, train=train)
+    elif spec.function is not None:
         where = f"baselines.{name}.function"
         model = Heuristic(spec.function, root=site.suite.root, labels=task.labels, fields=fields, where=where)
     else:
-        model = Trivial(spec, labels=task.labels, train=site.task.splits.get("train"), seed=seed, fields=fields)
+        model = Trivial(spec, labels=task.labels, train=train, seed=seed, fields=fields)
     return site.rung(name, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
+from mlbaseline.metrics.text import K
 from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
-from mlbaseline.suite import Asset, Split, Suite, TrainedSpec
+from mlbaseline.suite import Asset, GenerateTask, Split, Suite, TrainedSpec
 from mlbaseline.tasks import LoadedTask
 
 Fetch = Callable[[Asset], FetchedAsset]
@@ -96,6 +97,7 @@ def make_rung(
             "choices.labels": digest_of(data.labels),
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(suite.metrics),
+            **({K: suite.task.k} if isinstance(suite.task, GenerateTask) else {}),
             **fields,
             "seed": seed,
         }

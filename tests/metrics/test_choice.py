@@ -16,6 +16,7 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import MetricName
 
 LABELS = ("x", "y", "z")
+CHOICE = [name for name, metric in METRICS.items() if "choice" in metric.kinds]
 N = 200
 RNG = np.random.default_rng(3)
 TARGETS = RNG.choice(LABELS, N, p=[0.6, 0.3, 0.1])
@@ -32,7 +33,7 @@ def table(errors: int = 0, *, with_logliks: bool = True) -> ResultTable:
         for position, example in enumerate(DATA.examples)
     ]
     made = tabulate(DATA, answers, baseline="b", kind="pretrained", seed=None, signature=Signature({}))
-    return add_scores(made, LABELS, list(METRICS))
+    return add_scores(made, LABELS, CHOICE)
 
 
 def value(name: str, errors: int = 0) -> float:
@@ -58,7 +59,7 @@ def test_brier_and_ece_by_hand() -> None:
     logs = tuple(np.log([0.8, 0.2]))
     answers = [Answer("0", "x", logs), Answer("1", "y", logs[::-1])]
     made = tabulate(data, answers, baseline="b", kind="pretrained", seed=None, signature=Signature({}))
-    made = add_scores(made, LABELS[:2], list(METRICS))
+    made = add_scores(made, LABELS[:2], CHOICE)
     assert measure(made, LABELS[:2], "brier") == pytest.approx((2 * 0.2**2 + 2 * 0.8**2) / 2)
     assert measure(made, LABELS[:2], "ece") == pytest.approx(
         0.8 - 0.5
@@ -80,13 +81,13 @@ def test_likelihoods_are_compared_after_normalising_over_the_choices() -> None:
         **{f"loglik_nats.{label}": shifted.frame[f"loglik_nats.{label}"] - 700 for label in LABELS}
     )
     frame = frame.drop(columns=[column for column in frame if column.startswith("score.")])
-    moved = add_scores(replace(shifted, frame=frame), LABELS, list(METRICS))
+    moved = add_scores(replace(shifted, frame=frame), LABELS, CHOICE)
     assert measure(moved, LABELS, "nll_nats") == pytest.approx(value("nll_nats"), abs=1e-9)
 
 
 def test_what_the_rows_do_not_carry_is_none_not_a_number() -> None:
     bare = table(with_logliks=False)
-    assert {name for name in METRICS if measure(bare, LABELS, name) is None} == {"nll_nats", "brier", "ece"}
+    assert {name for name in CHOICE if measure(bare, LABELS, name) is None} == {"nll_nats", "brier", "ece"}
 
 
 def test_a_metric_of_some_rows() -> None:
@@ -102,7 +103,7 @@ def test_a_metric_of_some_rows() -> None:
 def test_scores_that_the_source_gives_are_kept() -> None:
     answers = [Answer(example.id, None, scores={"accuracy": 0.75}) for example in DATA.examples]
     made = tabulate(DATA, answers, baseline="human", kind="human", seed=None, signature=Signature({}))
-    made = add_scores(made, LABELS, list(METRICS))
+    made = add_scores(made, LABELS, CHOICE)
     assert measure(made, LABELS, "accuracy") == 0.75
     assert measure(made, LABELS, "macro_f1") is None
 

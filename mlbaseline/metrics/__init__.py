@@ -1,0 +1,65 @@
+"""Metrics by kind of task: what each needs, which way is better, and how it counts an error row.
+
+A per-example metric is a column of the result table (`score.<metric>`), its value the column's mean. A corpus metric is
+a function of sums of per-example statistics, and is resampled through them (`stats.corpus_metrics`). Error rows stay in
+every denominator; how they count stands with the metrics of each kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbaseline.metrics.choice import CHOICE_METRICS
+from mlbaseline.metrics.likelihood import LIKELIHOOD_METRICS
+from mlbaseline.metrics.metric import Array, Metric
+from mlbaseline.metrics.text import TEXT_METRICS
+from mlbaseline.results import SCORE, ResultTable
+from mlbaseline.stats import CorpusMetric
+
+__all__ = ["METRICS", "VERSION", "Metric", "add_scores", "corpus_statistics", "measure"]
+
+VERSION = 1
+"""Part of every signature: raised when any metric here changes the number that it gives."""
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*CHOICE_METRICS, *TEXT_METRICS, *LIKELIHOOD_METRICS)}
+
+
+def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) -> ResultTable:
+    """The table with a `score.<metric>` column for each per-example metric that its rows carry."""
+    columns = {}
+    for name in names:
+        per_example = METRICS[name].per_example
+        if per_example and SCORE + name not in table.frame and (scores := per_example(table, labels)) is not None:
+            columns[SCORE + name] = scores
+    return replace(table, frame=table.frame.assign(**columns))
+
+
+def measure(
+    table: ResultTable, labels: Sequence[str], name: str, mask: npt.NDArray[np.bool_] | None = None
+) -> float | None:
+    """The metric of a table, or of the rows in `mask` (n,); None where the rows do not carry it, or there are none."""
+    metric = METRICS[name]
+    if metric.per_example:
+        scores = table.scores(name)
+        if scores is None:
+            return None
+        chosen = scores if mask is None else scores[mask]
+        known = chosen[~np.isnan(chosen)]
+        return float(known.mean()) if len(known) else None
+    found = corpus_statistics(table, labels, name)
+    if found is None or (mask is not None and not mask.any()):
+        return None
+    corpus, statistics = found
+    return corpus.of(statistics if mask is None else statistics[mask])
+
+
+def corpus_statistics(table: ResultTable, labels: Sequence[str], name: str) -> tuple[CorpusMetric, Array] | None:
+    """A corpus metric with the statistics (n, s) of a table's rows; None where the rows do not carry it."""
+    corpus = METRICS[name].corpus
+    if corpus is None:
+        raise ValueError(f"{name} is a mean of per-example scores; it has no corpus statistics")
+    return corpus(table, labels)

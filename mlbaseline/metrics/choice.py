@@ -1,0 +1,114 @@
+"""Metrics of a choice task.
+
+Error rows count as wrong for accuracy, macro-F1 and MCC; for nll, Brier and ECE as an answer that gives every choice
+the same probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbaseline import stats
+from mlbaseline.errors import DataError
+from mlbaseline.metrics.metric import CHOICE, Array, Metric
+from mlbaseline.results import ResultTable
+from mlbaseline.stats import CorpusMetric
+
+Labels = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A result table as arrays. target, prediction (n,): positions in the labels, −1 for no or an unknown prediction.
+
+    log_probs (n, labels): normalised over the choices, in nats; None where the model gives no log-likelihoods.
+    """
+
+    target: Labels
+    prediction: Labels | None
+    log_probs: Array | None
+    n_labels: int
+
+
+def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
+    """Raises DataError for a target that is none of the labels."""
+    position = {label: index for index, label in enumerate(labels)}
+    target = table.frame["target"].map(position)
+    if target.isna().any():
+        unknown = table.frame["target"][target.isna()].iloc[0]
+        raise DataError(f"{table.name}: target {unknown!r} is not among the labels {list(labels)}")
+    prediction = table.frame["prediction"]
+    has_predictions = prediction.notna().any() or table.frame["error"].notna().any()
+    return Rows(
+        target=target.to_numpy(dtype=np.int64),
+        prediction=prediction.map(position).fillna(-1).to_numpy(dtype=np.int64) if has_predictions else None,
+        log_probs=_log_probs(table.logliks(labels)),
+        n_labels=len(labels),
+    )
+
+
+def _log_probs(logliks: Array | None) -> Array | None:
+    if logliks is None:
+        return None
+    known = np.where(np.isnan(logliks).any(axis=1, keepdims=True), 0.0, logliks)  # an error row knows nothing
+    shifted = known - known.max(axis=1, keepdims=True)
+    log_probs: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return log_probs
+
+
+def _scored(scores: Callable[[Rows], Array | None]) -> Callable[[ResultTable, Sequence[str]], Array | None]:
+    return lambda table, labels: scores(read_rows(table, labels))
+
+
+def _counted(
+    statistics: Callable[[Rows], tuple[CorpusMetric, Array] | None],
+) -> Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None]:
+    return lambda table, labels: statistics(read_rows(table, labels))
+
+
+def _accuracy(rows: Rows) -> Array | None:
+    return None if rows.prediction is None else (rows.prediction == rows.target).astype(float)
+
+
+def _nll_nats(rows: Rows) -> Array | None:
+    return None if rows.log_probs is None else -rows.log_probs[np.arange(len(rows.target)), rows.target]
+
+
+def _brier(rows: Rows) -> Array | None:
+    if rows.log_probs is None:
+        return None
+    truth = np.eye(rows.n_labels)[rows.target]
+    squared: Array = ((np.exp(rows.log_probs) - truth) ** 2).sum(axis=1)
+    return squared
+
+
+def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[Rows], tuple[CorpusMetric, Array] | None]:
+    def corpus(rows: Rows) -> tuple[CorpusMetric, Array] | None:
+        if rows.prediction is None:
+            return None
+        chosen = metric(rows.n_labels)
+        return chosen, chosen.statistics(rows.target, rows.prediction)
+
+    return corpus
+
+
+def _ece(rows: Rows) -> tuple[CorpusMetric, Array] | None:
+    if rows.log_probs is None or rows.prediction is None:
+        return None
+    chosen = stats.ece()
+    confidence = np.exp(rows.log_probs.max(axis=1)).clip(0.0, 1.0)
+    return chosen, chosen.statistics(confidence, (rows.prediction == rows.target).astype(float))
+
+
+CHOICE_METRICS = (
+    Metric("accuracy", True, CHOICE, per_example=_scored(_accuracy)),
+    Metric("macro_f1", True, CHOICE, corpus=_counted(_confusion(stats.macro_f1))),
+    Metric("mcc", True, CHOICE, corpus=_counted(_confusion(stats.mcc))),
+    Metric("nll_nats", False, CHOICE, per_example=_scored(_nll_nats)),
+    Metric("brier", False, CHOICE, per_example=_scored(_brier)),
+    Metric("ece", False, CHOICE, corpus=_counted(_ece)),
+)

@@ -1,0 +1,188 @@
+"""Metrics of a generated text against the accepted answers, of which the best counts.
+
+Error rows count as wrong; for BLEU and chrF as an empty text. Where several texts were drawn, all metrics but pass@k
+are those of the first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from mlbaseline import stats
+from mlbaseline.metrics.metric import GENERATE, Array, Metric
+from mlbaseline.results import ResultTable
+from mlbaseline.stats import CorpusMetric
+
+K = "metric.k"
+"""Field of a signature: the k of pass@k; 1 without it."""
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_AROUND_NUMBERS = string.whitespace + "".join(set(string.punctuation) - set("-+.$"))
+_NUMBER = re.compile(r"[-+]?(\d{1,3}(,\d{3})+(\.\d*)?|\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A result table as texts. predictions: None in error rows. accepted: of each example, the target first."""
+
+    predictions: list[str | None]
+    accepted: list[tuple[str, ...]]
+
+    def score(self, score: Callable[[str, str], float]) -> Array:
+        """The best of an answer's scores against every accepted text; 0 in error rows."""
+        return np.array(
+            [
+                0.0 if said is None else max(score(said, right) for right in accepted)
+                for said, accepted in zip(self.predictions, self.accepted, strict=True)
+            ]
+        )
+
+
+def read_texts(table: ResultTable) -> Texts | None:
+    """None where the rows hold no predictions, and none of them is an error."""
+    frame = table.frame
+    if frame["prediction"].isna().all() and frame["error"].isna().all():
+        return None
+    further = frame["references"] if "references" in frame else [()] * len(frame)
+    return Texts(
+        [_text(said) for said in frame["prediction"]],
+        [(str(target), *map(str, more)) for target, more in zip(frame["target"], further, strict=True)],
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def normalise(text: str) -> str:
+    """As SQuAD's evaluation does (Rajpurkar et al. 2016): lower case, without punctuation, English articles and
+    repeated white space."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_WITHOUT_PUNCTUATION)).split())
+
+
+def number_of(text: str) -> Decimal | None:
+    """The number that a text is: `1,234`, `$12.50`, `(42)` and `42.` are some; what says anything else is none."""
+    plain = re.sub(r"^([-+]?)[$€£]\s*", r"\1", text.strip(_AROUND_NUMBERS)).removesuffix(".")
+    return Decimal(plain.replace(",", "")) if _NUMBER.fullmatch(plain) else None
+
+
+def is_match(said: str, right: str) -> bool:
+    """Equal as numbers, where both are numbers; else the same text after `normalise`, if neither is one.
+
+    Texts of which normalising leaves nothing (`?!`, `the`) are compared as they are, without surrounding white space.
+    """
+    numbers = number_of(said), number_of(right)
+    if numbers != (None, None):
+        return numbers[0] == numbers[1]
+    said_plain, right_plain = normalise(said), normalise(right)
+    return said_plain == right_plain if said_plain and right_plain else said.strip() == right.strip()
+
+
+def token_f1(said: str, right: str) -> float:
+    """Harmonic mean of the shares of normalised words in common, as SQuAD defines it."""
+    ours, theirs = normalise(said).split(), normalise(right).split()
+    if not ours or not theirs:
+        return float(ours == theirs)
+    common = (Counter(ours) & Counter(theirs)).total()
+    return 2 * common / (len(ours) + len(theirs))
+
+
+def is_contained(said: str, right: str) -> bool:
+    """Whether the accepted answer stands in the text, both normalised, as whole words."""
+    return f" {normalise(right)} " in f" {normalise(said)} "
+
+
+def rouge_l(said: str, right: str) -> float:
+    """F-measure of ROUGE-L by the package rouge-score, without stemming; it reads Latin letters and digits only."""
+    return float(_rouge().score(right, said)["rougeL"].fmeasure)
+
+
+@lru_cache(maxsize=1)
+def _rouge() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(["rougeL"])
+
+
+def is_json(text: str) -> bool:
+    """Whether the whole text is one JSON value, by the standard: NaN and Infinity are none."""
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Probability that one of k samples, drawn from these n without replacement, is correct: the unbiased estimator of
+    Chen et al. 2021, 1 − C(n − c, k) / C(n, k). Raises ValueError for k > n."""
+    if not 0 < k <= n or not 0 <= correct <= n:
+        raise ValueError(f"expected 0 < k ≤ n and 0 ≤ correct ≤ n, got k {k}, n {n}, correct {correct}")
+    return 1.0 - comb(n - correct, k) / comb(n, k)
+
+
+def _best(score: Callable[[str, str], float]) -> Callable[[ResultTable, Sequence[str]], Array | None]:
+    def per_example(table: ResultTable, _: Sequence[str]) -> Array | None:
+        texts = read_texts(table)
+        return None if texts is None else texts.score(score)
+
+    return per_example
+
+
+def _passes(table: ResultTable, _: Sequence[str]) -> Array | None:
+    texts, k = read_texts(table), int(str(table.signature.fields.get(K, 1)))
+    if texts is None:
+        return None
+    drawn = table.frame["samples"] if "samples" in table.frame else [()] * len(table.frame)
+    scores = []
+    for first, several, accepted in zip(texts.predictions, drawn, texts.accepted, strict=True):
+        said = [str(text) for text in several] or ([] if first is None else [first])
+        if said and len(said) < k:
+            return None  # answers from elsewhere, fewer than the suite asks for
+        correct = sum(any(is_match(text, right) for right in accepted) for text in said)
+        scores.append(pass_at_k(len(said), correct, k) if said else 0.0)
+    return np.array(scores)
+
+
+def _corpus(
+    metric: Callable[[], CorpusMetric],
+) -> Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None]:
+    def corpus(table: ResultTable, _: Sequence[str]) -> tuple[CorpusMetric, Array] | None:
+        texts = read_texts(table)
+        if texts is None:
+            return None
+        most = max(map(len, texts.accepted))
+        # A reference set holds one text an example; sacreBLEU takes an empty one for "no further reference".
+        sets = [[right[i] if i < len(right) else "" for right in texts.accepted] for i in range(most)]
+        chosen = metric()
+        return chosen, chosen.statistics([said or "" for said in texts.predictions], sets)
+
+    return corpus
+
+
+TEXT_METRICS = (
+    Metric("exact_match", True, GENERATE, per_example=_best(is_match)),
+    Metric("token_f1", True, GENERATE, per_example=_best(token_f1)),
+    Metric("contains", True, GENERATE, per_example=_best(is_contained)),
+    Metric("rouge_l", True, GENERATE, per_example=_best(rouge_l)),
+    Metric("json_valid", True, GENERATE, per_example=_best(lambda said, _: is_json(said))),
+    Metric("pass_at_k", True, GENERATE, per_example=_passes),
+    Metric("bleu", True, GENERATE, corpus=_corpus(stats.bleu)),
+    Metric("chrf", True, GENERATE, corpus=_corpus(stats.chrf)),
+)

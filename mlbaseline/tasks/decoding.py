@@ -1,0 +1,46 @@
+"""How a text is continued, and what of the continuation is the answer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mlbaseline.records import Scalar
+from mlbaseline.suite import GenerateTask
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Options of a generation, as `suite.GenerateTask` has them."""
+
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    samples: int = 1
+    extract: str | None = None
+
+    @classmethod
+    def of(cls, task: GenerateTask) -> Decoding:
+        return cls(task.max_new_tokens, task.stop, task.temperature, task.samples, task.extract)
+
+    def cut(self, text: str) -> str:
+        """The text up to where the first stop sequence begins, as lm-evaluation-harness cuts it."""
+        return text[: min((place for stop in self.stop if (place := text.find(stop)) >= 0), default=len(text))]
+
+    def answer_in(self, text: str) -> str:
+        """The answer in a text that was cut: the first match of `extract`, or that match's first group; without
+        `extract`, all of it. Without surrounding white space, and empty where nothing matches."""
+        if self.extract is None:
+            return text.strip()
+        found = re.search(self.extract, text)
+        return "" if found is None else (found[min(1, found.re.groups)] or "").strip()  # a group may take no part
+
+    def signature_fields(self) -> dict[str, Scalar]:
+        """`generation.*`: everything that decides which text comes out, beside prompt and model."""
+        return {
+            "generation.max_new_tokens": self.max_new_tokens,
+            "generation.stop": "\n".join(map(repr, self.stop)),
+            "generation.temperature": self.temperature,
+            "generation.samples": self.samples,
+            "generation.extract": self.extract,
+        }

@@ -1,0 +1,58 @@
+"""The command line as a user runs it, in a process of its own; the seconds that its imports take are spent once.
+
+Every command is a fork of one process that has imported everything and done nothing: with its own folder, environment,
+output and exit code, and without a minute of `import torch` over a test file.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+
+_PRELOADED = [
+    "mlflow.transformers",
+    "torch",
+    "transformers.models.llama.modeling_llama",
+    "peft",
+    "accelerate",
+    "mlbaseline.workflows",
+    "mlbaseline.engine.scoring",
+    "mlbaseline.engine.training",
+    "mlbaseline.report",
+]
+
+
+def run_command(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> CompletedProcess[str]:
+    """Run `mlbaseline` with these arguments in `folder`; environment: the whole of it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    with tempfile.TemporaryDirectory() as captured:
+        out, error = Path(captured, "out"), Path(captured, "error")
+        process = context.Process(target=_main, args=(arguments, folder, dict(environment), out, error))
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return CompletedProcess(arguments, process.exitcode, out.read_text("utf-8"), error.read_text("utf-8"))
+
+
+def _main(arguments: list[str], folder: Path, environment: Mapping[str, str], out: Path, error: Path) -> None:
+    for descriptor, path in ((1, out), (2, error)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, descriptor)
+        os.close(file)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    import torch
+
+    from mlbaseline.cli import main
+
+    torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    main(arguments)
