@@ -54,7 +54,10 @@ class ResultTable:
         return self.frame[column].to_numpy(dtype=float) if column in self.frame else None
 
     def logliks(self, labels: Sequence[str]) -> np.ndarray | None:
-        """Choice log-likelihoods (n, labels) in nats; NaN in error rows; None where the model gave none."""
+        """Choice log-likelihoods (n, labels) in nats; None where the model gave none.
+
+        NaN in error rows, and for choices that an example does not have.
+        """
         columns = [LOGLIK + label for label in labels]
         return self.frame[columns].to_numpy(dtype=float) if set(columns) <= set(self.frame) else None
 
@@ -119,7 +122,7 @@ def tabulate(
         columns[SCORE + name] = [answer.scores.get(name, np.nan) for answer in ordered]
     if any(answer.loglik_nats for answer in ordered):
         for position, label in enumerate(data.labels):
-            columns[LOGLIK + label] = [a.loglik_nats[position] if a.loglik_nats else np.nan for a in ordered]
+            columns[LOGLIK + label] = [_at(a.loglik_nats, position) for a in ordered]
     for name in sorted({name for answer in ordered for name in answer.sums}):
         columns[SUM + name] = [answer.sums.get(name, np.nan) for answer in ordered]
     columns["tokens_in"] = [answer.tokens_in for answer in ordered]
@@ -133,6 +136,11 @@ def tabulate(
     table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
     _validate(table)
     return table
+
+
+def _at(nats: Sequence[float], position: int) -> float:
+    """NaN where the example has no such choice, or the answer no likelihoods."""
+    return nats[position] if position < len(nats) else float("nan")
 
 
 def align(tables: Sequence[ResultTable]) -> None:

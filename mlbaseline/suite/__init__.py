@@ -20,13 +20,28 @@ from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, Text
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
 from mlbaseline.suite.root import CostModel, Evaluation, Suite, with_defaults
-from mlbaseline.suite.task import TASK_KINDS, ChoiceTask, GenerateTask, PerplexityTask, Task
+from mlbaseline.suite.task import (
+    HARNESS_CONTEXT,
+    HARNESS_ID,
+    HARNESS_TARGET,
+    TASK_KINDS,
+    TASKS,
+    ChoiceTask,
+    GenerateTask,
+    LmEvalTask,
+    PerplexityTask,
+    Task,
+)
 
 __all__ = [
     "ALL_LINEAR",
+    "HARNESS_CONTEXT",
+    "HARNESS_ID",
+    "HARNESS_TARGET",
     "KINDS",
     "SPLITS",
     "TAGS",
+    "TASKS",
     "TASK_KINDS",
     "AnswersFile",
     "Asset",
@@ -42,6 +57,7 @@ __all__ = [
     "Gates",
     "GenerateTask",
     "Human",
+    "LmEvalTask",
     "Matrix",
     "MetricName",
     "Name",

@@ -100,7 +100,8 @@ def _chosen(said: Said, example: Example, labels: Sequence[str]) -> dict[str, An
         raise DataError(f"{said.where}: its choices {asked} are not those of the suite, {choices}")
     if said.chosen is None:
         return {"prediction": None, "error": f"answered {(said.text or '')[:80]!r}, which is none of the choices"}
-    nats = {label: said.nats[asked.index(choice)] for label, choice in zip(labels, choices, strict=True) if said.nats}
+    # An example may have fewer choices than the task has labels, but not others.
+    nats = {label: said.nats[asked.index(choice)] for label, choice in zip(labels, choices, strict=False) if said.nats}
     logliks = {f"loglik_nats.{label}": value for label, value in nats.items()}
     return {"prediction": labels[choices.index(asked[said.chosen])], **logliks}
 

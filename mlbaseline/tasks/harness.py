@@ -18,7 +18,9 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Scalar
+from mlbaseline.suite import HARNESS_ID
 from mlbaseline.tasks.foreign import Foreign, Said
+from mlbaseline.tasks.harness_task import harness_id
 from mlbaseline.tasks.reading import Row, read_table
 from mlbaseline.values import as_text
 
@@ -79,9 +81,16 @@ def _last_pass(path: Path, rows: Sequence[Row]) -> list[Row]:
 def _said(where: str, values: Mapping[str, Any]) -> Said:
     scores = {name: values.get(name) for name in values.get("metrics") or ()}
     id, answers = as_text(values["doc_id"]), values["filtered_resps"]
+    doc = (
+        {**values["doc"], HARNESS_ID: harness_id(id, str(values["doc_hash"]))}
+        if "doc_hash" in values
+        else values["doc"]
+    )
     asked = [request.get("arg_1") for request in values["arguments"].values()]
+    if asked == [None]:  # the likelihood of a whole text
+        return Said(where, id, doc, columns={"nats": -_number(where, answers)})
     if not all(isinstance(continuation, str) for continuation in asked):  # a generation has its options there
-        return Said(where, id, values["doc"], text=_text(where, answers), scores=scores)
+        return Said(where, id, doc, text=_text(where, answers), scores=scores)
     contexts = [request.get("arg_0") for request in values["arguments"].values()]
     half = len(asked) // 2
     if half and asked[half:] == asked[:half] and not any(contexts[half:]):
@@ -89,7 +98,16 @@ def _said(where: str, values: Mapping[str, Any]) -> Said:
     nats = [float(answer[0]) for answer in answers]
     # Of equal likelihoods the first asked wins, as lm-eval has it.
     best = max(range(len(nats)), key=nats.__getitem__)
-    return Said(where, id, values["doc"], choices=tuple(asked), chosen=best, nats=tuple(nats), scores=scores)
+    return Said(where, id, doc, choices=tuple(asked), chosen=best, nats=tuple(nats), scores=scores)
+
+
+def _number(where: str, answers: Any) -> float:
+    while isinstance(answers, list) and answers:
+        answers = answers[0]
+    try:
+        return float(answers)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: expected one log-likelihood, got {str(answers)[:80]}") from None
 
 
 def _text(where: str, answers: Any) -> str:

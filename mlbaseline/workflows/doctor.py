@@ -13,8 +13,7 @@ from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.suite import Pretrained, Suite
-from mlbaseline.suite_file import load_suite
-from mlbaseline.tasks import load_task
+from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.workflows.evaluation import make_fetcher
 from mlbaseline.workflows.outcome import Outcome
 
@@ -59,7 +58,7 @@ def _machine() -> Iterator[Check]:
 
 def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
     try:
-        suite = load_suite(reference)
+        suite = open_suite(reference)
         fetch = make_fetcher(suite, store.reach(tracking_uri))
     except MlbaselineError as error:
         return [Check("suite", "fail", str(error))]

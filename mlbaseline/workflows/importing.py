@@ -13,8 +13,7 @@ from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import TaskData, digest_of
 from mlbaseline.suite import External, Human, MetricName, Suite
-from mlbaseline.suite_file import load_suite
-from mlbaseline.tasks import load_task
+from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.tasks.foreign import Foreign, Wanted, rows_of
 from mlbaseline.tasks.harness import find_samples, read_samples
 from mlbaseline.tasks.inspect_log import find_log, read_log
@@ -65,7 +64,7 @@ def import_results(
     it, each epoch is one of the suite's seeds. id_field, score: see `tasks.foreign.Wanted`; score is NAME or
     NAME=METRIC, by default the suite's first metric.
     """
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     _check_baseline(loaded, baseline)
     _check_options(format, {"task": task, "filter": filter, "id": id_field, "score": score, "epoch": epoch})
     tracker = store.connect(tracking_uri, loaded.name)

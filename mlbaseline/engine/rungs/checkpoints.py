@@ -9,7 +9,7 @@ from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.records import Model, Scalar
 from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained, Task, TrainedSpec
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
+from mlbaseline.tasks.prompting import Prompting
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
@@ -18,9 +18,7 @@ def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[in
 
 def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Rung:
     asset = site.fetch(spec.model)
-    template = site.suite.task.prompt
-    prefix = few_shot_prefix(template, spec.shots, site.training_data(name), seed or 0) if spec.shots else ""
-    prompting = Prompting(template, prefix, spec.shots.k if spec.shots else 0)
+    prompting = site.prompting(name, spec.shots, seed)
     precision, device = _resolved(site)
 
     def open_() -> Opened:
@@ -47,7 +45,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
     from mlbaseline.models.checkpoint import load_checkpoint
 
     base = site.suite.base_model(spec)
-    prompting = Prompting(site.suite.task.prompt)
+    prompting = site.prompting(name, None, None)
     precision, device = _resolved(site)
     job = TrainingJob(
         task=site.suite.task,

@@ -11,8 +11,9 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
 from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
-from mlbaseline.suite import Asset, GenerateTask, Split, Suite, TrainedSpec
-from mlbaseline.tasks import LoadedTask
+from mlbaseline.suite import Asset, GenerateTask, Shots, Split, Suite, TrainedSpec
+from mlbaseline.tasks import LoadedTask, harness_of
+from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
 
 Fetch = Callable[[Asset], FetchedAsset]
 
@@ -72,6 +73,16 @@ class Site:
     def rung(self, name: str, seed: int | None, *, fields: Mapping[str, Scalar], open_: Callable[[], Opened]) -> Rung:
         return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_)
 
+    def prompting(self, name: str, shots: Shots | None, seed: int | None) -> Prompting:
+        """How a baseline asks. seed: of the rung, for shots that are a sample."""
+        harness = harness_of(self.suite)
+        if harness is not None:
+            return harness.prompting(shots.k if shots else 0, seed if shots and shots.sample == "seed" else None)
+        template = self.suite.task.prompt
+        if shots is None:
+            return Prompting(template)
+        return Prompting(template, few_shot_prefix(template, shots, self.training_data(name), seed or 0), shots.k)
+
     def training_data(self, name: str) -> TaskData:
         if "train" not in self.task.splits:
             raise DataError(
@@ -97,6 +108,7 @@ def make_rung(
             "choices.labels": digest_of(data.labels),
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(suite.metrics),
+            **(harness.signature_fields("metric") if (harness := harness_of(suite)) else {}),
             **({K: suite.task.k} if isinstance(suite.task, GenerateTask) else {}),
             **fields,
             "seed": seed,
