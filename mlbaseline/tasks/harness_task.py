@@ -28,6 +28,7 @@ from mlbaseline.suite import (
     Split,
 )
 from mlbaseline.tasks.harness_prompts import DEFAULT_SEED, HarnessPrompting, ask
+from mlbaseline.tasks.prompting import CHOICE_DELIMITER
 from mlbaseline.tasks.reading import plain
 from mlbaseline.values import as_text
 
@@ -72,6 +73,14 @@ class HarnessTask:
             answers=self.answers,
             fields=self.signature_fields("prompt"),
         )
+
+    def check_trainable(self) -> None:
+        """Raises DataError where a model that learnt the task would be served with other prompts than it learnt."""
+        if self.own.config.target_delimiter != CHOICE_DELIMITER:
+            raise DataError(
+                f"{self.name}: puts {self.own.config.target_delimiter!r} before an answer, where a served model puts "
+                f"{CHOICE_DELIMITER!r}; it can be asked, but not be learnt"
+            )
 
     def signature_fields(self, group: str) -> dict[str, Scalar]:
         """What decides the prompts (`prompt`) or the scores (`metric`) of this task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,17 +116,18 @@ def _answers(path: Path, log: EvalLog, scorer: str | None) -> Iterator[Said]:
         )
 
 
-def _answer(sample: EvalSample, scorer: str | None) -> str | None:
+def _answer(sample: EvalSample, scorer: str | None) -> str:
     """What a scorer read out of the completion, else the completion itself."""
     for name, score in (sample.scores or {}).items():
         if scorer in (None, name) and score.answer is not None:
-            return score.answer
-    return sample.output.completion
+            return str(score.answer)
+    return str(sample.output.completion)
 
 
-def _letter(answer: str | None, n: int) -> int | None:
+def _letter(answer: str, n: int) -> int | None:
     """A, B, C as a position; None for anything else."""
-    position = ord(answer.strip().upper()) - ord("A") if answer and len(answer.strip()) == 1 else -1
+    letter = answer.strip().upper()
+    position = string.ascii_uppercase.find(letter) if len(letter) == 1 else -1
     return position if 0 <= position < n else None
 
 
@@ -135,7 +137,7 @@ def _error(sample: EvalSample) -> str | None:
     if sample.limit is not None and not sample.scores:
         return f"stopped by its {sample.limit.type} limit"
     if sample.output.error:
-        return sample.output.error
+        return str(sample.output.error)
     return None if sample.scores or sample.output.choices else "has no answer"
 
 

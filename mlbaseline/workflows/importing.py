@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -180,7 +179,7 @@ def _check_baseline(suite: Suite, name: str) -> None:
         raise SuiteError("--as", [f"{name!r} is a published score, which has no answers to import"])
 
 
-def _with_seed(source: _Source, seed: int | None) -> Sequence[Row]:
+def _with_seed(source: _Source, seed: int | None) -> list[Row]:
     if seed is None:
         return source.rows
     if "seed" in source.rows[0][1]:

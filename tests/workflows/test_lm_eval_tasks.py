@@ -250,3 +250,27 @@ def test_without_lm_eval_the_message_says_what_to_install(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     with pytest.raises(DataError, match=r"pip install 'mlbaseline\[lm-eval\]'"):
         load_harness_task(LmEvalTask(kind="lm_eval", name="anything"), tmp_path)
+
+
+def test_rules_and_fine_tunes_of_a_task(
+    harness: tuple[Path, dict[str, Any]], place: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    path = write_suite(harness[0], tiny_model, "one_token", shots="")
+    rungs = ["majority: {kind: trivial, strategy: majority}"]
+    rungs.append("lora: {kind: peft, method: lora, base: ours, epochs: 1, learning_rate: 1.0e-2, batch_size: 4}")
+    text = path.read_text(encoding="utf-8").replace("matrix:", "\n".join(f"  {rung}" for rung in rungs) + "\nmatrix:")
+    path.write_text(text, encoding="utf-8")
+    outcome = workflows.evaluate(path, baselines=["majority", "lora"], tracking_uri=place)
+    assert {rung["baseline"] for rung in outcome.document["evaluations"]} == {"majority", "lora"}
+    tracker = connect(place, "one_token")
+    tables = load_tables(tracker, find_evaluations(tracker), cache=tmp_path / "tables")
+    assert {table.signature.fields["metric.harness_task_version"] for table in tables} == {"2"}
+    assert {len(table.frame) for table in tables} == {30}
+    checks = {check["name"]: check for check in workflows.doctor(str(path), tracking_uri=place).document["checks"]}
+    assert checks["task of lm-eval"]["detail"].startswith("one_token, version 2, lm-eval 0.4.")
+    of_task = harness_of(open_suite(path))
+    assert of_task is not None
+    of_task.own.config.target_delimiter = "\t"
+    with pytest.raises(DataError, match="it can be asked, but not be learnt"):
+        of_task.check_trainable()
+    of_task.own.config.target_delimiter = " "

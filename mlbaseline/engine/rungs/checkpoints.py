@@ -8,6 +8,7 @@ from typing import Any
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.records import Model, Scalar
 from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained, Task, TrainedSpec
+from mlbaseline.tasks import harness_of
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
 
@@ -46,6 +47,8 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
 
     base = site.suite.base_model(spec)
     prompting = site.prompting(name, None, None)
+    if harness := harness_of(site.suite):
+        harness.check_trainable()
     precision, device = _resolved(site)
     job = TrainingJob(
         task=site.suite.task,
