@@ -9,7 +9,7 @@ from typing import Any
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, Scalar, TaskData
 from mlbaseline.suite import Task
-from mlbaseline.tasks.prompting import placeholders, render, value_text
+from mlbaseline.tasks.prompting import Prompting, placeholders, render, value_text
 from mlbaseline.tasks.reading import Row
 from mlbaseline.values import as_text, is_missing
 
@@ -19,10 +19,10 @@ class Said:
     """One answer of another tool.
 
     where: it stands, for errors. id: what the source calls the item, None where it has no name for it. fields: what
-    the source holds of the item. shown: the prompt as the model saw it, where the source keeps it. text: the answer, as
-    it was extracted. choices: the texts that could be answered, in the source's order; chosen: position among them;
-    nats: log-likelihood of each. scores: verdicts of the source, by name. raw: the text before extraction.
-    repeat: which pass over the item, from 1.
+    the source holds of the item. shown: what was asked, where items may be told by it. context: all that stood before
+    the answer, where nothing else did. text: the answer, as it was extracted. choices: the texts that could be answered,
+    in the source's order; chosen: position among them; nats: log-likelihood of each. scores: verdicts of the source, by
+    name. repeat: which pass over the item, from 1. columns: further columns of its row.
     """
 
     where: str
@@ -30,6 +30,7 @@ class Said:
     fields: Mapping[str, Any]
     text: str | None = None
     shown: str | None = None
+    context: str | None = None
     choices: tuple[str, ...] = ()
     chosen: int | None = None
     nats: tuple[float, ...] = ()
@@ -41,10 +42,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """All answers of a source. known: fields of their signature that the source records."""
+    """All answers of a source. known: fields of their signature that the source records.
+
+    shots_seed: of its few-shot sampler, None where that is not known.
+    """
 
     said: Sequence[Said]
     known: Mapping[str, Scalar]
+    shots_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,22 @@ def rows_of(foreign: Foreign, path: str, task: Task, data: TaskData, wanted: Wan
         rows.append((number, row))
     columns = dict.fromkeys(name for _, row in rows for name in row)
     return [(number, {name: row.get(name) for name in columns}) for number, row in rows]
+
+
+def has_prompts(foreign: Foreign, rows: Sequence[Row], data: TaskData, prompting: Prompting) -> bool:
+    """Whether all answers were given to the very prompts, and choices behind them, that `prompting` makes.
+
+    rows: of the same answers, from `rows_of`.
+    """
+    examples = {example.id: example for example in data.examples}
+    for said, (_, row) in zip(foreign.said, rows, strict=True):
+        example = examples.get(row["example_id"])
+        if example is None or said.context is None:
+            return False
+        prompt = prompting.prompt(example)
+        if said.context != prompt.context or (said.choices and sorted(said.choices) != sorted(prompt.continuations)):
+            return False
+    return True
 
 
 def _answer(said: Said, example: Example, labels: Sequence[str]) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def read_samples(path: Path, *, filter: str | None) -> Foreign:
     if lacking:
         raise DataError(f"{path}: no samples of lm-eval 0.4: a row lacks {', '.join(lacking)}")
     chosen = _last_pass(path, _of_filter(path, rows, filter))
-    return Foreign([_said(f"{path}, row {number}", values) for number, values in chosen], _known(path))
+    results = _results(path)
+    said = [_said(f"{path}, row {number}", values) for number, values in chosen]
+    return Foreign(said, results.known, results.shots_seed)
 
 
 def _of_filter(path: Path, rows: Sequence[Row], filter: str | None) -> list[Row]:
@@ -87,18 +89,23 @@ def _said(where: str, values: Mapping[str, Any]) -> Said:
         else values["doc"]
     )
     asked = [request.get("arg_1") for request in values["arguments"].values()]
-    if asked == [None]:  # the likelihood of a whole text
-        return Said(where, id, doc, columns={"nats": -_number(where, answers)})
-    if not all(isinstance(continuation, str) for continuation in asked):  # a generation has its options there
-        return Said(where, id, doc, text=_text(where, answers), scores=scores)
     contexts = [request.get("arg_0") for request in values["arguments"].values()]
+    if asked == [None]:  # the likelihood of a whole text
+        return Said(where, id, doc, context=contexts[0], columns={"nats": -_number(where, answers)})
+    if not all(isinstance(continuation, str) for continuation in asked):  # a generation has its options there
+        return Said(where, id, doc, text=_text(where, answers), context=contexts[0], scores=scores)
     half = len(asked) // 2
     if half and asked[half:] == asked[:half] and not any(contexts[half:]):
-        asked, answers = asked[:half], answers[:half]  # acc_mutual_info asks every choice again, behind nothing
+        asked, answers, contexts = (
+            asked[:half],
+            answers[:half],
+            contexts[:half],
+        )  # acc_mutual_info asks every choice again, behind nothing
     nats = [float(answer[0]) for answer in answers]
     # Of equal likelihoods the first asked wins, as lm-eval has it.
     best = max(range(len(nats)), key=nats.__getitem__)
-    return Said(where, id, doc, choices=tuple(asked), chosen=best, nats=tuple(nats), scores=scores)
+    context = contexts[0] if len(set(contexts)) == 1 else None
+    return Said(where, id, doc, context=context, choices=tuple(asked), chosen=best, nats=tuple(nats), scores=scores)
 
 
 def _number(where: str, answers: Any) -> float:
@@ -121,16 +128,16 @@ def _text(where: str, answers: Any) -> str:
 _PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
 
 
-def _known(path: Path) -> dict[str, Scalar]:
+def _results(path: Path) -> Foreign:
     """What the results beside the samples say of how they came about; nothing where they are not there."""
     named = _FILE.match(path.name)
     results = path.with_name(f"results_{named['time']}.json") if named else None
     if named is None or results is None or not results.is_file():
-        return {}
+        return Foreign((), {})
     try:
         content = json.loads(results.read_text(encoding="utf-8"))
         task, config = named["task"], content["config"]
-        known = {
+        known: dict[str, Scalar] = {
             "engine.version": f"lm-eval {content['lm_eval_version']}",
             "engine.precision": _PRECISIONS.get(config.get("model_dtype", ""), config.get("model_dtype")),
             "prompt.shots": content["n-shot"][task],
@@ -142,4 +149,5 @@ def _known(path: Path) -> dict[str, Scalar]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{results}: are no results of lm-eval 0.4: {type(error).__name__}: {error}") from error
     # No chat template is a fact here; elsewhere null is what was not written down.
-    return {name: value for name, value in known.items() if value is not None or name == "prompt.chat_template"}
+    known = {name: value for name, value in known.items() if value is not None or name == "prompt.chat_template"}
+    return Foreign((), known, config.get("fewshot_seed"))

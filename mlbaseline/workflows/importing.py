@@ -10,12 +10,13 @@ from mlbaseline import assets, store
 from mlbaseline.engine.rungs import Rung, build_annotators_rung, build_recorded_rungs
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.models.recorded import read_answers
-from mlbaseline.records import TaskData, digest_of
+from mlbaseline.records import Scalar, TaskData, digest_of
 from mlbaseline.suite import External, Human, MetricName, Suite
-from mlbaseline.tasks import load_task, open_suite
-from mlbaseline.tasks.foreign import Foreign, Wanted, rows_of
+from mlbaseline.tasks import harness_of, load_task, open_suite
+from mlbaseline.tasks.foreign import Foreign, Wanted, has_prompts, rows_of
 from mlbaseline.tasks.harness import find_samples, read_samples
 from mlbaseline.tasks.inspect_log import find_log, read_log
+from mlbaseline.tasks.prompting import Prompting
 from mlbaseline.tasks.reading import Row, read_table
 from mlbaseline.workflows.evaluation import evaluate_each, evaluations_text, make_fetcher, open_ladder
 from mlbaseline.workflows.outcome import Outcome
@@ -144,8 +145,21 @@ def _rungs(suite: Suite, data: TaskData, baseline: str, source: _Source) -> list
     if isinstance(spec, Human) and source.foreign is None and {"annotator", "label"} <= set(source.rows[0][1]):
         return [build_annotators_rung(suite, data, baseline, source.rows, sha256=source.sha256)]
     answers = read_answers(source.rows, data, where=source.name)
-    known = source.foreign.known if source.foreign else None
+    known = _known(suite, data, source)
     return build_recorded_rungs(suite, data, baseline, answers, sha256=source.sha256, seeds=suite.seeds, known=known)
+
+
+def _known(suite: Suite, data: TaskData, source: _Source) -> dict[str, Scalar]:
+    """What the source says of its making, and that its prompts are ours, if it keeps them and they are."""
+    if source.foreign is None:
+        return {}
+    harness, shots = harness_of(suite), source.foreign.known.get("prompt.shots", 0)
+    if harness is not None:
+        prompting = harness.prompting(int(str(shots)), source.foreign.shots_seed)
+    else:
+        prompting = Prompting(suite.task.prompt)
+    is_ours = has_prompts(source.foreign, source.rows, data, prompting)
+    return {**source.foreign.known, **(prompting.signature_fields() if is_ours else {})}
 
 
 def _described(format: str, source: _Source, score: str | None) -> dict[str, str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlbaseline.errors import DataError
+from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Example, TaskData
-from mlbaseline.suite import ChoiceTask
+from mlbaseline.suite import ChoiceTask, GenerateTask
 from mlbaseline.tasks.foreign import Wanted, rows_of
 from mlbaseline.tasks.harness import find_samples, read_samples
 
@@ -172,3 +174,15 @@ def test_results_beside_the_samples_say_what_was_run(tmp_path: Path) -> None:
     (tmp_path / f"results_{time}.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match="are no results of lm-eval"):
         read_samples(file, filter=None)
+
+
+def test_texts_are_answers_where_the_task_has_no_labels(tmp_path: Path) -> None:
+    task = GenerateTask.model_validate({**TASK.model_dump(exclude={"kind", "choices", "slices"}), "kind": "generate"})
+    data = TaskData("test", tuple(replace(e, choices=(), target="a b") for e in EXAMPLES), (), "d" * 64)
+    file = tmp_path / "samples.jsonl"
+    samples = [generated(0, " a b\n"), generated(1, ""), generated(2, "c")]
+    file.write_text("".join(json.dumps(sample) + "\n" for sample in samples), encoding="utf-8")
+    rows = rows_of(read_samples(file, filter=None), str(file), task, data, Wanted())
+    assert [row["prediction"] for _, row in rows] == [" a b\n", "", "c"]
+    answers = read_answers(rows, data, where="samples")[None]
+    assert (answers["e1"].prediction, answers["e1"].error) == ("", None)

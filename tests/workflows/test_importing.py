@@ -84,7 +84,8 @@ def test_the_same_items_through_the_harness_and_through_us(site: Site, tiny_mode
     assert evaluation["metrics"]["accuracy"] == pytest.approx(reported)
     assert theirs.signature.fields["engine.version"].startswith("lm-eval 0.4.")
     assert theirs.signature.fields["engine.precision"] == "fp32"
-    assert theirs.signature.fields["prompt.template"] == "unknown"
+    # Its samples hold the prompts, and they are the suite's.
+    assert theirs.signature.fields["prompt.template"] == "Review: {text}\nLabel:"
     params = site.run(evaluation["run_id"]).data.params
     assert params["imported.format"] == "lm-eval"
     assert params["imported.file"].startswith("samples_reviews_")

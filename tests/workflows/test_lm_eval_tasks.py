@@ -13,7 +13,7 @@ import pytest
 
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, SuiteError
-from mlbaseline.store import connect, find_evaluations, load_tables
+from mlbaseline.store import connect, find_evaluations, load_assessment, load_tables
 from mlbaseline.suite import LmEvalTask
 from mlbaseline.tasks import harness_of, load_task, open_suite
 from mlbaseline.tasks.harness_task import _no_task, load_harness_task
@@ -159,7 +159,10 @@ def test_both_ways(
     same = [column for column in theirs if column.startswith(("score.", "loglik_nats.", "sum.")) and column in ours]
     assert same
     np.testing.assert_allclose(ours[same].to_numpy(float), theirs[same].to_numpy(float), atol=1e-3)
-    compared = workflows.compare(suite, tracking_uri=place).document["comparisons"]
+    document = workflows.compare(suite, tracking_uri=place).document
+    compared = document["comparisons"]
+    mismatches = load_assessment(tracker, document["comparison_run_id"]).mismatches
+    assert not [mismatch for mismatch in mismatches if mismatch.field.startswith("prompt.")]  # they are the same ones
     row = next(row for row in compared if row["role"] == "primary")
     assert row["delta"] == pytest.approx(0.0, abs=1e-4 * max(1.0, row["candidate_mean"]))
     key = {"generation": "exact_match,first_letter", "texts": "word_perplexity,none"}.get(name, "acc,none")
