@@ -20,7 +20,7 @@ class Said:
 
     where: it stands, for errors. id: what the source calls the item, None where it has no name for it. fields: what
     the source holds of the item. shown: what was asked, where items may be told by it. context: all that stood before
-    the answer, where nothing else did. text: the answer, as it was extracted. choices: the texts that could be answered,
+    the answer, where nothing else did. text: the answer, as it was extracted. choices: the texts that could be said,
     in the source's order; chosen: position among them; nats: log-likelihood of each. scores: verdicts of the source, by
     name. repeat: which pass over the item, from 1. columns: further columns of its row.
     """

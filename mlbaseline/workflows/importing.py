@@ -154,10 +154,9 @@ def _known(suite: Suite, data: TaskData, source: _Source) -> dict[str, Scalar]:
     if source.foreign is None:
         return {}
     harness, shots = harness_of(suite), source.foreign.known.get("prompt.shots", 0)
+    prompting = Prompting(suite.task.prompt)
     if harness is not None:
         prompting = harness.prompting(int(str(shots)), source.foreign.shots_seed)
-    else:
-        prompting = Prompting(suite.task.prompt)
     is_ours = has_prompts(source.foreign, source.rows, data, prompting)
     return {**source.foreign.known, **(prompting.signature_fields() if is_ours else {})}
 
