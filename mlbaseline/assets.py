@@ -41,7 +41,7 @@ _HF = re.compile(
     r"^hf://(?P<datasets>datasets/)?(?P<repo>(?!datasets/)[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^/].*))?$"
 )
 # Weights, configuration and tokenizer: not the same weights in other formats, and never a pickle.
-_OF_SNAPSHOTS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
+MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
     only: Sequence[str] = ("*",)
     if scheme == "hf":
         # The hub client keeps all files of a revision in one folder, those that others asked for included.
-        path, only = _fetch_hf(source), _OF_SNAPSHOTS
+        path, only = _fetch_hf(source), MODEL_FILES
     elif scheme in ("runs", "models"):
         if resolve is None:
             raise AssetError(f"{source}: lies on the tracking server, and there is no connection to one here")
@@ -306,7 +306,7 @@ def _fetch_hf(source: str) -> Path:
     try:
         if reference.file is not None:
             return Path(hf_hub_download(repo_id, reference.file, repo_type=repo_type, revision=revision))
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(_OF_SNAPSHOTS)))
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(MODEL_FILES)))
     except Exception as error:  # which ones depends on the hub client's version and its HTTP library
         raise AssetError(
             f"{source}: cannot be had from the hub: {type(error).__name__}: {error}\n"

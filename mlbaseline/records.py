@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlbaseline.slice_records import SliceReport
+
 Scalar = str | int | float | bool | None
 """What a signature field may hold: JSON scalars, so that equality means equality."""
 
@@ -114,6 +116,23 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of a rung's own, which a registry can take.
+
+    folder: safetensors (an adapter, or a whole model) with their configuration. sha256: over the weight files; names
+    the checkpoint by content.
+    """
+
+    folder: Path
+    sha256: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the weight files, exactly."""
+        return sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """What training left behind.
 
@@ -130,10 +149,14 @@ class Trained:
     dev: Mapping[str, float]
     selected_epoch: int
 
+    @property
+    def weights(self) -> Weights:
+        return Weights(self.folder, self.weights_sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why two tables may not, or not fully, be compared. severity: `refuse` or `warn`."""
+    """Why two tables may not, or not fully, be compared. severity: `refuse`, `warn` or `cost` (latency and cost)."""
 
     field: str
     ours: Scalar
@@ -165,6 +188,7 @@ class Comparison:
     mde: smallest true difference that this design detects with 80 % power at 1 − `level`.
     role: primary, guardrail or exploratory. estimand: checkpoint (examples only) or recipe (seeds × examples).
     outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
+    registered: `before` the first evaluation of the task, which makes the row confirmatory, `after` it, or `no`.
     """
 
     candidate: str
@@ -195,6 +219,7 @@ class Comparison:
     margin: float | None
     method: str
     outcome: str | None
+    registered: str = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +264,23 @@ class UnpairedContrast:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The interval of a figure at the suite's level. None on a side that so few measurements do not bound."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
-    """What a rung costs on the hardware it ran on. None: not measured, or no price for that hardware in the suite."""
+    """What a rung costs on the hardware it ran on. None: not measured, or no price for it in the suite.
+
+    usd_per_query: answering, by the suite's present prices, and the query's share of the training. latency_*: of
+    queries that were timed one at a time, the timings of all seeds together. peak_memory_bytes: of the worst seed.
+    bounds: field ─▶ its interval, for usd_per_query and the latencies. priced_by: whose price it is: `source` (the
+    answers say what they cost), `tokens` or `hardware`. n_timed: timed queries. trainable_params: 0 where nothing was
+    trained.
+    """
 
     train_s: float | None
     train_usd: float | None
@@ -249,6 +289,52 @@ class Cost:
     latency_p50_s: float | None
     latency_p95_s: float | None
     peak_memory_bytes: int | None
+    latency_p99_s: float | None = None
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    priced_by: str | None = None
+    n_timed: int = 0
+    trainable_params: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """One rung before a front. x: its cost on the front's axis. probability: share of the resamples in which no other
+    rung beats it in both quality and cost. Both None where the rung is not compared there; reason: why not.
+    """
+
+    baseline: str
+    x: float | None
+    on_front: bool
+    probability: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Quality against one kind of cost: the rungs that no other beats in both.
+
+    axis: a field of `Cost`. metric: the quality. hardware: the profile that rungs are compared on, where the axis
+    depends on it; n_elsewhere: rungs that ran on another or an unknown one, and are therefore left out.
+    """
+
+    axis: str
+    metric: str
+    hardware: str
+    n_elsewhere: int
+    points: tuple[FrontPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FineTune:
+    """What is particular to a fine-tune. None: not known, or does not apply.
+
+    method: `lora`, `full`, …. weights_bytes: of what has to be kept for it, an adapter or a whole model.
+    latency_unmerged_p50_s: of a query while the adapter stands beside its base; `Cost` has that of the merged model.
+    """
+
+    method: str
+    weights_bytes: int | None
+    latency_unmerged_p50_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +359,7 @@ class Standing:
     metrics: absent where the rung cannot have one (no log-likelihoods, no nll). seed_std: standard deviation of the
     metric over seeds, absent with one seed; a description, never an interval.
     slices: slice ─▶ value ─▶ metric ─▶ mean over seeds. run_ids: seed (as text, "none" without one) ─▶ evaluation run.
+    measured_on: machine, batches and prices that latency and cost stand on, as `judge.comparability` reads them.
     """
 
     baseline: str
@@ -283,6 +370,8 @@ class Standing:
     cost: Cost
     error_rate: float
     run_ids: Mapping[str, str]
+    measured_on: Mapping[str, str] = field(default_factory=dict)
+    fine_tune: FineTune | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +395,9 @@ class Finding:
 class Verdict:
     """decision: promote, hold or inconclusive. winner and winner_seed name the checkpoint that would be promoted.
 
-    more_examples: how many further test examples would settle an inconclusive verdict, None where none would.
+    more_examples: how many further test examples would settle an inconclusive verdict, or are missing from what the
+    gates ask for; None where none would. more_seeds: how many further seeds the gates ask for, where nothing but their
+    number, or that of the examples, is missing.
     """
 
     decision: str
@@ -315,6 +406,7 @@ class Verdict:
     winner: str | None = None
     winner_seed: int | None = None
     more_examples: int | None = None
+    more_seeds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +417,8 @@ class Registration:
     status: `before` where the first evaluation of the task already carried these rules when it started, so that their
     contrasts are confirmatory; else `after`. first_*: that evaluation, and the digest of the rules it carried; started
     in milliseconds since the epoch. test_looks: completed comparisons of the task, this one included.
+    first_claims: where `after`, what the first evaluation's own rules claimed (`Matrix.claims`), if its run still shows
+    them and the seeds are the same: a claim that stands in both is confirmatory all the same.
     """
 
     status: str
@@ -332,6 +426,7 @@ class Registration:
     first_started_ms: int
     first_matrix_digest: str
     test_looks: int
+    first_claims: tuple[str, ...] = ()
 
     @property
     def is_confirmatory(self) -> bool:
@@ -344,8 +439,9 @@ class Assessment:
 
     metrics: name ─▶ whether higher is better. context: digests, hardware, data sizes, software: what it stands on.
     audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
-    break_even: each fine-tune against each few-shot prompt.
+    break_even: each fine-tune against each few-shot prompt. fronts: quality against each kind of cost.
     published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
+    slices: what was explored of slices beyond the comparisons; None where nothing was.
     """
 
     suite: str
@@ -361,6 +457,8 @@ class Assessment:
     context: Mapping[str, Any]
     published: tuple[PublishedScore, ...] = ()
     unpaired: tuple[UnpairedContrast, ...] = ()
+    slices: SliceReport | None = None
+    fronts: tuple[Front, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

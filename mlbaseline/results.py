@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ _REQUIRED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResultTable:
     """frame: one row an example, columns as `results/examples.parquet` in the contract, sorted by example_id.
 
@@ -176,8 +176,13 @@ def _validate(table: ResultTable) -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A completed evaluation as the tracking server holds it: the rows, and what was measured around them."""
+    """A completed evaluation as the tracking server holds it: the rows, and what was measured around them.
+
+    facts: what the run says of the machine, the software and the prices that it was measured with (`hardware.*`,
+    `software.*`, `cost.*`).
+    """
 
     run_id: str
     table: ResultTable
     measured: Mapping[str, float]
+    facts: Mapping[str, str] = field(default_factory=dict)

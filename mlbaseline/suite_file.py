@@ -14,6 +14,8 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.metrics import METRICS
 from mlbaseline.suite import (
     KINDS,
+    METHODS,
+    PEFT,
     TAGS,
     TASK_KINDS,
     TASKS,
@@ -119,6 +121,7 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
         yield from _dangling_base(name, _mapping(spec), baselines, _selectable(content))
     if _mapping(content.get("task")).get("kind") == "choice":
         yield from _dangling_labels(content, baselines)
+    yield from _dangling_prices(content, baselines)
     for role in ("primary", "guardrails"):
         for position, contrast in enumerate(_sequence(_mapping(content.get("matrix")).get(role))):
             path = ("matrix", role, position)
@@ -175,6 +178,13 @@ def _unfit_rung(kind: str, path: _Path, spec: Mapping[str, Any]) -> Iterator[tup
         yield (*path, "shots"), "a text whose likelihood is asked has no prompt that examples could stand in front of"
 
 
+def _dangling_prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    for name in _mapping(_mapping(content.get("cost")).get("usd_per_million_tokens")):
+        if name not in baselines:
+            path = ("cost", "usd_per_million_tokens", name)
+            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
+
+
 def _dangling_base(
     name: str, spec: Mapping[str, Any], baselines: Mapping[str, Any], metrics: Any
 ) -> Iterator[tuple[_Path, str]]:
@@ -190,7 +200,7 @@ def _dangling_base(
         )
     elif "recorded" in _mapping(base):
         yield path, f"{spec['base']!r} is known by its recorded answers only; a fine-tune starts from a model"
-    if spec.get("select", "accuracy") not in metrics:
+    if "adapter" not in spec and spec.get("select", "accuracy") not in metrics:
         yield (
             ("baselines", name, "select"),
             f"{spec.get('select', 'accuracy')!r} is not among the suite's metrics {metrics}",
@@ -235,6 +245,10 @@ def _describe(problem: Any) -> tuple[_Path, str]:
         return path, f"unknown key, got {problem['input']!r}"
     if problem["type"] == "missing":
         return path, "is missing"
+    if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
+        method = problem["ctx"]["tag"].removeprefix(PEFT)
+        came = f", got {method!r}" if method else ""
+        return (*path, "method"), f"expected one of {', '.join(METHODS)}, or an `adapter` that is ready{came}"
     if problem["type"] == "union_tag_invalid":
         return (*path, "kind"), f"expected one of {', '.join(_kinds(path))}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "union_tag_not_found":

@@ -11,7 +11,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"errors", "records", "values"},
+    {"errors", "slice_records", "values"},
+    {"records"},
     {"stats", "results", "suite", "suites"},
     {"metrics"},
     {"suite_file", "assets"},

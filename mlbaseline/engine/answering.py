@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlbaseline.engine.encoding import Encoder
 from mlbaseline.engine.generation import Generator
-from mlbaseline.engine.scoring import ChoiceScorer
+from mlbaseline.engine.normalising import NormalisedChoices, Unconditional
+from mlbaseline.engine.scoring import ChoiceScorer, reading_length
 from mlbaseline.engine.texts import TextScorer
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Model
 from mlbaseline.suite import Evaluation, GenerateTask, PerplexityTask, Task
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 
 def answering_model(
     task: Task,
     checkpoint: Checkpoint,
-    prompting: Prompting,
+    prompting: Asks,
     labels: Sequence[str],
     evaluation: Evaluation,
     *,
@@ -29,4 +31,19 @@ def answering_model(
         return Generator(checkpoint, prompting, Decoding.of(task), evaluation, seed=seed, description=description)
     if isinstance(task, PerplexityTask):
         return TextScorer(checkpoint, prompting, evaluation, stride=task.stride, description=description)
-    return ChoiceScorer(checkpoint, prompting, labels, evaluation, description=description)
+    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, description=description)
+    if task.normalisation == "none":
+        return scorer
+    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, _untimed(evaluation))
+    return NormalisedChoices(
+        scorer,
+        prompting,
+        Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation)),
+        labels,
+        by=task.normalisation,
+        unconditional=without_prompt if task.normalisation == "unconditional" else None,
+    )
+
+
+def _untimed(evaluation: Evaluation) -> Evaluation:
+    return evaluation.model_copy(update={"latency_sample": 0})

@@ -65,7 +65,7 @@ class _Batch:
 
     def __init__(self, model: Any, contexts: Sequence[Tokens], head: Head | None) -> None:
         self._model = model
-        width, before = max(map(len, contexts)), len(head.tokens) if head else 0
+        width, before = max(map(len, contexts)), len(head) if head else 0
         self._ids = torch.zeros(len(contexts), width, dtype=torch.long)
         self._mask = torch.ones(len(contexts), before + width, dtype=torch.long)
         for row, context in enumerate(contexts):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from mlbaseline.engine.answering import answering_model
 from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.encoding import Branch
-from mlbaseline.engine.forward import Row, score_rows
+from mlbaseline.engine.forward import Row, score_rows, without_adapter
 from mlbaseline.engine.recipe import TrainingJob, make_samples
+from mlbaseline.engine.scoring import most_rows
 from mlbaseline.metrics import METRICS, add_scores, measure
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Signature, TaskData
@@ -46,7 +47,8 @@ def _mean_nll_nats(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> f
         Row(position, sample.tokens[: len(sample.tokens) + 1 - len(sample.answer)], (Branch(0, sample.answer),))
         for position, sample in enumerate(make_samples(job, checkpoint, dev))
     ]
-    nats = 0.0
-    for batch in make_batches([len(row) for row in rows], job.evaluation.batch_tokens):
-        nats -= sum(total for (total,) in score_rows(checkpoint.model, [rows[index] for index in batch]))
+    model, front = without_adapter(checkpoint.model)
+    budget, nats = job.evaluation.batch_tokens, 0.0
+    for batch in make_batches([len(row) for row in rows], budget, most_rows(front, budget)):
+        nats -= sum(total for (total,) in score_rows(model, [rows[index] for index in batch], front))
     return nats / len(dev.examples)

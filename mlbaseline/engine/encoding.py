@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlbaseline.tasks.prompting import Prompt, Prompting
+from mlbaseline.tasks.prompting import Asks, Prompt
 
 Tokens = tuple[int, ...]
 
@@ -90,7 +90,7 @@ class Encoder:
             raise ValueError("the text has no tokens")
         return self._start_token(), tokens
 
-    def head(self, prompting: Prompting) -> Tokens:
+    def head(self, prompting: Asks) -> Tokens:
         """The tokens with which every prompt begins.
 
         Cut at the last white space, where no tokenizer merges text before with text behind. Empty where nothing

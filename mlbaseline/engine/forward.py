@@ -42,10 +42,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Head:
-    """Keys and values of tokens that many rows begin with, computed once."""
+    """Keys and values that stand before many rows, computed once.
+
+    tokens: what the rows begin with. Before them may lie what an adapter puts in front, which has no tokens.
+    """
 
     tokens: Tokens
     layers: tuple[tuple[Tensor, Tensor], ...]
+
+    def __len__(self) -> int:
+        """Places that it takes, those without tokens included."""
+        return int(self.layers[0][0].shape[-2])
 
     def cache(self) -> Cache:
         """A cache that stands in front of every row of a batch and keeps nothing of the batch."""
@@ -80,17 +87,44 @@ def can_share(model: Any) -> bool:
     )
 
 
-def read_head(model: Any, tokens: Tokens) -> Head:
-    """Compute the keys and values of `tokens`."""
+def without_adapter(model: Any) -> tuple[Any, Head | None]:
+    """The model inside of an adapted one that can be asked in its place, and what stands before all that it reads.
+
+    What prompt and prefix tuning put in front of every prompt never changes: read once, it is a head without tokens.
+    A method that works inside of the layers leaves the model itself to be asked. Where neither holds, and where a
+    model cannot follow a head (see `can_share`), the adapted model is asked as it is.
+    """
+    if not hasattr(model, "get_base_model"):
+        return model, None
+    from peft.tuners.tuners_utils import BaseTuner
+
+    inner = model.get_base_model()
+    if not model.active_peft_config.is_prompt_learning:
+        return (inner if type(model.base_model).forward is BaseTuner.forward else model), None
+    if not can_share(inner):
+        return model, None
+    with torch.inference_mode():
+        cache = model.get_prompt(batch_size=1)
+        if isinstance(cache, Tensor):
+            embeddings, cache = cache.to(inner.dtype), DynamicCache(config=inner.config)
+            with logits_at(inner, torch.tensor([0]), torch.tensor([0])):
+                inner(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+    return inner, Head((), tuple((layer.keys, layer.values) for layer in cache.layers))
+
+
+def read_head(model: Any, tokens: Tokens, front: Head | None = None) -> Head:
+    """Compute the keys and values of `tokens`, which stand behind `front`."""
     cache = DynamicCache(config=model.config)
     with torch.inference_mode(), logits_at(model, torch.tensor([0]), torch.tensor([0])):
+        for index, (keys, values) in enumerate(front.layers if front else ()):
+            cache.update(keys, values, index)
         model(input_ids=torch.tensor([tokens], device=model.device), past_key_values=cache, use_cache=True)
     return Head(tokens, tuple((layer.keys, layer.values) for layer in cache.layers))
 
 
 def score_rows(model: Any, rows: Sequence[Row], head: Head | None = None) -> list[list[float]]:
     """Log-likelihood (nats) of every branch of every row, in their order. Rows must not contain the head."""
-    width, before = max(map(len, rows)), len(head.tokens) if head else 0
+    width, before = max(map(len, rows)), len(head) if head else 0
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     positions = torch.arange(before, before + width).repeat(len(rows), 1)
     # Rows are padded on their right, where causal attention never looks: only a head or several choices need a mask.
@@ -119,7 +153,7 @@ def score_rows(model: Any, rows: Sequence[Row], head: Head | None = None) -> lis
                 if row.is_tree and sees is not None:
                     sees[index, 0, start:end, before + len(row.context) : before + start] = False
     places = torch.tensor(list(wanted))
-    with torch.inference_mode(), logits_at(model, places[:, 0], places[:, 1]):
+    with torch.inference_mode(), logits_at(model, places[:, 0], places[:, 1] - width):
         logits = model(input_ids=ids.to(model.device), **_beside(model, head, sees, positions)).logits[0]
     branches, rows_of, tokens = torch.tensor(asked).unbind(1)
     nats = torch.log_softmax(logits, dim=-1, dtype=torch.float32)[rows_of.to(logits.device), tokens.to(logits.device)]
@@ -131,6 +165,8 @@ def score_rows(model: Any, rows: Sequence[Row], head: Head | None = None) -> lis
 @contextmanager
 def logits_at(model: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
     """Within the block, `model(...)` gives logits (1, n, vocabulary) of the n places (row, column) alone.
+
+    columns: may count from the end (-1 is the last), which holds whatever an adapter puts in front of a row.
 
     The model's own forward stays in charge, with whatever it does to its logits; only what enters the matrix over
     the vocabulary, often a quarter of a small model's work, is reduced.

@@ -14,14 +14,14 @@ import numpy as np
 from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.continuation import continue_rows, drawn, most_likely
 from mlbaseline.engine.encoding import EncodedContext, Encoder, Tokens
-from mlbaseline.engine.forward import Head, can_share, read_head
-from mlbaseline.engine.scoring import HEAD_KEYS, reading_length
+from mlbaseline.engine.forward import Head, can_share, read_head, without_adapter
+from mlbaseline.engine.scoring import most_rows, reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 GENERATION_VERSION = 1
 """Part of every signature: raised when the same options lead to other texts."""
@@ -46,7 +46,7 @@ class Generator:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Prompting,
+        prompting: Asks,
         decoding: Decoding,
         evaluation: Evaluation,
         *,
@@ -56,7 +56,8 @@ class Generator:
         """seed: needed where something is drawn. description: names the progress bar; without it there is none."""
         if decoding.temperature > 0 and seed is None:
             raise ValueError("texts are drawn at a temperature above 0: give a seed")
-        self._model, self._tokenizer = checkpoint.model, checkpoint.tokenizer
+        self._model, self._front = without_adapter(checkpoint.model)
+        self._tokenizer = checkpoint.tokenizer
         self._prompting, self._decoding, self._evaluation = prompting, decoding, evaluation
         self._seed, self._description = seed, description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
@@ -100,19 +101,18 @@ class Generator:
         head = self._head
         if head is not None:
             n = len(head.tokens)
-            behind = [a for a in asked if len(a.context) > n and a.context[:n] == head.tokens]
-            asked = [a for a in asked if len(a.context) <= n or a.context[:n] != head.tokens]
-            most = max(1, HEAD_KEYS * self._evaluation.batch_tokens // (n * self._decoding.samples))
-            yield from (
-                (batch, head) for batch in self._batched([_Asked(a.position, a.context[n:]) for a in behind], most)
-            )
-        yield from ((batch, None) for batch in self._batched(asked, None))
+            behind = [_Asked(a.position, a.context[n:]) for a in asked if _follows(a.context, head)]
+            asked = [a for a in asked if not _follows(a.context, head)]
+            for batch in self._batched(behind, head):
+                yield batch, head
+        for batch in self._batched(asked, self._front):
+            yield batch, self._front
 
-    def _batched(self, asked: Sequence[_Asked], most: int | None) -> Iterator[list[_Asked]]:
+    def _batched(self, asked: Sequence[_Asked], head: Head | None) -> Iterator[list[_Asked]]:
         """Sized by what the rows may grow to."""
-        decoding = self._decoding
+        decoding, budget = self._decoding, self._evaluation.batch_tokens
         lengths = [decoding.samples * (len(a.context) + decoding.max_new_tokens) for a in asked]
-        for batch in make_batches(lengths, self._evaluation.batch_tokens, most):
+        for batch in make_batches(lengths, budget, most_rows(head, budget // decoding.samples)):
             yield [asked[index] for index in batch]
 
     def _write(self, batch: Sequence[_Asked], ids: Sequence[str], head: Head | None) -> list[list[list[int]] | str]:
@@ -177,7 +177,11 @@ class Generator:
     def _head(self) -> Head | None:
         tokens = self._encoder.head(self._prompting) if can_share(self._model) else ()
         room = self._encoder.max_length - self._decoding.max_new_tokens
-        return read_head(self._model, tokens) if 0 < len(tokens) < room else None
+        return read_head(self._model, tokens, self._front) if 0 < len(tokens) < room else None
+
+
+def _follows(context: Tokens, head: Head) -> bool:
+    return len(context) > len(head.tokens) and context[: len(head.tokens)] == head.tokens
 
 
 def end_tokens(checkpoint: Checkpoint) -> frozenset[int]:

@@ -6,7 +6,7 @@ import os
 import platform
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -53,14 +53,6 @@ def device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
-
-
-def usd_per_hour(prices: Mapping[str, float], device: str) -> float | None:
-    """The price of the device's full name, else of its type (`cuda`, `cpu`), else None: a price is never guessed."""
-    for key in (device_name(device), device.split(":", maxsplit=1)[0]):
-        if key in prices:
-            return prices[key]
-    return None
 
 
 def available_cores() -> int:

@@ -12,12 +12,13 @@ from transformers import get_scheduler
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.encoding import Encoder, Tokens, windows
+from mlbaseline.engine.generation import end_tokens
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.errors import DataError
-from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint, quiet_transformers
+from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint
 from mlbaseline.records import Scalar, TaskData, digest_of
-from mlbaseline.suite import ALL_LINEAR, ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
-from mlbaseline.tasks.prompting import Prompt, Prompting
+from mlbaseline.suite import ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
+from mlbaseline.tasks.prompting import Prompt, Teaches
 
 TRAINING_VERSION = 1
 """Part of every signature: raised when the same options lead to other weights."""
@@ -38,7 +39,7 @@ class TrainingJob:
     base_source: str
     train: TaskData
     dev: TaskData | None
-    prompting: Prompting
+    prompting: Teaches
     evaluation: Evaluation
     precision: Precision
     device: str
@@ -46,19 +47,22 @@ class TrainingJob:
     def signature_fields(self) -> dict[str, Scalar]:
         """`training.*`: every option, the data and the base, by content."""
         options = self.spec.model_dump(mode="json", exclude={"kind", "base"})
+        prompt = self.prompting.signature_fields()
+        said = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
         return {
             "training.version": TRAINING_VERSION,
             "training.kind": self.spec.kind,
             "training.base_sha256": self.base.sha256,
             "training.train_digest": self.train.digest,
             "training.dev_digest": self.dev.digest if self.dev else None,
-            "training.template": self.prompting.template,
+            "training.template": prompt["prompt.template"],
+            **{f"training.{name}": value for name, value in said.items()},
             **({} if isinstance(self.task, ChoiceTask) else {"training.task": self.task.kind}),
             "training.max_length": self.evaluation.max_length,
             "training.precision": self.precision,
             "training.device": self.device.split(":", maxsplit=1)[0],
             **{
-                f"training.{name}": json.dumps(value) if isinstance(value, list) else value
+                f"training.{name}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
                 for name, value in options.items()
             },
         }
@@ -81,8 +85,7 @@ def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> li
     """The examples of a split with what is to be learnt of them: the right choice; the wanted text and the token that
     ends it; or a whole text, in windows that do not overlap. Raises DataError for one that cannot be encoded."""
     encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, job.evaluation))
-    end = checkpoint.tokenizer.eos_token_id
-    ends = (end,) if isinstance(job.task, GenerateTask) and end is not None else ()
+    ends = _end(job, checkpoint) if isinstance(job.task, GenerateTask) else ()
     samples = []
     for example in sorted(data.examples, key=lambda example: example.id):  # an order that content decides
         try:
@@ -93,6 +96,16 @@ def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> li
         except ValueError as error:
             raise DataError(f"{data.split} example {example.id!r}: {error}") from error
     return samples
+
+
+def _end(job: TrainingJob, checkpoint: Checkpoint) -> Tokens:
+    """The token that ends an answer: the first that the chat template writes behind one, if it does end a text for this
+    model, else the tokenizer's end token."""
+    written = checkpoint.tokenizer(job.prompting.ending, add_special_tokens=False)["input_ids"][:1]
+    if written and written[0] in end_tokens(checkpoint):
+        return tuple(written)
+    own = checkpoint.tokenizer.eos_token_id
+    return () if own is None else (own,)
 
 
 def _answer_sample(encoder: Encoder, solved: Prompt, ends: Tokens) -> Sample:
@@ -113,35 +126,6 @@ def load_base(job: TrainingJob) -> Checkpoint:
     held in that precision."""
     precision = job.precision if isinstance(job.spec, Peft) else "fp32"
     return load_checkpoint(job.base.path, precision=precision, device=job.device)
-
-
-def add_adapter(model: Any, spec: Peft, base_source: str) -> Any:
-    """The model with LoRA matrices, in fp32, as its only trainable parameters."""
-    from peft import LoraConfig, get_peft_model
-
-    n_layers = model.config.get_text_config().num_hidden_layers
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=spec.rank,
-        lora_alpha=spec.alpha,
-        lora_dropout=spec.dropout,
-        target_modules=_target_modules(model, spec),
-        layers_to_transform=None if spec.last_layers is None else list(range(n_layers)[-spec.last_layers :]),
-    )
-    with quiet_transformers():
-        adapted = get_peft_model(model, config)
-    # Else the adapter would name a folder of this machine.
-    adapted.peft_config["default"].base_model_name_or_path = base_source
-    return adapted
-
-
-def _target_modules(model: Any, spec: Peft) -> str | list[str]:
-    if spec.target_modules == ALL_LINEAR:
-        # peft 0.21 knows this word too, but not together with layers_to_transform.
-        output = model.get_output_embeddings()
-        linear = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not output]
-        return sorted({name.rpartition(".")[2] for name in linear})
-    return spec.target_modules if isinstance(spec.target_modules, str) else list(spec.target_modules)
 
 
 def make_optimizer(model: Any, spec: TrainedSpec) -> torch.optim.Optimizer:

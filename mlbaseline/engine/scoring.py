@@ -11,17 +11,17 @@ from typing import Any
 
 from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.encoding import Branch, Encoded, Encoder
-from mlbaseline.engine.forward import Head, Row, can_share, read_head, score_rows
+from mlbaseline.engine.forward import Head, Row, can_share, read_head, score_rows, without_adapter
 from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 ENGINE_VERSION = 1
 """Part of every signature: raised when log-likelihoods change by more than rounding."""
 
-HEAD_KEYS = 8
+_HEAD_KEYS = 8
 """How many times `batch_tokens` keys a batch may attend to, its copies of the head included: bounds their memory."""
 
 
@@ -46,13 +46,13 @@ class ChoiceScorer:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Prompting,
+        prompting: Asks,
         labels: Sequence[str],
         evaluation: Evaluation,
         *,
         description: str | None = None,
     ) -> None:
-        self._model = checkpoint.model
+        self._model, self._front = without_adapter(checkpoint.model)
         self._prompting = prompting
         self._labels = tuple(labels)
         self._evaluation = evaluation
@@ -112,15 +112,15 @@ class ChoiceScorer:
     def _batches(self, rows: Sequence[Row]) -> Iterator[tuple[list[Row], Head | None]]:
         """Rows that begin with the head, without it; then the others (their left was cut off), as they are."""
         budget = self._evaluation.batch_tokens
-        head = self._head
+        head, front = self._head, self._front
         if head is not None:
             n = len(head.tokens)
             behind = [row.without(n) for row in rows if len(row.context) > n and row.context[:n] == head.tokens]
             rows = [row for row in rows if len(row.context) <= n or row.context[:n] != head.tokens]
-            for batch in make_batches([len(row) for row in behind], budget, max(1, HEAD_KEYS * budget // n)):
+            for batch in make_batches([len(row) for row in behind], budget, most_rows(head, budget)):
                 yield [behind[index] for index in batch], head
-        for batch in make_batches([len(row) for row in rows], budget):
-            yield [rows[index] for index in batch], None
+        for batch in make_batches([len(row) for row in rows], budget, most_rows(front, budget)):
+            yield [rows[index] for index in batch], front
 
     def _score(self, rows: Sequence[Row], head: Head | None) -> list[list[float] | str]:
         """Log-likelihoods of each row's branches, or what went wrong with the row."""
@@ -158,7 +158,12 @@ class ChoiceScorer:
     def _head(self) -> Head | None:
         tokens = self._encoder.head(self._prompting) if self._shares else ()
         # What fills the window leaves no room for a prompt behind it: every left will be cut off.
-        return read_head(self._model, tokens) if 0 < len(tokens) < self._encoder.max_length else None
+        return read_head(self._model, tokens, self._front) if 0 < len(tokens) < self._encoder.max_length else None
+
+
+def most_rows(head: Head | None, budget_tokens: int) -> int | None:
+    """Rows that a batch may have at most, so that its copies of a head stay in bounds."""
+    return None if head is None else max(1, _HEAD_KEYS * budget_tokens // len(head))
 
 
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:

@@ -9,13 +9,13 @@ from time import perf_counter
 
 from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.encoding import Branch, Encoder, windows
-from mlbaseline.engine.forward import Row, score_rows
-from mlbaseline.engine.scoring import reading_length
+from mlbaseline.engine.forward import Row, score_rows, without_adapter
+from mlbaseline.engine.scoring import most_rows, reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks.prompting import Asks
 
 
 @dataclass
@@ -40,14 +40,15 @@ class TextScorer:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Prompting,
+        prompting: Asks,
         evaluation: Evaluation,
         *,
         stride: int | None = None,
         description: str | None = None,
     ) -> None:
         """description: names the progress bar; without it there is none."""
-        self._model, self._prompting, self._evaluation = checkpoint.model, prompting, evaluation
+        self._model, self._front = without_adapter(checkpoint.model)
+        self._prompting, self._evaluation = prompting, evaluation
         self._description = description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
         self._stride = min(stride or self._encoder.max_length, self._encoder.max_length)
@@ -77,7 +78,8 @@ class TextScorer:
             reads[position] = _Read(len(tokens), len(own))
             rows += own
         setup_s = (perf_counter() - started) / max(len(reads), 1)
-        for batch in make_batches([len(row) for row in rows], self._evaluation.batch_tokens):
+        budget = self._evaluation.batch_tokens
+        for batch in make_batches([len(row) for row in rows], budget, most_rows(self._front, budget)):
             started = perf_counter()
             batch_rows = [rows[index] for index in batch]
             scored = self._score(batch_rows)
@@ -97,7 +99,7 @@ class TextScorer:
     def _score(self, rows: Sequence[Row]) -> list[float | str]:
         """Log-likelihood of each row's tokens, or what went wrong with the row."""
         try:
-            return [nats for (nats,) in score_rows(self._model, rows)]
+            return [nats for (nats,) in score_rows(self._model, rows, self._front)]
         except Exception as error:  # out of memory, or a row that the model cannot read
             if len(rows) == 1:
                 return [describe_error(error)]

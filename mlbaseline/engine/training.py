@@ -11,6 +11,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,13 +24,13 @@ from filelock import FileLock
 from safetensors import SafetensorError
 
 from mlbaseline.assets import cache_dir
+from mlbaseline.engine.adapters import add_adapter
 from mlbaseline.engine.dev import measure_dev
 from mlbaseline.engine.forward import logits_at
 from mlbaseline.engine.hardware import pin_seeds, progress_bar
 from mlbaseline.engine.recipe import (
     Sample,
     TrainingJob,
-    add_adapter,
     load_base,
     make_optimizer,
     make_samples,
@@ -38,6 +39,7 @@ from mlbaseline.engine.recipe import (
 from mlbaseline.engine.resume import epoch_folder, load_result, load_state, save_result, save_state
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.metrics import METRICS
+from mlbaseline.models.adapter import record_base
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.records import Trained
 from mlbaseline.suite import Peft
@@ -85,10 +87,10 @@ class _Training:
         pin_seeds(job.seed)
         checkpoint = load_base(job)
         self.tokenizer = checkpoint.tokenizer
+        if isinstance(job.spec, Peft):
+            checkpoint = replace(checkpoint, model=add_adapter(checkpoint, job.spec, job.base_source))
         self.samples = make_samples(job, checkpoint, job.train)
         model = checkpoint.model
-        if isinstance(job.spec, Peft):
-            model = add_adapter(model, job.spec, job.base_source)
         if job.spec.gradient_checkpointing:
             with quiet_transformers():
                 model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -183,7 +185,8 @@ class _Training:
     def _loss(self, samples: Sequence[Sample]) -> torch.Tensor:
         """Summed cross-entropy of the answers. Rows are padded on their right, where causal attention never looks."""
         device = self.accelerator.device
-        ids = torch.zeros(len(samples), max(len(sample.tokens) for sample in samples), dtype=torch.long)
+        width = max(len(sample.tokens) for sample in samples)
+        ids = torch.zeros(len(samples), width, dtype=torch.long)
         places: list[tuple[int, int]] = []
         targets: list[int] = []
         for row, sample in enumerate(samples):
@@ -192,7 +195,7 @@ class _Training:
             places += [(row, first + offset) for offset in range(len(sample.answer))]
             targets += sample.answer
         rows, columns = torch.tensor(places).unbind(1)
-        with logits_at(self.bare, rows, columns):
+        with logits_at(self.bare, rows, columns - width):
             logits = self.model(input_ids=ids.to(device), use_cache=False).logits[0]
         return torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets, device=device), reduction="sum")
 
@@ -208,8 +211,7 @@ class _Training:
     def _measure_dev(self) -> dict[str, float]:
         job = self.job
         self.bare.eval()
-        causal = self.bare.get_base_model() if isinstance(job.spec, Peft) else self.bare
-        checkpoint = Checkpoint(causal, self.tokenizer, job.precision, job.device)
+        checkpoint = Checkpoint(self.bare, self.tokenizer, job.precision, job.device)
         with self.accelerator.autocast():
             return measure_dev(job, checkpoint)
 
@@ -223,6 +225,9 @@ class _Training:
         with quiet_transformers():
             self.bare.save_pretrained(folder, **options)
             self.tokenizer.save_pretrained(folder)
+        if isinstance(self.job.spec, Peft):
+            (folder / "README.md").unlink(missing_ok=True)  # peft's template of a model card, all of it to be filled in
+            record_base(folder, source=self.job.base_source, sha256=self.job.base.sha256)
 
 
 def _is_better(new: dict[str, float], old: dict[str, float], metric: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,16 @@ import numpy as np
 
 from mlbaseline.judge.audit import Subject, Trials, audit
 from mlbaseline.judge.break_even import break_evens
-from mlbaseline.judge.comparison import compare
+from mlbaseline.judge.comparison import TOO_SMALL, compare
 from mlbaseline.judge.conditions import blocking, confirmatory
 from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
+from mlbaseline.judge.pareto import fronts
 from mlbaseline.judge.planning import settle
 from mlbaseline.judge.published import compare_with_published
+from mlbaseline.judge.registered import mark_registered
+from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Assessment, Comparison, PublishedScore, Registration
@@ -39,10 +43,14 @@ def assess(
     suite = ladder.suite
     rng = np.random.default_rng(RESAMPLING_SEED)
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
-    comparisons = compare(ladder, rng)
+    comparisons = mark_registered(suite, registration, compare(ladder, rng))
     in_order = tuple(sorted(published, key=lambda score: list(suite.baselines).index(score.baseline)))
 
     def more_examples(row: Comparison) -> int | None:
+        if row.method == TOO_SMALL:
+            # As many more that the slice, at its share of all examples, has enough to be looked at.
+            n = len(ladder.tables(row.candidate, row.estimand)[0].frame)
+            return math.ceil(n * (suite.matrix.min_slice_examples / max(row.n, 1) - 1))
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
         return settle(ladder, row, family=len(family) if row.role == PRIMARY else 1).n_more
 
@@ -68,4 +76,6 @@ def assess(
         context=context,
         published=in_order,
         unpaired=compare_with_published(ladder, in_order),
+        slices=examine(ladder, np.random.default_rng(RESAMPLING_SEED)),
+        fronts=fronts(ladder, standings, rng),
     )

@@ -1,48 +1,105 @@
-"""Which differences between two signatures forbid a comparison, and which only have to be known.
+"""Which differences between two runs forbid a comparison, which only have to be known, and which matter for cost alone.
 
 A rung's own nature (model, training, shots, seed) is what the ladder compares, so it may differ. What the rungs share
-(data, choices, prompt, metrics) must not. How they were computed (precision, batches, versions) is worth a warning.
-Of results from elsewhere some of this is unknown: that warns, save for data and choices, which have to be known.
+(data, choices, prompt, metrics) must not. How they were computed (precision, batches, versions) is worth a warning. On
+what machine, in what batches and at what prices decides whether latency and cost may be set side by side, and nothing
+else. Of results from elsewhere some of this is unknown: that warns, save for data and choices, which have to be known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.records import UNKNOWN, Mismatch, Signature
-from mlbaseline.results import ResultTable, align
+from mlbaseline.records import UNKNOWN, Mismatch, Signature, Standing
+from mlbaseline.results import Evaluation, ResultTable, align
 
-REFUSE, WARN, OWN = "refuse", "warn", "own"
+REFUSE, WARN, COST, OWN = "refuse", "warn", "cost", "own"
 
-_SEVERITY = (
-    # The first prefix that matches decides.
-    ("data.", REFUSE),
-    ("choices.", REFUSE),
-    ("metric.names", OWN),
-    ("metric.", REFUSE),
-    ("prompt.shots", OWN),
-    ("prompt.prefix_sha256", OWN),
-    ("prompt.", REFUSE),
-    ("generation.", REFUSE),
-    ("text.", REFUSE),
-    ("engine.", WARN),
-    ("model.", OWN),
-    ("training.", OWN),
-    ("seed", OWN),
+
+@dataclass(frozen=True)
+class Rule:
+    """What a difference in the fields that begin with `prefix` means for quality; costs: for latency and cost as well.
+
+    severity: refuse, warn, cost (quality does not care) or own (what the ladder is there to compare).
+    """
+
+    prefix: str
+    severity: str
+    costs: bool = False
+
+
+RULES = (
+    # The first prefix that matches decides. What no rule knows is refused: a new field may be one that matters.
+    Rule("data.", REFUSE),
+    Rule("choices.", REFUSE),
+    Rule("metric.names", OWN),
+    Rule("metric.", REFUSE),
+    Rule("prompt.chat_template", WARN),  # the same text, by each model's own template
+    Rule("prompt.shots", OWN),
+    Rule("prompt.multiturn", OWN),
+    Rule("prompt.prefix_sha256", OWN),
+    Rule("prompt.", REFUSE),
+    Rule("generation.", REFUSE),
+    Rule("text.", REFUSE),
+    Rule("engine.batch_tokens", WARN, costs=True),
+    Rule("engine.", WARN),
+    Rule("software.torch", WARN),
+    Rule("software.transformers", WARN),
+    Rule("software.", OWN),
+    Rule("hardware.memory_bytes", OWN),  # of a virtual machine it differs by a little at every start
+    Rule("hardware.", COST, costs=True),
+    Rule("cost.", COST, costs=True),
+    Rule("model.", OWN),
+    Rule("training.", OWN),
+    Rule("seed", OWN),
 )
 _UNUSED_BY_SOME = ("prompt.", "generation.", "text.", "engine.")
 """A rule or an annotator has no prompt and no engine: there the absence of a field is no difference."""
 _NEVER_UNKNOWN = ("data.", "choices.")
+_HOST = ("hardware.cpu", "hardware.cores")
+"""All of the machine that a rung without an engine uses, whatever accelerator sits in it."""
+_ENGINE = "engine.batch_tokens"
+PRICES = "cost.usd_per_hour"
+MIXED = "mixed"
+"""A fact in which the seeds of one rung differ: it equals nothing."""
+AS_RECORDED = "as recorded"
+"""`PRICES` of answers that say themselves what they cost: dollars are dollars on any machine."""
+
+
+_PER_TOKEN = ("token_perplexity",)
+_TOKENIZER = "model.tokenizer_sha256"
+
+
+def same_unit(metric: str, tables: Sequence[ResultTable]) -> bool:
+    """Whether the tables count by the same unit: tokens, where the metric is per token, are known to be the same."""
+    tokenizers = {table.signature.fields.get(_TOKENIZER, UNKNOWN) for table in tables}
+    return metric not in _PER_TOKEN or (len(tokenizers) == 1 and UNKNOWN not in tokenizers)
+
+
+def require_same_unit(metric: str, tables: Sequence[ResultTable]) -> None:
+    """Raises IncomparableError where the tables do not, see `same_unit`."""
+    if not same_unit(metric, tables):
+        named = {table.name: str(table.signature.fields.get(_TOKENIZER, UNKNOWN))[:12] for table in tables}
+        raise IncomparableError(
+            f"{metric} is counted per token, and the tokenizers differ or are not known "
+            f"({', '.join(f'{name}: {tokenizer}' for name, tokenizer in named.items())}): the same text has other "
+            "numbers of tokens. Compare by byte_perplexity, bits_per_byte or word_perplexity."
+        )
+
+
+def rule_of(field: str) -> Rule:
+    return next((rule for rule in RULES if field.startswith(rule.prefix)), Rule(field, REFUSE))
 
 
 def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
     """Fields in which two signatures differ although comparable rungs share them. A field of unknown kind refuses."""
     found = []
     for name in sorted(ours.fields.keys() | theirs.fields.keys()):
-        severity = next((kind for prefix, kind in _SEVERITY if name.startswith(prefix)), REFUSE)
+        severity = rule_of(name).severity
         absent = name not in ours.fields or name not in theirs.fields
-        if severity == OWN or (absent and name.startswith(_UNUSED_BY_SOME)):
+        if severity in (OWN, COST) or (absent and name.startswith(_UNUSED_BY_SOME)):
             continue
         left, right = ours.fields.get(name), theirs.fields.get(name)
         if UNKNOWN in (left, right) and not name.startswith(_NEVER_UNKNOWN):
@@ -79,6 +136,66 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
         )
     align(tables)
     return tuple(warnings)
+
+
+def software_warnings(evaluations: Sequence[Evaluation]) -> tuple[Mismatch, ...]:
+    """Versions, of what computes the scores, in which the runs of rungs with an engine differ."""
+    seen: dict[str, dict[str, None]] = {}
+    for evaluation in evaluations:
+        if _ENGINE in evaluation.table.signature.fields:
+            for name, value in evaluation.facts.items():
+                if rule_of(name).severity == WARN:
+                    seen.setdefault(name, {}).setdefault(value)
+    return tuple(
+        Mismatch(name, first, other, WARN) for name, (first, *others) in sorted(seen.items()) for other in others
+    )
+
+
+# ---- latency and cost -----------------------------------------------------------------------------------------------
+
+
+def measured_on(evaluations: Sequence[Evaluation]) -> dict[str, str]:
+    """What latency and cost of a rung stand on: those facts and signature fields of its runs that a rule counts."""
+    seen: dict[str, set[str]] = {}
+    for evaluation in evaluations:
+        known = {**evaluation.table.signature.fields, **evaluation.facts}
+        if "cost_usd" in evaluation.table.frame:
+            known[PRICES] = AS_RECORDED
+        for name, value in known.items():
+            if rule_of(name).costs:
+                seen.setdefault(name, set()).add(str(value))
+    return {name: values.pop() if len(values) == 1 else MIXED for name, values in sorted(seen.items())}
+
+
+def same_hardware(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
+    """Why the latencies of two rungs may not be set side by side: empty where machine and batches are the same.
+
+    What is unknown on either side is a difference. A rung without an engine is compared by the host alone.
+    """
+    left, right = ours.measured_on, theirs.measured_on
+    names = dict.fromkeys(_HOST)
+    if _ENGINE in left and _ENGINE in right:
+        names |= dict.fromkeys(name for name in (*left, *right) if name.startswith(("hardware.", "engine.")))
+    return tuple(_unequal(left, right, names))
+
+
+def same_prices(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
+    """Why the costs of two rungs may not be set side by side: empty on the same hardware with the same price list.
+
+    Answers that say themselves what they cost have their price on any hardware.
+    """
+    left, right = ours.measured_on, theirs.measured_on
+    if AS_RECORDED in (left.get(PRICES), right.get(PRICES)):
+        return ()
+    names = [name for name in dict.fromkeys((*left, *right)) if name.startswith("cost.")]
+    return (*same_hardware(ours, theirs), *_unequal(left, right, names))
+
+
+def _unequal(ours: Mapping[str, str], theirs: Mapping[str, str], names: Iterable[str]) -> Iterator[Mismatch]:
+    for name in names:
+        left, right = ours.get(name, UNKNOWN), theirs.get(name, UNKNOWN)
+        if left != right or left in (UNKNOWN, MIXED):
+            yield Mismatch(name, left, right, COST)
 
 
 def _shown(value: object) -> str:

@@ -6,6 +6,7 @@ decide) and, where a side has several seeds, between *recipes* (seeds × example
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from mlbaseline.errors import SuiteError
+from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.inference import Contrasted, contrast
 from mlbaseline.judge.joint import JointCell, judge_jointly
 from mlbaseline.judge.ladder import CHECKPOINT, RECIPE, Ladder
@@ -20,6 +22,9 @@ from mlbaseline.judge.matrix import EXPLORATORY, GUARDRAIL, PRIMARY, Planned, ma
 from mlbaseline.records import Comparison
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import adjust
+
+TOO_SMALL = "too_small"
+"""Method of a registered slice that has too few examples to be tested."""
 
 
 def compare(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
@@ -57,11 +62,28 @@ class Family:
     rng: np.random.Generator
 
     def judge(self, family: Sequence[Planned]) -> list[Comparison]:
-        """The rows of the family; an exploratory one that cannot be computed is left out."""
+        """The rows of the family; an exploratory one that cannot be computed is left out.
+
+        A registered slice with too few examples is not tested: it takes no part in the family, and stays undecided.
+        """
         level = self.ladder.suite.matrix.level
+        small = [row for row in family if self._is_small(row)]
+        family = [row for row in family if row not in small]
         found = [(row, contrasted) for row in family if (contrasted := self._contrast(row, level)) is not None]
         corrected = self._corrected(found) if found else []
-        return [self._comparison(row, alone, joint) for (row, alone), joint in zip(found, corrected, strict=True)]
+        judged = [self._comparison(row, alone, joint) for (row, alone), joint in zip(found, corrected, strict=True)]
+        return [*judged, *(self._untested(row) for row in small if row.role != EXPLORATORY)]
+
+    def _is_small(self, row: Planned) -> bool:
+        at_least = self.ladder.suite.matrix.min_slice_examples
+        return row.slice is not None and int(mask_of(self._tables(row.candidate)[0], row).sum()) < at_least
+
+    def _untested(self, row: Planned) -> Comparison:
+        """Nothing is known of it, save how many examples there are."""
+        n = int(mask_of(self._tables(row.candidate)[0], row).sum())
+        nan, inf = math.nan, math.inf
+        nothing = Contrasted(nan, nan, nan, -inf, inf, 1.0, inf, n, n, TOO_SMALL)
+        return self._comparison(row, nothing, JointCell(1.0, -inf, inf))
 
     def _corrected(self, found: Sequence[tuple[Planned, Contrasted]]) -> list[JointCell]:
         correction, level = self._correction, self.ladder.suite.matrix.level
@@ -95,6 +117,10 @@ class Family:
     def _contrast(self, row: Planned, level: float) -> Contrasted | None:
         candidate, baseline = self._tables(row.candidate), self._tables(row.baseline)
         margin = (row.margin or 0.0) * sign_of(row.metric)
+        if row.role != EXPLORATORY:
+            require_same_unit(row.metric, (*candidate, *baseline))
+        elif not same_unit(row.metric, (*candidate, *baseline)):
+            return None
         found = contrast(
             candidate,
             baseline,
@@ -155,6 +181,6 @@ def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> str
 
     A p-value of exactly 1 − level counts as a difference: then the interval just excludes the margin.
     """
-    if p_adjusted > 1.0 - level:
+    if not p_adjusted <= 1.0 - level:  # nor is a p-value that is no number
         return "inconclusive"
     return "pass" if delta * sign_of(row.metric) > (row.margin or 0.0) else "fail"

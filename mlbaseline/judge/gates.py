@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from mlbaseline.judge.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
 from mlbaseline.judge.checkpoint import Checkpoint
+from mlbaseline.judge.comparison import TOO_SMALL
+from mlbaseline.judge.ladder import CHECKPOINT
+from mlbaseline.judge.matrix import GUARDRAIL, PRIMARY
 from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
 from mlbaseline.records import Comparison, Finding, Standing, Verdict
-from mlbaseline.suite import Suite
+from mlbaseline.suite import Contrast, Suite
+
+_SUPERIORITY = "superiority"
 
 
 def decide(
@@ -30,94 +36,120 @@ def decide(
     if not candidates:
         reason = "the suite registers no primary contrast, so nothing can be decided"
         return Verdict("hold", reason, (Finding("superiority", "error", FAIL, reason),))
-    deciding = [row for row in comparisons if row.outcome is not None and row.estimand == "checkpoint"]
-    findings = {name: (*_contrasts(name, deciding), *_budgets(suite, standings[name])) for name in candidates}
+    deciding = [row for row in comparisons if row.outcome is not None and row.estimand == CHECKPOINT]
+    findings = {name: tuple(_judge(suite, name, deciding, standings.get(name))) for name in candidates}
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
-    passed = [
-        name
-        for name in candidates
-        if all(finding.outcome in (PASS, NOT_APPLICABLE) for finding in (*findings[name], *conditions))
-    ]
+    asked = {name: (*found, *conditions) for name, found in findings.items()}
+    passed = [name for name in candidates if all(map(_holds, asked[name]))]
     if passed:
         winner = max(passed, key=lambda name: checkpoints[name].dev_quality)
         others = [name for name in passed if name != winner]
         chosen = f"; {', '.join(others)} passed too, and {winner} was the better on dev" if others else ""
         reason = f"{winner} passed every registered contrast and budget{chosen}"
         return Verdict("promote", reason, everything, winner, checkpoints[winner].evaluation.table.seed)
-    open_candidates = [
-        name for name in candidates if all(finding.outcome != FAIL for finding in (*findings[name], *conditions))
-    ]
-    if open_candidates:
-        needed = {name: _needed(name, deciding, more_examples) for name in open_candidates}
-        known = {name: count for name, count in needed.items() if count is not None}
-        nearest = min(known, key=known.__getitem__) if known else open_candidates[0]
-        count = known.get(nearest)
-        more = (
-            f"about {count:,} more test examples would settle it"
-            if count
-            else "more examples alone would not settle it"
-        )
-        undecided = [finding.reason for finding in findings[nearest] if finding.outcome == INCONCLUSIVE]
-        return Verdict("inconclusive", f"{nearest}: {undecided[0]}; {more}", everything, more_examples=count)
-    failed = [finding.reason for finding in everything if finding.outcome == FAIL]
-    return Verdict("hold", f"no candidate passed: {'; '.join(failed[:3])}", everything)
+    still_open = {
+        name: found for name, found in asked.items() if all(_holds(f) or f.outcome == INCONCLUSIVE for f in found)
+    }
+    if still_open:
+        reason, count = _nearest(still_open, {name: _needed(name, deciding, more_examples) for name in still_open})
+        return Verdict("inconclusive", reason, everything, more_examples=count)
+    failed = [finding.reason for finding in everything if not _holds(finding) and finding.outcome != INCONCLUSIVE]
+    seeds, examples = _missing(asked)
+    reason = f"no candidate passed: {'; '.join(failed[:3])}"
+    return Verdict("hold", reason, everything, more_examples=examples, more_seeds=seeds)
 
 
-def _contrasts(candidate: str, deciding: Sequence[Comparison]) -> Iterator[Finding]:
+def _holds(finding: Finding) -> bool:
+    return finding.outcome in (PASS, NOT_APPLICABLE)
+
+
+def _judge(suite: Suite, name: str, deciding: Sequence[Comparison], standing: Standing | None) -> Iterator[Finding]:
+    """All that is asked of one candidate."""
+    yield from _contrasts(suite, name, deciding)
+    if standing is None:
+        yield Finding("standing", "error", FAIL, f"{name} has no evaluation", {"candidate": name})
+    else:
+        yield from evidence(suite, standing, deciding)
+        yield from budgets(suite, standing)
+
+
+def _nearest(asked: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | None]) -> tuple[str, int | None]:
+    """What is open about the candidate that the fewest further examples would settle, and how many those are."""
+    known = {name: count for name, count in needed.items() if count is not None}
+    nearest = min(known, key=known.__getitem__) if known else next(iter(asked))
+    count = known.get(nearest)
+    undecided = [finding for finding in asked[nearest] if finding.outcome == INCONCLUSIVE]
+    if all(finding.code in BUDGETS for finding in undecided):
+        more = "more measurements would settle it"
+    elif count:
+        more = f"about {count:,} more test examples would settle it"
+    else:
+        more = "more examples alone would not settle it"
+    return f"{nearest}: {undecided[0].reason}; {more}", count
+
+
+def _missing(asked: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | None]:
+    """Seeds and examples that the gates ask for in addition, of a candidate that nothing else speaks against."""
+    for found in asked.values():
+        short = [finding for finding in found if not _holds(finding)]
+        if all(finding.code in (MIN_SEEDS, MIN_EXAMPLES) for finding in short):
+            lacking = {finding.code: int(finding.evidence["missing"]) for finding in short}
+            return lacking.get(MIN_SEEDS), lacking.get(MIN_EXAMPLES)
+    return None, None
+
+
+def _contrasts(suite: Suite, candidate: str, deciding: Sequence[Comparison]) -> Iterator[Finding]:
+    """What each registered contrast came to. One without a row, overall or on one of its slices, has failed."""
     rows = [row for row in deciding if row.candidate == candidate]
-    if not any(row.role == "primary" for row in rows):
-        yield Finding("superiority", "error", FAIL, f"{candidate} has no primary contrast with results")
-    for row in rows:
-        code = "superiority" if row.role == "primary" else "guardrail"
-        where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
-        low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == "primary" else (row.low, row.high)
+    if not any(row.role == PRIMARY for row in rows):
+        yield Finding(_SUPERIORITY, "error", FAIL, f"{candidate} has no primary contrast with results")
+    for role, contrasts in ((PRIMARY, suite.matrix.primary), (GUARDRAIL, suite.matrix.guardrails)):
+        for contrast in contrasts:
+            if contrast.candidate == candidate:
+                yield from _absent(role, contrast, rows)
+    yield from (_contrast(suite, row) for row in rows)
+
+
+def _absent(role: str, contrast: Contrast, rows: Sequence[Comparison]) -> Iterator[Finding]:
+    for baseline in contrast.over:
+        asked = (role, baseline, contrast.metric, contrast.margin)
+        cuts = {row.slice for row in rows if (row.role, row.baseline, row.metric, row.margin) == asked}
+        for cut in (None, *contrast.slices):
+            if cut not in cuts:
+                where = "" if cut is None else f" by {cut}"
+                reason = f"{contrast.candidate} over {baseline}{where}: {contrast.metric} was registered, not compared"
+                evidence = {"candidate": contrast.candidate, "baseline": baseline, "slice": cut}
+                yield Finding(_code(role), "error", FAIL, reason, evidence)
+
+
+def _contrast(suite: Suite, row: Comparison) -> Finding:
+    where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
+    low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == PRIMARY else (row.low, row.high)
+    reason = (
+        f"{row.candidate} over {row.baseline}{where}: {row.metric} {row.delta:+.3f} [{low:+.3f}, {high:+.3f}] "
+        f"against a margin of {math.nan if row.margin is None else row.margin:+.3f}"
+    )
+    if row.method == TOO_SMALL:
         reason = (
-            f"{candidate} over {row.baseline}{where}: {row.metric} {row.delta:+.3f} [{low:+.3f}, {high:+.3f}] "
-            f"against a margin of {row.margin:+.3f}"
+            f"{row.candidate} over {row.baseline}{where}: {row.n} examples of at least "
+            f"{suite.matrix.min_slice_examples} (matrix.min_slice_examples), too few to say anything"
         )
-        evidence = {
-            "candidate": candidate,
-            "baseline": row.baseline,
-            "metric": row.metric,
-            "slice": row.slice,
-            "slice_value": row.slice_value,
-        }
-        yield Finding(code, "error", row.outcome or FAIL, reason, evidence)
+    evidence = {
+        "candidate": row.candidate,
+        "baseline": row.baseline,
+        "metric": row.metric,
+        "slice": row.slice,
+        "slice_value": row.slice_value,
+    }
+    outcome = row.outcome if row.outcome in (PASS, INCONCLUSIVE) else FAIL
+    numbers = (row.delta, row.p_adjusted, low, high, math.nan if row.margin is None else row.margin)
+    if outcome == PASS and any(map(math.isnan, numbers)):
+        outcome, reason = FAIL, f"{reason}: a number is missing"
+    return Finding(_code(row.role), "error", outcome, reason, evidence)
 
 
-def _budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
-    """One finding for each budget that the suite sets."""
-    gates, name = suite.gates, standing.baseline
-    if gates.min_seeds is not None:
-        if "none" in standing.run_ids:
-            yield Finding(
-                "min_seeds", "error", NOT_APPLICABLE, f"{name} has no randomness to average over", {"candidate": name}
-            )
-        else:
-            yield _at_least("min_seeds", name, "seeds", len(standing.run_ids), gates.min_seeds)
-    for code, what, measured, budget, unit in (
-        ("error_rate", "error rate", standing.error_rate, gates.max_error_rate, ""),
-        ("latency_p95", "95th percentile of latency", standing.cost.latency_p95_s, gates.latency_p95_s, " s"),
-        ("cost_per_query", "cost per query", standing.cost.usd_per_query, gates.cost_per_query_usd, " USD"),
-        ("peak_memory", "peak memory", standing.cost.peak_memory_bytes, gates.peak_memory_bytes, " bytes"),
-    ):
-        if budget is not None:
-            yield _at_most(code, name, what, measured=measured, budget=budget, unit=unit)
-
-
-def _at_least(code: str, name: str, what: str, count: int, minimum: int) -> Finding:
-    outcome = PASS if count >= minimum else FAIL
-    return Finding(code, "error", outcome, f"{name}: {count} {what} of at least {minimum}", {"candidate": name})
-
-
-def _at_most(code: str, name: str, what: str, *, measured: float | None, budget: float, unit: str) -> Finding:
-    evidence = {"candidate": name, "measured": measured, "budget": budget}
-    if measured is None or math.isnan(measured):
-        return Finding(
-            code, "error", FAIL, f"{name}: {what} was not measured; the budget is {budget:g}{unit}", evidence
-        )
-    outcome = PASS if measured <= budget else FAIL
-    return Finding(code, "error", outcome, f"{name}: {what} {measured:.3g}{unit} of at most {budget:g}{unit}", evidence)
+def _code(role: str) -> str:
+    return _SUPERIORITY if role == PRIMARY else GUARDRAIL
 
 
 def _needed(

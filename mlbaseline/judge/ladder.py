@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlbaseline.errors import DataError
 from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
-from mlbaseline.judge.comparability import require_comparable
+from mlbaseline.judge.comparability import require_comparable, software_warnings
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Mismatch
 from mlbaseline.results import SLICE, Evaluation, ResultTable
@@ -20,13 +20,15 @@ CHECKPOINT, RECIPE = "checkpoint", "recipe"
 class Ladder:
     """rungs: in the order of the suite, their seeds ascending. checkpoints: the one that stands for each rung.
 
-    warnings: differences between the runs that do not forbid a comparison.
+    warnings: differences between the runs that do not forbid a comparison. dev: rung ─▶ its chosen checkpoint's answers
+    to the dev split, where those were asked for.
     """
 
     suite: Suite
     rungs: Mapping[str, tuple[Evaluation, ...]]
     checkpoints: Mapping[str, Checkpoint]
     warnings: tuple[Mismatch, ...]
+    dev: Mapping[str, ResultTable] = field(default_factory=dict)
 
     def tables(self, name: str, estimand: str) -> list[ResultTable]:
         """What stands for a rung: the chosen checkpoint's table, or for a recipe those of all its seeds."""
@@ -50,7 +52,8 @@ def build_ladder(suite: Suite, evaluations: Sequence[Evaluation]) -> Ladder:
     found = {name: tuple(e for e in by_seed if e.table.baseline == name) for name in suite.baselines}
     rungs = {name: rung for name, rung in found.items() if rung}
     _require_matrix(suite, rungs)
-    warnings = require_comparable([evaluation.table for rung in rungs.values() for evaluation in rung])
+    everything = [evaluation for rung in rungs.values() for evaluation in rung]
+    warnings = (*require_comparable([e.table for e in everything]), *software_warnings(everything))
     return Ladder(suite, rungs, {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}, warnings)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mlbaseline.judge.comparability import measured_on
+from mlbaseline.judge.costing import Metered, cost_of
 from mlbaseline.judge.inference import estimate
 from mlbaseline.metrics import measure
-from mlbaseline.records import Cost, Estimate, Standing
+from mlbaseline.records import Estimate, FineTune, Standing
 from mlbaseline.results import SLICE, Evaluation, ResultTable
-from mlbaseline.suite import Suite
+from mlbaseline.suite import ReadySpec, Suite, TrainedSpec
 
 SliceMetrics = dict[str, dict[str, dict[str, float]]]
 """slice ─▶ value ─▶ metric ─▶ number."""
@@ -38,9 +39,11 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
             if len(per_seed) > 1
         },
         slices=_mean_slices([measure_slices(table, suite) for table in tables]),
-        cost=_cost([evaluation.measured for evaluation in evaluations]),
+        cost=cost_of(suite, [Metered.of(evaluation) for evaluation in evaluations]),
+        fine_tune=_fine_tune(suite, name, [evaluation.measured for evaluation in evaluations]),
         error_rate=float(np.mean([table.frame["error"].notna().mean() for table in tables])),
         run_ids={"none" if e.table.seed is None else str(e.table.seed): e.run_id for e in evaluations},
+        measured_on=measured_on(evaluations),
     )
 
 
@@ -62,39 +65,6 @@ def measure_slices(table: ResultTable, suite: Suite) -> SliceMetrics:
     return slices
 
 
-def measure_cost(
-    table: ResultTable,
-    suite: Suite,
-    *,
-    usd_per_hour: float | None,
-    peak_memory_bytes: int | None,
-    train_s: float | None,
-) -> Cost:
-    """What answering and training cost. usd_per_hour: price of the hardware, None where the suite names none.
-
-    Cost per query is what the answers say that they cost. Without that it is the computing time of a query in batches,
-    and its share of the training over `cost.queries`.
-    """
-    frame = table.frame
-    compute_s = float(frame["compute_s"].mean())
-    alone = frame["latency_s"].dropna()
-    train_usd = None if usd_per_hour is None or train_s is None else train_s / 3600 * usd_per_hour
-    query_usd = None
-    if "cost_usd" in frame:
-        query_usd = float(frame["cost_usd"].mean(skipna=False))
-    elif usd_per_hour is not None:
-        query_usd = compute_s / 3600 * usd_per_hour + (train_usd or 0.0) / suite.cost.queries
-    return Cost(
-        train_s=train_s,
-        train_usd=train_usd,
-        compute_s_per_query=compute_s,
-        usd_per_query=query_usd,
-        latency_p50_s=float(alone.quantile(0.5)) if len(alone) else None,
-        latency_p95_s=float(alone.quantile(0.95)) if len(alone) else None,
-        peak_memory_bytes=peak_memory_bytes,
-    )
-
-
 def _mean_slices(per_seed: Sequence[SliceMetrics]) -> SliceMetrics:
     return {
         name: {
@@ -105,20 +75,19 @@ def _mean_slices(per_seed: Sequence[SliceMetrics]) -> SliceMetrics:
     }
 
 
-def _cost(runs: Sequence[Mapping[str, float]]) -> Cost:
-    """The mean over seeds of what their runs measured; the worst seed for latency's tail and for memory."""
-
-    def combined(name: str, how: Callable[[list[float]], Any]) -> float | None:
-        values = [run.get(name, math.nan) for run in runs]
-        return None if any(map(math.isnan, values)) else float(how(values))
-
-    memory = combined("peak_memory_bytes", max)
-    return Cost(
-        train_s=combined("train_s", np.mean),
-        train_usd=combined("train_cost_usd", np.mean),
-        compute_s_per_query=combined("compute_s_per_query", np.mean) or 0.0,
-        usd_per_query=combined("cost_per_query_usd", np.mean),
-        latency_p50_s=combined("latency_p50_s", np.mean),
-        latency_p95_s=combined("latency_p95_s", max),
-        peak_memory_bytes=None if memory is None else int(memory),
+def _fine_tune(suite: Suite, name: str, runs: Sequence[Mapping[str, float]]) -> FineTune | None:
+    """Means over seeds, which differ by rounding and by the clock alone."""
+    spec = suite.baselines[name]
+    if not isinstance(spec, TrainedSpec | ReadySpec):
+        return None
+    size = _mean(runs, "weights_bytes")
+    return FineTune(
+        method=spec.method_name,
+        weights_bytes=None if size is None else round(size),
+        latency_unmerged_p50_s=_mean(runs, "latency_unmerged_p50_s"),
     )
+
+
+def _mean(runs: Sequence[Mapping[str, float]], name: str) -> float | None:
+    values = [run.get(name, math.nan) for run in runs]
+    return None if any(map(math.isnan, values)) else float(np.mean(values))

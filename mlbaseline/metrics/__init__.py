@@ -9,23 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.metrics.choice import CHOICE_METRICS
+from mlbaseline.metrics.choice import CHOICE_METRICS, read_rows
 from mlbaseline.metrics.likelihood import LIKELIHOOD_METRICS
 from mlbaseline.metrics.metric import Array, Metric
 from mlbaseline.metrics.text import TEXT_METRICS
 from mlbaseline.results import SCORE, ResultTable
 from mlbaseline.stats import CorpusMetric
 
-__all__ = ["METRICS", "VERSION", "Metric", "add_scores", "corpus_statistics", "measure"]
+__all__ = ["METRICS", "VERSION", "Metric", "add_scores", "corpus_statistics", "measure", "read_rows"]
 
 VERSION = 1
 """Part of every signature: raised when any metric here changes the number that it gives."""
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*CHOICE_METRICS, *TEXT_METRICS, *LIKELIHOOD_METRICS)}
+
+
+_KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, tuple[str, ...]], tuple[CorpusMetric, Array] | None]]
+_KNOWN = WeakKeyDictionary()
+"""Statistics of the tables in use: a comparison asks for them once a contrast, and n-grams take their time."""
 
 
 def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) -> ResultTable:
@@ -62,4 +68,8 @@ def corpus_statistics(table: ResultTable, labels: Sequence[str], name: str) -> t
     corpus = METRICS[name].corpus
     if corpus is None:
         raise ValueError(f"{name} is a mean of per-example scores; it has no corpus statistics")
-    return corpus(table, labels)
+    known = _KNOWN.setdefault(table, {})
+    key = name, tuple(labels)
+    if key not in known:
+        known[key] = corpus(table, labels)
+    return known[key]

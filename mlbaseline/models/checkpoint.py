@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlbaseline.assets import cache_dir, sha256_of
 from mlbaseline.errors import AssetError
+from mlbaseline.models.adapter import attach, is_adapter, merged, named_base
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +37,13 @@ class Checkpoint:
 
     @property
     def max_positions(self) -> int | None:
-        """Longest input (tokens) that the model was built for; None where its configuration sets no limit."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        """Longest input (tokens) that the model was built for; None where its configuration sets no limit.
+
+        What prompt tuning puts in front of every input takes places, too.
+        """
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        adapter = self.model.active_peft_config if hasattr(self.model, "get_base_model") else None
+        return limit if limit is None else limit - getattr(adapter, "num_virtual_tokens", 0)
 
 
 def default_device() -> str:
@@ -66,26 +71,30 @@ def dtype_of(precision: Precision) -> torch.dtype:
 
 
 def load_checkpoint(
-    path: Path, *, base: Path | None = None, precision: str = "auto", device: str | None = None
+    path: Path, *, base: Path | None = None, precision: str = "auto", device: str | None = None, merge: bool = True
 ) -> Checkpoint:
     """Load the model at `path`: a folder, a GGUF file, or (with `base`, its own model) the folder of a PEFT adapter.
 
-    An adapter is merged into its base in fp32 before the precision is lowered, so that it costs nothing per query.
-    Code that comes with a model is never run and pickled weights are never read. Raises AssetError if `path` is no
-    such model.
+    An adapter is merged into its base in fp32 before the precision is lowered, so that it costs nothing per query;
+    the model stays an adapted one where the method cannot be merged, or with `merge` false. Code that comes with a
+    model is never run and pickled weights are never read. Raises AssetError if `path` is no such model.
     """
     device = device or default_device()
     resolved = resolve_precision(precision, device)
-    is_adapter = (path / "adapter_config.json").is_file()
-    if is_adapter and base is None:
-        named = json.loads((path / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not is_adapter(path):
+        folder = model_folder(path)
+    elif base is not None:
+        folder = model_folder(base)
+    else:
+        named = named_base(path)
         raise AssetError(f"{path} is an adapter, not a whole model: give the base that it belongs to ({named!r})")
-    folder = model_folder(base if is_adapter and base is not None else path)
     with quiet_transformers():
         tokenizer = _load(folder, "AutoTokenizer")
-        model = _load(folder, "AutoModelForCausalLM", dtype=dtype_of("fp32" if is_adapter else resolved))
-        if is_adapter:
-            model = _merge(model, path)
+        model = (
+            _load_adapted(folder, path, dtype_of(resolved), merge=merge)
+            if is_adapter(path)
+            else _load(folder, "AutoModelForCausalLM", dtype=dtype_of(resolved))
+        )
     return Checkpoint(model.to(device=device, dtype=dtype_of(resolved)).eval(), tokenizer, resolved, device)
 
 
@@ -100,6 +109,8 @@ def model_folder(path: Path) -> Path:
             raise AssetError(f"{path} is no model: expected a folder with config.json and safetensors, or a GGUF file")
         return _converted(path)
     if not (path / "config.json").is_file():
+        if is_adapter(path):
+            raise AssetError(f"{path} is an adapter, not a whole model: say `kind: peft` with `adapter` and `base`")
         found = ", ".join(sorted(item.name for item in path.iterdir())[:8]) if path.is_dir() else "no such folder"
         raise AssetError(f"{path} is no model: expected a folder with config.json and safetensors, got: {found or '∅'}")
     return path
@@ -144,11 +155,33 @@ def _convert(gguf: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
+def _load_adapted(folder: Path, adapter: Path, dtype: torch.dtype, *, merge: bool) -> Any:
+    import torch
+
+    if merge:
+        whole = merged(attach(_load(folder, "AutoModelForCausalLM", dtype=torch.float32), adapter))
+        if whole is not None:
+            return whole
+    return attach(_load(folder, "AutoModelForCausalLM", dtype=dtype), adapter)
+
+
+def _refuse_pickles(folder: Path) -> None:
+    """Raises AssetError for a folder whose weights are there as pickles alone."""
+    pickled = sorted(file.name for file in folder.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".ckpt"))
+    if pickled and not any(folder.glob("*.safetensors")):
+        raise AssetError(
+            f"{folder}: its weights are pickled ({', '.join(pickled[:3])}), which could run code and is never read; "
+            "save them as safetensors"
+        )
+
+
 def _load(folder: Path, kind: str, **options: Any) -> Any:
     import transformers
 
     if kind == "AutoModelForCausalLM":
         options.setdefault("use_safetensors", True)
+        if options["use_safetensors"]:
+            _refuse_pickles(folder)
     try:
         return getattr(transformers, kind).from_pretrained(
             str(folder), trust_remote_code=False, local_files_only=True, **options
@@ -158,18 +191,6 @@ def _load(folder: Path, kind: str, **options: Any) -> Any:
         what = "model" if kind == "AutoModelForCausalLM" else "tokenizer"
         where = folder / options["gguf_file"] if "gguf_file" in options else folder
         raise AssetError(f"{where}: the {what} cannot be loaded ({type(error).__name__}: {error})") from error
-
-
-def _merge(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    except Exception as error:
-        raise AssetError(
-            f"{adapter}: the adapter does not fit its base ({type(error).__name__}: {error}); "
-            "is this the base that it was trained on?"
-        ) from error
 
 
 def _has_native_bf16(device: str) -> bool:

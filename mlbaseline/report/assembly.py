@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlbaseline.records import Assessment, Registration, Verdict
+from mlbaseline.records import Assessment, Verdict
 from mlbaseline.report import closing, formats
 from mlbaseline.report.contrasts import contrasts, forest
 from mlbaseline.report.cost import cost
-from mlbaseline.report.ladder import ladder, tradeoff
+from mlbaseline.report.finetunes import fine_tunes
+from mlbaseline.report.ladder import ladder
 from mlbaseline.report.published import published
 from mlbaseline.report.slices import slices
+from mlbaseline.report.tradeoff import tradeoffs
 from mlbaseline.report.view import Fact, Section, Tone, View
 from mlbaseline.report.wording import Wording
 
@@ -21,10 +23,11 @@ def view_of(assessment: Assessment) -> View:
     """Everything that a report says, as text and as figures."""
     wording = Wording(assessment)
     verdict = assessment.verdict
-    glance = tuple(figure for figure in (forest(wording), tradeoff(wording)) if figure)
+    glance = tuple(figure for figure in (forest(wording), *tradeoffs(wording, money=True)) if figure)
     sections = (
         Section("glance", "At a glance", glance) if glance else None,
         ladder(wording),
+        fine_tunes(wording),
         *contrasts(wording),
         published(wording),
         slices(wording),
@@ -65,7 +68,7 @@ def _facts(wording: Wording) -> tuple[Fact, ...]:
     if sizes:
         facts.append(Fact("Test examples", formats.count(max(sizes))))
     facts.append(Fact("Confidence level", wording.level))
-    facts += _registration(assessment.registration)
+    facts += _registration(wording)
     if audited := closing.audit_fact(wording):
         facts.append(audited)
     if assessment.mismatches:
@@ -73,12 +76,14 @@ def _facts(wording: Wording) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _registration(registration: Registration) -> tuple[Fact, ...]:
-    when = (
-        Fact("Rules registered", "before the first evaluation", "better")
-        if registration.is_confirmatory
-        else Fact("Rules registered", "after the first evaluation", "open")
-    )
+def _registration(wording: Wording) -> tuple[Fact, ...]:
+    registration = wording.assessment.registration
+    if registration.is_confirmatory:
+        when = Fact("Rules registered", "before the first evaluation", "better")
+    else:
+        kept = sum(row.registered == "before" for row in wording.registered)
+        still = f"; {kept} of {len(wording.registered)} contrasts stood before it" if kept else ""
+        when = Fact("Rules registered", f"after the first evaluation{still}", "open")
     return when, Fact("Looks at test", formats.count(registration.test_looks))
 
 

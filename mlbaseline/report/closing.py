@@ -157,10 +157,17 @@ def _steps(wording: Wording) -> list[str]:
             )
         else:
             steps.append("More test examples alone are not expected to settle it.")
+    if verdict.decision == "hold" and (verdict.more_seeds or verdict.more_examples):
+        lacking = {"seeds": verdict.more_seeds, "test examples": verdict.more_examples}
+        needed = listed([f"{count:,} more {what}" for what, count in lacking.items() if count])
+        steps.append(f"Only evidence is missing: with {needed} the gates can pass.")
     for row in wording.registered:
         if row.outcome in ("fail", "inconclusive"):
             says = "misses its margin" if row.outcome == "fail" else "is undecided"
             place = "" if row.slice is None else f" on {where(row)}"
+            if not formats.finite(row.delta):
+                steps.append(f"{contrast(row)}{place} has {row.n:,} examples, too few to be tested.")
+                continue
             steps.append(
                 f"{contrast(row)}{place} {says} ({wording.margin(row)}): {formats.clean(row.metric)} "
                 f"{wording.delta_text(row)}, smallest detectable difference "

@@ -9,7 +9,7 @@ from mlbaseline.records import Comparison
 from mlbaseline.report import formats
 from mlbaseline.report.figures import Bar, Forest, Panel
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
-from mlbaseline.report.wording import Wording, contrast, distinct, where
+from mlbaseline.report.wording import Wording, contrast, distinct, status_cell, where
 
 ESTIMANDS = {
     "checkpoint": ("Checkpoints", "these very weights; only examples vary"),
@@ -32,13 +32,13 @@ def contrasts(wording: Wording) -> tuple[Section, ...]:
     present = {role: rows for role, rows in {**by_role, "exploratory": exploratory}.items() if rows}
     # How to read the columns is said once, under the first table.
     return tuple(
-        Section(role, _ROLES[role], (_lead(wording, role), *_tables(wording, role, rows, first=position == 0)))
+        Section(role, _ROLES[role], (_lead(wording, role, rows), *_tables(wording, role, rows, first=position == 0)))
         for position, (role, rows) in enumerate(present.items())
     )
 
 
-def _lead(wording: Wording, role: str) -> str:
-    return _LEADS[role].format(when=wording.registered_when)
+def _lead(wording: Wording, role: str, rows: Sequence[Comparison]) -> str:
+    return _LEADS[role].format(when=wording.registered_when(rows))
 
 
 def forest(wording: Wording) -> Forest | None:
@@ -126,6 +126,7 @@ def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison
         Column("Means", numeric=True, rank=7),
         Column("Gained / lost", numeric=True, rank=6),
         Column("n (seeds)", numeric=True, rank=6),
+        *((Column("Status", rank=6),) if registered else ()),
         *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
         Column("Effect size", numeric=True, rank=9),
         *((Column("Method", rank=9),) if len(methods) > 1 else ()),
@@ -149,6 +150,7 @@ def _table(wording: Wording, role: str, estimand: str, rows: Sequence[Comparison
                     _means(wording, row),
                     _changes(row),
                     Cell(formats.count(row.n), _seeds(row)),
+                    *((status_cell(row),) if registered else ()),
                     *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
                     Cell(formats.fixed(row.effect_size, 2, sign=True)),
                     *((Cell(formats.clean(row.method)),) if len(methods) > 1 else ()),

@@ -1,15 +1,110 @@
-"""What the rungs cost over time: when a fine-tune has paid for itself."""
+"""What the rungs cost, with intervals; who stands on a front; when a fine-tune pays for itself."""
 
 from __future__ import annotations
 
-from mlbaseline.records import BreakEven
+from mlbaseline.records import BreakEven, Cost
 from mlbaseline.report import formats
-from mlbaseline.report.view import Cell, Column, Row, Section, Table
+from mlbaseline.report.tradeoff import MONEY, front_cell, front_columns, tradeoffs
+from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 from mlbaseline.report.wording import Wording
+
+_PRICED_BY = {"source": "its source", "tokens": "tokens", "hardware": "hardware time"}
 
 
 def cost(wording: Wording) -> Section | None:
-    """Each fine-tune against each few-shot prompt."""
+    """Each rung's figures, where it stands before the fronts, and each fine-tune against each few-shot prompt."""
+    blocks: list[Block | None] = [_figures(wording), _fronts(wording)]
+    blocks += [*tradeoffs(wording, money=False), _break_even(wording)]
+    found = tuple(block for block in blocks if block is not None)
+    return Section("cost", "Cost", found) if found else None
+
+
+def _figures(wording: Wording) -> Table | None:
+    standings = wording.assessment.standings
+    measured = [s for s in standings if formats.finite(s.cost.usd_per_query) or formats.finite(s.cost.latency_p50_s)]
+    if not measured:
+        return None
+    batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    columns = (
+        Column("Rung", code=True),
+        Column(f"USD per {unit}", numeric=True),
+        Column("Priced by"),
+        Column("Latency p50", numeric=True),
+        Column("Latency p95", numeric=True),
+        Column("Latency p99", numeric=True),
+        Column("Timed", numeric=True),
+        Column("Memory", numeric=True),
+        Column("Trained parameters", numeric=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(standing.baseline)),
+                _money(standing.cost, batch),
+                Cell(_PRICED_BY.get(standing.cost.priced_by or "", formats.MISSING)),
+                *(_latency(standing.cost, f"latency_p{rank}_s") for rank in (50, 95, 99)),
+                Cell(formats.count(standing.cost.n_timed) if standing.cost.n_timed else formats.MISSING),
+                Cell(formats.memory(standing.cost.peak_memory_bytes)),
+                Cell(formats.count(standing.cost.trainable_params)),
+            ),
+            emphasis=standing.baseline == wording.assessment.verdict.winner,
+        )
+        for standing in measured
+    )
+    notes = (
+        f"{wording.level} intervals. Money: the suite's present prices, training included; the interval covers the "
+        "examples and the seeds' runs, not a machine that is slower on another day. Latency: queries asked one at a "
+        "time, the timings of all seeds together; limits are order statistics, and a bound that so few timings do not "
+        f"give is {formats.MISSING}.",
+    )
+    return Table("Money, latency and memory", columns, rows, notes=notes)
+
+
+def _money(cost: Cost, batch: int) -> Cell:
+    bounds = cost.bounds.get("usd_per_query")
+    shown = "" if bounds is None else _between(*(formats.price(bound, batch) for bound in (bounds.low, bounds.high)))
+    return Cell(formats.price(cost.usd_per_query, batch), shown)
+
+
+def _latency(cost: Cost, field: str) -> Cell:
+    bounds, value = cost.bounds.get(field), getattr(cost, field)
+    shown = "" if bounds is None else _between(*(formats.duration(bound) for bound in (bounds.low, bounds.high)))
+    return Cell(formats.duration(value), shown)
+
+
+def _between(low: str, high: str) -> str:
+    return f"[{low}, {high}]"
+
+
+def _fronts(wording: Wording) -> Table | None:
+    found = front_columns(wording)
+    if not found:
+        return None
+    columns = (Column("Rung", code=True), *(Column(f"{title} front", numeric=True) for title, _ in found))
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(standing.baseline)),
+                *(front_cell(front, standing.baseline) for _, front in found),
+            ),
+            emphasis=standing.baseline == wording.assessment.verdict.winner,
+        )
+        for standing in wording.assessment.standings
+    )
+    metrics = ", ".join(dict.fromkeys(formats.clean(front.metric) for _, front in found))
+    notes = [
+        f"✓: by the estimates of {metrics} no other rung is at least as good in both and better in one. The share says "
+        "in how many resampled test sets that holds, the same examples drawn for all rungs; seeds stay as they are."
+    ]
+    hardware = next((front.hardware for _, front in found if front.hardware), "")
+    if hardware:
+        notes.append(f"Latency, memory and seconds are compared on one hardware only: {formats.clean(hardware)}.")
+    if any(front.axis in MONEY and not front.hardware for _, front in found):
+        notes.append("Money is compared across hardware: the suite's prices are what makes it comparable.")
+    return Table("On the Pareto front", columns, rows, notes=tuple(notes))
+
+
+def _break_even(wording: Wording) -> Table | None:
     found = wording.assessment.break_even
     if not found:
         return None
@@ -40,7 +135,7 @@ def cost(wording: Wording) -> Section | None:
         "The price of a query is that of computing it, in batches, on the hardware that each ran on, without training. "
         "Means over seeds; one training is paid for."
     )
-    return Section("cost", "Cost", (Table("When a fine-tune pays for itself", columns, rows, notes=(note,)),))
+    return Table("When a fine-tune pays for itself", columns, rows, notes=(note,))
 
 
 def _pays(row: BreakEven) -> Cell:

@@ -41,7 +41,10 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One rung by cost (x, None without a price) and quality (y, with its interval)."""
+    """One rung by cost (x, None where it is unknown) and quality (y), each with its interval where it has one.
+
+    probability: of being on the front, when the examples are resampled.
+    """
 
     name: str
     kind: str
@@ -50,6 +53,9 @@ class Point:
     low: float
     high: float
     front: bool
+    x_low: float | None = None
+    x_high: float | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,17 @@ class Forest(_Titled):
 
 @dataclass(frozen=True, slots=True)
 class Tradeoff(_Titled):
-    """Quality against cost. inverted: lower quality values are better, so the axis runs downwards."""
+    """Quality against cost. inverted: lower quality values are better, so the axis runs downwards.
+
+    free, unknown: what the points at zero, and those without an x, have in common.
+    """
 
     x_axis: str
     y_axis: str
     inverted: bool
     points: tuple[Point, ...]
+    free: str = "no cost"
+    unknown: str = "no price"
 
 
 Figure = Forest | Tradeoff

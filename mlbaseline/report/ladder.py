@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
-from mlbaseline.judge.pareto import pareto_front
 from mlbaseline.records import Cost, PublishedScore, Standing
 from mlbaseline.report import formats
-from mlbaseline.report.figures import Point, Tradeoff
+from mlbaseline.report.tradeoff import MONEY, front_cell, front_columns
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
-from mlbaseline.report.wording import Wording, listed
+from mlbaseline.report.wording import Wording
 
 
 def ladder(wording: Wording) -> Section | None:
@@ -23,6 +19,7 @@ def ladder(wording: Wording) -> Section | None:
     shown = {name for standing in standings for name in standing.metrics} | {score.metric for score in published}
     others = [name for name in wording.metrics[1:] if name in shown]
     sizes = {size for standing in standings if (size := _size(standing)) is not None}
+    fronts = [front for _, front in front_columns(wording) if front.axis in MONEY]
     errors = any(standing.error_rate != 0 for standing in standings)
     columns = (
         Column("Rung", code=True, rank=0),
@@ -32,6 +29,7 @@ def ladder(wording: Wording) -> Section | None:
         *((Column("n", numeric=True, rank=4),) if len(sizes) > 1 else ()),
         *(Column(wording.metric(name), numeric=True, rank=9) for name in others),
         Column(f"USD per {unit}", numeric=True, rank=1),
+        *(Column("On the front", numeric=True, rank=6) for _ in fronts),
         Column("Latency p50", numeric=True, rank=7),
         Column("Latency p95", numeric=True, rank=2),
         Column("Memory", numeric=True, rank=5),
@@ -48,6 +46,7 @@ def ladder(wording: Wording) -> Section | None:
                 *((Cell(formats.count(_size(standing))),) if len(sizes) > 1 else ()),
                 *(wording.estimate(name, standing.metrics.get(name)) for name in others),
                 Cell(formats.price(standing.cost.usd_per_query, batch)),
+                *(front_cell(front, standing.baseline) for front in fronts),
                 Cell(formats.duration(standing.cost.latency_p50_s)),
                 Cell(formats.duration(standing.cost.latency_p95_s)),
                 Cell(formats.memory(standing.cost.peak_memory_bytes)),
@@ -63,6 +62,11 @@ def ladder(wording: Wording) -> Section | None:
         "std is the spread between training or sampling seeds: a description, not an interval.",
         "Cost per query includes training, spread over the number of queries that the suite declares; "
         f"{formats.MISSING} stands for what was not measured, has no price, or does not apply."
+        + (
+            " On the front (✓): no other rung is at least as good for less; the share is that of resampled test sets."
+            if fronts
+            else ""
+        )
         + ("" if errors else " No rung has error rows."),
     )
     on = f" on {formats.count(sizes.pop())} examples" if len(sizes) == 1 else ""
@@ -78,53 +82,6 @@ def _published(wording: Wording, columns: tuple[Column, ...], score: PublishedSc
         wording.metric(score.metric): Cell(value, "published"),
     }
     return Row(tuple(known.get(column.title, Cell(formats.MISSING)) for column in columns))
-
-
-def tradeoff(wording: Wording) -> Tradeoff | None:
-    """The leading metric against cost per query: USD, or seconds of computation where no rung has a price."""
-    if not wording.metrics:
-        return None
-    metric = wording.metrics[0]
-    known = [s for s in wording.assessment.standings if metric in s.metrics and formats.finite(s.metrics[metric].value)]
-    if not known:
-        return None
-    priced = any(formats.finite(s.cost.usd_per_query) for s in known)
-    batch, unit = formats.query_batch(s.cost.usd_per_query for s in known) if priced else (1, "query")
-    costs = {s.baseline: s.cost.usd_per_query if priced else s.cost.compute_s_per_query for s in known}
-    points = tuple(
-        Point(
-            name=formats.clean(s.baseline),
-            kind=formats.clean(s.kind),
-            x=cost * batch if formats.finite(cost := costs[s.baseline]) and cost >= 0 else None,
-            y=s.metrics[metric].value,
-            low=s.metrics[metric].low,
-            high=s.metrics[metric].high,
-            front=False,
-        )
-        for s in known
-    )
-    points = _mark_front(points, higher=wording.higher_is_better(metric))
-    front = [point.name for point in points if point.front]
-    outside = [point.name for point in points if point.x is None]
-    caption = f"On the front, by point estimates: {listed(front)}." if front else "No rung has a known cost."
-    caption += f" Without a price, so outside the front: {listed(outside)}." if outside and front else ""
-    x_axis = f"USD per {unit}" if priced else "seconds of computation per query (no prices given)"
-    return Tradeoff(
-        name="pareto",
-        title="Quality against cost",
-        caption=caption,
-        alt=f"{formats.clean(metric)} of {len(points)} rungs against {x_axis}. {caption}",
-        x_axis=x_axis,
-        y_axis=wording.metric(metric),
-        inverted=not wording.higher_is_better(metric),
-        points=points,
-    )
-
-
-def _mark_front(points: tuple[Point, ...], *, higher: bool) -> tuple[Point, ...]:
-    quality = [point.y if higher else -point.y for point in points]
-    front = pareto_front(quality, [math.nan if point.x is None else point.x for point in points])
-    return tuple(replace(point, front=bool(on)) for point, on in zip(points, front, strict=True))
 
 
 def _size(standing: Standing) -> int | None:

@@ -9,6 +9,7 @@ from mlbaseline.records import Comparison
 from mlbaseline.report import formats
 from mlbaseline.report.contrasts import bar
 from mlbaseline.report.figures import Forest, Panel
+from mlbaseline.report.slice_findings import slice_findings
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 from mlbaseline.report.wording import READINGS, Wording, contrast, contrast_key, distinct
 
@@ -22,11 +23,11 @@ _BARS = 24
 
 
 def slices(wording: Wording) -> Section | None:
-    """Deltas by slice, then every rung's level by slice."""
+    """Forests, what was explored, deltas by slice, then every rung's level by slice."""
     deltas = [_deltas(wording, name) for name in distinct(row.slice for row in wording.sliced if row.slice is not None)]
     if deltas:
         deltas[-1] = replace(deltas[-1], notes=(_LEGEND,))
-    blocks: tuple[Block, ...] = (*_forests(wording), *deltas, *_levels(wording))
+    blocks: tuple[Block, ...] = (*_forests(wording), *slice_findings(wording), *deltas, *_levels(wording))
     return Section("slices", "By slice", blocks) if blocks else None
 
 
@@ -66,8 +67,9 @@ def _forests(wording: Wording) -> list[Forest]:
 def _deltas(wording: Wording, name: str) -> Table:
     """Contrasts down, values of one slice across, tinted by the size of the difference."""
     rows = [row for row in wording.sliced if row.slice == name]
-    values = distinct(formats.plain(row.slice_value) for row in rows)
-    sizes = {value: max(row.n for row in rows if formats.plain(row.slice_value) == value) for value in values}
+    small = _too_small(wording, name)
+    values = distinct([*(formats.plain(row.slice_value) for row in rows), *small])
+    sizes = small | {formats.plain(row.slice_value): row.n for row in sorted(rows, key=lambda row: row.n)}
     keys = tuple(dict.fromkeys(map(contrast_key, rows)))
     several = len({key[2] for key in keys}) > 1
     cells = {(contrast_key(row), formats.plain(row.slice_value)): row for row in rows}
@@ -92,7 +94,12 @@ def _deltas(wording: Wording, name: str) -> Table:
                 *((Cell(wording.metric(key[2])),) if several else ()),
                 Cell(formats.clean(key[3])),
                 wording.delta(overall[key]) if key in overall else Cell(formats.MISSING),
-                *(_heat(wording, cells.get((key, value)), largest[key[2]]) for value in values),
+                *(
+                    Cell(formats.MISSING, "too small")
+                    if value in small
+                    else _heat(wording, cells.get((key, value)), largest[key[2]])
+                    for value in values
+                ),
             )
         )
         for key in keys
@@ -104,6 +111,12 @@ def _deltas(wording: Wording, name: str) -> Table:
         body,
         collapsed=len(body) > _UNFOLDED,
     )
+
+
+def _too_small(wording: Wording, name: str) -> dict[str, int]:
+    """Values of the slice that have too few examples to be tested, with how many they have."""
+    found = wording.assessment.slices
+    return {formats.plain(s.value): s.n for s in found.small if s.slice == name} if found else {}
 
 
 def _heat(wording: Wording, row: Comparison | None, largest: float) -> Cell:

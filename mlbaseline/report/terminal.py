@@ -17,7 +17,7 @@ from mlbaseline.report.assembly import view_of
 from mlbaseline.report.view import Cell, Column, Row, Steps, Table, Tone, View
 
 _STYLES: dict[Tone, str] = {"better": "blue", "worse": "red", "open": "yellow", "": ""}
-_SECTIONS = ("ladder", "primary", "guardrail", "published", "findings", "warnings", "next")
+_SECTIONS = ("ladder", "fine-tunes", "primary", "guardrail", "published", "findings", "warnings", "next")
 _NAME_WIDTH = 24
 _GAP = 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlbaseline.report import formats, svg
@@ -51,6 +51,7 @@ class _Placed:
     low: float
     high: float
     region: tuple[float, float]
+    across: tuple[float, float] | None = None
 
 
 def draw_tradeoff(figure: Tradeoff) -> Any:
@@ -73,6 +74,7 @@ def draw_tradeoff(figure: Tradeoff) -> Any:
     _draw_scales(axes, figure, x, y, left=bool(free), right=bool(unknown))
     main = [point for point in figure.points if point.x is not None and point not in free]
     placed = [_place(point, x(point.x or 0.0), y, (_LEFT if not free else start, end)) for point in main]
+    placed = [replace(item, across=_across(item.point, x)) for item in placed]
     placed += [_place(point, _LEFT + _INSET, y, (_LEFT, start)) for point in free]
     placed += [_place(point, end + _INSET, y, (end, WIDTH)) for point in unknown]
     stairs = _stairs([item for item in placed if item.point.front], end)
@@ -102,6 +104,13 @@ def _place(point: Point, x: float, y: _Scale, region: tuple[float, float]) -> _P
     return _Placed(point, x, y(point.y), min(low, high), max(low, high), region)
 
 
+def _across(point: Point, x: _Scale) -> tuple[float, float] | None:
+    """The interval of the cost, as far as the plot shows it."""
+    if point.x_low is None or point.x_high is None or (x.log and point.x_low <= 0):
+        return None
+    return max(x(point.x_low), x.start), min(x(point.x_high), x.end)
+
+
 def _draw_scales(axes: Any, figure: Tradeoff, x: _Scale, y: _Scale, *, left: bool, right: bool) -> None:
     far = WIDTH - MARGIN
     for tick in y.ticks():
@@ -111,7 +120,7 @@ def _draw_scales(axes: Any, figure: Tradeoff, x: _Scale, y: _Scale, *, left: boo
     for tick in x.ticks():
         axes.plot((x(tick),) * 2, (_BOTTOM - 4, _BOTTOM), color=svg.MUTED, linewidth=0.9, zorder=0)
         _write(axes, formats.plain(float(f"{tick:.6g}")), x(tick), _BOTTOM - 16)
-    for shown, start, edge, text in ((left, _LEFT, x.start, "no cost"), (right, x.end, x.end, "no price")):
+    for shown, start, edge, text in ((left, _LEFT, x.start, figure.free), (right, x.end, x.end, figure.unknown)):
         if shown:
             axes.plot((edge, edge), (_BOTTOM, _TOP), color=svg.MUTED, linewidth=0.8, linestyle=(0, (2, 3)), zorder=0)
             _write(axes, text, start + _STRIP / 2, _BOTTOM - 16)
@@ -135,6 +144,8 @@ def _stairs(front: Sequence[_Placed], end: float) -> list[tuple[float, float]]:
 def _draw_point(axes: Any, item: _Placed) -> None:
     colour = svg.BETTER if item.point.front else svg.MUTED
     axes.plot((item.x, item.x), (item.low, item.high), color=colour, linewidth=1.1, zorder=2)
+    if item.across is not None:
+        axes.plot(item.across, (item.y, item.y), color=colour, linewidth=1.1, zorder=2)
     axes.plot(
         item.x,
         item.y,

@@ -60,14 +60,16 @@ class Wording:
         """The contrasts that were written down beforehand and decide."""
         return tuple(row for row in self.assessment.comparisons if row.role in ("primary", "guardrail"))
 
-    @cached_property
-    def registered_when(self) -> str:
-        """Whether the registered contrasts confirm something, as a clause after `Registered in the suite's matrix`."""
-        registration = self.assessment.registration
-        started = formats.moment(registration.first_started_ms)
-        if registration.is_confirmatory:
-            return f"before the first evaluation of the task ({started}), so they are confirmatory"
-        return f"only after the first evaluation of the task ({started}), so they are not confirmatory"
+    def registered_when(self, rows: Iterable[Comparison]) -> str:
+        """Whether these rows confirm something, as a clause after `Registered in the suite's matrix`."""
+        started = formats.moment(self.assessment.registration.first_started_ms)
+        first = f"the first evaluation of the task ({started})"
+        statuses = {row.registered for row in rows}
+        if statuses == {"before"}:
+            return f"before {first}, so they are confirmatory"
+        if "before" in statuses:
+            return f"partly before {first}: only those are confirmatory, the others are exploratory"
+        return f"only after {first}, so they are exploratory, not confirmatory"
 
     @cached_property
     def level(self) -> str:
@@ -156,6 +158,13 @@ class Wording:
     def outcome(self, row: Comparison) -> Cell:
         text, tone = _outcome(row.outcome) if row.outcome else READINGS[self.reading(row)]
         return Cell(text, tone=tone)
+
+
+def status_cell(row: Comparison) -> Cell:
+    """`confirmatory`, or `exploratory` and why."""
+    if row.registered == "before":
+        return Cell("confirmatory")
+    return Cell("exploratory", "(registered after)" if row.registered == "after" else "(not registered)", "open")
 
 
 def outcome_cell(outcome: str) -> Cell:

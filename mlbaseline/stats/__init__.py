@@ -24,6 +24,7 @@ from mlbaseline.stats.corpus_metrics import (
     perplexity,
 )
 from mlbaseline.stats.effect import DiscordantEffect, Effect, cohens_d, cohens_g, probability_of_improvement
+from mlbaseline.stats.gaps import Gap, GapDifference, difference_of_gaps, group_gap
 from mlbaseline.stats.joint import JointIntervals, joint_intervals
 from mlbaseline.stats.margins import (
     equivalence_level,
@@ -43,6 +44,7 @@ from mlbaseline.stats.power import (
     minimum_detectable_effect,
     sample_size,
 )
+from mlbaseline.stats.quantiles import QuantileEstimate, quantile_interval
 from mlbaseline.stats.selection import (
     Confirmation,
     SelectedBest,
@@ -61,9 +63,12 @@ __all__ = [
     "CorpusMetric",
     "DiscordantEffect",
     "Effect",
+    "Gap",
+    "GapDifference",
     "JointIntervals",
     "PairedComparison",
     "PerformanceProfile",
+    "QuantileEstimate",
     "RankComparison",
     "SelectedBest",
     "Settlement",
@@ -88,11 +93,13 @@ __all__ = [
     "compare_unpaired",
     "corpus_interval",
     "detectable_effect",
+    "difference_of_gaps",
     "ece",
     "equivalence_level",
     "equivalence_p_value",
     "estimate_components",
     "expected_selection_bias",
+    "group_gap",
     "interquartile_mean",
     "is_equivalent",
     "is_non_inferior",
@@ -107,6 +114,7 @@ __all__ = [
     "perplexity",
     "probability_of_improvement",
     "pseudo_values",
+    "quantile_interval",
     "sample_size",
     "select_then_confirm",
 ]

@@ -4,8 +4,8 @@ A *cell* is a contrast (c of them) on a slice (s + 1 of them, all examples first
 that keeps its size for its kind of data:
 
 ``score``
-    A plain pair of 0/1 scores without clusters: Tango's score interval with McNemar's exact test at zero, the very
-    method of ``compare_paired`` (:class:`mlbaseline.stats.binary.ScorePivot`).
+    A plain pair of 0/1 scores without clusters: McNemar's exact test at zero and Tango's score interval, as in
+    ``compare_paired``, or Agresti and Min's where that is wider (:class:`mlbaseline.stats.binary.WiderPivot`).
 ``agresti-min``
     Other contrasts of 0/1 scores, and differences at least half of which are 0. Two pseudo-examples are spread over the
     possible values, half at either end and one in the middle, which for a pair of 0/1 scores is Agresti and Min (2005),
@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from mlbaseline.stats.binary import ScorePivot
+from mlbaseline.stats.binary import WiderPivot
 from mlbaseline.stats.bootstrap import draw_weights, gather_units
 from mlbaseline.stats.design import Array, Design, Moments
 
@@ -100,11 +100,11 @@ class Cells:
         return np.asarray(self.kind == "score")
 
     @property
-    def _pairs(self) -> ScorePivot:
+    def _pairs(self) -> WiderPivot:
         """Wins, losses and examples of the ``exact`` cells."""
         n = np.broadcast_to(self.n[:, None], self.exact.shape)[self.exact].astype(np.float64)
         wins = np.rint((self.discordant[self.exact] + n * self.estimate[self.exact]) / 2)
-        return ScorePivot(wins, self.discordant[self.exact] - wins, n)
+        return WiderPivot(wins, self.discordant[self.exact] - wins, n)
 
     def _one_sided(self, margin: Array) -> tuple[Array, Array]:
         """p against "≤ margin" and against "≥ margin"."""

@@ -45,7 +45,15 @@ def adjust(
         return _romano_wolf(len(p), np.asarray(statistics, dtype=float), np.asarray(draws, dtype=float))
     if method == "none" or len(p) == 0:
         return p.copy()
-    return np.asarray(multipletests(p, method={"holm": "holm", "bh": "fdr_bh"}[method])[1])
+    return _holm(p) if method == "holm" else np.asarray(multipletests(p, method="fdr_bh")[1])
+
+
+def _holm(p: Array) -> Array:
+    """statsmodels 0.15 gives the same, and collects the whole process's garbage at every call: 0.15 s beside torch."""
+    ascending = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[ascending] = np.minimum(1.0, np.maximum.accumulate(p[ascending] * np.arange(len(p), 0, -1)))
+    return adjusted
 
 
 def _romano_wolf(count: int, statistics: Array, draws: Array) -> Array:

@@ -16,6 +16,8 @@ from mlbaseline.stats.pivots import Alternative
 from mlbaseline.stats.power import binary_sample_size, check_power, estimate_components, sample_size
 
 _MOST_SEEDS = 1_000
+_NORMAL_FROM = 200
+"""Discordant pairs from which the normal law is as good as enumerating all outcomes, which takes seconds by then."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ def n_to_settle(
     """How many more examples would settle whether the difference exceeds ``margin``, or that none would.
 
     Takes what ``compare_paired`` takes; the observed difference and variances are taken for the true ones. Where all
-    differences are equal the count is that of the rule of three; for 0/1 scores with few discordant pairs the power is
-    exact; elsewhere it is that of ``sample_size``.
+    differences are equal the count is that of the rule of three; where 0/1 scores would be settled by few discordant
+    pairs the power is exact; elsewhere it is that of ``sample_size``.
     """
     check_power(power, level, alternative)
     a, b = as_scores(candidate, "candidate"), as_scores(baseline, "baseline")
@@ -65,8 +67,10 @@ def n_to_settle(
         total = _unseen_size(sample, delta - margin, (1.0 - level) / (2.0 if alternative == "two-sided" else 1.0))
     elif sample.binary and sample.is_sparse():
         gained, lost = float(np.mean(sample.differences > 0)), float(np.mean(sample.differences < 0))
-        exact = binary_sample_size(gained, lost, margin=margin, level=level, alternative=alternative, power=power)
-        total = exact or normal()
+        total = normal()
+        if total is None or total * (gained + lost) < _NORMAL_FROM:
+            exact = binary_sample_size(gained, lost, margin=margin, level=level, alternative=alternative, power=power)
+            total = exact or total
     else:
         total = normal(seeds_candidate=len(a), seeds_baseline=len(b))
     if total is not None:

@@ -20,10 +20,23 @@ Bounds = Callable[[float], tuple[float, float]]  # of one mean, at a tail probab
 
 
 @dataclass(frozen=True)
-class _Mean:
+class BoundedMean:
+    """A mean with its bounds at any tail probability. n: None where a published score names none."""
+
     value: float
     bounds: Bounds
     n: int | None
+
+    def minus(self, other: BoundedMean, tail: float) -> tuple[float, float]:
+        """Bounds of the difference of two independent means, each distance added in squares (MOVER: Zou & Donner 2008,
+        Statistics in Medicine 27:1693; with Wilson bounds it is Newcombe's hybrid score interval, 1998, ibid. 17:873).
+        """
+        (low_a, high_a), (low_b, high_b) = self.bounds(tail), other.bounds(tail)
+        delta = self.value - other.value
+        return (
+            delta - math.hypot(self.value - low_a, high_b - other.value),
+            delta + math.hypot(high_a - self.value, other.value - low_b),
+        )
 
 
 @dataclass(frozen=True)
@@ -89,8 +102,8 @@ def compare_published(
         theirs, error = _exactly(value), "ignored"
         reason = "published score without n or standard error: taken as exact, so the interval lacks its error"
     return _combine(
-        _mean_of(rows, clusters, "clusters"),
-        _Mean(value, theirs, n),
+        bounded_mean(rows, clusters, "clusters"),
+        BoundedMean(value, theirs, n),
         baseline_error=error,
         reason=f"unpaired: {reason}",
         level=level,
@@ -112,8 +125,8 @@ def compare_unpaired(
     """Two systems scored on different examples drawn from one population; (n,) or (seeds, n) each."""
     check_question(level, alternative, margin)
     return _combine(
-        _mean_of(as_scores(candidate, "candidate"), candidate_clusters, "candidate_clusters"),
-        _mean_of(as_scores(baseline, "baseline"), baseline_clusters, "baseline_clusters"),
+        bounded_mean(as_scores(candidate, "candidate"), candidate_clusters, "candidate_clusters"),
+        bounded_mean(as_scores(baseline, "baseline"), baseline_clusters, "baseline_clusters"),
         baseline_error="sampled",
         reason="unpaired: different examples, so their difficulty adds to the variance",
         level=level,
@@ -123,8 +136,8 @@ def compare_unpaired(
 
 
 def _combine(
-    candidate: _Mean,
-    baseline: _Mean,
+    candidate: BoundedMean,
+    baseline: BoundedMean,
     *,
     baseline_error: str,
     reason: str,
@@ -132,16 +145,10 @@ def _combine(
     alternative: Alternative,
     margin: float,
 ) -> UnpairedComparison:
-    """Bounds of a difference from those of its two means, each distance added in squares (MOVER: Zou & Donner 2008,
-    Statistics in Medicine 27:1693; with Wilson bounds it is Newcombe's hybrid score interval, 1998, ibid. 17:873)."""
     delta = candidate.value - baseline.value
 
     def bounds(tail: float) -> tuple[float, float]:
-        (low_a, high_a), (low_b, high_b) = candidate.bounds(tail), baseline.bounds(tail)
-        return (
-            delta - math.hypot(candidate.value - low_a, high_b - baseline.value),
-            delta + math.hypot(high_a - candidate.value, baseline.value - low_b),
-        )
+        return candidate.minus(baseline, tail)
 
     greater = 0.5  # on the margin
     if delta > margin:
@@ -175,7 +182,7 @@ def _crossing(excluded: Callable[[float], bool]) -> float:
     return float(special.ndtr(-low))
 
 
-def _mean_of(rows: Array, clusters: ArrayLike | None, name: str) -> _Mean:
+def bounded_mean(rows: Array, clusters: ArrayLike | None, name: str) -> BoundedMean:
     """A mean, and its bounds by the methods of the paired comparison."""
     try:
         groups = as_clusters(clusters, rows.shape[1])
@@ -183,7 +190,7 @@ def _mean_of(rows: Array, clusters: ArrayLike | None, name: str) -> _Mean:
         raise ValueError(f"{name}: {error}") from error
     mean, n = float(rows.mean()), rows.shape[1]
     if len(rows) == 1 and groups is None and is_binary(rows):
-        return _Mean(mean, _wilson_bounds(mean, n), n)
+        return BoundedMean(mean, _wilson_bounds(mean, n), n)
     # The paired methods with zeros on the other side, but on the scale of these scores alone.
     sample = replace(Sample.of(rows, np.zeros((1, n)), groups), scale=scale_of(rows))
     seeds = seed_variance((rows,), groups)
@@ -193,7 +200,7 @@ def _mean_of(rows: Array, clusters: ArrayLike | None, name: str) -> _Mean:
         pivot = UnseenPivot(np.asarray(0.0), np.asarray(sample.scale), np.asarray(sample.effective_units))
         shift = mean
     mirror = pivot.mirrored()
-    return _Mean(mean, lambda tail: (shift + float(pivot.lower(tail)), shift - float(mirror.lower(tail))), n)
+    return BoundedMean(mean, lambda tail: (shift + float(pivot.lower(tail)), shift - float(mirror.lower(tail))), n)
 
 
 def _exactly(value: float) -> Bounds:

@@ -21,6 +21,7 @@ from mlbaseline.store.tracking import PREFIX, Run, Tracker, reporting
 COMPARISON = "comparison"
 VERDICT = PREFIX + "verdict"
 REGISTERED, TEST_LOOKS = PREFIX + "registered", PREFIX + "test_looks"
+CONFIRMATORY = PREFIX + "confirmatory_contrasts"
 COLUMNS = tuple(field.name for field in fields(Comparison))
 
 _SHA256 = PREFIX + "assessment_sha256"
@@ -47,6 +48,7 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
                     VERDICT: assessment.verdict.decision,
                     REGISTERED: assessment.registration.status,
                     TEST_LOOKS: str(assessment.registration.test_looks),
+                    CONFIRMATORY: _confirmatory(assessment.comparisons),
                     _SHA256: digest,
                 }
             ),
@@ -109,6 +111,12 @@ def overall_contrasts(comparisons: Sequence[Comparison]) -> dict[tuple[str, str,
         if row.slice is None:
             rows.setdefault((row.candidate, row.baseline, row.metric), row)
     return rows
+
+
+def _confirmatory(comparisons: Sequence[Comparison]) -> str:
+    """`3 of 4`: registered rows, and how many of them were before the first evaluation."""
+    registered = [row.registered for row in comparisons if row.role != "exploratory"]
+    return f"{registered.count('before')} of {len(registered)}"
 
 
 def _deltas(comparisons: Sequence[Comparison]) -> dict[str, float]:

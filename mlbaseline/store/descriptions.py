@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlbaseline.records import Assessment, Comparison, Standing
+from mlbaseline.records import Assessment, Bounds, Comparison, Standing
 from mlbaseline.store.comparisons import overall_contrasts
 from mlbaseline.store.reading import EvaluationRun
 
@@ -58,7 +58,16 @@ def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:
 def _costs(standing: Standing) -> Iterator[str]:
     cost = standing.cost
     if cost.usd_per_query is not None:
-        yield f"- Cost: ${cost.usd_per_query:.2g} a query"
+        yield f"- Cost: ${cost.usd_per_query:.2g} a query{_between(cost.bounds.get('usd_per_query'), '.2g')}"
     if cost.latency_p95_s is not None:
-        yield f"- Latency: {cost.latency_p95_s:.3g} s at the 95th percentile"
+        between = _between(cost.bounds.get("latency_p95_s"), ".3g")
+        yield f"- Latency: {cost.latency_p95_s:.3g} s at the 95th percentile{between}"
     yield ""
+
+
+def _between(bounds: Bounds | None, form: str) -> str:
+    """` [1.5e-06, 1.9e-06]`; an end without a limit is a dash."""
+    if bounds is None:
+        return ""
+    low, high = ("–" if end is None else f"{end:{form}}" for end in (bounds.low, bounds.high))
+    return f" [{low}, {high}]"

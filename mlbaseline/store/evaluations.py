@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
 from mlbaseline.results import ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -29,6 +29,7 @@ from mlbaseline.suite import Suite
 
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
+SUITE_FILE = "suite.yaml"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 NO_SEED = "none"
 NO_DATA = "none"
@@ -68,7 +69,9 @@ def open_evaluation(
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
-        write(run, Params(params))
+        with TemporaryDirectory() as temporary:
+            Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
+            write(run, Artifacts(Path(temporary)), Params(params))
         yield run
 
 
@@ -81,10 +84,11 @@ def log_evaluation(
     metrics: Mapping[str, float | None],
     slices: SliceMetrics,
     cost: Cost,
+    weights: Weights | None = None,
     trained: Trained | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
-    """Everything that an evaluation found, and of a trained rung the model that can be served. metrics: overall.
+    """Everything that an evaluation found, and of a rung with weights the model that can be served. metrics: overall.
 
     figures: further numbers, by the parts of their names.
 
@@ -93,7 +97,6 @@ def log_evaluation(
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "run")
         table.save(folder / "results")
-        (folder / "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
@@ -102,15 +105,20 @@ def log_evaluation(
             Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
         ]
         if trained is not None:
-            items += [*_training(trained), served_model(Path(temporary, "model"), suite, table, trained)]
+            items += _training(trained)
+        if weights is not None:
+            items += [
+                Metrics({"weights_bytes": weights.size_bytes}),
+                Tags({PREFIX + "weights_sha256": weights.sha256}),
+                served_model(Path(temporary, "model"), suite, table, weights),
+            ]
         write(run, *items)
 
 
-def log_published(run: Run, suite: Suite, signature: Signature, metrics: Mapping[str, float]) -> None:
+def log_published(run: Run, signature: Signature, metrics: Mapping[str, float]) -> None:
     """Fill the run of a published score: there are no rows, only what the suite says of it. Raises TrackingError."""
     with TemporaryDirectory() as temporary, reporting(f"store the score {run.name!r}", run.tracker.uri):
         save_signature(signature, Path(temporary, "results"))
-        Path(temporary, "suite.yaml").write_text(_suite_text(suite), encoding="utf-8")
         write(run, Artifacts(Path(temporary)), Metrics(metrics))
 
 
@@ -156,7 +164,19 @@ def _costs(cost: Cost) -> dict[str, float | None]:
         "cost_per_query_usd": cost.usd_per_query,
         "latency_p50_s": cost.latency_p50_s,
         "latency_p95_s": cost.latency_p95_s,
+        "latency_p99_s": cost.latency_p99_s,
         "peak_memory_bytes": cost.peak_memory_bytes,
+        **_bounds(cost),
+    }
+
+
+def _bounds(cost: Cost) -> dict[str, float | None]:
+    """`interval/latency_p95_s_low` and so on: a group of their own among the metrics."""
+    names = {"usd_per_query": "cost_per_query_usd"}
+    return {
+        f"interval/{names.get(field, field)}_{side}": getattr(bounds, side)
+        for field, bounds in cost.bounds.items()
+        for side in ("low", "high")
     }
 
 
@@ -181,5 +201,4 @@ def _training(trained: Trained) -> list[Item]:
                 **{metric_name("dev", name): value for name, value in trained.dev.items()},
             }
         ),
-        Tags({PREFIX + "weights_sha256": trained.weights_sha256}),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -15,14 +16,25 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 import mlbaseline
-from mlbaseline.assets import fetch
-from mlbaseline.records import Model, Signature, Trained
+from mlbaseline.assets import MODEL_FILES, fetch
+from mlbaseline.records import Model, Signature, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
 from mlbaseline.store.tracking import PREFIX, reach
-from mlbaseline.suite import Asset, Evaluation, GenerateTask, Peft, PerplexityTask, Suite, Task, TrainedSpec
-from mlbaseline.tasks.prompting import Prompting, placeholders
+from mlbaseline.suite import (
+    Asset,
+    Evaluation,
+    GenerateTask,
+    Peft,
+    PerplexityTask,
+    ReadyAdapter,
+    ReadySpec,
+    Suite,
+    Task,
+    TrainedSpec,
+)
+from mlbaseline.tasks.prompting import placeholders
 
 SERVED = "served"
 _DESCRIPTION, _WEIGHTS = "served.json", "weights"
@@ -53,10 +65,10 @@ class Served:
         return (*placeholders(self.task.prompt), *self.choice_columns)
 
 
-def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Trained) -> LoggedModel:
-    """The model of a trained rung, ready to be logged. folder: where to put what is new; the weights stay in place."""
+def served_model(folder: Path, suite: Suite, table: ResultTable, weights: Weights) -> LoggedModel:
+    """The model of a fine-tune, ready to be logged. folder: where to put what is new; the weights stay in place."""
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
-    assert isinstance(spec, TrainedSpec)
+    assert isinstance(spec, TrainedSpec | ReadySpec)
     served = _describe(suite, spec, signature, seed)
     (folder / SERVED).mkdir(parents=True)
     content = {field.name: getattr(served, field.name) for field in fields(served)}
@@ -67,9 +79,9 @@ def served_model(folder: Path, suite: Suite, table: ResultTable, trained: Traine
         name=baseline if seed is None else f"{baseline}-seed-{seed}",
         model_type=spec.kind,
         # The weights go straight to where they belong: MLflow would first copy them beside its own files.
-        folders={"": folder / "model", f"artifacts/{SERVED}/{_WEIGHTS}": trained.folder},
+        folders={"": folder / "model", f"artifacts/{SERVED}/{_WEIGHTS}": _what_is_served(weights.folder, folder)},
         params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.task.prompt},
-        tags={PREFIX + "weights_sha256": trained.weights_sha256, PREFIX + "signature_digest": signature.digest},
+        tags={PREFIX + "weights_sha256": weights.sha256, PREFIX + "signature_digest": signature.digest},
     )
 
 
@@ -79,6 +91,7 @@ def load_served(folder: Path) -> tuple[Served, Model]:
     Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on.
     """
     from mlbaseline.engine.answering import answering_model
+    from mlbaseline.engine.prompting import make_prompting
     from mlbaseline.models.checkpoint import load_checkpoint
 
     content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
@@ -89,16 +102,16 @@ def load_served(folder: Path) -> tuple[Served, Model]:
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
     checkpoint = load_checkpoint(folder / _WEIGHTS, base=base, precision=served.evaluation.precision)
-    prompting = Prompting(task.prompt)
+    prompting = make_prompting(task, folder / _WEIGHTS if base is None else base)
     return served, answering_model(task, checkpoint, prompting, task.labels, served.evaluation, seed=served.seed)
 
 
-def _describe(suite: Suite, spec: TrainedSpec, signature: Signature, seed: int | None) -> Served:
+def _describe(suite: Suite, spec: TrainedSpec | ReadySpec, signature: Signature, seed: int | None) -> Served:
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
     evaluation = suite.evaluation.model_copy(
         update={"latency_sample": 0, "precision": signature.fields["engine.precision"]}
     )
-    base = suite.base_model(spec).source if isinstance(spec, Peft) else None
+    base = suite.base_model(spec).source if isinstance(spec, Peft | ReadyAdapter) else None
     if base is not None and not re.match(r"[a-z][a-z0-9+.-]+:/", base):
         base = str((suite.root / Path(base).expanduser()).resolve())
     return Served(
@@ -108,6 +121,19 @@ def _describe(suite: Suite, spec: TrainedSpec, signature: Signature, seed: int |
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
         seed=seed,
     )
+
+
+def _what_is_served(weights: Path, folder: Path) -> Path:
+    """The folder of the weights, or a copy without what else lies in it: pickles, code, states of an optimiser."""
+    everything = [file for file in weights.rglob("*") if file.is_file()]
+    served = [file for file in weights.iterdir() if any(file.match(pattern) for pattern in MODEL_FILES)]
+    if len(served) == len(everything):
+        return weights
+    copy = folder / "copied"
+    copy.mkdir()
+    for file in served:
+        shutil.copy(file, copy)
+    return copy
 
 
 def _save(path: Path, artifacts: Path, served: Served) -> None:

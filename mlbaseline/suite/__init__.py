@@ -1,25 +1,38 @@
 """The types of a suite file. `suite_file` reads one; unknown keys are errors."""
 
 from mlbaseline.suite.baselines import (
-    ALL_LINEAR,
     KINDS,
+    METHODS,
+    PEFT,
     TAGS,
     AnswersFile,
     BaselineSpec,
     External,
-    Full,
     Human,
-    Peft,
     Pretrained,
     Recorded,
     Shots,
-    TrainedSpec,
     Trivial,
 )
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
 from mlbaseline.suite.decision import Contrast, Gates, Matrix
+from mlbaseline.suite.finetunes import (
+    ALL_LINEAR,
+    SET_BY_ENGINE,
+    Full,
+    Ia3,
+    Lora,
+    OtherPeft,
+    Peft,
+    PrefixTuning,
+    PromptTuning,
+    ReadyAdapter,
+    ReadyModel,
+    ReadySpec,
+    TrainedSpec,
+)
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
-from mlbaseline.suite.root import CostModel, Evaluation, Suite, with_defaults
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
 from mlbaseline.suite.task import (
     HARNESS_CONTEXT,
     HARNESS_ID,
@@ -39,6 +52,9 @@ __all__ = [
     "HARNESS_ID",
     "HARNESS_TARGET",
     "KINDS",
+    "METHODS",
+    "PEFT",
+    "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",
     "TASKS",
@@ -57,13 +73,21 @@ __all__ = [
     "Gates",
     "GenerateTask",
     "Human",
+    "Ia3",
     "LmEvalTask",
+    "Lora",
     "Matrix",
     "MetricName",
     "Name",
+    "OtherPeft",
     "Peft",
     "PerplexityTask",
+    "PrefixTuning",
     "Pretrained",
+    "PromptTuning",
+    "ReadyAdapter",
+    "ReadyModel",
+    "ReadySpec",
     "Recorded",
     "Shots",
     "Slicing",
@@ -72,6 +96,7 @@ __all__ = [
     "Suite",
     "Task",
     "TextColumns",
+    "TokenPrice",
     "TrainedSpec",
     "Trivial",
     "with_defaults",

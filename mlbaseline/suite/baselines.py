@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
 
-from mlbaseline.suite.nodes import Asset, MetricName, Name, Node, Sha256
+from mlbaseline.suite.finetunes import (
+    Full,
+    Ia3,
+    Lora,
+    OtherPeft,
+    PrefixTuning,
+    PromptTuning,
+    ReadyAdapter,
+    ReadyModel,
+)
+from mlbaseline.suite.nodes import Asset, Baseline, MetricName, Node, Sha256
 
 
 class Shots(Node):
@@ -18,14 +28,7 @@ class Shots(Node):
     sample: Literal["first", "seed"] = "first"
 
 
-class _Baseline(Node):
-    @property
-    def is_random(self) -> bool:
-        """Whether another seed gives other answers: such a rung runs once a seed, every other one once."""
-        return False
-
-
-class Trivial(_Baseline):
+class Trivial(Baseline):
     """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins), one
     answer for all.
 
@@ -65,7 +68,7 @@ class Trivial(_Baseline):
         return self
 
 
-class Pretrained(_Baseline):
+class Pretrained(Baseline):
     """A model as it comes, asked zero-shot or few-shot."""
 
     kind: Literal["pretrained"]
@@ -82,65 +85,7 @@ class Pretrained(_Baseline):
         return ({"k": shots} if shots else None) if isinstance(shots, int) and not isinstance(shots, bool) else shots
 
 
-class _Training(_Baseline):
-    """Options of the training loop. batch_size counts examples per optimiser step, all accumulation included."""
-
-    base: Name
-    epochs: Annotated[int, Field(ge=1)] = 2
-    learning_rate: Annotated[float, Field(gt=0)]
-    batch_size: PositiveInt = 16
-    gradient_accumulation: PositiveInt = 1
-    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    schedule: Literal["linear", "cosine", "constant"] = "cosine"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    gradient_checkpointing: bool = False
-    select: MetricName = "accuracy"
-
-    @property
-    def is_random(self) -> bool:
-        return True
-
-    @model_validator(mode="after")
-    def _divides(self) -> _Training:
-        if self.batch_size % self.gradient_accumulation:
-            raise ValueError(
-                f"gradient_accumulation ({self.gradient_accumulation}) must divide batch_size ({self.batch_size})"
-            )
-        return self
-
-
-ALL_LINEAR = "all-linear"
-
-
-class Peft(_Training):
-    """A parameter-efficient fine-tune of another baseline's model.
-
-    last_layers: adapt only this many layers, the last ones; nothing is carried back through those before them.
-    """
-
-    kind: Literal["peft"]
-    method: Literal["lora"]
-    rank: PositiveInt = 16
-    alpha: Annotated[float, Field(gt=0)] = 32
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: str | tuple[str, ...] = ALL_LINEAR
-    last_layers: PositiveInt | None = None
-
-    @model_validator(mode="after")
-    def _named_modules(self) -> Peft:
-        if self.last_layers is not None and isinstance(self.target_modules, str) and self.target_modules != ALL_LINEAR:
-            raise ValueError(f"`last_layers` goes with target_modules {ALL_LINEAR!r} or a list of names, not a pattern")
-        return self
-
-
-class Full(_Training):
-    """A fine-tune of all weights of another baseline's model: the high-water mark."""
-
-    kind: Literal["full"]
-
-
-class Human(_Baseline):
+class Human(Baseline):
     """What one annotator is expected to score.
 
     agreement: the data's column with the share of annotators that gave the target. labels: a file with what each
@@ -169,14 +114,14 @@ class AnswersFile(Node):
         return Asset(source=self.path, sha256=self.sha256)
 
 
-class Recorded(_Baseline):
+class Recorded(Baseline):
     """A rung whose answers are already there, in a file. kind: which rung of the ladder it is."""
 
     kind: Literal["trivial", "pretrained", "production", "peft", "full", "human"]
     recorded: AnswersFile
 
 
-class External(_Baseline):
+class External(Baseline):
     """A published score, without the answers behind it: shown beside the ladder, never paired, never deciding.
 
     standard_error: of `value`; without it, and where the metric is a share, `n` examples bound it. protocol: how it was
@@ -205,23 +150,41 @@ class External(_Baseline):
         return self
 
 
+PEFT = "peft:"
+"""Begins the tags of PEFT methods."""
+
+
 def _tag_of(spec: Any) -> str | None:
-    if not isinstance(spec, Mapping):
-        return "recorded" if isinstance(spec, Recorded) else getattr(spec, "kind", None)
-    return "recorded" if "recorded" in spec or spec.get("kind") == "production" else spec.get("kind")
+    """What tells the specs apart: kind, method, and whether there are answers or weights already."""
+    if not isinstance(spec, Mapping | Baseline):
+        return None
+    fields = spec if isinstance(spec, Mapping) else vars(spec)
+    kind = fields.get("kind")
+    if "recorded" in fields or kind == "production":
+        return "recorded"
+    if kind == "full" and "model" in fields:
+        return "full:ready"
+    if kind == "peft":
+        return f"{PEFT}ready" if "adapter" in fields else f"{PEFT}{fields.get('method', '')}"
+    return str(kind) if kind else None
 
 
 BaselineSpec = Annotated[
     Annotated[Trivial, Tag("trivial")]
     | Annotated[Pretrained, Tag("pretrained")]
-    | Annotated[Peft, Tag("peft")]
+    | Annotated[Lora, Tag("peft:lora")]
+    | Annotated[Ia3, Tag("peft:ia3")]
+    | Annotated[PromptTuning, Tag("peft:prompt_tuning")]
+    | Annotated[PrefixTuning, Tag("peft:prefix_tuning")]
+    | Annotated[OtherPeft, Tag("peft:peft")]
+    | Annotated[ReadyAdapter, Tag("peft:ready")]
     | Annotated[Full, Tag("full")]
+    | Annotated[ReadyModel, Tag("full:ready")]
     | Annotated[External, Tag("external")]
     | Annotated[Human, Tag("human")]
     | Annotated[Recorded, Tag("recorded")],
     Discriminator(_tag_of),
 ]
-TrainedSpec = Peft | Full
+METHODS = ("lora", "ia3", "prompt_tuning", "prefix_tuning", "peft")
 KINDS = ("trivial", "pretrained", "production", "peft", "full", "external", "human")
-TAGS = (*KINDS, "recorded")
-"""What tells the specs of baselines apart: their kind, or that their answers are recorded."""
+TAGS = (*KINDS, "recorded", *(PEFT + method for method in METHODS), "peft:ready", "full:ready")

@@ -46,3 +46,12 @@ class Asset(Node):
 
     source: Annotated[str, Field(min_length=1)]
     sha256: Sha256 | None = None
+
+
+class Baseline(Node):
+    """A rung of the ladder."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether another seed gives other answers: such a rung runs once a seed, every other one once."""
+        return False

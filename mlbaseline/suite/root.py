@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, PrivateAttr, field_validator, model_validator
 
 from mlbaseline.records import digest_of
-from mlbaseline.suite.baselines import BaselineSpec, External, Human, Pretrained, Recorded, TrainedSpec, Trivial
+from mlbaseline.suite.baselines import BaselineSpec, External, Human, Pretrained, Recorded, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
+from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
 from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
 from mlbaseline.suite.task import TASKS, ChoiceTask, PerplexityTask, Task
 
@@ -57,14 +58,37 @@ def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_trained(spec: Any) -> bool:
-    return isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full") and "recorded" not in spec
+    ready = {"recorded", "adapter", "model"}
+    return isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full") and not ready & spec.keys()
+
+
+Usd = Annotated[float, Field(ge=0)]
+
+
+class TokenPrice(Node):
+    """USD per million tokens that a model reads (`input`) and writes (`output`)."""
+
+    input: Usd
+    output: Usd
 
 
 class CostModel(Node):
-    """usd_per_hour: price of `cpu`, `cuda` or a device's full name. Training is spread over `queries` queries."""
+    """The price list. Training is spread over `queries` queries.
 
-    usd_per_hour: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    usd_per_hour: price of `cpu`, `cuda` or a device's full name. usd_per_million_tokens: baseline ─▶ what its tokens
+    cost, in place of the hardware's time.
+    """
+
+    usd_per_hour: dict[str, Usd] = Field(default_factory=dict)
+    usd_per_million_tokens: dict[Name, TokenPrice] = Field(default_factory=dict)
     queries: PositiveInt = 1_000_000
+
+    def hourly_price(self, device_name: str, device: str) -> float | None:
+        """Of the device's full name, else of its type (`cuda`, `cpu`), else None: a price is never guessed."""
+        for key in (device_name, device.split(":", maxsplit=1)[0]):
+            if key in self.usd_per_hour:
+                return self.usd_per_hour[key]
+        return None
 
 
 class Suite(Node):
@@ -141,8 +165,8 @@ class Suite(Node):
             return False  # its frequencies are of bytes, from which nothing is drawn
         return spec.is_random or (self.task.is_random and not isinstance(spec, Trivial | Human | External | Recorded))
 
-    def base_model(self, spec: TrainedSpec) -> Asset:
-        """The model that a fine-tune starts from."""
+    def base_model(self, spec: TrainedSpec | ReadyAdapter) -> Asset:
+        """The model that a fine-tune starts from, or that an adapter belongs to."""
         base = self.baselines[spec.base]
         assert isinstance(base, Pretrained)  # suite_file has checked it
         return base.model

@@ -48,16 +48,39 @@ class _Task(_AnyTask):
         return self
 
 
-class ChoiceTask(_Task):
-    """One of several choices is right; what is scored is how likely each of them is."""
+class _PromptedTask(_Task):
+    """What is asked by a prompt.
+
+    chat_template: the prompt is what a user says, and the model's own template writes it down; system: said before.
+    fewshot_as_multiturn: solved examples are earlier turns of the conversation, and no text in front of the prompt.
+    """
+
+    columns: Columns
+    prompt: Annotated[str, Field(min_length=1)]
+    chat_template: bool = False
+    system: Annotated[str, Field(min_length=1)] | None = None
+    fewshot_as_multiturn: bool = False
+
+    @model_validator(mode="after")
+    def _conversation(self) -> _PromptedTask:
+        if not self.chat_template and (self.system is not None or self.fewshot_as_multiturn):
+            raise ValueError("`system` and `fewshot_as_multiturn` are of a conversation: set `chat_template: true`")
+        return self
+
+
+class ChoiceTask(_PromptedTask):
+    """One of several choices is right; what is scored is how likely each of them is.
+
+    normalisation: the choice predicted is the one with the highest log-likelihood as it is, per byte, per token, or
+    minus that of the choice without a prompt.
+    """
 
     default_metric = "accuracy"
     selects_by = "accuracy"
 
     kind: Literal["choice"]
-    columns: Columns
-    prompt: Annotated[str, Field(min_length=1)]
     choices: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    normalisation: Literal["none", "byte", "token", "unconditional"] = "none"
 
     @model_validator(mode="after")
     def _consistent(self) -> ChoiceTask:
@@ -75,11 +98,11 @@ class ChoiceTask(_Task):
         return tuple(str(position) for position in range(len(self.columns.choices or ())))
 
 
-class GenerateTask(_Task):
+class GenerateTask(_PromptedTask):
     """A text is to be written; it is right if it is one of the accepted answers.
 
     The column `target` holds the answer, or a list of answers of which the first is the one to learn. stop: the text is
-    cut where the first of these begins. extract: regular expression; its last match is the answer, or that match's
+    cut where the first of these begins. extract: regular expression; its first match is the answer, or that match's
     first group. temperature: 0 takes the most likely token each time; above it, `samples` texts are drawn. k: of
     pass@k.
     """
@@ -88,8 +111,6 @@ class GenerateTask(_Task):
     selects_by = "nll_nats"
 
     kind: Literal["generate"]
-    columns: Columns
-    prompt: Annotated[str, Field(min_length=1)]
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     max_new_tokens: PositiveInt = 64
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.0
@@ -152,7 +173,8 @@ class LmEvalTask(_AnyTask):
 
     folder: where tasks of your own lie as YAML, beside those of lm-eval's registry. limit: only the first documents.
     filter: the pipeline
-    whose result is the answer of a generation; by default the task's first. slices: by columns of the documents.
+    whose result is the answer of a generation; by default the task's first. normalisation: of choices, as in
+    `ChoiceTask`; `none` is lm-eval's acc, `byte` its acc_norm. slices: by columns of the documents.
     """
 
     kind: Literal["lm_eval"]
@@ -160,6 +182,7 @@ class LmEvalTask(_AnyTask):
     folder: Annotated[str, Field(min_length=1)] | None = None
     limit: PositiveInt | None = None
     filter: str | None = None
+    normalisation: Literal["none", "byte", "token", "unconditional"] = "none"
 
     @property
     def data(self) -> DataSource:

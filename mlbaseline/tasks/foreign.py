@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, Scalar, TaskData
-from mlbaseline.suite import Task
+from mlbaseline.suite import ChoiceTask, Task
 from mlbaseline.tasks.prompting import Prompting, placeholders, render, value_text
 from mlbaseline.tasks.reading import Row
 from mlbaseline.values import as_text, is_missing
@@ -78,7 +78,7 @@ def rows_of(foreign: Foreign, path: str, task: Task, data: TaskData, wanted: Wan
         example = examples.get(id)
         row = {"example_id": id, "prediction": None, "error": said.error, **said.columns}
         if example is not None and said.error is None:
-            row |= _answer(said, example, data.labels)
+            row |= _answer(_normalised(said, task), example, data.labels)
         if wanted.score is not None and example is not None and not row["error"]:
             name, metric = wanted.score
             row[f"score.{metric}"] = _score(said, name)
@@ -101,6 +101,19 @@ def has_prompts(foreign: Foreign, rows: Sequence[Row], data: TaskData, prompting
         if said.context != prompt.context or (said.choices and sorted(said.choices) != sorted(prompt.continuations)):
             return False
     return True
+
+
+def _normalised(said: Said, task: Task) -> Said:
+    """With the choice predicted that the task's normalisation asks for."""
+    if not isinstance(task, ChoiceTask) or task.normalisation == "none" or not said.nats:
+        return said
+    if task.normalisation != "byte":
+        raise DataError(
+            f"{said.where}: what is needed for `normalisation: {task.normalisation}` is not in the source; without it "
+            "the answers would be those of another task"
+        )
+    scores = [nats / max(len(choice.strip().encode()), 1) for nats, choice in zip(said.nats, said.choices, strict=True)]
+    return replace(said, chosen=max(range(len(scores)), key=scores.__getitem__))
 
 
 def _answer(said: Said, example: Example, labels: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlbaseline.suite import LmEvalTask, Suite
+from mlbaseline.errors import SuiteError
+from mlbaseline.suite import ChoiceTask, LmEvalTask, Suite
 from mlbaseline.suite_file import load_suite, with_task
 from mlbaseline.tasks.harness_task import HarnessTask, load_harness_task
 
@@ -18,7 +19,13 @@ def open_suite(reference: str | Path) -> Suite:
     harness = harness_of(suite)
     if harness is None:
         return suite
-    return with_task(suite, harness.task.model_copy(update={"slices": suite.task.slices}))
+    assert isinstance(suite.task, LmEvalTask)  # it is what the harness was loaded for
+    options: dict[str, object] = {"slices": suite.task.slices}
+    if isinstance(harness.task, ChoiceTask):
+        options["normalisation"] = suite.task.normalisation
+    elif suite.task.normalisation != "none":
+        raise SuiteError("task.normalisation", [f"is of choices; {harness.name} is a task of kind {harness.task.kind}"])
+    return with_task(suite, harness.task.model_copy(update=options))
 
 
 def harness_of(suite: Suite) -> HarnessTask | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from string import Formatter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,36 @@ class Prompt:
 
     context: str
     continuations: tuple[str, ...]
+
+
+class Asks(Protocol):
+    """What the engine asks of whoever makes the prompts."""
+
+    def prompt(self, example: Example) -> Prompt:
+        """The prompt of one example. Raises DataError if it cannot be made."""
+        ...
+
+    @property
+    def head(self) -> str:
+        """What every prompt begins with; may be empty."""
+        ...
+
+
+class Teaches(Asks, Protocol):
+    """What training and signatures ask beside it."""
+
+    def solved(self, example: Example, labels: Sequence[str]) -> Prompt:
+        """The prompt with the right answer as its only continuation."""
+        ...
+
+    @property
+    def ending(self) -> str:
+        """The text that ends an answer, where that is not the tokenizer's own end token."""
+        ...
+
+    def signature_fields(self) -> dict[str, Scalar]:
+        """`prompt.*`: everything of a prompt that is not the example's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +89,10 @@ class Prompting:
             if field is not None:
                 break
         return text
+
+    @property
+    def ending(self) -> str:
+        return ""
 
     def signature_fields(self) -> dict[str, Scalar]:
         """`prompt.*`: everything of a prompt that is not the example's."""
@@ -90,21 +124,28 @@ def render(template: str, fields: Mapping[str, Any]) -> str:
 
 
 def few_shot_prefix(template: str, shots: Shots, train: TaskData, seed: int) -> str:
-    """`shots.k` solved examples, each prompt followed by a space and its answer, each ending in a blank line.
+    """`shots.k` solved examples as text, see `choose_shots` and `shots_text`."""
+    return shots_text(template, choose_shots(shots, train, seed), train.labels)
 
-    The first k of `train`, or k drawn without replacement: a draw that depends on `seed` and the examples' ids only.
+
+def choose_shots(shots: Shots, train: TaskData, seed: int) -> tuple[Example, ...]:
+    """The first k of `train`, or k drawn without replacement: a draw that depends on `seed` and the examples' ids only.
+
     Raises DataError if `train` has fewer than k.
     """
     if shots.k > len(train.examples):
         raise DataError(f"shots: asks for {shots.k} examples, {train.split} has {len(train.examples)}; lower `k`")
-    chosen = train.examples[: shots.k]
-    if shots.sample == "seed":
-        by_id = sorted(train.examples, key=lambda example: example.id)
-        drawn = np.random.default_rng(seed).choice(len(by_id), size=shots.k, replace=False)
-        chosen = tuple(by_id[position] for position in drawn)
+    if shots.sample == "first":
+        return train.examples[: shots.k]
+    by_id = sorted(train.examples, key=lambda example: example.id)
+    drawn = np.random.default_rng(seed).choice(len(by_id), size=shots.k, replace=False)
+    return tuple(by_id[position] for position in drawn)
+
+
+def shots_text(template: str, shots: Sequence[Example], labels: Sequence[str]) -> str:
+    """Solved examples, each prompt followed by a space and its answer, each ending in a blank line."""
     return "".join(
-        render(template, shot.fields) + CHOICE_DELIMITER + answer_text(shot, train.labels) + SHOT_DELIMITER
-        for shot in chosen
+        render(template, shot.fields) + CHOICE_DELIMITER + answer_text(shot, labels) + SHOT_DELIMITER for shot in shots
     )
 
 

@@ -41,7 +41,7 @@ def make_comparison(
     with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
     rungs = build_ladder(suite, _load(tracker, with_rows))
     task_digest = with_rows[0].task_digest  # comparable runs have one
-    registration = store.find_registration(tracker, matrix_digest=suite.matrix_digest, task_digest=task_digest)
+    registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
     assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
@@ -63,7 +63,11 @@ def _with_rows(runs: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]
 
 def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
     tables = store.load_tables(tracker, runs, cache=assets.cache_dir() / "tables")
-    return [Evaluation(run.run_id, table, run.metrics) for run, table in zip(runs, tables, strict=True)]
+    return [Evaluation(run.run_id, table, run.metrics, _facts(run)) for run, table in zip(runs, tables, strict=True)]
+
+
+def _facts(run: store.EvaluationRun) -> dict[str, str]:
+    return {name: value for name, value in run.params.items() if name.startswith(("hardware.", "software.", "cost."))}
 
 
 def _current_runs(suite: Suite, found: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
@@ -134,6 +138,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "winner": assessment.verdict.winner,
         "winner_seed": assessment.verdict.winner_seed,
         "more_examples": assessment.verdict.more_examples,
+        "more_seeds": assessment.verdict.more_seeds,
         "registration": asdict(assessment.registration),
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "comparisons": [asdict(row) for row in assessment.comparisons],
@@ -141,6 +146,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
         "audit": [asdict(finding) for finding in assessment.audit],
         "break_even": [asdict(row) for row in assessment.break_even],
+        "fronts": [asdict(front) for front in assessment.fronts],
     }
     where = f"\nReport: {document['report']}\n"
     return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)

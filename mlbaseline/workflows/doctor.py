@@ -96,11 +96,13 @@ def _model(fetch: Fetch, spec: Pretrained) -> str:
 
 
 def _prices(suite: Suite) -> Check:
-    price = hardware.usd_per_hour(suite.cost.usd_per_hour, default_device())
+    device = default_device()
+    price = suite.cost.hourly_price(hardware.device_name(device), device)
     if price is not None:
         return Check("price", "ok", f"{price:g} USD per hour on this device")
-    needs_price = suite.gates.cost_per_query_usd is not None
-    detail = f"`cost.usd_per_hour` names no price for this device ({default_device()}), so nothing here has a cost"
+    by_the_hour = {contrast.candidate for contrast in suite.matrix.primary} - set(suite.cost.usd_per_million_tokens)
+    needs_price = suite.gates.cost_per_query_usd is not None and bool(by_the_hour)
+    detail = f"`cost.usd_per_hour` names no price for this device ({device}), so nothing here has a cost"
     return Check("price", "fail" if needs_price else "warn", detail + (", and the cost gate cannot pass" * needs_price))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +13,8 @@ from mlbaseline import assets, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch, Rung, build_rungs
 from mlbaseline.errors import SuiteError
-from mlbaseline.judge.standing import measure_cost, measure_overall, measure_slices
+from mlbaseline.judge.costing import Metered, cost_of
+from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import UNKNOWN, Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
@@ -96,6 +98,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
     if rung.open is None:
         return _record_published(suite, rung, tracker, ladder)
     device = str(rung.signature.fields.get("engine.device", "cpu"))
+    machine = _describe_hardware(rung, device)
     opening = store.open_evaluation(
         tracker,
         suite,
@@ -103,7 +106,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**rung.params, **_describe_hardware(rung, device), **DISTRIBUTED},
+        params={**rung.params, **machine, **_prices(suite), **DISTRIBUTED},
         parent=ladder.run_id,
     )
     with opening as run:
@@ -124,14 +127,13 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
                 signature=rung.signature,
             )
         table = add_scores(table, suite.task.labels, suite.metrics)
-        computed_here = not rung.recorded and rung.kind != "human"
         found = measure_overall(table, suite)
-        cost = measure_cost(
+        metered = Metered(
             table,
-            suite,
-            usd_per_hour=hardware.usd_per_hour(suite.cost.usd_per_hour, device) if computed_here else None,
-            peak_memory_bytes=None if rung.recorded else peak.bytes,
+            machine,
             train_s=opened.trained.train_s if opened.trained else None,
+            trainable_params=opened.trained.trainable_params if opened.trained else None,
+            peak_memory_bytes=None if rung.recorded else peak.bytes,
         )
         _warn_about_rows(rung, table)
         store.log_evaluation(
@@ -141,7 +143,8 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             data=data,
             metrics=found,
             slices=measure_slices(table, suite),
-            cost=cost,
+            cost=cost_of(suite, [metered]),
+            weights=opened.weights,
             trained=opened.trained,
             figures=opened.figures,
         )
@@ -162,12 +165,20 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
         parent=ladder.run_id,
     )
     with opening as run:
-        store.log_published(run, suite, rung.signature, {spec.metric: spec.value})
+        store.log_published(run, rung.signature, {spec.metric: spec.value})
     return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
     return {"hardware.device": UNKNOWN} if rung.recorded else hardware.describe_hardware(device)
+
+
+def _prices(suite: Suite) -> dict[str, Scalar]:
+    """What the run's cost is reckoned with: another price list or another number of queries gives another cost."""
+    return {
+        "cost.usd_per_hour": json.dumps(suite.cost.usd_per_hour, sort_keys=True),
+        "cost.queries": suite.cost.queries,
+    }
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:

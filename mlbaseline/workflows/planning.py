@@ -11,7 +11,7 @@ import numpy as np
 from mlbaseline import store
 from mlbaseline.errors import DataError
 from mlbaseline.judge.assessment import RESAMPLING_SEED
-from mlbaseline.judge.comparison import compare
+from mlbaseline.judge.comparison import TOO_SMALL, compare
 from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.judge.matrix import PRIMARY
 from mlbaseline.judge.planning import examples_for
@@ -54,7 +54,10 @@ def power(
     plans = [
         _plan(ladder, row, row.delta if delta is None else delta)
         for row in compare(ladder, np.random.default_rng(RESAMPLING_SEED))
-        if row.role == PRIMARY and candidate in (None, row.candidate) and baseline in (None, row.baseline)
+        if row.role == PRIMARY
+        and row.method != TOO_SMALL
+        and candidate in (None, row.candidate)
+        and baseline in (None, row.baseline)
     ]
     if not plans:
         raise DataError(

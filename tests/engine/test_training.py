@@ -26,14 +26,14 @@ from mlbaseline.engine.training import train
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.records import Trained
-from mlbaseline.suite import Evaluation, Full, Peft, TrainedSpec
+from mlbaseline.suite import Evaluation, Full, Lora, Peft, TrainedSpec
 from mlbaseline.tasks.prompting import Prompting
 from tests.engine.builders import TASK, TEMPLATE, make_data
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 OPTIONS: dict[str, Any] = {"base": "zero_shot", "epochs": 3, "batch_size": 8}
-LORA = Peft(kind="peft", method="lora", rank=4, dropout=0.1, learning_rate=2e-2, **OPTIONS)
+LORA = Lora(kind="peft", method="lora", rank=4, dropout=0.1, learning_rate=2e-2, **OPTIONS)
 FULL = Full(kind="full", learning_rate=2e-3, **OPTIONS)
 BOTH = pytest.mark.parametrize("spec", [LORA, FULL], ids=["lora", "full"])
 

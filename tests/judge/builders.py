@@ -62,12 +62,22 @@ COST = Cost(
 )
 
 
+MACHINE = {
+    "cost.queries": "1000000",
+    "cost.usd_per_hour": '{"cpu": 0.1}',
+    "engine.batch_tokens": "4096",
+    "hardware.cores": "2",
+    "hardware.cpu": "a processor",
+    "hardware.device": "cpu",
+}
+
+
 REGISTRATION = Registration("before", "r0", 1_700_000_000_000, "m" * 64, 1)
 
 
 def standing(name: str, **changes: Any) -> Standing:
     run_ids = {"0": "r0", "1": "r1", "2": "r2"}
-    return replace(Standing(name, "peft", {}, {}, {}, COST, 0.0, run_ids), **changes)
+    return replace(Standing(name, "peft", {}, {}, {}, COST, 0.0, run_ids, MACHINE), **changes)
 
 
 def comparison(**changes: Any) -> Comparison:

@@ -44,7 +44,7 @@ def test_without_a_saving_it_never_is(prompt_usd: float) -> None:
     ("lora", "prompt"),
     [
         (replace(LORA, train_usd=None), PROMPT),
-        (replace(LORA, train_s=0.0), PROMPT),
+        (replace(LORA, usd_per_query=None), PROMPT),
         (replace(LORA, train_usd=float("nan")), PROMPT),
         (LORA, replace(PROMPT, usd_per_query=None)),
         (LORA, replace(PROMPT, usd_per_query=float("inf"))),

@@ -6,9 +6,21 @@ import numpy as np
 import pytest
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.judge.comparability import mismatches, require_comparable
+from mlbaseline.judge.comparability import (
+    RULES,
+    measured_on,
+    mismatches,
+    require_comparable,
+    require_same_unit,
+    rule_of,
+    same_hardware,
+    same_prices,
+    same_unit,
+    software_warnings,
+)
 from mlbaseline.records import Mismatch, Signature
-from tests.judge.builders import SIGNATURE, table, task_data
+from mlbaseline.results import Evaluation
+from tests.judge.builders import MACHINE, SIGNATURE, standing, table, task_data
 
 DATA = task_data(8)
 RIGHT = np.ones(8, dtype=bool)
@@ -77,3 +89,97 @@ def test_two_unknowns_are_not_known_to_be_equal() -> None:
 def test_data_and_choices_have_to_be_known(field: str) -> None:
     found = mismatches(Signature(SIGNATURE), Signature({**SIGNATURE, field: "unknown"}))
     assert [mismatch.severity for mismatch in found] == ["refuse"]
+
+
+@pytest.mark.parametrize(
+    ("field", "severity", "costs"),
+    [
+        ("data.digest", "refuse", False),
+        ("metric.version", "refuse", False),
+        ("choices.labels", "refuse", False),
+        ("choices.normalisation", "refuse", False),
+        ("engine.precision", "warn", False),
+        ("engine.batch_tokens", "warn", True),
+        ("engine.version", "warn", False),
+        ("engine.device", "warn", False),
+        ("hardware.device_name", "cost", True),
+        ("cost.usd_per_hour", "cost", True),
+        ("software.torch", "warn", False),
+        ("software.platform", "own", False),
+        ("prompt.shots", "own", False),
+        ("something.new", "refuse", False),
+    ],
+)
+def test_every_field_has_a_severity(field: str, severity: str, costs: bool) -> None:
+    assert (rule_of(field).severity, rule_of(field).costs) == (severity, costs)
+
+
+def test_no_rule_is_hidden_behind_a_shorter_one() -> None:
+    for position, rule in enumerate(RULES):
+        assert not any(rule.prefix.startswith(earlier.prefix) for earlier in RULES[:position]), rule
+
+
+def test_what_a_cost_stands_on() -> None:
+    facts = {"hardware.cpu": "x", "hardware.memory_bytes": "9", "software.torch": "2", "cost.queries": "5"}
+    made = table(DATA, RIGHT, engine__batch_tokens=64)
+    one, other = Evaluation("r", made, {}, facts), Evaluation("s", made, {}, {**facts, "hardware.cpu": "y"})
+    assert measured_on([one]) == {"cost.queries": "5", "engine.batch_tokens": "64", "hardware.cpu": "x"}
+    assert measured_on([one, other])["hardware.cpu"] == "mixed"
+
+
+@pytest.mark.parametrize(
+    ("change", "latency", "cost"),
+    [
+        ({}, [], []),
+        ({"hardware.cpu": "other"}, ["hardware.cpu"], ["hardware.cpu"]),
+        ({"hardware.device": "unknown"}, ["hardware.device"], ["hardware.device"]),
+        ({"engine.batch_tokens": "64"}, ["engine.batch_tokens"], ["engine.batch_tokens"]),
+        ({"cost.usd_per_hour": "{}"}, [], ["cost.usd_per_hour"]),
+        ({"cost.queries": "1"}, [], ["cost.queries"]),
+        ({"cost.usd_per_hour": "as recorded", "hardware.cpu": "other"}, ["hardware.cpu"], []),
+    ],
+)
+def test_latency_and_cost_ask_for_the_same_machine(change: dict, latency: list, cost: list) -> None:
+    ours, theirs = standing("a"), standing("b", measured_on={**MACHINE, **change})
+    assert [m.field for m in same_hardware(ours, theirs)] == latency
+    assert [m.field for m in same_prices(ours, theirs)] == cost
+    assert {m.severity for m in same_hardware(ours, theirs)} <= {"cost"}
+
+
+def test_what_is_not_known_is_not_the_same_hardware() -> None:
+    unknown = standing("a", measured_on={})
+    assert {m.field for m in same_hardware(unknown, unknown)} == {"hardware.cpu", "hardware.cores"}
+
+
+def test_a_rule_needs_no_accelerator() -> None:
+    """On a machine with a GPU the majority class still answers from the host."""
+    rule = standing("a", measured_on={key: value for key, value in MACHINE.items() if key != "engine.batch_tokens"})
+    on_gpu = standing("b", measured_on={**MACHINE, "hardware.device": "cuda", "hardware.device_name": "a GPU"})
+    assert same_hardware(rule, on_gpu) == ()
+    assert [m.field for m in same_hardware(standing("c"), on_gpu)] == ["hardware.device", "hardware.device_name"]
+
+
+def test_other_versions_of_what_computes_are_a_warning() -> None:
+    made = table(DATA, RIGHT, engine__batch_tokens=64)
+    runs = [Evaluation("r", made, {}, {"software.torch": v, "software.python": v}) for v in ("1", "2", "1")]
+    assert software_warnings(runs) == (Mismatch("software.torch", "1", "2", "warn"),)
+    assert software_warnings([Evaluation("r", table(DATA, RIGHT), {}, {"software.torch": v}) for v in "12"]) == ()
+
+
+def test_what_is_counted_per_token_needs_the_same_tokens() -> None:
+    same = [table(DATA, RIGHT, baseline=name, model__tokenizer_sha256="t") for name in "ab"]
+    other = table(DATA, RIGHT, baseline="c", model__tokenizer_sha256="u")
+    unknown = table(DATA, RIGHT, baseline="d")
+    require_same_unit("token_perplexity", same)
+    for tables in ((*same, other), (unknown, unknown)):
+        assert not same_unit("token_perplexity", tables)
+        with pytest.raises(IncomparableError, match="Compare by byte_perplexity"):
+            require_same_unit("token_perplexity", tables)
+        require_same_unit("bits_per_byte", tables)
+
+
+def test_each_model_may_have_a_chat_template_of_its_own() -> None:
+    ours, theirs = (Signature({"prompt.chat_template": sha, "generation.stop": "x"}) for sha in "ab")
+    assert [(m.field, m.severity) for m in mismatches(ours, theirs)] == [("prompt.chat_template", "warn")]
+    other = Signature({"prompt.chat_template": "a", "generation.stop": "y"})
+    assert [(m.field, m.severity) for m in mismatches(ours, other)] == [("generation.stop", "refuse")]

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
 from mlbaseline.judge.gates import decide
-from mlbaseline.records import Comparison, Finding, Standing, Verdict
-from mlbaseline.suite import Gates, Matrix, Suite
+from mlbaseline.records import Bounds, Comparison, Finding, Standing, Verdict
+from mlbaseline.suite import Contrast, Gates, Matrix, Suite
 from mlbaseline.suite_file import load_suite
 from tests.judge.builders import COST, comparison, evaluation, standing, table, task_data
 
@@ -28,6 +30,8 @@ def checkpoint(name: str, dev: float) -> Checkpoint:
 
 CHECKPOINTS = {"lora": checkpoint("lora", 0.6), "full": checkpoint("full", 0.7)}
 BOTH_PASS = tuple(comparison(candidate=c, baseline=b) for c in ("lora", "full") for b in ("majority", "zero_shot"))
+
+LORA_PASSES = BOTH_PASS[:2]
 
 
 def judged(
@@ -125,8 +129,120 @@ def test_a_failed_condition_holds_every_candidate_and_one_that_passes_holds_none
     assert passed.findings[-1].code == "confirmatory"
 
 
+def test_a_registered_contrast_without_a_result_does_not_pass() -> None:
+    verdict = judged([comparison()], suite=only("lora"))
+    assert verdict.decision == "hold"
+    assert "lora over zero_shot: accuracy was registered, not compared" in verdict.reason
+    other_margin = [comparison(), comparison(baseline="zero_shot", margin=-0.1)]
+    assert judged(other_margin, suite=only("lora")).decision == "hold"
+    guarded = Contrast(candidate="lora", over=("zero_shot",), slices=("topic",), margin=-0.03)
+    suite = SUITE.model_copy(update={"matrix": Matrix(primary=only("lora").matrix.primary, guardrails=(guarded,))})
+    overall = [*LORA_PASSES, comparison(baseline="zero_shot", role="guardrail", margin=-0.03)]
+    assert "by topic" in judged(overall, suite=suite).reason
+    sliced = comparison(baseline="zero_shot", role="guardrail", margin=-0.03, slice="topic", slice_value="cars")
+    assert judged([*overall, sliced], suite=suite).decision == "promote"
+
+
+def test_a_candidate_that_was_never_evaluated_does_not_pass() -> None:
+    assert decide(only("lora"), LORA_PASSES, {}, CHECKPOINTS, lambda row: None, conditions=()).decision == "hold"
+
+
+def test_too_few_examples_disqualify_and_say_how_many_are_missing() -> None:
+    suite = only("lora", gates=Gates(min_examples=1_000, min_seeds=5))
+    verdict = judged(list(LORA_PASSES), suite=suite)
+    assert (verdict.decision, verdict.more_examples, verdict.more_seeds) == ("hold", 700, 2)
+    assert "lora: 300 examples of at least 1000, 700 more are needed" in verdict.reason
+    # Nothing is said to be enough where something else has failed.
+    failed = [LORA_PASSES[0], comparison(baseline="zero_shot", outcome="fail")]
+    assert (judged(failed, suite=suite).more_examples, judged(failed, suite=suite).more_seeds) == (None, None)
+    assert judged(suite=only("lora", gates=Gates(min_examples=300))).decision == "promote"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "decision"),
+    [
+        (Bounds(0.1, 0.4), "promote"),
+        (Bounds(0.1, 0.6), "inconclusive"),
+        (Bounds(0.1, None), "inconclusive"),
+        (Bounds(0.1, float("nan")), "inconclusive"),
+        (Bounds(0.6, 0.9), "hold"),
+        (None, "inconclusive"),
+    ],
+)
+def test_a_strict_budget_is_kept_by_the_whole_interval(bounds: Bounds | None, decision: str) -> None:
+    known = {} if bounds is None else {"latency_p99_s": bounds}
+    cost = replace(COST, latency_p99_s=0.3, bounds=known, n_timed=24)
+    suite = only("lora", gates=Gates(latency_p99_s=0.5, strict=True))
+    verdict = judged(suite=suite, lora=standing("lora", cost=cost))
+    assert verdict.decision == decision
+    if decision == "inconclusive":
+        assert "24 queries were timed, at least 368 bound it" in verdict.reason
+        assert verdict.reason.endswith("more measurements would settle it")
+    loose = only("lora", gates=Gates(latency_p99_s=0.5))
+    assert judged(suite=loose, lora=standing("lora", cost=cost)).decision == "promote"
+
+
+EVERY_GATE = Gates(
+    min_seeds=3, min_examples=100, max_error_rate=0.01, latency_p95_s=0.5, latency_p99_s=0.6, cost_per_query_usd=1e-3,
+    peak_memory_bytes=2 * 10**9,
+)  # fmt: skip
+SOUND_COST = replace(
+    COST,
+    latency_p99_s=0.3,
+    bounds={name: Bounds(0.0, 1e-6) for name in ("usd_per_query", "latency_p95_s", "latency_p99_s")},
+)
+NAN, INF = float("nan"), float("inf")
+
+
+def test_without_a_flaw_every_gate_passes() -> None:
+    for strict in (False, True):
+        suite = only("lora", gates=EVERY_GATE.model_copy(update={"strict": strict}))
+        assert judged(LORA_PASSES, suite=suite, lora=standing("lora", cost=SOUND_COST)).decision == "promote"
+
+
+@given(
+    st.sampled_from(
+        ["delta", "p_adjusted", "simultaneous_low", "simultaneous_high", "margin", "outcome", "latency_p95_s",
+         "latency_p99_s", "usd_per_query", "peak_memory_bytes", "error_rate", "run_ids", "n", "row", "standing"]
+    ),
+    st.sampled_from([None, NAN, -NAN]),
+    st.booleans(),
+    st.integers(0, 1),
+)  # fmt: skip
+def test_whatever_is_missing_or_no_number_never_promotes(
+    flaw: str, nothing: float | None, strict: bool, which: int
+) -> None:
+    """One thing is missing at a time, in a candidate that would otherwise be promoted."""
+    suite = only("lora", gates=EVERY_GATE.model_copy(update={"strict": strict}))
+    rows, lora = list(LORA_PASSES), standing("lora", cost=SOUND_COST)
+    if flaw in ("latency_p95_s", "latency_p99_s", "usd_per_query", "peak_memory_bytes"):
+        lora = replace(lora, cost=replace(SOUND_COST, **{flaw: nothing}))
+    elif flaw == "error_rate":
+        lora = replace(lora, error_rate=NAN)
+    elif flaw == "run_ids":
+        lora = replace(lora, run_ids={})
+    elif flaw == "row":
+        del rows[which]
+    elif flaw == "n":
+        rows[which] = replace(rows[which], n=0)
+    elif flaw == "outcome":
+        rows[which] = replace(rows[which], outcome=None if nothing is None else "nan")
+    elif flaw != "standing":
+        rows[which] = replace(rows[which], **{flaw: NAN})
+    standings = {} if flaw == "standing" else {"lora": lora}
+    verdict = decide(suite, rows, standings, CHECKPOINTS, lambda row: None, conditions=())
+    assert verdict.decision != "promote"
+    assert verdict.winner is None
+
+
+@given(st.text(max_size=12).filter(lambda outcome: outcome not in ("pass", "not_applicable")))
+def test_a_condition_of_unknown_outcome_never_promotes(outcome: str) -> None:
+    condition = Finding("anything", "error", outcome, "")
+    assert judged(LORA_PASSES, suite=only("lora"), conditions=[condition]).decision != "promote"
+
+
 def test_recipe_rows_do_not_decide() -> None:
-    rows = [comparison(), comparison(estimand="recipe", outcome="fail")]
+    rows = [comparison(), comparison(baseline="zero_shot"), comparison(estimand="recipe", outcome="fail")]
     assert judged(rows, suite=only("lora")).decision == "promote"
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from mlbaseline.judge.pareto import pareto_front
 from mlbaseline.records import (
     Assessment,
+    Bounds,
     BreakEven,
     Comparison,
     Cost,
     Estimate,
     Finding,
+    Front,
+    FrontPoint,
     Mismatch,
     PublishedScore,
     Registration,
@@ -19,9 +23,17 @@ from mlbaseline.records import (
     UnpairedContrast,
     Verdict,
 )
+from mlbaseline.slice_records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice, Spread
 
 NAN, INF = math.nan, math.inf
 N = 300
+MACHINE = {
+    "cost.queries": "1000000",
+    "cost.usd_per_hour": '{"cpu": 0.1}',
+    "hardware.cores": "2",
+    "hardware.cpu": "AMD EPYC 7R13",
+    "hardware.device": "cpu",
+}
 SLICES = {
     "topic": {"airline": 118, "apple": 31, "cars": 37, "football": 72, "other": 42},
     "difficulty": {"ambiguous": 96, "clear": 131, "mixed": 73},
@@ -54,6 +66,11 @@ def standing(name: str) -> Standing:
         slicing: {value: {"accuracy": accuracy + offsets[i % 5]} for i, value in enumerate(values)}
         for slicing, values in SLICES.items()
     }
+    bounds = {}
+    if p95 is not None:
+        bounds = {"latency_p95_s": Bounds(p95 * 0.8, None), "latency_p50_s": Bounds(p95 * 0.5, p95 * 0.7)}
+    if usd is not None:
+        bounds["usd_per_query"] = Bounds(usd * 0.9, usd * 1.15)
     cost = Cost(
         train_s=train_s,
         train_usd=None if train_s is None else train_s * 0.1 / 3600,
@@ -62,10 +79,15 @@ def standing(name: str) -> Standing:
         latency_p50_s=None if p95 is None else p95 * 0.62,
         latency_p95_s=p95,
         peak_memory_bytes=None if memory is None else int(memory),
+        latency_p99_s=None if p95 is None else p95 * 1.2,
+        bounds=bounds,
+        priced_by=None if usd is None else "hardware",
+        n_timed=0 if p95 is None else 24 * seeds,
+        trainable_params={"trivial": 0, "pretrained": 0, "peft": 2_442_240, "full": 134_515_008}.get(kind),
     )
     stochastic = seeds > 1
     run_ids = {str(s) if stochastic else "none": f"{hash_of(name, s)}" for s in range(seeds)}
-    return Standing(name, kind, metrics, {"accuracy": std} if std else {}, slices, cost, 0.0, run_ids)
+    return Standing(name, kind, metrics, {"accuracy": std} if std else {}, slices, cost, 0.0, run_ids, MACHINE)
 
 
 def hash_of(name: str, seed: int) -> str:
@@ -104,6 +126,7 @@ def comparison(candidate: str, baseline: str, *, half: float = 0.071, **changes:
         "margin": 0.0,
         "method": "crossed t",
         "outcome": "pass",
+        "registered": "before",
     }
     return Comparison(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -165,6 +188,33 @@ REGISTRATION = Registration("before", "5a" * 16, 1_767_261_600_000, "9ab1" * 16,
 METRICS = {"accuracy": True, "macro_f1": True, "nll_nats": False, "ece": False}
 
 
+def fronted(assessment: Assessment) -> Assessment:
+    """With the fronts that its standings have by their estimates; the share of resamples is made up."""
+    metric = next((row.metric for row in assessment.comparisons if row.role == "primary"), "accuracy")
+    sign = 1 if assessment.metrics.get(metric, True) else -1
+    fronts = []
+    for axis in ("usd_per_query", "latency_p95_s", "peak_memory_bytes", "trainable_params"):
+        places = {s.baseline: _place(s, axis, metric) for s in assessment.standings}
+        known = [name for name, (x, _) in places.items() if x is not None]
+        on = pareto_front([sign * places[name][1] for name in known], [places[name][0] for name in known])
+        front = {name: bool(one) for name, one in zip(known, on, strict=True)}
+        points = [
+            FrontPoint(name, x, front[name], 0.97 if front[name] else 0.12)
+            if x is not None
+            else FrontPoint(name, None, False, None, "not measured")
+            for name, (x, _) in places.items()
+        ]
+        hardware = "AMD EPYC 7R13" if axis in ("latency_p95_s", "peak_memory_bytes") else ""
+        fronts.append(Front(axis, metric, hardware, 0, tuple(points)))
+    return replace(assessment, fronts=tuple(front for front in fronts if any(p.x is not None for p in front.points)))
+
+
+def _place(standing: Standing, axis: str, metric: str) -> tuple[float | None, float]:
+    x, estimate = getattr(standing.cost, axis), standing.metrics.get(metric)
+    known = x is not None and math.isfinite(x) and estimate is not None and math.isfinite(estimate.value)
+    return (x, estimate.value) if known and estimate is not None else (None, NAN)
+
+
 def promote() -> Assessment:
     """LoRA and full fine-tuning clearly beat what was there; full is the winner."""
     primary = [comparison(c, b) for c in ("lora", "full") for b in ("majority", "zero_shot")]
@@ -181,7 +231,7 @@ def promote() -> Assessment:
         gained=21, lost=17,
     )  # fmt: skip
     slices = [*by_slice("lora", "zero_shot"), *by_slice("full", "zero_shot")]
-    return Assessment(
+    found = Assessment(
         suite="tweets",
         level=0.95,
         metrics=METRICS,
@@ -201,6 +251,7 @@ def promote() -> Assessment:
         break_even=BREAK_EVEN,
         context=CONTEXT,
     )
+    return fronted(found)
 
 
 def beside_published() -> Assessment:
@@ -213,6 +264,26 @@ def beside_published() -> Assessment:
         "lora", "paper", "accuracy", N, 0.607, 0.71, -0.103, -0.162, -0.045, 0.95, 0.0004, "unpaired: on 2000 examples"
     )
     return replace(promote(), published=(paper, board), unpaired=(row,))
+
+
+def explored() -> Assessment:
+    """A promotion with what was explored of slices: a worse one that is confirmed, a gap that grew, and a small one."""
+    base, who = promote(), ("lora", "zero_shot", "accuracy")
+    cars = SliceDelta(*who, (("topic", "cars"),), 37, 0.41, 0.55, -0.135, -0.262, -0.012, 0.031)
+    apple = SliceDelta(*who, (("topic", "apple"),), 31, 0.61, 0.39, 0.226, 0.021, 0.402, 0.018)
+    both = SliceDelta(*who, (("topic", "cars"), ("length", "q3")), 22, 0.3, 0.6, -0.31, -0.55, 0.02, 0.08)
+    gap = SliceGap(
+        *who, "topic", Spread("apple", "cars", 0.21, 0.04, 0.43), Spread("cars", "apple", 0.16, 0, 0.4), 0.05, 0.01, 0.3
+    )
+    found = FoundSlice((("topic", "cars"),), 20, -0.2, 37, -0.135, -0.25, -0.02, 0.012, True)
+    missed = FoundSlice((("tokens in", "> 31"),), 40, -0.1, 44, 0.01, -0.1, 0.12, 0.71, False)
+    searches = (
+        SliceSearch(*who, "dev", 73, (found, missed)),
+        SliceSearch("full", "majority", "accuracy", "dev", 70, ()),
+    )
+    small = (SmallSlice("topic", "tennis", 7),)
+    report = SliceReport(20, 0.95, small, (cars, apple), (both,), (gap,), searches)
+    return replace(base, slices=report)
 
 
 def hold() -> Assessment:
@@ -232,15 +303,16 @@ def hold() -> Assessment:
     endpoint = replace(base.standings[5], baseline="endpoint", kind="external", cost=usd, error_rate=0.0067,
                        metrics={"accuracy": estimate(0.713, 0.051)})  # fmt: skip
     mismatch = Mismatch("engine.precision", "fp32", "bf16", "warn")
-    return replace(
+    held = replace(
         base,
         standings=(*base.standings, endpoint),
-        comparisons=tuple(rows),
+        comparisons=tuple(replace(row, registered="after") for row in rows),
         mismatches=(mismatch,),
         verdict=Verdict("hold", reason, found),
         registration=Registration("after", "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
         audit=(*AUDIT, Finding("MLB401", "error", "fail", "train and test are the same data", {}, "No leakage")),
     )
+    return fronted(held)
 
 
 def inconclusive() -> Assessment:
@@ -275,7 +347,18 @@ def hostile() -> Assessment:
     """Names made to break out of every format, and every number that is none."""
     base = promote()
     name = {"lora": HOSTILE}
-    bad_cost = Cost(NAN, None, NAN, INF, None, NAN, None)
+    bad_cost = Cost(
+        NAN,
+        None,
+        NAN,
+        INF,
+        None,
+        NAN,
+        None,
+        NAN,
+        {"usd_per_query": Bounds(NAN, INF), HOSTILE: Bounds(None, None)},
+        HOSTILE,
+    )
     standings = tuple(
         replace(s, baseline=HOSTILE, cost=bad_cost, metrics={"accuracy": Estimate(NAN, -INF, INF, 0.95, 0, 0, 0, "")})
         if s.baseline == "lora"
@@ -292,11 +375,20 @@ def hostile() -> Assessment:
     )  # fmt: skip
     finding = Finding(HOSTILE, "block", "fail", HOSTILE, {"value": NAN, HOSTILE: [None, INF, {"deep": HOSTILE}]})
     score = PublishedScore(HOSTILE, HOSTILE, NAN, None, INF, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    who = (HOSTILE, HOSTILE, HOSTILE)
+    delta = SliceDelta(*who, ((HOSTILE, HOSTILE),), 0, NAN, NAN, NAN, -INF, INF, NAN)
+    spread = Spread(HOSTILE, HOSTILE, NAN, NAN, INF)
+    lost = FoundSlice(((HOSTILE, HOSTILE),), 0, NAN, 0, NAN, NAN, NAN, NAN, True)
+    explored = SliceReport(
+        20, NAN, (SmallSlice(HOSTILE, HOSTILE, 0),), (delta,), (delta,),
+        (SliceGap(*who, HOSTILE, spread, spread, NAN, -INF, INF),), (SliceSearch(*who, HOSTILE, 0, (lost,)),),
+    )  # fmt: skip
     unpaired = UnpairedContrast(HOSTILE, HOSTILE, HOSTILE, 0, NAN, NAN, NAN, -INF, INF, 0.95, NAN, HOSTILE)
     return replace(
         base,
         published=(score,),
         unpaired=(unpaired,),
+        slices=explored,
         suite=HOSTILE,
         standings=standings,
         comparisons=(broken, *rows[1:]),
@@ -305,6 +397,10 @@ def hostile() -> Assessment:
         registration=Registration(HOSTILE, HOSTILE, -(10**18), HOSTILE, -1),
         break_even=(BreakEven(HOSTILE, HOSTILE, NAN, None, INF, None),),
         audit=(finding, replace(finding, outcome=HOSTILE, severity=HOSTILE, title=HOSTILE)),
+        fronts=tuple(
+            Front(front.axis, front.metric, HOSTILE, -1, (FrontPoint(HOSTILE, INF, True, NAN, HOSTILE), *front.points))
+            for front in (*base.fronts, replace(base.fronts[0], axis=HOSTILE), replace(base.fronts[0], metric=HOSTILE))
+        ),
         context={HOSTILE: HOSTILE, "nested": {"nothing": None, "broken": NAN, "empty": {}, "long": list(range(50))}},
     )
 
@@ -327,18 +423,19 @@ def many() -> Assessment:
                 role="exploratory", margin=None, outcome=None)
         for i in range(200)
     )  # fmt: skip
-    return replace(base, standings=standings, comparisons=(*base.comparisons[:4], *rows))
+    return fronted(replace(base, standings=standings, comparisons=(*base.comparisons[:4], *rows)))
 
 
 def lone() -> Assessment:
     """One rung, nothing to compare it with."""
     base = promote()
-    return replace(base, standings=base.standings[4:5], comparisons=())
+    return fronted(replace(base, standings=base.standings[4:5], comparisons=()))
 
 
 ALL = {
     "promote": promote,
     "beside_published": beside_published,
+    "explored": explored,
     "hold": hold,
     "inconclusive": inconclusive,
     "empty": empty,

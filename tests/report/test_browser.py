@@ -88,7 +88,7 @@ def promote(reports: dict[str, Path]) -> Path:
 
 def test_tables_and_plots_are_there(browser: Browser, promote: Path) -> None:
     page = Visit(browser, promote, width=1200).page
-    assert page.locator("figure svg").count() == 4
+    assert page.locator("figure svg").count() == 7
     assert page.get_by_role("img", name="Difference from the baselines").is_visible()
     assert page.get_by_role("table", name="Every rung on 300 examples").is_visible()
     assert page.get_by_role("rowheader", name="zero_shot").first.is_visible()

@@ -102,3 +102,10 @@ def test_reproducibility_flattens_the_context_and_lists_every_run() -> None:
     runs = texts(section, block=1)
     assert ["lora", "2"] in [run[:2] for run in runs]
     assert len(runs) == sum(len(s.run_ids) for s in given.promote().standings)
+
+
+def test_a_hold_for_want_of_evidence_says_how_much_is_wanting() -> None:
+    base = given.hold()
+    verdict = replace(base.verdict, more_seeds=2, more_examples=700)
+    first = steps(replace(base, verdict=verdict))[0]
+    assert first == "Only evidence is missing: with 2 more seeds and 700 more test examples the gates can pass."

@@ -105,3 +105,16 @@ def test_registered_contrasts_say_whether_they_confirm_something() -> None:
     assert "before the first evaluation of the task (2026-01-01 10:00 UTC), so they are confirmatory" in str(early)
     assert "only after the first evaluation of the task" in str(late)
     assert "not confirmatory" in str(late)
+
+
+def test_each_contrast_has_its_own_status() -> None:
+    late = given.hold()
+    first, *others = late.comparisons
+    mixed = replace(late, comparisons=(replace(first, registered="before"), *others))
+    section = contrasts(Wording(mixed))[0]
+    assert "partly before the first evaluation of the task" in str(section.blocks[0])
+    table = section.blocks[1]
+    assert isinstance(table, Table)
+    position = [column.title for column in table.columns].index("Status")
+    statuses = [f"{row.cells[position].text} {row.cells[position].detail}".strip() for row in table.rows]
+    assert statuses == ["confirmatory", *["exploratory (registered after)"] * (len(table.rows) - 1)]

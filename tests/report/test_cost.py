@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mlbaseline.records import BreakEven
 from mlbaseline.report.cost import cost
-from mlbaseline.report.view import Table
+from mlbaseline.report.view import Cell, Table
 from mlbaseline.report.wording import Wording
 from tests.report import assessments as given
 
@@ -12,9 +12,41 @@ from tests.report import assessments as given
 def rows(*break_even: BreakEven) -> list[list[str]]:
     section = cost(Wording(replace(given.promote(), break_even=break_even)))
     assert section is not None
-    (table,) = section.blocks
+    table = section.blocks[-1]
     assert isinstance(table, Table)
     return [[cell.text for cell in row.cells] for row in table.rows]
+
+
+def tables() -> dict[str, dict[str, dict[str, Cell]]]:
+    """caption ─▶ rung ─▶ column ─▶ cell."""
+    section = cost(Wording(given.promote()))
+    assert section is not None
+    found = [block for block in section.blocks if isinstance(block, Table)]
+    return {
+        table.caption: {
+            row.cells[0].text: dict(zip([column.title for column in table.columns], row.cells, strict=True))
+            for row in table.rows
+        }
+        for table in found
+    }
+
+
+def test_money_and_latency_stand_with_their_intervals() -> None:
+    lora = tables()["Money, latency and memory"]["lora"]
+    assert lora["USD per 1M queries"] == Cell("1.71", "[1.54, 1.97]")
+    assert lora["Priced by"].text == "hardware time"
+    assert lora["Latency p50"].detail == "[63.5 ms, 88.9 ms]"
+    assert lora["Latency p95"] == Cell("127 ms", "[102 ms, —]")
+    assert (lora["Latency p99"].text, lora["Timed"].text) == ("152 ms", "72")
+    assert lora["Trained parameters"].text == "2,442,240"
+    assert "annotator" not in tables()["Money, latency and memory"]
+
+
+def test_every_rung_stands_before_every_front() -> None:
+    found = tables()["On the Pareto front"]
+    assert found["full"]["Cost front"].text == "✓ 97%"
+    assert found["annotator"]["Latency front"] == Cell("—", "not measured")
+    assert {"Memory front", "Trained parameters front"} <= set(found["lora"])
 
 
 def test_when_a_fine_tune_pays_for_itself() -> None:
@@ -26,4 +58,4 @@ def test_when_a_fine_tune_pays_for_itself() -> None:
 def test_a_price_that_is_not_known_is_not_called_never() -> None:
     (row,) = rows(BreakEven("lora", "few_shot", None, None, 1e-6, None))
     assert row[-1] == "not known: a price is missing"
-    assert cost(Wording(replace(given.promote(), break_even=()))) is None
+    assert cost(Wording(replace(given.promote(), break_even=(), fronts=(), standings=()))) is None

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mlbaseline.records import Assessment, Cost
-from mlbaseline.report.figures import Tradeoff
-from mlbaseline.report.ladder import ladder, tradeoff
+from mlbaseline.records import Assessment
+from mlbaseline.report.ladder import ladder
 from mlbaseline.report.view import Cell, Table
 from mlbaseline.report.wording import Wording
 from tests.report import assessments as given
@@ -21,12 +20,6 @@ def table_of(assessment: Assessment) -> tuple[Table, dict[str, dict[str, Cell]]]
     return table, {row.cells[0].text: dict(zip(titles, row.cells, strict=True)) for row in table.rows}
 
 
-def points_of(assessment: Assessment) -> Tradeoff:
-    figure = tradeoff(Wording(assessment))
-    assert figure is not None
-    return figure
-
-
 def test_a_rung_shows_quality_with_interval_seeds_cost_latency_and_memory() -> None:
     table, rungs = table_of(given.promote())
     lora = rungs["lora"]
@@ -35,6 +28,9 @@ def test_a_rung_shows_quality_with_interval_seeds_cost_latency_and_memory() -> N
     assert lora["Seeds"] == Cell("3", "(std 0.014)")
     assert lora["USD per 1M queries"].text == "1.71"
     assert lora["Latency p95"].text == "127 ms"
+    assert lora["On the front"] == Cell("12%")
+    assert rungs["full"]["On the front"] == Cell("✓ 97%", tone="better")
+    assert rungs["annotator"]["On the front"] == Cell("—", "not measured")
     assert lora["Memory"].text == "1.06 GB"
     assert lora["Training"] == Cell("4 min 48 s", "(USD 0.00801)")
     assert "300" in table.caption
@@ -68,43 +64,6 @@ def test_rungs_on_different_numbers_of_examples_say_so() -> None:
     assert (rungs["majority"]["n"].text, rungs["lora"]["n"].text) == ("120", "300")
 
 
-def test_the_front_holds_what_no_other_beats_in_both() -> None:
-    front = [point.name for point in points_of(given.hold()).points if point.front]
-    assert front == ["keyword", "full", "endpoint"]
-
-
-def test_the_front_of_a_metric_where_lower_is_better() -> None:
-    base = given.promote()
-    primary = replace(base.comparisons[0], metric="nll_nats")
-    figure = points_of(replace(base, comparisons=(primary,)))
-    assert figure.inverted
-    assert [point.name for point in figure.points if point.front] == ["zero_shot", "full"]
-
-
-def test_equal_rungs_share_the_front() -> None:
-    base = given.promote()
-    twin = replace(base.standings[7], baseline="twin")
-    figure = points_of(replace(base, standings=(base.standings[7], twin)))
-    assert [point.front for point in figure.points] == [True, True]
-
-
-def test_unpriced_rungs_stay_outside_the_front_and_are_named() -> None:
-    figure = points_of(given.promote())
-    annotator = next(point for point in figure.points if point.name == "annotator")
-    assert annotator.x is None
-    assert not annotator.front
-    assert "outside the front: annotator" in figure.caption
-
-
-def test_without_any_price_computation_time_stands_in() -> None:
-    base = given.promote()
-    cost = Cost(None, None, 0.25, None, None, None, None)
-    figure = points_of(replace(base, standings=tuple(replace(s, cost=cost) for s in base.standings)))
-    assert "no prices" in figure.x_axis
-    assert {point.x for point in figure.points} == {0.25}
-
-
 @pytest.mark.parametrize("assessment", [given.empty(), replace(given.promote(), standings=())])
 def test_no_rungs_no_ladder(assessment: Assessment) -> None:
     assert ladder(Wording(assessment)) is None
-    assert tradeoff(Wording(assessment)) is None

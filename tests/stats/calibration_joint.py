@@ -116,6 +116,9 @@ def draw_corpus(name: str, n: int, rng: np.random.Generator) -> tuple[CorpusMetr
     return metric, metric.statistics(loss * tokens, tokens), metric.statistics(other * tokens, tokens)
 
 
+FOUND = tuple(Found.__dataclass_fields__)
+
+
 @dataclass(frozen=True)
 class CorpusFound:
     coverage: float
@@ -187,24 +190,27 @@ def print_row(*cells: object) -> None:
     print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
+def print_scenario(s: Scenario, n_tables: int) -> None:
+    setting = (n_tables, s.scores, s.n, s.n_contrasts, s.slices, s.spread, s.cluster_size, s.effect)
+    print_row(*setting, *[f"{rate:.3f}" for rate in astuple(simulate(s, n_tables))])
+
+
 def main(n_tables: int = 1_000) -> int:
-    noise = np.sqrt(ALPHA * (1 - ALPHA) / n_tables)
     print("# Calibration of joint and corpus inference\n")
     print("Written by `make calibrate` (`python -m tests.stats.calibration_joint`); not edited by hand.\n")
-    print(f"Joint intervals at 0.95, {n_tables:,} tables a row (standard error of a rate of 0.05: {noise:.3f}).\n")
-    print_row("scores", "n", "contrasts", "slices", "own share", "cluster", "effect", *Found.__dataclass_fields__)
-    print_row("---", *["---:"] * 10)
+    print("Joint intervals at 0.95 (standard error of a rate of 0.05: 0.022 over 100 tables, 0.007 over 1,000).\n")
+    print_row("tables", "scores", "n", "contrasts", "slices", "own share", "cluster", "effect", *FOUND)
+    print_row("---:", "---", *["---:"] * 10)
     for s in grid():
-        setting = (s.scores, s.n, s.n_contrasts, s.slices, s.spread, s.cluster_size, s.effect)
-        print_row(*setting, *[f"{rate:.3f}" for rate in astuple(simulate(s, n_tables))])
-    print("\nCorpus metrics, two checkpoints.\n")
+        print_scenario(s, n_tables)
+    print(f"\nCorpus metrics, two checkpoints, {n_tables:,} tables a row.\n")
     print_row("metric", "n", "cluster up to", "coverage", "size")
     print_row("---", *["---:"] * 4)
     for name in ("macro_f1", "macro_f1 sparse", "mcc", "auroc", "ece", "brier", "perplexity"):
         for n, cluster_size in ((50, 1), (200, 1), (1_000, 1), (200, 5)):
             c = simulate_corpus(name, n, n_tables, cluster_size)
             print_row(name, n, cluster_size, f"{c.coverage:.3f}", f"{c.size:.3f}")
-    print("\nMacro-F1 of a recipe (seeds × 400 examples) against a checkpoint.\n")
+    print(f"\nMacro-F1 of a recipe (seeds × 400 examples) against a checkpoint, {n_tables:,} tables a row.\n")
     print_row("seeds", "σ_seed", "coverage", "coverage of one seed as if a checkpoint")
     print_row(*["---:"] * 4)
     for n_seeds in (2, 3, 5, 10):

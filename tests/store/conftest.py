@@ -84,7 +84,8 @@ def compare(evaluate: Evaluate, tmp_path: Path) -> Compare:
 
     def compare(decision: str = "promote", *, served: bool = True) -> ComparisonRun:
         for seed in (0, 1):
-            evaluate("lora", seed, trained=made_up_training(tmp_path / "weights") if served else None)
+            training = made_up_training(tmp_path / "weights") if served else None
+            evaluate("lora", seed, trained=training, weights=training.weights if training else None)
         evaluate("majority", None)
         majority, *loras = find_evaluations(tracker)[:3]
         run_ids = {"lora": {str(run.seed): run.run_id for run in loras}, "majority": {"none": majority.run_id}}

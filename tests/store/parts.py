@@ -104,7 +104,7 @@ def make_assessment(
     """A candidate, with seed 1, against `majority`. run_ids: baseline ─▶ seed ─▶ evaluation run."""
     comparisons = (
         make_comparison(candidate, role="exploratory", estimand="checkpoint", delta=0.2, margin=None, outcome=None),
-        make_comparison(candidate),
+        make_comparison(candidate, registered="before"),
         make_comparison(
             candidate, slice="length", slice_value="1", low=math.nan, effect_size=None, gained=None, lost=None
         ),

@@ -46,6 +46,7 @@ COLUMNS = [
     "margin",
     "method",
     "outcome",
+    "registered",
 ]
 
 
@@ -81,6 +82,7 @@ def test_run_shows_the_deltas_that_decide(
     assert run.data.metrics == pytest.approx(expected)  # the primary row, not the exploratory one before it
     assert run.data.tags["mlbaseline.registered"] == "before"
     assert run.data.tags["mlbaseline.test_looks"] == "3"
+    assert run.data.tags["mlbaseline.confirmatory_contrasts"] == "1 of 2"
     files = {file.path for file in tracker.client.list_artifacts(run.info.run_id, "comparison")}
     names = ("comparisons.json", "comparisons.parquet", "findings.json", "plots", "report.html")
     assert files == {f"comparison/{name}" for name in names}

@@ -105,7 +105,8 @@ def test_trained_rung_has_a_model_with_its_losses(
     tracker: Tracker, evaluate: Evaluate, data: TaskData, tmp_path: Path
 ) -> None:
     losses = tuple(2.0 / step for step in range(1, 1501))
-    evaluate("lora", 0, trained=replace(made_up_training(tmp_path), losses=losses))
+    training = replace(made_up_training(tmp_path), losses=losses)
+    evaluate("lora", 0, trained=training, weights=training.weights)
     (run,) = find_evaluations(tracker)
     assert run.model_id is not None
     assert run.metrics["trainable_params"] == 4096

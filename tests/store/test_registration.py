@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,7 @@ def look(tracker: Tracker, suite: Suite, data: TaskData) -> str:
 
 
 def registration(evaluate: Evaluate, suite: Suite) -> Registration:
-    return find_registration(evaluate.tracker, matrix_digest=suite.matrix_digest, task_digest=evaluate.data.digest)
+    return find_registration(evaluate.tracker, suite, task_digest=evaluate.data.digest)
 
 
 def test_rules_of_the_first_evaluation_are_registered_before_it(evaluate: Evaluate, suite: Suite) -> None:
@@ -86,3 +87,40 @@ def test_completed_comparisons_of_the_task_are_looks(evaluate: Evaluate, suite: 
 def test_without_an_evaluation_there_is_nothing_to_stand_before(evaluate: Evaluate, suite: Suite) -> None:
     with pytest.raises(TrackingError, match="expected an evaluation of the task"):
         registration(evaluate, suite)
+
+
+def test_a_claim_that_stood_in_the_first_rules_is_known_by_its_words(
+    evaluate: Evaluate, suite: Suite, suite_text: str
+) -> None:
+    evaluate("majority", None)
+    more = "metric: accuracy}], guardrails: [{candidate: lora, over: [small], margin: -0.1}"
+    grown = parse_suite(suite_text.replace("metric: accuracy}", more))
+    found = registration(evaluate, grown)
+    assert (found.status, found.first_claims) == ("after", suite.matrix.claims())
+    assert set(suite.matrix.claims()) < set(grown.matrix.claims())
+    assert registration(evaluate, suite).first_claims == ()  # the rules are the same: nothing to look up
+
+
+def test_a_first_run_whose_rules_were_edited_shows_no_claims(
+    evaluate: Evaluate, suite: Suite, suite_text: str, tmp_path: Path
+) -> None:
+    evaluate("majority", None)
+    changed = parse_suite(suite_text.replace("metric: accuracy}", "metric: accuracy, margin: 0.05}"))
+    first = registration(evaluate, changed)
+    assert first.first_claims
+    path = Path(evaluate.tracker.client.download_artifacts(first.first_run_id, "suite.yaml", str(tmp_path)))
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace("margin: 0.0", "margin: 0.05"))
+    evaluate.tracker.client.log_artifact(first.first_run_id, str(path))
+    assert registration(evaluate, changed).first_claims == ()
+
+
+def test_a_first_run_that_broke_off_has_its_rules_all_the_same(
+    evaluate: Evaluate, suite: Suite, suite_text: str
+) -> None:
+    with pytest.raises(TypeError):
+        evaluate("majority", None, metrics=None)
+    changed = parse_suite(suite_text.replace("metric: accuracy}", "metric: accuracy, margin: 0.05}"))
+    assert registration(evaluate, changed).first_claims == suite.matrix.claims()
+    reseeded = parse_suite(suite_text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
+    assert registration(evaluate, reseeded).first_claims == ()  # more draws are another claim

@@ -81,7 +81,7 @@ def promote_rung(server: str, home: Path, winner: str) -> tuple[Tracker, Suite, 
         opened = rung.open()
         table = tabulate(data, opened.model.answer(data.examples), kind=rung.kind, **about)
         found = {"metrics": {"accuracy": 0.5}, "slices": {}, "cost": COST}
-        log_evaluation(run, table, suite=suite, data=data, trained=opened.trained, **found)
+        log_evaluation(run, table, suite=suite, data=data, weights=opened.weights, trained=opened.trained, **found)
     run_ids = {winner: {"1": run.run_id}}
     with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as comparison:
         (home / "rendered").mkdir()

@@ -186,3 +186,17 @@ def test_texts_are_answers_where_the_task_has_no_labels(tmp_path: Path) -> None:
     assert [row["prediction"] for _, row in rows] == [" a b\n", "", "c"]
     answers = read_answers(rows, data, where="samples")[None]
     assert (answers["e1"].prediction, answers["e1"].error) == ("", None)
+
+
+def test_choices_are_normalised_as_the_suite_asks(tmp_path: Path) -> None:
+    file = tmp_path / "samples.jsonl"
+    file.write_text(json.dumps(chosen(0, -3.0, -3.2)) + "\n", encoding="utf-8")
+
+    def predicted(normalisation: str) -> str:
+        task = TASK.model_copy(update={"normalisation": normalisation})
+        ((_, row),) = rows_of(read_samples(file, filter=None), str(file), task, DATA, Wanted())
+        return str(row["prediction"])
+
+    assert [predicted("none"), predicted("byte")] == ["bad", "good"]  # −3.0 / 3 against −3.2 / 4
+    with pytest.raises(DataError, match="what is needed for `normalisation: token` is not in the source"):
+        predicted("token")

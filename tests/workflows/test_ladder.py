@@ -21,11 +21,12 @@ CONTRACT_COLUMNS = [
     *("candidate", "baseline", "metric", "slice", "slice_value", "role", "estimand", "n", "n_clusters"),
     *("n_seeds_candidate", "n_seeds_baseline", "candidate_mean", "baseline_mean", "delta", "low", "high", "level"),
     *("simultaneous_low", "simultaneous_high", "effect_size", "p_value", "p_adjusted", "gained", "lost", "mde"),
-    *("margin", "method", "outcome"),
+    *("margin", "method", "outcome", "registered"),
 ]
 MEASURED = [
     *("accuracy", "macro_f1", "nll_nats", "ece", "latency_p50_s", "latency_p95_s", "examples_per_s", "tokens_per_s"),
     *("cost_per_query_usd", "peak_memory_bytes", "error_rate", "train_s", "train_cost_usd", "trainable_params"),
+    *("latency_p99_s", "interval/cost_per_query_usd_low", "interval/cost_per_query_usd_high"),
     *("dev/accuracy", "slice/topic/food/accuracy"),
 ]
 
@@ -91,6 +92,11 @@ def _check_comparison(client: mlflow.MlflowClient, comparison: dict) -> None:
     pairs = [(row["fine_tune"], row["prompt"]) for row in comparison["break_even"]]
     assert pairs == [("lora", "few_shot"), ("full", "few_shot")]
     assert all(row["train_usd"] > 0 and row["fine_tune_usd_per_query"] > 0 for row in comparison["break_even"])
+    fronts = {front["axis"]: {p["baseline"]: p for p in front["points"]} for front in comparison["fronts"]}
+    assert set(fronts) == {"usd_per_query", "latency_p95_s", "peak_memory_bytes", "trainable_params"}
+    assert all(0 <= point["probability"] <= 1 for point in fronts["latency_p95_s"].values() if point["x"] is not None)
+    assert fronts["usd_per_query"]["annotator"]["reason"] == "no price"
+    assert fronts["trainable_params"]["lora"]["x"] > 0 == fronts["trainable_params"]["zero_shot"]["x"]
     audited = {finding["code"]: finding["outcome"] for finding in comparison["audit"]}
     assert [code for code, outcome in audited.items() if outcome == "fail"] == [
         "MLB201",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from mlbaseline import suite
-from mlbaseline.engine.rungs.checkpoints import pretrained_rungs, trained_rungs
+from mlbaseline.engine.rungs.checkpoints import pretrained_rungs
 from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
+from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
 from mlbaseline.engine.rungs.rules import build_annotators_rung, human_rungs, trivial_rungs
 from mlbaseline.engine.rungs.rung import Fetch, Opened, Rung, Site, describe_baseline
 from mlbaseline.suite import Split, Suite
@@ -26,8 +27,8 @@ __all__ = [
 _RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
     suite.Trivial: trivial_rungs,
     suite.Pretrained: pretrained_rungs,
-    suite.Peft: trained_rungs,
-    suite.Full: trained_rungs,
+    **dict.fromkeys(get_args(suite.TrainedSpec), trained_rungs),
+    **dict.fromkeys(get_args(suite.ReadySpec), ready_rungs),
     suite.External: external_rungs,
     suite.Human: human_rungs,
     suite.Recorded: recorded_rungs,

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
+from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
-from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, digest_of
-from mlbaseline.suite import Asset, GenerateTask, Shots, Split, Suite, TrainedSpec
+from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
+from mlbaseline.suite import Asset, ChoiceTask, GenerateTask, ReadyAdapter, Shots, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask, harness_of
-from mlbaseline.tasks.prompting import Prompting, few_shot_prefix
+from mlbaseline.tasks.prompting import Teaches, choose_shots
 
 Fetch = Callable[[Asset], FetchedAsset]
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A rung ready to answer. trained: what its training left behind, None for rungs that are not trained.
+    """A rung ready to answer.
 
-    figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    weights: its own, so that it can be promoted. trained: what its training left behind, None where it was not trained
+    here. figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
     model: Model
+    weights: Weights | None = None
     trained: Trained | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
@@ -73,15 +77,17 @@ class Site:
     def rung(self, name: str, seed: int | None, *, fields: Mapping[str, Scalar], open_: Callable[[], Opened]) -> Rung:
         return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_)
 
-    def prompting(self, name: str, shots: Shots | None, seed: int | None) -> Prompting:
-        """How a baseline asks. seed: of the rung, for shots that are a sample."""
+    def prompting(self, model: Path, *, name: str, shots: Shots | None = None, seed: int | None = None) -> Teaches:
+        """How a baseline asks. model: whose chat template is used. seed: of the rung, for shots that are a sample.
+
+        Raises AssetError where the model has no chat template and the task asks for one, and DataError for want of
+        examples to show.
+        """
         harness = harness_of(self.suite)
         if harness is not None:
             return harness.prompting(shots.k if shots else 0, seed if shots and shots.sample == "seed" else None)
-        template = self.suite.task.prompt
-        if shots is None:
-            return Prompting(template)
-        return Prompting(template, few_shot_prefix(template, shots, self.training_data(name), seed or 0), shots.k)
+        chosen = choose_shots(shots, self.training_data(name), seed or 0) if shots else ()
+        return make_prompting(self.suite.task, model, shots=chosen, labels=self.data.labels)
 
     def training_data(self, name: str) -> TaskData:
         if "train" not in self.task.splits:
@@ -109,7 +115,7 @@ def make_rung(
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(suite.metrics),
             **(harness.signature_fields("metric") if (harness := harness_of(suite)) else {}),
-            **({K: suite.task.k} if isinstance(suite.task, GenerateTask) else {}),
+            **_task_fields(suite.task),
             **fields,
             "seed": seed,
         }
@@ -121,11 +127,20 @@ def make_rung(
     return Rung(name, suite.baselines[name].kind, seed, signature, params, open_)
 
 
+def _task_fields(task: Task) -> dict[str, Scalar]:
+    """What of the task alone is part of every rung's scores, however it answers."""
+    if isinstance(task, GenerateTask):
+        return {K: task.k}
+    if isinstance(task, ChoiceTask) and task.normalisation != "none":
+        return {"choices.normalisation": task.normalisation}
+    return {}
+
+
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
     """All options of a baseline, those left out too, and of the model that a fine-tune starts from, as `baseline.*`."""
     spec = suite.baselines[name]
     params = dict(flat("baseline", spec.model_dump(mode="json")))
-    if isinstance(spec, TrainedSpec):
+    if isinstance(spec, TrainedSpec | ReadyAdapter):
         base = suite.base_model(spec).model_dump(mode="json")
         params |= dict(flat("baseline.base_model", base))
     return params

@@ -9,8 +9,8 @@ from mlbaseline.suite import TrainedSpec
 
 SEVERAL_SEEDS = 3
 """Below this, a standard deviation over seeds says next to nothing."""
-_READING = ("prompt.template", "prompt.choice_delimiter", "prompt.chat_template", "engine.max_length")
-"""What a model is given to read, besides its own examples in front of the prompt."""
+_READING = ("prompt.template", "prompt.choice_delimiter", "prompt.system", "engine.max_length")
+"""What a model is given to read, besides its own examples in front of the prompt and its own chat template around."""
 
 
 def _seeds(subject: Subject) -> Ruling:
@@ -33,6 +33,8 @@ def _same_reading(subject: Subject) -> Ruling:
     if not asked:
         return does_not_apply("no rung reads a prompt")
     different = [field for field in _READING if len({table.signature.fields.get(field) for table in asked}) > 1]
+    if len({table.signature.fields.get("prompt.chat_template") is None for table in asked}) > 1:
+        different.append("prompt.chat_template")
     if different:
         return failed(f"rungs differ in {', '.join(different)}", fields=different)
     truncated = {table.name: int(table.frame["truncated"].sum()) for table in asked if "truncated" in table.frame}

@@ -1,0 +1,109 @@
+"""What the gates ask of a candidate beside its contrasts: enough evidence, and costs within their budgets.
+
+A budget is kept where the estimate is within it. With `gates.strict` it is kept only where the whole interval is:
+beyond it the budget fails, across it, or without a limit on that side, it is open. Memory and the error rate have no
+interval: the former is the worst of what was seen, the latter a count on the very examples that are asked about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
+from mlbaseline.records import Bounds, Comparison, Cost, Finding, Standing
+from mlbaseline.suite import Suite
+
+MIN_SEEDS, MIN_EXAMPLES = "min_seeds", "min_examples"
+_LATENCIES = {"latency_p95_s": ("latency_p95", "95th", 0.95), "latency_p99_s": ("latency_p99", "99th", 0.99)}
+BUDGETS = ("error_rate", "latency_p95", "latency_p99", "cost_per_query", "peak_memory")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that something may come to. unit: with a space before it."""
+
+    code: str
+    what: str
+    limit: float
+    unit: str = ""
+
+
+def evidence(suite: Suite, standing: Standing, deciding: Sequence[Comparison]) -> Iterator[Finding]:
+    """Seeds of the candidate, and examples behind each of its registered contrasts."""
+    gates, name = suite.gates, standing.baseline
+    if gates.min_seeds is not None and "none" in standing.run_ids:
+        reason = f"{name} has no randomness to average over"
+        yield Finding(MIN_SEEDS, "error", NOT_APPLICABLE, reason, {"candidate": name})
+    elif gates.min_seeds is not None:
+        yield _at_least(MIN_SEEDS, name, "seeds", len(standing.run_ids), gates.min_seeds)
+    if gates.min_examples is not None:
+        overall = [row.n for row in deciding if row.candidate == name and row.slice is None]
+        yield _at_least(MIN_EXAMPLES, name, "examples", min(overall, default=0), gates.min_examples)
+
+
+def budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
+    """One finding for each budget that the suite sets."""
+    gates, cost, name = suite.gates, standing.cost, standing.baseline
+    if gates.max_error_rate is not None:
+        yield _at_most(Budget("error_rate", "error rate", gates.max_error_rate), name, standing.error_rate)
+    for field, (code, rank, q) in _LATENCIES.items():
+        limit = getattr(gates, field)
+        if limit is not None:
+            budget = Budget(code, f"{rank} percentile of latency", limit, " s")
+            found = _at_most(budget, name, getattr(cost, field), _bounds(suite, cost, field))
+            yield _with_timings(found, suite, cost.n_timed, q)
+    if gates.cost_per_query_usd is not None:
+        budget = Budget("cost_per_query", "cost per query", gates.cost_per_query_usd, " USD")
+        yield _at_most(budget, name, cost.usd_per_query, _bounds(suite, cost, "usd_per_query"))
+    if gates.peak_memory_bytes is not None:
+        budget = Budget("peak_memory", "peak memory", gates.peak_memory_bytes, " bytes")
+        yield _at_most(budget, name, cost.peak_memory_bytes)
+
+
+def _bounds(suite: Suite, cost: Cost, field: str) -> Bounds | None:
+    """The interval that must keep a budget; None where the estimate alone must."""
+    return cost.bounds.get(field, Bounds(None, None)) if suite.gates.strict else None
+
+
+def _at_least(code: str, name: str, what: str, count: int, minimum: int) -> Finding:
+    reason = f"{name}: {count} {what} of at least {minimum}"
+    if count >= minimum:
+        return Finding(code, "error", PASS, reason, {"candidate": name})
+    missing = minimum - count
+    return Finding(code, "error", FAIL, f"{reason}, {missing:,} more are needed", _about(name, missing=missing))
+
+
+def _at_most(budget: Budget, name: str, measured: float | None, bounds: Bounds | None = None) -> Finding:
+    about = _about(name, measured=measured, budget=budget.limit)
+    at_most = f"of at most {budget.limit:g}{budget.unit}"
+    if measured is None or math.isnan(measured):
+        reason = f"{name}: {budget.what} was not measured; the budget is {budget.limit:g}{budget.unit}"
+        return Finding(budget.code, "error", FAIL, reason, about)
+    said = f"{name}: {budget.what} {measured:.3g}{budget.unit}"
+    if bounds is None:
+        outcome = PASS if measured <= budget.limit else FAIL
+        return Finding(budget.code, "error", outcome, f"{said} {at_most}", about)
+    low, high = (math.nan if bound is None else bound for bound in (bounds.low, bounds.high))
+    ends = " to ".join("unbounded" if math.isnan(bound) else f"{bound:.3g}" for bound in (low, high))
+    kept = high <= budget.limit and measured <= budget.limit
+    outcome = PASS if kept else FAIL if low > budget.limit else INCONCLUSIVE
+    return Finding(budget.code, "error", outcome, f"{said} ({ends}) {at_most}", about)
+
+
+def _with_timings(found: Finding, suite: Suite, n_timed: int, q: float) -> Finding:
+    """An open budget of latency says how many timings bound its quantile at all."""
+    if found.outcome != INCONCLUSIVE:
+        return found
+    tail = (1.0 - suite.matrix.level) / 2.0
+    enough = math.ceil(math.log(tail) / math.log(q) - 1e-9)
+    more = f"; {n_timed:,} queries were timed, "
+    more += f"at least {enough:,} bound it" if n_timed < enough else "more of them narrow it"
+    reason = f"{found.reason}{more} (evaluation.latency_sample, of each seed)"
+    return Finding(found.code, found.severity, found.outcome, reason, found.evidence)
+
+
+def _about(name: str, **more: Any) -> Mapping[str, Any]:
+    return {"candidate": name, **more}

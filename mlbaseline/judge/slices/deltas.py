@@ -1,0 +1,81 @@
+"""Candidate minus baseline on every slice of a contrast, with intervals that hold together, and gaps between slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mlbaseline.judge.slices.cuts import Cut
+from mlbaseline.judge.slices.sample import Sample
+from mlbaseline.slice_records import SliceDelta, SliceGap, Spread
+from mlbaseline.stats import difference_of_gaps, group_gap, joint_intervals
+
+_RESAMPLES = 4_000
+
+
+def deltas(
+    sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float, rng: np.random.Generator
+) -> list[SliceDelta]:
+    """One row a cut; all of them are one family (max-t over the cuts' joint distribution)."""
+    if not cuts:
+        return []
+    found = joint_intervals(
+        np.column_stack([sample.candidate, sample.baseline]),
+        [[1.0, -1.0]],
+        slices=np.column_stack([cut.rows for cut in cuts]),
+        clusters=sample.clusters,
+        level=level,
+        n_resamples=_RESAMPLES,
+        rng=rng,
+    )
+    # All examples stand first; they are a question of their own, and no slice.
+    family = np.zeros(found.estimate.shape, dtype=bool)
+    family[1:] = True
+    adjusted = found.adjusted_p_values(family=family)
+    return [
+        SliceDelta(
+            *question,
+            where=cut.where,
+            n=cut.n,
+            candidate_mean=float(sample.candidate[cut.rows].mean()),
+            baseline_mean=float(sample.baseline[cut.rows].mean()),
+            delta=float(found.estimate[position, 0]),
+            low=float(found.simultaneous_low[position, 0]),
+            high=float(found.simultaneous_high[position, 0]),
+            p_adjusted=float(adjusted[position - 1]),
+        )
+        for position, cut in enumerate(cuts, start=1)
+    ]
+
+
+def gaps(sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float) -> Iterator[SliceGap]:
+    """One row a slice that has two values or more among the cuts."""
+    for name in dict.fromkeys(cut.where[0][0] for cut in cuts):
+        own = [cut for cut in cuts if cut.where[0][0] == name]
+        if len(own) < 2 or not _separable(sample, own):
+            continue
+        group = np.full(len(sample), -1)
+        for position, cut in enumerate(own):
+            group[cut.rows] = position
+        inside = group >= 0
+        part, groups, names = sample.take(inside), group[inside], [cut.where[0][1] for cut in own]
+        sides = []
+        for scores in (part.candidate, part.baseline):
+            found = group_gap(scores, groups, clusters=part.clusters, level=level)
+            sides.append(Spread(names[found.highest], names[found.lowest], found.value, found.low, found.high))
+        apart = difference_of_gaps(part.candidate, part.baseline, groups, clusters=part.clusters, level=level)
+        yield SliceGap(
+            *question,
+            slice=name,
+            ours=sides[0],
+            theirs=sides[1],
+            difference=apart.value,
+            low=apart.low,
+            high=apart.high,
+        )
+
+
+def _separable(sample: Sample, cuts: Sequence[Cut]) -> bool:
+    """A group needs two clusters for its mean to have an error."""
+    return sample.clusters is None or all(len(set(sample.clusters[cut.rows])) > 1 for cut in cuts)

@@ -1,0 +1,88 @@
+"""What a model's folder says of its tokenizer before the model is loaded: which it is, and how it chats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlbaseline.assets import sha256_of
+from mlbaseline.errors import AssetError
+from mlbaseline.models.checkpoint import model_folder, quiet_transformers
+from mlbaseline.records import digest_of
+
+Message = Mapping[str, str]
+"""role (system, user or assistant) and content."""
+
+_CUTS_TEXT = ("added_tokens", "normalizer", "pre_tokenizer", "model")
+"""Parts of tokenizer.json that decide which tokens a text has; the others pad, truncate, or put tokens around it."""
+
+
+def tokenizer_sha256(path: Path) -> str:
+    """Names a tokenizer by how it cuts texts into tokens: two models with the same one count the same tokens.
+
+    path: as for `load_checkpoint`. Raises AssetError if it is no model, or has no tokenizer.
+    """
+    folder = model_folder(path)
+    whole = folder / "tokenizer.json"
+    if whole.is_file():
+        content = json.loads(whole.read_text(encoding="utf-8"))
+        return digest_of({part: content.get(part) for part in _CUTS_TEXT})
+    files = sorted({*folder.glob("*.model"), *folder.glob("vocab*"), *folder.glob("merges*")})
+    if not files:
+        raise AssetError(f"{folder}: has no tokenizer: expected tokenizer.json or a vocabulary")
+    return digest_of({file.name: sha256_of(file) for file in files})
+
+
+class ChatTemplate:
+    """The template by which a model's tokenizer writes a conversation as one text."""
+
+    def __init__(self, path: Path) -> None:
+        """path: as for `load_checkpoint`. Raises AssetError if it is no model, or its tokenizer has no template."""
+        self._folder = model_folder(path)
+        self.sha256 = digest_of(self._text())
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The conversation as a text that the assistant's next answer follows.
+
+        A template that knows no system message gets none, as lm-evaluation-harness does it.
+        """
+        from jinja2 import TemplateError
+
+        try:
+            return self._render(messages)
+        except TemplateError:
+            return self._render([message for message in messages if message["role"] != "system"])
+
+    def _render(self, messages: Sequence[Message]) -> str:
+        return str(
+            self._tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False, add_generation_prompt=True)
+        )
+
+    def ending(self) -> str:
+        """What stands behind an assistant's answer once it is given."""
+        mark = "<answer>"
+        messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
+        text = str(self._tokenizer.apply_chat_template(messages, tokenize=False))
+        return text.rpartition(mark)[2]
+
+    def _text(self) -> str:
+        alone, config = self._folder / "chat_template.jinja", self._folder / "tokenizer_config.json"
+        if alone.is_file():
+            return alone.read_text(encoding="utf-8")
+        text = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.is_file() else None
+        if not text:
+            raise AssetError(
+                f"{self._folder}: its tokenizer has no chat template; take a model that was tuned for conversation, or "
+                "leave `chat_template` out"
+            )
+        return text if isinstance(text, str) else json.dumps(text, sort_keys=True)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        with quiet_transformers():
+            return AutoTokenizer.from_pretrained(str(self._folder), trust_remote_code=False, local_files_only=True)

@@ -1,0 +1,58 @@
+"""Quantiles of what was measured once per example, such as latency, with exact intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class QuantileEstimate:
+    """The ``q`` quantile of n values. ``low`` or ``high`` is None where so few values do not bound it on that side.
+
+    ``n_to_bound``: the fewest values that bound it on both sides.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    q: float
+    level: float
+    n: int
+    n_to_bound: int
+
+
+def quantile_interval(values: ArrayLike, q: float, *, level: float = 0.95) -> QuantileEstimate:
+    """The ``q`` quantile of ``values`` (n,), with the order statistics that enclose the true one.
+
+    The number of values below the true quantile is Binomial(n, q), whatever their distribution, so that the limits
+    x₍ₗ₎ and x₍ᵤ₎ with P(B < l) ≤ α/2 and P(B ≥ u) ≤ α/2 hold it with at least ``level`` (Thompson 1936; Conover,
+    *Practical Nonparametric Statistics*, 3.2). There is no upper limit unless qⁿ ≤ α/2: at 0.95 the 95th percentile
+    needs 72 values, the 99th 368. The value itself interpolates linearly. Raises ValueError for no values, for values
+    that are not finite, and for ``q`` or ``level`` outside (0, 1).
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    if ordered.ndim != 1 or not len(ordered) or not np.isfinite(ordered).all():
+        raise ValueError(f"values must be (n,) finite numbers, at least one, got shape {ordered.shape}")
+    if not (0 < q < 1 and 0 < level < 1):
+        raise ValueError(f"q and level must lie in (0, 1), got {q} and {level}")
+    n, tail = len(ordered), (1.0 - level) / 2.0
+    below = stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k), k = 0 … n
+    lower = int(np.count_nonzero(below[:n] <= tail))  # the largest l with P(B ≤ l − 1) ≤ tail; 0 where there is none
+    above = 1.0 - np.concatenate([[0.0], below[:n]])  # P(B ≥ u), u = 0 … n
+    upper = int(np.count_nonzero(above > tail + 1e-12))  # the smallest u with P(B ≥ u) ≤ tail; n + 1 for none
+    value = float(np.quantile(ordered, q))
+    return QuantileEstimate(
+        value=value,
+        # A handful of values may interpolate past their own limit.
+        low=min(float(ordered[lower - 1]), value) if lower >= 1 else None,
+        high=max(float(ordered[upper - 1]), value) if upper <= n else None,
+        q=q,
+        level=level,
+        n=n,
+        n_to_bound=math.ceil(math.log(tail) / math.log(max(q, 1.0 - q)) - 1e-9),
+    )

@@ -1,0 +1,77 @@
+"""Prompts as turns of a conversation, written by a template of the model's own, as lm-evaluation-harness has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mlbaseline.records import Example, Scalar
+from mlbaseline.tasks.prompting import Prompt, Prompting, answer_text
+
+_MARK = "\ue000"
+"""Stands for what differs between prompts; private to whoever uses it (Unicode), so that no template has it."""
+
+
+class Template(Protocol):
+    """Writes a conversation as one text; sha256 names it."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    def render(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """messages: role and content of each."""
+        ...
+
+    def ending(self) -> str:
+        """What stands behind an assistant's answer once it is given."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompting:
+    """As `Prompting`, the prompt being what the user says. What it has in front (solved examples as text) is said, too.
+
+    turns: solved examples as earlier turns, (prompt, answer) of each. Nothing stands between a prompt and its answer:
+    the template has said whose turn it is.
+    """
+
+    prompting: Prompting
+    template: Template
+    system: str | None = None
+    turns: tuple[tuple[str, str], ...] = ()
+
+    def prompt(self, example: Example) -> Prompt:
+        """The prompt of one example. Raises DataError if the template names a field that the example lacks."""
+        return Prompt(self._context(self.prompting.prompt(example).context), example.choices)
+
+    def solved(self, example: Example, labels: Sequence[str]) -> Prompt:
+        """The prompt with the right answer as its only continuation: what a training learns from."""
+        return Prompt(self.prompt(example).context, (answer_text(example, labels),))
+
+    @property
+    def head(self) -> str:
+        """What every prompt begins with."""
+        return self._context(self.prompting.head + _MARK).partition(_MARK)[0]
+
+    @property
+    def ending(self) -> str:
+        return self.template.ending()
+
+    def signature_fields(self) -> dict[str, Scalar]:
+        """`prompt.*`: everything of a prompt that is not the example's."""
+        said = [text for turn in self.turns for text in turn]
+        return {
+            **Prompting(
+                self.prompting.template, self.prompting.prefix + "".join(said), self.prompting.shots
+            ).signature_fields(),
+            "prompt.choice_delimiter": "",
+            "prompt.chat_template": self.template.sha256,
+            "prompt.system": self.system,
+            "prompt.multiturn": bool(self.turns),
+        }
+
+    def _context(self, said: str) -> str:
+        spoken = [("system", self.system)] if self.system is not None else []
+        spoken += [pair for asked, answered in self.turns for pair in (("user", asked), ("assistant", answered))]
+        return self.template.render([{"role": r, "content": c} for r, c in (*spoken, ("user", said))])
