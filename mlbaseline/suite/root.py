@@ -58,8 +58,8 @@ def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_trained(spec: Any) -> bool:
-    ready = {"recorded", "adapter", "model"}
-    return isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full") and not ready & spec.keys()
+    is_one = isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full")
+    return is_one and not any(ready in spec for ready in ("recorded", "model", "adapter"))
 
 
 Usd = Annotated[float, Field(ge=0)]

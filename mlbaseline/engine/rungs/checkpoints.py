@@ -27,7 +27,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(scorer(site, name, seed, checkpoint, prompting))
+        return Opened(answering(site, name, seed, checkpoint, prompting))
 
     fields = {
         "model.kind": spec.kind,
@@ -72,7 +72,7 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
+def answering(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks) -> Model:
     from mlbaseline.engine.answering import answering_model
 
     return answering_model(
