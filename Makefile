@@ -26,6 +26,7 @@ bench: $(VENV)/.installed-dev
 calibrate: $(VENV)/.installed-dev
 	python -m tests.stats.calibration --write docs-table
 	python -m tests.stats.calibration_joint > mlbaseline/stats/CALIBRATION_JOINT.md
+	python -m tests.judge.calibration_verdict > mlbaseline/judge/CALIBRATION_VERDICT.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

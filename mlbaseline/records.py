@@ -359,7 +359,7 @@ class Standing:
     metrics: absent where the rung cannot have one (no log-likelihoods, no nll). seed_std: standard deviation of the
     metric over seeds, absent with one seed; a description, never an interval.
     slices: slice ─▶ value ─▶ metric ─▶ mean over seeds. run_ids: seed (as text, "none" without one) ─▶ evaluation run.
-    measured_on: machine, batches and prices that latency and cost stand on, as `judge.comparability` reads them.
+    measured_on: machine and batches that latency and seconds stand on, as `judge.comparability` reads them.
     """
 
     baseline: str

@@ -33,7 +33,8 @@ _REQUIRED = (
 
 @dataclass(frozen=True, eq=False)
 class ResultTable:
-    """frame: one row an example, columns as `results/examples.parquet` in the contract, sorted by example_id.
+    """frame: one row an example, columns as `results/examples.parquet` in the contract, sorted by example_id. It is
+    never changed in place, so that what is worked out from a table can be kept under the table itself.
 
     seed: None for a rung that has no randomness.
     """

@@ -148,13 +148,6 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
                     yield (*path, "slices"), f"unknown slice {slicing!r}; the suite has: {', '.join(slices) or 'none'}"
 
 
-def _dangling_prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
-    for name in _mapping(_mapping(content.get("cost")).get("usd_per_million_tokens")):
-        if name not in baselines:
-            path = ("cost", "usd_per_million_tokens", name)
-            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
-
-
 def _unfit(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
     """What does not go with the kind of the task: metrics of another kind, and rungs that could not answer."""
     kind = _mapping(content.get("task")).get("kind")
@@ -183,6 +176,13 @@ def _unfit_rung(kind: str, path: _Path, spec: Mapping[str, Any]) -> Iterator[tup
         )
     if spec.get("shots") and kind == "perplexity":
         yield (*path, "shots"), "a text whose likelihood is asked has no prompt that examples could stand in front of"
+
+
+def _dangling_prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    for name in _mapping(_mapping(content.get("cost")).get("usd_per_million_tokens")):
+        if name not in baselines:
+            path = ("cost", "usd_per_million_tokens", name)
+            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
 
 
 def _dangling_base(

@@ -188,3 +188,23 @@ def test_what_does_not_fit_the_kind_of_the_task_is_said(text: str, old: str, new
     with pytest.raises(SuiteError) as caught:
         parse_suite(text.replace(old, new))
     assert expected in "\n".join(caught.value.problems)
+
+
+def test_answering_dev_needs_a_dev() -> None:
+    text = TEXT.replace("max_length: 512}", "max_length: 512, answer_dev: true}")
+    assert parse_suite(text).evaluation.answer_dev
+    (problem,) = problems_of(("max_length: 512}", "max_length: 512, answer_dev: true}"), ("dev: 120, ", ""))
+    assert "evaluation.answer_dev: expected a split dev to answer, the suite has none" in problem
+
+
+def test_a_slice_needs_two_examples_to_be_compared() -> None:
+    (problem,) = problems_of(("level: 0.95", "level: 0.95, min_slice_examples: 1".replace(", ", "\n  ")))
+    assert "matrix.min_slice_examples: input should be greater than or equal to 2, got 1" in problem
+    assert load_suite("tweets").matrix.min_slice_examples == 20
+
+
+def test_a_claim_says_all_that_its_test_depends_on() -> None:
+    claims = parse_suite(TEXT).matrix.claims()
+    assert len(claims) == len(set(claims)) == 4
+    assert claims[0] == "primary: lora over majority by accuracy, margin 0, level 0.95, corrected by holm"
+    assert parse_suite(TEXT.replace("margin: 0.0", "margin: 0.01")).matrix.claims()[0] != claims[0]

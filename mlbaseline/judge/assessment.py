@@ -11,7 +11,7 @@ import numpy as np
 from mlbaseline.judge.audit import Subject, Trials, audit
 from mlbaseline.judge.break_even import break_evens
 from mlbaseline.judge.comparison import TOO_SMALL, compare
-from mlbaseline.judge.conditions import blocking, confirmatory
+from mlbaseline.judge.conditions import blocking, confirmatory, every_seed
 from mlbaseline.judge.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import PRIMARY
@@ -68,7 +68,11 @@ def assess(
             standings,
             ladder.checkpoints,
             more_examples,
-            conditions=(*confirmatory(suite, registration), *blocking(suite, audited)),
+            conditions=(
+                *every_seed(suite, standings),
+                *confirmatory(suite, registration),
+                *blocking(suite, audited),
+            ),
         ),
         registration=registration,
         audit=audited,

@@ -1,9 +1,10 @@
-"""Which differences between two runs forbid a comparison, which only have to be known, and which matter for cost alone.
+"""Which differences between two runs forbid a comparison, which have to be known, and which matter for speed alone.
 
 A rung's own nature (model, training, shots, seed) is what the ladder compares, so it may differ. What the rungs share
 (data, choices, prompt, metrics) must not. How they were computed (precision, batches, versions) is worth a warning. On
-what machine, in what batches and at what prices decides whether latency and cost may be set side by side, and nothing
-else. Of results from elsewhere some of this is unknown: that warns, save for data and choices, which have to be known.
+what machine and in what batches decides whether latency, memory and seconds may be set side by side, and nothing else;
+money is reckoned by one price list, which makes it comparable across machines. Of results from elsewhere some of
+this is unknown: that warns, save for data and choices, which have to be known.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ REFUSE, WARN, COST, OWN = "refuse", "warn", "cost", "own"
 
 @dataclass(frozen=True)
 class Rule:
-    """What a difference in the fields that begin with `prefix` means for quality; costs: for latency and cost as well.
+    """What a difference in the fields that begin with `prefix` means for quality; costs: for latency and seconds too.
 
     severity: refuse, warn, cost (quality does not care) or own (what the ladder is there to compare).
     """
@@ -50,7 +51,7 @@ RULES = (
     Rule("software.", OWN),
     Rule("hardware.memory_bytes", OWN),  # of a virtual machine it differs by a little at every start
     Rule("hardware.", COST, costs=True),
-    Rule("cost.", COST, costs=True),
+    Rule("cost.", COST),  # money is reckoned anew, by the prices of the suite that compares
     Rule("model.", OWN),
     Rule("training.", OWN),
     Rule("seed", OWN),
@@ -61,21 +62,19 @@ _NEVER_UNKNOWN = ("data.", "choices.")
 _HOST = ("hardware.cpu", "hardware.cores")
 """All of the machine that a rung without an engine uses, whatever accelerator sits in it."""
 _ENGINE = "engine.batch_tokens"
-PRICES = "cost.usd_per_hour"
+PER_TOKEN = ("token_perplexity",)
+"""Metrics that are divided by a count of the model's own tokens: another tokenizer, another unit."""
+_WEIGHTS = ("training.base_sha256", "model.sha256")
 MIXED = "mixed"
 """A fact in which the seeds of one rung differ: it equals nothing."""
-AS_RECORDED = "as recorded"
-"""`PRICES` of answers that say themselves what they cost: dollars are dollars on any machine."""
 
 
-_PER_TOKEN = ("token_perplexity",)
 _TOKENIZER = "model.tokenizer_sha256"
 
 
 def same_unit(metric: str, tables: Sequence[ResultTable]) -> bool:
     """Whether the tables count by the same unit: tokens, where the metric is per token, are known to be the same."""
-    tokenizers = {table.signature.fields.get(_TOKENIZER, UNKNOWN) for table in tables}
-    return metric not in _PER_TOKEN or (len(tokenizers) == 1 and UNKNOWN not in tokenizers)
+    return metric not in PER_TOKEN or one_tokenizer(tables)
 
 
 def require_same_unit(metric: str, tables: Sequence[ResultTable]) -> None:
@@ -134,7 +133,8 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
             + (f"\n  … and {len(refusals) - 20} more" if len(refusals) > 20 else "")
             + "\nEvaluate the stale side again under the current suite: `mlbaseline evaluate SUITE --baseline NAME`."
         )
-    align(tables)
+    if tables:
+        align(tables)
     return tuple(warnings)
 
 
@@ -151,16 +151,26 @@ def software_warnings(evaluations: Sequence[Evaluation]) -> tuple[Mismatch, ...]
     )
 
 
-# ---- latency and cost -----------------------------------------------------------------------------------------------
+def one_tokenizer(tables: Sequence[ResultTable]) -> bool:
+    """Whether the tables are known to be of one tokenizer: by its digest, else of one base, whose fine-tunes keep it.
+
+    Different tokenizers are no obstacle to comparing what is said of the same text; to `PER_TOKEN` metrics they are.
+    """
+    known = {
+        next((fields[key] for key in (_TOKENIZER, *_WEIGHTS) if key in fields), UNKNOWN)
+        for fields in (table.signature.fields for table in tables)
+    }
+    return len(known) == 1 and UNKNOWN not in known
+
+
+# ---- latency --------------------------------------------------------------------------------------------------------
 
 
 def measured_on(evaluations: Sequence[Evaluation]) -> dict[str, str]:
-    """What latency and cost of a rung stand on: those facts and signature fields of its runs that a rule counts."""
+    """What latency and seconds of a rung stand on: those facts and signature fields of its runs that a rule counts."""
     seen: dict[str, set[str]] = {}
     for evaluation in evaluations:
         known = {**evaluation.table.signature.fields, **evaluation.facts}
-        if "cost_usd" in evaluation.table.frame:
-            known[PRICES] = AS_RECORDED
         for name, value in known.items():
             if rule_of(name).costs:
                 seen.setdefault(name, set()).add(str(value))
@@ -177,18 +187,6 @@ def same_hardware(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
     if _ENGINE in left and _ENGINE in right:
         names |= dict.fromkeys(name for name in (*left, *right) if name.startswith(("hardware.", "engine.")))
     return tuple(_unequal(left, right, names))
-
-
-def same_prices(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
-    """Why the costs of two rungs may not be set side by side: empty on the same hardware with the same price list.
-
-    Answers that say themselves what they cost have their price on any hardware.
-    """
-    left, right = ours.measured_on, theirs.measured_on
-    if AS_RECORDED in (left.get(PRICES), right.get(PRICES)):
-        return ()
-    names = [name for name in dict.fromkeys((*left, *right)) if name.startswith("cost.")]
-    return (*same_hardware(ours, theirs), *_unequal(left, right, names))
 
 
 def _unequal(ours: Mapping[str, str], theirs: Mapping[str, str], names: Iterable[str]) -> Iterator[Mismatch]:

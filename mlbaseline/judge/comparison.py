@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from mlbaseline.errors import SuiteError
+from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.inference import Contrasted, contrast
 from mlbaseline.judge.joint import JointCell, judge_jointly
@@ -30,7 +30,8 @@ TOO_SMALL = "too_small"
 def compare(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
     """All rows of the comparison, registered ones first.
 
-    Raises SuiteError where a registered contrast cannot be computed, because a side lacks the metric or the examples.
+    Raises SuiteError where a registered contrast cannot be computed, because a side lacks the metric or the examples,
+    and IncomparableError where a registered candidate lacks the score of some example.
     """
     planned = plan(ladder.suite, tuple(ladder.rungs), ladder.slice_values)
     rows: list[Comparison] = []
@@ -116,11 +117,12 @@ class Family:
 
     def _contrast(self, row: Planned, level: float) -> Contrasted | None:
         candidate, baseline = self._tables(row.candidate), self._tables(row.baseline)
-        margin = (row.margin or 0.0) * sign_of(row.metric)
         if row.role != EXPLORATORY:
+            _require_scores(candidate, row)
             require_same_unit(row.metric, (*candidate, *baseline))
         elif not same_unit(row.metric, (*candidate, *baseline)):
             return None
+        margin = (row.margin or 0.0) * sign_of(row.metric)
         found = contrast(
             candidate,
             baseline,
@@ -174,6 +176,19 @@ class Family:
             method=alone.method,
             outcome=None if row.margin is None else _outcome(row, alone.delta, joint.p_adjusted, level),
         )
+
+
+def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
+    """A candidate answers everything: examples that it has no score for would be left out, the hard ones say."""
+    for table in candidate:
+        scores = table.scores(row.metric)
+        missing = 0 if scores is None else int(np.isnan(scores).sum())
+        if missing:
+            raise IncomparableError(
+                f"matrix: {table.name} has no {row.metric} for {missing:,} of {len(table.frame):,} examples (empty or "
+                "NaN). A candidate needs a score for each: an example that failed counts as wrong, and says so in "
+                "`error`."
+            )
 
 
 def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> str:

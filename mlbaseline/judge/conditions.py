@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlbaseline.judge.outcomes import FAIL, PASS
-from mlbaseline.records import Finding, Registration
+from mlbaseline.records import Finding, Registration, Standing
 from mlbaseline.suite import Suite
 
 
@@ -28,6 +28,19 @@ def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
             f"started under the rules {first}, the suite now has {suite.matrix_digest[:12]}"
         )
         yield Finding("confirmatory", "error", FAIL, reason, evidence)
+
+
+def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:
+    """Every rung of the matrix must have all seeds of the suite, or none: choosing among them is choosing results."""
+    contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)
+    sides = dict.fromkeys(name for contrast in contrasts for name in (contrast.candidate, *contrast.over))
+    for name in sides:
+        seeds = standings[name].run_ids
+        missing = [seed for seed in suite.seeds if str(seed) not in seeds]
+        if "none" not in seeds and missing:
+            shown = ", ".join(map(str, missing))
+            reason = f"{name} has no completed evaluation of seed {shown}, which the suite names"
+            yield Finding("seeds", "error", FAIL, reason, {"baseline": name, "missing": missing})
 
 
 def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:

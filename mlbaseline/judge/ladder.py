@@ -9,7 +9,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
 from mlbaseline.judge.comparability import require_comparable, software_warnings
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Mismatch
+from mlbaseline.records import Mismatch, Scalar
 from mlbaseline.results import SLICE, Evaluation, ResultTable
 from mlbaseline.suite import Suite
 
@@ -43,8 +43,8 @@ class Ladder:
         return {name: tuple(sorted(frame[SLICE + name].unique())) for name in self.suite.task.slices}
 
 
-def build_ladder(suite: Suite, evaluations: Sequence[Evaluation]) -> Ladder:
-    """evaluations: completed runs, in any order, one for each baseline and seed.
+def build_ladder(suite: Suite, evaluations: Sequence[Evaluation], dev: Sequence[Evaluation] = ()) -> Ladder:
+    """evaluations: completed runs on test, in any order, one for each baseline and seed. dev: those on dev.
 
     Raises IncomparableError (see `require_comparable`), and DataError where a rung of the matrix has no evaluation.
     """
@@ -54,7 +54,23 @@ def build_ladder(suite: Suite, evaluations: Sequence[Evaluation]) -> Ladder:
     _require_matrix(suite, rungs)
     everything = [evaluation for rung in rungs.values() for evaluation in rung]
     warnings = (*require_comparable([e.table for e in everything]), *software_warnings(everything))
-    return Ladder(suite, rungs, {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}, warnings)
+    checkpoints = {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}
+    return Ladder(suite, rungs, checkpoints, warnings, _on_dev(checkpoints, [e.table for e in dev]))
+
+
+def _on_dev(checkpoints: Mapping[str, Checkpoint], tables: Sequence[ResultTable]) -> dict[str, ResultTable]:
+    """What the chosen checkpoints themselves answered on dev: other weights or another prompt would be another model.
+
+    Raises IncomparableError where these are not all of the same dev split.
+    """
+
+    def nature(table: ResultTable) -> dict[str, Scalar]:
+        return {name: value for name, value in table.signature.fields.items() if not name.startswith("data.")}
+
+    chosen = {name: checkpoint.evaluation.table for name, checkpoint in checkpoints.items()}
+    found = {t.baseline: t for t in tables if t.baseline in chosen and nature(t) == nature(chosen[t.baseline])}
+    require_comparable(list(found.values()))
+    return found
 
 
 def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[Evaluation]]) -> None:

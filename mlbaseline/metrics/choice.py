@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,12 @@ class Rows:
 
 
 def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
-    """Raises DataError for a target that is none of the labels."""
+    """The arrays are the same objects for the same table: read them only. Raises DataError for an unknown target."""
+    return _read_rows(table, tuple(labels))
+
+
+@lru_cache(maxsize=32)  # every metric on every slice asks for them
+def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> Rows:
     position = {label: index for index, label in enumerate(labels)}
     target = table.frame["target"].map(position)
     if target.isna().any():

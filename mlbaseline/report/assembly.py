@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mlbaseline.records import Assessment, Verdict
 from mlbaseline.report import closing, formats
+from mlbaseline.report.comparability import comparability
 from mlbaseline.report.contrasts import contrasts, forest
 from mlbaseline.report.cost import cost
 from mlbaseline.report.finetunes import fine_tunes
@@ -35,6 +36,7 @@ def view_of(assessment: Assessment) -> View:
         closing.findings(wording),
         closing.audit(wording),
         closing.next_steps(wording),
+        comparability(wording),
         closing.warnings(wording),
         closing.reproducibility(wording),
     )

@@ -45,7 +45,7 @@ def _figures(wording: Wording) -> Table | None:
                 *(_latency(standing.cost, f"latency_p{rank}_s") for rank in (50, 95, 99)),
                 Cell(formats.count(standing.cost.n_timed) if standing.cost.n_timed else formats.MISSING),
                 Cell(formats.memory(standing.cost.peak_memory_bytes)),
-                Cell(formats.count(standing.cost.trainable_params)),
+                _parameters(standing.cost),
             ),
             emphasis=standing.baseline == wording.assessment.verdict.winner,
         )
@@ -58,6 +58,11 @@ def _figures(wording: Wording) -> Table | None:
         f"give is {formats.MISSING}.",
     )
     return Table("Money, latency and memory", columns, rows, notes=notes)
+
+
+def _parameters(cost: Cost) -> Cell:
+    n = cost.trainable_params
+    return Cell(formats.MISSING if n is None else f"{formats.significant(n / 1e6)} M" if n else "0")
 
 
 def _money(cost: Cost, batch: int) -> Cell:

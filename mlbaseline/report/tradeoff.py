@@ -73,7 +73,8 @@ def _tradeoff(wording: Wording, front: Front) -> Tradeoff | None:
         and metric in standings[point.baseline].metrics
         and formats.finite(standings[point.baseline].metrics[metric].value)
     ]
-    if not shown:
+    placed = sum(point.x is not None for point, _ in shown)
+    if not shown or (placed < 2 and front.axis not in MONEY):
         return None
     batch, unit = formats.query_batch(p.x for p, _ in shown) if front.axis == USD else (1, "")
     points = tuple(_point(front, point, standing, axis.scale * batch) for point, standing in shown)

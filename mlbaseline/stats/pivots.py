@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -92,6 +93,11 @@ class SeedVariance:
         """The seeds' own variance of the mean; at least zero."""
         return np.maximum(self.observed - self.residual, 0.0)
 
+    @cached_property
+    def possible(self) -> tuple[Array, Array]:
+        """Other values that ``observed`` might stand for, as multiples of it, and their weights; last axis new."""
+        return _chi_squared_nodes(self.df)
+
 
 @dataclass(frozen=True)
 class MeanPivot:
@@ -165,7 +171,7 @@ class MeanPivot:
                     special.stdtr(self.df, -distance / np.sqrt(variance)),
                     np.where(distance > 0, 0.0, 0.5),
                 )
-        spread, weight = _chi_squared_nodes(self.seeds.df)
+        spread, weight = self.seeds.possible
         possible = variance[..., None] + np.maximum(
             self.seeds.observed[..., None] * spread - self.seeds.residual[..., None], 0.0
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mlbaseline.records import Assessment, Bounds, Comparison, Standing
 from mlbaseline.store.comparisons import overall_contrasts
-from mlbaseline.store.reading import EvaluationRun
+from mlbaseline.store.reading import ComparisonRun, EvaluationRun
 
 
 def interval_text(row: Comparison) -> str:
@@ -14,13 +14,15 @@ def interval_text(row: Comparison) -> str:
     return f"{row.delta:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
 
 
-def describe_version(assessment: Assessment, winner: EvaluationRun, comparison_run_id: str, experiment_id: str) -> str:
+def describe_version(
+    assessment: Assessment, winner: EvaluationRun, comparison: ComparisonRun, experiment_id: str
+) -> str:
     """Markdown: why this version was promoted, over what, by how much, at what cost, and where to read more."""
     seed = "" if winner.seed is None else f", seed {winner.seed}"
     lines = [
         f"**{winner.baseline}**{seed}, of suite `{assessment.suite}`. {assessment.verdict.reason}",
         "",
-        f"| over | metric | delta [{assessment.level:.0%} interval] | adjusted p | n | seeds |",
+        f"| over | metric | delta [{assessment.level:.0%} interval] | adjusted p | n | role |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in overall_contrasts(assessment.comparisons).values():
@@ -31,7 +33,7 @@ def describe_version(assessment: Assessment, winner: EvaluationRun, comparison_r
                 interval_text(row),
                 f"{row.p_adjusted:.2g}",
                 row.n,
-                row.n_seeds_candidate,
+                row.role,
             )
             lines.append(f"| {' | '.join(map(str, shown))} |")
     standing = next((one for one in assessment.standings if one.baseline == winner.baseline), None)
@@ -42,7 +44,8 @@ def describe_version(assessment: Assessment, winner: EvaluationRun, comparison_r
             "",
             *_weakest_slices(assessment, winner.baseline),
             *(_costs(standing) if standing else ()),
-            f"[Evaluation]({runs}/{winner.run_id}) · comparison run `{comparison_run_id}`",
+            f"[Evaluation]({runs}/{winner.run_id}) · "
+            f"[comparison](#/experiments/{comparison.experiment_id}/runs/{comparison.run_id}) `{comparison.run_id}`",
         ]
     )
 
@@ -50,7 +53,10 @@ def describe_version(assessment: Assessment, winner: EvaluationRun, comparison_r
 def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:
     rows = [row for row in assessment.comparisons if row.candidate == candidate and row.slice is not None]
     for baseline in dict.fromkeys(row.baseline for row in rows):
-        row = min((row for row in rows if row.baseline == baseline), key=lambda row: row.delta)
+        row = min(
+            (row for row in rows if row.baseline == baseline),
+            key=lambda row: row.delta if assessment.metrics.get(row.metric, True) else -row.delta,
+        )
         where = f"{row.slice} = {row.slice_value}"
         yield f"- Weakest slice over {baseline}: {where}, {row.metric} {interval_text(row)} (n = {row.n})"
 

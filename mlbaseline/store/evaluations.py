@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
+from mlbaseline.records import Cost, Example, Scalar, Signature, TaskData, Trained, Weights
 from mlbaseline.results import ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -24,7 +24,7 @@ from mlbaseline.store.items import (
     write,
 )
 from mlbaseline.store.served_model import served_model
-from mlbaseline.store.tracking import PREFIX, Run, Tracker, open_run, reporting, suite_tags
+from mlbaseline.store.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
 EVALUATION = "evaluation"
@@ -68,6 +68,8 @@ def open_evaluation(
         PREFIX + "signature_digest": signature.digest,
     }
     name = baseline if seed is None else f"{baseline} · seed {seed}"
+    if data is not None and data.split != "test":
+        name = f"{name} · {data.split}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
         with TemporaryDirectory() as temporary:
             Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
@@ -86,9 +88,13 @@ def log_evaluation(
     cost: Cost,
     weights: Weights | None = None,
     trained: Trained | None = None,
+    shots: Sequence[Example] | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
-    """Everything that an evaluation found, and of a rung with weights the model that can be served. metrics: overall.
+    """Everything that an evaluation found, and of a model of our own what is needed to serve it. metrics: overall.
+
+    weights: of a fine-tune. shots: solved examples shown to a model that is prompted as it comes. With neither there
+    is nothing to serve.
 
     figures: further numbers, by the parts of their names.
 
@@ -110,8 +116,9 @@ def log_evaluation(
             items += [
                 Metrics({"weights_bytes": weights.size_bytes}),
                 Tags({PREFIX + "weights_sha256": weights.sha256}),
-                served_model(Path(temporary, "model"), suite, table, weights),
             ]
+        if weights is not None or shots is not None:
+            items.append(served_model(Path(temporary, "model"), suite, table, weights, shots or ()))
         write(run, *items)
 
 
@@ -122,13 +129,16 @@ def log_published(run: Run, signature: Signature, metrics: Mapping[str, float]) 
         write(run, Artifacts(Path(temporary)), Metrics(metrics))
 
 
-def log_ladder(run: Run, evaluation_run_ids: Iterable[str]) -> None:
-    """Note which evaluations a ladder stands on: those it ran and those it found completed and reused."""
+def log_ladder(run: Run, evaluation_run_ids: Iterable[str], note: str = "") -> None:
+    """Note which evaluations a ladder stands on: those it ran and those it found completed and reused.
+
+    note: Markdown, shown on the ladder's page in place of the one that it was opened with.
+    """
     with TemporaryDirectory() as temporary, reporting(f"store the rungs of {run.name!r}", run.tracker.uri):
         path = Path(temporary, LADDER_RUNS)
         path.parent.mkdir()
         path.write_text("\n".join(evaluation_run_ids) + "\n", encoding="utf-8")
-        write(run, Artifacts(Path(temporary)))
+        write(run, Artifacts(Path(temporary)), *([Tags({NOTE: note})] if note else []))
 
 
 def seed_text(seed: int | None) -> str:

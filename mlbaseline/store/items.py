@@ -147,6 +147,7 @@ def _metrics(items: Sequence[Item], model_id: str | None, dataset: tuple[str, st
 def _log_dataset(run: Run, item: Dataset) -> tuple[str, str]:
     from mlflow.entities import Dataset as MlflowDataset
     from mlflow.entities import DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     digest = item.digest[:36]  # all that MLflow takes; the whole one stands in the run's tags
     dataset = MlflowDataset(
@@ -157,8 +158,13 @@ def _log_dataset(run: Run, item: Dataset) -> tuple[str, str]:
         schema=json.dumps({"mlflow_colspec": [{"name": name, "type": "string"} for name in item.columns]}),
         profile=json.dumps({"num_rows": item.rows, "sha256": item.digest}),
     )
-    tags = [InputTag("mlflow.data.context", item.context)]
-    run.tracker.client.log_inputs(run.run_id, [DatasetInput(dataset, tags)])
+    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", item.context)])]
+    try:
+        run.tracker.client.log_inputs(run.run_id, inputs)
+    except MlflowException:
+        # mlflow 3.17: of two runs that are the first to name a dataset at the same moment, one fails on the other's
+        # row in the database. By now it is there; whatever else was wrong is wrong again.
+        run.tracker.client.log_inputs(run.run_id, inputs)
     return item.name, digest
 
 

@@ -69,6 +69,7 @@ class ComparisonRun:
     """A completed comparison as the server knows it."""
 
     run_id: str
+    experiment_id: str
     verdict: str
     suite_digest: str
     matrix_digest: str
@@ -172,6 +173,7 @@ def _comparison(run: MlflowRun) -> ComparisonRun:
     tags = run.data.tags
     return ComparisonRun(
         run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
         verdict=tags.get(VERDICT, ""),
         suite_digest=tags.get(PREFIX + "suite_digest", ""),
         matrix_digest=tags.get(PREFIX + "matrix_digest", ""),
@@ -218,13 +220,27 @@ def _load_table(tracker: Tracker, run: EvaluationRun, cache: Path) -> ResultTabl
     folder = cache / f"{run.signature_digest}-{run.examples_sha256}"
     if _edited_file(run, folder):
         _fetch(tracker, run, folder)
-    return read_table(folder, baseline=run.baseline, kind=run.kind, seed=run.seed)
+    table = read_table(folder, baseline=run.baseline, kind=run.kind, seed=run.seed)
+    _check_tags(tracker, run, table.signature)
+    return table
+
+
+def _check_tags(tracker: Tracker, run: EvaluationRun, signature: Signature) -> None:
+    """What the tags say of the rows, the signature says too: it was digested when the run was completed."""
+    for field, tagged in (("seed", run.seed), ("data.split", run.split), ("data.digest", run.task_digest)):
+        if field in signature.fields and signature.fields[field] != tagged:
+            raise IncomparableError(
+                f"{tracker.uri}: the run {run.run_id} ({run.baseline}) is tagged with {field} {tagged!r}, and its "
+                f"signature says {signature.fields[field]!r}. The tag was edited afterwards: evaluate again with "
+                "--fresh."
+            )
 
 
 def _fetch(tracker: Tracker, run: EvaluationRun, folder: Path) -> None:
     from mlflow.artifacts import download_artifacts
 
     folder.mkdir(parents=True, exist_ok=True)
+    _require_results(tracker, run)
     with reporting(f"fetch the results of the run {run.run_id}", tracker.uri), _beside(folder) as temporary:
         # By the artifacts' own address: by run id, MLflow would first look for models of that name.
         results = f"{run.artifact_uri}/results"
@@ -237,6 +253,16 @@ def _fetch(tracker: Tracker, run: EvaluationRun, folder: Path) -> None:
             )
         for path in fetched.iterdir():
             path.replace(folder / path.name)
+
+
+def _require_results(tracker: Tracker, run: EvaluationRun) -> None:
+    with reporting(f"list the results of the run {run.run_id}", tracker.uri):
+        stored = {item.path for item in tracker.client.list_artifacts(run.run_id, "results")}
+    if missing := sorted({EXAMPLES, SIGNATURE} - stored):
+        raise IncomparableError(
+            f"{tracker.uri}: the run {run.run_id} ({run.baseline}) says that it is completed, and has no "
+            f"{' and no '.join(missing)}. What it found cannot be compared: evaluate again with --fresh."
+        )
 
 
 def _beside(folder: Path) -> TemporaryDirectory[str]:

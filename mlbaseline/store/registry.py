@@ -67,8 +67,9 @@ def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) ->
     winner = read_evaluation(tracker, run_id)
     if winner.model_id is None:
         raise PromotionError(
-            f"{winner.baseline} (run {winner.run_id}) won, but left no model that could be registered: a rung of kind "
-            f"{winner.kind} has none. Evaluate it again with --fresh if it should have."
+            f"{winner.baseline} (run {winner.run_id}) won, but left no model that could be registered: answers that "
+            "were recorded elsewhere, rules and people have none. A checkpoint that an earlier version evaluated gets "
+            "one by --fresh."
         )
     assert suite.register_as is not None  # _may_promote has checked it
     champion = _holder(tracker, suite.register_as, CHAMPION)
@@ -79,7 +80,7 @@ def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) ->
         previous_version=_number(champion),
         is_champion=champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == run_id,
         tags=_version_tags(suite, comparison, assessment, winner, _number(champion)),
-        description=describe_version(assessment, winner, comparison.run_id, tracker.experiment_id),
+        description=describe_version(assessment, winner, comparison, tracker.experiment_id),
     )
 
 

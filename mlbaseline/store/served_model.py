@@ -1,7 +1,8 @@
-"""A trained rung as a model that MLflow can serve: code, safetensors and JSON, and no pickle.
+"""A rung as a model that MLflow can serve: code, safetensors and JSON, and no pickle.
 
-A folder `served` inside the model holds `served.json` and `weights`: an adapter with a checksummed reference to its
-base, or a whole model. `served_code.py` is the code that MLflow runs.
+A folder `served` inside the model holds `served.json` and, of a fine-tune, `weights`: an adapter with a checksummed
+reference to its base, or a whole model. A pretrained model that was prompted is its reference and the examples in front
+of every prompt. `served_code.py` is the code that MLflow runs.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
 import mlbaseline
 from mlbaseline.assets import MODEL_FILES, fetch
-from mlbaseline.records import Model, Signature, Weights
+from mlbaseline.records import Example, Model, Signature, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.references import resolve
@@ -28,13 +31,14 @@ from mlbaseline.suite import (
     GenerateTask,
     Peft,
     PerplexityTask,
+    Pretrained,
     ReadyAdapter,
     ReadySpec,
     Suite,
     Task,
     TrainedSpec,
 )
-from mlbaseline.tasks.prompting import placeholders
+from mlbaseline.tasks.prompting import placeholders, value_text
 
 SERVED = "served"
 _DESCRIPTION, _WEIGHTS = "served.json", "weights"
@@ -45,11 +49,13 @@ _RUNS_WITH = ("mlflow", "torch", "transformers", "peft")
 class Served:
     """What has to be known to answer as the evaluated rung did.
 
-    base, base_sha256: the model that an adapter belongs to, None for a whole model. evaluation: batching, length and
-    resolved precision. seed: of what is drawn.
+    base, base_sha256: the model that an adapter belongs to, or that was prompted as it is; None for a whole model of
+    our own. shots: solved examples in front of every prompt. evaluation: batching, length and resolved precision.
+    seed: of what is drawn.
     """
 
     task: Task
+    shots: tuple[Example, ...]
     evaluation: Evaluation
     base: str | None
     base_sha256: str | None
@@ -65,30 +71,42 @@ class Served:
         return (*placeholders(self.task.prompt), *self.choice_columns)
 
 
-def served_model(folder: Path, suite: Suite, table: ResultTable, weights: Weights) -> LoggedModel:
-    """The model of a fine-tune, ready to be logged. folder: where to put what is new; the weights stay in place."""
+def served_model(
+    folder: Path, suite: Suite, table: ResultTable, weights: Weights | None, shots: Sequence[Example] = ()
+) -> LoggedModel:
+    """The model of a rung, ready to be logged. folder: where to put what is new; the weights stay in place.
+
+    weights: None for a model that is prompted as it comes. shots: solved examples in front of every prompt.
+    """
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
-    assert isinstance(spec, TrainedSpec | ReadySpec)
-    served = _describe(suite, spec, signature, seed)
+    assert isinstance(spec, TrainedSpec | ReadySpec | Pretrained)
+    served = _describe(suite, spec, signature, seed, shots)
     (folder / SERVED).mkdir(parents=True)
     content = {field.name: getattr(served, field.name) for field in fields(served)}
     content |= {name: content[name].model_dump(mode="json") for name in ("task", "evaluation")}
+    content["shots"] = [_shown(suite.task, shot) for shot in served.shots]
     (folder / SERVED / _DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     _save(folder / "model", folder / SERVED, served)
     return LoggedModel(
         name=baseline if seed is None else f"{baseline}-seed-{seed}",
         model_type=spec.kind,
         # The weights go straight to where they belong: MLflow would first copy them beside its own files.
-        folders={"": folder / "model", f"artifacts/{SERVED}/{_WEIGHTS}": _what_is_served(weights.folder, folder)},
+        folders={
+            "": folder / "model",
+            **({f"artifacts/{SERVED}/{_WEIGHTS}": _what_is_served(weights.folder, folder)} if weights else {}),
+        },
         params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.task.prompt},
-        tags={PREFIX + "weights_sha256": weights.sha256, PREFIX + "signature_digest": signature.digest},
+        tags={
+            PREFIX + "weights_sha256": weights.sha256 if weights else str(served.base_sha256),
+            PREFIX + "signature_digest": signature.digest,
+        },
     )
 
 
 def load_served(folder: Path) -> tuple[Served, Model]:
     """What `served_model` made, and the scorer that answers for it. folder: the one called `served`.
 
-    Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on.
+    Raises AssetError if the base cannot be had, or is not the one that the adapter was trained on or that won.
     """
     from mlbaseline.engine.answering import answering_model
     from mlbaseline.engine.prompting import make_prompting
@@ -96,31 +114,60 @@ def load_served(folder: Path) -> tuple[Served, Model]:
 
     content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
     task: Task = TypeAdapter(Task).validate_python(content["task"])
-    served = Served(**{**content, "task": task, "evaluation": Evaluation.model_validate(content["evaluation"])})
+    shots = tuple(_shot(shot) for shot in content.get("shots", ()))  # models from before prompts could win have none
+    about = {"task": task, "shots": shots, "evaluation": Evaluation.model_validate(content["evaluation"])}
+    served = Served(**{**content, **about})
     base = None
     if served.base is not None:
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
-    checkpoint = load_checkpoint(folder / _WEIGHTS, base=base, precision=served.evaluation.precision)
-    prompting = make_prompting(task, folder / _WEIGHTS if base is None else base)
+    weights = folder / _WEIGHTS
+    if base is not None and not weights.is_dir():
+        checkpoint = load_checkpoint(base, precision=served.evaluation.precision)
+    else:
+        checkpoint = load_checkpoint(weights, base=base, precision=served.evaluation.precision)
+    prompting = make_prompting(task, weights if base is None else base, shots=shots, labels=task.labels)
     return served, answering_model(task, checkpoint, prompting, task.labels, served.evaluation, seed=served.seed)
 
 
-def _describe(suite: Suite, spec: TrainedSpec | ReadySpec, signature: Signature, seed: int | None) -> Served:
+def _shot(shown: Mapping[str, Any]) -> Example:
+    return Example("", shown["fields"], shown["target"], tuple(shown["choices"]))
+
+
+def _shown(task: Task, shot: Example) -> dict[str, Any]:
+    """Of a solved example what its prompt shows."""
+    fields = {name: value_text(shot.fields[name]) for name in placeholders(task.prompt)}
+    return {"fields": fields, "target": shot.target, "choices": list(shot.choices)}
+
+
+def _describe(
+    suite: Suite,
+    spec: TrainedSpec | ReadySpec | Pretrained,
+    signature: Signature,
+    seed: int | None,
+    shots: Sequence[Example],
+) -> Served:
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
     evaluation = suite.evaluation.model_copy(
         update={"latency_sample": 0, "precision": signature.fields["engine.precision"]}
     )
-    base = suite.base_model(spec).source if isinstance(spec, Peft | ReadyAdapter) else None
+    base = _reference(suite, spec)
     if base is not None and not re.match(r"[a-z][a-z0-9+.-]+:/", base):
         base = str((suite.root / Path(base).expanduser()).resolve())
     return Served(
         task=suite.task,
+        shots=tuple(shots),
         evaluation=evaluation,
         base=base,
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
         seed=seed,
     )
+
+
+def _reference(suite: Suite, spec: TrainedSpec | ReadySpec | Pretrained) -> str | None:
+    if isinstance(spec, Pretrained):
+        return spec.model.source
+    return suite.base_model(spec).source if isinstance(spec, Peft | ReadyAdapter) else None
 
 
 def _what_is_served(weights: Path, folder: Path) -> Path:

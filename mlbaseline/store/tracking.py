@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PREFIX = "mlbaseline."
 KIND = PREFIX + "kind"
 STATUS = PREFIX + "status"
+NOTE = "mlflow.note.content"
+"""Markdown on a run's page."""
 STARTED, COMPLETED, FAILED = "started", "completed", "failed"
 
 
@@ -84,6 +86,8 @@ def reach(tracking_uri: str | None) -> Server:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # Tables are fetched side by side, each file by a thread of its own.
+    os.environ.setdefault("MLFLOW_HTTP_POOL_MAXSIZE", "64")
     # Addresses of runs on stdout would break what --json promises.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient, get_tracking_uri, set_tracking_uri
@@ -97,11 +101,15 @@ def reach(tracking_uri: str | None) -> Server:
     return Server(uri, client)
 
 
+_MODELS = "custom_model_development"
+"""The kind of experiment whose pages mlflow 3.17 opens on runs and models, and not on traces."""
+
+
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_experiment(client.create_experiment(name))
+        return client.get_experiment(client.create_experiment(name, tags={"mlflow.experimentKind": _MODELS}))
     except MlflowException:
         # Another process may have been faster. Whatever else went wrong goes on to the caller.
         if (found := client.get_experiment_by_name(name)) is None:
@@ -217,7 +225,7 @@ def open_run(
     """
     tags = {KIND: kind, STATUS: STARTED, PREFIX + "version": mlbaseline.__version__, **tags}
     if note:
-        tags["mlflow.note.content"] = note
+        tags[NOTE] = note
     with reporting(f"start the run {name!r}", tracker.uri):
         run = _adopt(tracker, name, tags) if parent is None else None
         run = run or _create(tracker, name, tags, parent)

@@ -18,12 +18,17 @@ from mlbaseline.suite.task import TASKS, ChoiceTask, PerplexityTask, Task
 
 
 class Evaluation(Node):
-    """batch_tokens: budget of a batch, padding included. latency_sample: number of queries also timed one at a time."""
+    """batch_tokens: budget of a batch, padding included. latency_sample: number of queries also timed one at a time.
+
+    answer_dev: the rungs of the primary contrasts also answer dev, so that slices where a candidate is worse can be
+    searched there and tested on all of test, not on half of it.
+    """
 
     batch_tokens: PositiveInt = 4096
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     max_length: Annotated[int, Field(ge=8)] = 2048
     latency_sample: Annotated[int, Field(ge=0)] = 24
+    answer_dev: bool = False
 
 
 def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -58,8 +63,8 @@ def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_trained(spec: Any) -> bool:
-    is_one = isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full")
-    return is_one and not any(ready in spec for ready in ("recorded", "model", "adapter"))
+    ready = {"recorded", "adapter", "model"}
+    return isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full") and not ready & spec.keys()
 
 
 Usd = Annotated[float, Field(ge=0)]
@@ -143,6 +148,13 @@ class Suite(Node):
         if len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must differ from each other, got {list(seeds)}")
         return seeds
+
+    @model_validator(mode="after")
+    def _has_dev_to_answer(self) -> Suite:
+        split, data = self.task.split, self.task.data
+        if self.evaluation.answer_dev and not (split.dev if split else data.dev):
+            raise ValueError("evaluation.answer_dev: expected a split dev to answer, the suite has none")
+        return self
 
     @cached_property
     def digest(self) -> str:

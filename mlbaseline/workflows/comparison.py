@@ -37,15 +37,18 @@ def make_comparison(
     suite: Suite, tracker: store.Tracker, ladder: str | None, parent: str | None = None
 ) -> tuple[str, Assessment]:
     every = store.find_evaluations(tracker)
-    runs = _current_runs(suite, every if ladder is None else store.find_evaluations(tracker, ladder=ladder))
+    found = every if ladder is None else store.find_evaluations(tracker, ladder=ladder)
+    runs, on_dev = _current_runs(suite, found), _current_runs(suite, found, split="dev")
     with_rows, published = _with_rows(runs), [store.published_score(run) for run in runs if run.examples_sha256 is None]
-    rungs = build_ladder(suite, _load(tracker, with_rows))
+    rungs = build_ladder(suite, _load(tracker, with_rows), dev=_load(tracker, on_dev))
     task_digest = with_rows[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
     assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
-    opening = store.open_run(tracker, "comparison", name=f"{suite.name} comparison", tags=tags, parent=parent)
+    note = f"{verdict_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
+    name = f"{suite.name} comparison: {assessment.verdict.decision}"
+    opening = store.open_run(tracker, "comparison", name=name, tags=tags, parent=parent, note=note)
     with opening as run, TemporaryDirectory() as rendered:
         _render(assessment, Path(rendered))
         store.log_comparison(run, assessment, Path(rendered))
@@ -70,11 +73,17 @@ def _facts(run: store.EvaluationRun) -> dict[str, str]:
     return {name: value for name, value in run.params.items() if name.startswith(("hardware.", "software.", "cost."))}
 
 
-def _current_runs(suite: Suite, found: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]:
+def _current_runs(
+    suite: Suite, found: Sequence[store.EvaluationRun], *, split: str = "test"
+) -> list[store.EvaluationRun]:
     """The newest run of each baseline and seed that the suite still has, with the options that it has now.
 
-    found: newest first.
+    found: newest first. split: that was answered; published scores, which are of none, go with test.
     """
+    if split == "dev":
+        found = [run for run in found if run.split == "dev"] if suite.evaluation.answer_dev else []
+    else:
+        found = [run for run in found if run.split != "dev"]
     newest: dict[tuple[str, int | None], store.EvaluationRun] = {}
     outdated: set[str] = set()
     for run in found:
@@ -130,6 +139,18 @@ def _render(assessment: Assessment, folder: Path) -> None:
         (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
+def verdict_note(assessment: Assessment) -> str:
+    """Markdown: the decision and why, in one sentence."""
+    verdict = assessment.verdict
+    winner = "" if verdict.winner is None else f" {verdict.winner}"
+    seed = "" if verdict.winner_seed is None else f", seed {verdict.winner_seed}"
+    return f"**{verdict.decision.capitalize()}{winner}{seed}.** {verdict.reason[:_LONGEST_REASON]}"
+
+
+_LONGEST_REASON = 2_000
+"""Characters: a note that MLflow would cut is refused."""
+
+
 def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> Outcome:
     document = {
         "comparison_run_id": run_id,
@@ -146,6 +167,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
         "audit": [asdict(finding) for finding in assessment.audit],
         "break_even": [asdict(row) for row in assessment.break_even],
+        "slices": None if assessment.slices is None else asdict(assessment.slices),
         "fronts": [asdict(front) for front in assessment.fronts],
     }
     where = f"\nReport: {document['report']}\n"

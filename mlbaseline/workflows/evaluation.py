@@ -18,7 +18,7 @@ from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import UNKNOWN, Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import KINDS, External, Suite
+from mlbaseline.suite import KINDS, External, Recorded, Suite
 from mlbaseline.tasks import LoadedTask, harness_of, load_task, open_suite
 from mlbaseline.workflows.outcome import Outcome
 
@@ -66,22 +66,40 @@ def evaluate_rungs(
     task = load_task(suite, fetch)
     _tell_data(suite, task)
     rungs = [rung for name in names for rung in build_rungs(suite, task, name, fetch, seeds)]
-    return evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
+    evaluated = evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
+    if suite.evaluation.answer_dev:
+        answering = [name for name in names if _answers_dev(suite, name)]
+        rungs = [r for name in answering for r in build_rungs(suite, task, name, fetch, seeds, split="dev")]
+        evaluated = evaluate_each(suite, task.splits["dev"], rungs, tracker, ladder, fresh=fresh, before=evaluated)
+    return evaluated
+
+
+def _answers_dev(suite: Suite, name: str) -> bool:
+    """Whether the rung is a side of a primary contrast and computes its answers: recorded ones are those of test."""
+    sides = {side for contrast in suite.matrix.primary for side in (contrast.candidate, *contrast.over)}
+    return name in sides and not isinstance(suite.baselines[name], Recorded)
 
 
 def evaluate_each(
-    suite: Suite, data: TaskData, rungs: Sequence[Rung], tracker: store.Tracker, ladder: store.Run, *, fresh: bool
+    suite: Suite,
+    data: TaskData,
+    rungs: Sequence[Rung],
+    tracker: store.Tracker,
+    ladder: store.Run,
+    *,
+    fresh: bool,
+    before: Sequence[Evaluated] = (),
 ) -> list[Evaluated]:
-    """One run per rung, on the examples of `data`, or the completed run that it would only repeat."""
-    evaluated: list[Evaluated] = []
+    """One run per rung, on the examples of `data`, or the completed run that it would only repeat; after `before`."""
+    evaluated = list(before)
     for position, rung in enumerate(rungs, start=1):
-        where = f"[{position}/{len(rungs)}] {rung.name}"
+        where = f"[{position}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
         found = None if fresh else _find_completed(suite, rung, tracker)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
         evaluated.append(found or _evaluate_rung(suite, data, rung, tracker, ladder))
         log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
         # After each rung: what an interrupted ladder has done is found under it.
-        store.log_ladder(ladder, [rung.run_id for rung in evaluated])
+        store.log_ladder(ladder, [rung.run_id for rung in evaluated], ladder_note(suite, ladder, evaluated))
     return evaluated
 
 
@@ -106,7 +124,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**rung.params, **machine, **_prices(suite), **DISTRIBUTED},
+        params={**_about(suite, rung), **rung.params, **machine, **_prices(suite), **DISTRIBUTED},
         parent=ladder.run_id,
     )
     with opening as run:
@@ -146,6 +164,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             cost=cost_of(suite, [metered]),
             weights=opened.weights,
             trained=opened.trained,
+            shots=opened.shots,
             figures=opened.figures,
         )
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
@@ -161,12 +180,19 @@ def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: 
         seed=None,
         signature=rung.signature,
         data=None,
-        params=rung.params,
+        params={**_about(suite, rung), **rung.params},
         parent=ladder.run_id,
     )
     with opening as run:
         store.log_published(run, rung.signature, {spec.metric: spec.value})
     return Evaluated(rung.baseline, None, run.run_id, False, {spec.metric: spec.value})
+
+
+def _about(suite: Suite, rung: Rung) -> dict[str, Scalar]:
+    """Where a run stands in the ladder, under the names that MLflow's lists and charts put first."""
+    names = list(suite.baselines)
+    position = str(names.index(rung.baseline) + 1).zfill(len(str(len(names))))
+    return {"about.baseline": rung.baseline, "about.position": position, "about.seed": rung.seed}
 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
@@ -183,11 +209,36 @@ def _prices(suite: Suite) -> dict[str, Scalar]:
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
     """The parent run of what is evaluated together."""
-    note = (
-        f"The baseline ladder of the suite **{suite.name}**: each child run is one baseline with one seed.\n\n"
+    name, tags = f"{suite.name} ladder", store.suite_tags(suite)
+    return store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite))
+
+
+_NOTED = 40
+"""Runs in the note of a ladder: MLflow keeps a few thousand characters."""
+
+
+def ladder_note(suite: Suite, ladder: store.Run, evaluated: Sequence[Evaluated], verdict: str = "") -> str:
+    """Markdown: what every rung came to, with links to the runs. verdict: a sentence that goes first."""
+    names = suite.metrics[:4]
+    lines = [
+        f"| rung | seed | {' | '.join(names)} | |",
+        "| --- | --- |" + " --- |" * (len(names) + 1),
+    ]
+    for rung in evaluated[:_NOTED]:
+        link = f"[{rung.baseline}](#/experiments/{ladder.tracker.experiment_id}/runs/{rung.run_id})"
+        values = (f"{rung.metrics[name]:.3f}" if name in rung.metrics else "" for name in names)
+        seed = "" if rung.seed is None else rung.seed
+        lines.append(f"| {link} | {seed} | {' | '.join(values)} | {'reused' if rung.reused else ''} |")
+    more = [f"… and {len(evaluated) - _NOTED} more runs."] if len(evaluated) > _NOTED else []
+    return "\n".join([*([verdict, ""] if verdict else []), *lines, "", *more, "", _about_ladder(suite)])
+
+
+def _about_ladder(suite: Suite) -> str:
+    return (
+        f"The baseline ladder of the suite **{suite.name}**: each run in it is one baseline with one seed. To read it "
+        "from bottom to top, sort its runs by the parameter `about.position`.\n\n"
         f"Suite digest `{suite.digest[:12]}`, rules of the decision `{suite.matrix_digest[:12]}`."
     )
-    return store.open_run(tracker, "ladder", name=f"{suite.name} ladder", tags=store.suite_tags(suite), note=note)
 
 
 def choose_baselines(suite: Suite, kind: str | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from mlbaseline import store
 from mlbaseline.records import Promotion
 from mlbaseline.tasks import open_suite
-from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison
-from mlbaseline.workflows.evaluation import choose_baselines, choose_seeds, evaluate_rungs, open_ladder
+from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison, verdict_note
+from mlbaseline.workflows.evaluation import choose_baselines, choose_seeds, evaluate_rungs, ladder_note, open_ladder
 from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
 from mlbaseline.workflows.promotion import promotion_text
 
@@ -34,6 +34,11 @@ def run(
         # A part of the ladder is compared with what earlier ladders have of the rest.
         whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
         run_id, assessment = make_comparison(loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id)
+        store.log_ladder(
+            ladder,
+            [rung.run_id for rung in evaluated],
+            ladder_note(loaded, ladder, evaluated, verdict_note(assessment)),
+        )
         if assessment.verdict.decision == "promote" and not no_promote and loaded.register_as is not None:
             plan = store.plan_promotion(tracker, loaded, required_comparison(loaded, tracker, run_id))
             promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)

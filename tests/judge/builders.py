@@ -63,8 +63,6 @@ COST = Cost(
 
 
 MACHINE = {
-    "cost.queries": "1000000",
-    "cost.usd_per_hour": '{"cpu": 0.1}',
     "engine.batch_tokens": "4096",
     "hardware.cores": "2",
     "hardware.cpu": "a processor",

@@ -254,3 +254,24 @@ def test_plan_lists_registered_rows_first_and_once() -> None:
     roles = [row.role for row in planned]
     assert roles == sorted(roles, key=["primary", "guardrail", "exploratory"].index)
     assert len(set(planned)) == len(planned)
+
+
+def test_a_candidate_has_a_score_for_every_example() -> None:
+    gaps = evaluations()
+    frame = gaps[-1].table.frame.copy()
+    frame.loc[:4, "score.accuracy"] = np.nan
+    gaps[-1] = replace(gaps[-1], table=replace(gaps[-1].table, frame=frame))
+    with pytest.raises(IncomparableError, match=r"lora \(seed 2\) has no accuracy for 5 of 400 examples"):
+        assessed(gaps)
+
+
+def test_scores_per_token_are_refused_across_tokenizers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlbaseline.judge.comparability.PER_TOKEN", ("nll_nats",))
+    found = evaluations()
+    assert assessed(found, metric="nll_nats").comparisons  # one base model
+    other = Signature({**found[1].table.signature.fields, "model.sha256": "x"})
+    found[1] = replace(found[1], table=replace(found[1].table, signature=other))
+    with pytest.raises(IncomparableError, match="nll_nats is counted per token, and the tokenizers differ"):
+        assessed(found, metric="nll_nats")
+    rows_left = {row.metric for row in assessed(found).comparisons if row.baseline == "base"}
+    assert "nll_nats" not in rows_left and "accuracy" in rows_left

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from mlbaseline.judge.conditions import blocking, confirmatory
+from mlbaseline.judge.conditions import blocking, confirmatory, every_seed
 from mlbaseline.records import Finding
 from mlbaseline.suite import Gates
 from mlbaseline.suite_file import load_suite
-from tests.judge.builders import REGISTRATION
+from tests.judge.builders import REGISTRATION, standing
 
 SUITE = load_suite("tweets").model_copy(update={"gates": Gates(confirmatory=True)})
 
@@ -48,3 +48,14 @@ def test_a_check_that_does_not_exist_does_not_pass() -> None:
 def test_only_codes_and_severities_can_be_named(name: str) -> None:
     with pytest.raises(ValidationError):
         Gates(audit=(name,))
+
+
+def test_every_seed_of_the_suite_or_none() -> None:
+    sides = ("lora", "full", "majority", "zero_shot")
+    whole = {name: standing(name) for name in sides} | {"majority": standing("majority", run_ids={"none": "r"})}
+    assert list(every_seed(SUITE, whole)) == []
+    (finding,) = every_seed(SUITE, {**whole, "lora": standing("lora", run_ids={"0": "a", "2": "b"})})
+    assert (finding.code, finding.outcome, finding.evidence["missing"]) == ("seeds", "fail", [1])
+    assert finding.reason == "lora has no completed evaluation of seed 1, which the suite names"
+    # A rung outside the matrix may have as few as it likes.
+    assert list(every_seed(SUITE, {**whole, "few_shot": standing("few_shot", run_ids={"0": "a"})})) == []

@@ -132,3 +132,33 @@ def test_the_signature_says_what_is_unknown() -> None:
         *("model.sha256", "prompt.template", "prompt.chat_template", "prompt.shots"),
         *("engine.version", "engine.precision"),
     }
+
+
+OPEN = TaskData("test", tuple(Example(f"e{i}", {}, f"answer {i}", ()) for i in range(4)), (), "d" * 64)
+
+
+def open_table(given: list[tuple[int, dict[str, Any]]]) -> ResultTable:
+    (answers,) = read_answers(given, OPEN, where="baselines.a").values()
+    model = RecordedAnswers("production", answers, "f" * 64)
+    answered = model.answer(OPEN.examples)
+    return tabulate(OPEN, answered, baseline="a", kind="production", seed=None, signature=Signature({}))
+
+
+def test_where_there_are_no_labels_any_text_is_an_answer() -> None:
+    made = open_table(rows({"error": "timeout"}, prediction=["", "Answer 1!", "", 3]))
+    made = add_scores(made, (), ["exact_match"])
+    assert list(made.scores("exact_match")) == [0, 1, 0, 0]
+    failed = open_table(rows({"error": "timeout"}, **{"score.exact_match": [None, 1, 0.5, 0]}))
+    assert measure(failed, (), "exact_match") == 0.375
+
+
+def test_likelihoods_of_texts() -> None:
+    made = open_table(rows({"error": "too long"}, nats=[None, 8, 8, 8], tokens=["", 4, 4, 4]))
+    nats = 24 + 8 * math.log(256)
+    assert measure(made, (), "byte_perplexity") == pytest.approx(math.exp(nats / 32))
+    assert measure(made, (), "token_perplexity") == pytest.approx(math.exp(nats / (12 + 8)))
+
+
+def test_a_score_of_another_kind_is_refused() -> None:
+    with pytest.raises(DataError, match="no metric of single examples is called so"):
+        open_table(rows(**{"score.accuracy": [1, 1, 1, 1]}))

@@ -149,3 +149,27 @@ def test_the_tiny_suites_rungs(tiny_suite: suite.Suite) -> None:
         found = list(model.answer(task.splits["test"].examples))
         assert [answer.example_id for answer in found] == [example.id for example in task.splits["test"].examples]
         assert {answer.prediction for answer in found} <= {"bad", "good"}
+
+
+def open_train() -> TaskData:
+    said = ("Paris", "Rome", "Paris", "42")
+    return TaskData("train", tuple(Example(f"t{i}", {}, text, ()) for i, text in enumerate(said)), (), "d")
+
+
+def open_answers(strategy: str, **more: Any) -> list[Answer]:
+    asked = tuple(Example(f"e{i}", {"text": "where?"}, "Rome", ()) for i in range(200))
+    rule = Trivial(spec(strategy, **more), labels=(), train=open_train(), seed=3, fields=("text",))
+    return list(rule.answer(asked))
+
+
+def test_where_there_are_no_labels_the_answers_of_train_are_what_there_is_to_say() -> None:
+    assert {answer.prediction for answer in open_answers("majority")} == {"Paris"}
+    drawn = Counter(answer.prediction for answer in open_answers("stratified"))
+    assert drawn.keys() == {"Paris", "Rome", "42"}
+    assert drawn["Paris"] > drawn["Rome"] > 20
+    assert all(answer.loglik_nats == () for answer in open_answers("majority"))
+
+
+def test_one_answer_for_all() -> None:
+    assert {answer.prediction for answer in open_answers("constant", default="no idea")} == {"no idea"}
+    assert {a.prediction for a in open_answers("keyword", rules={"Rome": "where"}, default="x")} == {"Rome"}

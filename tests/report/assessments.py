@@ -28,8 +28,6 @@ from mlbaseline.slice_records import FoundSlice, SliceDelta, SliceGap, SliceRepo
 NAN, INF = math.nan, math.inf
 N = 300
 MACHINE = {
-    "cost.queries": "1000000",
-    "cost.usd_per_hour": '{"cpu": 0.1}',
     "hardware.cores": "2",
     "hardware.cpu": "AMD EPYC 7R13",
     "hardware.device": "cpu",

@@ -59,6 +59,7 @@ def test_the_sections_in_reading_order() -> None:
         "findings",
         "audit",
         "next",
+        "comparability",
         "warnings",
         "reproducibility",
     ]

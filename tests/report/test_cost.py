@@ -38,7 +38,7 @@ def test_money_and_latency_stand_with_their_intervals() -> None:
     assert lora["Latency p50"].detail == "[63.5 ms, 88.9 ms]"
     assert lora["Latency p95"] == Cell("127 ms", "[102 ms, —]")
     assert (lora["Latency p99"].text, lora["Timed"].text) == ("152 ms", "72")
-    assert lora["Trained parameters"].text == "2,442,240"
+    assert lora["Trained parameters"].text == "2.44 M"
     assert "annotator" not in tables()["Money, latency and memory"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,9 @@ import pytest
 
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import TaskData
-from mlbaseline.store.items import metric_name
+from mlbaseline.store.items import Dataset, metric_name, write
 from mlbaseline.store.reading import EvaluationRun, find_completed, find_evaluations, load_tables
-from mlbaseline.store.tracking import Tracker
+from mlbaseline.store.tracking import Tracker, open_run
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
 from tests.store.parts import NO_COST, Evaluate, made_up_training, make_table
@@ -162,3 +164,17 @@ def test_mlflow_takes_every_metric_name(tracker: Tracker, evaluate: Evaluate) ->
     evaluate("majority", None, slices=slices)
     (run,) = find_evaluations(tracker)
     assert sum(name.startswith("slice/topic/") for name in run.metrics) == len(values)
+
+
+def test_several_runs_are_the_first_on_their_data_at_once(evaluate: Evaluate, tracker: Tracker) -> None:
+    together = threading.Barrier(4)
+
+    def log(number: int) -> None:
+        with open_run(tracker, "evaluation", name=f"run {number}", tags={}, parent="0" * 32) as run:
+            together.wait()
+            write(run, Dataset("shared", evaluate.data.digest, "test", "data.csv", 60, ("text",)))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(log, range(4)))
+    runs = tracker.client.search_runs([tracker.experiment_id])
+    assert [len(run.inputs.dataset_inputs) for run in runs] == [1] * 4

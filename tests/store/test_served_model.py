@@ -15,7 +15,7 @@ import pytest
 from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import build_rungs
 from mlbaseline.errors import AssetError
-from mlbaseline.records import Promotion
+from mlbaseline.records import Example, Promotion
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
@@ -44,6 +44,7 @@ evaluation: {{batch_tokens: 256, precision: fp32, max_length: 64}}
 baselines:
   majority: {{kind: trivial, strategy: majority}}
   small: {{kind: pretrained, model: {{source: {model}}}}}
+  few_shot: {{kind: pretrained, model: {{source: {model}}}, shots: {{k: 3, sample: seed}}}}
   lora: {{kind: peft, method: lora, base: small, epochs: 1, learning_rate: 1.0e-2, rank: 4}}
   full: {{kind: full, base: small, epochs: 1, learning_rate: 1.0e-3}}
 matrix: {{primary: [{{candidate: {winner}, over: [majority], metric: accuracy}}]}}
@@ -81,7 +82,8 @@ def promote_rung(server: str, home: Path, winner: str) -> tuple[Tracker, Suite, 
         opened = rung.open()
         table = tabulate(data, opened.model.answer(data.examples), kind=rung.kind, **about)
         found = {"metrics": {"accuracy": 0.5}, "slices": {}, "cost": COST}
-        log_evaluation(run, table, suite=suite, data=data, weights=opened.weights, trained=opened.trained, **found)
+        opened_parts = {"weights": opened.weights, "trained": opened.trained, "shots": opened.shots}
+        log_evaluation(run, table, suite=suite, data=data, **opened_parts, **found)
     run_ids = {winner: {"1": run.run_id}}
     with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as comparison:
         (home / "rendered").mkdir()
@@ -137,6 +139,30 @@ def test_full_fine_tune_stands_alone(server: str, home: Path) -> None:
     asked = pd.DataFrame({"text": texts(home, suite, table), "note": "not in the prompt"})
     assert_same_answers(model.predict(asked), table)
     assert [column.name for column in model.metadata.get_input_schema().inputs] == ["text"]
+
+
+def test_prompted_model_is_served_with_its_examples_and_without_weights(server: str, home: Path) -> None:
+    from mlflow.pyfunc import load_model
+
+    tracker, suite, promotion, table = promote_rung(server, home, "few_shot")
+    asked = pd.DataFrame({"text": texts(home, suite, table)})
+    served = resolve(tracker, f"models:/{promotion.model}@champion/artifacts/served")
+    assert [path.name for path in served.iterdir()] == ["served.json"]
+    described = load_served(served)[0]
+    assert described.prefix.count("Label:") == 3
+    assert_same_answers(load_model(f"models:/{promotion.model}@champion").predict(asked), table)
+    description = json.loads((served / "served.json").read_text())
+    (served / "served.json").write_text(json.dumps({**description, "prefix": ""}))  # without its examples it is another
+    answers = {answer.example_id: answer for answer in load_served(served)[1].answer(_examples(asked))}
+    logliks = table.logliks(["bad", "very good"])
+    assert logliks is not None
+    assert not np.allclose([answer.loglik_nats for answer in answers.values()], logliks, atol=1e-3)
+
+
+def _examples(asked: pd.DataFrame) -> list[Example]:
+    return [
+        Example(f"{n:04}", {"text": text}, "bad", ("bad", "very good")) for n, text in enumerate(asked["text"].tolist())
+    ]
 
 
 def test_adapter_refuses_another_base(server: str, home: Path) -> None:

@@ -41,9 +41,9 @@ def load(suite: Suite) -> LoadedTask:
     return load_task(suite, partial(fetch, root=suite.root))
 
 
-def load_rows(folder: Path, rows: list[dict[str, Any]], **task: Any) -> LoadedTask:
+def load_rows(folder: Path, rows: list[dict[str, Any]], **options: Any) -> LoadedTask:
     write_jsonl(folder / "data.jsonl", rows)
-    return load(make_suite(folder, **task))
+    return load(make_suite(folder, **options))
 
 
 def rows_of(number: int, **more: Any) -> list[dict[str, Any]]:

@@ -188,3 +188,33 @@ def test_a_row_with_an_empty_choice_is_dropped_and_counted(tmp_path: Path) -> No
 def test_the_same_question_with_other_choices_is_no_duplicate(tmp_path: Path) -> None:
     rows = [{"q": "a", "a": "x", "b": "y", "label": 0}, {"q": "a", "a": "x", "b": "z", "label": 0}]
     assert len(load_rows(tmp_path, rows, **OWN).splits["test"].examples) == 2
+
+
+OPEN = {"kind": "generate", "choices": None, "columns": {"target": "answers"}, "split": ALL}
+
+
+def test_a_list_holds_every_accepted_answer(tmp_path: Path) -> None:
+    found = [["Paris", "paris", "the city"], "Rome", 42, ["x", "x"]]
+    rows = [{"text": f"q{i}", "answers": answers} for i, answers in enumerate(found)]
+    data = load_rows(tmp_path, rows, **OPEN).splits["test"]
+    accepted = {e.fields["text"]: e.accepted for e in data.examples}
+    assert accepted == {"q0": ("Paris", "paris", "the city"), "q1": ("Rome",), "q2": ("42",), "q3": ("x",)}
+    assert data.labels == ()
+    fewer = load_rows(tmp_path, [{**rows[0], "answers": ["Paris", "paris"]}, *rows[1:]], **OPEN).splits["test"]
+    assert fewer.digest != data.digest
+
+
+@pytest.mark.parametrize("answers", [[], [""], [["a"]], {"a": 1}])
+def test_what_is_no_answer_is_said(tmp_path: Path, answers: Any) -> None:
+    rows = [{"text": "q", "answers": answers}, {"text": "r", "answers": "fine"}]
+    assert "row 1: target" in message_of(tmp_path, rows, **OPEN)
+
+
+def test_a_text_alone_is_all_that_perplexity_asks_for(tmp_path: Path) -> None:
+    columns = {"text": "body", "id": "key"}
+    rows = [{"key": f"k{i}", "body": f"text {i}"} for i in range(3)]
+    task = {"kind": "perplexity", "choices": None, "prompt": None, "columns": columns, "split": ALL}
+    found = load_rows(tmp_path, rows, baselines={"u": {"kind": "trivial", "strategy": "uniform"}}, **task)
+    assert {(e.id, e.target, e.fields["text"]) for e in found.splits["test"].examples} == {
+        (f"k{i}", f"text {i}", f"text {i}") for i in range(3)
+    }

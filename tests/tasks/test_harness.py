@@ -179,8 +179,6 @@ def test_results_beside_the_samples_say_what_was_run(tmp_path: Path) -> None:
 def test_texts_are_answers_where_the_task_has_no_labels(tmp_path: Path) -> None:
     content = TASK.model_dump(exclude={"kind", "choices", "slices", "normalisation"})
     task = GenerateTask.model_validate({**content, "kind": "generate"})
-        {**TASK.model_dump(exclude={"kind", "choices", "slices", "normalisation"}), "kind": "generate"}
-    )
     data = TaskData("test", tuple(replace(e, choices=(), target="a b") for e in EXAMPLES), (), "d" * 64)
     file = tmp_path / "samples.jsonl"
     samples = [generated(0, " a b\n"), generated(1, ""), generated(2, "c")]

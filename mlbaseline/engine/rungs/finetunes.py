@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.rungs.checkpoints import answering, engine_fields, resolved, task_fields
+from mlbaseline.engine.rungs.checkpoints import engine_fields, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import AssetError
 from mlbaseline.records import Model, Scalar, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks import harness_of
+from mlbaseline.tasks.prompting import Teaches
 
 
 def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]) -> list[Rung]:
@@ -34,6 +34,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
     asset = site.fetch(base)
     if harness := harness_of(site.suite):
         harness.check_trainable()
+    prompting = site.prompting(asset.path)
     precision, device = resolved(site)
     job = TrainingJob(
         task=site.suite.task,
@@ -43,7 +44,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
         base_source=base.source,
         train=site.training_data(name),
         dev=site.task.splits.get("dev"),
-        prompting=site.prompting(asset.path, name=name),
+        prompting=site.prompting(asset.path),
         evaluation=site.suite.evaluation,
         precision=precision,
         device=device,
@@ -53,11 +54,11 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
         from mlbaseline.engine.training import train
 
         trained = train(job, description=progress_name(name, seed))
-        base_path = asset.path if isinstance(spec, Peft) else None
-        return replace(_open(site, name, seed, trained.weights, base_path), trained=trained)
+        base_path = job.base.path if isinstance(spec, Peft) else None
+        return replace(_open(site, name, seed, trained.weights, prompting, base=base_path), trained=trained)
 
-    fields = {"model.sha256": asset.sha256, **job.signature_fields()}
-    return _rung(site, name, seed, asset.path, fields=fields, open_=open_)
+    fields = {"model.sha256": job.base.sha256, **job.signature_fields()}
+    return _rung(site, name, seed, prompting=prompting, base=asset, fields=fields, open_=open_)
 
 
 def ready_rungs(site: Site, name: str, spec: ReadySpec, seeds: Sequence[int]) -> list[Rung]:
@@ -69,52 +70,58 @@ def ready_rungs(site: Site, name: str, spec: ReadySpec, seeds: Sequence[int]) ->
 
 def _ready_model(site: Site, name: str, spec: ReadyModel, seed: int | None) -> Rung:
     model = site.fetch(spec.model)
+    prompting = site.prompting(model.path)
 
     def open_() -> Opened:
         from mlbaseline.engine.resume import weights_sha256
         from mlbaseline.models.checkpoint import model_folder
 
         folder = model_folder(model.path)
-        return _open(site, name, seed, Weights(folder, weights_sha256(folder)))
+        return _open(site, name, seed, Weights(folder, weights_sha256(folder)), prompting)
 
-    return _rung(site, name, seed, model.path, fields={"model.sha256": model.sha256}, open_=open_)
+    fields = {"model.sha256": model.sha256}
+    return _rung(site, name, seed, prompting=prompting, base=model, fields=fields, open_=open_)
 
 
 def _ready_adapter(site: Site, name: str, spec: ReadyAdapter, seed: int | None) -> Rung:
     source = site.suite.base_model(spec)
     adapter, base = site.fetch(spec.adapter), site.fetch(source)
     _require_base(adapter.path, base, source.source, f"baselines.{name}")
+    prompting = site.prompting(base.path)
 
     def open_() -> Opened:
         from mlbaseline.engine.resume import weights_sha256
 
-        return _open(site, name, seed, Weights(adapter.path, weights_sha256(adapter.path)), base.path)
+        return _open(site, name, seed, Weights(adapter.path, weights_sha256(adapter.path)), prompting, base=base.path)
 
     fields = {"model.sha256": base.sha256, "model.adapter_sha256": adapter.sha256}
-    return _rung(site, name, seed, base.path, fields=fields, open_=open_)
+    return _rung(site, name, seed, prompting=prompting, base=base, fields=fields, open_=open_)
 
 
 def _rung(
     site: Site,
     name: str,
     seed: int | None,
-    tokenizer: Path,
     *,
+    prompting: Teaches,
+    base: FetchedAsset,
     fields: Mapping[str, Scalar],
     open_: Callable[[], Opened],
 ) -> Rung:
-    """tokenizer: the model that has it, a fine-tune's base."""
+    """base: the model whose tokenizer reads the prompts."""
     about = {
         "model.kind": site.suite.baselines[name].kind,
         **fields,
-        **site.prompting(tokenizer, name=name).signature_fields(),
+        **prompting.signature_fields(),
         **engine_fields(site),
-        **task_fields(site, tokenizer),
+        **task_fields(site, base.path),
     }
     return site.rung(name, seed, fields=about, open_=open_)
 
 
-def _open(site: Site, name: str, seed: int | None, weights: Weights, base: Path | None = None) -> Opened:
+def _open(
+    site: Site, name: str, seed: int | None, weights: Weights, prompting: Teaches, *, base: Path | None = None
+) -> Opened:
     """base: of an adapter, which is timed beside its base first, where the rung itself will answer with it merged."""
     from mlbaseline.models.checkpoint import load_checkpoint
 
@@ -123,7 +130,7 @@ def _open(site: Site, name: str, seed: int | None, weights: Weights, base: Path 
     unmerged_s = None
     if base is not None and site.suite.evaluation.latency_sample:
         beside = load_checkpoint(weights.folder, merge=False, **options)
-        unmerged_s = _latency_p50_s(site, _answering(site, name, seed, beside, base))
+        unmerged_s = _latency_p50_s(site, scorer(site, name, seed, beside, prompting))
         del beside
         gc.collect()
     checkpoint = load_checkpoint(weights.folder, **options)
@@ -131,11 +138,7 @@ def _open(site: Site, name: str, seed: int | None, weights: Weights, base: Path 
     figures: dict[tuple[str, ...], float] = {}
     if is_merged and unmerged_s is not None:
         figures["latency_unmerged_p50_s",] = unmerged_s
-    return Opened(_answering(site, name, seed, checkpoint, base or weights.folder), weights, figures=figures)
-
-
-def _answering(site: Site, name: str, seed: int | None, checkpoint: Any, tokenizer: Path) -> Model:
-    return answering(site, name, seed, checkpoint, site.prompting(tokenizer, name=name))
+    return Opened(scorer(site, name, seed, checkpoint, prompting), weights, figures=figures)
 
 
 def _latency_p50_s(site: Site, model: Model) -> float | None:

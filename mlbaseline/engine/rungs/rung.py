@@ -12,10 +12,10 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
-from mlbaseline.records import UNKNOWN, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Asset, ChoiceTask, GenerateTask, ReadyAdapter, Shots, Split, Suite, Task, TrainedSpec
+from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
+from mlbaseline.suite import Asset, ChoiceTask, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask, harness_of
-from mlbaseline.tasks.prompting import Teaches, choose_shots
+from mlbaseline.tasks.prompting import Teaches
 
 Fetch = Callable[[Asset], FetchedAsset]
 
@@ -25,12 +25,15 @@ class Opened:
     """A rung ready to answer.
 
     weights: its own, so that it can be promoted. trained: what its training left behind, None where it was not trained
-    here. figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    here. shots: solved examples shown to a model without weights of its own, so that its prompt can be promoted; None
+    for whatever cannot be.
+    figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
     model: Model
     weights: Weights | None = None
     trained: Trained | None = None
+    shots: tuple[Example, ...] | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
@@ -77,17 +80,13 @@ class Site:
     def rung(self, name: str, seed: int | None, *, fields: Mapping[str, Scalar], open_: Callable[[], Opened]) -> Rung:
         return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_)
 
-    def prompting(self, model: Path, *, name: str, shots: Shots | None = None, seed: int | None = None) -> Teaches:
-        """How a baseline asks. model: whose chat template is used. seed: of the rung, for shots that are a sample.
+    def prompting(self, model: Path) -> Teaches:
+        """How a model is asked without examples. model: whose chat template is used.
 
-        Raises AssetError where the model has no chat template and the task asks for one, and DataError for want of
-        examples to show.
+        Raises AssetError where it has none and the task asks for one.
         """
         harness = harness_of(self.suite)
-        if harness is not None:
-            return harness.prompting(shots.k if shots else 0, seed if shots and shots.sample == "seed" else None)
-        chosen = choose_shots(shots, self.training_data(name), seed or 0) if shots else ()
-        return make_prompting(self.suite.task, model, shots=chosen, labels=self.data.labels)
+        return harness.prompting(0, None) if harness else make_prompting(self.suite.task, model)
 
     def training_data(self, name: str) -> TaskData:
         if "train" not in self.task.splits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.comparability import one_tokenizer, same_hardware
 from mlbaseline.suite import TrainedSpec
 
 SEVERAL_SEEDS = 3
@@ -42,14 +43,12 @@ def _same_reading(subject: Subject) -> Ruling:
         cut = {name: count for name, count in truncated.items() if count}
         shown = ", ".join(f"{name} {count:,}" for name, count in cut.items())
         return failed(f"some rungs lost context that others could read: {shown} examples", truncated=cut)
-    bases = {
-        table.signature.fields.get("training.base_sha256") or table.signature.fields.get("model.sha256")
-        for table in asked
-    }
     tokenizers = (
-        "one base model, so one tokenizer" if len(bases) == 1 else f"{len(bases)} base models read the same text"
+        "one base model, so one tokenizer"
+        if one_tokenizer(asked)
+        else "several base models, each with a tokenizer of its own, read the same text"
     )
-    return passed(f"same prompt, choices and length limit; {tokenizers}", base_models=len(bases))
+    return passed(f"same prompt, choices and length limit; {tokenizers}", one_tokenizer=one_tokenizer(asked))
 
 
 def _budget_parity(subject: Subject) -> Ruling:
@@ -80,8 +79,30 @@ def _tuning_epochs(subject: Subject, name: str) -> int:
     return sum(epochs for _, epochs in tried)
 
 
+def _same_machine(subject: Subject) -> Ruling:
+    """Of every primary contrast, whether the latencies of its two sides may be set side by side."""
+    pairs = {(row.candidate, row.baseline) for row in subject.deciding}
+    timed = [
+        (ours, theirs)
+        for ours, theirs in sorted(pairs)
+        if all(subject.standings[name].cost.latency_p95_s is not None for name in (ours, theirs))
+    ]
+    if not timed:
+        return does_not_apply("no primary contrast has a latency on both sides")
+    apart = {
+        f"{ours} over {theirs}": sorted({mismatch.field for mismatch in found})
+        for ours, theirs in timed
+        if (found := same_hardware(subject.standings[ours], subject.standings[theirs]))
+    }
+    if apart:
+        shown = "; ".join(f"{pair} differ in {', '.join(fields)}" for pair, fields in apart.items())
+        return failed(f"latencies are not compared: {shown}", fields=apart)
+    return passed("both sides of every contrast were timed on one machine, in the same batches")
+
+
 CHECKS = (
     Check("MLB201", WARNING, "Several seeds", _seeds),
     Check("MLB202", ERROR, "Same prompt, tokenizer and preprocessing", _same_reading),
     Check("MLB203", WARNING, "Baselines tuned as hard as the candidate", _budget_parity),
+    Check("MLB204", WARNING, "Latency measured alike", _same_machine),
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
-from mlbaseline.records import Scalar
+from mlbaseline.records import UNKNOWN, Scalar
+from mlbaseline.results import ResultTable
+from mlbaseline.suite import Recorded
 
 MANY_LOOKS = 10
 """The best of ten equal candidates looks about 1.5 standard errors better than it is (Gaussian, uncorrelated)."""
@@ -47,8 +49,30 @@ def _error_rows(subject: Subject) -> Ruling:
     return passed("no example failed on any rung")
 
 
+def _few_shot(subject: Subject) -> Ruling:
+    """Here, shots are drawn from train, which loading keeps apart from test. Of others nobody here can say that."""
+    shots = {
+        table.name: table.signature.fields["prompt.shots"]
+        for table in subject.tables
+        if table.signature.fields.get("prompt.shots") not in (None, 0)
+    }
+    if not shots:
+        return does_not_apply("no prompt has solved examples in it")
+    recorded = {name for name, spec in subject.suite.baselines.items() if isinstance(spec, Recorded)}
+    foreign = [t.name for t in subject.tables if t.name in shots and (t.baseline in recorded or _is_elsewhere(t))]
+    if foreign:
+        shown = ", ".join(f"{name} ({shots[name]} shots)" for name in foreign)
+        return failed(f"solved examples of these may be among the test examples: {shown}", runs=foreign)
+    return passed("solved examples are drawn from train, which shares no text and no cluster with test", shots=shots)
+
+
+def _is_elsewhere(table: ResultTable) -> bool:
+    return table.signature.fields.get("prompt.prefix_sha256") in (None, UNKNOWN)
+
+
 CHECKS = (
     Check("MLB401", ERROR, "No leakage between splits", _leakage),
     Check("MLB402", WARNING, "Test not looked at too often", _looks),
     Check("MLB403", WARNING, "No error rows", _error_rows),
+    Check("MLB404", WARNING, "Few-shot examples not from test", _few_shot),
 )

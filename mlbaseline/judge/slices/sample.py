@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.judge.inference import clusters_of
-from mlbaseline.metrics.choice import read_rows
-from mlbaseline.results import SLICE, ResultTable
+from mlbaseline.metrics import read_rows
+from mlbaseline.results import SLICE, SUM, ResultTable
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.object_]
@@ -87,18 +87,16 @@ def sample_of(
 
 
 def _loss(table: ResultTable, labels: Sequence[str]) -> Array | None:
-    """Negative log-likelihood of the target (n,), in nats; None where nothing is chosen from."""
+    """Negative log-likelihood of the target (n,), in nats."""
     if not labels:
-        return None
+        return table.frame[SUM + "nats"].to_numpy(dtype=float) if SUM + "nats" in table.frame else None
     rows = read_rows(table, labels)
     return None if rows.log_probs is None else -rows.log_probs[np.arange(len(rows.target)), rows.target]
 
 
 def _entropy(table: ResultTable, labels: Sequence[str]) -> Array | None:
     """Of the answer's distribution over the choices (n,), in nats: it knows nothing of the target."""
-    if not labels:
-        return None
-    log_probs = read_rows(table, labels).log_probs
+    log_probs = read_rows(table, labels).log_probs if labels else None
     if log_probs is None:
         return None
     entropy: Array = -(np.exp(log_probs) * log_probs).sum(axis=1)

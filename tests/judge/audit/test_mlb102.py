@@ -1,0 +1,18 @@
+"""MLB102, with the rung and without it."""
+
+from __future__ import annotations
+
+from tests.judge.audit.subjects import finding, outcome, standings, subject
+
+CODE = "MLB102"
+
+
+def test_a_ladder_that_has_it() -> None:
+    assert outcome(CODE, subject()) == "pass"
+
+
+def test_a_rung_that_stands_in_the_suite_but_was_not_evaluated_is_missing() -> None:
+    without = {name: standing for name, standing in standings().items() if name != "zero_shot"}
+    found = finding(CODE, subject(standings=without))
+    assert found.outcome == "fail"
+    assert "zero_shot stands in the suite, but was not evaluated" in found.reason

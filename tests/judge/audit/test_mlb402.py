@@ -1,0 +1,15 @@
+"""MLB402: how often test was looked at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.judge.audit.subjects import outcome, subject
+from tests.judge.builders import REGISTRATION
+
+
+@pytest.mark.parametrize(("looks", "expected"), [(1, "pass"), (10, "pass"), (11, "fail")])
+def test_looks(looks: int, expected: str) -> None:
+    assert outcome("MLB402", subject(registration=replace(REGISTRATION, test_looks=looks))) == expected

@@ -1,0 +1,16 @@
+"""MLB403: examples that failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.judge.audit.subjects import outcome, standings, subject
+
+
+@pytest.mark.parametrize("rate", [0.01, float("nan")])
+def test_error_rows(rate: float) -> None:
+    assert outcome("MLB403", subject()) == "pass"
+    found = {**standings(), "zero_shot": replace(standings()["zero_shot"], error_rate=rate)}
+    assert outcome("MLB403", subject(standings=found)) == "fail"
