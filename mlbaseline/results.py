@@ -64,7 +64,10 @@ class ResultTable:
         return self.frame[column].to_numpy(dtype=float) if column in self.frame else None
 
     def logliks(self, labels: Sequence[str]) -> np.ndarray | None:
-        """Choice log-likelihoods (n, labels) in nats; NaN in error rows; None where the model gave none."""
+        """Choice log-likelihoods (n, labels) in nats; None where the model gave none.
+
+        NaN in error rows, and for choices that an example does not have.
+        """
         columns = [LOGLIK + label for label in labels]
         return self.frame[columns].to_numpy(dtype=float) if set(columns) <= set(self.frame) else None
 
@@ -129,7 +132,7 @@ def tabulate(
         columns[SCORE + name] = [answer.scores.get(name, np.nan) for answer in ordered]
     if any(answer.loglik_nats for answer in ordered):
         for position, label in enumerate(data.labels):
-            columns[LOGLIK + label] = [a.loglik_nats[position] if a.loglik_nats else np.nan for a in ordered]
+            columns[LOGLIK + label] = [_at(a.loglik_nats, position) for a in ordered]
     for name in sorted({name for answer in ordered for name in answer.sums}):
         columns[SUM + name] = [answer.sums.get(name, np.nan) for answer in ordered]
     columns |= _spent(ordered)
@@ -159,6 +162,11 @@ def _spent(answers: Sequence[Answer]) -> dict[str, object]:
 
 def _or_nan(value: float | None) -> float:
     return np.nan if value is None else value
+
+
+def _at(nats: Sequence[float], position: int) -> float:
+    """NaN where the example has no such choice, or the answer no likelihoods."""
+    return nats[position] if position < len(nats) else float("nan")
 
 
 def align(tables: Sequence[ResultTable]) -> None:

@@ -13,7 +13,19 @@ from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
 from mlbaseline.metrics import METRICS
-from mlbaseline.suite import KINDS, METHODS, PEFT, TAGS, TASK_KINDS, Suite, with_defaults
+from mlbaseline.suite import (
+    KINDS,
+    METHODS,
+    PEFT,
+    TAGS,
+    TASK_KINDS,
+    TASKS,
+    ChoiceTask,
+    GenerateTask,
+    PerplexityTask,
+    Suite,
+    with_defaults,
+)
 
 _Path = tuple[str | int, ...]
 _SECRET = re.compile(r"(?i)key|token|secret|password|auth|header")
@@ -77,6 +89,16 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
     return suite
 
 
+def with_task(suite: Suite, task: ChoiceTask | GenerateTask | PerplexityTask) -> Suite:
+    """The suite as it runs once the kind of its task is known. Raises SuiteError where the rest does not fit."""
+    written = suite.model_dump(mode="json", exclude_unset=True)
+    content = with_defaults({**written, "task": task.model_dump(mode="json")})
+    problems = [*_unfit(content)]
+    if problems:
+        raise SuiteError(suite.name, [f"{_dotted(path)}: {message}" for path, message in problems])
+    return Suite.model_validate(content).as_run(suite)
+
+
 def _duplicates(node: yaml.Node | None, path: _Path = ()) -> Iterator[tuple[_Path, str]]:
     """Keys that stand twice in one mapping; YAML readers keep the last and say nothing."""
     if isinstance(node, yaml.MappingNode):
@@ -137,7 +159,7 @@ def _dangling(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
 def _unfit(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
     """What does not go with the kind of the task: metrics of another kind, and rungs that could not answer."""
     kind = _mapping(content.get("task")).get("kind")
-    if kind not in TASK_KINDS:
+    if kind not in TASKS:
         return
     fitting = [name for name, metric in METRICS.items() if kind in metric.kinds]
     for position, name in enumerate(_sequence(content.get("metrics", ["accuracy"]))):

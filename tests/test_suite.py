@@ -228,7 +228,12 @@ def test_a_rung_runs_once_a_seed_where_its_answers_are_drawn() -> None:
         (GENERATE, "  split:", "  k: 2\n  split:", "must not exceed the samples"),
         (GENERATE, "  split:", "  choices: [a, b]\n  split:", "task.choices: unknown key"),
         (GENERATE, ", target: answer", "", "task.columns.target: is missing"),
-        (GENERATE, "kind: generate", "kind: write", "task.kind: expected one of choice, generate, perplexity, got"),
+        (
+            GENERATE,
+            "kind: generate",
+            "kind: write",
+            "task.kind: expected one of choice, generate, perplexity, lm_eval, got",
+        ),
         (GENERATE, "kind: trivial, strategy: stratified", "kind: human, labels: a.csv", "has none; their texts can be"),
         (
             PERPLEXITY,

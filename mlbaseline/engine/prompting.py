@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.records import Example
-from mlbaseline.suite import PerplexityTask, Task
+from mlbaseline.suite import LmEvalTask, PerplexityTask, Task
 from mlbaseline.tasks.chat import ChatPrompting
 from mlbaseline.tasks.prompting import Prompting, answer_text, render, shots_text
 
@@ -19,7 +19,7 @@ def make_prompting(
 
     Raises AssetError where a chat template is asked for and the model has none.
     """
-    if isinstance(task, PerplexityTask) or not task.chat_template:
+    if isinstance(task, PerplexityTask | LmEvalTask) or not task.chat_template:
         return Prompting(task.prompt, shots_text(task.prompt, shots, labels), len(shots))
     turns = tuple((render(task.prompt, shot.fields), answer_text(shot, labels)) for shot in shots)
     plain = Prompting(

@@ -60,7 +60,9 @@ def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> Rows:
 def _log_probs(logliks: Array | None) -> Array | None:
     if logliks is None:
         return None
-    known = np.where(np.isnan(logliks).any(axis=1, keepdims=True), 0.0, logliks)  # an error row knows nothing
+    missing = np.isnan(logliks)
+    # An error row knows nothing; elsewhere what is missing is a choice that the example does not have.
+    known = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
     shifted = known - known.max(axis=1, keepdims=True)
     log_probs: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return log_probs

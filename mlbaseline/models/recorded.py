@@ -28,22 +28,28 @@ _WITHOUT_PROMPT = ("trivial", "human")
 class RecordedAnswers:
     """Recorded answers of one seed, as a `records.Model`."""
 
-    def __init__(self, kind: str, answers: Mapping[str, Answer], sha256: str) -> None:
-        """kind: which rung of the ladder it is. sha256: of the file that the answers come from."""
-        self._kind, self._answers, self._sha256 = kind, answers, sha256
+    def __init__(
+        self, kind: str, answers: Mapping[str, Answer], sha256: str, known: Mapping[str, Scalar] | None = None
+    ) -> None:
+        """kind: which rung of the ladder it is. sha256: of the file that the answers come from.
+
+        known: what their source records of how they came about, as fields of a signature.
+        """
+        self._kind, self._answers, self._sha256, self._known = kind, answers, sha256, known or {}
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """One answer per example, in their order."""
         return (self._answers[example.id] for example in examples)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """What is known of the answers, and by the text "unknown" what the file does not say."""
+        """What is known of the answers, and by the text "unknown" what their source does not say."""
         fields: dict[str, Scalar] = {"model.kind": self._kind, "model.recorded_sha256": self._sha256}
         if any(answer.scores and not answer.error for answer in self._answers.values()):
             fields["metric.version"] = UNKNOWN  # the source's own scores, by the source's own definition
         if self._kind not in _WITHOUT_PROMPT:
             unknown = ("model.sha256", "prompt.template", "prompt.chat_template", "prompt.shots")
             fields |= dict.fromkeys((*unknown, "engine.version", "engine.precision"), UNKNOWN)
+            fields |= self._known
         return fields
 
 
@@ -111,14 +117,14 @@ class _Reader:
 
     def __init__(self, data: TaskData, columns: Collection[str]) -> None:
         self._data = data
-        self._ids = {example.id for example in data.examples}
+        self._labels = {example.id: data.labels[: len(example.choices)] for example in data.examples}
         self._scores = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
         self._has_logliks = any(name.startswith(_LOGLIK) for name in columns)
         self.problems = Problems()
 
     def read(self, number: int, values: Mapping[str, Any], answers: dict[int | None, dict[str, Answer]]) -> None:
         id = "" if is_missing(values["example_id"]) else as_text(values["example_id"])
-        if id not in self._ids:
+        if id not in self._labels:
             self.problems.add(
                 f"ids that are not in the split {self._data.split}; remove their rows, or take the ids from the sheet "
                 "that `mlbaseline export` writes",
@@ -153,7 +159,7 @@ class _Reader:
         error = None if is_missing(values.get("error")) else str(values["error"])
         prediction = None if error else self._prediction(number, values)
         scores = self._failed_scores() if error else self._given_scores(number, values)
-        logliks = () if error else self._logliks(number, values)
+        logliks = () if error else self._logliks(number, values, self._labels[id])
         sums = {} if error else self._sums(number, values)
         if error is None and prediction is None and not self._scores and "nats" not in sums:
             self.problems.add("rows with neither a prediction nor an error", f"row {number}")
@@ -205,10 +211,10 @@ class _Reader:
         worst = {"accuracy": 0.0, "nll_nats": math.log(k), "brier": 1.0 - 1.0 / k}
         return {name: worst[name] for name in self._scores}
 
-    def _logliks(self, number: int, values: Mapping[str, Any]) -> tuple[float, ...]:
+    def _logliks(self, number: int, values: Mapping[str, Any], labels: Sequence[str]) -> tuple[float, ...]:
         if not self._has_logliks:
             return ()
-        found = [self._number(number, values, _LOGLIK + label, low=-math.inf) for label in self._data.labels]
+        found = [self._number(number, values, _LOGLIK + label, low=-math.inf) for label in labels]
         known = tuple(value for value in found if value is not None)
         return known if len(known) == len(found) else ()
 

@@ -2,6 +2,7 @@
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
+from mlbaseline.store.foreign import read_mlflow_results
 from mlbaseline.store.items import param_text
 from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.production import PRODUCTION_VERSION, find_identity, find_registered
@@ -55,6 +56,7 @@ __all__ = [
     "published_score",
     "reach",
     "read_evaluation",
+    "read_mlflow_results",
     "resolve",
     "rollback",
     "suite_tags",

@@ -150,7 +150,7 @@ def seed_text(seed: int | None) -> str:
 
 def _suite_text(suite: Suite) -> str:
     """A suite file with the same digest, every default written out."""
-    content = suite.model_dump(mode="json", exclude_none=True)
+    content = suite.written.model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 

@@ -149,7 +149,7 @@ class OwnModel(_Found):
             return fields | {"model.template": served.task.prompt}  # another prompt is part of what is in production
         shown = shots_text(served.task.prompt, served.shots, served.task.labels)
         fields |= Prompting(served.task.prompt, shown, len(served.shots)).signature_fields()
-        is_chat = not isinstance(served.task, PerplexityTask) and served.task.chat_template
+        is_chat = isinstance(served.task, ChoiceTask | GenerateTask) and served.task.chat_template
         return fields | ({"prompt.chat_template": UNKNOWN} if is_chat else {}) | _answering_fields(served)
 
     def open(self, question: Question) -> Model:

@@ -34,16 +34,31 @@ from mlbaseline.suite.finetunes import (
 from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
 from mlbaseline.suite.production import Endpoint, Production
 from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
-from mlbaseline.suite.task import TASK_KINDS, ChoiceTask, GenerateTask, PerplexityTask, Task
+from mlbaseline.suite.task import (
+    HARNESS_CONTEXT,
+    HARNESS_ID,
+    HARNESS_TARGET,
+    TASK_KINDS,
+    TASKS,
+    ChoiceTask,
+    GenerateTask,
+    LmEvalTask,
+    PerplexityTask,
+    Task,
+)
 
 __all__ = [
     "ALL_LINEAR",
+    "HARNESS_CONTEXT",
+    "HARNESS_ID",
+    "HARNESS_TARGET",
     "KINDS",
     "METHODS",
     "PEFT",
     "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",
+    "TASKS",
     "TASK_KINDS",
     "AnswersFile",
     "Asset",
@@ -61,6 +76,7 @@ __all__ = [
     "GenerateTask",
     "Human",
     "Ia3",
+    "LmEvalTask",
     "Lora",
     "Matrix",
     "MetricName",

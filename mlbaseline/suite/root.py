@@ -40,13 +40,17 @@ def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
     they are the defaults of those options anyway. Leaves alone what is no mapping or list where it should be.
     """
     task = content.get("task")
-    kind = TASKS.get(str(task.get("kind"))) if isinstance(task, Mapping) else None
-    if kind is None or kind.default_metric == ChoiceTask.default_metric:
+    name = str(task.get("kind")) if isinstance(task, Mapping) else None
+    kind = TASKS.get(str(name))
+    if name == "lm_eval" and "metrics" in content:
+        filled = dict(content)  # its kind is not known yet, what it reports is
+    elif kind is None or kind.default_metric == ChoiceTask.default_metric:
         return content
-    filled = {"metrics": [kind.default_metric], **content}
+    else:
+        filled = {"metrics": [kind.default_metric], **content}
     reported = filled["metrics"][0] if isinstance(filled["metrics"], list) and filled["metrics"] else None
     baselines, matrix = content.get("baselines"), content.get("matrix")
-    if isinstance(baselines, Mapping):
+    if isinstance(baselines, Mapping) and kind is not None:
         filled["baselines"] = {
             name: {"select": kind.selects_by, **spec} if _is_trained(spec) else spec for name, spec in baselines.items()
         }
@@ -109,11 +113,22 @@ class Suite(Node):
     gates: Gates = Gates()
     _root: Path = PrivateAttr(Path())
     _text: str = PrivateAttr("")
+    _written: Suite | None = PrivateAttr(None)
 
     def as_read(self, root: Path, text: str) -> Suite:
         """The same suite, knowing the folder that its relative paths start from and the file as it was written."""
         self._root, self._text = root, text
         return self
+
+    def as_run(self, written: Suite) -> Suite:
+        """The same suite, knowing the written one of which it is the concrete form: digests are those of the text."""
+        self._written = written
+        return self.as_read(written.root, written.text)
+
+    @property
+    def written(self) -> Suite:
+        """The suite as its file says it: the same, unless its task is one of lm-eval's."""
+        return self._written or self
 
     @property
     def root(self) -> Path:
@@ -146,12 +161,12 @@ class Suite(Node):
     @cached_property
     def digest(self) -> str:
         """Over everything the file says, wherever it lies."""
-        return digest_of(self.model_dump(mode="json"))
+        return digest_of(self.written.model_dump(mode="json"))
 
     @cached_property
     def matrix_digest(self) -> str:
         """Over the rules of the decision: matrix, gates and seeds."""
-        return digest_of(self.model_dump(mode="json", include={"matrix", "gates", "seeds"}))
+        return digest_of(self.written.model_dump(mode="json", include={"matrix", "gates", "seeds"}))
 
     def of_kind(self, kind: str | None) -> tuple[str, ...]:
         """Names of the baselines of one kind, or of all."""

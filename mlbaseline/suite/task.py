@@ -11,26 +11,10 @@ from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, Text
 from mlbaseline.suite.nodes import MetricName, Name, Node
 
 
-class _Task(Node):
-    """What every kind of task has: data, its splits and its slices.
+class _AnyTask(Node):
+    """What every kind of task has: slices of its data."""
 
-    default_metric, selects_by: what a suite reports, and an epoch is chosen by, where it does not say.
-    """
-
-    default_metric: ClassVar[MetricName]
-    selects_by: ClassVar[MetricName]
-
-    data: DataSource
-    split: SplitSizes | None = None
     slices: dict[Name, Slicing] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _split_with_source(self) -> _Task:
-        if (self.data.source is None) == (self.split is not None):
-            raise ValueError(
-                "`split` divides `data.source`: give it with one source, leave it out with a file per split"
-            )
-        return self
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -41,6 +25,27 @@ class _Task(Node):
     def is_random(self) -> bool:
         """Whether a model that is the same answers differently with another seed."""
         return False
+
+
+class _Task(_AnyTask):
+    """A task over data of our own.
+
+    default_metric, selects_by: what a suite reports, and an epoch is chosen by, where it does not say.
+    """
+
+    default_metric: ClassVar[MetricName]
+    selects_by: ClassVar[MetricName]
+
+    data: DataSource
+    split: SplitSizes | None = None
+
+    @model_validator(mode="after")
+    def _split_with_source(self) -> _Task:
+        if (self.data.source is None) == (self.split is not None):
+            raise ValueError(
+                "`split` divides `data.source`: give it with one source, leave it out with a file per split"
+            )
+        return self
 
 
 class _PromptedTask(_Task):
@@ -157,10 +162,49 @@ class PerplexityTask(_Task):
         return "{text}"
 
 
-Task = Annotated[ChoiceTask | GenerateTask | PerplexityTask, Field(discriminator="kind")]
+HARNESS_TARGET, HARNESS_ID, HARNESS_CONTEXT = "lm_eval.target", "lm_eval.id", "lm_eval.context"
+"""Columns beside those of a document."""
+
+
+class LmEvalTask(_AnyTask):
+    """A task of lm-evaluation-harness: its documents, prompts, choices, filters and few-shot sampler.
+
+    Before anything is asked it becomes one of the other kinds, by its output type (`tasks.opening`).
+
+    folder: where tasks of your own lie as YAML, beside those of lm-eval's registry. limit: only the first documents.
+    filter: the pipeline whose result is the answer of a generation; by default the task's first. normalisation: of
+    choices, as in `ChoiceTask`; `none` is lm-eval's acc, `byte` its acc_norm. slices: by columns of the documents.
+    """
+
+    kind: Literal["lm_eval"]
+    name: Annotated[str, Field(min_length=1)]
+    folder: Annotated[str, Field(min_length=1)] | None = None
+    limit: PositiveInt | None = None
+    filter: str | None = None
+    normalisation: Literal["none", "byte", "token", "unconditional"] = "none"
+
+    @property
+    def data(self) -> DataSource:
+        return DataSource(test=f"lm-eval:{self.name}")
+
+    @property
+    def split(self) -> None:
+        return None
+
+    @property
+    def columns(self) -> Columns:
+        return Columns.model_validate({"target": HARNESS_TARGET, "id": HARNESS_ID, "context": HARNESS_CONTEXT})
+
+    @property
+    def prompt(self) -> str:
+        """The context as lm-eval builds it, without solved examples."""
+        return "{context}"
+
+
+Task = Annotated[ChoiceTask | GenerateTask | PerplexityTask | LmEvalTask, Field(discriminator="kind")]
 TASKS: dict[str, type[ChoiceTask | GenerateTask | PerplexityTask]] = {
     "choice": ChoiceTask,
     "generate": GenerateTask,
     "perplexity": PerplexityTask,
 }
-TASK_KINDS = tuple(TASKS)
+TASK_KINDS = (*TASKS, "lm_eval")

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, digest_of
-from mlbaseline.suite import ChoiceTask, GenerateTask, Human, PerplexityTask, Suite, Task
+from mlbaseline.suite import ChoiceTask, Human, PerplexityTask, Suite, Task
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.tasks.reading import DataTable
 from mlbaseline.values import as_text, is_missing
@@ -175,7 +175,7 @@ def _targets(task: Task, rows: Sequence[Mapping[str, Any]]) -> _Targets | _Texts
 class _Texts:
     """Reads the target column of answers in any words: a text, or a list of texts that are all accepted."""
 
-    def __init__(self, task: GenerateTask | PerplexityTask) -> None:
+    def __init__(self, task: Task) -> None:
         self._column = task.columns.target
         self._problems: list[str] = []
 

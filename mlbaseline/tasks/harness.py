@@ -1,24 +1,28 @@
-"""Samples that lm-evaluation-harness logged (`--log_samples`) ─▶ rows of recorded answers.
+"""Samples that lm-evaluation-harness logged (`--log_samples`).
 
 The form is that of lm-eval 0.4: a JSON object per document and filter, with `doc`, `arguments` (of each request), and
-`filtered_resps`: a pair of log-likelihood and "is greedy" per choice, or one generated text. Its file is opened for
-appending, so that it may hold several passes over the same documents.
+`filtered_resps`: a pair of log-likelihood and "is greedy" per choice, or one generated text; its metrics stand beside
+them by name, those of a whole corpus (F1, BLEU) as the tuples that they are computed from. The file is opened for
+appending, so that it may hold several passes over the same documents. What was run stands in the `results_*.json` of
+the same time.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example, TaskData
-from mlbaseline.suite import Task
-from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.records import Scalar
+from mlbaseline.suite import HARNESS_ID
+from mlbaseline.tasks.foreign import Foreign, Said
+from mlbaseline.tasks.harness_task import harness_id
 from mlbaseline.tasks.reading import Row, read_table
-from mlbaseline.values import as_text, is_missing
+from mlbaseline.values import as_text
 
 _FILE = re.compile(r"^samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl$")
 _NEEDED = ("doc_id", "doc", "arguments", "filtered_resps", "filter")
@@ -39,24 +43,19 @@ def find_samples(path: Path, task: str | None) -> Path:
     return max(chosen)[1]
 
 
-def read_samples(path: Path, task: Task, data: TaskData, *, filter: str | None, id_field: str | None) -> list[Row]:
-    """Rows with example_id, prediction or error, and where there are log-likelihoods `loglik_nats.<label>`.
+def read_samples(path: Path, *, filter: str | None) -> Foreign:
+    """filter: which of the file's filters, needed where there are several. Of several passes the last is taken.
 
-    filter: which of the file's filters, needed where there are several. id_field: field of `doc` that holds our example
-    ids; without it, documents are found by the suite's id column or else by what the prompt shows of them. Of several
-    passes the last is taken. Raises DataError.
+    Raises DataError.
     """
     rows = read_table(path, "jsonl").rows
     lacking = [name for name in _NEEDED if name not in rows[0][1]]
     if lacking:
         raise DataError(f"{path}: no samples of lm-eval 0.4: a row lacks {', '.join(lacking)}")
     chosen = _last_pass(path, _of_filter(path, rows, filter))
-    id_of = _identifier(path, task, data, chosen[0][1]["doc"], id_field)
-    examples = {example.id: example for example in data.examples}
-    return [
-        (number, _row(f"{path}, row {number}", values, id_of(values), examples, data.labels))
-        for number, values in chosen
-    ]
+    results = _results(path)
+    said = [_said(f"{path}, row {number}", values) for number, values in chosen]
+    return Foreign(said, results.known, results.shots_seed)
 
 
 def _of_filter(path: Path, rows: Sequence[Row], filter: str | None) -> list[Row]:
@@ -81,65 +80,74 @@ def _last_pass(path: Path, rows: Sequence[Row]) -> list[Row]:
     return [of_doc[-1] for of_doc in passes.values()]
 
 
-def _identifier(
-    path: Path, task: Task, data: TaskData, doc: Mapping[str, Any], id_field: str | None
-) -> Callable[[Mapping[str, Any]], str]:
-    """Gives a row's example id; of a document that is none of the examples, what to call it in an error."""
-    field = id_field or (task.columns.id if task.columns.id in doc else None)
-    if field is not None:
-        if field not in doc:
-            raise DataError(f"{path}: documents have no field {field!r}; they have: {', '.join(doc)}")
-        return lambda values: "" if is_missing(values["doc"].get(field)) else as_text(values["doc"][field])
-    names = placeholders(task.prompt)
-    columns = [next((c for c in (task.columns.fields.get(name, name), name) if c in doc), None) for name in names]
-    known = [column for column in columns if column is not None]
-    if not known or len(known) < len(names):
-        raise DataError(
-            f"{path}: cannot tell which example a document is: it has {', '.join(doc)}, the prompt shows "
-            f"{', '.join(names) or 'no field'}. Name the field that holds the example's id with --id."
-        )
-    by_content = {tuple(value_text(example.fields[name]) for name in names): example.id for example in data.examples}
-
-    def found(values: Mapping[str, Any]) -> str:
-        content = tuple(value_text(values["doc"].get(column)) for column in known)
-        return by_content.get(content, f"document {as_text(values['doc_id'])}")
-
-    return found
-
-
-def _row(
-    where: str, values: Mapping[str, Any], id: str, examples: Mapping[str, Example], labels: Sequence[str]
-) -> dict[str, Any]:
-    example, answers = examples.get(id), values["filtered_resps"]
-    if example is None:  # whoever joins the rows says so, with all the others
-        return {"example_id": id, "prediction": None, "error": "unknown"}
+def _said(where: str, values: Mapping[str, Any]) -> Said:
+    scores = {name: values.get(name) for name in values.get("metrics") or ()}
+    id, answers = as_text(values["doc_id"]), values["filtered_resps"]
+    doc = (
+        {**values["doc"], HARNESS_ID: harness_id(id, str(values["doc_hash"]))}
+        if "doc_hash" in values
+        else values["doc"]
+    )
     asked = [request.get("arg_1") for request in values["arguments"].values()]
-    if all(isinstance(continuation, str) for continuation in asked):  # a generation has its options there
-        return {"example_id": id, **_choice(where, asked, answers, example, labels), "error": None}
-    return {"example_id": id, **_generated(where, answers, example, labels)}
-
-
-def _choice(
-    where: str, continuations: Sequence[str], answers: Sequence[Any], example: Example, labels: Sequence[str]
-) -> dict[str, Any]:
-    asked = [continuation.strip() for continuation in continuations]
-    choices = [choice.strip() for choice in example.choices]
-    if sorted(asked) != sorted(choices) or len(set(choices)) < len(choices):
-        raise DataError(f"{where}: its choices {asked} are not those of the suite, {choices}")
-    nats = {label: float(answers[asked.index(choice)][0]) for label, choice in zip(labels, choices, strict=True)}
+    contexts = [request.get("arg_0") for request in values["arguments"].values()]
+    if asked == [None]:  # the likelihood of a whole text
+        return Said(where, id, doc, context=contexts[0], columns={"nats": -_number(where, answers)})
+    if not all(isinstance(continuation, str) for continuation in asked):  # a generation has its options there
+        return Said(where, id, doc, text=_text(where, answers), context=contexts[0], scores=scores)
+    half = len(asked) // 2
+    if half and asked[half:] == asked[:half] and not any(contexts[half:]):
+        asked, answers, contexts = (
+            asked[:half],
+            answers[:half],
+            contexts[:half],
+        )  # acc_mutual_info asks every choice again, behind nothing
+    nats = [float(answer[0]) for answer in answers]
     # Of equal likelihoods the first asked wins, as lm-eval has it.
-    best = max(range(len(answers)), key=lambda position: float(answers[position][0]))
-    logliks = {f"loglik_nats.{label}": value for label, value in nats.items()}
-    return {"prediction": labels[choices.index(asked[best])], **logliks}
+    best = max(range(len(nats)), key=nats.__getitem__)
+    context = contexts[0] if len(set(contexts)) == 1 else None
+    return Said(where, id, doc, context=context, choices=tuple(asked), chosen=best, nats=tuple(nats), scores=scores)
 
 
-def _generated(where: str, answers: Any, example: Example, labels: Sequence[str]) -> dict[str, Any]:
+def _number(where: str, answers: Any) -> float:
+    while isinstance(answers, list) and answers:
+        answers = answers[0]
+    try:
+        return float(answers)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: expected one log-likelihood, got {str(answers)[:80]}") from None
+
+
+def _text(where: str, answers: Any) -> str:
     while isinstance(answers, list) and len(answers) == 1:
         (answers,) = answers
     if not isinstance(answers, str):
         raise DataError(f"{where}: expected one answer, got {str(answers)[:80]}; choose a filter that leaves one")
-    said = answers.strip()
-    choices = [choice.strip() for choice in example.choices]
-    if said in choices:
-        return {"prediction": labels[choices.index(said)], "error": None}
-    return {"prediction": None, "error": f"answered {said[:80]!r}, which is none of the choices"}
+    return answers
+
+
+_PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
+
+
+def _results(path: Path) -> Foreign:
+    """What the results beside the samples say of how they came about; nothing where they are not there."""
+    named = _FILE.match(path.name)
+    results = path.with_name(f"results_{named['time']}.json") if named else None
+    if named is None or results is None or not results.is_file():
+        return Foreign((), {})
+    try:
+        content = json.loads(results.read_text(encoding="utf-8"))
+        task, config = named["task"], content["config"]
+        known: dict[str, Scalar] = {
+            "engine.version": f"lm-eval {content['lm_eval_version']}",
+            "engine.precision": _PRECISIONS.get(config.get("model_dtype", ""), config.get("model_dtype")),
+            "prompt.shots": content["n-shot"][task],
+            "prompt.chat_template": content.get("chat_template_sha"),
+            "model.name": content.get("model_name"),
+            "model.harness_task_sha256": content.get("task_hashes", {}).get(task),
+            "model.harness_task_version": as_text(content["versions"][task]),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{results}: are no results of lm-eval 0.4: {type(error).__name__}: {error}") from error
+    # No chat template is a fact here; elsewhere null is what was not written down.
+    known = {name: value for name, value in known.items() if value is not None or name == "prompt.chat_template"}
+    return Foreign((), known, config.get("fewshot_seed"))

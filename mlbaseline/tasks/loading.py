@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.records import Example, TaskData, digest_of
-from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite
-from mlbaseline.tasks.candidates import build_candidates, check_columns
+from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
+from mlbaseline.tasks.candidates import build_candidates, check_columns, raise_all
+from mlbaseline.tasks.harness_task import HarnessTask
+from mlbaseline.tasks.opening import harness_of
 from mlbaseline.tasks.reading import DataTable, read_table
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
@@ -35,6 +37,9 @@ def load_task(suite: Suite, fetch: Callable[[Asset], FetchedAsset]) -> LoadedTas
     Raises AssetError where a file cannot be had, and DataError where one does not hold what the suite asks of it.
     """
     task = suite.task
+    harness = harness_of(suite)
+    if harness is not None:
+        return _load_harness(harness, task)
     tables = {name: read_table(fetch(asset).path, task.data.format) for name, asset in _data_files(task.data).items()}
     check_columns(suite, tables)
     counts = _counts_of(tables)
@@ -50,6 +55,27 @@ def load_task(suite: Suite, fetch: Callable[[Asset], FetchedAsset]) -> LoadedTas
         task.slices, {split: [candidate.example for candidate in group] for split, group in chosen.items()}
     )
     return LoadedTask({split: _task_data(split, group, task.labels) for split, group in examples.items()}, dict(counts))
+
+
+def _load_harness(harness: HarnessTask, task: Task) -> LoadedTask:
+    """The documents as lm-eval evaluates them, every one; what trains is without those that are also evaluated."""
+    for name, slicing in task.slices.items():
+        columns = harness.splits["test"][0].fields
+        if slicing.column not in columns:
+            raise_all(
+                "data", [f"task.slices.{name}.column: no column {slicing.column!r}; there is: {', '.join(columns)}"]
+            )
+    evaluated = {(e.fields["context"], e.choices) for e in harness.splits["test"]}
+    counts: Counter[str] = Counter()
+    kept: dict[Split, list[Example]] = {}
+    for split, examples in harness.splits.items():
+        counts["rows_read"] += len(examples)
+        chosen = [e for e in examples if split == "test" or (e.fields["context"], e.choices) not in evaluated]
+        counts["dropped_duplicates"] += len(examples) - len(chosen)
+        if chosen:
+            kept[split] = chosen
+    sliced = slice_examples(task.slices, kept)
+    return LoadedTask({split: _task_data(split, group, task.labels) for split, group in sliced.items()}, counts)
 
 
 def _data_files(data: DataSource) -> dict[str, Asset]:

@@ -122,9 +122,7 @@ def _from_objects(path: Path, objects: list[tuple[int, Any]], replaced: int) -> 
             raise DataError(f"{path}: row {number}: expected an object with the columns, got {type(content).__name__}")
     columns = tuple(dict.fromkeys(column for _, content in objects for column in content))
     broken: Counter[str] = Counter()
-    rows = [
-        (number, {column: _plain(content.get(column), broken) for column in columns}) for number, content in objects
-    ]
+    rows = [(number, {column: plain(content.get(column), broken) for column in columns}) for number, content in objects]
     return DataTable(path, columns, rows, replaced + broken.total())
 
 
@@ -140,7 +138,7 @@ def _read_parquet(path: Path) -> DataTable:
     return _from_objects(path, list(enumerate(content.to_pylist(), start=1)), 0)
 
 
-def _plain(value: Any, broken: Counter[str]) -> Any:
+def plain(value: Any, broken: Counter[str]) -> Any:
     """The value as JSON has it, so that a row has one canonical form to hash. Counts the characters it replaces."""
     match value:
         case float() if not math.isfinite(value):
@@ -148,9 +146,9 @@ def _plain(value: Any, broken: Counter[str]) -> Any:
         case None | bool() | int() | float():
             return value
         case dict():
-            return {str(key): _plain(item, broken) for key, item in value.items()}
+            return {str(key): plain(item, broken) for key, item in value.items()}
         case list():
-            return [_plain(item, broken) for item in value]
+            return [plain(item, broken) for item in value]
         case bytes():
             text = value.decode("utf-8", "replace")
             broken["bytes"] += text.count("\ufffd") - value.count("\ufffd".encode())

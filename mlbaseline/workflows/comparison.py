@@ -19,7 +19,7 @@ from mlbaseline.records import Assessment
 from mlbaseline.report import plots, render_html, render_junit, render_markdown, render_summary, render_terminal
 from mlbaseline.results import Evaluation
 from mlbaseline.suite import Production, Suite
-from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.outcome import EXIT_CODES, Outcome, document_json
 
 log = logging.getLogger("mlbaseline")
@@ -27,7 +27,7 @@ log = logging.getLogger("mlbaseline")
 
 def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> Outcome:
     """Query the server for the suite's completed runs, pair them by example, and write a comparison run."""
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run_id, assessment = make_comparison(loaded, tracker, ladder)
     return comparison_outcome(tracker, run_id, assessment)
@@ -220,7 +220,7 @@ def gate(
 
     output_format: text, json, junit or markdown. output: the file that it goes to, in place of the terminal.
     """
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run, assessment = judged_comparison(loaded, tracker, comparison)
     verdict = assessment.verdict
@@ -271,7 +271,7 @@ def report(
     renderers = {".html": render_html, ".htm": render_html, ".md": render_markdown}
     if output.suffix.lower() not in renderers:
         raise SuiteError("--output", [f"expected a name that ends in .html or .md, got {output.name!r}"])
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run_id = comparison or required_comparison(loaded, tracker, None).run_id
     text = renderers[output.suffix.lower()](store.load_assessment(tracker, run_id))

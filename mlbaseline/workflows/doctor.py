@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib import metadata
 
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
@@ -13,13 +14,19 @@ from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import DataError, MlbaselineError
 from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdapter, ReadyModel, Suite
-from mlbaseline.suite_file import load_suite
-from mlbaseline.tasks import load_task
+from mlbaseline.tasks import harness_of, load_task, open_suite
 from mlbaseline.workflows.evaluation import make_fetcher
 from mlbaseline.workflows.outcome import Outcome
 
 _LOW_DISK_BYTES = 5 * 10**9
 """A full fine-tune of a small model leaves half a gigabyte a seed, in the cache and again in the artifact store."""
+
+
+_EXTRAS = (
+    ("lm-eval", "lm-eval", "a suite about one of its tasks"),
+    ("inspect-ai", "inspect", "the import of its logs"),
+)
+"""Packages that one feature needs: name, our extra, what for."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,9 @@ def _machine() -> Iterator[Check]:
     cores, memory = facts["hardware.cores"], int(str(facts["hardware.memory_bytes"])) / 1e9
     yield Check("device", "ok", f"{device}: {facts['hardware.device_name']}, {cores} cores, {memory:.0f} GB of memory")
     yield Check("precision", "ok", f"`auto` is {resolve_precision('auto', device)} on this device")
+    for package, extra, purpose in _EXTRAS:
+        found = next((d.version for d in metadata.distributions(name=package)), None)
+        yield Check(package, "ok", found or f"not installed; {purpose} needs it: pip install 'mlbaseline[{extra}]'")
     cache = assets.cache_dir()
     existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
@@ -59,7 +69,7 @@ def _machine() -> Iterator[Check]:
 
 def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
     try:
-        suite = load_suite(reference)
+        suite = open_suite(reference)
         server = store.reach(tracking_uri)
         fetch = make_fetcher(suite, server)
     except MlbaselineError as error:
@@ -70,6 +80,10 @@ def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
         return ", ".join(f"{name} {len(split.examples):,}" for name, split in splits.items())
 
     checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
+    if harness := harness_of(suite):
+        fields = harness.signature_fields("task")
+        version = f"version {fields['task.harness_task_version']}, lm-eval {fields['task.harness_version']}"
+        checks.append(Check("task of lm-eval", "ok", f"{harness.name}, {version}: {suite.task.kind}"))
     checks.append(_checked("data", data))
     for name, spec in suite.baselines.items():
         if isinstance(spec, Pretrained | ReadyModel):

@@ -19,8 +19,7 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import KINDS, Recorded, Split, Suite
-from mlbaseline.suite_file import load_suite
-from mlbaseline.tasks import LoadedTask, load_task
+from mlbaseline.tasks import LoadedTask, harness_of, load_task, open_suite
 from mlbaseline.workflows.outcome import Outcome
 
 log = logging.getLogger("mlbaseline")
@@ -51,7 +50,7 @@ def evaluate(
     tracking_uri: str | None = None,
 ) -> Outcome:
     """Evaluate baselines on `test`, every seed, each as a run; completed runs of the same signature are reused."""
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     names = choose_baselines(loaded, kind, baselines)
     chosen_seeds = choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
@@ -145,11 +144,16 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
     )
     with opening as run:
         opened = rung.open()
+        harness = harness_of(suite)
         # From here on, so that the memory is that of answering, whether the training was done now or found done.
         with hardware.measure_peak_memory(device) as peak:
+            answers = opened.model.answer(data.examples)
+            if harness is not None:
+                written_here = not rung.elsewhere and rung.kind not in ("trivial", "human")
+                answers = harness.conclude(answers, data.examples, filtered=written_here)
             table = tabulate(
                 data,
-                opened.model.answer(data.examples),
+                answers,
                 baseline=rung.baseline,
                 kind=rung.kind,
                 seed=rung.seed,

@@ -9,8 +9,7 @@ from mlbaseline import store
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.records import Example
 from mlbaseline.suite import SPLITS, Split
-from mlbaseline.suite_file import load_suite
-from mlbaseline.tasks import load_task
+from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.workflows.evaluation import make_fetcher
 from mlbaseline.workflows.outcome import Outcome
@@ -28,7 +27,7 @@ def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_u
         raise SuiteError("--output", [f"expected a name that ends in .csv, got {output.name!r}"])
     if split not in SPLITS:
         raise SuiteError("--split", [f"expected one of {', '.join(SPLITS)}, got {split!r}"])
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     splits = load_task(loaded, make_fetcher(loaded, store.reach(tracking_uri))).splits
     if split not in splits:
         raise DataError(f"{loaded.name}: has no split {split}; there is: {', '.join(splits)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlbaseline import store
 from mlbaseline.records import Promotion
-from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison, verdict_note
 from mlbaseline.workflows.evaluation import choose_baselines, choose_seeds, evaluate_rungs, ladder_note, open_ladder
 from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
@@ -25,7 +25,7 @@ def run(
     tracking_uri: str | None = None,
 ) -> Outcome:
     """Evaluate the ladder, compare it, judge it, and promote the winner."""
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     names, chosen_seeds = choose_baselines(loaded, None, baselines), choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
     promotion: Promotion | None = None

@@ -17,7 +17,7 @@ from mlbaseline.judge.matrix import PRIMARY
 from mlbaseline.judge.planning import examples_for
 from mlbaseline.records import Comparison
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.comparison import load_ladder
 from mlbaseline.workflows.outcome import Outcome
 
@@ -48,7 +48,7 @@ def power(
     tracking_uri: str | None = None,
 ) -> Outcome:
     """Plan from the variances that the completed runs show. delta: true difference, default the one observed."""
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     ladder = load_ladder(loaded, tracker)
     plans = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlbaseline import store
 from mlbaseline.records import Promotion
-from mlbaseline.suite_file import load_suite
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.comparison import judged_comparison, verdict_outcome
 from mlbaseline.workflows.outcome import Outcome
 
@@ -16,7 +16,7 @@ def promote(
     suite: str | Path, *, comparison: str | None = None, dry_run: bool = False, tracking_uri: str | None = None
 ) -> Outcome:
     """Register the winner of a comparison as champion, if its verdict is to promote."""
-    loaded = load_suite(suite)
+    loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run, assessment = judged_comparison(loaded, tracker, comparison)
     if assessment.verdict.decision != "promote":

@@ -82,7 +82,10 @@ def test_the_same_items_through_the_harness_and_through_us(site: Site, tiny_mode
     reported = json.loads(results.read_text(encoding="utf-8"))["results"]["reviews"]["acc,none"]
     (evaluation,) = imported.document["evaluations"]
     assert evaluation["metrics"]["accuracy"] == pytest.approx(reported)
-    assert theirs.signature.fields["engine.version"] == "unknown"
+    assert theirs.signature.fields["engine.version"].startswith("lm-eval 0.4.")
+    assert theirs.signature.fields["engine.precision"] == "fp32"
+    # Its samples hold the prompts, and they are the suite's.
+    assert theirs.signature.fields["prompt.template"] == "Review: {text}\nLabel:"
     params = site.run(evaluation["run_id"]).data.params
     assert params["imported.format"] == "lm-eval"
     assert params["imported.file"].startswith("samples_reviews_")
@@ -118,7 +121,7 @@ def test_a_seed_for_answers_that_name_none(site: Site) -> None:
     outcome = workflows.import_results("csv", file, site.suite, baseline="coin", seed=1, tracking_uri=site.uri)
     assert [e["seed"] for e in outcome.document["evaluations"]] == [1]
     site.answers(bool).assign(seed=0).to_csv(file, index=False)
-    with pytest.raises(SuiteError, match="has a column seed of its own"):
+    with pytest.raises(SuiteError, match="has seeds of its own"):
         workflows.import_results("csv", file, site.suite, baseline="coin", seed=1, tracking_uri=site.uri)
 
 
@@ -134,7 +137,7 @@ def test_what_cannot_be_imported(site: Site) -> None:
         attempt(baseline="new")
     with pytest.raises(SuiteError, match="has no answers to import"):
         attempt(baseline="paper")
-    with pytest.raises(SuiteError, match="go with lm-eval, not with csv"):
+    with pytest.raises(SuiteError, match="--filter goes with lm-eval, not with csv"):
         attempt(filter="none")
     file.unlink()
     with pytest.raises(DataError, match="no such file or folder"):

@@ -10,7 +10,7 @@ from mlbaseline.engine.rungs.checkpoints import pretrained_rungs
 from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
 from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
 from mlbaseline.engine.rungs.production import production_rungs
-from mlbaseline.engine.rungs.rules import human_rungs, trivial_rungs
+from mlbaseline.engine.rungs.rules import build_annotators_rung, human_rungs, trivial_rungs
 from mlbaseline.engine.rungs.rung import (
     Fetch,
     FindRegistered,
@@ -31,6 +31,7 @@ __all__ = [
     "Question",
     "Registered",
     "Rung",
+    "build_annotators_rung",
     "build_recorded_rungs",
     "build_rungs",
     "describe_baseline",

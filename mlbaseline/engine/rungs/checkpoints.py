@@ -10,10 +10,11 @@ from typing import Any
 from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.models.tokenizer import tokenizer_sha256
-from mlbaseline.records import Model, Scalar
+from mlbaseline.records import Example, Model, Scalar
 from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask, Pretrained
+from mlbaseline.tasks import harness_of
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Asks, choose_shots
+from mlbaseline.tasks.prompting import Asks, Teaches, choose_shots
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
@@ -22,16 +23,14 @@ def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[in
 
 def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Rung:
     asset = site.fetch(spec.model)
-    train = site.training_data(name) if spec.shots else None
-    shots = choose_shots(spec.shots, train, seed or 0) if spec.shots and train else ()
-    prompting = make_prompting(site.suite.task, asset.path, shots=shots, labels=site.data.labels)
+    prompting, shots = _asking(site, name, spec, seed, asset.path)
     precision, device = resolved(site)
 
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
-        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256), shots=tuple(shots))
+        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256), shots=shots)
 
     fields = {
         "model.kind": spec.kind,
@@ -41,6 +40,18 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         **task_fields(site, asset.path),
     }
     return site.rung(name, seed, fields=fields, open_=open_)
+
+
+def _asking(
+    site: Site, name: str, spec: Pretrained, seed: int | None, model: Path
+) -> tuple[Teaches, tuple[Example, ...] | None]:
+    """The prompts, and the solved examples that all of them show; None where each shows others."""
+    harness = harness_of(site.suite)
+    if harness is not None:
+        sampled = seed if spec.shots and spec.shots.sample == "seed" else None
+        return harness.prompting(spec.shots.k if spec.shots else 0, sampled), None
+    shots = choose_shots(spec.shots, site.training_data(name), seed or 0) if spec.shots else ()
+    return make_prompting(site.suite.task, model, shots=shots, labels=site.data.labels), tuple(shots)
 
 
 def engine_fields(site: Site) -> dict[str, Scalar]:

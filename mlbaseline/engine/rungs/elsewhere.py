@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, describe_baseline, flat, make_rung
 from mlbaseline.models.published import read_score, stated_score
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
-from mlbaseline.records import UNKNOWN, Signature, TaskData
+from mlbaseline.records import UNKNOWN, Scalar, Signature, TaskData
 from mlbaseline.suite import External, Recorded, Suite
 from mlbaseline.tasks.reading import read_table
 
@@ -35,12 +35,20 @@ def recorded_rungs(site: Site, name: str, spec: Recorded, seeds: Sequence[int]) 
 
 
 def build_recorded_rungs(
-    suite: Suite, data: TaskData, name: str, answers: AnswersBySeed, *, sha256: str, seeds: Sequence[int]
+    suite: Suite,
+    data: TaskData,
+    name: str,
+    answers: AnswersBySeed,
+    *,
+    sha256: str,
+    seeds: Sequence[int],
+    known: Mapping[str, Scalar] | None = None,
 ) -> list[Rung]:
     """The rungs of a baseline whose answers were given elsewhere: one per seed that they name, of those in `seeds`.
 
-    sha256: of the file that they come from. Raises DataError for a seed that the suite does not have, and for a
-    fine-tune without one.
+    sha256: of the file that they come from. known: what it says of how they came about.
+
+    Raises DataError for a seed that the suite does not have, and for a fine-tune without one.
     """
     spec = suite.baselines[name]
     check_seeds(
@@ -49,7 +57,7 @@ def build_recorded_rungs(
         needs_seed=suite.is_random(name) or spec.kind in ("peft", "full"),
         where=f"baselines.{name}",
     )
-    models = {seed: RecordedAnswers(spec.kind, given, sha256) for seed, given in answers.items()}
+    models = {seed: RecordedAnswers(spec.kind, given, sha256, known) for seed, given in answers.items()}
     return [
         replace(
             make_rung(suite, data, name, seed, fields=model.signature_fields(), open_=partial(Opened, model)),

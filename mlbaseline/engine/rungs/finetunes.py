@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 
 from mlbaseline.assets import FetchedAsset, sha256_of
-from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.checkpoints import engine_fields, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import AssetError
 from mlbaseline.records import Model, Scalar, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
+from mlbaseline.tasks import harness_of
 from mlbaseline.tasks.prompting import Teaches
 
 
@@ -32,7 +32,9 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
 
     base = site.suite.base_model(spec)
     asset = site.fetch(base)
-    prompting = make_prompting(site.suite.task, asset.path)
+    if harness := harness_of(site.suite):
+        harness.check_trainable()
+    prompting = site.prompting(asset.path)
     precision, device = resolved(site)
     job = TrainingJob(
         task=site.suite.task,
@@ -42,7 +44,7 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
         base_source=base.source,
         train=site.training_data(name),
         dev=site.task.splits.get("dev"),
-        prompting=make_prompting(site.suite.task, asset.path),
+        prompting=site.prompting(asset.path),
         evaluation=site.suite.evaluation,
         precision=precision,
         device=device,
@@ -68,7 +70,7 @@ def ready_rungs(site: Site, name: str, spec: ReadySpec, seeds: Sequence[int]) ->
 
 def _ready_model(site: Site, name: str, spec: ReadyModel, seed: int | None) -> Rung:
     model = site.fetch(spec.model)
-    prompting = make_prompting(site.suite.task, model.path)
+    prompting = site.prompting(model.path)
 
     def open_() -> Opened:
         from mlbaseline.engine.resume import weights_sha256
@@ -85,7 +87,7 @@ def _ready_adapter(site: Site, name: str, spec: ReadyAdapter, seed: int | None) 
     source = site.suite.base_model(spec)
     adapter, base = site.fetch(spec.adapter), site.fetch(source)
     _require_base(adapter.path, base, source.source, f"baselines.{name}")
-    prompting = make_prompting(site.suite.task, base.path)
+    prompting = site.prompting(base.path)
 
     def open_() -> Opened:
         from mlbaseline.engine.resume import weights_sha256

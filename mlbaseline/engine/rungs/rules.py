@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlbaseline import suite
-from mlbaseline.engine.rungs.rung import Opened, Rung, Site
+from mlbaseline.engine.rungs.rung import Opened, Rung, Site, make_rung
 from mlbaseline.models.annotators import Annotators, read_labels
 from mlbaseline.models.bytes import ByteFrequencies
 from mlbaseline.models.heuristic import Heuristic
 from mlbaseline.models.human import ExpectedAnnotator
 from mlbaseline.models.trivial import Trivial
-from mlbaseline.suite import Asset, PerplexityTask
+from mlbaseline.records import TaskData
+from mlbaseline.suite import Asset, PerplexityTask, Suite
 from mlbaseline.tasks.prompting import placeholders
-from mlbaseline.tasks.reading import read_table
+from mlbaseline.tasks.reading import Row, read_table
 
 
 def trivial_rungs(site: Site, name: str, spec: suite.Trivial, seeds: Sequence[int]) -> list[Rung]:
@@ -40,7 +41,11 @@ def human_rungs(site: Site, name: str, spec: suite.Human, _: Sequence[int]) -> l
         model = ExpectedAnnotator(spec.agreement)
         return [site.rung(name, None, fields=model.signature_fields(), open_=lambda: Opened(model))]
     asset = site.fetch(Asset(source=spec.labels))
-    labels = read_labels(read_table(asset.path, None).rows, site.data, where=f"baselines.{name}")
-    annotators = Annotators(labels, site.data.labels, asset.sha256)
-    opened = Opened(annotators, figures=annotators.figures(site.data))
-    return [site.rung(name, None, fields=annotators.signature_fields(), open_=lambda: opened)]
+    return [build_annotators_rung(site.suite, site.data, name, read_table(asset.path, None).rows, sha256=asset.sha256)]
+
+
+def build_annotators_rung(suite: Suite, data: TaskData, name: str, rows: Sequence[Row], *, sha256: str) -> Rung:
+    """What annotators said, from a sheet in long form. sha256: of its file. Raises DataError."""
+    annotators = Annotators(read_labels(rows, data, where=f"baselines.{name}"), data.labels, sha256)
+    opened = Opened(annotators, figures=annotators.figures(data))
+    return make_rung(suite, data, name, None, fields=annotators.signature_fields(), open_=lambda: opened)

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
+from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
 from mlbaseline.suite import Asset, ChoiceTask, Evaluation, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
-from mlbaseline.tasks import LoadedTask
-from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.tasks import LoadedTask, harness_of
+from mlbaseline.tasks.prompting import Prompting, Teaches
 
 Fetch = Callable[[Asset], FetchedAsset]
 
@@ -114,6 +115,14 @@ class Site:
     def rung(self, name: str, seed: int | None, *, fields: Mapping[str, Scalar], open_: Callable[[], Opened]) -> Rung:
         return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_)
 
+    def prompting(self, model: Path) -> Teaches:
+        """How a model is asked without examples. model: whose chat template is used.
+
+        Raises AssetError where it has none and the task asks for one.
+        """
+        harness = harness_of(self.suite)
+        return harness.prompting(0, None) if harness else make_prompting(self.suite.task, model)
+
     def training_data(self, name: str) -> TaskData:
         if "train" not in self.task.splits:
             raise DataError(
@@ -139,6 +148,7 @@ def make_rung(
             "choices.labels": digest_of(data.labels),
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(suite.metrics),
+            **(harness.signature_fields("metric") if (harness := harness_of(suite)) else {}),
             **_task_fields(suite.task),
             **fields,
             "seed": seed,
