@@ -11,8 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"errors", "slice_records", "values"},
-    {"records"},
+    {"errors", "records", "values"},
     {"stats", "results", "suite", "suites"},
     {"metrics"},
     {"suite_file", "assets"},

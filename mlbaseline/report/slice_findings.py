@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mlbaseline.records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, Spread, Where
 from mlbaseline.report import formats
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone
 from mlbaseline.report.wording import Wording, listed
-from mlbaseline.slice_records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, Spread, Where
 
 _SHOWN = 10
 

@@ -14,16 +14,22 @@ from mlbaseline.records import (
     Cost,
     Estimate,
     Finding,
+    FoundSlice,
     Front,
     FrontPoint,
     Mismatch,
     PublishedScore,
     Registration,
+    SliceDelta,
+    SliceGap,
+    SliceReport,
+    SliceSearch,
+    SmallSlice,
+    Spread,
     Standing,
     UnpairedContrast,
     Verdict,
 )
-from mlbaseline.slice_records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice, Spread
 
 NAN, INF = math.nan, math.inf
 N = 300

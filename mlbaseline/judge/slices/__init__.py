@@ -17,8 +17,8 @@ from mlbaseline.judge.slices.deltas import deltas, gaps
 from mlbaseline.judge.slices.sample import Sample, sample_of
 from mlbaseline.judge.slices.search import halves, search
 from mlbaseline.metrics import METRICS
+from mlbaseline.records import SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice
 from mlbaseline.results import LOGLIK, SLICE, ResultTable
-from mlbaseline.slice_records import SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice
 
 DEV, HALF = "dev", "half of test"
 INTERSECTIONS = 60

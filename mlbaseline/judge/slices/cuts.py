@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from mlbaseline.judge.slices.sample import Array, Mask, Sample
-from mlbaseline.slice_records import Where
+from mlbaseline.records import Where
 
 GROUPS = 3
 Edges = Mapping[str, Array]

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlbaseline.judge.slices.cuts import Cut
 from mlbaseline.judge.slices.sample import Sample
-from mlbaseline.slice_records import SliceDelta, SliceGap, Spread
+from mlbaseline.records import SliceDelta, SliceGap, Spread
 from mlbaseline.stats import difference_of_gaps, group_gap, joint_intervals
 
 _RESAMPLES = 4_000

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlbaseline.judge.slices.cuts import Cut, Edges, find_edges, intersections, single_cuts
 from mlbaseline.judge.slices.sample import Mask, Sample
-from mlbaseline.slice_records import FoundSlice
+from mlbaseline.records import FoundSlice
 from mlbaseline.stats import adjust, compare_paired
 
 LIMIT = 5

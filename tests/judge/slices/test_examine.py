@@ -9,7 +9,7 @@ import pytest
 
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.slices import examine
-from mlbaseline.slice_records import SliceReport, SmallSlice
+from mlbaseline.records import SliceReport, SmallSlice
 from mlbaseline.stats import joint_intervals
 from tests.judge.builders import REGISTRATION
 from tests.judge.slices.ladders import ladder, suite

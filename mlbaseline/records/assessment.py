@@ -1,0 +1,132 @@
+"""All that a comparison step finds, up to the verdict and the promotion that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
+from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
+from mlbaseline.records.slices import SliceReport
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one rung of the ladder stands: its metrics over all seeds, its cost, and the runs that say so.
+
+    metrics: absent where the rung cannot have one (no log-likelihoods, no nll). seed_std: standard deviation of the
+    metric over seeds, absent with one seed; a description, never an interval.
+    slices: slice ─▶ value ─▶ metric ─▶ mean over seeds. run_ids: seed (as text, "none" without one) ─▶ evaluation run.
+    measured_on: machine and batches that latency and seconds stand on, as `judge.comparability` reads them.
+    """
+
+    baseline: str
+    kind: str
+    metrics: Mapping[str, Estimate]
+    seed_std: Mapping[str, float]
+    slices: Mapping[str, Mapping[str, Mapping[str, float]]]
+    cost: Cost
+    error_rate: float
+    run_ids: Mapping[str, str]
+    measured_on: Mapping[str, str] = field(default_factory=dict)
+    fine_tune: FineTune | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a gate or an audit check found.
+
+    outcome: pass, fail, inconclusive or not_applicable. severity: error, warning or info, which is how much a fail
+    matters. title, docs: of an audit check, what it asks and where that is explained.
+    """
+
+    code: str
+    severity: str
+    outcome: str
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    docs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """decision: promote, hold or inconclusive. winner and winner_seed name the checkpoint that would be promoted.
+
+    more_examples: how many further test examples would settle an inconclusive verdict, or are missing from what the
+    gates ask for; None where none would. more_seeds: how many further seeds the gates ask for, where nothing but their
+    number, or that of the examples, is missing.
+    """
+
+    decision: str
+    reason: str
+    findings: tuple[Finding, ...]
+    winner: str | None = None
+    winner_seed: int | None = None
+    more_examples: int | None = None
+    more_seeds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Whether the rules of a decision were written down before the first score of their task, and how often `test` was
+    looked at.
+
+    status: `before` where the first evaluation of the task already carried these rules when it started, so that their
+    contrasts are confirmatory; else `after`. first_*: that evaluation, and the digest of the rules it carried; started
+    in milliseconds since the epoch. test_looks: completed comparisons of the task, this one included.
+    first_claims: where `after`, what the first evaluation's own rules claimed (`Matrix.claims`), if its run still shows
+    them and the seeds are the same: a claim that stands in both is confirmatory all the same.
+    """
+
+    status: str
+    first_run_id: str
+    first_started_ms: int
+    first_matrix_digest: str
+    test_looks: int
+    first_claims: tuple[str, ...] = ()
+
+    @property
+    def is_confirmatory(self) -> bool:
+        return self.status == "before"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that a comparison step found: what the report shows and the gate reads.
+
+    metrics: name ─▶ whether higher is better. context: digests, hardware, data sizes, software: what it stands on.
+    audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
+    break_even: each fine-tune against each few-shot prompt. fronts: quality against each kind of cost.
+    published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
+    slices: what was explored of slices beyond the comparisons; None where nothing was.
+    """
+
+    suite: str
+    level: float
+    metrics: Mapping[str, bool]
+    standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...]
+    mismatches: tuple[Mismatch, ...]
+    verdict: Verdict
+    registration: Registration
+    audit: tuple[Finding, ...]
+    break_even: tuple[BreakEven, ...]
+    context: Mapping[str, Any]
+    published: tuple[PublishedScore, ...] = ()
+    unpaired: tuple[UnpairedContrast, ...] = ()
+    slices: SliceReport | None = None
+    fronts: tuple[Front, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The record of a moved alias."""
+
+    model: str
+    version: str
+    previous_version: str | None
+    comparison_run_id: str
+    evaluation_run_id: str
+    run_id: str

@@ -1,0 +1,120 @@
+"""What a comparison of two rungs says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlbaseline.records.values import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why two tables may not, or not fully, be compared. severity: `refuse`, `warn` or `cost` (latency and cost)."""
+
+    field: str
+    ours: Scalar
+    theirs: Scalar
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its interval at `level`; n counts examples, n_seeds the seeds averaged over."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+    n: int
+    n_clusters: int
+    n_seeds: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One contrast, overall or on one slice: a row of `comparisons.parquet`.
+
+    delta, low, high: candidate minus baseline in the metric's own unit, with the pointwise interval at `level`.
+    simultaneous_low, simultaneous_high: interval that holds jointly over the contrast's family.
+    margin: the improvement to exceed (negative: the loss that is tolerated), oriented so that more is better.
+    mde: smallest true difference that this design detects with 80 % power at 1 − `level`.
+    role: primary, guardrail or exploratory. estimand: checkpoint (examples only) or recipe (seeds × examples).
+    outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
+    registered: `before` the first evaluation of the task, which makes the row confirmatory, `after` it, or `no`.
+    """
+
+    candidate: str
+    baseline: str
+    metric: str
+    slice: str | None
+    slice_value: str | None
+    role: str
+    estimand: str
+    n: int
+    n_clusters: int
+    n_seeds_candidate: int
+    n_seeds_baseline: int
+    candidate_mean: float
+    baseline_mean: float
+    delta: float
+    low: float
+    high: float
+    level: float
+    simultaneous_low: float
+    simultaneous_high: float
+    effect_size: float | None
+    p_value: float
+    p_adjusted: float
+    gained: int | None
+    lost: int | None
+    mde: float
+    margin: float | None
+    method: str
+    outcome: str | None
+    registered: str = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedScore:
+    """A score that somebody published, without the answers behind it: there is nothing to pair, so it decides nothing.
+
+    baseline: its name in the suite. n: examples behind it. protocol: how it was measured, in its source's words.
+    run_id: the evaluation run that records it. measured_by: `prompt`, `shots` and `split`, those that are known.
+    """
+
+    baseline: str
+    metric: str
+    value: float
+    n: int | None
+    standard_error: float | None
+    source: str
+    date: str | None
+    protocol: str | None
+    run_id: str
+    measured_by: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairedContrast:
+    """A candidate's checkpoint minus a published score, in the metric's own unit. It decides nothing.
+
+    published: the baseline's name. n: the candidate's examples. p_value: of no difference, two-sided.
+    reason: what is assumed of the published score's own error. protocol_gaps: in what the two were measured
+    differently, or are not known to have been measured alike.
+    """
+
+    candidate: str
+    published: str
+    metric: str
+    n: int
+    candidate_mean: float
+    value: float
+    delta: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+    reason: str
+    protocol_gaps: tuple[str, ...] = ()

@@ -1,0 +1,96 @@
+"""What a rung costs, and what it has to show for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The interval of a figure at the suite's level. None on a side that so few measurements do not bound."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a rung costs on the hardware it ran on. None: not measured, or no price for it in the suite.
+
+    usd_per_query: answering, by the suite's present prices, and the query's share of the training. latency_*: of
+    queries that were timed one at a time, the timings of all seeds together. peak_memory_bytes: of the worst seed.
+    bounds: field ─▶ its interval, for usd_per_query and the latencies. priced_by: whose price it is: `source` (the
+    answers say what they cost), `tokens` or `hardware`. n_timed: timed queries. trainable_params: 0 where nothing was
+    trained. first_token_p50_s: until the first piece of an answer that was streamed.
+    """
+
+    train_s: float | None
+    train_usd: float | None
+    compute_s_per_query: float
+    usd_per_query: float | None
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+    peak_memory_bytes: int | None
+    latency_p99_s: float | None = None
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    priced_by: str | None = None
+    n_timed: int = 0
+    trainable_params: int | None = None
+    first_token_p50_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """One rung before a front. x: its cost on the front's axis. probability: share of the resamples in which no other
+    rung beats it in both quality and cost. Both None where the rung is not compared there; reason: why not.
+    """
+
+    baseline: str
+    x: float | None
+    on_front: bool
+    probability: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Quality against one kind of cost: the rungs that no other beats in both.
+
+    axis: a field of `Cost`. metric: the quality. hardware: the profile that rungs are compared on, where the axis
+    depends on it; n_elsewhere: rungs that ran on another or an unknown one, and are therefore left out.
+    """
+
+    axis: str
+    metric: str
+    hardware: str
+    n_elsewhere: int
+    points: tuple[FrontPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FineTune:
+    """What is particular to a fine-tune. None: not known, or does not apply.
+
+    method: `lora`, `full`, …. weights_bytes: of what has to be kept for it, an adapter or a whole model.
+    latency_unmerged_p50_s: of a query while the adapter stands beside its base; `Cost` has that of the merged model.
+    """
+
+    method: str
+    weights_bytes: int | None
+    latency_unmerged_p50_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """After how many queries a fine-tune has paid for its training by what each query saves against a few-shot prompt.
+
+    usd_per_query: of computing alone, training left out. queries: None where it never does, or a price is unknown.
+    """
+
+    fine_tune: str
+    prompt: str
+    train_usd: float | None
+    fine_tune_usd_per_query: float | None
+    prompt_usd_per_query: float | None
+    queries: int | None
