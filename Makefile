@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	@echo "Open the runs in a browser: $(BIN)/mlflow ui"
 
 test: $(VENV)/.installed-dev lint
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	ruff check .

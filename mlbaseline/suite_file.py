@@ -28,7 +28,7 @@ from mlbaseline.suite import (
 )
 
 _Path = tuple[str | int, ...]
-_SECRET = re.compile(r"(?i)key|token|secret|password|auth|header")
+_SECRET = re.compile(r"(?i)key|token(?!s)|secret|password|auth|header")
 """Names of keys whose values are not repeated."""
 _NOT_HERE = "and if it holds a secret: that belongs into an environment variable, not into a file"
 

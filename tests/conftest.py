@@ -127,8 +127,9 @@ def smollm_gguf() -> Path:
     return fetch(zero_shot.model, root=suite.root).path
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def mlflow_settings() -> None:
+    """What mlflow 3.17 leaves in the environment of whoever connected before, and of whoever runs the tests."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"):
         os.environ.pop(name, None)

@@ -60,7 +60,7 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
     found = problems_of(
         ("kind: peft,", "kind: peft, lr: 1,"),
         ("kind: human", "kind: humn"),
-        ("candidate: full", "candidate: ful"),
+        ("candidate: full, over: [majority", "candidate: ful, over: [majority"),
         ("batch_tokens: 4096", "batch_tokens: many"),
     )
     text = "\n".join(found)
@@ -267,6 +267,6 @@ def test_a_slice_needs_two_examples_to_be_compared() -> None:
 
 def test_a_claim_says_all_that_its_test_depends_on() -> None:
     claims = parse_suite(TEXT).matrix.claims()
-    assert len(claims) == len(set(claims)) == 4
+    assert len(claims) == len(set(claims)) == 6
     assert claims[0] == "primary: lora over majority by accuracy, margin 0, level 0.95, corrected by holm"
     assert parse_suite(TEXT.replace("margin: 0.0", "margin: 0.01")).matrix.claims()[0] != claims[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
 
     def load_context(self, context: Any) -> None:
         self.served, self.model = load_served(Path(context.artifacts[SERVED]))
+        # A server answers several requests at once, and the engine has one model and hooks of its own on it.
+        self.turn = threading.Lock()
 
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
         """Answers exactly as in the evaluation that the model was promoted for."""
@@ -29,7 +32,8 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
             dict(zip(self.served.columns, row, strict=True)) for row in model_input[[*self.served.columns]].to_numpy()
         ]
         examples = [_example(self.served, f"{position:09}", row) for position, row in enumerate(rows)]
-        answers = {answer.example_id: answer for answer in self.model.answer(examples)}
+        with self.turn:
+            answers = {answer.example_id: answer for answer in self.model.answer(examples)}
         found = [_ANSWERS[self.served.task.kind](self.served, answers[example.id]) for example in examples]
         errors = [answers[example.id].error for example in examples]
         return pd.DataFrame([{**row, "error": error} for row, error in zip(found, errors, strict=True)])

@@ -105,7 +105,7 @@ def test_a_leaderboards_row_is_read_and_its_protocol_held_against_ours(site: Sit
     assert (listed.value, listed.n, listed.standard_error, listed.date) == (0.815, 1000, 0.015, "2025-02")
     assert site.run(listed.run_id).data.metrics == {"accuracy": 0.815}
     (row,) = comparison["unpaired"]
-    assert (row["value"], row["protocol_gaps"]) == (0.815, ["shots '5' there, '0' here"])
+    assert (row["value"], row["protocol_gaps"]) == (0.815, ("shots '5' there, '0' here",))
     workflows.report(None, output=site.folder / "report.md", suite=site.suite, tracking_uri=site.uri)
     assert "differs, or may: shots '5' there, '0' here" in (site.folder / "report.md").read_text(encoding="utf-8")
     (site.folder / "board.csv").write_text(TABLE.replace("81.5", "82.5"), encoding="utf-8")

@@ -202,7 +202,7 @@ def test_compare_refuses_other_data(workplace: Workplace) -> None:
     workplace.edit("candidate: full, over: [majority, zero_shot]", "candidate: uniform, over: [majority]")
     workplace.edit("candidate: lora, over: [majority, zero_shot]", "candidate: uniform, over: [zero_shot]")
     workplace.edit(
-        "candidate: lora, over: [majority], slices: [topic], margin: -0.3",
+        "candidate: lora, over: [majority, champion], slices: [topic], margin: -0.3",
         "candidate: uniform, over: [majority], margin: -0.9",
     )
     workplace.command("evaluate", suite, "--kind", "trivial")

@@ -14,6 +14,8 @@ def test_production_that_was_evaluated() -> None:
 
 
 def test_a_declared_model_that_does_not_exist_yet_passes_and_an_undeclared_one_is_not_asked_for() -> None:
-    declared = suite("matrix:", "  champion: {kind: production, recorded: {path: x.csv}}\nmatrix:")
+    declared = suite("matrix:", '  champion: {kind: production, uri: "models:/m@champion", optional: true}\nmatrix:')
     assert outcome("MLB103", subject(of=declared)) == "pass"
+    forgotten = suite("matrix:", "  champion: {kind: production, recorded: {path: x.csv}}\nmatrix:")
+    assert outcome("MLB103", subject(of=forgotten)) == "fail"
     assert outcome("MLB103", subject()) == "not_applicable"
