@@ -44,10 +44,6 @@ class VarianceComponents:
         """The part of the variance that n divides, times n."""
         return self.examples + self.candidate_residual / seeds_candidate + self.baseline_residual / seeds_baseline
 
-    def of_seeds(self, seeds_candidate: int, seeds_baseline: int) -> float:
-        """The part of the variance that no number of examples reduces."""
-        return self.candidate_seed / seeds_candidate + self.baseline_seed / seeds_baseline
-
 
 def estimate_components(
     candidate: ArrayLike, baseline: ArrayLike, *, clusters: ArrayLike | None = None

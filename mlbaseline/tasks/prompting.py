@@ -123,11 +123,6 @@ def render(template: str, fields: Mapping[str, Any]) -> str:
         raise DataError(f"prompt: no field {error.args[0]!r}; the example has: {', '.join(fields)}") from None
 
 
-def few_shot_prefix(template: str, shots: Shots, train: TaskData, seed: int) -> str:
-    """`shots.k` solved examples as text, see `choose_shots` and `shots_text`."""
-    return shots_text(template, choose_shots(shots, train, seed), train.labels)
-
-
 def choose_shots(shots: Shots, train: TaskData, seed: int) -> tuple[Example, ...]:
     """The first k of `train`, or k drawn without replacement: a draw that depends on `seed` and the examples' ids only.
 

@@ -8,7 +8,7 @@ import pytest
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, TaskData
 from mlbaseline.suite import Shots
-from mlbaseline.tasks.prompting import Prompting, few_shot_prefix, placeholders, render
+from mlbaseline.tasks.prompting import Prompting, choose_shots, placeholders, render, shots_text
 
 TEMPLATE = "Tweet: {text}\nSentiment:"
 CHOICES = ("very bad", "good")
@@ -21,6 +21,10 @@ def example(position: int, text: str | None = None) -> Example:
 
 def data(number: int) -> TaskData:
     return TaskData("train", tuple(example(i) for i in range(number)), CHOICES, "")
+
+
+def prefix_of(template: str, shots: Shots, train: TaskData, seed: int) -> str:
+    return shots_text(template, choose_shots(shots, train, seed), train.labels)
 
 
 def test_a_prompt_is_the_prefix_the_template_and_one_continuation_a_choice() -> None:
@@ -60,7 +64,7 @@ def test_unbalanced_braces_are_refused(template: str) -> None:
 
 
 def test_few_shot_takes_the_first_of_train() -> None:
-    assert few_shot_prefix(TEMPLATE, Shots(k=2), data(5), seed=0) == (
+    assert prefix_of(TEMPLATE, Shots(k=2), data(5), seed=0) == (
         "Tweet: tweet 0\nSentiment: very bad\n\nTweet: tweet 1\nSentiment: good\n\n"
     )
 
@@ -69,15 +73,15 @@ def test_few_shot_by_seed_differs_by_seed_and_not_by_order() -> None:
     shots = Shots(k=5, sample="seed")
     train = data(40)
     turned = TaskData("train", train.examples[::-1], CHOICES, "")
-    prefixes = [few_shot_prefix(TEMPLATE, shots, train, seed) for seed in range(4)]
-    assert prefixes == [few_shot_prefix(TEMPLATE, shots, turned, seed) for seed in range(4)]
+    prefixes = [prefix_of(TEMPLATE, shots, train, seed) for seed in range(4)]
+    assert prefixes == [prefix_of(TEMPLATE, shots, turned, seed) for seed in range(4)]
     assert len(set(prefixes)) == 4
     assert all(prefix.count("Tweet: ") == len({*prefix.split("\n\n")} - {""}) == 5 for prefix in prefixes)
 
 
 def test_more_shots_than_train_has_is_an_error() -> None:
     with pytest.raises(DataError, match="shots: asks for 6 examples, train has 5"):
-        few_shot_prefix(TEMPLATE, Shots(k=6), data(5), seed=0)
+        prefix_of(TEMPLATE, Shots(k=6), data(5), seed=0)
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def test_joins_as_lm_eval_does(lm_eval_task: Any, k: int) -> None:
     doc = next(iter(lm_eval_task.test_docs()))
     context = lm_eval_task.fewshot_context(doc, num_fewshot=k)
     requests = lm_eval_task.construct_requests(doc, context, metadata=("joining", 0, 1))
-    prefix = few_shot_prefix(TEMPLATE, Shots(k=k), data(6), seed=0) if k else ""
+    prefix = prefix_of(TEMPLATE, Shots(k=k), data(6), seed=0) if k else ""
     ours = Prompting(TEMPLATE, prefix).prompt(example(1, doc["text"]))
     assert [request.args for request in requests] == [
         (ours.context, continuation) for continuation in ours.continuations
@@ -117,5 +121,5 @@ def test_joins_as_lm_eval_does(lm_eval_task: Any, k: int) -> None:
 
 
 def test_a_prefix_ends_where_the_next_prompt_starts() -> None:
-    prefixes = [few_shot_prefix(TEMPLATE, Shots(k=k), data(4), seed=0) for k in (1, 2, 3)]
+    prefixes = [prefix_of(TEMPLATE, Shots(k=k), data(4), seed=0) for k in (1, 2, 3)]
     assert all(longer.startswith(shorter) and shorter.endswith("\n\n") for shorter, longer in pairwise(prefixes))
