@@ -10,7 +10,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from mlbaseline import suite
-from mlbaseline.engine.forward import can_pack
+from mlbaseline.engine.forward import can_pack, reading_behind
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
@@ -142,5 +142,5 @@ def _start_from_tokens(checkpoint: Checkpoint, adapted: Any, spec: PromptTuning 
 def _cache_of(model: Any, tokens: Sequence[int]) -> DynamicCache:
     cache = DynamicCache(config=model.config)
     with torch.no_grad():
-        model(input_ids=torch.tensor([list(tokens)], device=model.device), past_key_values=cache, use_cache=True)
+        model(input_ids=torch.tensor([list(tokens)], device=model.device), **reading_behind(model, cache))
     return cache

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from mlbaseline.engine.encoding import Tokens
-from mlbaseline.engine.forward import Head, logits_at
+from mlbaseline.engine.forward import Head, logits_at, reading_behind
 
 Choose = Callable[[Tensor, Sequence[int]], list[int]]
 """Logits (m, vocabulary) in fp32 and the numbers of their rows (m) ─▶ the token that each row goes on with."""
@@ -108,8 +108,7 @@ class _Batch:
             logits: Tensor = self._model(
                 input_ids=ids.to(device),
                 attention_mask=self._mask.to(device),
-                past_key_values=self._cache,
-                use_cache=True,
+                **reading_behind(self._model, self._cache),
                 **beside,
             ).logits
             return logits.float()

@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicCache
 
 from mlbaseline.engine.batching import make_batches, pack_batches
 from mlbaseline.engine.encoding import Tokens
-from mlbaseline.engine.packing import Head, can_pack, lay_out, packed
+from mlbaseline.engine.packing import Head, can_pack, lay_out, packed, reading_behind
 
 __all__ = [
     "Head",
@@ -28,6 +28,7 @@ __all__ = [
     "count_tokens",
     "logits_at",
     "read_head",
+    "reading_behind",
     "score_packed",
     "score_padded",
     "score_queries",
@@ -114,7 +115,7 @@ def without_adapter(model: Any) -> tuple[Any, Head | None]:
         if isinstance(cache, Tensor):
             embeddings, cache = cache.to(inner.dtype), DynamicCache(config=inner.config)
             with logits_at(inner, torch.tensor([0]), torch.tensor([0])):
-                inner(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+                inner(inputs_embeds=embeddings, **reading_behind(inner, cache))
     return inner, Head((), tuple((layer.keys, layer.values) for layer in cache.layers))
 
 
@@ -124,7 +125,7 @@ def read_head(model: Any, tokens: Tokens, front: Head | None = None) -> Head:
     with torch.inference_mode(), logits_at(model, torch.tensor([0]), torch.tensor([0])):
         for index, (keys, values) in enumerate(front.layers if front else ()):
             cache.update(keys, values, index)
-        model(input_ids=torch.tensor([tokens], device=model.device), past_key_values=cache, use_cache=True)
+        model(input_ids=torch.tensor([tokens], device=model.device), **reading_behind(model, cache))
     return Head(tokens, tuple((layer.keys, layer.values) for layer in cache.layers))
 
 

@@ -78,6 +78,12 @@ def can_pack(model: Any) -> bool:
     )
 
 
+def reading_behind(model: Any, cache: DynamicCache) -> dict[str, Any]:
+    """The arguments by which a model reads behind what a cache holds, and adds to it: transformers 5.24 renamed one."""
+    name = "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
+    return {name: cache, "use_cache": True}
+
+
 def lay_out(parents: Sequence[Sequence[int]], head: Head | None, device: Any) -> Layout:
     """parents: per row and token the place in the row of the token before it, -1 for none but the head."""
     starts = list(accumulate(map(len, parents), initial=0))

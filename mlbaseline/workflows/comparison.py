@@ -196,6 +196,8 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "more_seeds": assessment.verdict.more_seeds,
         "registration": asdict(assessment.registration),
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
+        "standings": [asdict(standing) for standing in assessment.standings],
+        "published": [asdict(score) for score in assessment.published],
         "comparisons": [asdict(row) for row in assessment.comparisons],
         "unpaired": [asdict(row) for row in assessment.unpaired],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
