@@ -149,3 +149,29 @@ def register(site: Site) -> None:
             signature=ModelSignature(Schema([ColSpec("string", "text")]), Schema([ColSpec("string")])),
             registered_model_name="writer",
         )
+
+
+def test_a_pipeline_is_sent_the_prompt_and_writes_behind_it(site: Site, tiny_model: Path) -> None:
+    from transformers import pipeline
+
+    mlflow.set_tracking_uri(site.uri)
+    mlflow.set_experiment("somebody-elses")
+    with mlflow.start_run():
+        mlflow.transformers.log_model(
+            transformers_model=pipeline("text-generation", model=str(tiny_model), device="cpu"),
+            model_config={"max_new_tokens": 4},
+            name="pipeline",
+            pip_requirements=["mlflow"],
+            signature=ModelSignature(Schema([ColSpec("string")]), Schema([ColSpec("string")])),
+            registered_model_name="pipeline",
+        )
+    write(site, "live: {kind: production, uri: 'models:/pipeline/1'}")
+    site.suite.write_text(site.suite.read_text("utf-8").replace("good|bad", "(?s)^.*"), encoding="utf-8")
+    (live,) = workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri).document["evaluations"]
+    rows = rows_of(site, live["run_id"])
+    assert rows["error"].isna().all()
+    prompts = {example.id: f"{example.fields['text']}:" for example in site.test_data().examples}
+    written = rows.set_index("example_id")["raw"]
+    assert written.str.len().between(1, 60).all()
+    assert not [id for id, text in written.items() if text.startswith(prompts[str(id)])]  # the pipeline repeats it
+    assert signature_of(site, live["run_id"])["prompt.template"] == "{text}:"
