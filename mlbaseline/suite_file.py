@@ -26,6 +26,7 @@ from mlbaseline.suite import (
     Suite,
     with_defaults,
 )
+from mlbaseline.suite.production import OF_CHOICES
 
 _Path = tuple[str | int, ...]
 _SECRET = re.compile(r"(?i)key|token(?!s)|secret|password|auth|header")
@@ -38,6 +39,12 @@ _RULES = {
     "perplexity": ("uniform", "stratified"),
 }
 """Strategies of trivial baselines that make sense for a kind of task."""
+_SAID_BY = {
+    "choose_by": "`task.extract`",
+    "max_new_tokens": "`task.max_new_tokens`",
+    "temperature": "`task.temperature`",
+    "seed": "`seeds`",
+}
 
 
 def load_suite(reference: str | Path) -> Suite:
@@ -170,6 +177,9 @@ def _unfit(content: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
             )
     for name, spec in _mapping(content.get("baselines")).items():
         yield from _unfit_rung(kind, ("baselines", name), _mapping(spec))
+        if "endpoint" in _mapping(spec):
+            asked = _mapping(_mapping(spec)["endpoint"])
+            yield from _unfit_endpoint(_mapping(content.get("task")), ("baselines", name, "endpoint"), asked)
 
 
 def _unfit_rung(kind: str, path: _Path, spec: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
@@ -182,13 +192,26 @@ def _unfit_rung(kind: str, path: _Path, spec: Mapping[str, Any]) -> Iterator[tup
             (*path, "strategy"),
             f"{spec['strategy']!r} cannot answer a task of kind {kind}, which has: {', '.join(_RULES[kind])}",
         )
-    if "endpoint" in spec and kind != "choice":
-        yield (
-            (*path, "endpoint"),
-            f"an endpoint is asked for choices, not for {kind}; its answers can be `recorded`",
-        )
     if spec.get("shots") and kind == "perplexity":
         yield (*path, "shots"), "a text whose likelihood is asked has no prompt that examples could stand in front of"
+
+
+def _unfit_endpoint(task: Mapping[str, Any], path: _Path, spec: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:
+    kind, protocol = task.get("kind"), spec.get("protocol")
+    if kind == "perplexity":
+        yield path, "an endpoint is asked for choices and for texts, not for perplexity; its answers can be `recorded`"
+    if kind == "generate":
+        for name in OF_CHOICES:
+            if spec.get(name) is not None:
+                yield (
+                    (*path, name),
+                    f"is of choices; a task of kind generate says how texts are written, see {_SAID_BY[name]}",
+                )
+        if task.get("chat_template") and protocol == "completions":
+            yield (*path, "protocol"), "`completions` is sent plain text; for `task.chat_template` ask by `chat`"
+    likelihoods = protocol == "completions" and spec.get("choose_by", "loglik") in (None, "loglik")
+    if kind == "choice" and spec.get("stream") and likelihoods:
+        yield (*path, "stream"), "`stream` goes with generation; log-likelihoods come all at once"
 
 
 def _dangling_prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[tuple[_Path, str]]:

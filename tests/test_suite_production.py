@@ -110,13 +110,32 @@ def test_what_may_be_missing_is_no_candidate() -> None:
         parse_suite(text.replace("candidate: majority, over: [live]", "candidate: live, over: [majority]"))
 
 
-def test_an_endpoint_is_asked_for_choices() -> None:
-    text = (
-        SUITE.replace("SPEC", URL + "}")
-        .replace("kind: choice", "kind: generate")
-        .replace("  choices: [bad, good]\n", "")
-    )
-    with pytest.raises(
-        SuiteError, match=r"baselines\.live\.endpoint: an endpoint is asked for choices, not for generate"
+def asked_for_texts(more: str = "", task: str = "") -> str:
+    text = SUITE.replace("SPEC", f"{URL}{more}}}").replace("kind: choice", "kind: generate")
+    return text.replace("  choices: [bad, good]\n", task)
+
+
+def test_how_texts_are_written_is_said_by_the_task() -> None:
+    assert parse_suite(asked_for_texts(", stream: true")).is_random("live") is False
+    assert parse_suite(asked_for_texts(task="  temperature: 0.5\n")).is_random("live") is True
+    given = ", choose_by: generate, max_new_tokens: 32, temperature: 0.0, seed: 1"
+    with pytest.raises(SuiteError) as caught:
+        parse_suite(asked_for_texts(given))
+    for name, place in (
+        ("choose_by", "`task.extract`"),
+        ("max_new_tokens", "`task.max_new_tokens`"),
+        ("temperature", "`task.temperature`"),
+        ("seed", "`seeds`"),
     ):
+        assert f"baselines.live.endpoint.{name}: is of choices" in str(caught.value)
+        assert f"see {place}" in str(caught.value)
+    with pytest.raises(SuiteError, match="`completions` is sent plain text"):
+        parse_suite(asked_for_texts(task="  chat_template: true\n"))
+
+
+def test_an_endpoint_is_not_asked_for_likelihoods_of_texts() -> None:
+    text = SUITE.replace("SPEC", URL + "}").replace("kind: choice", "kind: perplexity")
+    text = text.replace("  choices: [bad, good]\n", "").replace(', target: label}\n  prompt: "{text}"', "}")
+    text = text.replace("strategy: majority", "strategy: stratified")
+    with pytest.raises(SuiteError, match=r"baselines\.live\.endpoint: an endpoint is asked for choices and for texts"):
         parse_suite(text)

@@ -1,4 +1,4 @@
-"""What a model of somebody else's says ─▶ one of the choices, or the reason why it is none."""
+"""What a model of somebody else's says ─▶ one of the choices or the text that was asked for, or why it is neither."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from mlbaseline.records import Answer, Example
 from mlbaseline.values import as_text, is_missing
 
 _SHOWN = 120
@@ -18,14 +19,55 @@ PROBABILITY = "probability."
 
 @dataclass(frozen=True)
 class Said:
-    """label: None where nothing that was said is a choice; then error says what came.
+    """prediction: the label of a choice, or a generated text; None where nothing that was said is one, and then error
+    says what came.
 
     loglik_nats: log-probability of each choice, in label order; empty where the model gives none.
+    raw: the text that was generated, where the prediction is only a part of it.
     """
 
-    label: str | None = None
+    prediction: str | None = None
     loglik_nats: tuple[float, ...] = ()
     error: str | None = None
+    raw: str | None = None
+
+
+class Decoding(Protocol):
+    """See `tasks.decoding.Decoding`."""
+
+    @property
+    def max_new_tokens(self) -> int: ...
+    @property
+    def stop(self) -> tuple[str, ...]: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def extract(self) -> str | None: ...
+    def cut(self, text: str) -> str: ...
+    def answer_in(self, text: str) -> str: ...
+
+
+def read_text(text: str, decoding: Decoding) -> Said:
+    """What was asked for in a text that was generated. It may be empty: that too is an answer."""
+    text = decoding.cut(text)
+    return Said(decoding.answer_in(text), raw=None if decoding.extract is None else text)
+
+
+def concluded(example: Example, said: Sequence[Said]) -> Answer:
+    """The answer to an example of which one or more samples were asked. Where one of them failed, it has failed."""
+    failed = next((sample.error for sample in said if sample.error is not None), None)
+    if failed is not None:
+        return Answer(example.id, None, error=failed)
+    samples = tuple(sample.prediction for sample in said if sample.prediction is not None)
+    return Answer(
+        example.id,
+        said[0].prediction,
+        said[0].loglik_nats,
+        raw=said[0].raw,
+        samples=samples if len(samples) > 1 else (),
+    )
 
 
 def read_choice(text: str, labels: Sequence[str], choices: Sequence[str]) -> Said:
@@ -68,7 +110,23 @@ def read_row(row: Any, labels: Sequence[str], choices: Sequence[str]) -> Said:
     if is_missing(said):
         return Said(error=f"expected a column `label`, or a single one that is text, got the columns {list(row)}")
     found = _label_or_text(said, labels, choices)
-    return found if found.error else Said(found.label, _logliks(row, labels))
+    return found if found.error else Said(found.prediction, _logliks(row, labels))
+
+
+def read_text_row(row: Any, decoding: Decoding) -> Said:
+    """One row of the predictions of a model that writes: a text, or columns of which `raw`, `text` or the only text
+    is what it wrote; `error` is a failure. raw: all of what was written, where `text` is a part of it."""
+    if isinstance(row, Mapping):
+        if not is_missing(row.get("error")):
+            return Said(error=str(row["error"]))
+        texts = [value for name, value in row.items() if isinstance(value, str) and name != "error"]
+        named = [row[name] for name in ("raw", "text") if isinstance(row.get(name), str)]
+        if not named and len(texts) != 1:
+            return Said(error=f"expected a text in the column `text`, or in a single one, got the columns {list(row)}")
+        return read_text((named or texts)[0], decoding)
+    if isinstance(row, str):
+        return read_text(row, decoding)
+    return Said(error=f"expected a text, got {row!r:.{_SHOWN}}")
 
 
 def _label_or_text(said: Any, labels: Sequence[str], choices: Sequence[str]) -> Said:

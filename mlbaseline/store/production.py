@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-import pandas as pd
-
 from mlbaseline.assets import sha256_of
-from mlbaseline.engine.rungs import Question, Registered
+from mlbaseline.engine.rungs import Question, Registered, generation_fields
 from mlbaseline.errors import DataError, MlbaselineError, TrackingError
-from mlbaseline.models.replies import read_row
-from mlbaseline.records import UNKNOWN, Answer, Example, Model, Scalar
+from mlbaseline.records import UNKNOWN, Model, Scalar
+from mlbaseline.store.predicting import Predicting
 from mlbaseline.store.references import parse_model, resolve
 from mlbaseline.store.served_model import SERVED, Served, load_served, read_served
 from mlbaseline.store.tracking import PREFIX, Server, reporting
 from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text, value_text
-from mlbaseline.values import as_number
+from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text
 
 FACTS = "production."
 PRODUCTION_VERSION = FACTS + "version"
 """Parameter of a run: which version stood behind the reference when it was evaluated."""
-_BATCH = 32
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """mlflow 3.17: a model without the alias is an invalid parameter."""
 
@@ -127,6 +122,7 @@ class OwnModel(_Found):
     """A model that mlbaseline promoted: answered by the engine itself, with the prompt that it was trained with."""
 
     served_folder: Path
+    is_seeded = True
 
     @cached_property
     def _served(self) -> Served:
@@ -178,6 +174,8 @@ def _answering_fields(served: Served) -> dict[str, Scalar]:
 class PyfuncModel(_Found):
     """Any other model: its signature says which columns it is sent; without one it gets those of the prompt."""
 
+    is_seeded = False
+
     @cached_property
     def _schema(self) -> Any:
         from mlflow.models import Model as MlflowModel
@@ -195,6 +193,7 @@ class PyfuncModel(_Found):
             **self.own_fields(),
             "engine.version": UNKNOWN,
             "engine.precision": UNKNOWN,
+            **generation_fields(question.task, sent=False),
         }
         if self._takes_prompts:
             return fields | question.prompting.signature_fields()
@@ -204,9 +203,9 @@ class PyfuncModel(_Found):
         from mlflow.pyfunc import load_model
         from mlflow.types.schema import DataType
 
-        if not isinstance(question.task, ChoiceTask):
+        if not isinstance(question.task, ChoiceTask | GenerateTask):
             raise DataError(
-                f"{self.name}: a model that is not mlbaseline's own answers tasks of kind choice, not "
+                f"{self.name}: a model that is not mlbaseline's own answers tasks of kind choice and generate, not "
                 f"{question.task.kind}; its answers can be `recorded`"
             )
         columns: dict[str, bool] = {}
@@ -228,75 +227,3 @@ class PyfuncModel(_Found):
                 "requirements.txt names"
             ) from error
         return Predicting(model, question, columns)
-
-
-class Predicting:
-    """A pyfunc model as a `records.Model`. A batch that fails is asked row by row."""
-
-    def __init__(self, model: Any, question: Question, columns: Mapping[str, bool]) -> None:
-        """columns: to be sent, and whether each holds numbers; none: the prompt itself is sent."""
-        self._model, self._question, self._columns = model, question, columns
-
-    def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """Answers in batches; `evaluation.latency_sample` of the examples are asked alone, and timed."""
-        ordered = sorted(examples, key=lambda example: example.id)
-        sample = min(self._question.evaluation.latency_sample, len(ordered))
-        alone = {ordered[i * len(ordered) // sample].id for i in range(sample)}
-        for example in ordered:
-            if example.id in alone:
-                yield from self._batch([example], timed=True)
-        rest = [example for example in ordered if example.id not in alone]
-        for start in range(0, len(rest), _BATCH):
-            yield from self._batch(rest[start : start + _BATCH])
-
-    def _batch(self, examples: Sequence[Example], *, timed: bool = False) -> Iterator[Answer]:
-        started = perf_counter()
-        try:
-            rows = _rows(self._model.predict(self._inputs(examples)), len(examples))
-        except Exception as error:  # it is their code that runs
-            if len(examples) > 1:
-                for example in examples:
-                    yield from self._batch([example])
-            else:
-                yield Answer(examples[0].id, None, error=f"{type(error).__name__}: {error}")
-            return
-        took_s = perf_counter() - started
-        for example, row in zip(examples, rows, strict=True):
-            said = read_row(self._without_prompt(row, example), self._question.labels, example.choices)
-            yield Answer(
-                example.id,
-                said.label,
-                said.loglik_nats,
-                compute_s=took_s / len(examples),
-                latency_s=took_s if timed else None,
-                error=said.error,
-            )
-
-    def _inputs(self, examples: Sequence[Example]) -> Any:
-        if not self._columns:
-            return [self._question.prompting.prompt(example).context for example in examples]
-        return pd.DataFrame(
-            {
-                name: [as_number(e.fields[name]) if is_number else value_text(e.fields[name]) for e in examples]
-                for name, is_number in self._columns.items()
-            }
-        )
-
-    def _without_prompt(self, row: Any, example: Example) -> Any:
-        """A text-generation pipeline that MLflow logged repeats the prompt in front of its answer."""
-        if self._columns or not isinstance(row, str):
-            return row
-        return row.removeprefix(self._question.prompting.prompt(example).context)
-
-
-def _rows(predicted: Any, n: int) -> list[Any]:
-    """One entry a row: a mapping of columns, or a bare value."""
-    if isinstance(predicted, pd.DataFrame):
-        rows: list[Any] = predicted.to_dict("records")
-    elif isinstance(predicted, Mapping):
-        rows = pd.DataFrame(predicted).to_dict("records")
-    else:
-        rows = list(predicted.tolist() if hasattr(predicted, "tolist") else predicted)
-    if len(rows) != n:
-        raise ValueError(f"{n} rows were sent, {len(rows)} predictions came back")
-    return rows

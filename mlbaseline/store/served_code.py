@@ -13,12 +13,14 @@ from mlflow.pyfunc import PythonModel
 
 from mlbaseline.records import Answer, Example
 from mlbaseline.store.served_model import SERVED, Served, load_served
+from mlbaseline.suite import GenerateTask
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
     """Rows with the fields of the prompt ─▶ what the kind of task answers, and `error`, one row each, same order.
 
-    choice: `label` and `probability.<label>`. generate: `text`. perplexity: `nats` and `tokens`.
+    choice: `label` and `probability.<label>`. generate: `text`, and `raw`, all of what was written, where the
+    task extracts its answer. perplexity: `nats` and `tokens`.
     """
 
     def load_context(self, context: Any) -> None:
@@ -56,8 +58,9 @@ def _choice(served: Served, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _text(_: Served, answer: Answer) -> dict[str, Any]:
-    return {"text": answer.prediction}
+def _text(served: Served, answer: Answer) -> dict[str, Any]:
+    extracts = isinstance(served.task, GenerateTask) and served.task.extract is not None
+    return {"text": answer.prediction, **({"raw": answer.raw} if extracts else {})}
 
 
 def _likelihood(_: Served, answer: Answer) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def _save(path: Path, artifacts: Path, served: Served) -> None:
 
 def _answer_columns(task: Task) -> list[tuple[str, str]]:
     if isinstance(task, GenerateTask):
-        return [("text", "string")]
+        return [("text", "string"), *([] if task.extract is None else [("raw", "string")])]
     if isinstance(task, PerplexityTask):
         return [("nats", "double"), ("tokens", "double")]
     return [("label", "string"), *((f"probability.{label}", "double") for label in task.labels)]

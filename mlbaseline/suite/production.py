@@ -19,6 +19,8 @@ _PATHS: dict[str, str] = {
     "chat": "/v1/chat/completions",
 }
 _OF_GENERATION = ("model", "choose_by", "max_new_tokens", "temperature", "seed", "stream")
+OF_CHOICES = ("choose_by", "max_new_tokens", "temperature", "seed")
+"""What a task of kind `generate` says itself."""
 HOW_ASKED = {"api_key_env", "timeout_s", "retries", "max_concurrency"}
 _VARIABLE = re.compile(r"^[A-Z_][A-Z0-9_]*$")
 
@@ -32,6 +34,7 @@ class Endpoint(Node):
     plain generation from which the choice is read (the default of `chat`).
     api_key_env: name of the environment variable that holds the key. timeout_s: of one attempt. retries: further
     attempts after the first. temperature above 0 without a `seed`: a rung per seed of the suite, each sending its own.
+    choose_by, max_new_tokens, temperature and seed are of choices; for texts, the task says them.
     """
 
     url: Annotated[str, Field(min_length=1)]
@@ -78,8 +81,6 @@ class Endpoint(Node):
             raise ValueError(f"`{given[0]}` goes with completions and chat; MLflow serves a model as it was logged")
         if self.protocol == "chat" and self.choose_by == "loglik":
             raise ValueError("chat gives no log-likelihoods of a prompt: choose by `constrained` or `generate`")
-        if self.stream and self.choosing == "loglik":
-            raise ValueError("`stream` goes with generation; log-likelihoods come all at once")
         return self
 
     @property

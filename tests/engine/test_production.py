@@ -21,6 +21,7 @@ from mlbaseline.suite_file import parse_suite
 from mlbaseline.tasks import load_task
 from tests.engine.builders import make_data
 from tests.models.endpoint.server import Response, serve
+from tests.models.test_tokenizer import chatty
 
 SUITE = """
 name: tiny
@@ -94,6 +95,35 @@ def test_log_likelihoods_over_http_are_those_of_the_engine(tiny_model: Path, tmp
     assert [rung.seed for rung in build_rungs(suite, task, "hot", fetched, (0, 1))] == [0, 1]
     with pytest.raises(DataError, match="no connection to one"):
         build_rungs(suite, task, "champion", fetched, (0,))
+
+
+@pytest.mark.parametrize("conversation", ["", "  chat_template: true\n  system: Judge.\n"])
+def test_texts_over_http_are_comparable_with_those_of_the_engine(
+    conversation: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {"text": f"{e.fields['text']} {n}", "target": e.target} for n, e in enumerate(make_data("any", 40).examples)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "data.csv", index=False)
+
+    def fetched(asset: Asset) -> FetchedAsset:
+        return fetch(asset, root=tmp_path)
+
+    model = chatty(tiny_model, tmp_path / "chatty") if conversation else tiny_model
+    text = SUITE.format(model=model, url="http://localhost:1")
+    text = text.replace("kind: choice", "kind: generate").replace("[accuracy, nll_nats]", "[exact_match]")
+    text = text.replace("  choices: [negative, neutral, positive]\n", conversation + '  stop: ["\\n"]\n')
+    text = text.replace(", temperature: 0.7", "")
+    if conversation:
+        text = text.replace("protocol: completions", "protocol: chat")
+    suite = parse_suite(text, root=tmp_path)
+    task = load_task(suite, fetched)
+    (ours,) = build_rungs(suite, task, "zero_shot", fetched, (0, 1))
+    for name in ("live", "hot"):
+        (theirs,) = build_rungs(suite, task, name, fetched, (0, 1))
+        found = {m.field: m.severity for m in mismatches(ours.signature, theirs.signature)}
+        chats = {"prompt.chat_template"} if "chat" in str(theirs.signature.fields["model.protocol"]) else set()
+        assert found == dict.fromkeys({"engine.version", "engine.precision", "generation.version"} | chats, "warn")
 
 
 def logliks(table: ResultTable) -> np.ndarray:

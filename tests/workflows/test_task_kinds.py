@@ -91,6 +91,7 @@ def test_generation_from_suite_to_served_model(workplace: Workplace) -> None:
     said = served.predict(asked[["text"]])
     assert list(said["text"]) == list(rows.loc[asked["example_id"], "prediction"])
     assert said["error"].isna().all()
+    assert list(said["raw"]) == list(rows.loc[asked["example_id"], "raw"])  # for whoever extracts by rules of their own
 
 
 def test_perplexity_from_suite_to_served_model(workplace: Workplace) -> None:

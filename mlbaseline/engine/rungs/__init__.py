@@ -9,7 +9,7 @@ from mlbaseline import suite
 from mlbaseline.engine.rungs.checkpoints import pretrained_rungs
 from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
 from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
-from mlbaseline.engine.rungs.production import production_rungs
+from mlbaseline.engine.rungs.production import generation_fields, production_rungs
 from mlbaseline.engine.rungs.rules import build_annotators_rung, human_rungs, trivial_rungs
 from mlbaseline.engine.rungs.rung import (
     Fetch,
@@ -35,6 +35,7 @@ __all__ = [
     "build_recorded_rungs",
     "build_rungs",
     "describe_baseline",
+    "generation_fields",
 ]
 
 _RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {

@@ -9,12 +9,14 @@ from mlbaseline.assets import cache_dir
 from mlbaseline.engine.rungs.rung import Opened, Question, Rung, Site, flat, progress_name
 from mlbaseline.errors import DataError
 from mlbaseline.records import REMOTE, UNKNOWN, Scalar
-from mlbaseline.suite import Endpoint, Production
+from mlbaseline.suite import Endpoint, GenerateTask, Production, Task
 from mlbaseline.suite.production import HOW_ASKED
+from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting, placeholders
 
 CLIENT_VERSION = 1
 """Part of every signature of an endpoint: raised when the same answer of a server is read as another one."""
+_MODELS_OWN = ("generation.max_new_tokens", "generation.temperature")
 
 
 def production_rungs(site: Site, name: str, spec: Production, seeds: Sequence[int]) -> list[Rung]:
@@ -22,10 +24,10 @@ def production_rungs(site: Site, name: str, spec: Production, seeds: Sequence[in
         return [
             _endpoint(site, name, spec.endpoint, seed) for seed in (seeds if site.suite.is_random(name) else (None,))
         ]
-    return _registered(site, name, spec)
+    return _registered(site, name, spec, seeds)
 
 
-def _registered(site: Site, name: str, spec: Production) -> list[Rung]:
+def _registered(site: Site, name: str, spec: Production, seeds: Sequence[int]) -> list[Rung]:
     assert spec.uri is not None  # the suite has one of the two
     if site.find_registered is None:
         raise DataError(f"baselines.{name}: {spec.uri} lies on the tracking server, and there is no connection to one")
@@ -39,8 +41,9 @@ def _registered(site: Site, name: str, spec: Production) -> list[Rung]:
         )
     question = _question(site)
     fields = {"model.kind": spec.kind, **found.signature_fields(question)}
-    rung = site.rung(name, None, fields=fields, open_=lambda: Opened(found.open(question)))
-    return [replace(rung, params={**rung.params, **found.facts})]
+    again = seeds if site.suite.is_random(name) and not found.is_seeded else (None,)
+    rungs = [site.rung(name, seed, fields=fields, open_=lambda: Opened(found.open(question))) for seed in again]
+    return [replace(rung, params={**rung.params, **found.facts}) for rung in rungs]
 
 
 def _question(site: Site) -> Question:
@@ -52,27 +55,29 @@ def _question(site: Site) -> Question:
 
 
 def _endpoint(site: Site, name: str, spec: Endpoint, seed: int | None) -> Rung:
-    prompting = Prompting(site.suite.task.prompt)
+    task = site.suite.task
+    prompting = Prompting(task.prompt)
 
     def open_() -> Opened:
         from mlbaseline.models.endpoint import EndpointModel
         from mlbaseline.models.endpoint.protocols import make_asking
         from mlbaseline.models.kept import KeptAnswers
 
-        columns = (*placeholders(prompting.template), *(site.suite.task.columns.choices or ()))
+        columns = (*placeholders(prompting.template), *(task.columns.choices or ()))
         sent_seed = seed if spec.seed is None else spec.seed
-        asking = make_asking(spec, prompting, columns, site.data.labels, sent_seed)
+        decoding, system = (Decoding.of(task), task.system) if isinstance(task, GenerateTask) else (None, None)
+        asking = make_asking(spec, prompting, columns, site.data.labels, sent_seed, decoding=decoding, system=system)
         where = f"baselines.{name}.endpoint"
         description = progress_name(name, seed)
         return Opened(EndpointModel(spec, asking, KeptAnswers(kept), where=where, description=description))
 
-    rung = site.rung(name, seed, fields=_endpoint_fields(spec, prompting), open_=open_)
+    rung = site.rung(name, seed, fields=_endpoint_fields(spec, prompting, task), open_=open_)
     kept = cache_dir() / "answers" / f"{rung.signature.digest}.jsonl"
     asked = dict(flat("endpoint", spec.model_dump(mode="json", include=HOW_ASKED)))
     return replace(rung, params={**rung.params, **asked}, elsewhere=REMOTE, kept=kept)
 
 
-def _endpoint_fields(spec: Endpoint, prompting: Prompting) -> dict[str, Scalar]:
+def _endpoint_fields(spec: Endpoint, prompting: Prompting, task: Task) -> dict[str, Scalar]:
     """What is known of an endpoint's answers. Not in it: keys, time limits, attempts, prices."""
     from mlbaseline.models.endpoint.protocols import INSTRUCTION
 
@@ -81,16 +86,36 @@ def _endpoint_fields(spec: Endpoint, prompting: Prompting) -> dict[str, Scalar]:
         "model.endpoint": spec.address,
         "model.protocol": spec.protocol,
         "model.name": spec.model,
-        "model.choose_by": spec.choosing,
         "model.client_version": CLIENT_VERSION,
         **dict.fromkeys(("model.sha256", "engine.version", "engine.precision"), UNKNOWN),
     }
+    if not isinstance(task, GenerateTask):
+        fields["model.choose_by"] = spec.choosing
     if spec.protocol == "mlflow":
-        return fields | dict.fromkeys(("prompt.template", "prompt.chat_template", "prompt.shots"), UNKNOWN)
+        fields |= dict.fromkeys(("prompt.template", "prompt.chat_template", "prompt.shots"), UNKNOWN)
+        return fields | generation_fields(task, sent=False)
     fields |= prompting.signature_fields()
+    if isinstance(task, GenerateTask):
+        if spec.protocol == "chat":
+            fields |= {"prompt.chat_template": UNKNOWN}
+            if task.chat_template:
+                fields |= {"prompt.choice_delimiter": "", "prompt.system": task.system, "prompt.multiturn": False}
+        return fields | {"model.decoding.stream": spec.stream} | generation_fields(task, sent=True)
     if spec.protocol == "chat":
         fields |= {"prompt.chat_template": UNKNOWN, "model.instruction": INSTRUCTION}
     if spec.choosing != "loglik":
         decoding = spec.model_dump(include={"max_new_tokens", "temperature", "seed", "stream"})
         fields |= dict(flat("model.decoding", decoding))
     return fields
+
+
+def generation_fields(task: Task, *, sent: bool) -> dict[str, Scalar]:
+    """`generation.*` of a model of somebody else's, as our own rungs have them; none for a task that asks no texts.
+
+    sent: whether the model is told the task's options. What it is not told is its own and unknown; its texts are cut,
+    and answers extracted, here.
+    """
+    if not isinstance(task, GenerateTask):
+        return {}
+    fields = {"generation.version": UNKNOWN, **Decoding.of(task).signature_fields()}
+    return fields if sent else fields | dict.fromkeys(_MODELS_OWN, UNKNOWN)

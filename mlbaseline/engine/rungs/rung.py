@@ -39,6 +39,11 @@ class Registered(Protocol):
         """Which one it is, as `production.*` parameters of its run."""
         ...
 
+    @property
+    def is_seeded(self) -> bool:
+        """Whether it draws by a seed of its own, so that every run is the same."""
+        ...
+
     def signature_fields(self, question: Question) -> Mapping[str, Scalar]: ...
 
     def open(self, question: Question) -> Model:

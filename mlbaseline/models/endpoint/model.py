@@ -14,6 +14,7 @@ from mlbaseline.errors import EndpointError
 from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, UnreachableError
 from mlbaseline.models.endpoint.protocols import Asking, AskingText, Usage
 from mlbaseline.models.kept import KeptAnswers
+from mlbaseline.models.replies import concluded
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 
@@ -104,28 +105,30 @@ class EndpointModel:
 
     def _ask(self, client: Client, example: Example) -> Answer:
         try:
-            body = self._asking.body(example)
+            bodies = self._asking.bodies(example)
         except Exception as error:  # one example that cannot be asked must not cost the others their answers
             return Answer(example.id, None, error=f"{type(error).__name__}: {error}")
         has_text = self._asking.piece if isinstance(self._asking, AskingText) else None
-        reply = client.ask(body, has_text)
-        said, usage = self._asking.read(reply.content, example), self._asking.usage(reply.content)
-        answer = Answer(example.id, said.label, said.loglik_nats, error=said.error)
-        return self._keep(_measured(answer, reply, usage))
+        replies = [client.ask(body, has_text) for body in bodies]
+        said = [self._asking.read(reply.content, example) for reply in replies]
+        usages = [self._asking.usage(reply.content) for reply in replies]
+        return self._keep(_measured(concluded(example, said), replies, usages))
 
     def _keep(self, answer: Answer) -> Answer:
         self._kept.add(answer)
         return answer
 
 
-def _measured(answer: Answer, reply: Reply, usage: Usage) -> Answer:
+def _measured(answer: Answer, replies: Sequence[Reply], usages: Sequence[Usage]) -> Answer:
+    """Several samples are one query: it takes as long, and costs as much, as all of its requests."""
+    costs = [usage.cost_usd for usage in usages if usage.cost_usd is not None]
     return replace(
         answer,
-        tokens_in=usage.tokens_in,
-        tokens_out=usage.tokens_out,
-        latency_s=reply.latency_s,
-        first_token_s=reply.first_token_s,
-        cost_usd=usage.cost_usd,
+        tokens_in=sum(usage.tokens_in for usage in usages),
+        tokens_out=sum(usage.tokens_out for usage in usages),
+        latency_s=sum(reply.latency_s for reply in replies),
+        first_token_s=replies[0].first_token_s,
+        cost_usd=sum(costs) if len(costs) == len(usages) else None,
     )
 
 

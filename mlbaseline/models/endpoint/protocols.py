@@ -8,12 +8,24 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mlbaseline.models.endpoint.client import RefusedError
-from mlbaseline.models.replies import Said, read_choice, read_constrained, read_row, shorten
+from mlbaseline.models.replies import (
+    Decoding,
+    Said,
+    read_choice,
+    read_constrained,
+    read_row,
+    read_text,
+    read_text_row,
+    shorten,
+)
 from mlbaseline.records import Example
 from mlbaseline.suite import Endpoint
 
 INSTRUCTION = "Answer with one of these, and with nothing else: {choices}."
 """In front of what a chat model is asked: a conversation does not show by itself what may be answered."""
+_MOST_STOPS = 4
+"""OpenAI takes no more stop sequences. They only save tokens: a text is cut here by all of them."""
+_SEEDS = 2**32
 
 
 class Prompt(Protocol):
@@ -43,10 +55,12 @@ class Usage:
 class Asking(Protocol):
     """One way to put an example to an endpoint."""
 
-    def body(self, example: Example) -> dict[str, Any]: ...
+    def bodies(self, example: Example) -> list[dict[str, Any]]:
+        """Of the requests to make, one for each sample."""
+        ...
 
-    def read(self, content: Any, example: Example) -> Said:
-        """Raises RefusedError for an answer of another shape."""
+    def read(self, content: Any, example: Example, /) -> Said:
+        """What one request has brought. Raises RefusedError for an answer of another shape."""
         ...
 
     def usage(self, content: Any, /) -> Usage: ...
@@ -55,11 +69,13 @@ class Asking(Protocol):
 class AskingRows:
     """MLflow: one row with the columns of the prompt."""
 
-    def __init__(self, columns: Sequence[str], labels: Sequence[str]) -> None:
-        self._columns, self._labels = tuple(columns), tuple(labels)
+    def __init__(self, columns: Sequence[str], labels: Sequence[str], decoding: Decoding | None) -> None:
+        """decoding: of a text that is wanted; None for a choice."""
+        self._columns, self._labels, self._decoding = tuple(columns), tuple(labels), decoding
 
-    def body(self, example: Example) -> dict[str, Any]:
-        return {"dataframe_records": [{name: example.fields[name] for name in self._columns}]}
+    def bodies(self, example: Example) -> list[dict[str, Any]]:
+        body = {"dataframe_records": [{name: example.fields[name] for name in self._columns}]}
+        return [body] * (self._decoding.samples if self._decoding else 1)
 
     def read(self, content: Any, example: Example) -> Said:
         predictions = content.get("predictions") if isinstance(content, Mapping) else None
@@ -67,6 +83,8 @@ class AskingRows:
             predictions = [{k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in predictions.items()}]
         if not isinstance(predictions, list) or len(predictions) != 1:
             raise RefusedError(f"expected {{'predictions': [ROW]}} for one row, got {shorten(str(content))}")
+        if self._decoding is not None:
+            return read_text_row(predictions[0], self._decoding)
         return read_row(predictions[0], self._labels, example.choices)
 
     def usage(self, _: Any, /) -> Usage:
@@ -79,8 +97,8 @@ class AskingLikelihoods:
     def __init__(self, spec: Endpoint, prompting: Prompting, labels: Sequence[str]) -> None:
         self._spec, self._prompting, self._labels = spec, prompting, tuple(labels)
 
-    def body(self, example: Example) -> dict[str, Any]:
-        return {**_model(self._spec), "prompt": self._texts(example), "echo": True, "logprobs": 1, "max_tokens": 0}
+    def bodies(self, example: Example) -> list[dict[str, Any]]:
+        return [{**_model(self._spec), "prompt": self._texts(example), "echo": True, "logprobs": 1, "max_tokens": 0}]
 
     def read(self, content: Any, example: Example) -> Said:
         texts = self._texts(example)
@@ -104,28 +122,11 @@ class AskingLikelihoods:
 
 
 class AskingText:
-    """Completions and chat: text is generated, all at once or as a stream, and the choice is read from it."""
+    """Completions and chat: text is generated, all at once or as a stream."""
 
-    def __init__(self, spec: Endpoint, prompting: Prompting, labels: Sequence[str], seed: int | None) -> None:
-        self._spec, self._prompting, self._labels, self._seed = spec, prompting, tuple(labels), seed
+    def __init__(self, spec: Endpoint) -> None:
+        self._spec = spec
         self._is_chat = spec.protocol == "chat"
-
-    def body(self, example: Example) -> dict[str, Any]:
-        context = self._prompting.prompt(example).context
-        body: dict[str, Any] = {**_model(self._spec), "temperature": self._spec.temperature}
-        if self._is_chat:
-            instruction = INSTRUCTION.format(choices=" | ".join(example.choices))
-            body["messages"] = [{"role": "user", "content": f"{instruction}\n\n{context}"}]
-            body["max_completion_tokens"] = self._spec.max_new_tokens
-        else:
-            body |= {"prompt": context, "max_tokens": self._spec.max_new_tokens}
-        if self._seed is not None:
-            body["seed"] = self._seed
-        if self._spec.choosing == "constrained":
-            body["response_format"] = _one_of(example.choices)
-        if self._spec.stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return body
 
     def piece(self, content: Any) -> str:
         """The text of an answer, or of one event of a stream."""
@@ -135,9 +136,51 @@ class AskingText:
             return choice.get("text") or ""
         return (choice.get("message") or choice.get("delta") or {}).get("content") or ""
 
-    def read(self, content: Any, example: Example) -> Said:
+    def usage(self, content: Any) -> Usage:
+        parts = content if isinstance(content, list) else [content]
+        stated = [part["usage"] for part in parts if isinstance(part.get("usage"), Mapping)]
+        return _usage(stated[-1] if stated else None)
+
+    def _request(
+        self, asked: str, *, system: str | None = None, max_new_tokens: int, temperature: float, seed: int | None
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {**_model(self._spec), "temperature": temperature}
+        if self._is_chat:
+            spoken = [] if system is None else [{"role": "system", "content": system}]
+            body["messages"] = [*spoken, {"role": "user", "content": asked}]
+            body["max_completion_tokens"] = max_new_tokens
+        else:
+            body |= {"prompt": asked, "max_tokens": max_new_tokens}
+        if seed is not None:
+            body["seed"] = seed
+        if self._spec.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return body
+
+    def _text(self, content: Any) -> str:
         parts = content if self._spec.stream and isinstance(content, list) else _whole(content, self._is_chat)
-        text = "".join(map(self.piece, parts))
+        return "".join(map(self.piece, parts))
+
+
+class AskingChoice(AskingText):
+    """The choice is read from the text."""
+
+    def __init__(self, spec: Endpoint, prompting: Prompting, labels: Sequence[str], seed: int | None) -> None:
+        super().__init__(spec)
+        self._prompting, self._labels, self._seed = prompting, tuple(labels), seed
+
+    def bodies(self, example: Example) -> list[dict[str, Any]]:
+        asked = self._prompting.prompt(example).context
+        if self._is_chat:
+            asked = f"{INSTRUCTION.format(choices=' | '.join(example.choices))}\n\n{asked}"
+        spec = self._spec
+        body = self._request(asked, max_new_tokens=spec.max_new_tokens, temperature=spec.temperature, seed=self._seed)
+        if spec.choosing == "constrained":
+            body["response_format"] = _one_of(example.choices)
+        return [body]
+
+    def read(self, content: Any, example: Example) -> Said:
+        text = self._text(content)
         if self._spec.choosing == "constrained":
             found = read_constrained(text, self._labels, example.choices)
             if found.error:
@@ -145,20 +188,57 @@ class AskingText:
             return found
         return read_choice(text, self._labels, example.choices)
 
-    def usage(self, content: Any) -> Usage:
-        parts = content if isinstance(content, list) else [content]
-        stated = [part["usage"] for part in parts if isinstance(part.get("usage"), Mapping)]
-        return _usage(stated[-1] if stated else None)
+
+class AskingContinuation(AskingText):
+    """The text is the answer, by the options of the task and not of the endpoint."""
+
+    def __init__(
+        self, spec: Endpoint, prompting: Prompting, decoding: Decoding, system: str | None, seed: int | None
+    ) -> None:
+        """system: said before the prompt in a chat. seed: of what is drawn; each sample has one of its own."""
+        super().__init__(spec)
+        self._prompting, self._decoding, self._system, self._seed = prompting, decoding, system, seed
+
+    def bodies(self, example: Example) -> list[dict[str, Any]]:
+        asked, decoding = self._prompting.prompt(example).context, self._decoding
+        return [
+            self._request(
+                asked,
+                system=self._system,
+                max_new_tokens=decoding.max_new_tokens,
+                temperature=decoding.temperature,
+                # Another sample of the same request with the same seed would be the same text.
+                seed=None if self._seed is None else (self._seed * decoding.samples + sample) % _SEEDS,
+            )
+            | ({"stop": list(decoding.stop[:_MOST_STOPS])} if decoding.stop else {})
+            for sample in range(decoding.samples)
+        ]
+
+    def read(self, content: Any, _: Example, /) -> Said:
+        return read_text(self._text(content), self._decoding)
 
 
 def make_asking(
-    spec: Endpoint, prompting: Prompting, columns: Sequence[str], labels: Sequence[str], seed: int | None
+    spec: Endpoint,
+    prompting: Prompting,
+    columns: Sequence[str],
+    labels: Sequence[str],
+    seed: int | None,
+    *,
+    decoding: Decoding | None = None,
+    system: str | None = None,
 ) -> Asking:
+    """How `spec` is asked: for one of `labels` or, with `decoding`, for a text. columns: sent where rows are.
+
+    system: said before the prompt where a chat is asked for a text.
+    """
     if spec.protocol == "mlflow":
-        return AskingRows(columns, labels)
+        return AskingRows(columns, labels, decoding)
+    if decoding is not None:
+        return AskingContinuation(spec, prompting, decoding, system, seed)
     if spec.choosing == "loglik":
         return AskingLikelihoods(spec, prompting, labels)
-    return AskingText(spec, prompting, labels, seed)
+    return AskingChoice(spec, prompting, labels, seed)
 
 
 def _model(spec: Endpoint) -> dict[str, Any]:

@@ -1,0 +1,177 @@
+"""Tasks of free text, answered by an endpoint and by a registered model of another flavor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+
+from mlbaseline import workflows
+from mlbaseline.errors import DataError
+from tests.models.endpoint.server import AskedServer, Response, chat, completion, serve
+from tests.workflows.elsewhere import Site
+
+SUITE = """
+name: reviews
+task:
+  kind: generate
+  data: {source: reviews.csv}
+  columns: {text: review, target: label}
+  prompt: "{text}:"
+  split: {train: 96, dev: 32, test: 40, seed: 1}
+  stop: ["\\n"]
+  max_new_tokens: 8
+  extract: "good|bad"
+  OPTIONS
+metrics: [METRICS]
+seeds: [0, 1]
+evaluation: {latency_sample: 2}
+baselines:
+  majority: {kind: trivial, strategy: majority}
+  RUNGS
+matrix: {primary: [{candidate: live, over: [majority]}]}
+"""
+MODEL = """
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+class Writer(PythonModel):
+    def predict(self, context, model_input, params=None):
+        return [f"It is {'good' if text[-1] in '+*^!' else 'bad'}\\nIt is ugly" for text in model_input["text"]]
+
+set_model(Writer())
+"""
+
+
+def write(site: Site, rungs: str, metrics: str = "exact_match", options: str = "") -> None:
+    text = SUITE.replace("RUNGS", rungs).replace("METRICS", metrics).replace("  OPTIONS\n", options)
+    site.suite.write_text(text, encoding="utf-8")
+
+
+def rows_of(site: Site, run_id: str) -> pd.DataFrame:
+    path = mlflow.MlflowClient(site.uri).download_artifacts(run_id, "results/examples.parquet")
+    return pd.read_parquet(path)
+
+
+def signature_of(site: Site, run_id: str) -> dict[str, Any]:
+    path = mlflow.MlflowClient(site.uri).download_artifacts(run_id, "results/signature.json")
+    fields: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return fields
+
+
+def endpoint(server: AskedServer, protocol: str) -> str:
+    return f"live: {{kind: production, endpoint: {{url: '{server.url}', protocol: {protocol}, retries: 0}}}}"
+
+
+def right(prompt: str) -> str:
+    return "good" if prompt[-2] in "+*^!" else "bad"
+
+
+def test_completions_from_the_suite_to_the_verdict(site: Site) -> None:
+    with serve(lambda body: completion(f" It is {right(body['prompt'])}\nIt is ugly")) as server:
+        write(site, endpoint(server, "completions"))
+        document = workflows.run(site.suite, tracking_uri=site.uri).document
+        again = workflows.evaluate(site.suite, tracking_uri=site.uri).document["evaluations"]
+    assert all(evaluation["reused"] for evaluation in again)
+    assert len(server.requests) == 40
+    assert (server.requests[0]["stop"], server.requests[0]["max_tokens"]) == (["\n"], 8)
+    (live,) = (e for e in document["evaluations"] if e["baseline"] == "live")
+    assert (live["seed"], live["metrics"]["exact_match"]) == (None, 1.0)
+    rows = rows_of(site, live["run_id"])
+    assert set(rows["raw"]) == {" It is good", " It is bad"}
+    assert document["comparison"]["verdict"] == "promote"
+    fields = signature_of(site, live["run_id"])
+    assert (fields["generation.max_new_tokens"], fields["generation.extract"]) == (8, "good|bad")
+    assert "model.choose_by" not in fields
+
+
+def test_a_chat_draws_several_samples_in_a_run_per_seed(site: Site) -> None:
+    def answer(body: Any) -> Response:
+        system, asked = body["messages"]
+        assert system == {"role": "system", "content": "Judge."}
+        wrong = {"good": "bad", "bad": "good"}[right(asked["content"])]
+        return chat(right(asked["content"]) if body["seed"] == 3 else wrong)
+
+    options = "  temperature: 0.7\n  samples: 2\n  k: 2\n  chat_template: true\n  system: Judge.\n"
+    with serve(answer) as server:
+        write(site, endpoint(server, "chat"), "exact_match, pass_at_k", options)
+        found = workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri).document["evaluations"]
+    assert len(server.requests) == 40 * 2 * 2
+    metrics = {e["seed"]: (e["metrics"]["exact_match"], e["metrics"]["pass_at_k"]) for e in found}
+    assert metrics == {0: (0.0, 0.0), 1: (0.0, 1.0)}  # only the second sample of the second seed is right
+    assert {body["seed"] for body in server.requests} == {0, 1, 2, 3}
+
+
+def test_a_registered_model_of_another_flavor_writes(site: Site) -> None:
+    register(site)
+    write(site, "live: {kind: production, uri: 'models:/writer/1'}")
+    document = workflows.run(site.suite, tracking_uri=site.uri).document
+    (live,) = (e for e in document["evaluations"] if e["baseline"] == "live")
+    assert live["metrics"]["exact_match"] == 1.0
+    rows = rows_of(site, live["run_id"])
+    assert set(rows["raw"]) == {"It is good", "It is bad"}
+    fields = signature_of(site, live["run_id"])
+    assert (fields["generation.max_new_tokens"], fields["generation.extract"]) == ("unknown", "good|bad")
+    # What it draws, it draws again for every seed, and for every sample.
+    write(site, "live: {kind: production, uri: 'models:/writer/1'}", options="  temperature: 0.5\n  samples: 2\n")
+    found = workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri).document["evaluations"]
+    assert [e["seed"] for e in found] == [0, 1]
+    assert all(len(samples) == 2 for samples in rows_of(site, found[0]["run_id"])["samples"])
+
+
+def test_nobody_elses_model_tells_the_likelihood_of_a_text(site: Site) -> None:
+    register(site)
+    text = SUITE.replace("RUNGS", "live: {kind: production, uri: 'models:/writer/1'}")
+    head, tail = text.split("  stop:")
+    head = head.replace("generate", "perplexity").replace(", target: label", "").replace('  prompt: "{text}:"\n', "")
+    tail = tail[tail.index("metrics:") :].replace("METRICS", "bits_per_byte").replace("majority}", "stratified}")
+    site.suite.write_text(head + tail, encoding="utf-8")
+    with pytest.raises(DataError, match="answers tasks of kind choice and generate, not perplexity"):
+        workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
+
+
+def register(site: Site) -> None:
+    code = site.folder / "writer.py"
+    code.write_text(MODEL, encoding="utf-8")
+    mlflow.set_tracking_uri(site.uri)
+    mlflow.set_experiment("somebody-elses")
+    with mlflow.start_run():
+        mlflow.pyfunc.log_model(
+            name="writer",
+            python_model=str(code),
+            pip_requirements=["mlflow"],
+            signature=ModelSignature(Schema([ColSpec("string", "text")]), Schema([ColSpec("string")])),
+            registered_model_name="writer",
+        )
+
+
+def test_a_pipeline_is_sent_the_prompt_and_writes_behind_it(site: Site, tiny_model: Path) -> None:
+    from transformers import pipeline
+
+    mlflow.set_tracking_uri(site.uri)
+    mlflow.set_experiment("somebody-elses")
+    with mlflow.start_run():
+        mlflow.transformers.log_model(
+            transformers_model=pipeline("text-generation", model=str(tiny_model), device="cpu"),
+            model_config={"max_new_tokens": 4},
+            name="pipeline",
+            pip_requirements=["mlflow"],
+            signature=ModelSignature(Schema([ColSpec("string")]), Schema([ColSpec("string")])),
+            registered_model_name="pipeline",
+        )
+    write(site, "live: {kind: production, uri: 'models:/pipeline/1'}")
+    site.suite.write_text(site.suite.read_text("utf-8").replace("good|bad", "(?s)^.*"), encoding="utf-8")
+    (live,) = workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri).document["evaluations"]
+    rows = rows_of(site, live["run_id"])
+    assert rows["error"].isna().all()
+    prompts = {example.id: f"{example.fields['text']}:" for example in site.test_data().examples}
+    written = rows.set_index("example_id")["raw"]
+    assert written.str.len().between(1, 60).all()
+    assert not [id for id, text in written.items() if text.startswith(prompts[str(id)])]  # the pipeline repeats it
+    assert signature_of(site, live["run_id"])["prompt.template"] == "{text}:"
