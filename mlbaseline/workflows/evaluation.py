@@ -166,7 +166,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
             machine,
             train_s=opened.trained.train_s if opened.trained else None,
             trainable_params=opened.trained.trainable_params if opened.trained else None,
-            peak_memory_bytes=None if rung.elsewhere else peak.bytes,
+            peak_memory_bytes=None if rung.elsewhere or rung.kind == "human" else peak.bytes,  # people have none
         )
         _warn_about_rows(rung, table)
         store.log_evaluation(
