@@ -71,11 +71,11 @@ def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
     }
     bounds |= {name: Bounds(found.low, found.high) for name, found in quantiles.items()}
     latency = {name: quantiles[name].value if name in quantiles else None for name in _QUANTILES}
-    memory = _combined((run.peak_memory_bytes for run in metered), max)
-    params = _combined((_trainable(run) for run in metered), max)
+    memory = combined((run.peak_memory_bytes for run in metered), max)
+    params = combined((_trainable(run) for run in metered), max)
     return Cost(
-        train_s=_combined(trained_s, _mean),
-        train_usd=_combined(train_usd, _mean),
+        train_s=combined(trained_s, mean_of),
+        train_usd=combined(train_usd, mean_of),
         compute_s_per_query=float(np.mean([run.table.frame["compute_s"].mean() for run in metered])),
         usd_per_query=mean,
         peak_memory_bytes=None if memory is None else int(memory),
@@ -130,7 +130,7 @@ def _query_usd(
         usd / suite.cost.queries if usd is not None else None if run.train_s is not None else 0.0
         for run, usd in zip(metered, train_usd, strict=True)
     ]
-    share = _combined(shares, _mean)
+    share = combined(shares, mean_of)
     if len(known) < len(each) or share is None or len({len(usd) for usd in known}) > 1:
         return None, {}
     usd = np.stack(known)
@@ -161,12 +161,12 @@ def _trainable(run: Metered) -> float | None:
     return 0 if run.table.kind in _UNTRAINED and run.is_ours else None
 
 
-def _combined(values: Iterable[float | None], how: Callable[[list[float]], float]) -> float | None:
+def combined(values: Iterable[float | None], how: Callable[[list[float]], float]) -> float | None:
     """None where one of them is missing: a rung is not described by a part of its seeds."""
     each = list(values)
     known = [value for value in each if value is not None and not math.isnan(value)]
     return how(known) if len(known) == len(each) else None
 
 
-def _mean(values: list[float]) -> float:
+def mean_of(values: list[float]) -> float:
     return float(np.mean(values))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mlbaseline.judge.comparability import measured_on
-from mlbaseline.judge.costing import Metered, cost_of
+from mlbaseline.judge.costing import Metered, combined, cost_of, mean_of
 from mlbaseline.judge.inference import estimate
 from mlbaseline.metrics import measure
 from mlbaseline.records import Estimate, FineTune, Standing
@@ -80,14 +79,11 @@ def _fine_tune(suite: Suite, name: str, runs: Sequence[Mapping[str, float]]) -> 
     spec = suite.baselines[name]
     if not isinstance(spec, TrainedSpec | ReadySpec):
         return None
-    size = _mean(runs, "weights_bytes")
+    size, unmerged_s = (
+        combined([run.get(key) for run in runs], mean_of) for key in ("weights_bytes", "latency_unmerged_p50_s")
+    )
     return FineTune(
         method=spec.method_name,
         weights_bytes=None if size is None else round(size),
-        latency_unmerged_p50_s=_mean(runs, "latency_unmerged_p50_s"),
+        latency_unmerged_p50_s=unmerged_s,
     )
-
-
-def _mean(runs: Sequence[Mapping[str, float]], name: str) -> float | None:
-    values = [run.get(name, math.nan) for run in runs]
-    return None if any(map(math.isnan, values)) else float(np.mean(values))
