@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -69,10 +70,10 @@ class TrainingJob:
 
     @property
     def reading_key(self) -> str:
-        """Names what the base reads, which is the same for every seed."""
-        fields = self.signature_fields()
-        read = ("base_sha256", "train_digest", "template", "max_length", "precision", "device")
-        return digest_of({name: fields[f"training.{name}"] for name in read})
+        """Names what the base reads, and how, which is the same for every seed and whatever is trained."""
+        of_training = {"version", "kind", "dev_digest", *type(self.spec).model_fields}
+        fields = self.signature_fields().items()
+        return digest_of({name: value for name, value in fields if name.removeprefix("training.") not in of_training})
 
     @property
     def key(self) -> str:
@@ -91,9 +92,23 @@ class Sample:
 def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> list[Sample]:
     """The examples of a split with what is to be learnt of them: the right choice; the wanted text and the token that
     ends it; or a whole text, in windows that do not overlap. Raises DataError for one that cannot be encoded."""
-    encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, job.evaluation))
+    length = reading_length(checkpoint, job.evaluation)
+    kept = _kept_samples(digest_of([job.reading_key, data.split, data.digest, length]))
+    if not kept:
+        kept += _encode(job, checkpoint, data, length)
+    return list(kept)
+
+
+@lru_cache(maxsize=2)
+def _kept_samples(_: str) -> list[Sample]:
+    """Of the last two splits, which the next seed learns from and is measured on, too."""
+    return []
+
+
+def _encode(job: TrainingJob, checkpoint: Checkpoint, data: TaskData, length: int) -> list[Sample]:
+    encoder = Encoder(checkpoint.tokenizer, length)
     ends = _end(job, checkpoint) if isinstance(job.task, GenerateTask) else ()
-    samples = []
+    samples: list[Sample] = []
     for example in sorted(data.examples, key=lambda example: example.id):  # an order that content decides
         try:
             if isinstance(job.task, PerplexityTask):

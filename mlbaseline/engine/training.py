@@ -27,18 +27,13 @@ from safetensors import SafetensorError
 
 from mlbaseline.assets import cache_dir
 from mlbaseline.engine.adapters import add_adapter
+from mlbaseline.engine.base import hand_on_base, take_base
 from mlbaseline.engine.dev import measure_dev
 from mlbaseline.engine.forward import logits_at
 from mlbaseline.engine.frozen import Frozen, find_frozen
 from mlbaseline.engine.hardware import pin_seeds, progress_bar
-from mlbaseline.engine.recipe import (
-    Sample,
-    TrainingJob,
-    load_base,
-    make_optimizer,
-    make_samples,
-    make_schedule,
-)
+from mlbaseline.engine.lookups import add_lookups_in_place
+from mlbaseline.engine.recipe import Sample, TrainingJob, make_optimizer, make_samples, make_schedule
 from mlbaseline.engine.resume import epoch_folder, load_result, load_state, save_result, save_state
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.metrics import METRICS
@@ -87,13 +82,14 @@ class _Training:
     def __init__(self, job: TrainingJob, folder: Path) -> None:
         self.job, self.folder = job, folder
         self.saved_s, self.save_took_s = perf_counter(), 0.0
+        self.base = checkpoint = take_base(job)
         pin_seeds(job.seed)
-        checkpoint = load_base(job)
         self.tokenizer = checkpoint.tokenizer
         if isinstance(job.spec, Peft):
             checkpoint = replace(checkpoint, model=add_adapter(checkpoint, job.spec, job.base_source))
         self.samples = make_samples(job, checkpoint, job.train)
         model = checkpoint.model
+        add_lookups_in_place(model)
         if job.spec.gradient_checkpointing:
             with quiet_transformers():
                 model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -156,10 +152,11 @@ class _Training:
         return find_frozen(self.bare, [sample.tokens for sample in self.samples], self.job.reading_key)
 
     def release(self) -> None:
-        """Give back weights, gradients and moments, which accelerate's and the model's own cycles would hold on to."""
+        """Hand on the base; give back all else, which accelerate's and the model's own cycles would hold on to."""
         self.accelerator.free_memory()
         self.__dict__.pop("frozen", None)
-        del self.model, self.bare, self.optimizer, self.schedule, self.trained
+        hand_on_base(self.job, self.base, self.bare)
+        del self.base, self.model, self.bare, self.optimizer, self.schedule, self.trained
         gc.collect()
 
     def _batches(self, epoch: int) -> list[list[list[Sample]]]:
@@ -194,7 +191,8 @@ class _Training:
         self.accelerator.clip_grad_norm_(self.trained.values(), self.job.spec.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
-        self.optimizer.zero_grad()
+        # On CPUs, memory that is given back costs more to get again than to fill with zeros.
+        self.optimizer.zero_grad(set_to_none=self.accelerator.device.type != "cpu")
         return total
 
     def _loss(self, samples: Sequence[Sample]) -> torch.Tensor:

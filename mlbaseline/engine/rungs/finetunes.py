@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from mlbaseline.assets import FetchedAsset, sha256_of
 from mlbaseline.engine.rungs.checkpoints import engine_fields, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
-from mlbaseline.errors import AssetError
+from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.records import Model, Scalar, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks import harness_of
 from mlbaseline.tasks.prompting import Teaches
+
+if TYPE_CHECKING:
+    from mlbaseline.engine.recipe import TrainingJob
 
 
 def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]) -> list[Rung]:
@@ -24,19 +28,19 @@ def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]
         from mlbaseline.engine.adapters import check_method
 
         check_method(spec, suite_name=site.suite.name, baseline=name)
-    return [_trained(site, name, spec, seed) for seed in seeds]
+    jobs = [_job(site, name, spec, seed) for seed in seeds]
+    return [_trained(site, name, jobs[position:]) for position in range(len(jobs))]
 
 
-def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
+def _job(site: Site, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
     from mlbaseline.engine.recipe import TrainingJob
 
     base = site.suite.base_model(spec)
     asset = site.fetch(base)
     if harness := harness_of(site.suite):
         harness.check_trainable()
-    prompting = site.prompting(asset.path)
     precision, device = resolved(site)
-    job = TrainingJob(
+    return TrainingJob(
         task=site.suite.task,
         spec=spec,
         seed=seed,
@@ -50,15 +54,39 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
         device=device,
     )
 
+
+def _trained(site: Site, name: str, jobs: Sequence[TrainingJob]) -> Rung:
+    """The rung of the first job. The others are the seeds that come after it."""
+    job, *later = jobs
+    prompting = job.prompting
+
     def open_() -> Opened:
         from mlbaseline.engine.training import train
 
-        trained = train(job, description=progress_name(name, seed))
-        base_path = job.base.path if isinstance(spec, Peft) else None
-        return replace(_open(site, name, seed, trained.weights, prompting, base=base_path), trained=trained)
+        trained = train(job, description=progress_name(name, job.seed))
+        _train_ahead(name, later)
+        base_path = job.base.path if isinstance(job.spec, Peft) else None
+        return replace(_open(site, name, job.seed, trained.weights, prompting, base=base_path), trained=trained)
 
     fields = {"model.sha256": job.base.sha256, **job.signature_fields()}
-    return _rung(site, name, seed, prompting=prompting, base=asset, fields=fields, open_=open_)
+    return _rung(site, name, job.seed, prompting=prompting, base=job.base, fields=fields, open_=open_)
+
+
+def _train_ahead(name: str, later: Sequence[TrainingJob]) -> None:
+    """Train what comes next while the base lies in memory; then give it back, for answering has its own.
+
+    A seed that fails does so again when its turn comes, and not before those that did not fail have answered.
+    """
+    from mlbaseline.engine.base import forget_base
+    from mlbaseline.engine.training import train
+
+    try:
+        for job in later:
+            train(job, description=progress_name(name, job.seed))
+    except MlbaselineError:
+        return
+    finally:
+        forget_base()
 
 
 def ready_rungs(site: Site, name: str, spec: ReadySpec, seeds: Sequence[int]) -> list[Rung]:
