@@ -6,6 +6,7 @@ answering has its memory to itself.
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +33,9 @@ def hand_on_base(job: TrainingJob, checkpoint: Checkpoint, adapted: Any) -> None
 
 def forget_base() -> None:
     """Give its memory back."""
-    _kept.clear()
+    if _kept:
+        _kept.clear()
+        gc.collect()
 
 
 def _is_shared(job: TrainingJob) -> bool:

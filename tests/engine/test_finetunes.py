@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from mlbaseline.assets import FetchedAsset, fetch
+from mlbaseline.engine import base, training
 from mlbaseline.engine.resume import weights_sha256
 from mlbaseline.engine.rungs import Opened, Rung, build_rungs
 from mlbaseline.engine.rungs.finetunes import _require_base
-from mlbaseline.errors import AssetError, SuiteError
+from mlbaseline.errors import AssetError, MlbaselineError, SuiteError
 from mlbaseline.suite import Asset
 from mlbaseline.suite_file import parse_suite
 from mlbaseline.tasks import load_task
@@ -61,14 +63,26 @@ def shared_cache(home: Path) -> Any:
 
 
 def rung_of(home: Path, model: Path, name: str, adapter: Path | None = None, earlier: Path | None = None) -> Rung:
+    (rung,) = rungs_of(home, model, name, [0], adapter=adapter, earlier=earlier)
+    return rung
+
+
+def rungs_of(
+    home: Path,
+    model: Path,
+    name: str,
+    seeds: Sequence[int],
+    *,
+    adapter: Path | None = None,
+    earlier: Path | None = None,
+) -> list[Rung]:
     paths = {"data": home / "data.csv", "model": model, "adapter": adapter or home, "earlier": earlier or home}
     suite = parse_suite(SUITE.format(**paths), root=home)
 
     def fetched(asset: Asset) -> FetchedAsset:
         return fetch(asset, root=home)
 
-    (rung,) = build_rungs(suite, load_task(suite, fetched), name, fetched, [0])
-    return rung
+    return build_rungs(suite, load_task(suite, fetched), name, fetched, seeds)
 
 
 def opened(rung: Rung) -> Opened:
@@ -99,6 +113,30 @@ def test_an_adapter_is_timed_merged_and_beside_its_base(home: Path, tiny_model: 
     assert lora.figures["latency_unmerged_p50_s",] > 0
     prompt = opened(rung_of(home, tiny_model, "prompt"))
     assert prompt.weights is not None and not prompt.figures, "there is nothing to merge"
+
+
+def test_seeds_are_trained_in_a_row_and_their_base_is_given_back(
+    home: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
+    read, seeds = base.load_base, []
+    monkeypatch.setattr(base, "load_base", lambda job: seeds.append(job.seed) or read(job))
+    step = training._Training._step
+
+    def fail_last(self: training._Training, parts: Any) -> float:
+        if self.job.seed == 2:
+            raise MlbaselineError("seed 2 does not work")
+        return step(self, parts)
+
+    monkeypatch.setattr(training._Training, "_step", fail_last)
+    first, second, last = rungs_of(home, tiny_model, "lora", [0, 1, 2])
+    weights = opened(first).weights
+    assert seeds == [0], "the others went on with the base of the first"
+    assert not base._kept
+    assert opened(second).weights != weights
+    assert seeds == [0, 2], "the second was trained already; the last tried again what fails"
+    with pytest.raises(MlbaselineError, match="seed 2 does not work"):
+        opened(last)
 
 
 def test_a_ready_adapter_answers_as_when_it_was_trained(

@@ -19,6 +19,7 @@ from transformers import LlamaForCausalLM
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine import frozen, training
+from mlbaseline.engine.base import forget_base
 from mlbaseline.engine.recipe import TrainingJob
 from mlbaseline.engine.resume import Progress, save_state, weights_sha256
 from mlbaseline.engine.scoring import ChoiceScorer
@@ -159,6 +160,7 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
 @BOTH
 def test_nothing_of_a_finished_training_stays_in_memory(job: TrainingJob, spec: TrainedSpec) -> None:
     train(replace(job, spec=spec))
+    forget_base()  # which is for the next seed
     assert not [thing for thing in gc.get_objects() if isinstance(thing, LlamaForCausalLM)]
 
 
