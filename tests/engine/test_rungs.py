@@ -91,7 +91,7 @@ def test_every_kind_answers_every_example_of_test(suite: Suite, name: str, seeds
         )
         assert table.frame["error"].isna().all()
         assert (opened.trained is not None) == (rung.kind in ("peft", "full"))
-        assert all(key.startswith(("baseline.", "evaluation.")) for key in rung.params)
+        assert all(key.startswith(("baseline.", "evaluation.", "distributed.")) for key in rung.params)
         assert rung.params["baseline.kind"] == rung.kind
 
 
