@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import perf_counter
 
-from mlbaseline.engine.batching import make_batches, most_rows
+from mlbaseline.engine.backends import ContinuousWriter, VllmWriter
 from mlbaseline.engine.crew import Crew
-from mlbaseline.engine.encoding import EncodedContext, Encoder, Tokens
-from mlbaseline.engine.packing import Head
-from mlbaseline.engine.pass_cache import PassCache, make_key
+from mlbaseline.engine.encoding import EncodedContext, Encoder
+from mlbaseline.engine.pass_cache import PassCache
 from mlbaseline.engine.passes import Found, run_passes
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
-from mlbaseline.engine.writing import Asked, Writer, Writing
+from mlbaseline.engine.writing import Asked, Writer, WritesTexts
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -54,10 +52,18 @@ class Generator:
         self._prompting, self._decoding, self._evaluation = prompting, decoding, evaluation
         self._cache, self._crew, self._description = cache, crew, description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
-        head = self._encoder.head(prompting)
-        head = head if len(head) < self._encoder.max_length - decoding.max_new_tokens else ()
-        self._make = partial(Writer, decoding=decoding, batch_tokens=evaluation.batch_tokens, seed=seed, head=head)
+        self._make = self._writing_by(evaluation.generate_with, seed)
         self._writer = self._make(checkpoint)
+
+    def _writing_by(self, name: str, seed: int | None) -> Callable[[Checkpoint], WritesTexts]:
+        decoding, batch_tokens = self._decoding, self._evaluation.batch_tokens
+        if name == "vllm":
+            return partial(VllmWriter, decoding=decoding, max_length=self._encoder.max_length, seed=seed)
+        if name == "transformers":
+            return partial(ContinuousWriter, decoding=decoding, batch_tokens=batch_tokens)
+        head = self._encoder.head(self._prompting)
+        head = head if len(head) < self._encoder.max_length - decoding.max_new_tokens else ()
+        return partial(Writer, decoding=decoding, batch_tokens=batch_tokens, seed=seed, head=head)
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer in batches, then time `evaluation.latency_sample` of the examples alone, evenly spread over all.
@@ -84,31 +90,11 @@ class Generator:
             except Exception as error:  # one example that cannot be asked must not cost the others their answers
                 yield position, Answer(example.id, None, error=describe_error(error))
         asked = [Asked(position, examples[position].id, known.tokens) for position, known in encoded.items()]
-        writings = [*self._writings(asked)]
+        writings = [*self._writer.plan(asked)]
         setup_s = (perf_counter() - started) / max(len(encoded), 1)
         for found in run_passes(writings, self._writer, self._make, cache=cache, crew=crew, setup_s=setup_s):
             for position, one in found.items():
                 yield position, self._conclude(examples[position].id, encoded[position], one)
-
-    def _writings(self, asked: Sequence[Asked]) -> Iterator[Writing]:
-        """Contexts that begin with the head, without it; then the others (their left was cut off), as they are."""
-        head = self._writer.head
-        if head is not None:
-            n = len(head.tokens)
-            behind = [replace(a, context=a.context[n:]) for a in asked if _follows(a.context, head.tokens)]
-            asked = [a for a in asked if not _follows(a.context, head.tokens)]
-            yield from self._batched(behind, head, behind_head=True)
-        yield from self._batched(asked, self._writer.front, behind_head=False)
-
-    def _batched(self, asked: Sequence[Asked], head: Head | None, *, behind_head: bool) -> Iterator[Writing]:
-        """Sized by what the rows may grow to."""
-        decoding, budget = self._decoding, self._evaluation.batch_tokens
-        lengths = [decoding.samples * (len(a.context) + decoding.max_new_tokens) for a in asked]
-        n_head = len(head.tokens) if head else 0
-        for batch in make_batches(lengths, budget, most_rows(head, budget // decoding.samples)):
-            members = [asked[index] for index in batch]
-            keys = {one.position: make_key(one.example_id, n_head, one.context) for one in members}
-            yield Writing(members, behind_head, keys)
 
     def _conclude(self, example_id: str, known: EncodedContext, found: Found) -> Answer:
         answer = partial(
@@ -116,7 +102,7 @@ class Generator:
         )
         if found.error is not None:
             return answer(None, error=found.error)
-        texts = [self._decoding.cut(self._writer.decode(tokens)) for tokens in found.values]
+        texts = [self._decoding.cut(self._writer.ending.text(tokens)) for tokens in found.values]
         answers = [self._decoding.answer_in(text) for text in texts]
         return answer(
             answers[0],
@@ -124,7 +110,3 @@ class Generator:
             samples=tuple(answers) if len(answers) > 1 else (),
             tokens_out=sum(map(len, found.values)),
         )
-
-
-def _follows(context: Tokens, head: Tokens) -> bool:
-    return len(context) > len(head) and context[: len(head)] == head

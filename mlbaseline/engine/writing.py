@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from mlbaseline.engine.attempts import Attempts
+from mlbaseline.engine.batching import make_batches, most_rows
 from mlbaseline.engine.continuation import continue_rows, drawn, most_likely
 from mlbaseline.engine.encoding import Tokens
 from mlbaseline.engine.forward import read_head, without_adapter
 from mlbaseline.engine.packing import Head, can_pack
+from mlbaseline.engine.pass_cache import make_key
 from mlbaseline.engine.passes import Found
 from mlbaseline.engine.timing import describe_error
 from mlbaseline.errors import MlbaselineError
@@ -45,11 +47,51 @@ class Writing:
         return replace(self, asked=asked) if asked else None
 
 
-class Writer:
-    """Continues contexts by a causal model; of each `Writing`, the tokens of every sample of each context.
+class Ending:
+    """When a text is over, and what it says: an end token, a stop sequence, or `max_new_tokens`."""
 
-    They end with an end token, a stop sequence, or after `max_new_tokens`. What is drawn depends on `seed`, the
-    example's id and the number of the sample, not on the batch.
+    def __init__(self, checkpoint: Checkpoint, decoding: Decoding) -> None:
+        self._tokenizer, self._decoding = checkpoint.tokenizer, decoding
+        self.tokens = end_tokens(checkpoint)
+        self._stop_bytes = max((len(stop.encode("utf-8", "surrogatepass")) for stop in decoding.stop), default=0)
+
+    def is_reached(self, tokens: Sequence[int]) -> bool:
+        """Whether the newest token ends the text."""
+        if tokens[-1] in self.tokens or len(tokens) >= self._decoding.max_new_tokens:
+            return True
+        if not self._stop_bytes:
+            return False
+        # A stop sequence of n bytes spans n tokens at most, and begins within the one before them.
+        newest = self.text(tokens[-self._stop_bytes - 1 :])
+        return any(stop in newest for stop in self._decoding.stop)
+
+    def cut(self, tokens: Sequence[int]) -> list[int]:
+        """The tokens up to that which ends the text."""
+        length = next((n for n in range(1, len(tokens)) if self.is_reached(tokens[:n])), len(tokens))
+        return list(tokens[:length])
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What the tokens say, without the one that ended them."""
+        kept = tokens[:-1] if tokens and tokens[-1] in self.tokens else tokens
+        return str(self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+class WritesTexts(Protocol):
+    """What continues contexts by a model; of each `Writing`, the tokens of every sample of each context."""
+
+    ending: Ending
+
+    def plan(self, asked: Sequence[Asked]) -> Iterator[Writing]:
+        """All contexts, in passes that their content alone decides."""
+        ...
+
+    def __call__(self, writing: Writing) -> dict[int, Found]: ...
+
+
+class Writer:
+    """The engine's own: rows of one batch go on together, and leave it early.
+
+    What is drawn depends on `seed`, the example's id and the number of the sample, not on the batch.
     """
 
     def __init__(
@@ -57,77 +99,94 @@ class Writer:
     ) -> None:
         """head: as of `Reader`. Raises MlbaselineError for virtual tokens in front of a model that cannot follow a
         head."""
-        self._model, self.front = without_adapter(checkpoint.model)
+        self._model, self._front = without_adapter(checkpoint.model)
         if hasattr(self._model, "get_base_model") and self._model.active_peft_config.is_prompt_learning:
             raise MlbaselineError(
                 f"{self._model.active_peft_config.peft_type.value}: this model cannot write behind virtual tokens, as "
                 "not all of its layers attend to everything before them; use a method that adapts them, such as lora"
             )
-        self._tokenizer, self._ends = checkpoint.tokenizer, end_tokens(checkpoint)
-        self._decoding, self._seed = decoding, seed
+        self.ending = Ending(checkpoint, decoding)
+        self._decoding, self._seed, self._batch_tokens = decoding, seed, batch_tokens
         self._head_tokens = head if can_pack(self._model) else ()
-        self._attempts: Attempts[Asked] = Attempts(
-            batch_tokens, lambda asked: decoding.samples * (len(asked.context) + decoding.max_new_tokens)
-        )
+        self._attempts: Attempts[Asked] = Attempts(batch_tokens, self._size)
 
-    @cached_property
-    def head(self) -> Head | None:
-        """What stands before the contexts of a writing behind the head."""
-        return read_head(self._model, self._head_tokens, self.front) if self._head_tokens else None
+    def plan(self, asked: Sequence[Asked]) -> Iterator[Writing]:
+        """Contexts that begin with the head, without it; then the others (their left was cut off), as they are."""
+        head = self._head_tokens
+        behind = [replace(a, context=a.context[len(head) :]) for a in asked if _follows(a.context, head)]
+        yield from self._batched(behind, self._head, behind_head=True)
+        others = [a for a in asked if not _follows(a.context, head)]
+        yield from self._batched(others, self._front, behind_head=False)
+
+    def _batched(self, asked: Sequence[Asked], head: Head | None, *, behind_head: bool) -> Iterator[Writing]:
+        most = most_rows(head, self._batch_tokens // self._decoding.samples)
+        for batch in make_batches([self._size(one) for one in asked], self._batch_tokens, most):
+            yield make_writing([asked[index] for index in batch], len(head.tokens) if head else 0, behind_head)
 
     def __call__(self, writing: Writing) -> dict[int, Found]:
         started = perf_counter()
-        head = self.head if writing.behind_head else self.front
+        head = self._head if writing.behind_head else self._front
         written = self._attempts.compute(lambda part: self._write(part, head), writing.asked)
-        spent_s = perf_counter() - started
-        sizes = [
-            len(asked.context) + (0 if isinstance(texts, Exception) else sum(map(len, texts)))
-            for asked, texts in zip(writing.asked, written, strict=True)
-        ]
-        per_token_s = spent_s / sum(sizes)
-        return {
-            asked.position: Found((), size * per_token_s, describe_error(texts))
-            if isinstance(texts, Exception)
-            else Found(tuple(texts), size * per_token_s)
-            for asked, texts, size in zip(writing.asked, written, sizes, strict=True)
-        }
+        return share_time(writing, written, perf_counter() - started)
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The text of a sample, without what ended it."""
-        kept = tokens[:-1] if tokens and tokens[-1] in self._ends else tokens
-        return str(self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    def _size(self, asked: Asked) -> int:
+        """What the rows of a context may grow to."""
+        return self._decoding.samples * (len(asked.context) + self._decoding.max_new_tokens)
+
+    @cached_property
+    def _head(self) -> Head | None:
+        return read_head(self._model, self._head_tokens, self._front) if self._head_tokens else None
 
     def _write(self, batch: Sequence[Asked], head: Head | None) -> list[list[list[int]]]:
         """The samples of each context as tokens."""
         decoding = self._decoding
-        generators = self._generators([asked.example_id for asked in batch])
+        generators = [
+            np.random.default_rng([self._seed or 0, number_of(asked.example_id, sample)])
+            for asked in batch
+            for sample in range(decoding.samples)
+        ]
         written = continue_rows(
             self._model,
             [asked.context for asked in batch],
             head=head,
             copies=decoding.samples,
             choose=drawn(generators, decoding.temperature) if decoding.temperature else most_likely,
-            is_done=self._is_done,
+            is_done=self.ending.is_reached,
         )
         return [written[i : i + decoding.samples] for i in range(0, len(written), decoding.samples)]
 
-    def _generators(self, ids: Sequence[str]) -> list[np.random.Generator]:
-        names = (f"{id}\n{sample}" for id in ids for sample in range(self._decoding.samples))
-        digests = (hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in names)
-        return [np.random.default_rng([self._seed or 0, int.from_bytes(digest[:8], "big")]) for digest in digests]
 
-    def _is_done(self, tokens: list[int]) -> bool:
-        if tokens[-1] in self._ends or len(tokens) >= self._decoding.max_new_tokens:
-            return True
-        if not self._stop_bytes:
-            return False
-        # A stop sequence of n bytes spans n tokens at most, and begins within the one before them.
-        newest = self.decode(tokens[-self._stop_bytes - 1 :])
-        return any(stop in newest for stop in self._decoding.stop)
+def number_of(example_id: str, sample: int = 0) -> int:
+    """By which, and the seed, a sample is drawn: 64 bits."""
+    name = f"{example_id}\n{sample}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big")
 
-    @cached_property
-    def _stop_bytes(self) -> int:
-        return max((len(stop.encode("utf-8", "surrogatepass")) for stop in self._decoding.stop), default=0)
+
+def make_writing(asked: Sequence[Asked], n_head: int = 0, behind_head: bool = False) -> Writing:
+    """n_head: tokens of the head that they follow."""
+    keys = {one.position: make_key(one.example_id, n_head, one.context) for one in asked}
+    return Writing(asked, behind_head, keys)
+
+
+def share_time(
+    writing: Writing, written: Sequence[Sequence[Sequence[int]] | Exception], spent_s: float
+) -> dict[int, Found]:
+    """Of each context its samples, or why there are none; the time is shared by the tokens read and written."""
+    sizes = [
+        len(asked.context) + (0 if isinstance(texts, Exception) else sum(map(len, texts)))
+        for asked, texts in zip(writing.asked, written, strict=True)
+    ]
+    per_token_s = spent_s / sum(sizes)
+    return {
+        asked.position: Found((), size * per_token_s, describe_error(texts))
+        if isinstance(texts, Exception)
+        else Found(tuple(map(list, texts)), size * per_token_s)
+        for asked, texts, size in zip(writing.asked, written, sizes, strict=True)
+    }
+
+
+def _follows(context: Tokens, head: Tokens) -> bool:
+    return 0 < len(head) < len(context) and context[: len(head)] == head
 
 
 def end_tokens(checkpoint: Checkpoint) -> frozenset[int]:

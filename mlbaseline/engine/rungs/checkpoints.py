@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
+from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Example, Model, Scalar
 from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained
@@ -79,11 +81,23 @@ def task_fields(site: Site, model: Path) -> dict[str, Scalar]:
     """What of a task decides an answer, beside data and prompt, and where tokens are counted which tokenizer counts."""
     task = site.suite.task
     if isinstance(task, GenerateTask):
-        return _generation_fields(Decoding.of(task))
+        return {"engine.generate_with": _generating(site), **_generation_fields(Decoding.of(task))}
     if isinstance(task, PerplexityTask):
         window = {"text.window": site.suite.evaluation.max_length, "text.stride": task.stride}
         return {**window, "model.tokenizer_sha256": tokenizer_sha256(model)}
     return {"model.tokenizer_sha256": tokenizer_sha256(model)} if task.normalisation == "token" else {}
+
+
+def _generating(site: Site) -> str:
+    """What writes the texts. Raises MlbaselineError if it is not there."""
+    name = site.suite.evaluation.generate_with
+    if name == "vllm" and find_spec("vllm") is None:
+        raise MlbaselineError(
+            'evaluation.generate_with: vllm is not installed; `pip install "mlbaseline[vllm]"`, or leave it out'
+        )
+    if name == "vllm" and site.processes > 1:
+        raise MlbaselineError("evaluation.generate_with: vllm fills a GPU by itself; leave --processes out")
+    return name
 
 
 def _generation_fields(decoding: Decoding) -> dict[str, Scalar]:
@@ -128,7 +142,7 @@ def scorer(
         decides: dict[str, Scalar] = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
         if isinstance(site.suite.task, GenerateTask):
             written = replace(Decoding.of(site.suite.task), extract=None)  # what is read out of a text is read anew
-            decides |= {**_generation_fields(written), "seed": seed}
+            decides |= {"with": _generating(site), **_generation_fields(written), "seed": seed}
         cache = PassCache(decides, fresh=site.fresh)
     return answering_model(
         site.suite.task,
