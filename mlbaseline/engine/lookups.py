@@ -17,29 +17,28 @@ def add_lookups_in_place(model: Any) -> None:
 
     Only where embeddings and output share their weights, these learn, and the embeddings are plain.
     """
-    embeddings = model.get_input_embeddings()
-    output = model.get_output_embeddings()
+    embeddings, output = model.get_input_embeddings(), model.get_output_embeddings()
     is_plain = type(embeddings) is nn.Embedding and not (
         embeddings.sparse or embeddings.scale_grad_by_freq or embeddings.max_norm
     )
-    if not is_plain or embeddings.weight is not getattr(output, "weight", None) or not embeddings.weight.requires_grad:
-        return
+    if is_plain and embeddings.weight.requires_grad and embeddings.weight is getattr(output, "weight", None):
+        embeddings.register_forward_hook(_cut)
+
+
+def _cut(embeddings: Any, inputs: tuple[Tensor, ...], looked_up: Tensor) -> Tensor | None:
+    """What was looked up, as if it came from nowhere: its gradient is added by hand."""
+    if not torch.is_grad_enabled():
+        return None
     weight, padding = embeddings.weight, embeddings.padding_idx
 
-    def cut(_: nn.Module, inputs: tuple[Tensor, ...], looked_up: Tensor) -> Tensor | None:
-        if not torch.is_grad_enabled():
-            return None
+    def add(gradient: Tensor) -> None:
+        tokens, rows = inputs[0].flatten(), gradient.flatten(0, -2)
+        if padding is not None:  # which learns nothing from being read
+            rows = rows.masked_fill((tokens == padding)[:, None], 0.0)
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        weight.grad.index_add_(0, tokens, rows.to(weight.dtype))
 
-        def add(gradient: Tensor) -> None:
-            tokens, rows = inputs[0].flatten(), gradient.flatten(0, -2)
-            if padding is not None:  # which learns nothing from being read
-                rows = rows.masked_fill((tokens == padding)[:, None], 0.0)
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-            weight.grad.index_add_(0, tokens, rows.to(weight.dtype))
-
-        leaf = looked_up.detach().requires_grad_()
-        leaf.register_hook(add)
-        return leaf
-
-    embeddings.register_forward_hook(cut)
+    leaf: Any = looked_up.detach().requires_grad_()
+    leaf.register_hook(add)
+    return leaf  # type: ignore[no-any-return]
