@@ -56,13 +56,14 @@ def _asking(
 
 def engine_fields(site: Site) -> dict[str, Scalar]:
     from mlbaseline.engine.scoring import ENGINE_VERSION
+    from mlbaseline.models.checkpoint import computed_in, precision_fields
 
     precision, device = resolved(site)
     return {
         "engine.version": ENGINE_VERSION,
         "engine.batch_tokens": site.suite.evaluation.batch_tokens,
         "engine.max_length": site.suite.evaluation.max_length,
-        "engine.precision": precision,
+        **precision_fields(precision, computed_in(precision, device)),
         "engine.device": device,
     }
 
@@ -81,6 +82,7 @@ def task_fields(site: Site, model: Path) -> dict[str, Scalar]:
 
 
 def resolved(site: Site) -> tuple[Any, str]:
+    """Precision and device. Raises MlbaselineError where the precision needs a package that is missing."""
     from mlbaseline.models.checkpoint import default_device, resolve_precision
 
     device = default_device()
@@ -93,10 +95,12 @@ def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: 
     from mlbaseline.engine.answering import answering_model
     from mlbaseline.engine.score_cache import ScoreCache
     from mlbaseline.models.checkpoint import CONVERSION
+    from mlbaseline.models.quantising import packages_of
 
     cache = None
     if weights is not None and isinstance(site.suite.task, ChoiceTask):
-        software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers", "peft")}
+        packages = ("torch", "transformers", "peft", *packages_of(checkpoint.precision))
+        software = {f"software.{package}": metadata.version(package) for package in packages}
         decides = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
         cache = ScoreCache(decides, fresh=site.fresh)
     return answering_model(
