@@ -100,7 +100,8 @@ def refuse_blind(adapted: Any) -> None:
     for name, layer in adapted.named_modules():
         blind = isinstance(layer, BaseTunerLayer) and not type(layer).__module__.endswith(".bnb")
         if blind and isinstance(layer.get_base_layer(), Linear4bit | Linear8bitLt):
+            kind = f"{type(layer).__module__}.{type(layer).__name__}"
             raise MlbaselineError(
-                f"precision int8 or int4: peft's {type(layer).__module__}.{type(layer).__name__} (at {name}) is not made "
-                "for quantised weights. LoRA, DoRA, IA3, prompt and prefix tuning are; this method needs fp32 or bf16"
+                f"precision int8 or int4: {kind} (at {name}) is not made for quantised weights; LoRA, IA3, prompt and "
+                "prefix tuning are. This method needs another precision"
             )

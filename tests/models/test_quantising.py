@@ -65,23 +65,24 @@ def test_it_computes_with_what_the_weights_stand_for(tiny_model: Path, precision
     # How far that is from the weights themselves: the mean over places of the divergence, in nats. Random weights of
     # this size answer sharply, and lose far more than those of a trained model.
     divergence = (before.exp() * (before - log_probs(checkpoint))).sum(-1).mean()
-    assert 0 < divergence < (0.02 if precision == "int8" else 1.5)
+    assert 0 < divergence < (0.01 if precision == "int8" else 1.0)
+
+
+def assert_neighbours_do_not_matter(checkpoint: Checkpoint, n: int) -> None:
+    prompting, evaluation = Prompting(TEMPLATE, SHOTS), Evaluation(max_length=200, latency_sample=0)
+    examples = make_examples(PHRASES, n=n)
+    scorer = ChoiceScorer(checkpoint, prompting, PHRASES, evaluation)
+    together = {answer.example_id: answer.loglik_nats for answer in scorer.answer(examples)}
+    defined = plain_answers(checkpoint.model, checkpoint.tokenizer, prompting, examples)
+    for example in examples:
+        (alone,) = scorer.answer([example])
+        assert alone.loglik_nats == pytest.approx(together[example.id], abs=1e-3)
+        assert defined[example.id] == pytest.approx(together[example.id], abs=1e-3)
 
 
 @BOTH
 def test_neighbours_do_not_change_a_score(tiny_model: Path, precision: str) -> None:
-    """As LLM.int8() would: with its threshold by columns of the batch, without it by rounding what differs slightly."""
-    checkpoint = load_checkpoint(tiny_model, precision=precision, device="cpu")
-    prompting, evaluation = Prompting(TEMPLATE, SHOTS), Evaluation(max_length=200, latency_sample=0)
-    examples = make_examples(PHRASES, n=14)
-    scorer = ChoiceScorer(checkpoint, prompting, PHRASES, evaluation)
-    together = {answer.example_id: answer.loglik_nats for answer in scorer.answer(examples)}
-    for example in examples:
-        (alone,) = scorer.answer([example])
-        assert alone.loglik_nats == pytest.approx(together[example.id], abs=1e-3)
-    defined = plain_answers(checkpoint.model, checkpoint.tokenizer, prompting, examples)
-    for example_id, nats in together.items():
-        assert nats == pytest.approx(defined[example_id], abs=1e-3)
+    assert_neighbours_do_not_matter(load_checkpoint(tiny_model, precision=precision, device="cpu"), 14)
 
 
 @pytest.fixture
@@ -148,7 +149,8 @@ def test_what_is_computed_in_is_said_of_quantised_weights_alone() -> None:
 
 
 @pytest.mark.smollm
-@BOTH
-def test_a_gguf_file_is_quantised_from_its_converted_copy(smollm_gguf: Path, precision: str) -> None:
-    checkpoint = load_checkpoint(smollm_gguf, precision=precision, device="cpu")
-    assert checkpoint.model.get_memory_footprint() < (230e6 if precision == "int8" else 175e6)  # fp32: 538 MB
+def test_a_real_model_from_a_gguf_file(smollm_gguf: Path) -> None:
+    """Over thirty layers, LLM.int8() moves scores by what stands beside them: what it is given it rounds."""
+    checkpoint = load_checkpoint(smollm_gguf, precision="int8", device="cpu")
+    assert checkpoint.model.get_memory_footprint() < 230e6  # fp32: 538 MB
+    assert_neighbours_do_not_matter(checkpoint, 2)
