@@ -22,6 +22,7 @@ from mlbaseline.models.quantising import (
     loading_options,
     refuse_blind,
     refuse_quantised,
+    release_file,
     require_package,
 )
 from mlbaseline.records import Scalar
@@ -126,7 +127,7 @@ def load_checkpoint(
         tokenizer = _load(folder, "AutoTokenizer")
         if resolved in QUANTISED:
             options = loading_options(resolved, dtype, device)
-            model = compute_exactly(_load(folder, "AutoModelForCausalLM", dtype=dtype, **options))
+            model = compute_exactly(release_file(_load(folder, "AutoModelForCausalLM", dtype=dtype, **options)))
             if is_adapter(path):
                 model = attach(model, path)
                 refuse_blind(model)

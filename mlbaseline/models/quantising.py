@@ -6,8 +6,10 @@ given is never rounded, see `compute_exactly`. Embeddings, the output layer and 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +84,17 @@ def compute_exactly(model: Any) -> Any:
             # Else bitsandbytes 0.50 repacks the weights at the first answer, on processors with bf16 in AVX-512, to a
             # form through which no gradient flows.
             layer.support_avx512bf16_for_cpu = False
+    return model
+
+
+def release_file(model: Any) -> Any:
+    """The same model, without the file that it was read from: safetensors maps it, and a weight that lies in it still,
+    because nothing had to be done to it, keeps in memory all that was quantised. On a GPU none does."""
+    with suppress(OSError, AttributeError):  # glibc alone keeps what loading has freed, up to the size of the model
+        ctypes.CDLL(None).malloc_trim(0)
+    for parameter in model.parameters():
+        if parameter.device.type == "cpu" and parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -83,6 +84,21 @@ def assert_neighbours_do_not_matter(checkpoint: Checkpoint, n: int) -> None:
 @BOTH
 def test_neighbours_do_not_change_a_score(tiny_model: Path, precision: str) -> None:
     assert_neighbours_do_not_matter(load_checkpoint(tiny_model, precision=precision, device="cpu"), 14)
+
+
+@BOTH
+def test_the_file_that_was_read_is_let_go(tiny_model: Path, precision: str) -> None:
+    """What an embedding, which stays as it is, would keep of it in memory is more than quantising saves."""
+    maps = Path("/proc/self/maps")
+    if not maps.is_file():
+        pytest.skip("Linux tells which files a process has mapped")
+    plain = load_checkpoint(tiny_model, precision="fp32", device="cpu")
+    assert str(tiny_model) in maps.read_text(encoding="utf-8"), "as a model does that is not quantised"
+    del plain
+    gc.collect()
+    checkpoint = load_checkpoint(tiny_model, precision=precision, device="cpu")
+    assert str(tiny_model) not in maps.read_text(encoding="utf-8")
+    assert checkpoint.model.get_input_embeddings().weight.dtype in (torch.float32, torch.bfloat16)
 
 
 @pytest.fixture
