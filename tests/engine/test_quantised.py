@@ -20,7 +20,8 @@ from mlbaseline.engine.scoring import ChoiceScorer
 from mlbaseline.engine.training import train
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.comparability import require_comparable
-from mlbaseline.models.checkpoint import computed_in, load_checkpoint
+from mlbaseline.models import checkpoint as checkpoint_module
+from mlbaseline.models.checkpoint import computed_in, dtype_of, load_checkpoint
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset, Evaluation, Ia3, Lora, OtherPeft, PrefixTuning
 from mlbaseline.suite_file import parse_suite
@@ -103,6 +104,24 @@ def test_gradients_are_those_of_what_the_weights_stand_for(tiny_model: Path, pre
     ours, theirs = gradients
     assert ours.keys() == theirs.keys()
     assert all(torch.allclose(ours[name], theirs[name], rtol=1e-2, atol=1e-3) for name in ours)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_where_bf16_is_native_it_is_what_is_computed_in(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    spec = LORA.model_copy(update={"epochs": 1})
+    losses = []
+    for native, compute in ((False, "fp32"), (True, "bf16")):
+        monkeypatch.setattr(checkpoint_module, "_has_native_bf16", lambda device, native=native: native)
+        job = make_job(tiny_model, precision, spec=spec)
+        assert job.signature_fields()["training.compute_precision"] == compute
+        trained = train(job)
+        losses.append(trained.losses)
+        model = load_checkpoint(trained.folder, base=tiny_model, precision=precision, device="cpu").model
+        assert model.get_input_embeddings().weight.dtype == dtype_of(compute)
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+    assert losses[1] != losses[0]
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
