@@ -233,6 +233,18 @@ def test_all_weights_are_trained_as_they_are_and_asked_quantised(home: Path, tin
     assert table.frame["error"].isna().all()
 
 
+def test_vllm_is_refused_before_anything_is_loaded(home: Path, tiny_model: Path) -> None:
+    text = SUITE.format(model=tiny_model, precision="int4, generate_with: vllm")
+    text = text.replace("choices: [negative, neutral, positive]", "max_new_tokens: 4").replace("choice", "generate")
+    suite = parse_suite("metrics: [exact_match]\n" + text, root=home)
+
+    def fetched(asset: Asset) -> FetchedAsset:
+        return fetch(asset, root=home)
+
+    with pytest.raises(MlbaselineError, match=r"generate_with: vllm computes with quantised weights"):
+        build_rungs(suite, load_task(suite, fetched), "zero_shot", fetched, [0])
+
+
 def test_an_adapter_is_trained_and_asked_on_the_quantised_base(home: Path, tiny_model: Path) -> None:
     rung, table = rung_of(home, tiny_model, "lora", "int8")
     fields = rung.signature.fields

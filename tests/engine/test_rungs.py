@@ -9,7 +9,7 @@ import pytest
 from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine import reading
 from mlbaseline.engine.rungs import Rung, build_rungs
-from mlbaseline.errors import AssetError, DataError
+from mlbaseline.errors import AssetError, DataError, MlbaselineError
 from mlbaseline.judge.comparability import mismatches
 from mlbaseline.results import tabulate
 from mlbaseline.suite import Asset, Suite
@@ -91,7 +91,7 @@ def test_every_kind_answers_every_example_of_test(suite: Suite, name: str, seeds
         )
         assert table.frame["error"].isna().all()
         assert (opened.trained is not None) == (rung.kind in ("peft", "full"))
-        assert all(key.startswith(("baseline.", "evaluation.")) for key in rung.params)
+        assert all(key.startswith(("baseline.", "evaluation.", "distributed.")) for key in rung.params)
         assert rung.params["baseline.kind"] == rung.kind
 
 
@@ -171,3 +171,20 @@ def test_a_folder_that_is_no_model_is_named_when_it_is_opened(suite: Suite, tmp_
     (rung,) = rungs_of(changed, "zero_shot")
     with pytest.raises(AssetError, match="is no model"):
         rung.open()
+
+
+def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:
+    text = SUITE.format(model=suite.baselines["zero_shot"].model.source)
+    for old, new in (
+        ("kind: choice", "kind: generate"),
+        ("  choices: [negative, neutral, positive]\n", ""),
+        ("metrics: [accuracy, nll_nats]", "metrics: [exact_match]"),
+        ("latency_sample: 2", "latency_sample: 2, generate_with: vllm"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    text = text[: text.index("  uniform:")] + text[text.index("  zero_shot:") : text.index("  few_shot:")]
+    generating = parse_suite(text, root=suite.root)
+    # Where vLLM is installed, several processes of it are what is refused.
+    with pytest.raises(MlbaselineError, match=r"evaluation\.generate_with: vllm (is not installed|fills a GPU)"):
+        rungs_of(generating, "zero_shot", processes=2)

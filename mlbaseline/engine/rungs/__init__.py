@@ -60,12 +60,14 @@ def build_rungs(
     split: Split = "test",
     find_registered: FindRegistered | None = None,
     fresh: bool = False,
+    processes: int = 1,
 ) -> list[Rung]:
     """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
 
     None where the suite says that the baseline is optional, and there is no such model yet. fresh: no score that was
-    computed before is reused. Fetches (and hashes) the assets, so that the signature knows them by content; loads none.
-    Raises AssetError, DataError.
+    computed before is reused. processes: that answer together. Fetches (and hashes) the assets, so that the signature
+    knows them by content; loads none. Raises AssetError, DataError.
     """
     spec = suite.baselines[name]
-    return _RUNGS[type(spec)](Site(suite, task, fetch, split, find_registered, fresh), name, spec, seeds)
+    site = Site(suite, task, fetch, split, find_registered, fresh, processes)
+    return _RUNGS[type(spec)](site, name, spec, seeds)

@@ -106,7 +106,10 @@ def progress_name(name: str, seed: int | None) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """What every constructor of rungs may look at. fresh: compute again what was computed before."""
+    """What every constructor of rungs may look at.
+
+    fresh: compute again what was computed before. processes: that answer together, where a model of ours does.
+    """
 
     suite: Suite
     task: LoadedTask
@@ -114,13 +117,22 @@ class Site:
     split: Split
     find_registered: FindRegistered | None = None
     fresh: bool = False
+    processes: int = 1
 
     @property
     def data(self) -> TaskData:
         return self.task.splits[self.split]
 
-    def rung(self, name: str, seed: int | None, *, fields: Mapping[str, Scalar], open_: Callable[[], Opened]) -> Rung:
-        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_)
+    def rung(
+        self,
+        name: str,
+        seed: int | None,
+        *,
+        fields: Mapping[str, Scalar],
+        open_: Callable[[], Opened],
+        processes: int = 1,
+    ) -> Rung:
+        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_, processes=processes)
 
     def prompting(self, model: Path) -> Teaches:
         """How a model is asked without examples. model: whose chat template is used.
@@ -146,6 +158,7 @@ def make_rung(
     *,
     fields: Mapping[str, Scalar],
     open_: Callable[[], Opened],
+    processes: int = 1,
 ) -> Rung:
     """A rung with what every signature says of the data and the metrics. fields: what its kind adds."""
     signature = Signature(
@@ -161,7 +174,7 @@ def make_rung(
             "seed": seed,
         }
     )
-    params = describe_baseline(suite, name)
+    params = describe_baseline(suite, name) | {"distributed.processes": processes}
     if fields.get("engine.precision", UNKNOWN) != UNKNOWN:
         params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}
