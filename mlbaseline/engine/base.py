@@ -12,6 +12,7 @@ from typing import Any
 
 from mlbaseline.engine.recipe import TrainingJob, load_base
 from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.quantising import QUANTISED
 from mlbaseline.suite import OtherPeft, Peft
 
 _kept: dict[str, Checkpoint] = {}
@@ -40,8 +41,9 @@ def forget_base() -> None:
 
 def _is_shared(job: TrainingJob) -> bool:
     """Not for a full fine-tune, where copying all weights costs no less than reading them again, and not where another
-    method, or checkpointing, may leave something behind in the model."""
-    return isinstance(job.spec, Peft) and not isinstance(job.spec, OtherPeft) and not job.spec.gradient_checkpointing
+    method, quantised weights or checkpointing may leave something behind in the model."""
+    leaves_nothing = isinstance(job.spec, Peft) and not isinstance(job.spec, OtherPeft)
+    return leaves_nothing and job.precision not in QUANTISED and not job.spec.gradient_checkpointing
 
 
 def _key(job: TrainingJob) -> str:
