@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"errors", "records", "values"},
+    {"errors", "progress", "records", "values"},
     {"stats", "results", "suite", "suites"},
     {"metrics"},
     {"suite_file", "assets"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example, digest_of
+from mlbaseline.progress import preparing
+from mlbaseline.records import Example, Fields, digest_of
 from mlbaseline.suite import ChoiceTask, Human, PerplexityTask, Suite, Task
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.tasks.reading import DataTable
@@ -21,11 +23,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An example, not yet sliced. Two with equal `content` are duplicates: a model is shown the same, give or take
-    case, white space and Unicode form, whatever their targets."""
+    """An example, not yet sliced. Two with equal `content` (a digest) are duplicates: a model is shown the same, give
+    or take case, white space and Unicode form, whatever their targets."""
 
     example: Example
-    content: tuple[str, ...]
+    content: bytes
 
 
 def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
@@ -100,23 +102,19 @@ def build_candidates(task: Task, tables: Mapping[str, DataTable], counts: Counte
     """
     rows = {name: _usable_rows(task, table, counts) for name, table in tables.items()}
     targets = _targets(task, [values for usable in rows.values() for _, values in usable])
-    found = {
-        name: [
-            _candidate(task, targets, values, f"{tables[name].path.name}, row {number}") for number, values in usable
-        ]
-        for name, usable in rows.items()
-    }
+    found = {name: _from_table(task, targets, tables[name], usable) for name, usable in rows.items()}
     targets.raise_problems()
     if task.columns.id is not None:
         _check_ids([candidate.example.id for candidates in found.values() for candidate in candidates])
     return found
 
 
-def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tuple[int, dict[str, Any]]]:
+def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tuple[int, Fields]]:
     shown = [task.columns.fields.get(name, name) for name in placeholders(task.prompt)]
     choices = task.columns.choices or ()
     usable = []
-    for number, values in table.rows:
+    for row in table.rows:
+        _, values = row
         if is_missing(values[task.columns.target]):
             counts["dropped_without_target"] += 1
         elif any(is_missing(values[column]) for column in shown):
@@ -124,11 +122,24 @@ def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tup
         elif any(is_missing(values[column]) for column in choices):
             counts["dropped_empty_choice"] += 1
         else:
-            usable.append((number, values))
+            usable.append(row)
     return usable
 
 
-def _candidate(task: Task, targets: _Targets | _Texts, values: dict[str, Any], where: str) -> Candidate:
+def _from_table(
+    task: Task, targets: _Targets | _Texts, table: DataTable, usable: Sequence[tuple[int, Fields]]
+) -> list[Candidate]:
+    places = {column: place for place, column in enumerate(table.columns)}
+    places |= {field: places[column] for field, column in task.columns.fields.items()}
+    return [
+        _candidate(task, targets, values, places, f"{table.path.name}, row {number}")
+        for number, values in preparing(usable, f"Preparing {table.path.name}")
+    ]
+
+
+def _candidate(
+    task: Task, targets: _Targets | _Texts, values: Fields, places: Mapping[str, int], where: str
+) -> Candidate:
     columns = task.columns
     own_choices = tuple(as_text(values[column]) for column in columns.choices or ())
     # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits as they are.
@@ -146,13 +157,21 @@ def _candidate(task: Task, targets: _Targets | _Texts, values: dict[str, Any], w
     target, *references = targets.read(values, where)
     example = Example(
         id=id,
-        fields={**values, **{field: values[column] for field, column in columns.fields.items()}},
+        fields=values.under(places),
         target=target,
         choices=own_choices or task.labels,
         cluster=cluster,
         references=tuple(references),
     )
-    return Candidate(example, tuple(map(_normalise, texts)))
+    return Candidate(example, content_of(texts))
+
+
+def content_of(texts: Sequence[str]) -> bytes:
+    """What `Candidate.content` is of texts: 16 bytes, where the texts of a large table would fill its memory again."""
+    # White space, to which \x1f belongs, is one blank by then.
+    return hashlib.blake2b(
+        "\x1f".join(map(_normalise, texts)).encode("utf-8", "surrogatepass"), digest_size=16
+    ).digest()
 
 
 def _normalise(text: str) -> str:

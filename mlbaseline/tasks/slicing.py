@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example
+from mlbaseline.progress import preparing
+from mlbaseline.records import Example, Fields
 from mlbaseline.suite import Slicing, Split
 from mlbaseline.tasks.candidates import raise_all
 from mlbaseline.values import as_number, as_text, is_missing
@@ -50,10 +51,17 @@ def slice_examples(
             if value not in in_test
         ]
     raise_all("slices", problems)
+    if not cuts:
+        return {split: tuple(examples) for split, examples in splits.items()}
+    places = {name: place for place, name in enumerate(cuts)}
+    shared: dict[tuple[str, ...], Fields] = {}  # there are far fewer combinations than examples
+
+    def slices(example: Example) -> Fields:
+        values = tuple(cut(example) for cut in cuts.values())
+        return shared.setdefault(values, Fields(places, values))
+
     return {
-        split: tuple(
-            replace(example, slices={name: cut(example) for name, cut in cuts.items()}) for example in examples
-        )
+        split: tuple(replace(example, slices=slices(example)) for example in preparing(examples, f"Slicing {split}"))
         for split, examples in splits.items()
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -36,7 +37,7 @@ _TAKES = {
 class _Source:
     """Rows to join, and where they come from. name: for people. foreign: what another tool said, if it was one."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     name: str
     sha256: str
     foreign: Foreign | None = None
@@ -192,7 +193,7 @@ def _check_baseline(suite: Suite, name: str) -> None:
         raise SuiteError("--as", [f"{name!r} is a published score, which has no answers to import"])
 
 
-def _with_seed(source: _Source, seed: int | None) -> list[Row]:
+def _with_seed(source: _Source, seed: int | None) -> Sequence[Row]:
     if seed is None:
         return source.rows
     if "seed" in source.rows[0][1]:
