@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +37,17 @@ class Rows:
 
 def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
     """The arrays are the same objects for the same table: read them only. Raises DataError for an unknown target."""
-    return _read_rows(table, tuple(labels))
+    known = _KNOWN.setdefault(table, {})
+    key = tuple(labels)
+    if key not in known:
+        known[key] = _read_rows(table, key)
+    return known[key]
 
 
-@lru_cache(maxsize=32)  # every metric on every slice asks for them
+_KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, ...], Rows]] = WeakKeyDictionary()
+"""Of the tables in use: every metric on every slice asks for them."""
+
+
 def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> Rows:
     position = {label: index for index, label in enumerate(labels)}
     target = table.frame["target"].map(position)
