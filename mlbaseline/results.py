@@ -147,8 +147,10 @@ class _Said:
         self._answered[row] = True
         self._truncated[row], self._unanswered[row] = answer.truncated, answer.unanswered
         self._tokens_in[row], self._tokens_out[row] = answer.tokens_in, answer.tokens_out
-        for name in ("latency_s", "compute_s", "cost_usd", FIRST_TOKEN):
-            self._put(name, row, getattr(answer, name))
+        self._numbers["compute_s"][row] = answer.compute_s
+        for name in ("latency_s", "cost_usd", FIRST_TOKEN):
+            if (value := getattr(answer, name)) is not None:
+                self._put(name, row, value)
         for prefix, values in ((SCORE, answer.scores), (SUM, answer.sums)):
             for name, value in values.items():
                 self._put(prefix + name, row, value)
@@ -158,15 +160,16 @@ class _Said:
             self._nats[position][row] = nats
         for name in ("prediction", "raw", "error"):
             if (text := getattr(answer, name)) is not None:
-                self._texts.setdefault(name, [None] * len(self.ids))[row] = text
+                if name not in self._texts:
+                    self._texts[name] = [None] * len(self.ids)
+                self._texts[name][row] = text
         if answer.samples:
             self._samples[row] = list(answer.samples)
 
-    def _put(self, column: str, row: int, value: float | None) -> None:
-        if value is not None:
-            if column not in self._numbers:
-                self._numbers[column] = np.full(len(self.ids), np.nan)
-            self._numbers[column][row] = value
+    def _put(self, column: str, row: int, value: float) -> None:
+        if column not in self._numbers:
+            self._numbers[column] = np.full(len(self.ids), np.nan)
+        self._numbers[column][row] = value
 
     def check_complete(self) -> None:
         missing = [self.ids[row] for row in np.flatnonzero(~self._answered).tolist()]

@@ -12,7 +12,7 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
-from mlbaseline.tasks.candidates import build_candidates, check_columns, raise_all
+from mlbaseline.tasks.candidates import Candidate, build_candidates, check_columns, raise_all
 from mlbaseline.tasks.harness_task import HarnessTask
 from mlbaseline.tasks.opening import harness_of
 from mlbaseline.tasks.reading import DataTable, read_table
@@ -46,15 +46,18 @@ def load_task(suite: Suite, fetch: Callable[[Asset], FetchedAsset]) -> LoadedTas
     tables = {name: read_table(fetch(asset).path, task.data.format) for name, asset in _data_files(task.data).items()}
     check_columns(suite, tables)
     counts = _counts_of(tables)
-    chosen = _choose_examples(task, tables, counts)
-    del tables  # a large one would fill memory a second time
+    found = build_candidates(task, tables, counts)
+    del tables  # of a million rows, each stage takes hundreds of megabytes
+    chosen = _choose_examples(task, found, counts)
+    del found
     examples = slice_examples(task.slices, chosen)
     return LoadedTask({split: _task_data(split, group, task.labels) for split, group in examples.items()}, dict(counts))
 
 
-def _choose_examples(task: Task, tables: Mapping[str, DataTable], counts: Counter[str]) -> dict[Split, list[Example]]:
+def _choose_examples(
+    task: Task, found: Mapping[str, Sequence[Candidate]], counts: Counter[str]
+) -> dict[Split, list[Example]]:
     """The examples of each split, not yet sliced."""
-    found = build_candidates(task, tables, counts)
     if task.split is not None:
         unique = drop_duplicates(found["source"])
         counts["dropped_duplicates"] = len(found["source"]) - len(unique)
