@@ -102,7 +102,10 @@ def build_candidates(task: Task, tables: Mapping[str, DataTable], counts: Counte
     """
     rows = {name: _usable_rows(task, table, counts) for name, table in tables.items()}
     targets = _targets(task, [values for usable in rows.values() for _, values in usable])
-    found = {name: _from_table(task, targets, tables[name], usable) for name, usable in rows.items()}
+    found: dict[str, list[Candidate]] = {}
+    for name, usable in rows.items():
+        maker = _Maker(task, targets, tables[name])
+        found[name] = [maker.make(*row) for row in preparing(usable, f"Preparing {tables[name].path.name}")]
     targets.raise_problems()
     if task.columns.id is not None:
         _check_ids([candidate.example.id for candidates in found.values() for candidate in candidates])
@@ -126,44 +129,43 @@ def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tup
     return usable
 
 
-def _from_table(
-    task: Task, targets: _Targets | _Texts, table: DataTable, usable: Sequence[tuple[int, Fields]]
-) -> list[Candidate]:
-    places = {column: place for place, column in enumerate(table.columns)}
-    places |= {field: places[column] for field, column in task.columns.fields.items()}
-    return [
-        _candidate(task, targets, values, places, f"{table.path.name}, row {number}")
-        for number, values in preparing(usable, f"Preparing {table.path.name}")
-    ]
+class _Maker:
+    """Makes candidates of the rows of one table."""
 
+    def __init__(self, task: Task, targets: _Targets | _Texts, table: DataTable) -> None:
+        columns = task.columns
+        self._task, self._targets, self._file = task, targets, table.path.name
+        # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits.
+        self._shown = sorted({columns.fields.get(name, name) for name in placeholders(task.prompt)})
+        self._places = {column: place for place, column in enumerate(table.columns)}
+        self._places |= {field: self._places[column] for field, column in columns.fields.items()}
+        self._choices, self._id, self._cluster = columns.choices or (), columns.id, columns.cluster
 
-def _candidate(
-    task: Task, targets: _Targets | _Texts, values: Fields, places: Mapping[str, int], where: str
-) -> Candidate:
-    columns = task.columns
-    own_choices = tuple(as_text(values[column]) for column in columns.choices or ())
-    # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits as they are.
-    shown = sorted({columns.fields.get(name, name) for name in placeholders(task.prompt)})
-    texts = (*(value_text(values[column]) for column in shown), *own_choices)
-    if columns.id is None:
-        id = digest_of(texts)[:_ID_CHARACTERS]
-    elif is_missing(values[columns.id]):
-        raise DataError(f"{where}: column {columns.id!r} is to name the examples, and is empty here")
-    else:
-        id = as_text(values[columns.id])
-    cluster = None
-    if columns.cluster is not None:
-        cluster = f"alone:{id}" if is_missing(values[columns.cluster]) else as_text(values[columns.cluster])
-    target, *references = targets.read(values, where)
-    example = Example(
-        id=id,
-        fields=values.under(places),
-        target=target,
-        choices=own_choices or task.labels,
-        cluster=cluster,
-        references=tuple(references),
-    )
-    return Candidate(example, content_of(texts))
+    def make(self, number: int, values: Fields) -> Candidate:
+        where = f"{self._file}, row {number}"
+        own_choices = tuple(as_text(values[column]) for column in self._choices)
+        texts = (*(value_text(values[column]) for column in self._shown), *own_choices)
+        id = self._name(values, texts, where)
+        cluster = None
+        if self._cluster is not None:
+            cluster = f"alone:{id}" if is_missing(values[self._cluster]) else as_text(values[self._cluster])
+        target, *references = self._targets.read(values, where)
+        example = Example(
+            id=id,
+            fields=values.under(self._places),
+            target=target,
+            choices=own_choices or self._task.labels,
+            cluster=cluster,
+            references=tuple(references),
+        )
+        return Candidate(example, content_of(texts))
+
+    def _name(self, values: Fields, texts: Sequence[str], where: str) -> str:
+        if self._id is None:
+            return digest_of(texts)[:_ID_CHARACTERS]
+        if is_missing(values[self._id]):
+            raise DataError(f"{where}: column {self._id!r} is to name the examples, and is empty here")
+        return as_text(values[self._id])
 
 
 def content_of(texts: Sequence[str]) -> bytes:
