@@ -102,9 +102,10 @@ class _Lines:
         size_bytes = self._path.stat().st_size
         with (
             self._path.open("rb") as file,
+            io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=self._newline) as lines,
             progress_bar(size_bytes, "B", f"Reading {self._path.name}", delay_s=PATIENCE_S, leave=False) as bar,
         ):
-            for line in io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=self._newline):
+            for line in lines:
                 self._marks += line.count("\ufffd")
                 yield line
                 if not bar.disable:

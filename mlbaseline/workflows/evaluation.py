@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.rungs import Fetch, Registered, Rung, build_rungs
+from mlbaseline.engine.rungs import Fetch, LastLoaded, Registered, Rung, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.costing import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
@@ -67,11 +68,14 @@ def evaluate_rungs(
     task = load_task(suite, fetch)
     _tell_data(suite, task)
 
+    loaded = LastLoaded()
+
     def find(uri: str) -> Registered | None:
         return store.find_registered(tracker, uri)
 
     def build(name: str, split: Split) -> list[Rung]:
-        return build_rungs(suite, task, name, fetch, seeds, split=split, find_registered=find, fresh=fresh)
+        how: dict[str, Any] = {"find_registered": find, "fresh": fresh, "loaded": loaded}
+        return build_rungs(suite, task, name, fetch, seeds, split=split, **how)
 
     rungs: list[Rung] = []
     for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
-        checkpoint = load_checkpoint(asset.path, precision=precision, device=device)
+        load = partial(load_checkpoint, asset.path, precision=precision, device=device)
+        checkpoint = site.loaded.share((asset.path, asset.sha256, precision, device), load)
         return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256), shots=shots)
 
     fields = {
@@ -39,7 +41,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         **engine_fields(site),
         **task_fields(site, asset.path),
     }
-    return site.rung(name, seed, fields=fields, open_=open_)
+    return site.rung(name, seed, fields=fields, open_=open_, shares=True)
 
 
 def _asking(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.prompting import make_prompting
+from mlbaseline.engine.rungs.loaded import LastLoaded
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
@@ -104,7 +105,10 @@ def progress_name(name: str, seed: int | None) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """What every constructor of rungs may look at. fresh: compute again what was computed before."""
+    """What every constructor of rungs may look at.
+
+    fresh: compute again what was computed before. loaded: a checkpoint that rungs share.
+    """
 
     suite: Suite
     task: LoadedTask
@@ -112,13 +116,29 @@ class Site:
     split: Split
     find_registered: FindRegistered | None = None
     fresh: bool = False
+    loaded: LastLoaded = field(default_factory=LastLoaded)
 
     @property
     def data(self) -> TaskData:
         return self.task.splits[self.split]
 
-    def rung(self, name: str, seed: int | None, *, fields: Mapping[str, Scalar], open_: Callable[[], Opened]) -> Rung:
-        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_)
+    def rung(
+        self,
+        name: str,
+        seed: int | None,
+        *,
+        fields: Mapping[str, Scalar],
+        open_: Callable[[], Opened],
+        shares: bool = False,
+    ) -> Rung:
+        """shares: whether `open_` asks for the shared checkpoint; it is dropped before another rung opens."""
+
+        def open_alone() -> Opened:
+            self.loaded.drop()
+            return open_()
+
+        opens = open_ if shares else open_alone
+        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=opens)
 
     def prompting(self, model: Path) -> Teaches:
         """How a model is asked without examples. model: whose chat template is used.
