@@ -29,6 +29,13 @@ BASELINES = click.option(
 )
 SEEDS = click.option("--seed", "seeds", multiple=True, type=int, metavar="N", help="Only this seed; repeatable.")
 FRESH = click.option("--fresh", is_flag=True, help="Evaluate again even where a completed run could be reused.")
+PROCESSES = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Processes that answer together, each with a model of its own; on GPUs, one for each.",
+)
 
 
 def command(group: click.Group, name: str | None = None) -> Callable[[Command], click.Command]:
@@ -76,6 +83,7 @@ def cli() -> None:
 @BASELINES
 @SEEDS
 @FRESH
+@PROCESSES
 @click.option("--no-promote", is_flag=True, help="Stop after the comparison: no gate, no registration.")
 def run(suite: str, **options: Any) -> Outcome:
     """The whole ladder, then compare, gate and promote."""
@@ -90,6 +98,7 @@ def run(suite: str, **options: Any) -> Outcome:
 @BASELINES
 @SEEDS
 @FRESH
+@PROCESSES
 def evaluate(suite: str, **options: Any) -> Outcome:
     """Evaluate baselines of the suite, every seed."""
     from mlbaseline import workflows

@@ -217,6 +217,9 @@ def test_a_rung_runs_once_a_seed_where_its_answers_are_drawn() -> None:
     assert not parse_suite(PERPLEXITY).is_random("rule")  # nothing is drawn from the frequencies of bytes
 
 
+WITH = "evaluation: {generate_with"
+
+
 @pytest.mark.parametrize(
     ("text", "old", "new", "expected"),
     [
@@ -242,6 +245,14 @@ def test_a_rung_runs_once_a_seed_where_its_answers_are_drawn() -> None:
             "baselines.zero_shot.shots: a text whose",
         ),
         (PERPLEXITY, "{text: text}", "{body: text}", "task.columns.text: is missing"),
+        (PERPLEXITY, "matrix:", f"{WITH}: vllm}}\nmatrix:", "a task of kind perplexity generates no texts"),
+        (
+            GENERATE.replace("  split:", "  temperature: 0.5\n  split:"),
+            "matrix:",
+            f"{WITH}: transformers}}\nmatrix:",
+            "draws depends on the batch",
+        ),
+        (GENERATE, "matrix:", f"{WITH}: llama}}\nmatrix:", "evaluation.generate_with: input should be 'engine'"),
         (PERPLEXITY, "1.0e-3", "1.0e-3, select: accuracy", "'accuracy' is not among the suite's metrics"),
     ],
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from mlbaseline.engine.crew import Crew
 from mlbaseline.engine.encoding import Encoder
 from mlbaseline.engine.generation import Generator
 from mlbaseline.engine.normalising import NormalisedChoices, Unconditional
-from mlbaseline.engine.score_cache import ScoreCache
+from mlbaseline.engine.pass_cache import PassCache
 from mlbaseline.engine.scoring import ChoiceScorer, reading_length
 from mlbaseline.engine.texts import TextScorer
 from mlbaseline.models.checkpoint import Checkpoint
@@ -25,19 +27,23 @@ def answering_model(
     evaluation: Evaluation,
     *,
     seed: int | None = None,
-    cache: ScoreCache | None = None,
+    cache: PassCache | None = None,
+    crew: Crew | None = None,
     description: str | None = None,
 ) -> Model:
-    """The model that answers `task`. labels: of its data. seed: for what is drawn. cache: of the scores of choices.
-    description: of the progress bar."""
+    """The model that answers `task`. labels: of its data. seed: for what is drawn. cache: of what was computed before.
+    crew: other processes that help. description: of the progress bar."""
+    helped: dict[str, Any] = {"cache": cache, "crew": crew}
     if isinstance(task, GenerateTask):
-        return Generator(checkpoint, prompting, Decoding.of(task), evaluation, seed=seed, description=description)
+        return Generator(
+            checkpoint, prompting, Decoding.of(task), evaluation, seed=seed, description=description, **helped
+        )
     if isinstance(task, PerplexityTask):
-        return TextScorer(checkpoint, prompting, evaluation, stride=task.stride, description=description)
-    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, cache=cache, description=description)
+        return TextScorer(checkpoint, prompting, evaluation, stride=task.stride, description=description, **helped)
+    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, description=description, **helped)
     if task.normalisation == "none":
         return scorer
-    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, _untimed(evaluation), cache=cache)
+    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, _untimed(evaluation), **helped)
     return NormalisedChoices(
         scorer,
         prompting,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from mlbaseline.engine.answering import answering_model
-from mlbaseline.engine.forward import Query, score_queries, without_adapter
+from mlbaseline.engine.forward import Query, Row
+from mlbaseline.engine.reading import Reader
 from mlbaseline.engine.recipe import TrainingJob, make_samples
+from mlbaseline.errors import MlbaselineError
 from mlbaseline.metrics import METRICS, add_scores, measure
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Signature, TaskData
@@ -40,6 +42,10 @@ def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) ->
 
 
 def _mean_nll_nats(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> float:
-    queries = [Query(sample.tokens, sample.answer) for sample in make_samples(job, checkpoint, dev)]
-    model, front = without_adapter(checkpoint.model)
-    return -sum(score_queries(model, queries, job.evaluation.batch_tokens, front)) / len(dev.examples)
+    samples = make_samples(job, checkpoint, dev)
+    rows = [Row(number, (Query(sample.tokens, sample.answer),)) for number, sample in enumerate(samples)]
+    reader = Reader(checkpoint, batch_tokens=job.evaluation.batch_tokens)
+    found = [one for reading in reader.plan(rows) for one in reader(reading).values()]
+    if errors := [one.error for one in found if one.error]:
+        raise MlbaselineError(f"training {job.spec.kind} (seed {job.seed}): dev cannot be measured: {errors[0]}")
+    return -float(sum(nats for one in found for nats in one.values)) / len(dev.examples)

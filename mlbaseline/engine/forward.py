@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from mlbaseline.engine.batching import make_batches, pack_batches
+from mlbaseline.engine.batching import make_batches
 from mlbaseline.engine.encoding import Tokens
 from mlbaseline.engine.packing import Head, can_pack, lay_out, packed, reading_behind
 
@@ -31,7 +31,6 @@ __all__ = [
     "reading_behind",
     "score_packed",
     "score_padded",
-    "score_queries",
     "without_adapter",
 ]
 
@@ -151,18 +150,6 @@ def score_packed(model: Any, families: Sequence[Sequence[Row]], head: Head | Non
     with packed(model, layout):
         nats = iter(_answer(model, asked, n_queries, input_ids=ids, position_ids=positions))
     return [tuple(next(nats) for _ in row.queries) for family in families for row in family]
-
-
-def score_queries(model: Any, queries: Sequence[Query], batch_tokens: int, front: Head | None = None) -> list[float]:
-    """Log-likelihood (nats) of the answer of every query, in batches. front: what an adapter puts in front."""
-    if not can_pack(model):
-        return score_padded(model, queries, batch_tokens)
-    nats = [0.0] * len(queries)
-    for batch in pack_batches([len(query.tokens) for query in queries], batch_tokens, len(front) if front else 0):
-        found = score_packed(model, [[Row(index, (queries[index],))] for index in batch], front)
-        for index, (value,) in zip(batch, found, strict=True):
-            nats[index] = value
-    return nats
 
 
 def score_padded(model: Any, queries: Sequence[Query], batch_tokens: int) -> list[float]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from mlbaseline.engine.encoding import Encoder
+from mlbaseline.engine.scoring import ChoiceScorer
 from mlbaseline.records import Answer, Example, Model
 from mlbaseline.tasks.prompting import Asks, Prompt
 
@@ -45,7 +46,7 @@ class NormalisedChoices:
         labels: Sequence[str],
         *,
         by: str,
-        unconditional: Model | None = None,
+        unconditional: ChoiceScorer | None = None,
     ) -> None:
         """unconditional: scores the same choices by `Unconditional`; needed for that normalisation."""
         self._scorer, self._prompting, self._encoder = scorer, prompting, encoder
@@ -91,5 +92,5 @@ class NormalisedChoices:
     def _time_alone(self, example: Example) -> float:
         assert self._unconditional is not None
         started = perf_counter()
-        list(self._unconditional.answer([example]))
+        self._unconditional.answer_alone(example)
         return perf_counter() - started

@@ -1,118 +1,121 @@
-"""Reading rows with a model, as many at a time as memory allows, and whatever one of them breaks."""
+"""Reading rows with a model: log-likelihoods of what is asked of each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from time import perf_counter
-from typing import Any
 
-import torch
-
-from mlbaseline.engine.forward import Row, count_tokens, score_packed, score_padded
+from mlbaseline.engine.attempts import Attempts
+from mlbaseline.engine.batching import pack_batches
+from mlbaseline.engine.encoding import Tokens
+from mlbaseline.engine.forward import Row, count_tokens, read_head, score_packed, score_padded, without_adapter
 from mlbaseline.engine.packing import Head, can_pack
+from mlbaseline.engine.pass_cache import make_key
+from mlbaseline.engine.passes import Found
+from mlbaseline.engine.timing import describe_error
+from mlbaseline.models.checkpoint import Checkpoint
 
-Family = list[Row]
+Family = Sequence[Row]
 """Rows that are read as one tree."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """What was found for an example: log-likelihoods (nats) per query, or the error in their place.
+class Reading:
+    """A pass over rows, each with a number of its own (`Row.example`).
 
-    compute_s: its share of the time.
+    behind_head: all rows skip the head. keys: of the rows; empty where nothing is kept.
     """
 
-    nats: tuple[float, ...]
-    compute_s: float
-    error: str | None = None
+    families: Sequence[Family]
+    behind_head: bool = False
+    keys: Mapping[int, str] = field(default_factory=dict)
+
+    def without(self, items: Container[int]) -> Reading | None:
+        families = [left for family in self.families if (left := [row for row in family if row.example not in items])]
+        return replace(self, families=families) if families else None
 
 
 class Reader:
-    """Scores rows by a causal model.
+    """Scores rows by a causal model; of each `Reading`, log-likelihoods (nats) per query of each row."""
 
-    A pass that fails is repeated in halves, until a single example is left to blame. Where memory was too short,
-    later passes are cut down to what was found to fit.
-    """
-
-    def __init__(self, model: Any, batch_tokens: int) -> None:
-        self._model = model
+    def __init__(self, checkpoint: Checkpoint, *, batch_tokens: int, head: Tokens = ()) -> None:
+        """head: tokens that are read once for all rows that begin with them, if the model can follow a head."""
+        self._model, self.front = without_adapter(checkpoint.model)
+        self.packs = can_pack(self._model)
+        self._head_tokens = head if self.packs else ()
+        self._attempts: Attempts[Family] = Attempts(batch_tokens, lambda family: count_tokens(family, packs=self.packs))
         self._batch_tokens = batch_tokens
-        self._fitting_tokens = batch_tokens
-        self.packs = can_pack(model)
 
-    def score(self, families: Sequence[Family], head: Head | None) -> dict[int, Scored]:
-        """Position of the example ─▶ what was found for it."""
+    @cached_property
+    def head(self) -> Head | None:
+        """What stands before the rows of a reading behind the head."""
+        return read_head(self._model, self._head_tokens, self.front) if self._head_tokens else None
+
+    def __call__(self, reading: Reading) -> dict[int, Found]:
         started = perf_counter()
-        found = self._try(families, head)
+        head = self.head if reading.behind_head else self.front
+        values = self._score(reading.families, head)
         spent_s = perf_counter() - started
-        sizes = {row.example: self._size([[row]]) for family in families for row in family}
-        return {
-            position: _judge(nats, spent_s * sizes[position] / sum(sizes.values())) for position, nats in found.items()
-        }
+        sizes = {row.example: count_tokens([row], packs=self.packs) for family in reading.families for row in family}
+        per_token_s = spent_s / sum(sizes.values())
+        return {item: _judge(found, per_token_s * sizes[item]) for item, found in values.items()}
 
-    def _try(self, families: Sequence[Family], head: Head | None) -> dict[int, tuple[float, ...] | str]:
-        found: dict[int, tuple[float, ...] | str] = {}
-        for part in self._cut(families):
-            try:
-                found |= self._read(part, head, self._fitting_tokens)
-                continue
-            except Exception as error:  # out of memory, or a row that the model cannot read
-                if _is_want_of_memory(error):
-                    self._fitting_tokens = max(1, self._size(part) // 2)
-                    if torch.cuda.is_available():
-                        torch.cuda.empty_cache()
-            found |= self._try_in_halves(part, head)
+    def plan(self, rows: Sequence[Row], keys: Mapping[int, str] | None = None) -> Iterator[Reading]:
+        """Rows that have nothing in common, in passes of a bounded size, longest first."""
+        lengths = [count_tokens([row], packs=self.packs) for row in rows]
+        for batch in pack_batches(lengths, self._batch_tokens, len(self.front) if self.front else 0):
+            own = {rows[index].example: keys[rows[index].example] for index in batch} if keys else {}
+            yield Reading([[rows[index]] for index in batch], keys=own)
+
+    def _score(self, families: Sequence[Family], head: Head | None) -> dict[int, tuple[float, ...] | Exception]:
+        found: dict[int, tuple[float, ...] | Exception] = {}
+        read = self._attempts.compute(lambda part: self._read(part, head), families)
+        for family, values in zip(families, read, strict=True):
+            if isinstance(values, Exception):
+                found |= self._score_singly(family, head, values)
+            else:
+                found |= zip((row.example for row in family), values, strict=True)
         return found
 
-    def _try_in_halves(self, part: Sequence[Family], head: Head | None) -> dict[int, tuple[float, ...] | str]:
-        if len(part) == 1:
-            part = [[row] for row in part[0]]
-        if len(part) == 1:
-            return self._try_alone(part, head)
-        half = len(part) // 2
-        return self._try(part[:half], head) | self._try(part[half:], head)
-
-    def _try_alone(self, example: Sequence[Family], head: Head | None) -> dict[int, tuple[float, ...] | str]:
+    def _score_singly(
+        self, family: Family, head: Head | None, error: Exception
+    ) -> dict[int, tuple[float, ...] | Exception]:
+        """Of a family that could not be read: its rows alone; of a row that takes several lines, each line alone."""
+        if len(family) > 1:
+            return self._score([[row] for row in family], head)
+        if self.packs:
+            return {family[0].example: error}
         try:
-            return self._read(example, head, 1)  # where it takes several rows, each by itself
-        except Exception as error:
-            return {example[0][0].example: f"{type(error).__name__}: {error}"}
+            return {family[0].example: self._read([family], head, 1)[0][0]}
+        except Exception as still:
+            return {family[0].example: still}
 
     def _read(
-        self, families: Sequence[Family], head: Head | None, batch_tokens: int
-    ) -> dict[int, tuple[float, ...] | str]:
+        self, families: Sequence[Family], head: Head | None, line_tokens: int | None = None
+    ) -> list[list[tuple[float, ...]]]:
+        """Per family and row. line_tokens: of the lines that are read together, where rows cannot be packed."""
         rows = [row for family in families for row in family]
         if self.packs:
-            return dict(zip((row.example for row in rows), score_packed(self._model, families, head), strict=True))
-        nats = iter(score_padded(self._model, [query for row in rows for query in row.queries], batch_tokens))
-        return {row.example: tuple(next(nats) for _ in row.queries) for row in rows}
-
-    def _cut(self, families: Sequence[Family]) -> Iterator[Sequence[Family]]:
-        """A batch as it is, or where memory was too short for such, in parts that fit."""
-        is_cut = self._fitting_tokens < self._batch_tokens
-        part: list[Family] = []
-        for family in families:
-            if part and is_cut and self._size([*part, family]) > self._fitting_tokens:
-                yield part
-                part = []
-            part.append(family)
-        if part:
-            yield part
-
-    def _size(self, families: Sequence[Family]) -> int:
-        return sum(count_tokens(family, packs=self.packs) for family in families)
+            scored = iter(score_packed(self._model, families, head))
+        else:
+            queries = [query for row in rows for query in row.queries]
+            nats = iter(score_padded(self._model, queries, line_tokens or self._attempts.fitting_tokens))
+            scored = iter([tuple(next(nats) for _ in row.queries) for row in rows])
+        return [[next(scored) for _ in family] for family in families]
 
 
-def _judge(nats: tuple[float, ...] | str, compute_s: float) -> Scored:
-    if isinstance(nats, str):
-        return Scored((), compute_s, nats)
+def key_of(row: Row, example_id: str) -> str:
+    """Names what is asked of an example in this row."""
+    asked = (part for query in row.queries for part in (query.tokens, query.answer))
+    return make_key(example_id, row.n_skipped, *asked)
+
+
+def _judge(nats: tuple[float, ...] | Exception, compute_s: float) -> Found:
+    if isinstance(nats, Exception):
+        return Found((), compute_s, describe_error(nats))
     if not all(map(math.isfinite, nats)):
-        return Scored((), compute_s, f"the model gave log-likelihoods that are no numbers: {list(nats)}")
-    return Scored(nats, compute_s)
-
-
-def _is_want_of_memory(error: Exception) -> bool:
-    """torch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error)
+        return Found((), compute_s, f"the model gave log-likelihoods that are no numbers: {list(nats)}")
+    return Found(nats, compute_s)

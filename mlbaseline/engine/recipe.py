@@ -12,8 +12,8 @@ from transformers import get_scheduler
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.encoding import Encoder, Tokens, windows
-from mlbaseline.engine.generation import end_tokens
 from mlbaseline.engine.scoring import reading_length
+from mlbaseline.engine.writing import end_tokens
 from mlbaseline.errors import DataError
 from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint
 from mlbaseline.records import Scalar, TaskData, digest_of

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from time import perf_counter
 
+from mlbaseline.engine.crew import Crew
 from mlbaseline.engine.encoding import Encoded, Encoder
-from mlbaseline.engine.forward import Head, read_head, without_adapter
+from mlbaseline.engine.pass_cache import PassCache
+from mlbaseline.engine.passes import Found, run_passes
 from mlbaseline.engine.planning import Batch, make_row, plan_batches
-from mlbaseline.engine.reading import Reader, Scored
-from mlbaseline.engine.score_cache import ScoreCache, example_key
+from mlbaseline.engine.reading import Reader, Reading, key_of
 from mlbaseline.engine.timing import answer_and_time
-from mlbaseline.engine.tokens import encode_examples
+from mlbaseline.engine.tokens import Encodings, encode_examples
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -26,9 +27,7 @@ ENGINE_VERSION = 1
 class ChoiceScorer:
     """A `records.Model`: prediction is the most likely choice (raw log-likelihood, the first of equal ones).
 
-    labels: what the choices of an example stand for, in their order. cache: scores that need not be computed again.
-    description: names the progress bar; without it there is none. Log-likelihoods follow lm-evaluation-harness, see
-    `encoding.Encoder`.
+    Log-likelihoods follow lm-evaluation-harness, see `encoding.Encoder`.
     """
 
     def __init__(
@@ -38,17 +37,22 @@ class ChoiceScorer:
         labels: Sequence[str],
         evaluation: Evaluation,
         *,
-        cache: ScoreCache | None = None,
+        cache: PassCache | None = None,
+        crew: Crew | None = None,
         description: str | None = None,
     ) -> None:
-        self._model, self._front = without_adapter(checkpoint.model)
-        self._prompting = prompting
+        """labels: what the choices of an example stand for, in their order. cache: of what need not be computed again.
+        crew: other processes that help. description: names the progress bar; without it there is none.
+        """
+        self._prompting, self._evaluation = prompting, evaluation
         self._labels = tuple(labels)
-        self._evaluation = evaluation
-        self._cache = cache
-        self._description = description
+        self._cache, self._crew, self._description = cache, crew, description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
-        self._reader = Reader(self._model, evaluation.batch_tokens)
+        head = self._encoder.head(prompting)
+        # What fills the window leaves no room for a prompt behind it: every left will be cut off.
+        head = head if len(head) < self._encoder.max_length else ()
+        self._make = partial(Reader, batch_tokens=evaluation.batch_tokens, head=head)
+        self._reader = self._make(checkpoint)
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer in batches, then time `evaluation.latency_sample` of the examples alone, evenly spread over all.
@@ -58,75 +62,56 @@ class ChoiceScorer:
         """
         sample = self._evaluation.latency_sample
         return answer_and_time(
-            self._answer_all, examples, sample=sample, description=self._description, answer_alone=self._answer_alone
+            self._answer_all, examples, sample=sample, description=self._description, answer_alone=self.answer_alone
         )
+
+    def answer_alone(self, example: Example) -> None:
+        """Compute what the answer to one example takes."""
+        row = make_row(0, self._encoder.encode(self._prompting.prompt(example)), self._reader.head)
+        self._reader(Reading([[row]], behind_head=row.n_skipped > 0))
 
     def _answer_all(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
+        reader = self._reader
         encodings = encode_examples(self._encoder, self._prompting, examples)
         batches = plan_batches(
-            encodings, self._head, self._evaluation.batch_tokens, front=self._front, packs=self._reader.packs
+            encodings, reader.head, self._evaluation.batch_tokens, front=reader.front, packs=reader.packs
         )
         setup_s = (perf_counter() - started) / max(len(examples), 1)
         for position, example in enumerate(examples):
             if isinstance(why := encodings[position], str):
                 yield position, Answer(example.id, None, error=why)
-        for batch in batches:
-            asked = {position: _encoded(encodings[position]) for position in batch.positions}
-            for position, scored in self._score(batch, asked, examples, setup_s).items():
-                yield position, self._conclude(examples[position].id, asked[position], scored)
+        readings = (self._reading(batch, encodings, examples) for batch in batches)
+        for found in run_passes(readings, reader, self._make, cache=self._cache, crew=self._crew, setup_s=setup_s):
+            for position, one in found.items():
+                yield position, self._conclude(examples[position].id, _asked(encodings, position), one)
 
-    def _score(
-        self, batch: Batch, asked: Mapping[int, Encoded], examples: Sequence[Example], setup_s: float
-    ) -> dict[int, Scored]:
-        """What the cache knows, and what is computed for the others.
+    def _reading(self, batch: Batch, encodings: Encodings, examples: Sequence[Example]) -> Reading:
+        head = self._reader.head if batch.behind_head else None
+        families = [[make_row(p, _asked(encodings, p), head) for p in family] for family in batch.families]
+        if self._cache is None:
+            return Reading(families, batch.behind_head)
+        rows = (row for family in families for row in family)
+        return Reading(families, batch.behind_head, {r.example: key_of(r, examples[r.example].id) for r in rows})
 
-        The cache keeps whole batches. One that is known in part belonged to other data, and only what changed since is
-        computed.
-        """
-        head = self._head if batch.behind_head else self._front
-        known: dict[int, Scored] = {}
-        keys: dict[int, str] = {}
-        if self._cache is not None:
-            keys = {position: example_key(examples[position].id, encoded, head) for position, encoded in asked.items()}
-            known = {position: kept for position, key in keys.items() if (kept := self._cache.get(key))}
-        families = [[make_row(p, asked[p], head) for p in family if p not in known] for family in batch.families]
-        computed = {
-            position: replace(scored, compute_s=scored.compute_s + setup_s)
-            for position, scored in self._reader.score([family for family in families if family], head).items()
-        }
-        if self._cache is not None:
-            self._cache.put({keys[position]: scored for position, scored in computed.items()})
-        return known | computed
-
-    def _conclude(self, example_id: str, encoded: Encoded, scored: Scored) -> Answer:
+    def _conclude(self, example_id: str, encoded: Encoded, found: Found) -> Answer:
         answer = Answer(
             example_id,
             None,
             tokens_in=encoded.billed_tokens,
-            compute_s=scored.compute_s,
+            compute_s=found.compute_s,
             truncated=encoded.truncated,
-            error=scored.error,
+            error=found.error,
         )
-        if scored.error is not None:
+        if found.error is not None:
             return answer
-        best = max(range(len(scored.nats)), key=scored.nats.__getitem__)
+        best = max(range(len(found.values)), key=found.values.__getitem__)
         return replace(
             answer,
             prediction=self._labels[best],
-            loglik_nats=scored.nats,
+            loglik_nats=found.values,
             tokens_out=len(encoded.continuations[best]),
         )
-
-    def _answer_alone(self, example: Example) -> None:
-        row = make_row(0, self._encoder.encode(self._prompting.prompt(example)), self._head)
-        self._reader.score([[row]], self._head if row.n_skipped else self._front)
-
-    @cached_property
-    def _head(self) -> Head | None:
-        tokens = self._encoder.head(self._prompting) if self._reader.packs else ()
-        # What fills the window leaves no room for a prompt behind it: every left will be cut off.
-        return read_head(self._model, tokens, self._front) if 0 < len(tokens) < self._encoder.max_length else None
 
 
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:
@@ -134,6 +119,7 @@ def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:
     return min(evaluation.max_length, checkpoint.max_positions or evaluation.max_length)
 
 
-def _encoded(encoded: Encoded | str) -> Encoded:
+def _asked(encodings: Encodings, position: int) -> Encoded:
+    encoded = encodings[position]
     assert isinstance(encoded, Encoded)  # plans leave out what cannot be asked
     return encoded

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
-from mlbaseline.engine.batching import make_batches
+from mlbaseline.engine.crew import Crew
 from mlbaseline.engine.encoding import Encoder, windows
-from mlbaseline.engine.forward import Query, score_queries, without_adapter
+from mlbaseline.engine.forward import Query, Row
+from mlbaseline.engine.pass_cache import PassCache
+from mlbaseline.engine.passes import run_passes
+from mlbaseline.engine.reading import Reader, key_of
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.engine.timing import answer_and_time, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
@@ -44,14 +48,17 @@ class TextScorer:
         evaluation: Evaluation,
         *,
         stride: int | None = None,
+        cache: PassCache | None = None,
+        crew: Crew | None = None,
         description: str | None = None,
     ) -> None:
-        """description: names the progress bar; without it there is none."""
-        self._model, self._front = without_adapter(checkpoint.model)
+        """cache, crew, description: as of `ChoiceScorer`."""
         self._prompting, self._evaluation = prompting, evaluation
-        self._description = description
+        self._cache, self._crew, self._description = cache, crew, description
         self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
         self._stride = min(stride or self._encoder.max_length, self._encoder.max_length)
+        self._make = partial(Reader, batch_tokens=evaluation.batch_tokens)
+        self._reader = self._make(checkpoint)
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer in batches, then time `evaluation.latency_sample` of the texts alone, evenly spread over all.
@@ -59,51 +66,46 @@ class TextScorer:
         A text that cannot be scored becomes an answer with `error` set; a batch that fails is halved.
         """
         sample = self._evaluation.latency_sample
-        return answer_and_time(self._answer_in_batches, examples, sample=sample, description=self._description)
+        return answer_and_time(
+            partial(self._answer_all, cache=self._cache, crew=self._crew),
+            examples,
+            sample=sample,
+            description=self._description,
+            answer_alone=lambda example: list(self._answer_all([example])),
+        )
 
-    def _answer_in_batches(self, examples: Sequence[Example]) -> Iterator[tuple[int, Answer]]:
+    def _answer_all(
+        self, examples: Sequence[Example], *, cache: PassCache | None = None, crew: Crew | None = None
+    ) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
         reads: dict[int, _Read] = {}
-        rows: list[tuple[int, Query]] = []
+        rows: list[Row] = []
+        owners: list[int] = []  # of each row, the position of its text
         for position, example in enumerate(examples):
             try:
                 start, tokens = self._encoder.encode_text(self._prompting.prompt(example).context)
             except Exception as error:  # one text that cannot be read must not cost the others their scores
                 yield position, Answer(example.id, None, error=describe_error(error))
                 continue
-            own = [
-                (position, Query((*context, *predicted[:-1]), predicted))
-                for context, predicted in windows(start, tokens, self._encoder.max_length, self._stride)
-            ]
+            own = list(windows(start, tokens, self._encoder.max_length, self._stride))
             reads[position] = _Read(len(tokens), len(own))
-            rows += own
-        setup_s = (perf_counter() - started) / max(len(reads), 1)
-        for batch in make_batches([len(query.tokens) for _, query in rows], self._evaluation.batch_tokens):
-            started = perf_counter()
-            batch_rows = [rows[index] for index in batch]
-            scored = self._score([query for _, query in batch_rows])
-            batch_s, batch_tokens = perf_counter() - started, sum(len(query.tokens) for _, query in batch_rows)
-            for (position, query), nats in zip(batch_rows, scored, strict=True):
-                read = reads[position]
+            owners += [position] * len(own)
+            rows += [
+                Row(number, (Query((*context, *predicted[:-1]), predicted),))
+                for number, (context, predicted) in enumerate(own, start=len(rows))
+            ]
+        keys = {row.example: key_of(row, examples[owners[row.example]].id) for row in rows} if cache else {}
+        setup_s = (perf_counter() - started) / max(len(rows), 1)
+        readings = self._reader.plan(rows, keys)
+        for found in run_passes(readings, self._reader, self._make, cache=cache, crew=crew, setup_s=setup_s):
+            for row, one in found.items():
+                read = reads[owners[row]]
                 read.rows_left -= 1
-                read.compute_s += batch_s * len(query.tokens) / batch_tokens
-                if isinstance(nats, str):
-                    read.error = nats
-                else:
-                    read.nats -= nats
+                read.compute_s += one.compute_s
+                read.nats -= sum(one.values)
+                read.error = one.error or read.error
                 if not read.rows_left:
-                    read.compute_s += setup_s
-                    yield position, _conclude(examples[position].id, reads.pop(position))
-
-    def _score(self, rows: Sequence[Query]) -> list[float | str]:
-        """Log-likelihood of each row's tokens, or what went wrong with the row."""
-        try:
-            return [*score_queries(self._model, rows, self._evaluation.batch_tokens, self._front)]
-        except Exception as error:  # out of memory, or a row that the model cannot read
-            if len(rows) == 1:
-                return [describe_error(error)]
-        half = len(rows) // 2
-        return self._score(rows[:half]) + self._score(rows[half:])
+                    yield owners[row], _conclude(examples[owners[row]].id, reads.pop(owners[row]))
 
 
 def _conclude(example_id: str, read: _Read) -> Answer:

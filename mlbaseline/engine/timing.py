@@ -19,13 +19,13 @@ def answer_and_time(
     *,
     sample: int,
     description: str | None,
-    answer_alone: Callable[[Example], object] | None = None,
+    answer_alone: Callable[[Example], object],
 ) -> Iterator[Answer]:
     """Answer all examples, then time `sample` of them alone, evenly spread over all.
 
     Which examples are computed together depends on their content and not on their order: they are sorted by id.
-    description: names the progress bar; without it there is none. answer_alone: computes the answer to one example;
-    without it, a batch of one.
+    description: names the progress bar; without it there is none. answer_alone: computes the answer to one example,
+    whatever is known.
     """
     ordered = sorted(examples, key=lambda example: example.id)
     timed = set(_evenly_spaced(len(ordered), sample))
@@ -42,10 +42,7 @@ def answer_and_time(
                 yield answer
     for position, answer in kept.items():
         started = perf_counter()
-        if answer_alone is None:
-            list(answer_in_batches([ordered[position]]))
-        else:
-            answer_alone(ordered[position])
+        answer_alone(ordered[position])
         yield replace(answer, latency_s=perf_counter() - started)
 
 

@@ -16,11 +16,13 @@ from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
 from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
 from mlbaseline.suite.production import Production
-from mlbaseline.suite.task import TASKS, ChoiceTask, PerplexityTask, Task
+from mlbaseline.suite.task import TASKS, ChoiceTask, GenerateTask, LmEvalTask, PerplexityTask, Task
 
 
 class Evaluation(Node):
     """batch_tokens: budget of a batch, padding included. latency_sample: number of queries also timed one at a time.
+
+    generate_with: what writes texts: our engine, transformers' continuous batching, or vLLM.
 
     answer_dev: the rungs of the primary contrasts also answer dev, so that slices where a candidate is worse can be
     searched there and tested on all of test, not on half of it.
@@ -30,6 +32,7 @@ class Evaluation(Node):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     max_length: Annotated[int, Field(ge=8)] = 2048
     latency_sample: Annotated[int, Field(ge=0)] = 24
+    generate_with: Literal["engine", "transformers", "vllm"] = "engine"
     answer_dev: bool = False
 
 
@@ -156,6 +159,18 @@ class Suite(Node):
         split, data = self.task.split, self.task.data
         if self.evaluation.answer_dev and not (split.dev if split else data.dev):
             raise ValueError("evaluation.answer_dev: expected a split dev to answer, the suite has none")
+        return self
+
+    @model_validator(mode="after")
+    def _generates_as_it_can(self) -> Suite:
+        way, task = self.evaluation.generate_with, self.task
+        if way != "engine" and not isinstance(task, GenerateTask | LmEvalTask):
+            raise ValueError(f"evaluation.generate_with: a task of kind {task.kind} generates no texts; leave it out")
+        if way == "transformers" and isinstance(task, GenerateTask) and (task.temperature or task.samples > 1):
+            raise ValueError(
+                "evaluation.generate_with: what transformers draws depends on the batch; expected temperature 0 and "
+                "one sample, or another engine"
+            )
         return self
 
     @cached_property

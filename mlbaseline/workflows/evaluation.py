@@ -25,9 +25,6 @@ from mlbaseline.workflows.outcome import Outcome
 
 log = logging.getLogger("mlbaseline")
 
-DISTRIBUTED = {"distributed.processes": 1}
-"""One process evaluates; the names are there for what several will say."""
-
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -48,21 +45,32 @@ def evaluate(
     baselines: Sequence[str] = (),
     seeds: Sequence[int] = (),
     fresh: bool = False,
+    processes: int = 1,
     tracking_uri: str | None = None,
 ) -> Outcome:
-    """Evaluate baselines on `test`, every seed, each as a run; completed runs of the same signature are reused."""
+    """Evaluate baselines on `test`, every seed, each as a run; completed runs of the same signature are reused.
+
+    processes: that answer together, each with a copy of the model; they change no score.
+    """
     loaded = open_suite(suite)
     names = choose_baselines(loaded, kind, baselines)
     chosen_seeds = choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh)
+        evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh, processes=processes)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
     return Outcome(document, lambda *_: evaluations_text(evaluated))
 
 
 def evaluate_rungs(
-    suite: Suite, names: Sequence[str], seeds: Sequence[int], tracker: store.Tracker, ladder: store.Run, *, fresh: bool
+    suite: Suite,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    tracker: store.Tracker,
+    ladder: store.Run,
+    *,
+    fresh: bool,
+    processes: int = 1,
 ) -> list[Evaluated]:
     fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
@@ -74,7 +82,7 @@ def evaluate_rungs(
         return store.find_registered(tracker, uri)
 
     def build(name: str, split: Split) -> list[Rung]:
-        how: dict[str, Any] = {"find_registered": find, "fresh": fresh, "loaded": loaded}
+        how: dict[str, Any] = {"find_registered": find, "fresh": fresh, "loaded": loaded, "processes": processes}
         return build_rungs(suite, task, name, fetch, seeds, split=split, **how)
 
     rungs: list[Rung] = []
@@ -143,7 +151,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**_about(suite, rung), **rung.params, **machine, **_prices(suite), **DISTRIBUTED},
+        params={**_about(suite, rung), **rung.params, **machine, **_prices(suite)},
         parent=ladder.run_id,
     )
     with opening as run:

@@ -21,6 +21,7 @@ def run(
     baselines: Sequence[str] = (),
     seeds: Sequence[int] = (),
     fresh: bool = False,
+    processes: int = 1,
     no_promote: bool = False,
     tracking_uri: str | None = None,
 ) -> Outcome:
@@ -30,7 +31,7 @@ def run(
     tracker = store.connect(tracking_uri, loaded.name)
     promotion: Promotion | None = None
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh)
+        evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh, processes=processes)
         # A part of the ladder is compared with what earlier ladders have of the rest.
         whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
         run_id, assessment = make_comparison(loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id)

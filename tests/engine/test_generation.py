@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from mlbaseline.engine.continuation import continue_rows, most_likely
-from mlbaseline.engine.generation import Generator, end_tokens
+from mlbaseline.engine.generation import Generator
+from mlbaseline.engine.writing import end_tokens
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation

@@ -10,7 +10,7 @@ import pytest
 from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine import reading
 from mlbaseline.engine.rungs import LastLoaded, Rung, build_rungs
-from mlbaseline.errors import AssetError, DataError
+from mlbaseline.errors import AssetError, DataError, MlbaselineError
 from mlbaseline.judge.comparability import mismatches
 from mlbaseline.records import Example
 from mlbaseline.results import tabulate
@@ -93,7 +93,7 @@ def test_every_kind_answers_every_example_of_test(suite: Suite, name: str, seeds
         )
         assert table.frame["error"].isna().all()
         assert (opened.trained is not None) == (rung.kind in ("peft", "full"))
-        assert all(key.startswith(("baseline.", "evaluation.")) for key in rung.params)
+        assert all(key.startswith(("baseline.", "evaluation.", "distributed.")) for key in rung.params)
         assert rung.params["baseline.kind"] == rung.kind
 
 
@@ -182,7 +182,9 @@ def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(su
         opened = rungs_of(suite, name, loaded=loaded)[index].open
         assert opened is not None
         model: Any = opened().model
-        return model._model, [replace(a, compute_s=0.0, latency_s=None) for a in model.answer(suite_data(suite))]
+        return model._reader._model, [
+            replace(a, compute_s=0.0, latency_s=None) for a in model.answer(suite_data(suite))
+        ]
 
     zero_shot, answers = open_("zero_shot")
     assert open_("sampled_shots", 1)[0] is open_("sampled_shots", 0)[0] is zero_shot
@@ -197,3 +199,20 @@ def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(su
 
 def suite_data(suite: Suite) -> tuple[Example, ...]:
     return load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"].examples
+
+
+def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:
+    text = SUITE.format(model=suite.baselines["zero_shot"].model.source)
+    for old, new in (
+        ("kind: choice", "kind: generate"),
+        ("  choices: [negative, neutral, positive]\n", ""),
+        ("metrics: [accuracy, nll_nats]", "metrics: [exact_match]"),
+        ("latency_sample: 2", "latency_sample: 2, generate_with: vllm"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    text = text[: text.index("  uniform:")] + text[text.index("  zero_shot:") : text.index("  few_shot:")]
+    generating = parse_suite(text, root=suite.root)
+    # Where vLLM is installed, several processes of it are what is refused.
+    with pytest.raises(MlbaselineError, match=r"evaluation\.generate_with: vllm (is not installed|fills a GPU)"):
+        rungs_of(generating, "zero_shot", processes=2)

@@ -63,13 +63,15 @@ def build_rungs(
     find_registered: FindRegistered | None = None,
     fresh: bool = False,
     loaded: LastLoaded | None = None,
+    processes: int = 1,
 ) -> list[Rung]:
     """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
 
     None where the suite says that the baseline is optional, and there is no such model yet. fresh: no score that was
-    computed before is reused. loaded: shared with the rungs of other baselines. Fetches (and hashes) the assets, so
-    that the signature knows them by content; loads none. Raises AssetError, DataError.
+    computed before is reused. loaded: shared with the rungs of other baselines. processes: that answer together.
+    Fetches (and hashes) the assets, so that the signature knows them by content; loads none. Raises AssetError,
+    DataError.
     """
     spec = suite.baselines[name]
-    site = Site(suite, task, fetch, split, find_registered, fresh, loaded or LastLoaded())
+    site = Site(suite, task, fetch, split, find_registered, fresh, loaded or LastLoaded(), processes)
     return _RUNGS[type(spec)](site, name, spec, seeds)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
+from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Example, Model, Scalar
-from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask, Pretrained
+from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained
 from mlbaseline.tasks import harness_of
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Asks, Teaches, choose_shots
+
+if TYPE_CHECKING:
+    from mlbaseline.engine.crew import Crew
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
@@ -26,13 +32,16 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
     asset = site.fetch(spec.model)
     prompting, shots = _asking(site, name, spec, seed, asset.path)
     precision, device = resolved(site)
+    shares = site.suite.evaluation.generate_with == "engine"  # the others move the model, or change how it attends
 
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
-        load = partial(load_checkpoint, asset.path, precision=precision, device=device)
-        checkpoint = site.loaded.share((asset.path, asset.sha256, precision, device), load)
-        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256), shots=shots)
+        load = partial(load_checkpoint, asset.path, precision=precision)
+        here = partial(load, device=device)
+        checkpoint = site.loaded.share((asset.path, asset.sha256, precision, device), here) if shares else here()
+        crew = make_crew(site, load)
+        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256, crew=crew), shots=shots)
 
     fields = {
         "model.kind": spec.kind,
@@ -41,7 +50,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         **engine_fields(site),
         **task_fields(site, asset.path),
     }
-    return site.rung(name, seed, fields=fields, open_=open_, shares=True)
+    return site.rung(name, seed, fields=fields, open_=open_, shares=shares, processes=site.processes)
 
 
 def _asking(
@@ -73,13 +82,29 @@ def task_fields(site: Site, model: Path) -> dict[str, Scalar]:
     """What of a task decides an answer, beside data and prompt, and where tokens are counted which tokenizer counts."""
     task = site.suite.task
     if isinstance(task, GenerateTask):
-        from mlbaseline.engine.generation import GENERATION_VERSION
-
-        return {"generation.version": GENERATION_VERSION, **Decoding.of(task).signature_fields()}
+        return {"engine.generate_with": _generating(site), **_generation_fields(Decoding.of(task))}
     if isinstance(task, PerplexityTask):
         window = {"text.window": site.suite.evaluation.max_length, "text.stride": task.stride}
         return {**window, "model.tokenizer_sha256": tokenizer_sha256(model)}
     return {"model.tokenizer_sha256": tokenizer_sha256(model)} if task.normalisation == "token" else {}
+
+
+def _generating(site: Site) -> str:
+    """What writes the texts. Raises MlbaselineError if it is not there."""
+    name = site.suite.evaluation.generate_with
+    if name == "vllm" and find_spec("vllm") is None:
+        raise MlbaselineError(
+            'evaluation.generate_with: vllm is not installed; `pip install "mlbaseline[vllm]"`, or leave it out'
+        )
+    if name == "vllm" and site.processes > 1:
+        raise MlbaselineError("evaluation.generate_with: vllm fills a GPU by itself; leave --processes out")
+    return name
+
+
+def _generation_fields(decoding: Decoding) -> dict[str, Scalar]:
+    from mlbaseline.engine.generation import GENERATION_VERSION
+
+    return {"generation.version": GENERATION_VERSION, **decoding.signature_fields()}
 
 
 def resolved(site: Site) -> tuple[Any, str]:
@@ -89,18 +114,37 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: Asks, *, weights: str | None) -> Model:
-    """weights: names the model by content, so that its scores are kept, and never taken for another's; None where they
-    are not to be kept."""
+def make_crew(site: Site, load: Callable[..., Any]) -> Crew | None:
+    """The processes that answer together, if there are several. load: the model, for a `device`."""
+    from mlbaseline.engine.crew import Crew
+
+    return Crew(site.processes, load, resolved(site)[1]) if site.processes > 1 else None
+
+
+def scorer(
+    site: Site,
+    name: str,
+    seed: int | None,
+    checkpoint: Any,
+    prompting: Asks,
+    *,
+    weights: str | None,
+    crew: Crew | None = None,
+) -> Model:
+    """weights: names the model by content, so that what it computes is kept, and never taken for another's; None where
+    nothing is to be kept. crew: other processes that have the same model."""
     from mlbaseline.engine.answering import answering_model
-    from mlbaseline.engine.score_cache import ScoreCache
+    from mlbaseline.engine.pass_cache import PassCache
     from mlbaseline.models.checkpoint import CONVERSION
 
     cache = None
-    if weights is not None and isinstance(site.suite.task, ChoiceTask):
+    if weights is not None:
         software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers", "peft")}
-        decides = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
-        cache = ScoreCache(decides, fresh=site.fresh)
+        decides: dict[str, Scalar] = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
+        if isinstance(site.suite.task, GenerateTask):
+            written = replace(Decoding.of(site.suite.task), extract=None)  # what is read out of a text is read anew
+            decides |= {"with": _generating(site), **_generation_fields(written), "seed": seed}
+        cache = PassCache(decides, fresh=site.fresh)
     return answering_model(
         site.suite.task,
         checkpoint,
@@ -109,5 +153,6 @@ def scorer(site: Site, name: str, seed: int | None, checkpoint: Any, prompting: 
         site.suite.evaluation,
         seed=seed,
         cache=cache,
+        crew=crew,
         description=progress_name(name, seed),
     )

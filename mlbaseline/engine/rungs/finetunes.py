@@ -6,11 +6,12 @@ import gc
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from mlbaseline.assets import FetchedAsset, sha256_of
-from mlbaseline.engine.rungs.checkpoints import engine_fields, resolved, scorer, task_fields
+from mlbaseline.engine.rungs.checkpoints import engine_fields, make_crew, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import AssetError
 from mlbaseline.records import Model, Scalar, Weights
@@ -116,7 +117,7 @@ def _rung(
         **engine_fields(site),
         **task_fields(site, base.path),
     }
-    return site.rung(name, seed, fields=about, open_=open_)
+    return site.rung(name, seed, fields=about, open_=open_, processes=site.processes)
 
 
 def _open(
@@ -126,21 +127,22 @@ def _open(
     from mlbaseline.models.checkpoint import load_checkpoint
 
     precision, device = resolved(site)
-    options = {"base": base, "precision": precision, "device": device}
+    load = partial(load_checkpoint, weights.folder, base=base, precision=precision)
     unmerged_s = None
     if base is not None and site.suite.evaluation.latency_sample:
-        beside = load_checkpoint(weights.folder, merge=False, **options)
+        beside = load(device=device, merge=False)
         unmerged_s = _latency_p50_s(site, scorer(site, name, seed, beside, prompting, weights=None))
         del beside
         gc.collect()
-    checkpoint = load_checkpoint(weights.folder, **options)
+    checkpoint = load(device=device)
     is_merged = base is not None and not hasattr(checkpoint.model, "get_base_model")
     figures: dict[tuple[str, ...], float] = {}
     if is_merged and unmerged_s is not None:
         figures["latency_unmerged_p50_s",] = unmerged_s
     # All files, not the weights alone: an adapter's configuration decides as much.
     known_as = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
-    return Opened(scorer(site, name, seed, checkpoint, prompting, weights=known_as), weights, figures=figures)
+    model = scorer(site, name, seed, checkpoint, prompting, weights=known_as, crew=make_crew(site, load))
+    return Opened(model, weights, figures=figures)
 
 
 def _latency_p50_s(site: Site, model: Model) -> float | None:

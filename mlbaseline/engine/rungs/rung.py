@@ -107,7 +107,8 @@ def progress_name(name: str, seed: int | None) -> str:
 class Site:
     """What every constructor of rungs may look at.
 
-    fresh: compute again what was computed before. loaded: a checkpoint that rungs share.
+    fresh: compute again what was computed before. loaded: a checkpoint that rungs share. processes: that answer
+    together, where a model of ours does.
     """
 
     suite: Suite
@@ -117,6 +118,7 @@ class Site:
     find_registered: FindRegistered | None = None
     fresh: bool = False
     loaded: LastLoaded = field(default_factory=LastLoaded)
+    processes: int = 1
 
     @property
     def data(self) -> TaskData:
@@ -130,6 +132,7 @@ class Site:
         fields: Mapping[str, Scalar],
         open_: Callable[[], Opened],
         shares: bool = False,
+        processes: int = 1,
     ) -> Rung:
         """shares: whether `open_` asks for the shared checkpoint; it is dropped before another rung opens."""
 
@@ -138,7 +141,7 @@ class Site:
             return open_()
 
         opens = open_ if shares else open_alone
-        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=opens)
+        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=opens, processes=processes)
 
     def prompting(self, model: Path) -> Teaches:
         """How a model is asked without examples. model: whose chat template is used.
@@ -164,6 +167,7 @@ def make_rung(
     *,
     fields: Mapping[str, Scalar],
     open_: Callable[[], Opened],
+    processes: int = 1,
 ) -> Rung:
     """A rung with what every signature says of the data and the metrics. fields: what its kind adds."""
     signature = Signature(
@@ -179,7 +183,7 @@ def make_rung(
             "seed": seed,
         }
     )
-    params = describe_baseline(suite, name)
+    params = describe_baseline(suite, name) | {"distributed.processes": processes}
     if fields.get("engine.precision", UNKNOWN) != UNKNOWN:
         params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}
