@@ -13,6 +13,7 @@ from mlbaseline import suite
 from mlbaseline.engine.forward import can_pack, reading_behind
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
+from mlbaseline.models.quantising import QUANTISED, refuse_blind
 from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 
 _CAUSAL = {"task_type": "CAUSAL_LM"}
@@ -66,6 +67,8 @@ def add_adapter(checkpoint: Checkpoint, spec: Peft, base_source: str) -> Any:
         raise MlbaselineError(
             f"method {spec.method}: peft cannot adapt {type(model).__name__} ({type(error).__name__}: {error})"
         ) from error
+    if checkpoint.precision in QUANTISED:
+        refuse_blind(adapted)
     if isinstance(spec, PromptTuning | PrefixTuning):
         _start_from_tokens(checkpoint, adapted, spec)
     for parameter in adapted.parameters():

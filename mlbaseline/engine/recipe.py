@@ -15,7 +15,7 @@ from mlbaseline.engine.encoding import Encoder, Tokens, windows
 from mlbaseline.engine.scoring import reading_length
 from mlbaseline.engine.writing import end_tokens
 from mlbaseline.errors import DataError
-from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint
+from mlbaseline.models.checkpoint import Checkpoint, Precision, computed_in, load_checkpoint
 from mlbaseline.records import Scalar, TaskData, digest_of
 from mlbaseline.suite import ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
 from mlbaseline.tasks.prompting import Prompt, Teaches
@@ -44,6 +44,11 @@ class TrainingJob:
     precision: Precision
     device: str
 
+    @property
+    def compute(self) -> Precision:
+        """What steps are computed in."""
+        return computed_in(self.precision, self.device)
+
     def signature_fields(self) -> dict[str, Scalar]:
         """`training.*`: every option, the data and the base, by content."""
         options = self.spec.model_dump(mode="json", exclude={"kind", "base"})
@@ -60,6 +65,7 @@ class TrainingJob:
             **({} if isinstance(self.task, ChoiceTask) else {"training.task": self.task.kind}),
             "training.max_length": self.evaluation.max_length,
             "training.precision": self.precision,
+            **({} if self.compute == self.precision else {"training.compute_precision": self.compute}),
             "training.device": self.device.split(":", maxsplit=1)[0],
             **{
                 f"training.{name}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value

@@ -100,7 +100,7 @@ class _Training:
         self.steps_per_epoch = math.ceil(len(self.samples) / job.spec.batch_size)
         # accelerate 1.15 keeps the precision of a process's first Accelerator and refuses another.
         AcceleratorState._reset_state(reset_partial_state=True)
-        mixed = {"fp32": "no"}.get(job.precision, job.precision)
+        mixed = {"fp32": "no"}.get(job.compute, job.compute)
         self.accelerator = Accelerator(cpu=job.device == "cpu", mixed_precision=mixed)
         optimizer = make_optimizer(model, job.spec)
         self.schedule = make_schedule(optimizer, job.spec, self.steps_per_epoch * job.spec.epochs)

@@ -48,6 +48,7 @@ RULES = (
     Rule("engine.", WARN),
     Rule("software.torch", WARN),
     Rule("software.transformers", WARN),
+    Rule("software.bitsandbytes", WARN),  # named by runs that computed with it
     Rule("software.", OWN),
     Rule("hardware.memory_bytes", OWN),  # of a virtual machine it differs by a little at every start
     Rule("hardware.", COST, costs=True),

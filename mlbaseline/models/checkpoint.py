@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING, Any, Literal
 from mlbaseline.assets import cache_dir, sha256_of
 from mlbaseline.errors import AssetError
 from mlbaseline.models.adapter import attach, is_adapter, merged, named_base
+from mlbaseline.models.quantising import (
+    QUANTISED,
+    compute_exactly,
+    loading_options,
+    refuse_blind,
+    refuse_quantised,
+    release_file,
+    require_package,
+)
+from mlbaseline.records import Scalar
 
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "int8", "int4"]
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 CONVERSION = "v1"
 """Part of the cache key of converted files: raise it when the conversion changes what it writes."""
@@ -54,15 +64,31 @@ def default_device() -> str:
 
 
 def resolve_precision(precision: str, device: str) -> Precision:
-    """`auto` is bf16 where `device` computes it natively and fp32 elsewhere; the other names stand for themselves."""
+    """`auto` is bf16 where `device` computes it natively and fp32 elsewhere; the other names stand for themselves.
+
+    Raises MlbaselineError for a quantised one without the package that it needs.
+    """
     if precision == "auto":
         return "bf16" if _has_native_bf16(device) else "fp32"
-    assert precision in _DTYPES, precision  # suite.Evaluation has checked it
+    assert precision in _DTYPES or precision in QUANTISED, precision  # suite.Evaluation has checked it
+    if precision in QUANTISED:
+        require_package(precision)
     return precision  # type: ignore[return-value]
 
 
-def dtype_of(precision: Precision) -> torch.dtype:
-    """The torch dtype that a precision stands for."""
+def computed_in(precision: Precision, device: str) -> Precision:
+    """What is computed in: a model with quantised weights multiplies in the precision that `auto` stands for."""
+    return resolve_precision("auto", device) if precision in QUANTISED else precision
+
+
+def precision_fields(precision: str, compute: str | None) -> dict[str, Scalar]:
+    """`engine.*` of a signature: the precision, and what quantised weights are computed with."""
+    quantised: dict[str, Scalar] = {"engine.compute_precision": compute} if precision in QUANTISED else {}
+    return {"engine.precision": precision, **quantised}
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The torch dtype that a precision stands for, if it is not a quantised one."""
     import torch
 
     dtype = getattr(torch, _DTYPES[precision])
@@ -71,16 +97,25 @@ def dtype_of(precision: Precision) -> torch.dtype:
 
 
 def load_checkpoint(
-    path: Path, *, base: Path | None = None, precision: str = "auto", device: str | None = None, merge: bool = True
+    path: Path,
+    *,
+    base: Path | None = None,
+    precision: str = "auto",
+    compute: str | None = None,
+    device: str | None = None,
+    merge: bool = True,
 ) -> Checkpoint:
     """Load the model at `path`: a folder, a GGUF file, or (with `base`, its own model) the folder of a PEFT adapter.
 
     An adapter is merged into its base in fp32 before the precision is lowered, so that it costs nothing per query;
-    the model stays an adapted one where the method cannot be merged, or with `merge` false. Code that comes with a
-    model is never run and pickled weights are never read. Raises AssetError if `path` is no such model.
+    the model stays an adapted one where the method cannot be merged, where the base is quantised (merging would round
+    the adapter away, and is not what it was trained on), or with `merge` false. compute: what a quantised model
+    computes in, in place of what `computed_in` says. Code that comes with a model is never run and pickled weights are
+    never read. Raises AssetError if `path` is no such model, MlbaselineError where a package is missing.
     """
     device = device or default_device()
     resolved = resolve_precision(precision, device)
+    dtype = dtype_of(compute or computed_in(resolved, device))
     if not is_adapter(path):
         folder = model_folder(path)
     elif base is not None:
@@ -90,19 +125,25 @@ def load_checkpoint(
         raise AssetError(f"{path} is an adapter, not a whole model: give the base that it belongs to ({named!r})")
     with quiet_transformers():
         tokenizer = _load(folder, "AutoTokenizer")
-        model = (
-            _load_adapted(folder, path, dtype_of(resolved), merge=merge)
-            if is_adapter(path)
-            else _load(folder, "AutoModelForCausalLM", dtype=dtype_of(resolved))
-        )
-    return Checkpoint(model.to(device=device, dtype=dtype_of(resolved)).eval(), tokenizer, resolved, device)
+        if resolved in QUANTISED:
+            options = loading_options(resolved, dtype, device)
+            model = compute_exactly(release_file(_load(folder, "AutoModelForCausalLM", dtype=dtype, **options)))
+            if is_adapter(path):
+                model = attach(model, path)
+                refuse_blind(model)
+        elif is_adapter(path):
+            model = _load_adapted(folder, path, dtype, merge=merge).to(device=device, dtype=dtype)
+        else:
+            model = _load(folder, "AutoModelForCausalLM", dtype=dtype).to(device=device, dtype=dtype)
+    return Checkpoint(model.eval(), tokenizer, resolved, device)
 
 
 def model_folder(path: Path) -> Path:
     """The folder that transformers can load: `path` itself, or the converted copy of a GGUF file in the cache.
 
     The conversion happens once per content (tens of seconds for a small model) and is safe when two processes start
-    it at the same time. Raises AssetError if `path` is neither.
+    it at the same time. Raises AssetError if `path` is neither, or is
+    quantised.
     """
     if path.is_file():
         if path.read_bytes()[:4] != b"GGUF":
@@ -113,6 +154,7 @@ def model_folder(path: Path) -> Path:
             raise AssetError(f"{path} is an adapter, not a whole model: say `kind: peft` with `adapter` and `base`")
         found = ", ".join(sorted(item.name for item in path.iterdir())[:8]) if path.is_dir() else "no such folder"
         raise AssetError(f"{path} is no model: expected a folder with config.json and safetensors, got: {found or '∅'}")
+    refuse_quantised(path)
     return path
 
 

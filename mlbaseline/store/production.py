@@ -130,16 +130,17 @@ class OwnModel(_Found):
 
     def signature_fields(self, question: Question) -> dict[str, Scalar]:
         from mlbaseline.engine.scoring import ENGINE_VERSION
-        from mlbaseline.models.checkpoint import default_device
+        from mlbaseline.models.checkpoint import default_device, precision_fields, resolve_precision
 
-        served = self._served
+        served, device = self._served, default_device()
+        precision = resolve_precision(served.evaluation.precision, device)
         fields = {
             **self.own_fields(),
             "engine.version": ENGINE_VERSION,
             "engine.batch_tokens": served.evaluation.batch_tokens,
             "engine.max_length": served.evaluation.max_length,
-            "engine.precision": served.evaluation.precision,
-            "engine.device": default_device(),
+            **precision_fields(precision, served.compute_precision),
+            "engine.device": device,
         }
         if served.task.prompt != question.prompting.template:
             return fields | {"model.template": served.task.prompt}  # another prompt is part of what is in production

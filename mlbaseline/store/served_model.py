@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 import mlbaseline
 from mlbaseline.assets import MODEL_FILES, fetch
+from mlbaseline.models.quantising import packages_of
 from mlbaseline.records import Example, Model, Signature, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.store.items import LoggedModel
@@ -51,7 +52,7 @@ class Served:
 
     base, base_sha256: the model that an adapter belongs to, or that was prompted as it is; None for a whole model of
     our own. shots: solved examples in front of every prompt. evaluation: batching, length and resolved precision.
-    seed: of what is drawn.
+    seed: of what is drawn. compute_precision: what quantised weights were computed with; None where none are.
     """
 
     task: Task
@@ -60,6 +61,7 @@ class Served:
     base: str | None
     base_sha256: str | None
     seed: int | None
+    compute_precision: str | None = None
 
     @property
     def choice_columns(self) -> tuple[str, ...]:
@@ -129,10 +131,13 @@ def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model
         asset = Asset(source=served.base, sha256=served.base_sha256)
         base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
     weights = folder / _WEIGHTS
-    if base is not None and not weights.is_dir():
-        checkpoint = load_checkpoint(base, precision=served.evaluation.precision)
-    else:
-        checkpoint = load_checkpoint(weights, base=base, precision=served.evaluation.precision)
+    path, below = (base, None) if base is not None and not weights.is_dir() else (weights, base)
+    checkpoint = load_checkpoint(
+        path,
+        base=below,
+        precision=served.evaluation.precision,
+        compute=served.compute_precision,
+    )
     prompting = make_prompting(task, weights if base is None else base, shots=served.shots, labels=task.labels)
     evaluation = served.evaluation.model_copy(update={"latency_sample": latency_sample})
     return served, answering_model(task, checkpoint, prompting, task.labels, evaluation, seed=served.seed)
@@ -156,6 +161,7 @@ def _describe(
     shots: Sequence[Example],
 ) -> Served:
     # No sample is timed a second time in service, and `auto` must not pick another precision on other hardware.
+    compute = signature.fields.get("engine.compute_precision")
     evaluation = suite.evaluation.model_copy(
         update={"latency_sample": 0, "precision": signature.fields["engine.precision"]}
     )
@@ -169,6 +175,7 @@ def _describe(
         base=base,
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
         seed=seed,
+        compute_precision=None if compute is None else str(compute),
     )
 
 
@@ -206,7 +213,7 @@ def _save(path: Path, artifacts: Path, served: Served) -> None:
         signature=ModelSignature(Schema([ColSpec("string", column) for column in served.columns]), Schema(answers)),
         input_example=pd.DataFrame([{column: column for column in served.columns}]),
         # Given, because MLflow would otherwise load the model in another process to see what it imports.
-        pip_requirements=_requirements(),
+        pip_requirements=_requirements(served),
     )
 
 
@@ -218,6 +225,7 @@ def _answer_columns(task: Task) -> list[tuple[str, str]]:
     return [("label", "string"), *((f"probability.{label}", "double") for label in task.labels)]
 
 
-def _requirements() -> list[str]:
-    versions = {name: metadata.version(name).partition("+")[0] for name in _RUNS_WITH}
+def _requirements(served: Served) -> list[str]:
+    packages = (*_RUNS_WITH, *packages_of(served.evaluation.precision))
+    versions = {name: metadata.version(name).partition("+")[0] for name in packages}
     return [f"mlbaseline=={mlbaseline.__version__}", *(f"{name}=={version}" for name, version in versions.items())]

@@ -22,6 +22,7 @@ from mlbaseline.suite.task import TASKS, ChoiceTask, GenerateTask, LmEvalTask, P
 class Evaluation(Node):
     """batch_tokens: budget of a batch, padding included. latency_sample: number of queries also timed one at a time.
 
+    precision: of the weights; int8 and int4 are computed in what `auto` stands for.
     generate_with: what writes texts: our engine, transformers' continuous batching, or vLLM.
 
     answer_dev: the rungs of the primary contrasts also answer dev, so that slices where a candidate is worse can be
@@ -29,7 +30,7 @@ class Evaluation(Node):
     """
 
     batch_tokens: PositiveInt = 4096
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"] = "auto"
     max_length: Annotated[int, Field(ge=8)] = 2048
     latency_sample: Annotated[int, Field(ge=0)] = 24
     generate_with: Literal["engine", "transformers", "vllm"] = "engine"

@@ -146,15 +146,22 @@ def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any
         names = sorted({name for run in runs for name in run.params if name.startswith(prefix)})
         return {name: " | ".join(sorted({run.params[name] for run in runs if name in run.params})) for name in names}
 
+    precisions = sorted({said for run in runs if (said := _precision(run.params))})
     return {
         "suite_digest": suite.digest,
         "matrix_digest": suite.matrix_digest,
         "task_digest": runs[0].task_digest,
         "seeds": list(suite.seeds),
         **{f"in production, {run.baseline}": said for run in runs if (said := _in_production(run.params))},
+        **({"precision": " | ".join(precisions)} if precisions else {}),
         **shared("hardware."),
         **shared("software."),
     }
+
+
+def _precision(params: Mapping[str, str]) -> str | None:
+    precision, compute = (params.get(f"evaluation.{name}_precision") for name in ("resolved", "compute"))
+    return precision if compute is None else f"{precision}, computed in {compute}"
 
 
 def _in_production(params: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ from mlbaseline import assets, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import DataError, MlbaselineError
-from mlbaseline.models.checkpoint import default_device, resolve_precision
+from mlbaseline.models.checkpoint import computed_in, default_device, resolve_precision
 from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdapter, ReadyModel, Suite
 from mlbaseline.tasks import harness_of, load_task, open_suite
 from mlbaseline.workflows.evaluation import make_fetcher
@@ -25,6 +25,7 @@ _LOW_DISK_BYTES = 5 * 10**9
 _EXTRAS = (
     ("lm-eval", "lm-eval", "a suite about one of its tasks"),
     ("inspect-ai", "inspect", "the import of its logs"),
+    ("bitsandbytes", "quantized", "a suite with the precision int8 or int4"),
 )
 """Packages that one feature needs: name, our extra, what for."""
 
@@ -84,6 +85,7 @@ def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
         fields = harness.signature_fields("task")
         version = f"version {fields['task.harness_task_version']}, lm-eval {fields['task.harness_version']}"
         checks.append(Check("task of lm-eval", "ok", f"{harness.name}, {version}: {suite.task.kind}"))
+    checks.append(_checked("precision of suite", partial(_precision, suite)))
     checks.append(_checked("data", data))
     for name, spec in suite.baselines.items():
         if isinstance(spec, Pretrained | ReadyModel):
@@ -96,6 +98,13 @@ def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
             checks.append(_checked(f"model of {name}", partial(_in_production, server, name, spec)))
     checks.append(_prices(suite))
     return checks
+
+
+def _precision(suite: Suite) -> str:
+    device = default_device()
+    precision = resolve_precision(suite.evaluation.precision, device)
+    compute = computed_in(precision, device)
+    return precision if compute == precision else f"{precision}, computed in {compute}"
 
 
 def _fetched(fetch: Fetch, asset: Asset) -> str:

@@ -123,10 +123,18 @@ def compare(checkpoint: Checkpoint, harness: Any, items: Items, rounds: int) -> 
                 found[side] = sides[side]()
                 spent[side].append(Spent(perf_counter() - started[0], process_time() - started[1]))
             tokens[side] = sum(counts)
-    ours, theirs = (torch.tensor([nats for item in side for nats in item], dtype=torch.float64) for side in found)
-    # The harness sums in fp32: of a choice at -400 nats, its last digits are worth more than 1e-3.
-    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-5, msg=f"{items.name}: the log-likelihoods differ")
+    require_same(items.name, checkpoint.precision, *found)
     return Compared(items.name, *spent, (tokens[0], tokens[1]), needed(checkpoint.tokenizer, items))
+
+
+def require_same(name: str, precision: str, ours: list[list[float]], theirs: list[list[float]]) -> None:
+    """fp32: within 1e-3 nats. Lower, batches of another shape round otherwise: the same choice of 99 % of the items."""
+    if precision == "fp32":
+        a, b = (torch.tensor([nats for item in side for nats in item], dtype=torch.float64) for side in (ours, theirs))
+        # The harness sums in fp32: of a choice at -400 nats, its last digits are worth more than 1e-3.
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-5, msg=f"{name}: the log-likelihoods differ")
+    same = sum(mine.index(max(mine)) == other.index(max(other)) for mine, other in zip(ours, theirs, strict=True))
+    assert same >= 0.99 * len(ours), f"{name}: only {same} of {len(ours)} predictions are the same"
 
 
 def needed(tokenizer: Any, items: Items) -> tuple[int, int]:

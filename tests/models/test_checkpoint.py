@@ -4,13 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mlbaseline.errors import AssetError
+from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint, model_folder, resolve_precision
 
 
@@ -117,10 +118,25 @@ def test_pickled_weights_are_never_read(tiny_model: Path, tmp_path: Path) -> Non
         load_checkpoint(folder)
 
 
-def test_loading_says_nothing(tiny_model: Path) -> None:
-    code = "import sys, pathlib, mlbaseline.models.checkpoint as c; c.load_checkpoint(pathlib.Path(sys.argv[1]))"
-    shown = subprocess.run([sys.executable, "-c", code, str(tiny_model)], capture_output=True, text=True, check=True)
+def test_loading_and_answering_say_nothing(tiny_model: Path) -> None:
+    code = (
+        "import sys, pathlib, torch, mlbaseline.models.checkpoint as c\n"
+        "for precision in sys.argv[2:]:\n"
+        "    model = c.load_checkpoint(pathlib.Path(sys.argv[1]), precision=precision, device='cpu').model\n"
+        "    model(torch.arange(9)[None])"
+    )
+    asked = ["auto", *(["int8", "int4"] if find_spec("bitsandbytes") else [])]
+    command = [sys.executable, "-c", code, str(tiny_model), *asked]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (shown.stdout, shown.stderr) == ("", "")
+
+
+def test_a_quantised_precision_says_what_it_needs(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    said = r"precision int4 \(`evaluation.precision`.*needs bitsandbytes.*pip install 'mlbaseline\[quantized\]'"
+    for ask in (lambda: resolve_precision("int4", "cpu"), lambda: load_checkpoint(tiny_model, precision="int4")):
+        with pytest.raises(MlbaselineError, match=said):
+            ask()
 
 
 @pytest.mark.smollm

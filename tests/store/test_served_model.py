@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ import pytest
 from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import build_rungs
 from mlbaseline.errors import AssetError
+from mlbaseline.judge.comparability import require_comparable
 from mlbaseline.records import Example, Promotion
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
+from mlbaseline.store.production import find_registered
 from mlbaseline.store.reading import find_comparison, find_evaluations
 from mlbaseline.store.references import resolve
 from mlbaseline.store.registry import plan_promotion, promote
@@ -41,7 +44,7 @@ task:
   choices: [bad, very good]
   split: {{train: 16, dev: 8, test: 16, seed: 1}}
 metrics: [accuracy]
-evaluation: {{batch_tokens: 256, precision: fp32, max_length: 64}}
+evaluation: {{batch_tokens: 256, precision: {precision}, max_length: 64}}
 baselines:
   majority: {{kind: trivial, strategy: majority}}
   small: {{kind: pretrained, model: {{source: {model}}}}}
@@ -68,10 +71,12 @@ def home(tmp_path: Path, tiny_model: Path, own_cache: Path) -> Path:
     return tmp_path
 
 
-def promote_rung(server: str, home: Path, winner: str) -> tuple[Tracker, Suite, Promotion, ResultTable]:
+def promote_rung(
+    server: str, home: Path, winner: str, precision: str = "fp32"
+) -> tuple[Tracker, Suite, Promotion, ResultTable]:
     """Train and evaluate a rung as workflows do, and promote it."""
     name = f"notes-{winner}-{os.urandom(3).hex()}"
-    suite = parse_suite(SUITE.format(name=name, model="model", winner=winner), root=home)
+    suite = parse_suite(SUITE.format(name=name, model="model", winner=winner, precision=precision), root=home)
     tracker = connect(server, suite.name)
 
     def fetched(asset: Asset) -> FetchedAsset:
@@ -191,6 +196,46 @@ def test_earlier_checkpoint_is_promoted_without_what_lies_beside_it(server: str,
     (run,) = find_evaluations(tracker)
     assert run.metrics["weights_bytes"] == (served / "model.safetensors").stat().st_size
     assert "trainable_params" not in run.metrics
+
+
+@pytest.mark.parametrize(("winner", "precision"), [("lora", "int4"), ("full", "int8")])
+def test_quantised_model_is_served_quantised(server: str, home: Path, winner: str, precision: str) -> None:
+    """In what it was evaluated in, and so is the champion where a later suite in another precision asks it."""
+    pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
+    from mlflow.pyfunc import load_model
+
+    tracker, suite, promotion, table = promote_rung(server, home, winner, precision)
+    uri = f"models:/{promotion.model}@champion"
+    folder = resolve(tracker, uri)
+    served = load_served(folder / "artifacts" / "served")[0]
+    compute = table.signature.fields["engine.compute_precision"]
+    assert (served.evaluation.precision, served.compute_precision) == (precision, compute)
+    requirements = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert f"bitsandbytes=={metadata.version('bitsandbytes')}" in requirements
+    assert_same_answers(load_model(uri).predict(pd.DataFrame({"text": texts(home, suite, table)})), table)
+
+    champion = f'  champion: {{kind: production, uri: "{uri}"}}\n'
+    text = SUITE.format(name=suite.name, model="model", winner=winner, precision="fp32")
+    later = parse_suite(text.replace("matrix:", champion + "matrix:"), root=home)
+
+    def fetched(asset: Asset) -> FetchedAsset:
+        return fetch(asset, root=home)
+
+    task = load_task(later, fetched)
+    tables = {}
+    for name in ("champion", "small"):
+        (rung,) = build_rungs(
+            later, task, name, fetched, [0], find_registered=lambda uri: find_registered(tracker, uri)
+        )
+        about = {"baseline": name, "seed": rung.seed, "signature": rung.signature, "kind": rung.kind}
+        data = task.splits["test"]
+        tables[name] = tabulate(data, rung.open().model.answer(data.examples), **about)
+    choices = ["bad", "very good"]
+    np.testing.assert_allclose(tables["champion"].logliks(choices), table.logliks(choices), atol=1e-5)
+    fields = tables["champion"].signature.fields
+    assert (fields["engine.precision"], fields["engine.compute_precision"]) == (precision, compute)
+    (warning,) = require_comparable([tables["champion"], tables["small"]])
+    assert (warning.field, warning.ours, warning.theirs) == ("engine.precision", precision, "fp32")
 
 
 def test_adapter_refuses_another_base(server: str, home: Path) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from mlbaseline.errors import MlbaselineError
+from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.workflows.doctor import doctor
+from mlbaseline.workflows.evaluation import evaluate
 
 SUITE = """
 name: t
@@ -39,4 +45,33 @@ def test_fine_tunes_are_looked_at(tiny_model: Path, empty_database: Path, tmp_pa
     assert found["model of earlier"][0] == "ok"
     assert "baselines.wrong.options.rank: VeraConfig has no such option" in found["method of wrong"][1]
     assert "nowhere: no such file" in found["adapter of ready"][1]
+    assert found["precision of suite"] == ("ok", resolve_precision("auto", default_device()))
     assert outcome.exit_code == 1
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_precision_without_its_package_fails(
+    tiny_model: Path, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *(f"t{n},good" for n in range(30))]), encoding="utf-8")
+    suite = SUITE.format(model=tiny_model) + "evaluation: {precision: int8}\n"
+    (tmp_path / "suite.yaml").write_text(suite, encoding="utf-8")
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    server = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "bitsandbytes", None)
+        patch.setattr("mlbaseline.models.checkpoint._load", None)  # nothing is loaded before it is said
+        assert "needs bitsandbytes" in _found(tmp_path, server)["precision of suite", "fail"]
+        with pytest.raises(MlbaselineError, match=r"pip install 'mlbaseline\[quantized\]'"):
+            evaluate(str(tmp_path / "suite.yaml"), baselines=["small"], tracking_uri=server)
+    if find_spec("bitsandbytes") is None:
+        pytest.skip("the rest needs bitsandbytes")
+    found = _found(tmp_path, server)
+    assert found["precision of suite", "ok"].startswith("int8, computed in ")
+    assert found["bitsandbytes", "ok"] == metadata.version("bitsandbytes")
+
+
+def _found(folder: Path, server: str) -> dict[tuple[str, str], str]:
+    """Name and outcome ─▶ detail."""
+    checks = doctor(str(folder / "suite.yaml"), tracking_uri=server).document["checks"]
+    return {(check["name"], check["outcome"]): check["detail"] for check in checks}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import MlbaselineError
+from mlbaseline.models.quantising import QUANTISED, packages_of
 from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Example, Model, Scalar
 from mlbaseline.suite import GenerateTask, PerplexityTask, Pretrained
@@ -67,13 +68,14 @@ def _asking(
 
 def engine_fields(site: Site) -> dict[str, Scalar]:
     from mlbaseline.engine.scoring import ENGINE_VERSION
+    from mlbaseline.models.checkpoint import computed_in, precision_fields
 
     precision, device = resolved(site)
     return {
         "engine.version": ENGINE_VERSION,
         "engine.batch_tokens": site.suite.evaluation.batch_tokens,
         "engine.max_length": site.suite.evaluation.max_length,
-        "engine.precision": precision,
+        **precision_fields(precision, computed_in(precision, device)),
         "engine.device": device,
     }
 
@@ -92,6 +94,11 @@ def task_fields(site: Site, model: Path) -> dict[str, Scalar]:
 def _generating(site: Site) -> str:
     """What writes the texts. Raises MlbaselineError if it is not there."""
     name = site.suite.evaluation.generate_with
+    if name == "vllm" and site.suite.evaluation.precision in QUANTISED:
+        raise MlbaselineError(
+            "evaluation.generate_with: vllm computes with quantised weights in a way of its own; leave it out, or "
+            "choose another `precision`"
+        )
     if name == "vllm" and find_spec("vllm") is None:
         raise MlbaselineError(
             'evaluation.generate_with: vllm is not installed; `pip install "mlbaseline[vllm]"`, or leave it out'
@@ -108,6 +115,7 @@ def _generation_fields(decoding: Decoding) -> dict[str, Scalar]:
 
 
 def resolved(site: Site) -> tuple[Any, str]:
+    """Precision and device. Raises MlbaselineError where the precision needs a package that is missing."""
     from mlbaseline.models.checkpoint import default_device, resolve_precision
 
     device = default_device()
@@ -139,7 +147,8 @@ def scorer(
 
     cache = None
     if weights is not None:
-        software = {f"software.{package}": metadata.version(package) for package in ("torch", "transformers", "peft")}
+        packages = ("torch", "transformers", "peft", *packages_of(checkpoint.precision))
+        software = {f"software.{package}": metadata.version(package) for package in packages}
         decides: dict[str, Scalar] = {"weights": weights, "conversion": CONVERSION, **engine_fields(site), **software}
         if isinstance(site.suite.task, GenerateTask):
             written = replace(Decoding.of(site.suite.task), extract=None)  # what is read out of a text is read anew

@@ -14,6 +14,7 @@ from mlbaseline.assets import FetchedAsset, sha256_of
 from mlbaseline.engine.rungs.checkpoints import engine_fields, make_crew, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import AssetError
+from mlbaseline.models.quantising import QUANTISED
 from mlbaseline.records import Model, Scalar, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks import harness_of
@@ -30,6 +31,7 @@ def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]
 
 def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
     from mlbaseline.engine.recipe import TrainingJob
+    from mlbaseline.models.checkpoint import computed_in
 
     base = site.suite.base_model(spec)
     asset = site.fetch(base)
@@ -47,7 +49,8 @@ def _trained(site: Site, name: str, spec: TrainedSpec, seed: int) -> Rung:
         dev=site.task.splits.get("dev"),
         prompting=site.prompting(asset.path),
         evaluation=site.suite.evaluation,
-        precision=precision,
+        # All weights are trained as they are, and quantised to be asked; an adapter learns on the quantised base.
+        precision=precision if isinstance(spec, Peft) else computed_in(precision, device),
         device=device,
     )
 
@@ -129,7 +132,7 @@ def _open(
     precision, device = resolved(site)
     load = partial(load_checkpoint, weights.folder, base=base, precision=precision)
     unmerged_s = None
-    if base is not None and site.suite.evaluation.latency_sample:
+    if base is not None and precision not in QUANTISED and site.suite.evaluation.latency_sample:
         beside = load(device=device, merge=False)
         unmerged_s = _latency_p50_s(site, scorer(site, name, seed, beside, prompting, weights=None))
         del beside

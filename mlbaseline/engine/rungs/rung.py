@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from mlbaseline.engine.prompting import make_prompting
 from mlbaseline.engine.rungs.loaded import LastLoaded
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
+from mlbaseline.models.quantising import packages_of
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
 from mlbaseline.suite import Asset, ChoiceTask, Evaluation, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask, harness_of
@@ -187,6 +189,10 @@ def make_rung(
     if fields.get("engine.precision", UNKNOWN) != UNKNOWN:
         params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
         params |= {"evaluation.resolved_precision": fields["engine.precision"]}
+        if "engine.compute_precision" in fields:
+            params |= {"evaluation.compute_precision": fields["engine.compute_precision"]}
+        packages = packages_of(fields["engine.precision"])
+        params |= {f"software.{package}": metadata.version(package) for package in packages}
     return Rung(name, suite.baselines[name].kind, seed, signature, params, open_)
 
 
