@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,24 +99,13 @@ def tabulate(
     data: TaskData, answers: Iterable[Answer], *, baseline: str, kind: str, seed: int | None, signature: Signature
 ) -> ResultTable:
     """Join answers to their examples. Raises DataError if an example is unanswered, answered twice, or unknown."""
-    by_id: dict[str, Answer] = {}
-    for answer in answers:
-        if answer.example_id in by_id:
-            raise DataError(
-                f"{baseline}: example {answer.example_id!r} was answered twice; each needs exactly one answer"
-            )
-        by_id[answer.example_id] = answer
     examples = sorted(data.examples, key=lambda example: example.id)
-    missing = [example.id for example in examples if example.id not in by_id]
-    if missing or len(by_id) != len(examples):
-        unknown = sorted(by_id.keys() - {example.id for example in examples})
-        raise DataError(
-            f"{baseline}: {len(missing)} of {len(examples)} examples have no answer (first: {missing[:3]}), "
-            f"{len(unknown)} answers belong to no example (first: {unknown[:3]})"
-        )
-    ordered = [by_id[example.id] for example in examples]
+    said = _Said([example.id for example in examples], baseline)
+    for answer in answers:
+        said.add(answer)
+    said.check_complete()
     columns: dict[str, object] = {
-        "example_id": [example.id for example in examples],
+        "example_id": said.ids,
         "cluster": pd.array([example.cluster for example in examples], dtype="string"),
     }
     for name in examples[0].slices:
@@ -123,50 +113,96 @@ def tabulate(
     columns["target"] = [example.target for example in examples]
     if any(example.references for example in examples):
         columns["references"] = [list(example.references) for example in examples]
-    columns["prediction"] = pd.array([answer.prediction for answer in ordered], dtype="string")
-    if any(answer.raw is not None for answer in ordered):
-        columns["raw"] = pd.array([answer.raw for answer in ordered], dtype="string")
-    if any(answer.samples for answer in ordered):
-        columns["samples"] = [list(answer.samples) for answer in ordered]
-    for name in sorted({name for answer in ordered for name in answer.scores}):
-        columns[SCORE + name] = [answer.scores.get(name, np.nan) for answer in ordered]
-    if any(answer.loglik_nats for answer in ordered):
-        for position, label in enumerate(data.labels):
-            columns[LOGLIK + label] = [_at(a.loglik_nats, position) for a in ordered]
-    for name in sorted({name for answer in ordered for name in answer.sums}):
-        columns[SUM + name] = [answer.sums.get(name, np.nan) for answer in ordered]
-    columns |= _spent(ordered)
-    if any(answer.unanswered for answer in ordered):
-        columns[UNANSWERED] = [answer.unanswered for answer in ordered]
-    columns["truncated"] = [answer.truncated for answer in ordered]
-    columns["error"] = pd.array([answer.error for answer in ordered], dtype="string")
-    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
+    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns | said.columns(data.labels)))
     _validate(table)
     return table
 
 
-def _spent(answers: Sequence[Answer]) -> dict[str, object]:
-    """Columns of what the answers took: tokens, time, money."""
-    columns: dict[str, object] = {
-        "tokens_in": [answer.tokens_in for answer in answers],
-        "tokens_out": [answer.tokens_out for answer in answers],
-        "latency_s": np.array([_or_nan(answer.latency_s) for answer in answers], dtype=float),
-        "compute_s": [answer.compute_s for answer in answers],
-    }
-    if any(answer.cost_usd is not None for answer in answers):
-        columns["cost_usd"] = np.array([_or_nan(answer.cost_usd) for answer in answers], dtype=float)
-    if any(answer.first_token_s is not None for answer in answers):
-        columns[FIRST_TOKEN] = np.array([_or_nan(answer.first_token_s) for answer in answers], dtype=float)
-    return columns
+class _Said:
+    """Answers in columns, row by row in any order: as objects, a million of them would take a gigabyte.
 
+    ids: of all examples, sorted.
+    """
 
-def _or_nan(value: float | None) -> float:
-    return np.nan if value is None else value
+    def __init__(self, ids: Sequence[str], baseline: str) -> None:
+        self.ids, self._baseline = ids, baseline
+        n = len(ids)
+        self._answered, self._truncated, self._unanswered = (np.zeros(n, dtype=bool) for _ in range(3))
+        self._tokens_in, self._tokens_out = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        self._numbers: dict[str, np.ndarray] = {name: np.full(n, np.nan) for name in ("latency_s", "compute_s")}
+        self._nats: list[np.ndarray] = []
+        self._texts: dict[str, list[str | None]] = {"prediction": [None] * n, "error": [None] * n}
+        self._samples: dict[int, list[str]] = {}
+        self._unknown: set[str] = set()
 
+    def add(self, answer: Answer) -> None:
+        row = bisect_left(self.ids, answer.example_id)
+        if row == len(self.ids) or self.ids[row] != answer.example_id:
+            self._unknown.add(answer.example_id)
+            return
+        if self._answered[row]:
+            raise DataError(
+                f"{self._baseline}: example {answer.example_id!r} was answered twice; each needs exactly one answer"
+            )
+        self._answered[row] = True
+        self._truncated[row], self._unanswered[row] = answer.truncated, answer.unanswered
+        self._tokens_in[row], self._tokens_out[row] = answer.tokens_in, answer.tokens_out
+        self._numbers["compute_s"][row] = answer.compute_s
+        for name in ("latency_s", "cost_usd", FIRST_TOKEN):
+            if (value := getattr(answer, name)) is not None:
+                self._put(name, row, value)
+        for prefix, values in ((SCORE, answer.scores), (SUM, answer.sums)):
+            for name, value in values.items():
+                self._put(prefix + name, row, value)
+        for position, nats in enumerate(answer.loglik_nats):
+            if position == len(self._nats):
+                self._nats.append(np.full(len(self.ids), np.nan))
+            self._nats[position][row] = nats
+        for name in ("prediction", "raw", "error"):
+            if (text := getattr(answer, name)) is not None:
+                if name not in self._texts:
+                    self._texts[name] = [None] * len(self.ids)
+                self._texts[name][row] = text
+        if answer.samples:
+            self._samples[row] = list(answer.samples)
 
-def _at(nats: Sequence[float], position: int) -> float:
-    """NaN where the example has no such choice, or the answer no likelihoods."""
-    return nats[position] if position < len(nats) else float("nan")
+    def _put(self, column: str, row: int, value: float) -> None:
+        if column not in self._numbers:
+            self._numbers[column] = np.full(len(self.ids), np.nan)
+        self._numbers[column][row] = value
+
+    def check_complete(self) -> None:
+        missing = [self.ids[row] for row in np.flatnonzero(~self._answered).tolist()]
+        if missing or self._unknown:
+            unknown = sorted(self._unknown)
+            raise DataError(
+                f"{self._baseline}: {len(missing)} of {len(self.ids)} examples have no answer (first: {missing[:3]}), "
+                f"{len(unknown)} answers belong to no example (first: {unknown[:3]})"
+            )
+
+    def columns(self, labels: Sequence[str]) -> dict[str, object]:
+        columns: dict[str, object] = {"prediction": pd.array(self._texts["prediction"], dtype="string")}
+        if "raw" in self._texts:
+            columns["raw"] = pd.array(self._texts["raw"], dtype="string")
+        if self._samples:
+            columns["samples"] = [self._samples.get(row, []) for row in range(len(self.ids))]
+        columns |= {name: self._numbers[name] for name in sorted(self._numbers) if name.startswith(SCORE)}
+        if self._nats:
+            none = np.full(len(self.ids), np.nan)  # of a label that no example has a choice for
+            columns |= {
+                LOGLIK + label: self._nats[position] if position < len(self._nats) else none
+                for position, label in enumerate(labels)
+            }
+        columns |= {name: self._numbers[name] for name in sorted(self._numbers) if name.startswith(SUM)}
+        columns |= {"tokens_in": self._tokens_in, "tokens_out": self._tokens_out}
+        for name in ("latency_s", "compute_s", "cost_usd", FIRST_TOKEN):
+            if name in self._numbers:
+                columns[name] = self._numbers[name]
+        if self._unanswered.any():
+            columns[UNANSWERED] = self._unanswered
+        columns["truncated"] = self._truncated
+        columns["error"] = pd.array(self._texts["error"], dtype="string")
+        return columns
 
 
 def align(tables: Sequence[ResultTable]) -> None:

@@ -17,6 +17,8 @@ def is_missing(value: Any) -> bool:
 
 def as_text(value: Any) -> str:
     """The value as a label or name: 1 and 1.0 are both "1", since a column with gaps turns integers into floats."""
+    if isinstance(value, str):
+        return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence, Sized
+
+import numpy as np
+import numpy.typing as npt
 
 _MAX_PADDING = 0.04
 _FREE_PADDING_TOKENS = 96
@@ -40,19 +44,28 @@ def most_rows(head: Sized | None, budget_tokens: int) -> int | None:
 
 
 def pack_batches(lengths: Sequence[int], budget_tokens: int, head_places: int = 0) -> list[list[int]]:
-    """Positions of `lengths`, grouped for a pass without padding: longest first, at most `budget_tokens` a batch.
+    """Positions of `lengths`, grouped for a pass without padding; see `pack_order`."""
+    order, ends = pack_order(np.asarray(lengths, dtype=np.int64), budget_tokens, head_places)
+    return [batch.tolist() for batch in np.split(order, ends[:-1])] if len(order) else []
+
+
+def pack_order(
+    lengths: npt.NDArray[np.int64], budget_tokens: int, head_places: int = 0
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions of `lengths` (n,) in the order in which a pass without padding reads them, longest first, and where in
+    that order each batch ends: at most `budget_tokens` a batch.
 
     lengths: tokens per row (> 0) behind a head of `head_places`, which attention repeats for each: a batch also ends
-    where that would cost too much memory. A row longer than the budget is a batch of its own.
+    where that would cost too much memory. A row longer than the budget is a batch of its own. Equal ones keep their
+    order.
     """
-    batches: list[list[int]] = []
+    order = np.argsort(-lengths, kind="stable")
+    ends = array("q")
     tokens = keys = 0
-    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
-        length = lengths[position]
+    for place, length in enumerate(lengths[order].tolist()):
         tokens, keys = tokens + length, keys + length + head_places
-        if batches and tokens <= budget_tokens and keys <= MAX_KEYS * budget_tokens:
-            batches[-1].append(position)
-        else:
-            batches.append([position])
+        if place and not (tokens <= budget_tokens and keys <= MAX_KEYS * budget_tokens):
+            ends.append(place)
             tokens, keys = length, length + head_places
-    return batches
+    ends.append(len(order))
+    return order, np.frombuffer(ends, dtype=np.int64)

@@ -129,7 +129,8 @@ class Encoder:
             places = [place for place, has in enumerate(has_start) if has == starts]
             if places:
                 # verbose=False: the notice about texts beyond the model's maximum length; `truncated` says so for each.
-                ids = self._tokenizer([texts[place] for place in places], verbose=False, **options)["input_ids"]
+                given = [texts[place] for place in places]
+                ids = self._tokenizer(given, verbose=False, return_attention_mask=False, **options)["input_ids"]
                 tokens |= zip(places, map(tuple, ids), strict=True)
         return [tokens[place] for place in range(len(texts))]
 

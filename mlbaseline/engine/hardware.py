@@ -11,12 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from mlbaseline.progress import progress_bar
 from mlbaseline.records import Scalar
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
+__all__ = [
+    "Peak",
+    "available_cores",
+    "describe_hardware",
+    "device_name",
+    "measure_peak_memory",
+    "pin_seeds",
+    "progress_bar",
+]
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "mlflow", "mlbaseline")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -127,11 +134,3 @@ def pin_seeds(seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs a pass over every tensor
     torch.backends.cudnn.benchmark = False
-
-
-def progress_bar(total: int, unit: str, description: str | None) -> tqdm[Any]:
-    """A bar on stderr with rate and time left. Silent where nobody watches (no terminal) or without a description."""
-    from tqdm import tqdm
-
-    quiet = description is None or not sys.stderr.isatty()
-    return tqdm(total=total, unit=unit, desc=description, disable=quiet, file=sys.stderr, dynamic_ncols=True)

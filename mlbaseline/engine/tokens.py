@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from mlbaseline.assets import cache_dir
 from mlbaseline.engine.encoding import Encoded, Encoder
+from mlbaseline.progress import preparing
 from mlbaseline.records import Example, digest_of
 from mlbaseline.tasks.prompting import Asks, Prompt
 
@@ -71,7 +72,7 @@ def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Exampl
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".staging-"))
     try:
-        _write(staging, _encode(encoder, prompting, examples))
+        _write(staging, preparing(_encode(encoder, prompting, examples), "Tokenising", len(examples)))
         try:
             staging.rename(target)
         except OSError:
@@ -84,7 +85,7 @@ def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Exampl
 
 def _key(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> str:
     content = hashlib.sha256()
-    for prompt in _prompts(prompting, examples):
+    for prompt in _prompts(prompting, preparing(examples, "Looking up tokens")):
         text = str(prompt) if isinstance(prompt, Exception) else "\x1f".join((prompt.context, *prompt.continuations))
         content.update(text.encode("utf-8", "surrogatepass") + b"\x1e")
     return digest_of([_FORMAT, encoder.tokenizer_digest, encoder.max_length, content.hexdigest()])
@@ -132,7 +133,7 @@ def _pack(encoded: Encoded) -> list[int]:
 def _unpack(packed: list[int]) -> Encoded:
     billed, n = packed[:2]
     contexts, tails = packed[2 : 2 + n], packed[2 + n : 2 + 2 * n]
-    ends = np.cumsum([2 + 2 * n + max(contexts), *tails]).tolist()
+    ends = list(accumulate(tails, initial=2 + 2 * n + max(contexts)))
     return Encoded(
         tuple(tuple(packed[ends[0] - length : ends[0]]) for length in contexts),
         tuple(tuple(packed[start:end]) for start, end in pairwise(ends)),

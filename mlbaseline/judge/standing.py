@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from mlbaseline.judge.comparability import measured_on
 from mlbaseline.judge.costing import Metered, combined, cost_of, mean_of
@@ -56,9 +57,9 @@ def measure_slices(table: ResultTable, suite: Suite) -> SliceMetrics:
     """Each metric on each value of each slice."""
     slices: SliceMetrics = {}
     for name in suite.task.slices:
-        values = table.frame[SLICE + name].to_numpy()
-        for value in sorted(set(values)):
-            mask = values == value
+        codes, values = pd.factorize(table.frame[SLICE + name], sort=True)
+        for code, value in enumerate(map(str, values)):
+            mask = codes == code
             found = {metric: measure(table, suite.task.labels, metric, mask) for metric in suite.metrics}
             slices.setdefault(name, {})[value] = {m: number for m, number in found.items() if number is not None}
     return slices

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mlbaseline import stats
 from mlbaseline.errors import DataError
@@ -37,24 +38,38 @@ class Rows:
 
 def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
     """The arrays are the same objects for the same table: read them only. Raises DataError for an unknown target."""
-    return _read_rows(table, tuple(labels))
+    known = _KNOWN.setdefault(table, {})
+    key = tuple(labels)
+    if key not in known:
+        known[key] = _read_rows(table, key)
+    return known[key]
 
 
-@lru_cache(maxsize=32)  # every metric on every slice asks for them
+_KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, ...], Rows]] = WeakKeyDictionary()
+"""Of the tables in use: every metric on every slice asks for them."""
+
+
 def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> Rows:
-    position = {label: index for index, label in enumerate(labels)}
-    target = table.frame["target"].map(position)
-    if target.isna().any():
-        unknown = table.frame["target"][target.isna()].iloc[0]
+    target = _positions(table.frame["target"], labels)
+    if (target < 0).any():
+        unknown = table.frame["target"][target < 0].iloc[0]
         raise DataError(f"{table.name}: target {unknown!r} is not among the labels {list(labels)}")
     prediction = table.frame["prediction"]
     has_predictions = prediction.notna().any() or table.frame["error"].notna().any()
     return Rows(
-        target=target.to_numpy(dtype=np.int64),
-        prediction=prediction.map(position).fillna(-1).to_numpy(dtype=np.int64) if has_predictions else None,
+        target=target,
+        prediction=_positions(prediction, labels) if has_predictions else None,
         log_probs=_log_probs(table.logliks(labels)),
         n_labels=len(labels),
     )
+
+
+def _positions(column: pd.Series[str], labels: Sequence[str]) -> Labels:
+    """Of each text in the labels, −1 for another and for none; no text is copied on the way."""
+    position = {label: index for index, label in enumerate(labels)}
+    codes, texts = pd.factorize(column)
+    # The last one is where the code −1 of a missing text points.
+    return np.array([*(position.get(text, -1) for text in texts), -1], dtype=np.int64)[codes]
 
 
 def _log_probs(logliks: Array | None) -> Array | None:

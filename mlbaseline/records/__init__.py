@@ -4,6 +4,7 @@ from mlbaseline.records.answers import Answer, Example, Model, Signature, TaskDa
 from mlbaseline.records.assessment import Assessment, Finding, Promotion, Registration, Standing, Verdict
 from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
 from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint
+from mlbaseline.records.fields import Fields
 from mlbaseline.records.slices import (
     FoundSlice,
     SliceDelta,
@@ -14,7 +15,7 @@ from mlbaseline.records.slices import (
     Spread,
     Where,
 )
-from mlbaseline.records.values import REMOTE, UNKNOWN, Scalar, digest_of
+from mlbaseline.records.values import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 
 __all__ = [
     "REMOTE",
@@ -27,6 +28,7 @@ __all__ = [
     "Cost",
     "Estimate",
     "Example",
+    "Fields",
     "Finding",
     "FineTune",
     "FoundSlice",
@@ -52,5 +54,6 @@ __all__ = [
     "Verdict",
     "Weights",
     "Where",
+    "canonical_json",
     "digest_of",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlbaseline.records.fields import NO_FIELDS
 from mlbaseline.records.values import Scalar, digest_of
 
 
@@ -24,7 +25,7 @@ class Example:
     target: str
     choices: tuple[str, ...]
     cluster: str | None = None
-    slices: Mapping[str, str] = field(default_factory=dict)
+    slices: Mapping[str, str] = field(default_factory=lambda: NO_FIELDS)
     references: tuple[str, ...] = ()
 
     @property

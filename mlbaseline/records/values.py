@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 Scalar = str | int | float | bool | None
@@ -15,7 +16,22 @@ REMOTE = "remote"
 """The device of answers that another machine computed, about which nothing is known."""
 
 
+def _as_dict(content: Any) -> dict[str, Any]:
+    if isinstance(content, Mapping):
+        return dict(content)
+    raise TypeError(f"{type(content).__name__} has no canonical JSON")
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_as_dict
+)
+
+
+def canonical_json(content: Any) -> bytes:
+    """The one way to write `content` as JSON: sorted keys, no spaces, UTF-8."""
+    return _CANONICAL.encode(content).encode("utf-8", "surrogatepass")
+
+
 def digest_of(content: Any) -> str:
-    """SHA-256 (64 hex characters) over the canonical JSON of `content`: sorted keys, no spaces, UTF-8."""
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    """SHA-256 (64 hex characters) over the canonical JSON of `content`."""
+    return hashlib.sha256(canonical_json(content)).hexdigest()

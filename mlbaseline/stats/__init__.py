@@ -1,4 +1,8 @@
-"""Honest statistics of model comparisons: arrays in, small frozen results out, a Generator passed in."""
+"""Honest statistics of model comparisons: arrays in, small frozen results out, a Generator passed in.
+
+The modules say `scipy.stats.norm` and not `norm`: scipy loads its parts when they are first named, and they take as
+long to load as a small model, before which nobody compares anything.
+"""
 
 from mlbaseline.stats.aggregate import (
     Aggregate,

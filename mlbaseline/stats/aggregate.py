@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 Array = npt.NDArray[np.float64]
 
@@ -142,10 +142,10 @@ def compare_ranks(scores: npt.ArrayLike, *, level: float = 0.95) -> RankComparis
     if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
         raise ValueError(f"scores must be finite (tasks, systems), two of each at least, got shape {table.shape}")
     n_tasks, k = table.shape
-    ranks = stats.rankdata(-table, axis=1)
+    ranks = scipy.stats.rankdata(-table, axis=1)
     average = ranks.mean(axis=0)
     difference = float(
-        stats.studentized_range.ppf(level, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n_tasks))
+        scipy.stats.studentized_range.ppf(level, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n_tasks))
     )
     return RankComparison(average, difference, _friedman(ranks), _groups(average, difference), level, n_tasks)
 
@@ -157,7 +157,7 @@ def _friedman(ranks: Array) -> float:
     if spread == 0:
         return 1.0
     chi_square = (k - 1) * np.square(ranks.sum(axis=0) - n_tasks * (k + 1) / 2).sum() / spread
-    return float(stats.chi2.sf(chi_square, k - 1))
+    return float(scipy.stats.chi2.sf(chi_square, k - 1))
 
 
 def _groups(average: Array, difference: float) -> tuple[tuple[int, ...], ...]:
@@ -170,7 +170,7 @@ def _groups(average: Array, difference: float) -> tuple[tuple[int, ...], ...]:
 def _trimmed_mean(runs: Array) -> Array:
     """Interquartile mean over the last two axes."""
     flat = runs.reshape(*runs.shape[:-2], -1)
-    mean: Array = stats.trim_mean(flat, 0.25, axis=-1)
+    mean: Array = scipy.stats.trim_mean(flat, 0.25, axis=-1)
     return mean
 
 

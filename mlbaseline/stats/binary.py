@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 from mlbaseline.stats.pivots import Array, first_true
 
 
 def mcnemar_p_greater(gained: Array, lost: Array) -> Array:
     """Exact one-sided McNemar p-value: P(Binomial(gained + lost, ½) ≥ gained). 1 without a discordant pair."""
-    return np.asarray(stats.binom.sf(np.asarray(gained) - 1, np.asarray(gained) + np.asarray(lost), 0.5))
+    return np.asarray(scipy.stats.binom.sf(np.asarray(gained) - 1, np.asarray(gained) + np.asarray(lost), 0.5))
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ScorePivot:
         return ScorePivot(self.lost, self.gained, self.n)
 
     def lower(self, tail: float) -> Array:
-        z = float(-special.ndtri(tail))
+        z = float(-scipy.special.ndtri(tail))
         estimate = (self.gained - self.lost) / self.n
         bound = first_true(lambda delta: self._score(delta) <= z, np.full_like(estimate, -1.0), estimate, 42)
         rejected = mcnemar_p_greater(self.gained, self.lost) <= tail
@@ -48,7 +48,7 @@ class ScorePivot:
         """``margin``: a number, or one for each pair."""
         exact = mcnemar_p_greater(self.gained, self.lost)
         against = np.broadcast_to(np.asarray(margin, dtype=float), exact.shape)
-        score = special.ndtr(-self._score(np.clip(against, -1.0, 1.0)))
+        score = scipy.special.ndtr(-self._score(np.clip(against, -1.0, 1.0)))
         # Larger margins are harder to beat: keep the order around the exact test at zero.
         ordered = np.where(against > 0.0, np.maximum(score, exact), np.minimum(score, exact))
         return np.where(against == 0.0, exact, ordered)
@@ -90,14 +90,14 @@ class AgrestiMinPivot:
 
     def lower(self, tail: float) -> Array:
         centre, error = self._centre_and_error()
-        return np.asarray(np.maximum(centre + special.ndtri(tail) * error, -1.0))
+        return np.asarray(np.maximum(centre + scipy.special.ndtri(tail) * error, -1.0))
 
     def p_greater(self, margin: ArrayLike) -> Array:
         """``margin``: a number, or one for each pair."""
         exact = mcnemar_p_greater(self.gained, self.lost)
         against = np.broadcast_to(np.asarray(margin, dtype=float), exact.shape)
         centre, error = self._centre_and_error()
-        return np.where(against == 0.0, exact, special.ndtr((against - centre) / error))
+        return np.where(against == 0.0, exact, scipy.special.ndtr((against - centre) / error))
 
     def _centre_and_error(self) -> tuple[Array, Array]:
         centre = (self.gained - self.lost) / (self.n + 2.0)

@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
+import scipy
 
 Array = npt.NDArray[np.float64]
 Engine = Literal["collapse", "gemm", "normal", "multiplier"]
@@ -178,7 +178,7 @@ def draw_normal(covariance: Array, n_resamples: int, rng: np.random.Generator) -
     correlation = covariance / np.outer(safe, safe)
     # The ridge keeps repeated columns factorisable; it changes a variance by one part in 10⁶.
     correlation[np.diag_indices_from(correlation)] = 1.0 + 1e-6
-    factor = linalg.cholesky(correlation, lower=True).astype(np.float32)
+    factor = scipy.linalg.cholesky(correlation, lower=True).astype(np.float32)
     noise = rng.standard_normal((n_resamples, len(scale)), dtype=np.float32)
     draws: npt.NDArray[np.float32] = noise @ factor.T
     draws *= scale.astype(np.float32)

@@ -31,7 +31,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from mlbaseline.stats.binary import WiderPivot
 from mlbaseline.stats.bootstrap import draw_weights, gather_units
@@ -68,7 +68,7 @@ class Cells:
 
     def interval(self, alpha: float) -> tuple[Array, Array]:
         """Two-sided limits at error rate ``alpha``, each (s + 1, c)."""
-        reach = stats.t.isf(alpha / 2, self.freedom) * self.width
+        reach = scipy.stats.t.isf(alpha / 2, self.freedom) * self.width
         low, high = self.centre - reach, self.centre + reach
         for s, (columns, draws) in self.studentised.items():
             upper = _tail_quantile(draws, alpha / 2, self.freedom[s, columns]) * self.width[s, columns]
@@ -110,7 +110,7 @@ class Cells:
         """p against "≤ margin" and against "≥ margin"."""
         with np.errstate(divide="ignore", invalid="ignore"):
             t = (self.centre - margin) / self.width
-        above, below = stats.t.sf(t, self.freedom), stats.t.cdf(t, self.freedom)
+        above, below = scipy.stats.t.sf(t, self.freedom), scipy.stats.t.cdf(t, self.freedom)
         for s, (columns, draws) in self.studentised.items():
             above[s, columns] = np.maximum(above[s, columns], _share_at_least(draws, t[s, columns]))
             below[s, columns] = np.maximum(below[s, columns], _share_at_least(-draws[:, ::-1], -t[s, columns]))
@@ -221,8 +221,8 @@ def _tail_quantile(draws: npt.NDArray[np.float32], tail: float, freedom: Array) 
     last = quantile(reachable)
     if tail == reachable:
         return last
-    by_t = last * stats.t.isf(tail, freedom) / stats.t.isf(reachable, freedom)
-    z_tail, z_last, z_before = stats.norm.isf([tail, reachable, 4 * reachable])
+    by_t = last * scipy.stats.t.isf(tail, freedom) / scipy.stats.t.isf(reachable, freedom)
+    z_tail, z_last, z_before = scipy.stats.norm.isf([tail, reachable, 4 * reachable])
     by_line = last + (last - quantile(4 * reachable)) * (z_tail - z_last) / (z_last - z_before)
     further: Array = np.maximum(by_t, by_line)
     return further

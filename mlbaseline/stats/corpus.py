@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from mlbaseline.stats.bootstrap import Units, bootstrap_distribution, checked_values, gather_units
 from mlbaseline.stats.cells import Alternative
@@ -278,7 +278,7 @@ def _error(influences: Array) -> float:
 
 def _small_sample_stretch(n_units: int, level: float) -> float:
     tail = (1 - level) / 2
-    ratio = float(stats.t.isf(tail, n_units - 1) / stats.norm.isf(tail))
+    ratio = float(scipy.stats.t.isf(tail, n_units - 1) / scipy.stats.norm.isf(tail))
     return ratio * float(np.sqrt(n_units / (n_units - 1)))
 
 

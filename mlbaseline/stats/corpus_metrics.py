@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 Array = npt.NDArray[np.float64]
 
@@ -156,10 +156,10 @@ def auroc() -> CorpusMetric:
         n_positive, n_negative = int(positive.sum()), int((~positive).sum())
         if n_positive == 0 or n_negative == 0 or not np.isfinite(score).all():
             raise ValueError(f"AUROC needs finite scores of both classes, got {n_positive} ones and {n_negative} zeros")
-        rank = stats.rankdata(score)
+        rank = scipy.stats.rankdata(score)
         placement = np.empty(len(score))
-        placement[positive] = (rank[positive] - stats.rankdata(score[positive])) / n_negative
-        placement[~positive] = 1.0 - (rank[~positive] - stats.rankdata(score[~positive])) / n_positive
+        placement[positive] = (rank[positive] - scipy.stats.rankdata(score[positive])) / n_negative
+        placement[~positive] = 1.0 - (rank[~positive] - scipy.stats.rankdata(score[~positive])) / n_positive
         area = np.full(len(score), placement[positive].mean())
         return np.column_stack([positive, ~positive, placement * positive, placement * ~positive, area])
 

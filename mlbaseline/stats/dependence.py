@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from mlbaseline.stats.bootstrap import BINS, bootstrap_distribution, draw_multiplier, draw_normal
 from mlbaseline.stats.design import Array, Design, Moments
@@ -126,7 +126,7 @@ def _binned_influences(design: Design, moments: Moments, rng: np.random.Generato
     for b in range(BINS):
         rows = order[bounds[b] : bounds[b + 1]]
         # Sparse on purpose: thousands of small dense products wait for each other's threads on a busy machine.
-        members = sparse.csr_array(design.slices[rows].T, dtype=np.float64)
+        members = scipy.sparse.csr_array(design.slices[rows].T, dtype=np.float64)
         sums = members @ design.values[rows] - members.sum(axis=1)[:, None] * moments.mean
         binned[b] = sums * scale
     return binned.reshape(BINS, -1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 Array = npt.NDArray[np.float64]
 
@@ -98,7 +98,7 @@ def measure(design: Design) -> Moments:
     for start in range(0, len(design.values), ROWS_PER_CHUNK):
         rows = design.values[start : start + ROWS_PER_CHUNK]
         # Sparse on purpose: many small dense products wait for each other's threads on a busy machine.
-        members = sparse.csr_array(design.slices[start : start + ROWS_PER_CHUNK].T, dtype=np.float64)
+        members = scipy.sparse.csr_array(design.slices[start : start + ROWS_PER_CHUNK].T, dtype=np.float64)
         totals += members @ np.hstack([rows, np.square(rows)])
         tied = rows[:, scored] == -design.shift[scored]
         if tied.any():

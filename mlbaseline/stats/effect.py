@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
 
 from mlbaseline.stats.inputs import check_question
 from mlbaseline.stats.pivots import Array
@@ -53,18 +53,18 @@ def cohens_d_value(differences: Array) -> float | None:
 def _noncentrality(t: float, n: int, probability: float) -> float:
     """The noncentrality at which a t of n − 1 degrees of freedom falls below ``t`` with this probability."""
     if n > 1_000 or abs(t) > 30:  # the normal limit: SE(d)² = 1/n + d²/(2n), in units of √n
-        return float(t - special.ndtri(probability) * math.sqrt(1.0 + t * t / (2.0 * n)))
+        return float(t - scipy.special.ndtri(probability) * math.sqrt(1.0 + t * t / (2.0 * n)))
     step = math.sqrt(1.0 + t * t / (2.0 * (n - 1.0)))
 
     def excess(noncentrality: float) -> float:
-        return float(special.nctdtr(n - 1.0, noncentrality, t)) - probability
+        return float(scipy.special.nctdtr(n - 1.0, noncentrality, t)) - probability
 
     low, high = t - step, t + step
     while excess(low) < 0.0:  # the probability falls as the noncentrality grows
         low -= step
     while excess(high) > 0.0:
         high += step
-    return float(optimize.brentq(excess, low, high))
+    return float(scipy.optimize.brentq(excess, low, high))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def cohens_g(gained: int, lost: int, *, level: float = 0.95) -> DiscordantEffect
         raise ValueError(f"gained and lost: expected counts, got {gained} and {lost}")
     if gained + lost == 0:
         return DiscordantEffect(0.0, -0.5, 0.5, level, None, 0.0, math.inf)
-    interval = stats.binomtest(gained, gained + lost).proportion_ci(level, method="exact")
+    interval = scipy.stats.binomtest(gained, gained + lost).proportion_ci(level, method="exact")
     low, high = float(interval.low), float(interval.high)
     return DiscordantEffect(
         cohens_g_value(gained, lost),
@@ -116,7 +116,7 @@ def probability_of_improvement(candidate: ArrayLike, baseline: ArrayLike, *, lev
     check_question(level, "two-sided", 0.0)
     a, b = (_runs(scores, name) for scores, name in ((candidate, "candidate"), (baseline, "baseline")))
     theta = float((np.sign(a[:, None] - b[None, :]).mean() + 1.0) / 2.0)
-    z2 = float(special.ndtri((1.0 + level) / 2.0)) ** 2
+    z2 = float(scipy.special.ndtri((1.0 + level) / 2.0)) ** 2
     half_sum = (len(a) + len(b)) / 2.0 - 1.0
 
     def excess(x: float) -> float:
@@ -124,12 +124,12 @@ def probability_of_improvement(candidate: ArrayLike, baseline: ArrayLike, *, lev
         return (x - theta) ** 2 - z2 * spread / (len(a) * len(b))
 
     # At θ̂ itself excess ≤ 0; at 0 and 1 it is ≥ 0.
-    low = optimize.brentq(excess, 0.0, theta) if theta > 0.0 else 0.0
-    high = optimize.brentq(excess, theta, 1.0) if theta < 1.0 else 1.0
+    low = scipy.optimize.brentq(excess, 0.0, theta) if theta > 0.0 else 0.0
+    high = scipy.optimize.brentq(excess, theta, 1.0) if theta < 1.0 else 1.0
     if theta == 1.0:
-        low = optimize.brentq(excess, 0.0, 1.0 - 1e-9)
+        low = scipy.optimize.brentq(excess, 0.0, 1.0 - 1e-9)
     if theta == 0.0:
-        high = optimize.brentq(excess, 1e-9, 1.0)
+        high = scipy.optimize.brentq(excess, 1e-9, 1.0)
     return Effect(theta, float(low), float(high), level)
 
 

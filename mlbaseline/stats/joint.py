@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from mlbaseline.stats.bootstrap import cluster_codes
 from mlbaseline.stats.cells import Alternative, Cells, judge_cells
@@ -65,10 +65,10 @@ class JointIntervals:
         # Kept off 0 and 1, whose quantiles are infinite.
         p = np.clip(self.p_values(margin, alternative), 1e-300, 1 - 1e-16)
         if alternative == "greater":
-            return np.asarray(stats.norm.isf(p))
+            return np.asarray(scipy.stats.norm.isf(p))
         if alternative == "less":
-            return np.asarray(stats.norm.ppf(p))
-        return np.asarray(np.copysign(stats.norm.isf(p / 2), self.estimate - np.asarray(margin)))
+            return np.asarray(scipy.stats.norm.ppf(p))
+        return np.asarray(np.copysign(scipy.stats.norm.isf(p / 2), self.estimate - np.asarray(margin)))
 
     def adjusted_p_values(
         self,
@@ -124,9 +124,11 @@ def joint_intervals(
     cells = judge_cells(design, moments, n_resamples, rng)
     maxima = np.array([np.abs(row).max() for row in draws.reshape(n_resamples, -1)])
     # No draw can make many cells easier to hold than one.
-    critical_value = max(float(np.quantile(maxima, level, method="higher")), float(stats.norm.isf((1 - level) / 2)))
+    critical_value = max(
+        float(np.quantile(maxima, level, method="higher")), float(scipy.stats.norm.isf((1 - level) / 2))
+    )
     low, high = cells.interval(1 - level)
-    together_low, together_high = cells.interval(2 * float(stats.norm.sf(critical_value)))
+    together_low, together_high = cells.interval(2 * float(scipy.stats.norm.sf(critical_value)))
     return JointIntervals(
         estimate=cells.estimate,
         standard_error=cells.error,

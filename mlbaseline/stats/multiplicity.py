@@ -6,7 +6,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
-from statsmodels.stats.multitest import multipletests
 
 from mlbaseline.stats.max_t import step_down
 from mlbaseline.stats.pivots import Array
@@ -45,7 +44,11 @@ def adjust(
         return _romano_wolf(len(p), np.asarray(statistics, dtype=float), np.asarray(draws, dtype=float))
     if method == "none" or len(p) == 0:
         return p.copy()
-    return _holm(p) if method == "holm" else np.asarray(multipletests(p, method="fdr_bh")[1])
+    if method == "holm":
+        return _holm(p)
+    from statsmodels.stats.multitest import multipletests  # as long to import as all of this package
+
+    return np.asarray(multipletests(p, method="fdr_bh")[1])
 
 
 def _holm(p: Array) -> Array:

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 Alternative = Literal["two-sided", "greater", "less"]
@@ -128,10 +128,10 @@ class MeanPivot:
         return MeanPivot(-self.estimate, self.variance, self.df, -self.third, self.unit, self.seeds)
 
     def lower(self, tail: float) -> Array:
-        z = np.asarray(-special.ndtri(tail))
+        z = np.asarray(-scipy.special.ndtri(tail))
         centre, variance = self._smoothed(z)
         if self.seeds is None:
-            return np.asarray(centre + special.stdtrit(self.df, tail) * np.sqrt(variance))
+            return np.asarray(centre + scipy.special.stdtrit(self.df, tail) * np.sqrt(variance))
         # The half-width in units of a standard error that is itself uncertain: searched on a log scale.
         scale = np.sqrt(variance + self.seeds.observed)
         log_width = first_true(
@@ -149,10 +149,10 @@ class MeanPivot:
     def _p_below_estimate(self, margin: Array) -> Array:
         def not_excluded(z: Array) -> NDArray[np.bool_]:
             centre, variance = self._smoothed(z)
-            return np.asarray(self._tail(centre - margin, variance) >= special.ndtr(-z))
+            return np.asarray(self._tail(centre - margin, variance) >= scipy.special.ndtr(-z))
 
         start = np.zeros(np.broadcast(self.estimate, margin).shape)
-        return np.asarray(special.ndtr(-first_true(not_excluded, start, _MAX_Z, 42)))
+        return np.asarray(scipy.special.ndtr(-first_true(not_excluded, start, _MAX_Z, 42)))
 
     def _smoothed(self, z: Array) -> tuple[Array, Array]:
         """Centre and variance of the lower bound at normal quantile z."""
@@ -168,7 +168,7 @@ class MeanPivot:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return np.where(
                     variance > 0,
-                    special.stdtr(self.df, -distance / np.sqrt(variance)),
+                    scipy.special.stdtr(self.df, -distance / np.sqrt(variance)),
                     np.where(distance > 0, 0.0, 0.5),
                 )
         spread, weight = self.seeds.possible
@@ -180,7 +180,7 @@ class MeanPivot:
                 possible > 0, distance[..., None] / np.sqrt(possible), np.sign(distance)[..., None] * np.inf
             )
         ratio = np.where(np.isnan(ratio), 0.0, ratio)
-        return np.asarray((special.stdtr(np.asarray(self.df)[..., None], -ratio) * weight).sum(axis=-1))
+        return np.asarray((scipy.special.stdtr(np.asarray(self.df)[..., None], -ratio) * weight).sum(axis=-1))
 
 
 def _chi_squared_nodes(df: Array) -> tuple[Array, Array]:
@@ -189,7 +189,10 @@ def _chi_squared_nodes(df: Array) -> tuple[Array, Array]:
     Against adaptive quadrature, p-values down to 1e-9 are right to 0.2 % of themselves.
     """
     half = np.asarray(df) / 2.0
-    low, high = np.log(2.0 * special.gammaincinv(half, 1e-12)), np.log(2.0 * special.gammainccinv(half, 1e-12))
+    low, high = (
+        np.log(2.0 * scipy.special.gammaincinv(half, 1e-12)),
+        np.log(2.0 * scipy.special.gammainccinv(half, 1e-12)),
+    )
     log_x = low[..., None] + (high - low)[..., None] * np.linspace(0.0, 1.0, 81)
     log_weight = half[..., None] * log_x - np.exp(log_x) / 2.0
     weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
@@ -218,14 +221,14 @@ class BootstrapPivot:
         rank = math.floor((self.draws.shape[-1] + 1) * tail * (1.0 + 1e-12))
         if rank < 1:
             raise ValueError(f"{self.draws.shape[-1]} resamples cannot reach a tail of {tail:g}: draw more, or use t")
-        quantile = np.maximum(self.draws[..., -rank], -special.stdtrit(self.df, tail))
+        quantile = np.maximum(self.draws[..., -rank], -scipy.special.stdtrit(self.df, tail))
         return np.asarray(self.estimate - quantile * self.standard_error)
 
     def p_greater(self, margin: float) -> Array:
         observed = (self.estimate - margin) / self.standard_error
         as_large = np.count_nonzero(self.draws >= observed[..., None], axis=-1)
         resampled = (1.0 + as_large) / (self.draws.shape[-1] + 1.0)
-        return np.asarray(np.maximum(resampled, special.stdtr(self.df, -observed)))
+        return np.asarray(np.maximum(resampled, scipy.special.stdtr(self.df, -observed)))
 
 
 @dataclass(frozen=True)

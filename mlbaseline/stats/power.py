@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
 
 from mlbaseline.stats.binary import ScorePivot
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_question
@@ -93,14 +93,14 @@ def minimum_detectable_effect(
         variance += seed / runs
         curvature += (seed / runs) ** 2 / (runs - 1.0) if runs > 1 else 0.0
     df = variance**2 / curvature if curvature > 0.0 else math.inf
-    return float((_quantile(df, level, alternative) + stats.t.ppf(power, df)) * math.sqrt(variance))
+    return float((_quantile(df, level, alternative) + scipy.stats.t.ppf(power, df)) * math.sqrt(variance))
 
 
 def detectable_effect(comparison: PairedComparison, *, power: float = 0.8) -> float:
     """The minimum detectable effect of a comparison as it was made: what to print beside "no difference"."""
     check_power(power, comparison.level, comparison.alternative)
     df = math.inf if comparison.df is None else comparison.df
-    quantiles = _quantile(df, comparison.level, comparison.alternative) + stats.t.ppf(power, df)
+    quantiles = _quantile(df, comparison.level, comparison.alternative) + scipy.stats.t.ppf(power, df)
     return float(quantiles * comparison.standard_error)
 
 
@@ -167,7 +167,7 @@ def binary_power(
     gained, lost = np.meshgrid(_likely(n, gain_rate), _likely(n, loss_rate), indexing="ij")
     possible = gained + lost <= n
     b, c = gained[possible].astype(float), lost[possible].astype(float)
-    weight = stats.multinomial.pmf(
+    weight = scipy.stats.multinomial.pmf(
         np.stack([b, c, n - b - c], -1), n, [gain_rate, loss_rate, 1 - gain_rate - loss_rate]
     )
     some = b + c > 0
@@ -180,7 +180,7 @@ def binary_power(
 
 
 def _likely(n: int, rate: float) -> Array:
-    low, high = stats.binom.ppf([1e-10, 1.0 - 1e-10], n, rate)
+    low, high = scipy.stats.binom.ppf([1e-10, 1.0 - 1e-10], n, rate)
     return np.arange(int(low), int(high) + 2, dtype=float)
 
 
@@ -213,7 +213,7 @@ def binary_sample_size(
 
 def _quantile(df: float, level: float, alternative: Alternative) -> float:
     tail = (1.0 - level) / (2.0 if alternative == "two-sided" else 1.0)
-    return float(stats.t.isf(tail, df)) if math.isfinite(df) else float(-special.ndtri(tail))
+    return float(scipy.stats.t.isf(tail, df)) if math.isfinite(df) else float(-scipy.special.ndtri(tail))
 
 
 def check_power(power: float, level: float, alternative: Alternative) -> None:

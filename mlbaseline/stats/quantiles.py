@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def quantile_interval(values: ArrayLike, q: float, *, level: float = 0.95) -> Qu
     if not (0 < q < 1 and 0 < level < 1):
         raise ValueError(f"q and level must lie in (0, 1), got {q} and {level}")
     n, tail = len(ordered), (1.0 - level) / 2.0
-    below = stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k), k = 0 … n
+    below = scipy.stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k), k = 0 … n
     lower = int(np.count_nonzero(below[:n] <= tail))  # the largest l with P(B ≤ l − 1) ≤ tail; 0 where there is none
     above = 1.0 - np.concatenate([[0.0], below[:n]])  # P(B ≥ u), u = 0 … n
     upper = int(np.count_nonzero(above > tail + 1e-12))  # the smallest u with P(B ≥ u) ≤ tail; n + 1 for none

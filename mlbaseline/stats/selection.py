@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import integrate, special
 
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_question
 from mlbaseline.stats.paired import PairedComparison, compare_paired
@@ -28,7 +28,9 @@ def expected_selection_bias(standard_error: float, candidates: int, *, correlati
             f"{correlation!r}, {standard_error!r}"
         )
     # E[max] = ∫ P(max > x) − P(max < −x) dx over x > 0.
-    expected, _ = integrate.quad(lambda x: 1.0 - special.ndtr(x) ** candidates - special.ndtr(-x) ** candidates, 0, 10)
+    expected, _ = scipy.integrate.quad(
+        lambda x: 1.0 - scipy.special.ndtr(x) ** candidates - scipy.special.ndtr(-x) ** candidates, 0, 10
+    )
     return float(standard_error * np.sqrt(1.0 - correlation) * expected)
 
 
@@ -85,13 +87,13 @@ def best_of(
     # Seeds differ between candidates, so the correlation over examples would overstate theirs: independence is safe.
     seeded = any(len(row) > 1 for row in (*rows, other))
     largest = _largest_t(np.eye(len(rows)) if seeded else root, np.random.default_rng(0) if rng is None else rng)
-    single_level = 1.0 - 2.0 * float(special.ndtr(-np.quantile(largest, level)))
+    single_level = 1.0 - 2.0 * float(scipy.special.ndtr(-np.quantile(largest, level)))
     comparisons = [
         compare_paired(candidates[index], baseline, clusters=clusters, level=at, margin=margin)
         for at in (max(single_level, level), level)
     ]
     # The single p-value as a |z|, set against the largest of k.
-    observed = -special.ndtri(max(comparisons[1].p_value, 1e-300) / 2.0)
+    observed = -scipy.special.ndtri(max(comparisons[1].p_value, 1e-300) / 2.0)
     adjusted = (1.0 + np.count_nonzero(largest >= observed)) / (len(largest) + 1.0)
     return SelectedBest(
         index=index,

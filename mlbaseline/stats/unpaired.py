@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from mlbaseline.stats.binary import is_binary
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_question
@@ -178,8 +178,8 @@ def _crossing(excluded: Callable[[float], bool]) -> float:
     low, high = 0.0, 37.0
     for _ in range(45):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if excluded(float(special.ndtr(-middle))) else (low, middle)
-    return float(special.ndtr(-low))
+        low, high = (middle, high) if excluded(float(scipy.special.ndtr(-middle))) else (low, middle)
+    return float(scipy.special.ndtr(-low))
 
 
 def bounded_mean(rows: Array, clusters: ArrayLike | None, name: str) -> BoundedMean:
@@ -212,7 +212,7 @@ def _exactly(value: float) -> Bounds:
 
 def _wilson_bounds(value: float, n: int) -> Bounds:
     def bounds(tail: float) -> tuple[float, float]:
-        z = float(-special.ndtri(tail))
+        z = float(-scipy.special.ndtri(tail))
         centre = (value + z * z / (2.0 * n)) / (1.0 + z * z / n)
         half = z / (1.0 + z * z / n) * math.sqrt(value * (1.0 - value) / n + z * z / (4.0 * n * n))
         return min(centre - half, value), max(centre + half, value)
@@ -222,7 +222,7 @@ def _wilson_bounds(value: float, n: int) -> Bounds:
 
 def _normal_bounds(value: float, standard_error: float) -> Bounds:
     def bounds(tail: float) -> tuple[float, float]:
-        half = float(-special.ndtri(tail)) * standard_error
+        half = float(-scipy.special.ndtri(tail)) * standard_error
         return value - half, value + half
 
     return bounds

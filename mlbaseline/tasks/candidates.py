@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example, digest_of
+from mlbaseline.progress import preparing
+from mlbaseline.records import Example, Fields, digest_of
 from mlbaseline.suite import ChoiceTask, Human, PerplexityTask, Suite, Task
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.tasks.reading import DataTable
@@ -21,11 +23,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An example, not yet sliced. Two with equal `content` are duplicates: a model is shown the same, give or take
-    case, white space and Unicode form, whatever their targets."""
+    """An example, not yet sliced. Two with equal `content` (a digest) are duplicates: a model is shown the same, give
+    or take case, white space and Unicode form, whatever their targets."""
 
     example: Example
-    content: tuple[str, ...]
+    content: bytes
 
 
 def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
@@ -100,23 +102,22 @@ def build_candidates(task: Task, tables: Mapping[str, DataTable], counts: Counte
     """
     rows = {name: _usable_rows(task, table, counts) for name, table in tables.items()}
     targets = _targets(task, [values for usable in rows.values() for _, values in usable])
-    found = {
-        name: [
-            _candidate(task, targets, values, f"{tables[name].path.name}, row {number}") for number, values in usable
-        ]
-        for name, usable in rows.items()
-    }
+    found: dict[str, list[Candidate]] = {}
+    for name, usable in rows.items():
+        maker = _Maker(task, targets, tables[name])
+        found[name] = [maker.make(*row) for row in preparing(usable, f"Preparing {tables[name].path.name}")]
     targets.raise_problems()
     if task.columns.id is not None:
         _check_ids([candidate.example.id for candidates in found.values() for candidate in candidates])
     return found
 
 
-def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tuple[int, dict[str, Any]]]:
+def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tuple[int, Fields]]:
     shown = [task.columns.fields.get(name, name) for name in placeholders(task.prompt)]
     choices = task.columns.choices or ()
     usable = []
-    for number, values in table.rows:
+    for row in table.rows:
+        _, values = row
         if is_missing(values[task.columns.target]):
             counts["dropped_without_target"] += 1
         elif any(is_missing(values[column]) for column in shown):
@@ -124,35 +125,55 @@ def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tup
         elif any(is_missing(values[column]) for column in choices):
             counts["dropped_empty_choice"] += 1
         else:
-            usable.append((number, values))
+            usable.append(row)
     return usable
 
 
-def _candidate(task: Task, targets: _Targets | _Texts, values: dict[str, Any], where: str) -> Candidate:
-    columns = task.columns
-    own_choices = tuple(as_text(values[column]) for column in columns.choices or ())
-    # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits as they are.
-    shown = sorted({columns.fields.get(name, name) for name in placeholders(task.prompt)})
-    texts = (*(value_text(values[column]) for column in shown), *own_choices)
-    if columns.id is None:
-        id = digest_of(texts)[:_ID_CHARACTERS]
-    elif is_missing(values[columns.id]):
-        raise DataError(f"{where}: column {columns.id!r} is to name the examples, and is empty here")
-    else:
-        id = as_text(values[columns.id])
-    cluster = None
-    if columns.cluster is not None:
-        cluster = f"alone:{id}" if is_missing(values[columns.cluster]) else as_text(values[columns.cluster])
-    target, *references = targets.read(values, where)
-    example = Example(
-        id=id,
-        fields={**values, **{field: values[column] for field, column in columns.fields.items()}},
-        target=target,
-        choices=own_choices or task.labels,
-        cluster=cluster,
-        references=tuple(references),
-    )
-    return Candidate(example, tuple(map(_normalise, texts)))
+class _Maker:
+    """Makes candidates of the rows of one table."""
+
+    def __init__(self, task: Task, targets: _Targets | _Texts, table: DataTable) -> None:
+        columns = task.columns
+        self._task, self._targets, self._file = task, targets, table.path.name
+        # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits.
+        self._shown = sorted({columns.fields.get(name, name) for name in placeholders(task.prompt)})
+        self._places = {column: place for place, column in enumerate(table.columns)}
+        self._places |= {field: self._places[column] for field, column in columns.fields.items()}
+        self._choices, self._id, self._cluster = columns.choices or (), columns.id, columns.cluster
+
+    def make(self, number: int, values: Fields) -> Candidate:
+        where = f"{self._file}, row {number}"
+        own_choices = tuple(as_text(values[column]) for column in self._choices)
+        texts = (*(value_text(values[column]) for column in self._shown), *own_choices)
+        id = self._name(values, texts, where)
+        cluster = None
+        if self._cluster is not None:
+            cluster = f"alone:{id}" if is_missing(values[self._cluster]) else as_text(values[self._cluster])
+        target, *references = self._targets.read(values, where)
+        example = Example(
+            id=id,
+            fields=values.under(self._places),
+            target=target,
+            choices=own_choices or self._task.labels,
+            cluster=cluster,
+            references=tuple(references),
+        )
+        return Candidate(example, content_of(texts))
+
+    def _name(self, values: Fields, texts: Sequence[str], where: str) -> str:
+        if self._id is None:
+            return digest_of(texts)[:_ID_CHARACTERS]
+        if is_missing(values[self._id]):
+            raise DataError(f"{where}: column {self._id!r} is to name the examples, and is empty here")
+        return as_text(values[self._id])
+
+
+def content_of(texts: Sequence[str]) -> bytes:
+    """What `Candidate.content` is of texts: 16 bytes, where the texts of a large table would fill its memory again."""
+    # White space, to which \x1f belongs, is one blank by then.
+    return hashlib.blake2b(
+        "\x1f".join(map(_normalise, texts)).encode("utf-8", "surrogatepass"), digest_size=16
+    ).digest()
 
 
 def _normalise(text: str) -> str:

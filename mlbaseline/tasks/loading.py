@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.records import Example, TaskData, digest_of
+from mlbaseline.progress import preparing
+from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
-from mlbaseline.tasks.candidates import build_candidates, check_columns, raise_all
+from mlbaseline.tasks.candidates import Candidate, build_candidates, check_columns, raise_all
 from mlbaseline.tasks.harness_task import HarnessTask
 from mlbaseline.tasks.opening import harness_of
 from mlbaseline.tasks.reading import DataTable, read_table
@@ -44,6 +47,17 @@ def load_task(suite: Suite, fetch: Callable[[Asset], FetchedAsset]) -> LoadedTas
     check_columns(suite, tables)
     counts = _counts_of(tables)
     found = build_candidates(task, tables, counts)
+    del tables  # of a million rows, each stage takes hundreds of megabytes
+    chosen = _choose_examples(task, found, counts)
+    del found
+    examples = slice_examples(task.slices, chosen)
+    return LoadedTask({split: _task_data(split, group, task.labels) for split, group in examples.items()}, dict(counts))
+
+
+def _choose_examples(
+    task: Task, found: Mapping[str, Sequence[Candidate]], counts: Counter[str]
+) -> dict[Split, list[Example]]:
+    """The examples of each split, not yet sliced."""
     if task.split is not None:
         unique = drop_duplicates(found["source"])
         counts["dropped_duplicates"] = len(found["source"]) - len(unique)
@@ -51,10 +65,7 @@ def load_task(suite: Suite, fetch: Callable[[Asset], FetchedAsset]) -> LoadedTas
         counts["left_over"] = len(unique) - sum(map(len, chosen.values()))
     else:
         chosen = keep_apart({split: found[split] for split in SPLITS if split in found}, counts)
-    examples = slice_examples(
-        task.slices, {split: [candidate.example for candidate in group] for split, group in chosen.items()}
-    )
-    return LoadedTask({split: _task_data(split, group, task.labels) for split, group in examples.items()}, dict(counts))
+    return {split: [candidate.example for candidate in group] for split, group in chosen.items()}
 
 
 def _load_harness(harness: HarnessTask, task: Task) -> LoadedTask:
@@ -100,22 +111,21 @@ def _counts_of(tables: Mapping[str, DataTable]) -> Counter[str]:
 
 
 def _task_data(split: Split, examples: Sequence[Example], labels: tuple[str, ...]) -> TaskData:
-    return TaskData(split, tuple(examples), labels, _digest(examples, labels))
+    return TaskData(split, tuple(examples), labels, _digest(split, examples, labels))
 
 
-def _digest(examples: Sequence[Example], labels: tuple[str, ...]) -> str:
-    """Over everything that is known of the examples, in the order of their ids."""
-    content = [
-        # References only where there are some: data without them keeps the digest that it has always had.
-        [
-            e.id,
-            dict(e.fields),
-            e.target,
-            e.choices,
-            e.cluster,
-            dict(e.slices),
-            *([e.references] if e.references else []),
-        ]
-        for e in sorted(examples, key=lambda example: example.id)
-    ]
-    return digest_of({"labels": labels, "examples": content})
+def _digest(split: str, examples: Sequence[Example], labels: tuple[str, ...]) -> str:
+    """Over everything that is known of the examples, in the order of their ids: the digest of
+    `{"labels": labels, "examples": [...]}`, of which a million do not stand in memory as JSON at once."""
+    digest = hashlib.sha256(b'{"examples":[')
+    ordered = sorted(examples, key=lambda example: example.id)
+    for position, example in enumerate(preparing(ordered, f"Hashing {split}")):
+        digest.update(b"," * (position > 0) + canonical_json(_content(example)))
+    digest.update(b'],"labels":' + canonical_json(labels) + b"}")
+    return digest.hexdigest()
+
+
+def _content(e: Example) -> list[Any]:
+    # References only where there are some: data without them keeps the digest that it has always had.
+    references = [e.references] if e.references else []
+    return [e.id, e.fields, e.target, e.choices, e.cluster, e.slices, *references]

@@ -7,15 +7,20 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlbaseline.errors import DataError
+from mlbaseline.progress import PATIENCE_S, progress_bar
+from mlbaseline.records import Fields
 
-Row = tuple[int, dict[str, Any]]
+Row = tuple[int, Mapping[str, Any]]
 """Number of a row in its file (the first is 1, a header does not count), and column ─▶ value."""
+
+_SHARED_TEXTS, _SHARED_CHARACTERS = 4096, 64
+_PARQUET_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class DataTable:
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[Row]
+    rows: list[tuple[int, Fields]]
     replaced_characters: int = 0
     ragged: int = 0
 
@@ -51,35 +56,102 @@ def read_table(path: Path, format: str | None) -> DataTable:
     return table
 
 
-def _decode(path: Path) -> tuple[str, int]:
-    """The text of a file, and how many characters had to be replaced."""
-    content = path.read_bytes()
-    text = content.decode("utf-8-sig", "replace")
-    return text, text.count("\ufffd") - content.count("\ufffd".encode())
+class _Rows:
+    """The rows of a table as they are read, in as little memory as they need."""
+
+    def __init__(self, columns: Iterable[str] = ()) -> None:
+        self.columns = {column: place for place, column in enumerate(columns)}
+        self.found: list[tuple[int, Fields]] = []
+        self.broken: Counter[str] = Counter()
+        self._shared: dict[str, str] = {}
+
+    def add(self, number: int, values: Iterable[Any]) -> None:
+        self.found.append((number, Fields(self.columns, tuple(map(self._share, values)))))
+
+    def add_object(self, number: int, content: Any, path: Path) -> None:
+        """A row that may have columns that those before it lack; they have None there."""
+        if not isinstance(content, dict):
+            raise DataError(f"{path}: row {number}: expected an object with the columns, got {type(content).__name__}")
+        for column in content:
+            self.columns.setdefault(column, len(self.columns))
+        self.add(number, [plain(content.get(column), self.broken) for column in self.columns])
+
+    def _share(self, value: Any) -> Any:
+        """Labels, categories and the like: one object for equal texts, as long as there are few of them."""
+        if not isinstance(value, str) or len(value) > _SHARED_CHARACTERS:
+            return value
+        if len(self._shared) < _SHARED_TEXTS:
+            return self._shared.setdefault(value, value)
+        return self._shared.get(value, value)
+
+    def table(self, path: Path, replaced: int = 0, ragged: int = 0) -> DataTable:
+        return DataTable(path, tuple(self.columns), self.found, replaced + self.broken.total(), ragged)
+
+
+class _Lines:
+    """The lines of a text file, one after the other.
+
+    newline: as of `open`. replaced: characters that had to be replaced, of the lines read so far.
+    """
+
+    def __init__(self, path: Path, newline: str) -> None:
+        self._path, self._newline = path, newline
+        self._marks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        size_bytes = self._path.stat().st_size
+        with (
+            self._path.open("rb") as file,
+            io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=self._newline) as lines,
+            progress_bar(size_bytes, "B", f"Reading {self._path.name}", delay_s=PATIENCE_S, leave=False) as bar,
+        ):
+            for line in lines:
+                self._marks += line.count("\ufffd")
+                yield line
+                if not bar.disable:
+                    bar.update(file.tell() - bar.n)
+
+    @property
+    def replaced(self) -> int:
+        """Those that stood in the file as they are do not count."""
+        return self._marks and self._marks - _count_in_file(self._path, "\ufffd".encode())
+
+
+def _count_in_file(path: Path, piece: bytes) -> int:
+    found, rest = 0, b""
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            found += (rest + chunk).count(piece)
+            # Shorter than the piece, so that none is counted twice.
+            rest = (rest + chunk)[1 - len(piece) :]
+    return found
 
 
 def _read_delimited(delimiter: str) -> Callable[[Path], DataTable]:
     def read(path: Path) -> DataTable:
-        text, replaced = _decode(path)
-        # The limit is there to bound memory, and the whole text is in memory already.
-        limit = csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+        lines = _Lines(path, newline="")
+        # The limit is there to bound memory; a file that is one cell is still read.
+        limit = csv.field_size_limit(max(csv.field_size_limit(), path.stat().st_size))
         # strict: a stray quote is an error, where lenient parsing would swallow all rows up to the next quote.
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
-            records = [cells for cells in reader if cells]
+            records = (cells for cells in reader if cells)
+            header = next(records, [])
+            _check_header(path, header)
+            rows = _Rows(header)
+            ragged = 0
+            for number, cells in enumerate(records, start=1):
+                if len(cells) == len(header):
+                    rows.add(number, cells)
+                else:
+                    ragged += 1
         except csv.Error as error:
             raise DataError(
                 f"{path}: line {reader.line_num}: {error}; a quote inside a field must be doubled and the field quoted"
             ) from error
         finally:
             csv.field_size_limit(limit)
-        header, *body = records or [[]]
-        _check_header(path, header)
-        numbered = list(enumerate(body, start=1))
-        rows = [
-            (number, dict(zip(header, cells, strict=True))) for number, cells in numbered if len(cells) == len(header)
-        ]
-        return DataTable(path, tuple(header), rows, replaced, len(body) - len(rows))
+        return rows.table(path, lines.replaced, ragged)
 
     return read
 
@@ -93,37 +165,31 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _read_json(path: Path) -> DataTable:
-    text, replaced = _decode(path)
+    lines = _Lines(path, newline="")
     try:
-        content = json.loads(text)
+        content = json.loads("".join(lines))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not JSON: {error}") from error
     if not isinstance(content, list):
         raise DataError(f"{path}: expected a JSON list of objects, got {type(content).__name__}")
-    return _from_objects(path, list(enumerate(content, start=1)), replaced)
+    rows = _Rows()
+    for number, item in enumerate(content, start=1):
+        rows.add_object(number, item, path)
+    return rows.table(path, lines.replaced)
 
 
 def _read_jsonl(path: Path) -> DataTable:
-    text, replaced = _decode(path)
-    objects = []
-    # Not splitlines(): JSON strings may hold the Unicode line separators that it also cuts at.
-    for number, line in enumerate(text.split("\n"), start=1):
+    # Not at the Unicode line separators, which JSON strings may hold.
+    lines = _Lines(path, newline="\n")
+    rows = _Rows()
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                objects.append((number, json.loads(line)))
+                content = json.loads(line.removesuffix("\n"))
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}: line {number} is not JSON: {error}") from error
-    return _from_objects(path, objects, replaced)
-
-
-def _from_objects(path: Path, objects: list[tuple[int, Any]], replaced: int) -> DataTable:
-    for number, content in objects:
-        if not isinstance(content, dict):
-            raise DataError(f"{path}: row {number}: expected an object with the columns, got {type(content).__name__}")
-    columns = tuple(dict.fromkeys(column for _, content in objects for column in content))
-    broken: Counter[str] = Counter()
-    rows = [(number, {column: plain(content.get(column), broken) for column in columns}) for number, content in objects]
-    return DataTable(path, columns, rows, replaced + broken.total())
+            rows.add_object(number, content, path)
+    return rows.table(path, lines.replaced)
 
 
 def _read_parquet(path: Path) -> DataTable:
@@ -131,11 +197,18 @@ def _read_parquet(path: Path) -> DataTable:
     from pyarrow import parquet
 
     try:
-        content = parquet.ParquetFile(path).read()
+        file = parquet.ParquetFile(path)
+        _check_header(path, file.schema_arrow.names)
+        rows = _Rows(file.schema_arrow.names)
+        n_rows = file.metadata.num_rows
+        with progress_bar(n_rows, "rows", f"Reading {path.name}", delay_s=PATIENCE_S, leave=False) as bar:
+            for batch in file.iter_batches(_PARQUET_ROWS):
+                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    rows.add(len(rows.found) + 1, [plain(value, rows.broken) for value in values])
+                bar.update(batch.num_rows)
     except pa.ArrowException as error:
         raise DataError(f"{path}: is not Parquet: {error}") from error
-    _check_header(path, content.column_names)
-    return _from_objects(path, list(enumerate(content.to_pylist(), start=1)), 0)
+    return rows.table(path)
 
 
 def plain(value: Any, broken: Counter[str]) -> Any:

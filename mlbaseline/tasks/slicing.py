@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example
+from mlbaseline.progress import preparing
+from mlbaseline.records import Example, Fields
 from mlbaseline.suite import Slicing, Split
 from mlbaseline.tasks.candidates import raise_all
 from mlbaseline.values import as_number, as_text, is_missing
@@ -37,23 +38,30 @@ def slice_examples(
     for name, slicing in slicings.items():
         try:
             cut, expected = _cut(slicing, splits)
-            there = {cut(example) for examples in splits.values() for example in examples}
-            in_test = {cut(example) for example in splits["test"]}
+            found = {split: set(map(cut, examples)) for split, examples in splits.items()}
         except DataError as error:
             problems.append(f"task.slices.{name}: {error}")
             continue
         cuts[name] = cut
+        there = ", ".join(sorted(set().union(*found.values())))
         problems += [
-            f"task.slices.{name}: no test example has the value {value!r}, there is: {', '.join(sorted(there))}; "
+            f"task.slices.{name}: no test example has the value {value!r}, there is: {there}; "
             "correct or remove it, or draw a larger test split"
             for value in expected
-            if value not in in_test
+            if value not in found["test"]
         ]
     raise_all("slices", problems)
+    if not cuts:
+        return {split: tuple(examples) for split, examples in splits.items()}
+    places = {name: place for place, name in enumerate(cuts)}
+    shared: dict[tuple[str, ...], Fields] = {}  # there are far fewer combinations than examples
+
+    def slices(example: Example) -> Fields:
+        values = tuple(cut(example) for cut in cuts.values())
+        return shared.setdefault(values, Fields(places, values))
+
     return {
-        split: tuple(
-            replace(example, slices={name: cut(example) for name, cut in cuts.items()}) for example in examples
-        )
+        split: tuple(replace(example, slices=slices(example)) for example in preparing(examples, f"Slicing {split}"))
         for split, examples in splits.items()
     }
 
@@ -108,12 +116,12 @@ def _by_quantile(column: str, groups: int, splits: Mapping[Split, Sequence[Examp
     if not values:
         raise DataError(f"column {column!r} is empty in the whole test split, so that it has no quantiles")
     # inverted_cdf: an edge is a value that occurs, so that it is the same on every machine.
-    edges = np.quantile(values, np.arange(1, groups) / groups, method="inverted_cdf")
+    edges = np.quantile(values, np.arange(1, groups) / groups, method="inverted_cdf").tolist()
     names = tuple(f"q{position}" for position in range(1, groups + 1))
 
     def cut(example: Example) -> str:
         number = measure(example)
-        return MISSING if number is None else names[int(np.searchsorted(edges, number, side="left"))]
+        return MISSING if number is None else names[bisect_left(edges, number)]
 
     return cut, names
 

@@ -20,7 +20,7 @@ _PRIORITY: tuple[Split, ...] = ("test", "dev", "train")
 
 def drop_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:
     """One candidate of each content: the one with the lowest id, whatever the order of rows."""
-    kept: dict[tuple[str, ...], Candidate] = {}
+    kept: dict[bytes, Candidate] = {}
     for candidate in candidates:
         rival = kept.get(candidate.content)
         if rival is None or _rank(candidate) < _rank(rival):
@@ -38,8 +38,8 @@ def draw(candidates: Sequence[Candidate], sizes: SplitSizes, counts: Mapping[str
     def unit(candidate: Candidate) -> bytes:
         return _hash(sizes.seed, candidate.example.cluster or candidate.example.id)
 
-    drawn = sorted(candidates, key=lambda candidate: (unit(candidate), _hash(sizes.seed, candidate.example.id)))
-    units = (list(members) for _, members in groupby(drawn, key=unit))
+    drawn = sorted(candidates, key=unit)
+    units = (_in_order(list(members), sizes.seed) for _, members in groupby(drawn, key=unit))
     splits: dict[Split, list[Candidate]] = {}
     for split in _PRIORITY:
         size = getattr(sizes, split)
@@ -54,10 +54,14 @@ def draw(candidates: Sequence[Candidate], sizes: SplitSizes, counts: Mapping[str
     return {split: splits[split] for split in SPLITS if split in splits}
 
 
+def _in_order(members: list[Candidate], seed: int) -> list[Candidate]:
+    return sorted(members, key=lambda candidate: _hash(seed, candidate.example.id)) if len(members) > 1 else members
+
+
 def keep_apart(files: Mapping[Split, Sequence[Candidate]], counts: Counter[str]) -> dict[Split, list[Candidate]]:
     """Files that are splits already, less what would leak: an example leaves train if its content or its cluster is in
     dev or test, and dev if it is in test. Within a file, copies stay. Raises DataError if nothing is left of one."""
-    contents: set[tuple[str, ...]] = set()
+    contents: set[bytes] = set()
     clusters: set[str | None] = set()
     splits: dict[Split, list[Candidate]] = {}
     for split in (split for split in _PRIORITY if split in files):
@@ -78,14 +82,14 @@ def keep_apart(files: Mapping[Split, Sequence[Candidate]], counts: Counter[str])
 
 def _name_copies(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Copies within a file share their content, and so their id: the second, by its other columns, becomes `…-2`."""
+    times = Counter(candidate.example.id for candidate in candidates)
     by_id: dict[str, list[int]] = {}
     for position, candidate in enumerate(candidates):
-        by_id.setdefault(candidate.example.id, []).append(position)
+        if times[candidate.example.id] > 1:
+            by_id.setdefault(candidate.example.id, []).append(position)
     named = list(candidates)
     for id, positions in by_id.items():
-        ranked = (
-            sorted(positions, key=lambda position: _rank(candidates[position])) if len(positions) > 1 else positions
-        )
+        ranked = sorted(positions, key=lambda position: _rank(candidates[position]))
         for copy, position in enumerate(ranked[1:], start=2):
             example = candidates[position].example
             named[position] = replace(candidates[position], example=replace(example, id=f"{id}-{copy}"))
@@ -93,7 +97,7 @@ def _name_copies(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _rank(candidate: Candidate) -> tuple[str, str]:
-    return candidate.example.id, digest_of(dict(candidate.example.fields))
+    return candidate.example.id, digest_of(candidate.example.fields)
 
 
 def _hash(seed: int, name: str) -> bytes:

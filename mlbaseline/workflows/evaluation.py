@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from mlbaseline import assets, store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.rungs import Fetch, Registered, Rung, build_rungs
-from mlbaseline.errors import SuiteError
+from mlbaseline.engine.rungs import Fetch, LastLoaded, Registered, Rung, build_rungs
+from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.costing import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import KINDS, Recorded, Split, Suite
+from mlbaseline.suite import Recorded, Split, Suite
 from mlbaseline.tasks import LoadedTask, harness_of, load_task, open_suite
+from mlbaseline.workflows.choosing import choose_baselines, choose_seeds
+from mlbaseline.workflows.evaluated import Evaluated, evaluations_text, ladder_note, metrics_text, open_ladder
 from mlbaseline.workflows.outcome import Outcome
 
 log = logging.getLogger("mlbaseline")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """One rung that now has a completed run. reused: it had one before, with the same signature."""
-
-    baseline: str
-    seed: int | None
-    run_id: str
-    reused: bool
-    metrics: Mapping[str, float]
-    split: str = "test"
 
 
 def evaluate(
@@ -76,11 +65,13 @@ def evaluate_rungs(
     task = load_task(suite, fetch)
     _tell_data(suite, task)
 
+    loaded = LastLoaded()
+
     def find(uri: str) -> Registered | None:
         return store.find_registered(tracker, uri)
 
     def build(name: str, split: Split) -> list[Rung]:
-        how: dict[str, Any] = {"find_registered": find, "fresh": fresh, "processes": processes}
+        how: dict[str, Any] = {"find_registered": find, "fresh": fresh, "loaded": loaded, "processes": processes}
         return build_rungs(suite, task, name, fetch, seeds, split=split, **how)
 
     rungs: list[Rung] = []
@@ -114,15 +105,20 @@ def evaluate_each(
 ) -> list[Evaluated]:
     """One run per rung, on the examples of `data`, or the completed run that it would only repeat; after `before`."""
     evaluated = list(before)
-    for position, rung in enumerate(rungs, start=1):
-        where = f"[{position}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
-        found = None if fresh else _find_completed(suite, rung, tracker)
+    completed = [None if fresh else _find_completed(suite, rung, tracker) for rung in rungs]
+    for index, (rung, found) in enumerate(zip(rungs, completed, strict=True)):
+        where = f"[{index + 1}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
         if fresh:
             _forget(rung)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
-        done = found or _evaluate_rung(suite, data, rung, tracker, ladder)
+        later = [
+            other
+            for other, known in zip(rungs[index + 1 :], completed[index + 1 :], strict=True)
+            if known is None and other.baseline == rung.baseline
+        ]
+        done = found or _evaluate_rung(suite, data, rung, tracker, ladder, later=later)
         evaluated.append(replace(done, split=data.split))
-        log.info("%s: %s", where, _metrics_text(evaluated[-1].metrics))
+        log.info("%s: %s", where, metrics_text(evaluated[-1].metrics))
         # After each rung: what an interrupted ladder has done is found under it.
         store.log_ladder(ladder, [rung.run_id for rung in evaluated], ladder_note(suite, ladder, evaluated))
     return evaluated
@@ -137,7 +133,23 @@ def _find_completed(suite: Suite, rung: Rung, tracker: store.Tracker) -> Evaluat
     return Evaluated(rung.baseline, rung.seed, found.run_id, True, shown)
 
 
-def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
+def _prepare(rung: Rung, later: Sequence[Rung]) -> None:
+    """Train the seeds of a baseline one after the other. One that fails does so again when its turn comes, after those
+    before it have answered."""
+    for each in (rung, *later):
+        try:
+            if each.prepare is not None:
+                each.prepare()
+        except MlbaselineError:
+            if each is rung:
+                raise
+            return
+
+
+def _evaluate_rung(
+    suite: Suite, data: TaskData, rung: Rung, tracker: store.Tracker, ladder: store.Run, *, later: Sequence[Rung]
+) -> Evaluated:
+    """later: rungs of the same baseline that are evaluated next."""
     if rung.open is None:
         return _record_published(suite, rung, tracker, ladder)
     device = str(rung.signature.fields.get("engine.device", "cpu"))
@@ -153,6 +165,7 @@ def _evaluate_rung(suite: Suite, data: TaskData, rung: Rung, tracker: store.Trac
         parent=ladder.run_id,
     )
     with opening as run:
+        _prepare(rung, later)
         opened = rung.open()
         harness = harness_of(suite)
         # From here on, so that the memory is that of answering, whether the training was done now or found done.
@@ -240,62 +253,6 @@ def _prices(suite: Suite) -> dict[str, Scalar]:
     }
 
 
-def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
-    """The parent run of what is evaluated together."""
-    name, tags = f"{suite.name} ladder", store.suite_tags(suite)
-    return store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite))
-
-
-_NOTED = 40
-"""Runs in the note of a ladder: MLflow keeps a few thousand characters."""
-
-
-def ladder_note(suite: Suite, ladder: store.Run, evaluated: Sequence[Evaluated], verdict: str = "") -> str:
-    """Markdown: what every rung came to, with links to the runs. verdict: a sentence that goes first."""
-    names = suite.metrics[:4]
-    lines = [
-        f"| rung | seed | {' | '.join(names)} | |",
-        "| --- | --- |" + " --- |" * (len(names) + 1),
-    ]
-    for rung in evaluated[:_NOTED]:
-        link = f"[{rung.baseline}](#/experiments/{ladder.tracker.experiment_id}/runs/{rung.run_id})"
-        values = (f"{rung.metrics[name]:.3f}" if name in rung.metrics else "" for name in names)
-        seed = "" if rung.seed is None else rung.seed
-        lines.append(f"| {link} | {seed} | {' | '.join(values)} | {'reused' if rung.reused else ''} |")
-    more = [f"… and {len(evaluated) - _NOTED} more runs."] if len(evaluated) > _NOTED else []
-    return "\n".join([*([verdict, ""] if verdict else []), *lines, "", *more, "", _about_ladder(suite)])
-
-
-def _about_ladder(suite: Suite) -> str:
-    return (
-        f"The baseline ladder of the suite **{suite.name}**: each run in it is one baseline with one seed. To read it "
-        "from bottom to top, sort its runs by the parameter `about.position`.\n\n"
-        f"Suite digest `{suite.digest[:12]}`, rules of the decision `{suite.matrix_digest[:12]}`."
-    )
-
-
-def choose_baselines(suite: Suite, kind: str | None, names: Sequence[str]) -> tuple[str, ...]:
-    if kind is not None and kind not in KINDS:
-        raise SuiteError("--kind", [f"unknown kind {kind!r}; there are: {', '.join(KINDS)}"])
-    unknown = [name for name in names if name not in suite.baselines]
-    if unknown:
-        raise SuiteError(
-            "--baseline", [f"unknown baseline {n!r}; {suite.name} has: {', '.join(suite.baselines)}" for n in unknown]
-        )
-    chosen = tuple(name for name in suite.of_kind(kind) if not names or name in names)
-    if not chosen:
-        raise SuiteError(suite.name, [f"no baseline of kind {kind} among {', '.join(names or suite.baselines)}"])
-    return chosen
-
-
-def choose_seeds(suite: Suite, seeds: Sequence[int]) -> tuple[int, ...]:
-    unknown = [seed for seed in seeds if seed not in suite.seeds]
-    if unknown:
-        # Seeds are registered beforehand: an extra one would be a second draw.
-        raise SuiteError("--seed", [f"{seed} is not among the suite's seeds {list(suite.seeds)}" for seed in unknown])
-    return tuple(seed for seed in suite.seeds if not seeds or seed in seeds)
-
-
 def make_fetcher(suite: Suite, server: store.Server) -> Fetch:
     """Brings the suite's assets to this machine, those on the tracking server included."""
     return lambda asset: assets.fetch(asset, root=suite.root, resolve=lambda uri: store.resolve(server, uri))
@@ -320,16 +277,3 @@ def _warn_about_rows(rung: Rung, table: ResultTable) -> None:
         )
     if truncated:
         log.warning("%s: %d of %d prompts exceed max_length and lost tokens from their left", rung.name, truncated, n)
-
-
-def evaluations_text(evaluated: Sequence[Evaluated]) -> str:
-    lines = [
-        f"{rung.baseline:<20} {'' if rung.seed is None else f'seed {rung.seed}':<10} {_metrics_text(rung.metrics)}"
-        f"{'' if rung.split == 'test' else f'  ({rung.split})'}{'  (reused)' if rung.reused else ''}"
-        for rung in evaluated
-    ]
-    return "\n".join(lines)
-
-
-def _metrics_text(metrics: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -18,7 +19,8 @@ from mlbaseline.tasks.harness import find_samples, read_samples
 from mlbaseline.tasks.inspect_log import find_log, read_log
 from mlbaseline.tasks.prompting import Prompting
 from mlbaseline.tasks.reading import Row, read_table
-from mlbaseline.workflows.evaluation import evaluate_each, evaluations_text, make_fetcher, open_ladder
+from mlbaseline.workflows.evaluated import evaluations_text, open_ladder
+from mlbaseline.workflows.evaluation import evaluate_each, make_fetcher
 from mlbaseline.workflows.outcome import Outcome
 
 LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"
@@ -36,7 +38,7 @@ _TAKES = {
 class _Source:
     """Rows to join, and where they come from. name: for people. foreign: what another tool said, if it was one."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     name: str
     sha256: str
     foreign: Foreign | None = None
@@ -192,7 +194,7 @@ def _check_baseline(suite: Suite, name: str) -> None:
         raise SuiteError("--as", [f"{name!r} is a published score, which has no answers to import"])
 
 
-def _with_seed(source: _Source, seed: int | None) -> list[Row]:
+def _with_seed(source: _Source, seed: int | None) -> Sequence[Row]:
     if seed is None:
         return source.rows
     if "seed" in source.rows[0][1]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from mlbaseline import store
 from mlbaseline.records import Promotion
 from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.choosing import choose_baselines, choose_seeds
 from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison, verdict_note
-from mlbaseline.workflows.evaluation import choose_baselines, choose_seeds, evaluate_rungs, ladder_note, open_ladder
+from mlbaseline.workflows.evaluated import ladder_note, open_ladder
+from mlbaseline.workflows.evaluation import evaluate_rungs
 from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
 from mlbaseline.workflows.promotion import promotion_text
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlbaseline.engine.encoding import Encoded, Tokens
 from mlbaseline.engine.forward import count_tokens
 from mlbaseline.engine.packing import Head
-from mlbaseline.engine.planning import make_row, plan_batches
+from mlbaseline.engine.planning import _count_alone, make_row, plan_batches
 
 DRAW = random.Random(2)
 
@@ -86,3 +86,30 @@ def test_only_what_begins_with_the_head_goes_behind_it(cut: bool) -> None:
     (batch,) = plan_batches([encoded], head, 500, packs=True)
     assert batch.behind_head == (not cut)
     assert make_row(0, encoded, head).n_skipped == (0 if cut else 10)
+
+
+def test_a_plan_is_the_sequence_of_its_batches() -> None:
+    encodings: list[Encoded | str] = [ask(tokens(5 + i % 40), tokens(1), tokens(3)) for i in range(200)]
+    plan = plan_batches(encodings, None, 300, packs=True)
+    batches = list(plan)
+    assert len(plan) == len(batches) > 5
+    assert [plan[index] for index in range(-len(plan), 0)] == batches == plan[:]
+    assert plan[1:3] == batches[1:3]
+    with pytest.raises(IndexError):
+        plan[len(plan)]
+    assert list(plan_batches(["cannot be asked"], None, 300, packs=True)) == []
+
+
+TAILS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple), min_size=1, max_size=4)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=6).map(tuple), TAILS, st.booleans(), st.booleans())
+def test_an_example_is_as_large_as_the_tree_that_it_grows(
+    context: Tokens, tails: list[Tokens], cut: bool, packs: bool
+) -> None:
+    contexts = (context,) * (len(tails) - 1) + (context[cut and len(context) > 1 :],)
+    encoded = Encoded(contexts, tuple(tails), len(context))
+    (batch,) = plan_batches([encoded], None, 1, packs=packs)
+    assert batch.positions == [0]
+    assert _count_alone(encoded, None, 0, packs=packs) == count_tokens([make_row(0, encoded, None)], packs=packs)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine import reading
-from mlbaseline.engine.rungs import Rung, build_rungs
+from mlbaseline.engine.rungs import LastLoaded, Rung, build_rungs
 from mlbaseline.errors import AssetError, DataError, MlbaselineError
 from mlbaseline.judge.comparability import mismatches
+from mlbaseline.records import Example
 from mlbaseline.results import tabulate
 from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite_file import parse_suite
@@ -171,6 +173,32 @@ def test_a_folder_that_is_no_model_is_named_when_it_is_opened(suite: Suite, tmp_
     (rung,) = rungs_of(changed, "zero_shot")
     with pytest.raises(AssetError, match="is no model"):
         rung.open()
+
+
+def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(suite: Suite) -> None:
+    loaded = LastLoaded()
+
+    def open_(name: str, index: int = 0) -> tuple[Any, list[Any]]:
+        opened = rungs_of(suite, name, loaded=loaded)[index].open
+        assert opened is not None
+        model: Any = opened().model
+        return model._reader._model, [
+            replace(a, compute_s=0.0, latency_s=None) for a in model.answer(suite_data(suite))
+        ]
+
+    zero_shot, answers = open_("zero_shot")
+    assert open_("sampled_shots", 1)[0] is open_("sampled_shots", 0)[0] is zero_shot
+    assert open_("zero_shot") == (zero_shot, answers), "asking has changed nothing"
+    majority = rungs_of(suite, "majority", loaded=loaded)[0].open
+    assert majority is not None
+    majority()
+    again, same = open_("zero_shot")
+    assert again is not zero_shot
+    assert same == answers
+
+
+def suite_data(suite: Suite) -> tuple[Example, ...]:
+    return load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"].examples
 
 
 def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:

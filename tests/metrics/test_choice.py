@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import get_args
 
@@ -10,7 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
 
 from mlbaseline.errors import DataError
-from mlbaseline.metrics import METRICS, add_scores, corpus_statistics, measure
+from mlbaseline.metrics import METRICS, add_scores, corpus_statistics, measure, read_rows
 from mlbaseline.records import Answer, Example, Signature, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import MetricName
@@ -113,3 +115,13 @@ def test_unknown_target_is_an_error() -> None:
         measure(table(), LABELS[:2], "macro_f1")
     with pytest.raises(ValueError, match="no corpus statistics"):
         corpus_statistics(table(), LABELS, "accuracy")
+
+
+def test_what_is_known_of_a_table_goes_with_it() -> None:
+    made = table()
+    assert read_rows(made, LABELS) is read_rows(made, LABELS)
+    assert measure(made, LABELS, "macro_f1") is not None
+    held = weakref.ref(made)
+    del made
+    gc.collect()
+    assert held() is None

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mlbaseline.errors import DataError
+from mlbaseline.tasks import reading
 from mlbaseline.tasks.reading import read_table
 
 ROWS = [{"text": "fine, really", "label": "1"}, {"text": 'say "hi"\nand go', "label": "0"}]
@@ -154,3 +155,24 @@ def test_a_key_that_one_object_lacks_is_missing_there(tmp_path: Path) -> None:
     table = read_table(tmp_path / "a.jsonl", None)
     assert table.columns == ("a", "b")
     assert table.rows == [(1, {"a": 1, "b": None}), (2, {"a": None, "b": None})]
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
+def test_labels_are_one_text_for_all_rows(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_PARQUET_ROWS", 3)
+    frame = pd.DataFrame({"text": [f"row {i}" for i in range(8)], "label": ["a positive one", "a negative one"] * 4})
+    path = tmp_path / f"a.{name}"
+    write_frame = {"csv": frame.to_csv, "parquet": frame.to_parquet}.get(name)
+    if write_frame is None:
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        write_frame(path, index=False)
+    rows = read_table(path, None).rows
+    assert [(number, row["text"]) for number, row in rows] == [(i + 1, f"row {i}") for i in range(8)]
+    assert len({id(row["label"]) for _, row in rows}) == 2
+
+
+def test_a_mark_of_replacement_that_lies_across_two_pieces_of_a_file_is_counted_once(tmp_path: Path) -> None:
+    for before in ((1 << 20) - n for n in range(4)):
+        (tmp_path / "a.csv").write_text("t\n" + "x" * (before - 2) + "\ufffd\n", encoding="utf-8")
+        assert read_table(tmp_path / "a.csv", None).replaced_characters == 0

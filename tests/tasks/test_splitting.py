@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 import re
-import unicodedata
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -15,17 +14,13 @@ from hypothesis import strategies as st
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example
 from mlbaseline.suite import SplitSizes
-from mlbaseline.tasks.candidates import Candidate
+from mlbaseline.tasks.candidates import Candidate, content_of
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from tests.tasks.making import load, load_rows, make_suite, rows_of, write_jsonl
 
 
-def normalise(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
 def candidate(id: str, content: str, cluster: str | None = None, **fields: Any) -> Candidate:
-    return Candidate(Example(id, {"text": content, **fields}, "no", ("no", "yes"), cluster), (normalise(content),))
+    return Candidate(Example(id, {"text": content, **fields}, "no", ("no", "yes"), cluster), content_of((content,)))
 
 
 CANDIDATES = st.lists(

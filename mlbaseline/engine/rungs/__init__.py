@@ -9,6 +9,7 @@ from mlbaseline import suite
 from mlbaseline.engine.rungs.checkpoints import pretrained_rungs
 from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
 from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
+from mlbaseline.engine.rungs.loaded import LastLoaded
 from mlbaseline.engine.rungs.production import generation_fields, production_rungs
 from mlbaseline.engine.rungs.rules import build_annotators_rung, human_rungs, trivial_rungs
 from mlbaseline.engine.rungs.rung import (
@@ -27,6 +28,7 @@ from mlbaseline.tasks import LoadedTask
 __all__ = [
     "Fetch",
     "FindRegistered",
+    "LastLoaded",
     "Opened",
     "Question",
     "Registered",
@@ -60,14 +62,16 @@ def build_rungs(
     split: Split = "test",
     find_registered: FindRegistered | None = None,
     fresh: bool = False,
+    loaded: LastLoaded | None = None,
     processes: int = 1,
 ) -> list[Rung]:
     """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
 
     None where the suite says that the baseline is optional, and there is no such model yet. fresh: no score that was
-    computed before is reused. processes: that answer together. Fetches (and hashes) the assets, so that the signature
-    knows them by content; loads none. Raises AssetError, DataError.
+    computed before is reused. loaded: shared with the rungs of other baselines. processes: that answer together.
+    Fetches (and hashes) the assets, so that the signature knows them by content; loads none. Raises AssetError,
+    DataError.
     """
     spec = suite.baselines[name]
-    site = Site(suite, task, fetch, split, find_registered, fresh, processes)
+    site = Site(suite, task, fetch, split, find_registered, fresh, loaded or LastLoaded(), processes)
     return _RUNGS[type(spec)](site, name, spec, seeds)

@@ -33,15 +33,16 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
     asset = site.fetch(spec.model)
     prompting, shots = _asking(site, name, spec, seed, asset.path)
     precision, device = resolved(site)
+    shares = site.suite.evaluation.generate_with == "engine"  # the others move the model, or change how it attends
 
     def open_() -> Opened:
         from mlbaseline.models.checkpoint import load_checkpoint
 
         load = partial(load_checkpoint, asset.path, precision=precision)
-        model = scorer(
-            site, name, seed, load(device=device), prompting, weights=asset.sha256, crew=make_crew(site, load)
-        )
-        return Opened(model, shots=shots)
+        here = partial(load, device=device)
+        checkpoint = site.loaded.share((asset.path, asset.sha256, precision, device), here) if shares else here()
+        crew = make_crew(site, load)
+        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256, crew=crew), shots=shots)
 
     fields = {
         "model.kind": spec.kind,
@@ -50,7 +51,7 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         **engine_fields(site),
         **task_fields(site, asset.path),
     }
-    return site.rung(name, seed, fields=fields, open_=open_, processes=site.processes)
+    return site.rung(name, seed, fields=fields, open_=open_, shares=shares, processes=site.processes)
 
 
 def _asking(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from mlbaseline.assets import FetchedAsset, sha256_of
 from mlbaseline.engine.rungs.checkpoints import engine_fields, make_crew, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
-from mlbaseline.errors import AssetError, MlbaselineError
+from mlbaseline.errors import AssetError
 from mlbaseline.models.quantising import QUANTISED
-from mlbaseline.records import Model, Scalar, Weights
+from mlbaseline.records import Model, Scalar, Trained, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks import harness_of
 from mlbaseline.tasks.prompting import Teaches
@@ -30,8 +30,7 @@ def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]
         from mlbaseline.engine.adapters import check_method
 
         check_method(spec, suite_name=site.suite.name, baseline=name)
-    jobs = [_job(site, name, spec, seed) for seed in seeds]
-    return [_trained(site, name, jobs[position:]) for position in range(len(jobs))]
+    return [_trained(site, name, _job(site, name, spec, seed)) for seed in seeds]
 
 
 def _job(site: Site, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
@@ -59,38 +58,24 @@ def _job(site: Site, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
     )
 
 
-def _trained(site: Site, name: str, jobs: Sequence[TrainingJob]) -> Rung:
-    """The rung of the first job. The others are the seeds that come after it."""
-    job, *later = jobs
-    prompting = job.prompting
-
-    def open_() -> Opened:
+def _trained(site: Site, name: str, job: TrainingJob) -> Rung:
+    def prepare() -> Trained:
         from mlbaseline.engine.training import train
 
-        trained = train(job, description=progress_name(name, job.seed))
-        _train_ahead(name, later)
+        site.loaded.drop()
+        return train(job, description=progress_name(name, job.seed))
+
+    def open_() -> Opened:
+        from mlbaseline.engine.base import forget_base
+
+        trained = prepare()
+        forget_base()  # answering has its memory to itself
         base_path = job.base.path if isinstance(job.spec, Peft) else None
-        return replace(_open(site, name, job.seed, trained.weights, prompting, base=base_path), trained=trained)
+        return replace(_open(site, name, job.seed, trained.weights, job.prompting, base=base_path), trained=trained)
 
     fields = {"model.sha256": job.base.sha256, **job.signature_fields()}
-    return _rung(site, name, job.seed, prompting=prompting, base=job.base, fields=fields, open_=open_)
-
-
-def _train_ahead(name: str, later: Sequence[TrainingJob]) -> None:
-    """Train what comes next while the base lies in memory; then give it back, for answering has its own.
-
-    A seed that fails does so again when its turn comes, and not before those that did not fail have answered.
-    """
-    from mlbaseline.engine.base import forget_base
-    from mlbaseline.engine.training import train
-
-    try:
-        for job in later:
-            train(job, description=progress_name(name, job.seed))
-    except MlbaselineError:
-        return
-    finally:
-        forget_base()
+    rung = _rung(site, name, job.seed, prompting=job.prompting, base=job.base, fields=fields, open_=open_)
+    return replace(rung, prepare=prepare)
 
 
 def ready_rungs(site: Site, name: str, spec: ReadySpec, seeds: Sequence[int]) -> list[Rung]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.prompting import make_prompting
+from mlbaseline.engine.rungs.loaded import LastLoaded
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
 from mlbaseline.models.quantising import packages_of
@@ -80,6 +81,8 @@ class Rung:
 
     params: `baseline.*` and `evaluation.*` of its run. open: loads, and trains or reuses the finished training; None
     for a published score, which answers nothing.
+    prepare: the training, a part of which the seeds of a baseline share if all are trained before any of them answers;
+    opening does it where it was left out. None where nothing is trained.
     elsewhere: where its answers are computed if not on this machine, "unknown" or "remote": then nothing of this
     machine's speed, memory or price is theirs.
     kept: file that keeps its answers until its run is complete; None where answering again costs nothing but time.
@@ -91,6 +94,7 @@ class Rung:
     signature: Signature
     params: Mapping[str, Scalar]
     open: Callable[[], Opened] | None
+    prepare: Callable[[], object] | None = None
     elsewhere: str | None = None
     kept: Path | None = None
 
@@ -108,7 +112,8 @@ def progress_name(name: str, seed: int | None) -> str:
 class Site:
     """What every constructor of rungs may look at.
 
-    fresh: compute again what was computed before. processes: that answer together, where a model of ours does.
+    fresh: compute again what was computed before. loaded: a checkpoint that rungs share. processes: that answer
+    together, where a model of ours does.
     """
 
     suite: Suite
@@ -117,6 +122,7 @@ class Site:
     split: Split
     find_registered: FindRegistered | None = None
     fresh: bool = False
+    loaded: LastLoaded = field(default_factory=LastLoaded)
     processes: int = 1
 
     @property
@@ -130,9 +136,17 @@ class Site:
         *,
         fields: Mapping[str, Scalar],
         open_: Callable[[], Opened],
+        shares: bool = False,
         processes: int = 1,
     ) -> Rung:
-        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=open_, processes=processes)
+        """shares: whether `open_` asks for the shared checkpoint; it is dropped before another rung opens."""
+
+        def open_alone() -> Opened:
+            self.loaded.drop()
+            return open_()
+
+        opens = open_ if shares else open_alone
+        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=opens, processes=processes)
 
     def prompting(self, model: Path) -> Teaches:
         """How a model is asked without examples. model: whose chat template is used.

@@ -1,0 +1,43 @@
+"""The values of one row, of which a large table has a million."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Fields(Mapping[str, Any]):
+    """What a row holds, by name. Rows of one table share their names: a dict for each would take four times the memory.
+
+    Equal to a dict with the same content. Immutable.
+    """
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, places: Mapping[str, int], values: tuple[Any, ...]) -> None:
+        """places: name ─▶ position in `values`; several names may share one. A position behind their end holds None."""
+        self._places = places
+        self._values = values
+
+    def under(self, places: Mapping[str, int]) -> Fields:
+        """The same values by other names."""
+        return Fields(places, self._values)
+
+    def __getitem__(self, name: str) -> Any:
+        place = self._places[name]
+        return self._values[place] if place < len(self._values) else None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+NO_FIELDS = Fields({}, ())

@@ -1,0 +1,69 @@
+"""What has been evaluated, and how the ladder tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from mlbaseline import store
+from mlbaseline.suite import Suite
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One rung that now has a completed run. reused: it had one before, with the same signature."""
+
+    baseline: str
+    seed: int | None
+    run_id: str
+    reused: bool
+    metrics: Mapping[str, float]
+    split: str = "test"
+
+
+def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
+    """The parent run of what is evaluated together."""
+    name, tags = f"{suite.name} ladder", store.suite_tags(suite)
+    return store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite))
+
+
+_NOTED = 40
+"""Runs in the note of a ladder: MLflow keeps a few thousand characters."""
+
+
+def ladder_note(suite: Suite, ladder: store.Run, evaluated: Sequence[Evaluated], verdict: str = "") -> str:
+    """Markdown: what every rung came to, with links to the runs. verdict: a sentence that goes first."""
+    names = suite.metrics[:4]
+    lines = [
+        f"| rung | seed | {' | '.join(names)} | |",
+        "| --- | --- |" + " --- |" * (len(names) + 1),
+    ]
+    for rung in evaluated[:_NOTED]:
+        link = f"[{rung.baseline}](#/experiments/{ladder.tracker.experiment_id}/runs/{rung.run_id})"
+        values = (f"{rung.metrics[name]:.3f}" if name in rung.metrics else "" for name in names)
+        seed = "" if rung.seed is None else rung.seed
+        lines.append(f"| {link} | {seed} | {' | '.join(values)} | {'reused' if rung.reused else ''} |")
+    more = [f"… and {len(evaluated) - _NOTED} more runs."] if len(evaluated) > _NOTED else []
+    return "\n".join([*([verdict, ""] if verdict else []), *lines, "", *more, "", _about_ladder(suite)])
+
+
+def _about_ladder(suite: Suite) -> str:
+    return (
+        f"The baseline ladder of the suite **{suite.name}**: each run in it is one baseline with one seed. To read it "
+        "from bottom to top, sort its runs by the parameter `about.position`.\n\n"
+        f"Suite digest `{suite.digest[:12]}`, rules of the decision `{suite.matrix_digest[:12]}`."
+    )
+
+
+def evaluations_text(evaluated: Sequence[Evaluated]) -> str:
+    lines = [
+        f"{rung.baseline:<20} {'' if rung.seed is None else f'seed {rung.seed}':<10} {metrics_text(rung.metrics)}"
+        f"{'' if rung.split == 'test' else f'  ({rung.split})'}{'  (reused)' if rung.reused else ''}"
+        for rung in evaluated
+    ]
+    return "\n".join(lines)
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

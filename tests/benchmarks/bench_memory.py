@@ -1,0 +1,214 @@
+"""Memory and speed of one evaluation, stage by stage: `evaluate` on a large table, a tiny model and a local store.
+
+    python -m tests.benchmarks.bench_memory [--rows 1000000] [--format parquet]
+
+Prints the most memory that the process held in each stage, and how much of it came on top of a process that has done
+the same with a few rows: imports and model, which no number of rows changes. Rows a second are of the stage by itself;
+what it passes on to an inner stage is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlbaseline.engine import hardware
+
+FEW_ROWS = 200
+BASELINES = ("majority", "zero_shot")
+SUITE = """
+name: memory-{rows}
+task:
+  kind: choice
+  data: {{source: {data}}}
+  columns: {{text: review, target: label}}
+  prompt: "Review: {{text}}\\nLabel:"
+  choices: [bad, good]
+  split: {{train: 50, test: {test}, seed: 1}}
+  slices:
+    length: {{column: review, quantiles: 3}}
+metrics: [accuracy, macro_f1, nll_nats, ece]
+seeds: [0]
+evaluation: {{max_length: 128, latency_sample: 16, batch_tokens: 16384}}
+cost: {{usd_per_hour: {{cpu: 0.10}}}}
+baselines:
+  majority: {{kind: trivial, strategy: majority}}
+  zero_shot: {{kind: pretrained, model: {{source: {model}}}}}
+"""
+_WORDS = (
+    "the",
+    "a",
+    "soup",
+    "bread",
+    "chair",
+    "lamp",
+    "train",
+    "hotel",
+    "today",
+    "again",
+    "very",
+    "late",
+    "good",
+    "bad",
+)
+
+
+@dataclass
+class Stages:
+    """Peak memory (bytes) and time (s) by stage; what happens in an inner stage counts for that one alone."""
+
+    peaks: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=lambda: ["other"])
+    _since: float = field(default_factory=time.process_time)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.close()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self.close()
+            self._open.pop()
+
+    def close(self) -> None:
+        """Book what was spent since the last change to the stage that is open."""
+        name, now = self._open[-1], time.process_time()
+        self.peaks[name] = max(self.peaks.get(name, 0), hardware._high_water_mark())
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
+        self._since = now
+        hardware._reset_high_water_mark()
+
+    def watch(self, module: Any, name: str, stage: str | None = None) -> None:
+        """Count calls of a function by the name under which `module` knows it."""
+        function: Callable[..., Any] = getattr(module, name)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            with self.stage(stage or name):
+                return function(*arguments, **options)
+
+        setattr(module, name, watched)
+
+
+def watch_all(stages: Stages) -> None:
+    from mlbaseline import store
+    from mlbaseline.engine import scoring
+    from mlbaseline.workflows import evaluation
+
+    for name in ("load_task", "tabulate", "add_scores", "measure_overall", "measure_slices", "cost_of"):
+        stages.watch(evaluation, name)
+    stages.watch(store, "log_evaluation")
+    stages.watch(scoring, "encode_examples")
+    stages.watch(scoring, "plan_batches")
+    stages.watch(scoring.Reader, "__call__", "read by the model")
+
+
+def write_table(path: Path, rows: int) -> None:
+    """Short reviews, all different."""
+    draw = random.Random(3)
+
+    def row(number: int) -> tuple[str, str]:
+        return draw.choice(("bad", "good")), " ".join([*draw.choices(_WORDS, k=draw.randint(3, 12)), str(number)])
+
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("label", "review"))
+            writer.writerows(map(row, range(rows)))
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = pa.schema([("label", pa.string()), ("review", pa.string())])
+    with parquet.ParquetWriter(path, schema) as writer:
+        for start in range(0, rows, 100_000):
+            chunk = list(map(row, range(start, min(start + 100_000, rows))))
+            writer.write_table(pa.table(list(map(list, zip(*chunk, strict=True))), schema=schema))
+
+
+def write_model(folder: Path) -> None:
+    """A random Llama of one layer with a tokenizer of letters and the words in use."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        [" ".join(("Review: Label:", *_WORDS))] * 3,
+        trainers.BpeTrainer(
+            vocab_size=512,
+            special_tokens=["<s>", "</s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    heads: dict[str, Any] = {"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 256}
+    vocabulary: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size(), "bos_token_id": 0, "eos_token_id": 1}
+    LlamaForCausalLM(LlamaConfig(**sizes, **heads, **vocabulary)).save_pretrained(folder)
+
+
+def evaluate(folder: Path, rows: int, suffix: str, baseline: str) -> dict[str, Any]:
+    from mlbaseline.workflows import evaluation
+
+    suite = folder / f"suite-{rows}.yaml"
+    if not suite.is_file():
+        write_table(folder / f"reviews-{rows}{suffix}", rows)
+        content = SUITE.format(rows=rows, test=rows - 50, data=f"reviews-{rows}{suffix}", model=folder / "model")
+        suite.write_text(content, encoding="utf-8")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    document: dict[str, Any] = dict(evaluation.evaluate(suite, baselines=[baseline], tracking_uri=uri).document)
+    return document
+
+
+def show(title: str, stages: Stages, rows: int, floor: int) -> None:
+    print(f"\n{title}\n{'stage':<20}{'peak MB':>9}{'on top MB':>11}{'CPU s':>9}{'rows/s':>10}")
+    for name, peak in stages.peaks.items():
+        seconds = stages.seconds[name]
+        rate = f"{rows / seconds:10,.0f}" if seconds > 0.01 else ""
+        print(f"{name:<20}{peak / 1e6:9,.0f}{(peak - floor) / 1e6:11,.0f}{seconds:9.1f}{rate}")
+    peak = max(stages.peaks.values())
+    print(f"{'all':<20}{peak / 1e6:9,.0f}{(peak - floor) / 1e6:11,.0f}{sum(stages.seconds.values()):9.1f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    parser.add_argument("--baseline", choices=BASELINES, action="append", help="only this one; repeatable")
+    arguments = parser.parse_args()
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["OMP_NUM_THREADS"] = "1"  # a tiny model's threads would wait for each other longer than they compute
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, suffix = Path(temporary), f".{arguments.format}"
+        os.environ["MLBASELINE_CACHE"] = str(folder / "cache")
+        write_model(folder / "model")
+        for baseline in BASELINES:  # imports everything, and creates the tracking database
+            evaluate(folder, FEW_ROWS, suffix, baseline)
+        floor = hardware._high_water_mark()
+        stages = Stages()
+        watch_all(stages)
+        for baseline in arguments.baseline or BASELINES:
+            stages.peaks, stages.seconds = {}, {}
+            stages.close()
+            evaluate(folder, arguments.rows, suffix, baseline)
+            stages.close()
+            show(f"{baseline}, {arguments.rows:,} rows of {arguments.format}", stages, arguments.rows, floor)
+
+
+if __name__ == "__main__":
+    main()

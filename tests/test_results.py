@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from mlbaseline.errors import DataError
+from mlbaseline.records import Answer, Example, Signature, TaskData
+from mlbaseline.results import ResultTable, tabulate
+
+LABELS = ("no", "yes", "maybe")
+
+
+def data(n: int) -> TaskData:
+    examples = tuple(Example(f"e{i}", {}, LABELS[i % 2], LABELS, slices={"part": "ab"[i % 2]}) for i in range(n))
+    return TaskData("test", examples, LABELS, "digest")
+
+
+def table(n: int, answers: list[Answer]) -> ResultTable:
+    return tabulate(data(n), iter(answers), baseline="rule", kind="trivial", seed=None, signature=Signature({}))
+
+
+def test_answers_in_any_order_are_rows_in_the_order_of_their_ids() -> None:
+    answers = [
+        Answer(f"e{i}", LABELS[i % 3], (-1.0 * i, -2.0), tokens_in=i, compute_s=i / 10, truncated=i == 3)
+        for i in range(12)
+    ]
+    random.Random(1).shuffle(answers)
+    frame = table(12, answers).frame
+    order = sorted(range(12), key=lambda i: f"e{i}")
+    assert frame["example_id"].tolist() == [f"e{i}" for i in order]
+    assert frame["prediction"].tolist() == [LABELS[i % 3] for i in order]
+    assert frame["slice.part"].tolist() == ["ab"[i % 2] for i in order]
+    assert frame["tokens_in"].tolist() == order
+    assert frame["loglik_nats.no"].tolist() == [-1.0 * i for i in order]
+    assert frame["loglik_nats.maybe"].isna().all()
+    assert frame["truncated"].tolist() == [i == 3 for i in order]
+    assert [str(frame[name].dtype) for name in ("tokens_in", "latency_s", "truncated")] == ["int64", "float64", "bool"]
+    assert frame["latency_s"].isna().all()
+
+
+def test_columns_are_there_where_an_answer_has_something_for_them() -> None:
+    bare = table(2, [Answer("e0", "no"), Answer("e1", None, error="lost")]).frame
+    assert not {"raw", "samples", "cost_usd", "first_token_s", "unanswered"} & set(bare)
+    assert not [name for name in bare if name.startswith(("score.", "sum.", "loglik_nats."))]
+    assert bare["error"].isna().tolist() == [True, False]
+    rich = Answer(
+        "e1", "b", raw="b.", samples=("b", "c"), scores={"x": 1.0}, sums={"nats": 2.0}, cost_usd=0.5, unanswered=True
+    )
+    frame = table(2, [rich, Answer("e0", "a")]).frame
+    assert frame["samples"].tolist() == [[], ["b", "c"]]
+    assert frame["unanswered"].tolist() == [False, True]
+    for name, value in (("raw", "b."), ("score.x", 1.0), ("sum.nats", 2.0), ("cost_usd", 0.5)):
+        assert frame[name].isna().tolist() == [True, False]
+        assert frame[name][1] == value
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["e0", "e1", "e0"], "'e0' was answered twice"),
+        (["e0"], r"1 of 2 examples have no answer \(first: \['e1'\]\), 0 answers belong to no example"),
+        (["e0", "e1", "e9", "e"], r"0 of 2 .*, 2 answers belong to no example \(first: \['e', 'e9'\]\)"),
+    ],
+)
+def test_each_example_needs_exactly_one_answer(ids: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        table(2, [Answer(id, "no") for id in ids])
