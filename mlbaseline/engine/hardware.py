@@ -1,4 +1,4 @@
-"""What the figures of a run stand on: machine and software, peak memory, pinned seeds, and progress for who waits."""
+"""What the figures of a run stand on: machine and software, peak memory, pinned seeds."""
 
 from __future__ import annotations
 
@@ -12,18 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from mlbaseline.progress import progress_bar
 from mlbaseline.records import Scalar
-
-__all__ = [
-    "Peak",
-    "available_cores",
-    "describe_hardware",
-    "device_name",
-    "measure_peak_memory",
-    "pin_seeds",
-    "progress_bar",
-]
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "mlflow", "mlbaseline")
 _CLEAR_REFS = Path("/proc/self/clear_refs")

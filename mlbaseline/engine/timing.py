@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from mlbaseline.engine.hardware import progress_bar
+from mlbaseline.progress import progress_bar
 from mlbaseline.records import Answer, Example
 
 AnswerInBatches = Callable[[Sequence[Example]], Iterator[tuple[int, Answer]]]

@@ -31,7 +31,7 @@ from mlbaseline.engine.base import hand_on_base, take_base
 from mlbaseline.engine.dev import measure_dev
 from mlbaseline.engine.forward import logits_at
 from mlbaseline.engine.frozen import Frozen, find_frozen
-from mlbaseline.engine.hardware import pin_seeds, progress_bar
+from mlbaseline.engine.hardware import pin_seeds
 from mlbaseline.engine.lookups import add_lookups_in_place
 from mlbaseline.engine.recipe import Sample, TrainingJob, make_optimizer, make_samples, make_schedule
 from mlbaseline.engine.resume import epoch_folder, load_result, load_state, save_result, save_state
@@ -39,6 +39,7 @@ from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.metrics import METRICS
 from mlbaseline.models.adapter import record_base
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
+from mlbaseline.progress import progress_bar
 from mlbaseline.records import Trained
 from mlbaseline.suite import Peft
 
@@ -156,6 +157,7 @@ class _Training:
         self.accelerator.free_memory()
         self.__dict__.pop("frozen", None)
         hand_on_base(self.job, self.base, self.bare)
+        torch.use_deterministic_algorithms(False)  # what answers next computes as where nothing was trained before
         del self.base, self.model, self.bare, self.optimizer, self.schedule, self.trained
         gc.collect()
 

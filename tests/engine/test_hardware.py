@@ -14,7 +14,6 @@ from mlbaseline.engine.hardware import (
     device_name,
     measure_peak_memory,
     pin_seeds,
-    progress_bar,
 )
 
 
@@ -50,9 +49,3 @@ def test_pinned_seeds_repeat_what_every_library_draws() -> None:
     pin_seeds(6)
     assert not set(draw()) & set(first)
     assert torch.are_deterministic_algorithms_enabled()
-
-
-def test_a_bar_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bar(3, "ex", "lora") as bar:
-        bar.update(3)
-    assert capsys.readouterr() == ("", "")
