@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from mlbaseline.journal import Journal
 from mlbaseline.store import reach, resolve
 from tests.store.parts import free_port, serving
 from tests.workflows.making import ENVIRONMENT, Workplace
@@ -116,8 +117,8 @@ def _killed_half_way(workplace: Workplace, name: str, serve: Any) -> pd.DataFram
 
 def _wait_for_answers(folder: Path, asking: Future[Any]) -> None:
     for _ in range(20_000):
-        lines = sum(path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl"))
-        if lines >= _BEFORE_THE_KILL:
+        kept = sum(len(list(Journal(path).lines())) for path in folder.glob("*.jsonl"))
+        if kept >= _BEFORE_THE_KILL:
             return
         assert not asking.done(), asking.result()
         time.sleep(0.01)
