@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class Member:
         self._connection, theirs = context.Pipe()
         work = (theirs, load, device, torch.get_num_threads(), make)
         self._process = context.Process(target=_serve, args=work, name=name, daemon=True)
-        self._process.start()
+        with _deaf_to_interrupts():
+            self._process.start()
         theirs.close()
 
     def send(self, one: Any) -> None:
@@ -96,11 +98,24 @@ class Member:
         )
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """A process that is started in the block is not reached by Ctrl-C, from its first import on: whoever asked decides
+    when the work ends. Python lets the main thread alone say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(
     connection: Connection, load: Callable[..., Checkpoint], device: str, threads: int, make: MakeCompute
 ) -> None:
     """Compute what is sent, until the other end is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked decides when the work ends
     torch.set_num_threads(threads)
     try:
         compute = make(load(device=device))

@@ -116,7 +116,7 @@ def test_a_process_that_cannot_load_the_model_says_why(checkpoint: Checkpoint, t
 
 
 ORPHANS = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from mlbaseline.engine.reading import Reader
 from tests.engine.test_crew import crew_of
@@ -124,13 +124,16 @@ from functools import partial
 import psutil
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: None)
     with crew_of(Path(sys.argv[1]), 2).assemble(partial(Reader, batch_tokens=64)):
+        os.killpg(0, signal.SIGINT)
+        time.sleep(1)
         print(*(child.pid for child in psutil.Process().children()), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_no_process_outlives_a_killed_one(tiny_model: Path, tmp_path: Path) -> None:
+def test_no_process_is_interrupted_by_itself_or_outlives_a_killed_one(tiny_model: Path, tmp_path: Path) -> None:
     script = tmp_path / "orphans.py"
     script.write_text(ORPHANS)
     paths = os.pathsep.join(["."] + ([os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []))
@@ -141,8 +144,10 @@ def test_no_process_outlives_a_killed_one(tiny_model: Path, tmp_path: Path) -> N
         text=True,
         env={**os.environ, "PYTHONPATH": paths},
         timeout=120,
+        start_new_session=True,
     )
     assert done.returncode == -signal.SIGKILL
+    assert "Traceback" not in done.stderr
     pids = list(map(int, done.stdout.split()))
     assert pids
     ends = time.monotonic() + 60
