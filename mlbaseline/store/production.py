@@ -165,7 +165,11 @@ def _answering_fields(served: Served) -> dict[str, Scalar]:
     if isinstance(served.task, GenerateTask):
         from mlbaseline.engine.generation import GENERATION_VERSION
 
-        return {"generation.version": GENERATION_VERSION, **Decoding.of(served.task).signature_fields()}
+        return {
+            "engine.generate_with": served.evaluation.generate_with,
+            "generation.version": GENERATION_VERSION,
+            **Decoding.of(served.task).signature_fields(),
+        }
     if isinstance(served.task, PerplexityTask):
         return {"text.window": served.evaluation.max_length, "text.stride": served.task.stride}
     return {}

@@ -226,6 +226,7 @@ def _answer_columns(task: Task) -> list[tuple[str, str]]:
 
 
 def _requirements(served: Served) -> list[str]:
-    packages = (*_RUNS_WITH, *packages_of(served.evaluation.precision))
+    writes = ("vllm",) if served.evaluation.generate_with == "vllm" else ()
+    packages = (*_RUNS_WITH, *packages_of(served.evaluation.precision), *writes)
     versions = {name: metadata.version(name).partition("+")[0] for name in packages}
     return [f"mlbaseline=={mlbaseline.__version__}", *(f"{name}=={version}" for name, version in versions.items())]
