@@ -15,7 +15,7 @@ from mlbaseline.engine.batching import pack_order
 from mlbaseline.engine.encoding import Encoded, Tokens
 from mlbaseline.engine.forward import Query, Row, count_tokens
 from mlbaseline.engine.packing import Head
-from mlbaseline.engine.tokens import Encodings
+from mlbaseline.engine.tokens import Encodings, encoded_at
 from mlbaseline.progress import preparing
 
 Numbers = npt.NDArray[np.int64]
@@ -157,7 +157,7 @@ def _find_families(
     families.ends.frombytes(np.arange(1, len(alone) + 1).tobytes())
     families.sizes.frombytes(lengths[alone].tobytes())
     for some in relatives:
-        rows = [make_row(position, _asked(encodings[position]), head) for position in positions[some].tolist()]
+        rows = [make_row(position, encoded_at(encodings, position), head) for position in positions[some].tolist()]
         for family, size in _families(rows):
             families.add(family, size)
     return families
@@ -217,8 +217,3 @@ def _families(rows: Sequence[Row]) -> Iterator[tuple[tuple[int, ...], int]]:
         family.append(row)
         size = grown
     yield tuple(member.example for member in family), size
-
-
-def _asked(encoded: Encoded | str) -> Encoded:
-    assert isinstance(encoded, Encoded)
-    return encoded

@@ -14,7 +14,7 @@ from mlbaseline.engine.passes import Found, run_passes
 from mlbaseline.engine.planning import Batch, make_row, plan_batches
 from mlbaseline.engine.reading import Reader, Reading, key_of
 from mlbaseline.engine.timing import answer_and_time
-from mlbaseline.engine.tokens import Encodings, encode_examples
+from mlbaseline.engine.tokens import Encodings, encode_examples, encoded_at
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -84,11 +84,11 @@ class ChoiceScorer:
         readings = (self._reading(batch, encodings, examples) for batch in batches)
         for found in run_passes(readings, reader, self._make, cache=self._cache, crew=self._crew, setup_s=setup_s):
             for position, one in found.items():
-                yield position, self._conclude(examples[position].id, _asked(encodings, position), one)
+                yield position, self._conclude(examples[position].id, encoded_at(encodings, position), one)
 
     def _reading(self, batch: Batch, encodings: Encodings, examples: Sequence[Example]) -> Reading:
         head = self._reader.head if batch.behind_head else None
-        families = [[make_row(p, _asked(encodings, p), head) for p in family] for family in batch.families]
+        families = [[make_row(p, encoded_at(encodings, p), head) for p in family] for family in batch.families]
         if self._cache is None:
             return Reading(families, batch.behind_head)
         rows = (row for family in families for row in family)
@@ -117,9 +117,3 @@ class ChoiceScorer:
 def reading_length(checkpoint: Checkpoint, evaluation: Evaluation) -> int:
     """Tokens that are read at most: the suite's `max_length`, or what the model was built for if that is less."""
     return min(evaluation.max_length, checkpoint.max_positions or evaluation.max_length)
-
-
-def _asked(encodings: Encodings, position: int) -> Encoded:
-    encoded = encodings[position]
-    assert isinstance(encoded, Encoded)  # plans leave out what cannot be asked
-    return encoded

@@ -36,6 +36,13 @@ class Encodings(Protocol):
     def __getitem__(self, position: int, /) -> Encoded | str: ...
 
 
+def encoded_at(encodings: Encodings, position: int) -> Encoded:
+    """What is asked there, of an example that can be asked."""
+    encoded = encodings[position]
+    assert isinstance(encoded, Encoded)
+    return encoded
+
+
 class KeptEncodings:
     """Encodings on disk."""
 
