@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.suite import Full, Pretrained, Shots
+from mlbaseline.suite import Full, Pretrained, Shots, Suite
 from mlbaseline.suite_file import load_suite, packaged_suites, parse_suite
 
 TEXT = (resources.files("mlbaseline.suites") / "tweets.yaml").read_text(encoding="utf-8")
@@ -281,3 +281,12 @@ def test_a_claim_says_all_that_its_test_depends_on() -> None:
     assert len(claims) == len(set(claims)) == 6
     assert claims[0] == "primary: lora over majority by accuracy, margin 0, level 0.95, corrected by holm"
     assert parse_suite(TEXT.replace("margin: 0.0", "margin: 0.01")).matrix.claims()[0] != claims[0]
+
+
+def test_every_key_is_described_in_the_schema() -> None:
+    """An editor shows the description, and the reference of the documentation is made of it."""
+    schema = Suite.model_json_schema()
+    types = {"Suite": schema, **schema["$defs"]}
+    keys = {f"{name}.{key}": field for name, of in types.items() for key, field in of.get("properties", {}).items()}
+    assert len(keys) > 200
+    assert not [key for key, field in keys.items() if not field.get("description", "").strip()]

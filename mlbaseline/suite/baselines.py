@@ -24,25 +24,32 @@ from mlbaseline.suite.production import Production
 
 
 class Shots(Node):
-    """`k` solved examples in front of the prompt: the first of `train`, or a sample that differs by seed."""
+    """Solved examples in front of the prompt."""
 
     k: PositiveInt
+    """Number of solved examples in front of the prompt."""
     sample: Literal["first", "seed"] = "first"
+    """`first`: the first `k` examples of `train`. `seed`: a random sample of `train` that differs by seed."""
 
 
 class Trivial(Baseline):
-    """What needs no model: majority class, uniform or stratified random guessing, keyword rules (first match wins), one
-    answer for all.
-
-    default: the answer where no rule matches, or that of strategy `constant`. function: `module:function` for strategy
-    `callable`, given the example's prompt fields as a dict, gives the answer.
-    """
+    """A baseline that needs no model: majority class, random guessing, keyword rules, a constant answer, a function."""
 
     kind: Literal["trivial"]
+    """Needs no model. It shows whether the task needs one."""
     strategy: Literal["majority", "uniform", "stratified", "keyword", "constant", "callable"]
+    """How answers are made: `majority`, the most frequent answer of `train`; `uniform`, each choice with equal
+    probability; `stratified`, drawn as often as in `train`; `keyword`, the first rule that matches; `constant`, one
+    answer for all; `callable`, a Python function of yours.
+    """
     rules: dict[str, str] | None = None
+    """For `keyword`: answer ─▶ regular expression, tried in this order. The first one found in the prompt fields gives
+    the answer.
+    """
     default: str | None = None
+    """For `keyword`: the answer where no rule matches. For `constant`: the answer for all examples."""
     function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    """For `callable`: `module:function`. It gets the example's prompt fields as a dict and returns the answer."""
 
     @property
     def is_random(self) -> bool:
@@ -71,11 +78,16 @@ class Trivial(Baseline):
 
 
 class Pretrained(Baseline):
-    """A model as it comes, asked zero-shot or few-shot."""
+    """A pretrained model, evaluated zero-shot or few-shot."""
 
     kind: Literal["pretrained"]
+    """The untouched model, zero-shot or few-shot."""
     model: Asset
+    """The model: a folder, a GGUF file, or a `pip://`, `hf://`, `runs:/` or `models:/` reference."""
     shots: Shots | None = None
+    """Number of solved examples in front of the prompt, or `{k: …, sample: …}`. Without it, the model answers
+    zero-shot.
+    """
 
     @property
     def is_random(self) -> bool:
@@ -88,15 +100,16 @@ class Pretrained(Baseline):
 
 
 class Human(Baseline):
-    """What one annotator is expected to score.
-
-    agreement: the data's column with the share of annotators that gave the target. labels: a file with what each
-    annotator said (columns example_id, annotator, label), as an asset's `source`.
-    """
+    """The expected score of one annotator, from a column of agreement or from a file of labels."""
 
     kind: Literal["human"]
+    """The score that one annotator is expected to reach."""
     agreement: str | None = None
+    """Column of the data with the share of annotators that chose the target, from 0 to 1."""
     labels: Annotated[str, Field(min_length=1)] | None = None
+    """File with the labels of each annotator (columns `example_id`, `annotator`, `label`): a path or any other asset
+    reference.
+    """
 
     @model_validator(mode="after")
     def _one_way(self) -> Human:
@@ -106,10 +119,12 @@ class Human(Baseline):
 
 
 class AnswersFile(Node):
-    """Answers from elsewhere, by the ids of the suite's test split. path: as an asset's `source`."""
+    """A file with answers to the suite's test split, joined by `example_id`."""
 
     path: Annotated[str, Field(min_length=1)]
+    """The file (CSV, TSV, JSONL or Parquet): a path or any other asset reference. Rows are joined by `example_id`."""
     sha256: Sha256 | None = None
+    """SHA-256 that the file must have, as 64 hexadecimal digits."""
 
     @property
     def asset(self) -> Asset:
@@ -117,10 +132,12 @@ class AnswersFile(Node):
 
 
 class Recorded(Baseline):
-    """A rung whose answers are already there, in a file. kind: which rung of the ladder it is."""
+    """A rung whose answers are recorded in a file."""
 
     kind: Literal["trivial", "pretrained", "production", "peft", "full", "human"]
+    """Which rung of the ladder the recorded answers stand for."""
     recorded: AnswersFile
+    """The file with the answers."""
 
 
 PEFT = "peft:"

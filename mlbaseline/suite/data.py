@@ -15,11 +15,19 @@ class DataSource(Node):
     """One file that is split (`source`), or a file of its own per split (`train`, `dev`, `test`)."""
 
     source: str | None = None
+    """One file that `task.split` divides into train, dev and test: a path or any other asset reference. Excludes
+    `train`, `dev` and `test`.
+    """
     sha256: Sha256 | None = None
+    """SHA-256 that `source` must have, as 64 hexadecimal digits."""
     train: str | None = None
+    """File of the training split. May be left out if no baseline is trained, few-shot or drawn from `train`."""
     dev: str | None = None
+    """File of the development split, on which checkpoints are chosen."""
     test: str | None = None
+    """File of the test split, on which the decision is taken."""
     format: Literal["csv", "tsv", "json", "jsonl", "parquet"] | None = None
+    """Format of the files. Without it, the ending of the file's name decides."""
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSource:
@@ -35,13 +43,19 @@ class DataSource(Node):
 class Columns(BaseModel):
     """Roles of the data's columns. Every further key renames a column into a prompt field: `text: tweet_body`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     __pydantic_extra__: dict[str, str]
 
     target: str
+    """Column with the right answer. For per-example `choices`: its text or its index, counted from 0."""
     id: str | None = None
+    """Column whose value becomes the `example_id`. Without it, the id is a stable hash of the example's content."""
     cluster: str | None = None
+    """Column that names the group of dependent examples, such as questions on one passage. Splits keep a group together
+    and intervals account for it.
+    """
     choices: tuple[str, ...] | None = None
+    """Columns with the choices, for examples that differ in their choices. Replaces `task.choices`."""
 
     @property
     def fields(self) -> Mapping[str, str]:
@@ -53,8 +67,11 @@ class TextColumns(Node):
     """Roles of the columns where nothing but a text is needed."""
 
     text: str
+    """Column with the text."""
     id: str | None = None
+    """Column whose value becomes the `example_id`. Without it, the id is a stable hash of the text."""
     cluster: str | None = None
+    """Column that names the group of dependent texts. Splits keep a group together and intervals account for it."""
 
     @property
     def target(self) -> str:
@@ -73,9 +90,13 @@ class SplitSizes(Node):
     """Numbers of examples (> 1) or fractions (≤ 1), drawn in an order that depends on `seed` and content only."""
 
     train: Annotated[float, Field(ge=0)] = 0
+    """Size of the training split: a number of examples (above 1) or a fraction (at most 1)."""
     dev: Annotated[float, Field(ge=0)] = 0
+    """Size of the development split: a number of examples (above 1) or a fraction (at most 1)."""
     test: Annotated[float, Field(gt=0)]
+    """Size of the test split: a number of examples (above 1) or a fraction (at most 1)."""
     seed: int = 0
+    """Seed of the order in which examples are drawn."""
 
     @model_validator(mode="after")
     def _whole_or_fraction(self) -> SplitSizes:
@@ -89,19 +110,20 @@ class SplitSizes(Node):
 
 
 class Slicing(Node):
-    """How one slice is cut: by pattern, by bin, by quantile, or by the values of a column.
-
-    patterns: value ─▶ regular expression searched in the column, the first that matches wins, else `default`.
-    bins: edges of half-open intervals [a, b), the last one closed; `labels` names them.
-    quantiles: this many equally large groups, of a number as it is and of a text by its length in characters.
-    """
+    """How examples are cut into groups: by pattern, by bin, by quantile, or by the values of a column."""
 
     column: str
+    """Column of the data that decides which slice an example belongs to."""
     patterns: dict[str, str] | None = None
+    """Slice value ─▶ regular expression that is searched in the column. The first that matches wins."""
     default: str = "other"
+    """Slice value where no pattern matches."""
     bins: tuple[float, ...] | None = None
+    """Ascending edges of half-open intervals [a, b). The last interval is closed."""
     labels: tuple[str, ...] | None = None
+    """Names of the bins, one fewer than edges."""
     quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Number of equally large groups: of a number by its value, of a text by its length in characters."""
 
     @field_validator("patterns")
     @classmethod

@@ -10,26 +10,37 @@ from mlbaseline.suite.nodes import MetricName, Name, Node
 
 
 class Contrast(Node):
-    """candidate against each of `over`, overall and on each value of `slices`. margin: see `records.Comparison`."""
+    """A candidate against each baseline of `over`, overall and on each value of `slices`."""
 
     candidate: Name
+    """Baseline that should be better. The winner of the suite is one of these."""
     over: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Baselines that the candidate is compared with, each on the same examples."""
     metric: MetricName = "accuracy"
+    """Metric of the comparison. It must be among the suite's `metrics`."""
     margin: float = 0.0
+    """Improvement that the candidate must exceed, in units of the metric and with more being better. A negative margin
+    is the loss that is tolerated (non-inferiority).
+    """
     slices: tuple[Name, ...] = ()
+    """Names of `task.slices`. The contrast is also tested on each of their values."""
 
 
 class Matrix(Node):
-    """The pre-registered comparisons. `primary` is a family under `correction`; every guardrail must pass by itself.
-
-    min_slice_examples: a slice with fewer is not tested, and a guardrail on it stays inconclusive.
-    """
+    """The pre-registered comparisons."""
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence level of all intervals. Tests use α = 1 − level."""
     correction: Literal["holm", "romano_wolf", "none"] = "holm"
+    """Correction for the number of primary contrasts: `holm`, `romano_wolf` (uses their correlation), or `none`."""
     primary: tuple[Contrast, ...] = ()
+    """Contrasts that show that the candidate is better. They form one family for the correction, and all of a
+    candidate's contrasts must pass.
+    """
     guardrails: tuple[Contrast, ...] = ()
+    """Contrasts that show that the candidate does no harm. Each must pass by itself."""
     min_slice_examples: Annotated[int, Field(ge=2)] = 20
+    """Smallest number of examples on which a slice is tested. A guardrail on a smaller slice stays inconclusive."""
 
     def claim(
         self, role: str, candidate: str, baseline: str, *, metric: str, margin: float | None, slicing: str | None
@@ -60,21 +71,26 @@ class Matrix(Node):
 
 
 class Gates(Node):
-    """Budgets that the winner must keep. What is not measured does not pass.
-
-    min_examples: that both sides of every registered contrast must have been scored on, all slices together.
-    strict: the upper end of the interval must keep the budgets of latency and cost; without it, the estimate must.
-    confirmatory: the rules must have been written before the first evaluation of the task.
-    audit: checks that block where they fail, by code (`MLB401`) or by severity (`error`).
-    """
+    """Budgets that the winner must keep. What is not measured does not pass."""
 
     min_seeds: PositiveInt | None = None
+    """Smallest number of seeds of a candidate that has any randomness."""
     min_examples: PositiveInt | None = None
+    """Smallest number of examples behind each registered contrast, all slices together."""
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Largest share of failed examples, from 0 to 1."""
     latency_p95_s: Annotated[float, Field(gt=0)] | None = None
+    """Largest 95th percentile of latency, in seconds per query."""
     latency_p99_s: Annotated[float, Field(gt=0)] | None = None
+    """Largest 99th percentile of latency, in seconds per query."""
     cost_per_query_usd: Annotated[float, Field(ge=0)] | None = None
+    """Largest cost of a query, in USD, with training spread over `cost.queries`."""
     peak_memory_bytes: PositiveInt | None = None
+    """Largest peak memory while answering, in bytes."""
     strict: bool = False
+    """If true, the upper end of the interval must keep the budgets of latency and cost. If false, the estimate must."""
     confirmatory: bool = False
+    """If true, the rules must have been registered before the first evaluation of the task."""
     audit: tuple[Annotated[str, Field(pattern=r"^(MLB\d{3}|error|warning|info)$")], ...] = ()
+    """Audit checks that block a promotion where they fail: codes (`MLB401`) or severities (`error`, `warning`, `info`).
+    """

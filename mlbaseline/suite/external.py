@@ -12,20 +12,24 @@ Column = Annotated[str, Field(min_length=1)]
 
 
 class Leaderboard(Node):
-    """A table of scores, one row of which is meant. path: as an asset's `source`.
-
-    row: column ─▶ text that its cell must be, enough of them for one row to be left. value, n, standard_error, date:
-    names of the columns that hold them. percent: value and standard error are in per cent.
-    """
+    """One row of a table of scores."""
 
     path: Annotated[str, Field(min_length=1)]
+    """The table (CSV, TSV, JSON, JSONL or Parquet): a path or any other asset reference."""
     sha256: Sha256 | None = None
+    """SHA-256 that the file must have, as 64 hexadecimal digits."""
     row: Annotated[dict[Column, str], Field(min_length=1)]
+    """Column ─▶ text that its cell must hold. Together they must leave one row."""
     value: Column
+    """Name of the column with the score."""
     n: Column | None = None
+    """Name of the column with the number of examples behind the score."""
     standard_error: Column | None = None
+    """Name of the column with the standard error of the score."""
     date: Column | None = None
+    """Name of the column with the date of the score."""
     percent: bool = False
+    """If true, score and standard error are in per cent and are divided by 100."""
 
     @field_validator("row", mode="before")
     @classmethod
@@ -39,30 +43,41 @@ class Leaderboard(Node):
 
 
 class Protocol(Node):
-    """How a score was measured, as far as its source says: what can be held against how this suite measures."""
+    """How a score was measured, as far as its source says."""
 
     prompt: str | None = None
+    """Prompt template that the score was measured with. It is compared with `task.prompt`."""
     shots: Annotated[int, Field(ge=0)] | None = None
+    """Number of solved examples that the score was measured with."""
     split: str | None = None
+    """Split that the score was measured on, such as `test`."""
     note: str | None = None
+    """Anything else about how the score was measured, in words."""
 
 
 class External(Baseline):
-    """A published score, without the answers behind it: shown beside the ladder, never paired, never deciding.
-
-    value: or the `table` that it stands in. standard_error: of the value; without it, and where the metric is a share,
-    `n` examples bound it. protocol: how it was measured: in the words of its source, or prompt, shots and split.
-    """
+    """A published score, without the answers behind it: shown beside the ladder, never paired, never deciding."""
 
     kind: Literal["external"]
+    """A published score. It is shown beside the ladder, compared unpaired, and decides nothing."""
     metric: MetricName
+    """Metric of the published score. It must be among the suite's `metrics`."""
     value: float | None = None
+    """The published score, in units of the metric. Excludes `table`."""
     table: Leaderboard | None = None
+    """Leaderboard that holds the score. Excludes `value`."""
     n: PositiveInt | None = None
+    """Number of examples behind the score. It bounds the standard error of a share."""
     standard_error: Annotated[float, Field(gt=0)] | None = None
+    """Standard error of the score, in units of the metric."""
     source: Annotated[str, Field(min_length=1)]
+    """Where the score was published: a citation or an address."""
     date: str | None = None
+    """When the score was published, as its source writes it."""
     protocol: Protocol | None = None
+    """How the score was measured: words, or a mapping of `prompt`, `shots`, `split` and `note`. The report flags
+    differences from this suite.
+    """
 
     @field_validator("date", mode="before")
     @classmethod

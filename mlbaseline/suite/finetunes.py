@@ -10,19 +10,30 @@ from mlbaseline.suite.nodes import Asset, Baseline, MetricName, Name
 
 
 class Training(Baseline):
-    """Options of the training loop. batch_size counts examples per optimiser step, all accumulation included."""
+    """Options of the training loop."""
 
     base: Name
+    """Name of the pretrained baseline whose model is fine-tuned."""
     epochs: Annotated[int, Field(ge=1)] = 2
+    """Number of passes over `train`. The epoch with the best `select` on `dev` is kept."""
     learning_rate: Annotated[float, Field(gt=0)]
+    """Peak learning rate of AdamW."""
     batch_size: PositiveInt = 16
+    """Examples per optimiser step, gradient accumulation included."""
     gradient_accumulation: PositiveInt = 1
+    """Number of forward and backward passes per optimiser step. It must divide `batch_size`."""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the steps during which the learning rate rises from 0 to its peak."""
     schedule: Literal["linear", "cosine", "constant"] = "cosine"
+    """Shape of the learning rate after warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Weight decay of AdamW."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Norm to which gradients are clipped."""
     gradient_checkpointing: bool = False
+    """If true, activations are recomputed in the backward pass: less memory, more time."""
     select: MetricName = "accuracy"
+    """Metric on `dev` by which the epoch is chosen."""
 
     @property
     def is_random(self) -> bool:
@@ -44,7 +55,9 @@ class Peft(Training):
     """A parameter-efficient fine-tune of another baseline's model; each method is a class with options of its own."""
 
     kind: Literal["peft"]
+    """A parameter-efficient fine-tune of a pretrained baseline, trained here."""
     method: str
+    """Method of the fine-tune."""
 
     @property
     def method_name(self) -> str:
@@ -53,20 +66,24 @@ class Peft(Training):
 
 
 class Lora(Peft):
-    """Low-rank matrices beside the linear layers.
-
-    rslora: scaled by alpha/√rank instead of alpha/rank. dora: direction and magnitude of the weights apart.
-    last_layers: adapt only this many layers, the last ones; nothing is carried back through those before them.
-    """
+    """LoRA: low-rank matrices beside the linear layers."""
 
     method: Literal["lora"]
+    """Low-rank adaptation."""
     rank: PositiveInt = 16
+    """Rank of the added matrices."""
     alpha: Annotated[float, Field(gt=0)] = 32
+    """Scale of the added matrices: alpha / rank, or alpha / √rank with `rslora`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout probability on the adapter's input."""
     target_modules: str | tuple[str, ...] = ALL_LINEAR
+    """Modules that get an adapter: `all-linear`, a regular expression, or a list of names."""
     last_layers: PositiveInt | None = None
+    """Adapt only this many layers, the last ones. No gradient goes back through those before them."""
     rslora: bool = False
+    """If true, scale by alpha / √rank (rank-stabilised LoRA)."""
     dora: bool = False
+    """If true, learn direction and magnitude of the weights separately (DoRA)."""
 
     @property
     def method_name(self) -> str:
@@ -80,14 +97,19 @@ class Lora(Peft):
 
 
 class Ia3(Peft):
-    """Learned factors on the outputs of some linear layers, and on the inputs of the feed-forward ones.
+    """IA3: learned factors on the outputs of some linear layers, and on the inputs of the feed-forward ones.
 
-    Both left out: what peft knows for the architecture (keys, values and the second feed-forward layer).
+    By default peft chooses the modules by architecture: keys, values and the second feed-forward layer.
     """
 
     method: Literal["ia3"]
+    """Learned factors on activations (IA3)."""
     target_modules: tuple[str, ...] | None = None
+    """Modules whose activations are scaled. Give it together with `feedforward_modules`, or neither: then peft chooses
+    by architecture.
+    """
     feedforward_modules: tuple[str, ...] | None = None
+    """Those of `target_modules` whose inputs are scaled in place of their outputs."""
 
     @model_validator(mode="after")
     def _named_together(self) -> Ia3:
@@ -99,25 +121,25 @@ class Ia3(Peft):
 
 
 class PromptTuning(Peft):
-    """Learned embeddings in front of every prompt.
-
-    init_text: start from the embeddings of this text, repeated or cut to fit; without it from tokens drawn by seed.
-    """
+    """Prompt tuning: learned embeddings in front of every prompt."""
 
     method: Literal["prompt_tuning"]
+    """Learned embeddings in front of every prompt."""
     virtual_tokens: PositiveInt = 16
+    """Number of learned embeddings."""
     init_text: Annotated[str, Field(min_length=1)] | None = None
+    """Text whose embeddings are the start, repeated or cut to fit. Without it, the start is drawn by seed."""
 
 
 class PrefixTuning(Peft):
-    """Learned keys and values in front of every prompt, in every layer.
-
-    init_text: start from the keys and values of this text; without it from those of tokens drawn by seed.
-    """
+    """Prefix tuning: learned keys and values in front of every prompt, in every layer."""
 
     method: Literal["prefix_tuning"]
+    """Learned keys and values in front of every prompt, in every layer."""
     virtual_tokens: PositiveInt = 16
+    """Number of learned positions."""
     init_text: Annotated[str, Field(min_length=1)] | None = None
+    """Text whose keys and values are the start. Without it, the start is drawn by seed."""
 
     @model_validator(mode="after")
     def _no_checkpointing(self) -> PrefixTuning:
@@ -132,11 +154,14 @@ SET_BY_ENGINE = frozenset(
 
 
 class OtherPeft(Peft):
-    """Any other method of the library peft. config: the name of its configuration class, with its `options`."""
+    """Any other method of the library peft, by the name of its configuration class."""
 
     method: Literal["peft"]
+    """Any other method of the library peft."""
     config: Annotated[str, Field(pattern=r"^[A-Z]\w*Config$")]
+    """Name of the method's configuration class in peft, such as `VeraConfig`."""
     options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keyword arguments of the configuration class."""
 
     @property
     def method_name(self) -> str:
@@ -153,6 +178,7 @@ class Full(Training):
     """A fine-tune of all weights of another baseline's model: the high-water mark."""
 
     kind: Literal["full"]
+    """A fine-tune of all weights of a pretrained baseline, trained here."""
 
     @property
     def method_name(self) -> str:
@@ -163,8 +189,11 @@ class ReadyAdapter(Baseline):
     """An adapter that was trained before, for another baseline's model."""
 
     kind: Literal["peft"]
+    """An adapter that was trained before."""
     adapter: Asset
+    """The adapter: a folder or any other asset reference, with safetensors weights."""
     base: Name
+    """Name of the pretrained baseline whose model the adapter belongs to."""
 
     @property
     def method_name(self) -> str:
@@ -175,7 +204,9 @@ class ReadyModel(Baseline):
     """An earlier checkpoint of all weights."""
 
     kind: Literal["full"]
+    """A checkpoint of all weights that was trained before."""
     model: Asset
+    """The checkpoint: a folder, a GGUF file or any other asset reference."""
 
     @property
     def method_name(self) -> str:

@@ -35,17 +35,16 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Node(BaseModel):
     """A mapping of the file; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Asset(Node):
-    """A file or folder, with the SHA-256 that it must have.
-
-    source: a path (relative to the suite file), `pip://NAME==VERSION/MEMBER`, `hf://…`, `runs:/…` or `models:/…`.
-    """
+    """A file or folder, with the SHA-256 that it must have."""
 
     source: Annotated[str, Field(min_length=1)]
+    """A path (relative to the suite file), `pip://NAME==VERSION/MEMBER`, `hf://ORG/NAME`, `runs:/…` or `models:/…`."""
     sha256: Sha256 | None = None
+    """SHA-256 that the file or folder must have, as 64 hexadecimal digits. Without it, the content is not checked."""
 
 
 class Baseline(Node):

@@ -26,29 +26,37 @@ _VARIABLE = re.compile(r"^[A-Z_][A-Z0-9_]*$")
 
 
 class Endpoint(Node):
-    """A server that answers over HTTP.
-
-    url: of the server; the protocol's own path is added where it is missing. model: the name that the server knows.
-    choose_by: how a choice is made: by the log-likelihood of each (the default of `completions`, which must echo the
-    prompt's log-probabilities), by generation that the server constrains to the choices (`response_format`), or by
-    plain generation from which the choice is read (the default of `chat`).
-    api_key_env: name of the environment variable that holds the key. timeout_s: of one attempt. retries: further
-    attempts after the first. temperature above 0 without a `seed`: a rung per seed of the suite, each sending its own.
-    choose_by, max_new_tokens, temperature and seed are of choices; for texts, the task says them.
-    """
+    """A server that answers over HTTP."""
 
     url: Annotated[str, Field(min_length=1)]
+    """Address of the server, as http(s)://HOST[:PORT][/PATH]. The protocol's own path is added where it is missing."""
     protocol: Protocol
+    """What is sent: `mlflow` (`/invocations`), `completions` or `chat` (OpenAI's routes)."""
     model: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the model on the server."""
     choose_by: ChooseBy | None = None
+    """How a choice is made. `loglik`: by the log-likelihood of each choice (default of `completions`; the server must
+    echo the prompt's log-probabilities). `constrained`: by generation that the server constrains to the choices
+    (`response_format`). `generate`: by plain generation that must be a choice, or begin with one (default of `chat`).
+    """
     api_key_env: str | None = None
+    """Name of the environment variable that holds the key. A key in the file is an error."""
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """Time limit of one attempt, in seconds."""
     retries: Annotated[int, Field(ge=0, le=20)] = 4
+    """Number of further attempts after the first."""
     max_concurrency: Annotated[int, Field(ge=1, le=256)] = 4
+    """Largest number of requests at the same time."""
     stream: bool = False
+    """If true, answers are streamed and the latency of the first token is recorded."""
     max_new_tokens: PositiveInt = 32
+    """For choices: largest number of generated tokens. For texts, `task.max_new_tokens` says it."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
+    """For choices: sampling temperature. Above 0 and without `seed`, the rung runs once per seed. For texts,
+    `task.temperature` says it.
+    """
     seed: Annotated[int, Field(ge=0)] | None = None
+    """For choices: seed that is sent with every request."""
 
     @field_validator("url")
     @classmethod
@@ -100,16 +108,16 @@ class Endpoint(Node):
 
 
 class Production(Baseline):
-    """What users get today: a registered model (`uri`) or an endpoint.
-
-    uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/PATH`. optional: that no such model exists yet is
-    no error; the rung is then left out.
-    """
+    """What users get today: a registered model or an endpoint."""
 
     kind: Literal["production"]
+    """The model that users get today."""
     uri: Annotated[str, Field(pattern=r"^(models|runs):/.+")] | None = None
+    """Registered model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/PATH`. Excludes `endpoint`."""
     endpoint: Endpoint | None = None
+    """Server that answers over HTTP. Excludes `uri`."""
     optional: bool = False
+    """If true, the rung is left out while no such model exists yet."""
 
     @property
     def is_random(self) -> bool:

@@ -20,21 +20,26 @@ from mlbaseline.suite.task import TASKS, ChoiceTask, GenerateTask, LmEvalTask, P
 
 
 class Evaluation(Node):
-    """batch_tokens: budget of a batch, padding included. latency_sample: number of queries also timed one at a time.
-
-    precision: of the weights; int8 and int4 are computed in what `auto` stands for.
-    generate_with: what writes texts: our engine, transformers' continuous batching, or vLLM.
-
-    answer_dev: the rungs of the primary contrasts also answer dev, so that slices where a candidate is worse can be
-    searched there and tested on all of test, not on half of it.
-    """
+    """How models are evaluated."""
 
     batch_tokens: PositiveInt = 4096
+    """Largest number of tokens in a batch, padding included."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"] = "auto"
+    """Precision of the weights. `auto`: bf16 where the hardware has it natively, else fp32. `int8` and `int4` need the
+    extra `quantized`.
+    """
     max_length: Annotated[int, Field(ge=8)] = 2048
+    """Longest input in tokens. A longer prompt loses tokens on its left; the model's own limit applies as well."""
     latency_sample: Annotated[int, Field(ge=0)] = 24
+    """Number of queries that are also timed one at a time, for each seed. 0 measures no latency."""
     generate_with: Literal["engine", "transformers", "vllm"] = "engine"
+    """What generates texts: our `engine`, the continuous batching of `transformers`, or `vllm` (extra `vllm`, on a
+    GPU).
+    """
     answer_dev: bool = False
+    """If true, the rungs of the primary contrasts also answer `dev`. Slices where a candidate is worse are then
+    searched on `dev` and tested on all of `test`.
+    """
 
 
 def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,22 +82,23 @@ Usd = Annotated[float, Field(ge=0)]
 
 
 class TokenPrice(Node):
-    """USD per million tokens that a model reads (`input`) and writes (`output`)."""
+    """What the tokens of a model cost."""
 
     input: Usd
+    """USD per million tokens that the model reads."""
     output: Usd
+    """USD per million tokens that the model generates."""
 
 
 class CostModel(Node):
-    """The price list. Training is spread over `queries` queries.
-
-    usd_per_hour: price of `cpu`, `cuda` or a device's full name. usd_per_million_tokens: baseline ─▶ what its tokens
-    cost, in place of the hardware's time.
-    """
+    """The price list."""
 
     usd_per_hour: dict[str, Usd] = Field(default_factory=dict)
+    """Device ─▶ USD per hour. A device is `cpu`, `cuda`, or its full name, which takes precedence."""
     usd_per_million_tokens: dict[Name, TokenPrice] = Field(default_factory=dict)
+    """Baseline ─▶ price of its tokens, in place of the hardware's time."""
     queries: PositiveInt = 1_000_000
+    """Number of queries over which the cost of training is spread."""
 
     def hourly_price(self, device_name: str, device: str) -> float | None:
         """Of the device's full name, else of its type (`cuda`, `cpu`), else None: a price is never guessed."""
@@ -106,15 +112,25 @@ class Suite(Node):
     """A validated suite file."""
 
     name: Name
+    """Name of the suite, and of the MLflow experiment."""
     register_as: Annotated[str, Field(pattern=r"^[^/:]+$")] | None = None
+    """Name of the registered model that the winner becomes a version of. Without it, nothing is registered."""
     task: Task
+    """What is asked: data, prompt, splits and slices."""
     metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = ("accuracy",)
+    """Metrics to report. They must fit the kind of task."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)] = (0,)
+    """Seeds of training, few-shot samples and sampled texts. A baseline without randomness runs once."""
     evaluation: Evaluation = Evaluation()
+    """How models are evaluated."""
     cost: CostModel = CostModel()
+    """Prices of hardware and tokens."""
     baselines: Annotated[dict[Name, BaselineSpec], Field(min_length=1)]
+    """The ladder: name ─▶ rung."""
     matrix: Matrix = Matrix()
+    """The comparisons that decide. They are registered before the first run."""
     gates: Gates = Gates()
+    """Budgets and conditions that the winner must keep."""
     _root: Path = PrivateAttr(Path())
     _text: str = PrivateAttr("")
     _written: Suite | None = PrivateAttr(None)

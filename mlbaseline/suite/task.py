@@ -15,6 +15,7 @@ class _AnyTask(Node):
     """What every kind of task has: slices of its data."""
 
     slices: dict[Name, Slicing] = Field(default_factory=dict)
+    """Name ─▶ how the examples are cut into groups."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -37,7 +38,9 @@ class _Task(_AnyTask):
     selects_by: ClassVar[MetricName]
 
     data: DataSource
+    """Files with the examples."""
     split: SplitSizes | None = None
+    """Sizes of train, dev and test. Goes with `data.source`; leave it out with a file per split."""
 
     @model_validator(mode="after")
     def _split_with_source(self) -> _Task:
@@ -49,17 +52,20 @@ class _Task(_AnyTask):
 
 
 class _PromptedTask(_Task):
-    """What is asked by a prompt.
-
-    chat_template: the prompt is what a user says, and the model's own template writes it down; system: said before.
-    fewshot_as_multiturn: solved examples are earlier turns of the conversation, and no text in front of the prompt.
-    """
+    """A task with a prompt."""
 
     columns: Columns
+    """Roles of the data's columns. Any further key renames a column into a prompt field: `text: tweet_body`."""
     prompt: Annotated[str, Field(min_length=1)]
+    r"""Prompt template with prompt fields in braces, such as `"Tweet: {text}\nSentiment:"`. Write `{{` and `}}` for
+    literal braces.
+    """
     chat_template: bool = False
+    """If true, the prompt is a user message in the model's own chat template."""
     system: Annotated[str, Field(min_length=1)] | None = None
+    """System message before the prompt. Needs `chat_template`."""
     fewshot_as_multiturn: bool = False
+    """If true, solved examples are earlier turns of the conversation. Needs `chat_template`."""
 
     @model_validator(mode="after")
     def _conversation(self) -> _PromptedTask:
@@ -69,18 +75,19 @@ class _PromptedTask(_Task):
 
 
 class ChoiceTask(_PromptedTask):
-    """One of several choices is right; what is scored is how likely each of them is.
-
-    normalisation: the choice predicted is the one with the highest log-likelihood as it is, per byte, per token, or
-    minus that of the choice without a prompt.
-    """
+    """One of several choices is right; the model scores the log-likelihood of each."""
 
     default_metric = "accuracy"
     selects_by = "accuracy"
 
     kind: Literal["choice"]
+    """One of several choices is right. The model scores the log-likelihood of each."""
     choices: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    """The choices, the same for all examples. Quote `yes` and `no`, which YAML reads as truth values."""
     normalisation: Literal["none", "byte", "token", "unconditional"] = "none"
+    """How the log-likelihood that decides is normalised: not at all, per byte, per token, or minus that of the choice
+    without the prompt (`unconditional`).
+    """
 
     @model_validator(mode="after")
     def _consistent(self) -> ChoiceTask:
@@ -99,24 +106,28 @@ class ChoiceTask(_PromptedTask):
 
 
 class GenerateTask(_PromptedTask):
-    """A text is to be written; it is right if it is one of the accepted answers.
+    """The model generates a text, which is right if it is one of the accepted answers.
 
-    The column `target` holds the answer, or a list of answers of which the first is the one to learn. stop: the text is
-    cut where the first of these begins. extract: regular expression; its first match is the answer, or that match's
-    first group. temperature: 0 takes the most likely token each time; above it, `samples` texts are drawn. k: of
-    pass@k.
+    The column `target` holds the answer, or a list of answers of which the first is the one to learn.
     """
 
     default_metric = "exact_match"
     selects_by = "nll_nats"
 
     kind: Literal["generate"]
+    """The model generates a text, which is compared with the accepted answers."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Stop sequences: the text is cut where the first of these begins."""
     max_new_tokens: PositiveInt = 64
+    """Largest number of generated tokens."""
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Sampling temperature. 0 takes the most likely token each time (greedy)."""
     samples: PositiveInt = 1
+    """Number of texts per example. More than 1 needs a temperature above 0."""
     k: PositiveInt = 1
+    """The k of pass@k, at most `samples`."""
     extract: str | None = None
+    """Regular expression. Its first match, or that match's first group, is the answer."""
 
     @field_validator("extract")
     @classmethod
@@ -143,18 +154,19 @@ class GenerateTask(_PromptedTask):
 
 
 class PerplexityTask(_Task):
-    """How likely is each text? Read in windows of `evaluation.max_length` tokens.
-
-    stride: tokens that a window adds to the one before, the rest of it being context; without it, windows do not
-    overlap.
-    """
+    """The model scores the likelihood of each text, in windows of `evaluation.max_length` tokens."""
 
     default_metric = "byte_perplexity"
     selects_by = "nll_nats"
 
     kind: Literal["perplexity"]
+    """The model scores the likelihood of each text."""
     columns: TextColumns
+    """Roles of the data's columns."""
     stride: PositiveInt | None = None
+    """Number of tokens that a window adds to the one before. The rest of the window is context. Without it, windows do
+    not overlap.
+    """
 
     @property
     def prompt(self) -> str:
@@ -169,19 +181,21 @@ HARNESS_TARGET, HARNESS_ID, HARNESS_CONTEXT = "lm_eval.target", "lm_eval.id", "l
 class LmEvalTask(_AnyTask):
     """A task of lm-evaluation-harness: its documents, prompts, choices, filters and few-shot sampler.
 
-    Before anything is asked it becomes one of the other kinds, by its output type (`tasks.opening`).
-
-    folder: where tasks of your own lie as YAML, beside those of lm-eval's registry. limit: only the first documents.
-    filter: the pipeline whose result is the answer of a generation; by default the task's first. normalisation: of
-    choices, as in `ChoiceTask`; `none` is lm-eval's acc, `byte` its acc_norm. slices: by columns of the documents.
+    Before evaluation it becomes one of the other kinds, by its output type (`tasks.opening`).
     """
 
     kind: Literal["lm_eval"]
+    """A task of lm-evaluation-harness (extra `lm-eval`)."""
     name: Annotated[str, Field(min_length=1)]
+    """Name of the task in lm-eval's registry or in `folder`."""
     folder: Annotated[str, Field(min_length=1)] | None = None
+    """Folder with tasks of your own as YAML files."""
     limit: PositiveInt | None = None
+    """Use only the first documents, this many."""
     filter: str | None = None
+    """Name of the filter pipeline whose result is the answer of a generation. Without it, the task's first."""
     normalisation: Literal["none", "byte", "token", "unconditional"] = "none"
+    """For choices: `none` is lm-eval's acc, `byte` its acc_norm. See the task kind `choice`."""
 
     @property
     def data(self) -> DataSource:
