@@ -20,7 +20,7 @@ from mlbaseline.suite.task import TASKS, ChoiceTask, GenerateTask, LmEvalTask, P
 
 
 class Evaluation(Node):
-    """How models are evaluated."""
+    """Options of evaluation, the same for all baselines."""
 
     batch_tokens: PositiveInt = 4096
     """Largest number of tokens in a batch, padding included."""
