@@ -24,8 +24,8 @@ bench: $(VENV)/.installed-dev
 	for file in tests/benchmarks/bench_*.py; do python -m tests.benchmarks.$$(basename $$file .py) || exit 1; done
 
 calibrate: $(VENV)/.installed-dev
-	python -m tests.stats.calibration --write docs-table
-	python -m tests.stats.calibration_joint > mlbaseline/stats/CALIBRATION_JOINT.md
+	python -m tests.stats.paired.calibration --write docs-table
+	python -m tests.stats.simultaneous.calibration_joint > mlbaseline/stats/CALIBRATION_JOINT.md
 	python -m tests.judge.calibration_verdict > mlbaseline/judge/CALIBRATION_VERDICT.md
 
 $(VENV)/bin/python:

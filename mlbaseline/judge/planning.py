@@ -8,10 +8,10 @@ from mlbaseline.judge.inference import paired_scores
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.matrix import mask_of, sign_of
 from mlbaseline.records import Comparison
-from mlbaseline.stats import Settlement, estimate_components, n_to_settle, sample_size
+from mlbaseline.stats import SampleSizeExtension, estimate_components, sample_size, sample_size_extension
 
 
-def settle(ladder: Ladder, row: Comparison, *, family: int) -> Settlement:
+def settle(ladder: Ladder, row: Comparison, *, family: int) -> SampleSizeExtension:
     """How many more examples would settle a row, were its observed difference the true one.
 
     family: number of rows that are corrected together; each is planned at level 1 − α/m.
@@ -22,14 +22,15 @@ def settle(ladder: Ladder, row: Comparison, *, family: int) -> Settlement:
     pair = paired_scores(candidate, baseline, row.metric, mask=mask_of(candidate[0], row))
     if pair is not None:
         ours, theirs, clusters = pair
-        return n_to_settle(ours, theirs, clusters=clusters, margin=margin, level=level)
+        return sample_size_extension(ours, theirs, clusters=clusters, margin=margin, level=level)
     # A corpus metric has no scores per example, but its standard error shrinks with the root of n all the same.
     distance = abs(row.delta - margin)
     if distance == 0:
-        return Settlement(None, None, None, "the observed difference lies on the margin: more examples would not help")
+        reason = "the observed difference lies on the margin: more examples would not help"
+        return SampleSizeExtension(None, None, None, reason)
     total = math.ceil(row.n * (row.mde / distance) ** 2)
     more = max(total - row.n, 0)
-    return Settlement(total, more, None, f"{more} more examples, {total} in all, at a power of 80%")
+    return SampleSizeExtension(total, more, None, f"{more} more examples, {total} in all, at a power of 80%")
 
 
 def examples_for(ladder: Ladder, row: Comparison, delta: float) -> int | None:

@@ -4,17 +4,15 @@ The modules say `scipy.stats.norm` and not `norm`: scipy loads its parts when th
 long to load as a small model, before which nobody compares anything.
 """
 
-from mlbaseline.stats.aggregate import (
-    Aggregate,
-    PerformanceProfile,
-    RankComparison,
-    compare_ranks,
-    interquartile_mean,
-    performance_profile,
-)
 from mlbaseline.stats.bootstrap import bootstrap_distribution
-from mlbaseline.stats.corpus import CorpusComparison, CorpusInterval, compare_corpus, corpus_interval, pseudo_values
-from mlbaseline.stats.corpus_metrics import (
+from mlbaseline.stats.corpus.comparison import (
+    CorpusComparison,
+    CorpusInterval,
+    compare_corpus,
+    corpus_interval,
+    pseudo_values,
+)
+from mlbaseline.stats.corpus.metrics import (
     CorpusMetric,
     auroc,
     bits_per_unit,
@@ -27,19 +25,18 @@ from mlbaseline.stats.corpus_metrics import (
     micro_f1,
     perplexity,
 )
-from mlbaseline.stats.effect import DiscordantEffect, Effect, cohens_d, cohens_g, probability_of_improvement
-from mlbaseline.stats.gaps import Gap, GapDifference, difference_of_gaps, group_gap
-from mlbaseline.stats.joint import JointIntervals, joint_intervals
-from mlbaseline.stats.margins import (
+from mlbaseline.stats.paired.comparison import PairedComparison, compare_paired
+from mlbaseline.stats.paired.effect import DiscordantEffect, Effect, cohens_d, cohens_g, probability_of_improvement
+from mlbaseline.stats.paired.margins import (
     equivalence_level,
     equivalence_p_value,
     is_equivalent,
     is_non_inferior,
     is_superior,
 )
-from mlbaseline.stats.multiplicity import adjust
-from mlbaseline.stats.paired import PairedComparison, compare_paired
-from mlbaseline.stats.power import (
+from mlbaseline.stats.paired.unpaired import UnpairedComparison, compare_published, compare_unpaired
+from mlbaseline.stats.planning.extension import SampleSizeExtension, sample_size_extension
+from mlbaseline.stats.planning.power import (
     VarianceComponents,
     binary_power,
     binary_sample_size,
@@ -49,15 +46,24 @@ from mlbaseline.stats.power import (
     sample_size,
 )
 from mlbaseline.stats.quantiles import QuantileEstimate, quantile_interval
-from mlbaseline.stats.selection import (
+from mlbaseline.stats.several_tasks import (
+    Aggregate,
+    PerformanceProfile,
+    RankComparison,
+    compare_ranks,
+    interquartile_mean,
+    performance_profile,
+)
+from mlbaseline.stats.simultaneous.gaps import Gap, GapDifference, difference_of_gaps, group_gap
+from mlbaseline.stats.simultaneous.joint import JointIntervals, joint_intervals
+from mlbaseline.stats.simultaneous.multiplicity import adjust
+from mlbaseline.stats.simultaneous.selection import (
     Confirmation,
     SelectedBest,
     best_of,
     expected_selection_bias,
     select_then_confirm,
 )
-from mlbaseline.stats.settle import Settlement, n_to_settle
-from mlbaseline.stats.unpaired import UnpairedComparison, compare_published, compare_unpaired
 
 __all__ = [
     "Aggregate",
@@ -74,8 +80,8 @@ __all__ = [
     "PerformanceProfile",
     "QuantileEstimate",
     "RankComparison",
+    "SampleSizeExtension",
     "SelectedBest",
-    "Settlement",
     "UnpairedComparison",
     "VarianceComponents",
     "adjust",
@@ -113,12 +119,12 @@ __all__ = [
     "mcc",
     "micro_f1",
     "minimum_detectable_effect",
-    "n_to_settle",
     "performance_profile",
     "perplexity",
     "probability_of_improvement",
     "pseudo_values",
     "quantile_interval",
     "sample_size",
+    "sample_size_extension",
     "select_then_confirm",
 ]

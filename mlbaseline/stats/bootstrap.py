@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-Array = npt.NDArray[np.float64]
+from mlbaseline.stats.types import Array
+
 Engine = Literal["collapse", "gemm", "normal", "multiplier"]
 
 POISSON_FROM_UNITS = 1_000

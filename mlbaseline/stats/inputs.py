@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlbaseline.stats.pivots import Alternative, Array
+from mlbaseline.stats.types import Alternative, Array
 from mlbaseline.stats.variance import Clusters
 
 
@@ -54,7 +54,7 @@ def as_clusters(labels: ArrayLike | None, n: int) -> Clusters | None:
     return clusters if clusters.sizes.max() > 1 else None
 
 
-def check_question(level: float, alternative: str, margin: float) -> None:
+def check_hypothesis(level: float, alternative: str, margin: float) -> None:
     """Raises ValueError unless level, alternative and margin make sense."""
     if alternative not in get_args(Alternative):
         raise ValueError(f"alternative: expected one of {', '.join(get_args(Alternative))}, got {alternative!r}")

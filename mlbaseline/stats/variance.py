@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlbaseline.stats.pivots import Array, SeedVariance
+from mlbaseline.stats.confidence import SeedVariance
+from mlbaseline.stats.types import Array
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ import numpy as np
 from scipy import stats
 
 from mlbaseline.stats.bootstrap import bootstrap_distribution
-from mlbaseline.stats.corpus import compare_corpus
-from mlbaseline.stats.corpus_metrics import bleu
-from mlbaseline.stats.joint import joint_intervals
+from mlbaseline.stats.corpus.comparison import compare_corpus
+from mlbaseline.stats.corpus.metrics import bleu
+from mlbaseline.stats.simultaneous.joint import joint_intervals
 
 N_RESAMPLES = 10_000
 

@@ -1,0 +1,259 @@
+"""From a statistic to its interval and p-value, always by the same route, so that the two cannot disagree.
+
+A confidence knows the lower confidence bound at any tail probability, the p-value of "the true value is no larger than
+``margin``", and its own mirror image. Everything else follows: the upper bound is the mirror's lower bound, so every
+method is antisymmetric in candidate and baseline by construction. All fields are arrays that broadcast, so a simulation
+can run thousands of data sets through the very code that one comparison uses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import scipy
+from numpy.typing import ArrayLike, NDArray
+
+from mlbaseline.stats.types import Alternative, Array
+
+_MAX_Z = 37.0  # the normal tail beyond it underflows
+
+
+class ConfidenceDistribution(Protocol):
+    """What can be inverted to an interval and asked for a p-value."""
+
+    def lower(self, tail: float) -> Array:
+        """The lower bound that the true value undercuts with probability ``tail``, 0 < tail < 0.5."""
+
+    def p_greater(self, margin: float) -> Array:
+        """The p-value of the hypothesis that the true value is ``margin`` or less."""
+
+    def mirrored(self) -> ConfidenceDistribution:
+        """The same for the negated data."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Interval and p-value of one question; each field is an array over data sets."""
+
+    low: Array
+    high: Array
+    p_value: Array
+
+
+def infer(
+    confidence: ConfidenceDistribution, *, level: float, alternative: Alternative = "two-sided", margin: float = 0.0
+) -> Inference:
+    """Interval and p-value of a confidence.
+
+    ``two-sided`` gives the equal-tailed interval and tests "equals ``margin``"; ``greater`` gives a lower bound (upper
+    end infinite) and tests "``margin`` or less"; ``less`` the reverse. Identical systems give p = 1 at margin 0.
+    """
+    mirror = confidence.mirrored()
+    if alternative == "two-sided":
+        tail = (1.0 - level) / 2.0
+        p_value = np.minimum(1.0, 2.0 * np.minimum(confidence.p_greater(margin), mirror.p_greater(-margin)))
+        return Inference(confidence.lower(tail), -mirror.lower(tail), p_value)
+    tail = 1.0 - level
+    if alternative == "greater":
+        low = confidence.lower(tail)
+        return Inference(low, np.full_like(low, math.inf), confidence.p_greater(margin))
+    high = -mirror.lower(tail)
+    return Inference(np.full_like(high, -math.inf), high, mirror.p_greater(-margin))
+
+
+def first_true(predicate: Callable[[Array], NDArray[np.bool_]], low: ArrayLike, high: ArrayLike, steps: int) -> Array:
+    """By bisection: where a predicate that turns from false to true between ``low`` and ``high`` turns."""
+    below, above = np.broadcast_arrays(np.asarray(low, dtype=float), np.asarray(high, dtype=float))
+    for _ in range(steps):
+        middle = (below + above) / 2.0
+        reached = predicate(middle)
+        above = np.where(reached, middle, above)
+        below = np.where(reached, below, middle)
+    return above
+
+
+@dataclass(frozen=True)
+class SeedVariance:
+    """How far the mean may move because other seeds would have given other models.
+
+    ``observed`` is the variance of the run means over seeds divided by their number, ``residual`` the part of it that
+    the finite number of examples explains (MS_residual/(R·N)), ``df`` the degrees of freedom of ``observed``.
+    """
+
+    observed: Array
+    residual: Array
+    df: Array
+
+    @property
+    def estimate(self) -> Array:
+        """The seeds' own variance of the mean; at least zero."""
+        return np.maximum(self.observed - self.residual, 0.0)
+
+    @cached_property
+    def possible(self) -> tuple[Array, Array]:
+        """Other values that ``observed`` might stand for, as multiples of it, and their weights; last axis new."""
+        return _chi_squared_nodes(self.df)
+
+
+@dataclass(frozen=True)
+class MeanConfidence:
+    """A mean with an estimated variance: Student's t, with three extensions that the simulations ask for.
+
+    *Skewness.* ``third`` is the third central moment of the mean (n⁻³ Σ e³). Where it lengthens the tail on a bound's
+    side, the bound at normal quantile z moves outward by z²/3 · third/variance (the leading term of Johnson 1978,
+    JASA 73:536). It never moves inward: that would make the interval depend on skewness seen by chance.
+
+    *Sparse differences.* Where nearly all differences are equal, the few that are not say little about those not
+    seen. With ``unit`` > 0 each bound adds z²/4 pseudo-examples that move the mean by ``unit`` each, on its
+    unfavourable side, and the skewness term becomes Wilson's z²/2: for 0/1 data with losses only this is Wilson's
+    bound in its Poisson limit, for balanced gains and losses close to Agresti–Min's.
+
+    *Seeds.* With a ``SeedVariance`` the true variance is not taken as known at its estimate: it is averaged over what
+    the chi-squared law of the few seeds leaves possible (generalised pivotal quantity: Weerahandi 1993, JASA 88:899;
+    a Satterthwaite t in its place covers 0.875 at two seeds and 0.92 at three where seeds dominate, this 0.95).
+    """
+
+    estimate: Array
+    variance: Array
+    df: Array
+    third: Array
+    unit: Array
+    seeds: SeedVariance | None = None
+
+    def mirrored(self) -> MeanConfidence:
+        return MeanConfidence(-self.estimate, self.variance, self.df, -self.third, self.unit, self.seeds)
+
+    def lower(self, tail: float) -> Array:
+        z = np.asarray(-scipy.special.ndtri(tail))
+        centre, variance = self._smoothed(z)
+        if self.seeds is None:
+            return np.asarray(centre + scipy.special.stdtrit(self.df, tail) * np.sqrt(variance))
+        # The half-width in units of a standard error that is itself uncertain: searched on a log scale.
+        scale = np.sqrt(variance + self.seeds.observed)
+        log_width = first_true(
+            lambda x: self._tail(scale * np.exp(x), variance) <= tail, np.full_like(scale, -8.0), 40.0, 44
+        )
+        return np.asarray(centre - scale * np.exp(log_width))
+
+    def p_greater(self, margin: float) -> Array:
+        # Below the estimate the bound is searched; above it, the mirror image's.
+        side = np.where(self.estimate >= margin, 1.0, -1.0)
+        facing = MeanConfidence(side * self.estimate, self.variance, self.df, side * self.third, self.unit, self.seeds)
+        p_value = facing._p_below_estimate(side * margin)
+        return np.where(self.estimate == margin, 0.5, np.where(side > 0, p_value, 1.0 - p_value))
+
+    def _p_below_estimate(self, margin: Array) -> Array:
+        def not_excluded(z: Array) -> NDArray[np.bool_]:
+            centre, variance = self._smoothed(z)
+            return np.asarray(self._tail(centre - margin, variance) >= scipy.special.ndtr(-z))
+
+        start = np.zeros(np.broadcast(self.estimate, margin).shape)
+        return np.asarray(scipy.special.ndtr(-first_true(not_excluded, start, _MAX_Z, 42)))
+
+    def _smoothed(self, z: Array) -> tuple[Array, Array]:
+        """Centre and variance of the lower bound at normal quantile z."""
+        pseudo = z**2 / 4.0
+        variance = self.variance + pseudo * np.square(self.unit)
+        third = np.minimum(0.0, self.third - pseudo * np.power(self.unit, 3))
+        skewness = np.divide(third, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
+        return np.asarray(self.estimate + np.where(self.unit > 0, z**2 / 2.0, z**2 / 3.0) * skewness), variance
+
+    def _tail(self, distance: Array, variance: Array) -> Array:
+        """P(noise ≥ distance)."""
+        if self.seeds is None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(
+                    variance > 0,
+                    scipy.special.stdtr(self.df, -distance / np.sqrt(variance)),
+                    np.where(distance > 0, 0.0, 0.5),
+                )
+        spread, weight = self.seeds.possible
+        possible = variance[..., None] + np.maximum(
+            self.seeds.observed[..., None] * spread - self.seeds.residual[..., None], 0.0
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(
+                possible > 0, distance[..., None] / np.sqrt(possible), np.sign(distance)[..., None] * np.inf
+            )
+        ratio = np.where(np.isnan(ratio), 0.0, ratio)
+        return np.asarray((scipy.special.stdtr(np.asarray(self.df)[..., None], -ratio) * weight).sum(axis=-1))
+
+
+def _chi_squared_nodes(df: Array) -> tuple[Array, Array]:
+    """Nodes of df/χ² and their weights, last axis new: the trapezoid rule in log χ², where the density is smooth.
+
+    Against adaptive quadrature, p-values down to 1e-9 are right to 0.2 % of themselves.
+    """
+    half = np.asarray(df) / 2.0
+    low, high = (
+        np.log(2.0 * scipy.special.gammaincinv(half, 1e-12)),
+        np.log(2.0 * scipy.special.gammainccinv(half, 1e-12)),
+    )
+    log_x = low[..., None] + (high - low)[..., None] * np.linspace(0.0, 1.0, 81)
+    log_weight = half[..., None] * log_x - np.exp(log_x) / 2.0
+    weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
+    return np.asarray(df)[..., None] * np.exp(-log_x), weight / weight.sum(axis=-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class BootstrapConfidence:
+    """Studentised bootstrap, nowhere narrower than Student's t.
+
+    ``draws`` (…, B) are the sorted centred and studentised resampled means. Counts are taken with ≥ and one is added to
+    both, and the bound is the matching order statistic, so the interval excludes a margin exactly when the p-value is
+    at most the tail (Davison & Hinkley 1997, §4.2 and §5.2). Student's t with ``df`` is the floor because a symmetric
+    heavy tail (t with 3 degrees of freedom, n = 50) makes the bootstrap alone reject 7 % one-sided at a nominal 5 %.
+    """
+
+    estimate: Array
+    standard_error: Array
+    draws: Array
+    df: Array
+
+    def mirrored(self) -> BootstrapConfidence:
+        return BootstrapConfidence(-self.estimate, self.standard_error, -self.draws[..., ::-1], self.df)
+
+    def lower(self, tail: float) -> Array:
+        rank = math.floor((self.draws.shape[-1] + 1) * tail * (1.0 + 1e-12))
+        if rank < 1:
+            raise ValueError(f"{self.draws.shape[-1]} resamples cannot reach a tail of {tail:g}: draw more, or use t")
+        quantile = np.maximum(self.draws[..., -rank], -scipy.special.stdtrit(self.df, tail))
+        return np.asarray(self.estimate - quantile * self.standard_error)
+
+    def p_greater(self, margin: float) -> Array:
+        observed = (self.estimate - margin) / self.standard_error
+        as_large = np.count_nonzero(self.draws >= observed[..., None], axis=-1)
+        resampled = (1.0 + as_large) / (self.draws.shape[-1] + 1.0)
+        return np.asarray(np.maximum(resampled, scipy.special.stdtr(self.df, -observed)))
+
+
+@dataclass(frozen=True)
+class RuleOfThree:
+    """All ``n`` differences equal ``value``: what a share of examples never drawn could still hide.
+
+    A share π of other examples goes unseen with probability (1 − π)^n, so at tail α it is at most 1 − α^(1/n) (the
+    rule of three); at worst each of them differs by −``scale``, the width of the scale that the scores live on. With
+    n = 200 equal 0/1 answers and α = 0.025 the bounds are ±1.8 points. Against a margin of 0 the p-value is never
+    below 2⁻ⁿ, the exact sign-flip test's.
+    """
+
+    value: Array
+    scale: Array
+    n: Array
+
+    def mirrored(self) -> RuleOfThree:
+        return RuleOfThree(-self.value, self.scale, self.n)
+
+    def lower(self, tail: float) -> Array:
+        hidden = -np.expm1(math.log(tail) / self.n)
+        return np.asarray(self.value - hidden * (self.value + self.scale))
+
+    def p_greater(self, margin: float) -> Array:
+        worst = -self.scale
+        share_left = np.clip((margin - worst) / np.maximum(self.value - worst, 1e-300), 0.0, 1.0)
+        return np.where(margin >= self.value, 1.0, share_left**self.n)

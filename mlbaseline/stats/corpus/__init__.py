@@ -1,0 +1,1 @@
+"""Metrics of a whole corpus, from sufficient statistics per example."""

@@ -1,0 +1,156 @@
+"""The paired comparison of two systems on the same examples: the heart of the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mlbaseline.stats.confidence import infer
+from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
+from mlbaseline.stats.paired.binary import is_binary
+from mlbaseline.stats.paired.effect import cohens_d_value, cohens_g_value
+from mlbaseline.stats.paired.methods import Method, PairedSample, choose_method
+from mlbaseline.stats.types import Alternative, Array
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """What two systems' scores on the same examples say about their difference.
+
+    ``delta`` is candidate minus baseline (mean over seeds and examples), ``low`` and ``high`` its confidence interval
+    at ``level`` (one end infinite if one-sided), ``p_value`` that of: the true difference equals ``margin``
+    (two-sided), is at most ``margin`` (greater), is at least ``margin`` (less).
+
+    ``effect_size`` is what ``effect_measure`` says: Cohen's g for 0/1 scores (the share of discordant examples that
+    the candidate wins, less ½), else Cohen's d of the differences over examples; None where it is infinite (all
+    differences equal and not zero). ``gained`` and ``lost`` count the examples on which the candidate is better and
+    worse (over seeds: on average). ``correlation`` is that of the two systems over examples, None where one is
+    constant. ``n_clusters`` is n without clusters. ``n_seeds_*`` is 1 for a checkpoint. ``estimand`` is ``recipe``
+    when some side's seeds are part of the uncertainty, else ``checkpoint``.
+
+    ``method`` is the name of what was used, ``reason`` a sentence on why. ``standard_error`` is never zero: with few or
+    no differing examples it includes the smoothing of the method. ``df`` is None where the method has none.
+    """
+
+    candidate_mean: float
+    baseline_mean: float
+    delta: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+    alternative: Alternative
+    margin: float
+    effect_size: float | None
+    effect_measure: Literal["cohens_g", "cohens_d"]
+    gained: int
+    lost: int
+    correlation: float | None
+    n: int
+    n_clusters: int
+    n_seeds_candidate: int
+    n_seeds_baseline: int
+    estimand: Literal["checkpoint", "recipe"]
+    standard_error: float
+    df: float | None
+    method: str
+    reason: str
+
+
+def compare_paired(
+    candidate: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    clusters: ArrayLike | None = None,
+    level: float = 0.95,
+    alternative: Alternative = "two-sided",
+    margin: float = 0.0,
+    method: Method = "auto",
+    rng: np.random.Generator | None = None,
+) -> PairedComparison:
+    """Compare two systems scored on the same n examples.
+
+    ``candidate``, ``baseline``: (n,) scores of a checkpoint, or (seeds, n) of a recipe; the two may have different
+    numbers of seeds. A recipe's interval says where the mean over further seeds and examples lies; a side of one row
+    counts as that checkpoint, because one seed shows no seed variance. ``clusters``: (n,) labels of examples that
+    belong together. Examples are rows of a larger population; failed ones must already have their score.
+
+    ``method="auto"`` takes, in this order:
+
+    - all differences equal: the bound on what could be hidden in examples not seen (``unseen``);
+    - seeds: variance over seeds and examples, crossed (``crossed_t``);
+    - clusters: bias-reduced cluster variance, t with Bell–McCaffrey degrees of freedom (``clustered_t``);
+    - 0/1 scores: Tango's score interval with the exact McNemar test (``score``);
+    - nearly all differences equal: t with pseudo-examples (``sparse_t``; also within the two above);
+    - 10 ≤ n < 200: studentised bootstrap (``bootstrap_t``);
+    - otherwise Student's t (``t``).
+
+    ``score``, ``agresti_min``, ``bootstrap_t`` and ``t`` can be asked for by name. ``rng`` is used by ``bootstrap_t``
+    only; without one the resamples are the same at every call. Two-sided p-value and interval agree (p ≤ 1 − level
+    exactly when the interval excludes ``margin``) for every method but ``agresti_min``, whose p-value is McNemar's.
+
+    Raises ValueError for scores that are not finite, fewer than two examples or clusters, shapes that do not match,
+    or a method that does not fit the scores.
+    """
+    check_hypothesis(level, alternative, margin)
+    a, b = as_scores(candidate, "candidate"), as_scores(baseline, "baseline")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"candidate and baseline: expected scores of the same examples, got {a.shape[1]} and {b.shape[1]}; "
+            "align them by example first, or use compare_unpaired"
+        )
+    groups = as_clusters(clusters, a.shape[1])
+    sample = PairedSample.of(a, b, groups)
+    tail = (1.0 - level) / (2.0 if alternative == "two-sided" else 1.0)
+    chosen = choose_method(sample, method, tail, rng)
+    answer = infer(chosen.confidence, level=level, alternative=alternative, margin=margin)
+    binary = len(a) == len(b) == 1 and is_binary(a) and is_binary(b)
+    gained, lost = int((sample.differences > 0).sum()), int((sample.differences < 0).sum())
+    return PairedComparison(
+        candidate_mean=float(a.mean()),
+        baseline_mean=float(b.mean()),
+        delta=float(sample.differences.mean()),
+        low=float(answer.low),
+        high=float(answer.high),
+        level=level,
+        p_value=float(answer.p_value),
+        alternative=alternative,
+        margin=margin,
+        effect_size=cohens_g_value(gained, lost) if binary else cohens_d_value(sample.differences),
+        effect_measure="cohens_g" if binary else "cohens_d",
+        gained=gained,
+        lost=lost,
+        correlation=_correlation(a.mean(axis=0), b.mean(axis=0)),
+        n=a.shape[1],
+        n_clusters=a.shape[1] if groups is None else len(groups.sizes),
+        n_seeds_candidate=len(a),
+        n_seeds_baseline=len(b),
+        estimand="recipe" if max(len(a), len(b)) > 1 else "checkpoint",
+        standard_error=chosen.standard_error,
+        df=chosen.df,
+        method=chosen.name,
+        reason=chosen.reason + _single_seed_note(candidate, baseline),
+    )
+
+
+def _single_seed_note(candidate: ArrayLike, baseline: ArrayLike) -> str:
+    """A recipe of one seed cannot show what its other seeds would do: say so."""
+    single = [
+        name
+        for name, scores in (("candidate", candidate), ("baseline", baseline))
+        if np.ndim(scores) == 2 and np.shape(scores)[0] == 1
+    ]
+    if not single:
+        return ""
+    return (
+        f"; {' and '.join(single)}: one seed shows no seed variance, so this is about that checkpoint, not the recipe"
+    )
+
+
+def _correlation(a: Array, b: Array) -> float | None:
+    if np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
+        return None
+    return float(np.clip(np.corrcoef(a, b)[0, 1], -1.0, 1.0))
