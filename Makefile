@@ -25,8 +25,8 @@ bench: $(VENV)/.installed-dev
 
 calibrate: $(VENV)/.installed-dev
 	python -m tests.stats.paired.calibration --write docs-table
-	python -m tests.stats.simultaneous.calibration_joint > mlbaseline/stats/CALIBRATION_JOINT.md
-	python -m tests.judge.calibration_verdict > mlbaseline/judge/CALIBRATION_VERDICT.md
+	python -m tests.stats.simultaneous.calibration_joint > docs/statistics/calibration-joint.md
+	python -m tests.judge.calibration_verdict > docs/statistics/calibration-verdict.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"errors", "progress", "records", "values"},
+    {"documentation", "errors", "progress", "records", "values"},
     {"stats", "results", "suite", "suites", "journal"},
     {"metrics"},
     {"suite_file", "assets"},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mlbaseline.documentation import documentation_url
 from mlbaseline.records import Finding
 from mlbaseline.report import formats
 from mlbaseline.report.slice_findings import confirmed
@@ -68,7 +69,8 @@ def audit(wording: Wording) -> Section | None:
         )
         for finding in found
     )
-    note = "mlbaseline/judge/audit/AUDIT.md explains each code: what is asked, why, and what to do where it fails."
+    page = documentation_url("reference/audit")
+    note = f"{page} explains each code: what is asked, why, and what to do where it fails."
     return Section("audit", "Audit", (_audit_lead(wording), Table("Checklist", columns, rows, notes=(note,))))
 
 

@@ -1,4 +1,4 @@
-"""The field's checklist and its common traps, asked of every comparison. AUDIT.md says what each code means."""
+"""The field's checklist and its common traps, asked of every comparison. docs/reference/audit.md explains each code."""
 
 from mlbaseline.judge.audit import baselines, claims, fairness, hygiene
 from mlbaseline.judge.audit.check import Check, Subject, Trials

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlbaseline.documentation import documentation_url
 from mlbaseline.judge.ladder import CHECKPOINT, Ladder
 from mlbaseline.judge.outcomes import FAIL, NOT_APPLICABLE, PASS
 from mlbaseline.records import Comparison, Finding, Registration, Standing
@@ -75,7 +76,10 @@ def does_not_apply(reason: str, **evidence: Any) -> Ruling:
 
 @dataclass(frozen=True)
 class Check:
-    """One question of the audit. code: stable, and the anchor of its section in AUDIT.md. severity: where it fails."""
+    """One question of the audit. code: stable, and the anchor of its section in the documentation.
+
+    severity: where it fails.
+    """
 
     code: str
     severity: str
@@ -90,4 +94,4 @@ class Check:
 
     @property
     def docs(self) -> str:
-        return f"AUDIT.md#{self.code.lower()}"
+        return documentation_url("reference/audit", self.code.lower())

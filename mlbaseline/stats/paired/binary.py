@@ -24,8 +24,8 @@ class ScoreConfidence:
     The score interval (Tango 1998, Statistics in Medicine 17:891) holds its level where Agresti–Min does not: with
     losses only (n = 200, 1 % discordant) Agresti–Min covers 0.865 and passes a non-inferiority gate at its margin
     with probability 0.13 instead of 0.025; this one never covers less than 0.93 nor passes more than 0.03 (exact
-    enumeration, see CALIBRATION.md). At margin 0 the p-value is McNemar's exact one, and a bound crosses zero only if
-    that test rejects at the bound's tail.
+    enumeration, see docs/statistics/calibration-paired.md). At margin 0 the p-value is McNemar's exact one, and a bound
+    crosses zero only if that test rejects at the bound's tail.
 
     ``gained``: examples that only the candidate has right; ``lost``: only the baseline; ``n``: all. At least one of the
     first two is positive (``RuleOfThree`` is for the rest). Arrays that broadcast.

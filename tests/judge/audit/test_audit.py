@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from mlbaseline.documentation import documentation_url
 from mlbaseline.judge.audit import CHECKS, Check, audit
 from tests.judge.audit.subjects import subject
 
@@ -27,10 +27,10 @@ def test_codes_are_stable_and_ascending() -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
 def test_every_check_is_explained(check: Check) -> None:
-    text = (resources.files("mlbaseline.judge.audit") / "AUDIT.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "audit.md").read_text(encoding="utf-8")
     assert re.search(rf"^### {check.code}\n\n\S", text, re.MULTILINE)
     assert f"| [{check.code}](#{check.code.lower()}) | {check.severity} | {check.title} |" in text
-    assert check.docs == f"AUDIT.md#{check.code.lower()}"
+    assert check.docs == documentation_url("reference/audit", check.code.lower())
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)

@@ -8,7 +8,7 @@ at the 95 % interval is the error of a superiority or non-inferiority gate whose
 2.5 %); ``gate`` is the same at the one-sided 95 % bound (nominal 5 %). Both are read from the p-values at the true
 difference, which agree with the bounds (tests/stats/test_paired_properties.py).
 
-    python -m tests.stats.paired.calibration --write docs-table     the full grid, as mlbaseline/stats/CALIBRATION.md
+    python -m tests.stats.paired.calibration --write docs-table     the full grid, for docs/statistics
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def main() -> None:
         print(f"{time.process_time() - start:6.0f} s  {results[-1]}", file=sys.stderr)
     text = table(results)
     if arguments.write:
-        target = Path(__file__).parents[3] / "mlbaseline" / "stats" / "CALIBRATION.md"
+        target = Path(__file__).parents[3] / "docs" / "statistics" / "calibration-paired.md"
         target.write_text(text, encoding="utf-8")
     else:
         print(text)

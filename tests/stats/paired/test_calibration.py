@@ -1,4 +1,4 @@
-"""The quick form of the calibration grid: every automatic method holds its level (the full form: CALIBRATION.md)."""
+"""The quick form of the calibration grid: every automatic method holds its level (the full form: docs/statistics)."""
 
 from __future__ import annotations
 
