@@ -1,16 +1,16 @@
-"""An assessment as a page, as Markdown, as plots, for a terminal, and for CI systems."""
+"""Render an assessment as a page, as Markdown, as plots, for a terminal, and for CI systems."""
 
 from mlbaseline.report.html import render_html
 from mlbaseline.report.junit import render_junit
 from mlbaseline.report.markdown import render_markdown, render_summary
-from mlbaseline.report.plots import plots
+from mlbaseline.report.plot_files import render_plots
 from mlbaseline.report.terminal import render_terminal, wants_colour
 
 __all__ = [
-    "plots",
     "render_html",
     "render_junit",
     "render_markdown",
+    "render_plots",
     "render_summary",
     "render_terminal",
     "wants_colour",

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: rounded to their uncertainty, with a true minus, and never a raw None, NaN or inf."""
+"""Format numbers and names: rounded to their uncertainty, with a true minus, and never a raw None, NaN or inf."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _JOINERS = "\u200c\u200d"  # needed by Persian, Indic scripts and emoji, and har
 
 
 def finite(value: float | None) -> TypeGuard[float]:
-    """Whether there is a number to show."""
+    """Tell whether there is a number to show: not None, NaN or infinite."""
     return value is not None and math.isfinite(value)
 
 
 def decimals_for(half_widths: Iterable[float | None]) -> int:
-    """Decimals that show the typical (median) half-width with two significant digits: 0 to 6, and 3 without any."""
+    """Choose decimals that show the median half-width with two significant digits: 0 to 6, and 3 without any."""
     known = [width for width in half_widths if finite(width) and width > 0]
     return max(0, min(6, 1 - math.floor(math.log10(statistics.median(known))))) if known else _DECIMALS
 
 
 def fixed(value: float | None, decimals: int = _DECIMALS, *, sign: bool = False) -> str:
-    """`0.523`, with sign `+0.113` or `−0.042`; what rounds to zero carries no sign. Beyond ten million: `1.23×10⁹`."""
+    """Format as `0.523`, with sign `+0.113` or `−0.042`; zero has no sign, and above ten million: `1.23×10⁹`."""
     if value is None or math.isnan(value):
         return MISSING
     mark = _MINUS if value < 0 else "+" if sign else ""
@@ -42,13 +42,13 @@ def fixed(value: float | None, decimals: int = _DECIMALS, *, sign: bool = False)
 
 
 def interval(low: float | None, high: float | None, decimals: int = _DECIMALS, *, sign: bool = False) -> str:
-    """`[0.467, 0.580]`, or a dash where neither bound is known."""
+    """Format as `[0.467, 0.580]`, or a dash where neither bound is known."""
     ends = fixed(low, decimals, sign=sign), fixed(high, decimals, sign=sign)
     return MISSING if ends == (MISSING, MISSING) else f"[{ends[0]}, {ends[1]}]"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """`0.0342`, `12.3`, `1,230`; `3.40×10⁻⁶` where plain digits would be mostly zeros."""
+    """Format as `0.0342`, `12.3`, `1,230`; as `3.40×10⁻⁶` where plain digits would be mostly zeros."""
     if not finite(value) or value == 0:
         return fixed(value, 0)
     mark, size = _MINUS if value < 0 else "", abs(value)
@@ -59,24 +59,24 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def probability(p: float | None) -> str:
-    """`0.034`, `<0.001`."""
+    """Format a p-value as `0.034` or `<0.001`."""
     return "<0.001" if finite(p) and p < 0.001 else fixed(p, 3)
 
 
 def percent(share: float | None) -> str:
-    """`0%`, `0.33%`, `95%`."""
+    """Format a share as `0%`, `0.33%`, `95%`."""
     if not finite(share):
         return fixed(share)
     return f"{_trimmed(significant(100 * share))}%"
 
 
 def count(value: int | None) -> str:
-    """`38,158`."""
+    """Format as `38,158`."""
     return MISSING if value is None else fixed(value, 0)
 
 
 def duration(seconds: float | None) -> str:
-    """`3.10 µs`, `142 ms`, `1.24 s`, `3 min 12 s`, `5 h 07 min`."""
+    """Format as `3.10 µs`, `142 ms`, `1.24 s`, `3 min 12 s`, `5 h 07 min`."""
     if not finite(seconds) or seconds == 0:
         return MISSING if seconds is None or math.isnan(seconds) else f"{fixed(seconds, 0)} s"
     for unit, size in (("µs", 1e-6), ("ms", 1e-3)):
@@ -91,7 +91,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(milliseconds: int) -> str:
-    """Since the epoch: `2026-01-01 10:00 UTC`."""
+    """Format milliseconds since the epoch as `2026-01-01 10:00 UTC`."""
     try:
         return f"{datetime.fromtimestamp(milliseconds / 1000, timezone.utc):%Y-%m-%d %H:%M} UTC"
     except (OverflowError, ValueError, OSError):
@@ -99,7 +99,7 @@ def moment(milliseconds: int) -> str:
 
 
 def memory(size_bytes: float | None) -> str:
-    """`540 MB`, `1.84 GB` (powers of 1000)."""
+    """Format as `540 MB`, `1.84 GB` (powers of 1000)."""
     if not finite(size_bytes):
         return fixed(size_bytes)
     for unit, size in (("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
@@ -109,7 +109,7 @@ def memory(size_bytes: float | None) -> str:
 
 
 def query_batch(usd_per_query: Iterable[float | None]) -> tuple[int, str]:
-    """How many queries to price together so that the largest price reads without leading zeros, and their name."""
+    """Choose how many queries to price together so that the largest price has no leading zeros; give their name too."""
     largest = max((price for price in usd_per_query if finite(price)), default=0.0)
     if largest >= 0.01:
         return 1, "query"
@@ -117,12 +117,12 @@ def query_batch(usd_per_query: Iterable[float | None]) -> tuple[int, str]:
 
 
 def price(usd_per_query: float | None, batch: int) -> str:
-    """Of a batch of queries, see `query_batch`."""
+    """Format the price of a batch of queries in USD, see `query_batch`."""
     return significant(usd_per_query * batch if finite(usd_per_query) else usd_per_query)
 
 
 def plain(value: Any) -> str:
-    """Any value of a context or a piece of evidence: scalars as text, containers as their first twelve items."""
+    """Format any value of a context or of evidence: scalars as text, containers as their first twelve items."""
     if isinstance(value, Mapping):
         return _listed([f"{clean(str(key))} {plain(item)}" for key, item in value.items()])
     if isinstance(value, Collection) and not isinstance(value, str | bytes):
@@ -138,7 +138,7 @@ def plain(value: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """One printable line: control, bidirectional and unpaired surrogate characters cannot act on the reader."""
+    """Make one printable line: control, bidirectional and unpaired surrogate characters become `�`."""
     marks = (mark if mark.isprintable() or mark.isspace() or mark in _JOINERS else "�" for mark in text)
     return " ".join("".join(marks).split())
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no network, no scripts, its plots inline."""
+"""Assessment ─▶ one HTML file that needs nothing else: no network, no scripts, its plots inline."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mlbaseline.records import Assessment
-from mlbaseline.report.assembly import view_of
-from mlbaseline.report.figures import Figure
-from mlbaseline.report.plots import draw
-from mlbaseline.report.svg import palette
+from mlbaseline.report.plots.plot_types import Plot
+from mlbaseline.report.plots.render import render_plot
+from mlbaseline.report.plots.svg import palette
 from mlbaseline.report.view import Steps, Table, View
+from mlbaseline.report.view_builder import build_view
 
 
 def render_html(assessment: Assessment) -> str:
-    """The whole report; every name in it is escaped."""
-    return html_of(view_of(assessment))
+    """Render the whole report; every name in it is escaped."""
+    return html_of(build_view(assessment))
 
 
 def html_of(view: View) -> str:
-    drawings = {figure.name: Markup(draw(figure)) for figure in view.figures}
-    return _environment().get_template("report.html.j2").render(view=view, drawings=drawings, palette=Markup(palette()))
+    svgs = {plot.name: Markup(render_plot(plot)) for plot in view.plots}
+    return _environment().get_template("report.html.j2").render(view=view, svgs=svgs, palette=Markup(palette()))
 
 
 @cache
@@ -35,8 +35,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.tests["prose"] = lambda block: isinstance(block, str)
+    environment.tests["text"] = lambda block: isinstance(block, str)
     environment.tests["table"] = lambda block: isinstance(block, Table)
     environment.tests["steps"] = lambda block: isinstance(block, Steps)
-    environment.tests["figure"] = lambda block: isinstance(block, Figure)
+    environment.tests["plot"] = lambda block: isinstance(block, Plot)
     return environment

@@ -1,4 +1,4 @@
-"""The findings of a gate as JUnit XML, which CI systems show as test results."""
+"""Assessment ─▶ JUnit XML, which CI systems show as test results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAMING = ("candidate", "baseline", "metric", "slice", "slice_value")
 
 
 def render_junit(assessment: Assessment) -> str:
-    """One test case for each finding of the verdict; ends with a newline.
+    """Render one test case for each finding of the verdict; ends with a newline.
 
     Only what passed is a passed test: an inconclusive finding fails as one of type `inconclusive`, because most systems
     let a skipped test through. Skipped is what does not apply, and what another candidate missed where one is promoted,

@@ -1,4 +1,4 @@
-"""The report as GitHub-flavoured Markdown, complete without its plots: deltas are drawn with characters."""
+"""Assessment ─▶ GitHub-flavoured Markdown, complete without its plots: deltas are drawn with characters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mlbaseline.records import Assessment
-from mlbaseline.report.assembly import view_of
-from mlbaseline.report.figures import Figure, Forest
-from mlbaseline.report.strokes import strokes
+from mlbaseline.report.plots.plot_types import ForestPlot, Plot
+from mlbaseline.report.plots.text_plot import interval_lines
 from mlbaseline.report.view import Block, Column, Row, Steps, Table, View
+from mlbaseline.report.view_builder import build_view
 
 # Backslash-escaped, none of these can open markup, a table cell, an automatic link or a formula.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
@@ -21,13 +21,13 @@ _LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
 
 
 def render_markdown(assessment: Assessment) -> str:
-    """The whole report; ends with a newline."""
-    return markdown_of(view_of(assessment))
+    """Render the whole report; ends with a newline."""
+    return markdown_of(build_view(assessment))
 
 
 def render_summary(assessment: Assessment) -> str:
-    """The short form for the page of a CI job: verdict, what was registered, what was found, what to do next."""
-    view = view_of(assessment)
+    """Render the short form for the page of a CI job: verdict, registered contrasts, findings, what to do next."""
+    view = build_view(assessment)
     return markdown_of(replace(view, sections=tuple(section for section in view.sections if section.key in _SUMMARY)))
 
 
@@ -47,17 +47,17 @@ def _block(block: Block) -> str:
         return "\n".join(f"{number}. {_text(step)}" for number, step in enumerate(block.items, start=1))
     if isinstance(block, Table):
         return _table(block)
-    return _figure(block)
+    return _plot(block)
 
 
-def _figure(figure: Figure) -> str:
+def _plot(plot: Plot) -> str:
     drawing = ""
-    if isinstance(figure, Forest):
+    if isinstance(plot, ForestPlot):
         # A longer fence than any run of backticks inside cannot be closed from there.
-        lines = "\n\n".join("\n".join(strokes(panel)) for panel in figure.panels)
+        lines = "\n\n".join("\n".join(interval_lines(panel)) for panel in plot.panels)
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", lines)), default=0))
         drawing = f"{fence}text\n{lines}\n{fence}"
-    return "\n\n".join(part for part in (f"**{_text(figure.title)}**", drawing, _text(figure.caption)) if part)
+    return "\n\n".join(part for part in (f"**{_text(plot.title)}**", drawing, _text(plot.caption)) if part)
 
 
 def _table(table: Table) -> str:
@@ -91,7 +91,7 @@ def _text(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """A code span. In a table a pipe ends the cell even there, so it is escaped as GitHub asks."""
+    """Make a code span. In a table a pipe ends the cell even there, so it is escaped as GitHub requires."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|")

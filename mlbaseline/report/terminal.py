@@ -1,4 +1,4 @@
-"""The ladder, the contrasts and the verdict for a terminal."""
+"""Assessment ─▶ text for a terminal: the ladder, the contrasts and the verdict."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from mlbaseline.records import Assessment
-from mlbaseline.report.assembly import view_of
 from mlbaseline.report.view import Cell, Column, Row, Steps, Table, Tone, View
+from mlbaseline.report.view_builder import build_view
 
 _STYLES: dict[Tone, str] = {"better": "blue", "worse": "red", "open": "yellow", "": ""}
 _SECTIONS = ("ladder", "fine-tunes", "primary", "guardrail", "published", "findings", "warnings", "next")
@@ -23,16 +23,21 @@ _GAP = 2
 
 
 def wants_colour(stream: IO[str]) -> bool:
-    """Colour belongs on a terminal that can show it, unless NO_COLOR (https://no-color.org) asks for none."""
+    """Tell whether `stream` is a terminal that shows colour; not where NO_COLOR is set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def render_terminal(assessment: Assessment, *, colour: bool, width: int) -> str:
-    """What a person wants to see at the end of a run, in at most `width` columns; ends with a newline.
+    """Render what a person wants to see at the end of a run; ends with a newline.
 
     Columns that do not fit are left out, the least important first. The verdict comes last, where the prompt returns.
+
+    Args:
+        assessment: what a comparison found.
+        colour: whether to write ANSI colours.
+        width: of the terminal, in characters; no line is longer.
     """
-    return _render(view_of(assessment), colour=colour, width=width)
+    return _render(build_view(assessment), colour=colour, width=width)
 
 
 def _render(view: View, *, colour: bool, width: int) -> str:
@@ -76,9 +81,9 @@ def _print_steps(console: Console, steps: Steps) -> None:
 
 
 def _print_table(console: Console, table: Table, heading: str, width: int) -> None:
-    kept = _fitting(table, width)
+    positions = _fitting(table, width)
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
-    for position in kept:
+    for position in positions:
         column = table.columns[position]
         grid.add_column(
             Text(column.title),
@@ -88,7 +93,7 @@ def _print_table(console: Console, table: Table, heading: str, width: int) -> No
             max_width=None if column.wide else _NAME_WIDTH if column.code else None,
         )
     for row in table.rows:
-        grid.add_row(*(_styled(row.cells[position], row) for position in kept))
+        grid.add_row(*(_styled(row.cells[position], row) for position in positions))
     console.print()
     console.print(Text(heading, style="bold"))
     console.print(grid)
@@ -101,16 +106,16 @@ def _styled(cell: Cell, row: Row) -> Text:
 
 
 def _fitting(table: Table, width: int) -> list[int]:
-    """Positions of the columns to show: by rank, as long as they fit."""
-    kept: list[int] = []
+    """Give the positions of the columns to show: by rank, as long as they fit."""
+    positions: list[int] = []
     used = 0
     for position in sorted(range(len(table.columns)), key=lambda position: table.columns[position].rank):
         need = _width_of(table, position) + _GAP
         if used + need > width and table.columns[position].rank > 0:
             continue
-        kept.append(position)
+        positions.append(position)
         used += need
-    return sorted(kept)
+    return sorted(positions)
 
 
 def _width_of(table: Table, position: int) -> int:

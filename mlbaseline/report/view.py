@@ -1,6 +1,6 @@
 """The display-ready form of an assessment. Every renderer draws from it and formats nothing itself.
 
-A view is a verdict followed by sections; a section is prose, tables and figures, in reading order.
+A view is a verdict followed by sections; a section is text, tables and plots, in reading order.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mlbaseline.report.figures import Figure
+from mlbaseline.report.plots.plot_types import Plot
 
 Tone = Literal["", "better", "worse", "open"]
 """What a value says about the candidate: better or passing, worse or failing, undecided; never by colour alone."""
@@ -64,7 +64,7 @@ class Steps:
     items: tuple[str, ...]
 
 
-Block = str | Table | Steps | Figure
+Block = str | Table | Steps | Plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class View:
     sections: tuple[Section, ...]
 
     @property
-    def figures(self) -> tuple[Figure, ...]:
-        return tuple(block for section in self.sections for block in section.blocks if isinstance(block, Figure))
+    def plots(self) -> tuple[Plot, ...]:
+        return tuple(block for section in self.sections for block in section.blocks if isinstance(block, Plot))
 
     def section(self, key: str) -> Section | None:
         return next((section for section in self.sections if section.key == key), None)

@@ -16,7 +16,7 @@ from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Trials
 from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.records import Assessment
-from mlbaseline.report import plots, render_html, render_junit, render_markdown, render_summary, render_terminal
+from mlbaseline.report import render_html, render_junit, render_markdown, render_plots, render_summary, render_terminal
 from mlbaseline.results import Evaluation
 from mlbaseline.suite import Production, Suite
 from mlbaseline.tasks import open_suite
@@ -176,7 +176,7 @@ def _render(assessment: Assessment, folder: Path) -> None:
     (folder / "report.html").write_text(render_html(assessment), encoding="utf-8")
     (folder / "report.md").write_text(render_markdown(assessment), encoding="utf-8")
     (folder / "plots").mkdir()
-    for name, svg in plots(assessment).items():
+    for name, svg in render_plots(assessment).items():
         (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 

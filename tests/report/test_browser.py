@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 
-from mlbaseline.report import plots, render_html
+from mlbaseline.report import render_html, render_plots
 from tests.report import assessments as given
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -169,7 +169,7 @@ def test_it_works_in_the_artifact_viewers_sandboxed_frame(browser: Browser, prom
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_plot_alone_follows_light_and_dark(browser: Browser, tmp_path: Path, dark: bool) -> None:
     path = tmp_path / "forest.svg"
-    path.write_text(plots(given.promote())["forest"], encoding="utf-8")
+    path.write_text(render_plots(given.promote())["forest"], encoding="utf-8")
     visit = Visit(browser, path, width=600, dark=dark)
     fill = visit.page.get_by_text("lora over majority", exact=True).evaluate("node => getComputedStyle(node).fill")
     assert fill == ("rgb(228, 231, 234)" if dark else "rgb(28, 32, 36)")

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mlbaseline.report import plots, render_html
+from mlbaseline.report import render_html, render_plots
 from tests.report import assessments as given
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -127,7 +127,7 @@ def test_light_dark_print_and_phone_are_provided_for(pages: dict[str, str]) -> N
 
 
 def test_the_embedded_plots_are_the_saved_ones(pages: dict[str, str]) -> None:
-    for svg in plots(given.promote()).values():
+    for svg in render_plots(given.promote()).values():
         assert svg in pages["promote"]
 
 

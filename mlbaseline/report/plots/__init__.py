@@ -1,0 +1,1 @@
+"""Plots of the report: what they show (`plot_types`), drawn as SVG or with characters."""

@@ -1,0 +1,95 @@
+"""Section `comparability`: what may be compared, and what not; and the fields in which the evaluations differ."""
+
+from __future__ import annotations
+
+from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.records import Standing
+from mlbaseline.report import formats
+from mlbaseline.report.presenter import Presenter, listed
+from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
+
+_SAME_TEXT = "MLB202"
+_MACHINE = ("hardware.device_name", "hardware.cpu")
+
+
+def comparability_section(presenter: Presenter) -> Section | None:
+    """Say in one sentence each what holds for quality, tokenizers, and the hardware of latency and money."""
+    standings = presenter.assessment.standings
+    if len(standings) < 2:
+        return None
+    notes: list[str] = [
+        "Quality: all rungs answered the same examples, with the same prompt, choices and metrics. Runs that differ in "
+        "any of these are refused."
+    ]
+    same_text = next((f for f in presenter.assessment.audit if f.code == _SAME_TEXT and f.outcome == "pass"), None)
+    if same_text is not None and same_text.evidence.get("one_tokenizer") is False:
+        notes.append(
+            "Tokenizers: the models are not known to share one. They read the same text, so their answers are "
+            "comparable; a score per token would not be."
+        )
+    notes += _hardware_notes(standings)
+    blocks: list[Block] = [Steps(tuple(notes))]
+    return Section("comparability", "What is comparable", tuple(blocks))
+
+
+def _hardware_notes(standings: tuple[Standing, ...]) -> list[str]:
+    timed = [s for s in standings if s.cost.latency_p95_s is not None]
+    if not timed:
+        return []
+    groups: list[list[Standing]] = []
+    for standing in timed:
+        alike = next((group for group in groups if not same_hardware(group[0], standing)), None)
+        if alike is None:
+            groups.append([standing])
+        else:
+            alike.append(standing)
+    if len(groups) == 1:
+        return [f"Latency, memory and seconds: all on one machine ({_machine(groups[0])}), so they are compared."]
+    shown = "; ".join(f"{listed([formats.clean(s.baseline) for s in group])} ({_machine(group)})" for group in groups)
+    differing = dict.fromkeys(m.field for group in groups[1:] for m in same_hardware(groups[0][0], group[0]))
+    return [
+        f"Latency, memory and seconds: compared within each of these only, not across them: {shown}. They differ in, "
+        f"or do not say, {listed([formats.clean(name) for name in differing])}. Money is compared across them: the "
+        "suite's prices are what makes it comparable."
+    ]
+
+
+def _machine(group: list[Standing]) -> str:
+    """Describe the machine of a group, by the rung that recorded most about it."""
+    facts = max((s.measured_on for s in group), key=len)
+    known = dict.fromkeys(formats.clean(facts[name]) for name in _MACHINE if name in facts)
+    cores = [f"{formats.clean(facts['hardware.cores'])} cores"] if "hardware.cores" in facts else []
+    batches = facts.get("engine.batch_tokens")
+    batch = [f"batches of {formats.clean(batches)} tokens"] if batches else []
+    return ", ".join([*known, *cores, *batch]) or "hardware unknown"
+
+
+def mismatch_section(presenter: Presenter) -> Section | None:
+    """List the differences between the compared evaluations, refusals first."""
+    mismatches = sorted(
+        presenter.assessment.mismatches, key=lambda mismatch: (mismatch.severity != "refuse", mismatch.field)
+    )
+    if not mismatches:
+        return None
+    columns = (
+        Column("Field", code=True, rank=0),
+        Column("Severity", rank=0),
+        Column("Ours", rank=1, wide=True),
+        Column("Theirs", rank=1, wide=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(mismatch.field)),
+                Cell(formats.clean(mismatch.severity), tone="worse" if mismatch.severity == "refuse" else "open"),
+                Cell(formats.plain(mismatch.ours)),
+                Cell(formats.plain(mismatch.theirs)),
+            )
+        )
+        for mismatch in mismatches
+    )
+    lead = (
+        "The compared evaluations differ in what can change a score. "
+        "Keep that in mind when you read the differences above."
+    )
+    return Section("warnings", "Warnings", (lead, Table("Fields of the signatures that differ", columns, rows)))

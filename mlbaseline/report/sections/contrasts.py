@@ -1,0 +1,195 @@
+"""Sections of the contrasts: registered ones decide, exploratory ones do not; checkpoints and recipes stay apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mlbaseline.records import Comparison
+from mlbaseline.report import formats
+from mlbaseline.report.plots.plot_types import ForestPanel, ForestPlot, ForestRow
+from mlbaseline.report.presenter import Presenter, contrast, distinct, status_cell, where
+from mlbaseline.report.view import Cell, Column, Row, Section, Table
+
+ESTIMANDS = {
+    "checkpoint": ("Checkpoints", "these very weights; only examples vary"),
+    "recipe": ("Recipes", "the method; training seeds and examples vary"),
+}
+_ROLE_TITLES = {"primary": "Primary contrasts", "guardrail": "Guardrails", "exploratory": "Exploratory contrasts"}
+_ROLE_NOTES = {
+    "primary": "Registered in the suite's matrix {when}. These decide, as one family.",
+    "guardrail": "Registered in the suite's matrix {when}. Each must pass by itself.",
+    "exploratory": "Not registered: they suggest, and decide nothing.",
+}
+_MAX_UNFOLDED_ROWS = 8
+_MAX_FOREST_ROWS = 24
+
+
+def contrast_sections(presenter: Presenter) -> tuple[Section, ...]:
+    """Build one section a role; exploratory slices have a section of their own."""
+    exploratory = [row for row in presenter.overall if row.role not in ("primary", "guardrail")]
+    by_role = {role: [row for row in presenter.registered if row.role == role] for role in ("primary", "guardrail")}
+    present = {role: rows for role, rows in {**by_role, "exploratory": exploratory}.items() if rows}
+    # How to read the columns stands once, under the first table.
+    return tuple(
+        Section(
+            role,
+            _ROLE_TITLES[role],
+            (_role_note(presenter, role, rows), *_tables(presenter, role, rows, first=position == 0)),
+        )
+        for position, (role, rows) in enumerate(present.items())
+    )
+
+
+def _role_note(presenter: Presenter, role: str, rows: Sequence[Comparison]) -> str:
+    return _ROLE_NOTES[role].format(when=presenter.registered_when(rows))
+
+
+def contrast_forest(presenter: Presenter) -> ForestPlot | None:
+    """Plot the registered deltas or, where there are none, the exploratory ones over all examples."""
+    rows = presenter.registered or presenter.overall
+    rows = tuple(row for row in rows if formats.finite(row.delta))
+    if not rows:
+        return None
+    shown = rows[:_MAX_FOREST_ROWS]
+    status = "Registered contrasts" if presenter.registered else "Exploratory contrasts"
+    more = f" The first {_MAX_FOREST_ROWS} of {len(rows)}; the tables hold all." if len(rows) > _MAX_FOREST_ROWS else ""
+    return ForestPlot(
+        name="forest",
+        title="Difference from the baselines",
+        caption=f"{status}, candidate minus baseline with {presenter.level} interval; right is better.{more}",
+        alt=f"{status}. " + "; ".join(f"{contrast(row)}, {where(row)}: {presenter.delta_text(row)}" for row in shown),
+        panels=tuple(_panel(presenter, metric, shown) for metric in distinct(row.metric for row in shown)),
+        compact=False,
+    )
+
+
+def forest_row(presenter: Presenter, row: Comparison, *, group: str, label: str) -> ForestRow:
+    """Show a contrast as one row of a forest plot."""
+    cell = presenter.delta(row)
+    return ForestRow(
+        group=group,
+        label=label,
+        text=f"{cell.text} {cell.detail}",
+        delta=row.delta,
+        low=row.low,
+        high=row.high,
+        simultaneous_low=row.simultaneous_low,
+        simultaneous_high=row.simultaneous_high,
+        threshold=presenter.threshold(row),
+        recipe=row.estimand == "recipe",
+        tone=presenter.tone(row),
+    )
+
+
+def _panel(presenter: Presenter, metric: str, rows: Sequence[Comparison]) -> ForestPanel:
+    ordered = sorted((row for row in rows if row.metric == metric), key=lambda row: (row.role, row.estimand))
+    ordered.sort(key=lambda row: row.role != "primary")
+    forest_rows = []
+    for row in ordered:
+        place = "" if row.slice is None else f" · {where(row)}"
+        label = f"{formats.clean(row.candidate)} over {formats.clean(row.baseline)}{place}"
+        group = f"{_ROLE_TITLES.get(row.role, row.role)}, {row.estimand}"
+        forest_rows.append(forest_row(presenter, row, group=group, label=label))
+    return ForestPanel(
+        title=formats.clean(metric),
+        axis=f"Δ {formats.clean(metric)}",
+        inverted=not presenter.higher_is_better(metric),
+        rows=tuple(forest_rows),
+    )
+
+
+def _tables(presenter: Presenter, role: str, rows: Sequence[Comparison], *, first: bool) -> list[Table]:
+    tables = [
+        _table(presenter, role, estimand, [row for row in rows if row.estimand == estimand])
+        for estimand in sorted({row.estimand for row in rows})
+    ]
+    if first:
+        tables[0] = replace(tables[0], notes=(*tables[0].notes, _column_note(presenter)))
+    return tables
+
+
+def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Comparison]) -> Table:
+    registered = role != "exploratory"
+    places = any(row.slice is not None for row in rows)
+    margins = any(row.margin is not None for row in rows)
+    several = len({row.metric for row in rows}) > 1
+    methods = distinct(formats.clean(row.method) for row in rows if row.method)
+    clustered = any(row.n_clusters != row.n for row in rows)
+    columns = (
+        Column("Candidate", code=True, rank=0),
+        Column("Baseline", code=True, rank=0),
+        Column("Outcome" if registered else "Reading", rank=1),
+        *((Column("Where", rank=1),) if places else ()),
+        *((Column("Metric", rank=2),) if several else ()),
+        Column("Δ", numeric=True, rank=0),
+        Column("Simultaneous", numeric=True, rank=5),
+        Column("p, adjusted", numeric=True, rank=3),
+        *((Column("Margin", numeric=True, rank=4),) if margins else ()),
+        Column("MDE", numeric=True, rank=4),
+        Column("Means", numeric=True, rank=7),
+        Column("Gained / lost", numeric=True, rank=6),
+        Column("n (seeds)", numeric=True, rank=6),
+        *((Column("Status", rank=6),) if registered else ()),
+        *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
+        Column("Effect size", numeric=True, rank=9),
+        *((Column("Method", rank=9),) if len(methods) > 1 else ()),
+    )
+    body = []
+    for row in rows:
+        decimals = presenter.delta_decimals(row)
+        body.append(
+            Row(
+                (
+                    Cell(formats.clean(row.candidate)),
+                    Cell(formats.clean(row.baseline)),
+                    presenter.outcome(row),
+                    *((Cell(where(row)),) if places else ()),
+                    *((Cell(presenter.metric(row.metric)),) if several else ()),
+                    presenter.delta(row),
+                    Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True)),
+                    Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
+                    *((Cell(presenter.margin(row)),) if margins else ()),
+                    Cell(formats.fixed(row.mde, decimals)),
+                    _means(presenter, row),
+                    _changes(row),
+                    Cell(formats.count(row.n), _seeds(row)),
+                    *((status_cell(row),) if registered else ()),
+                    *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
+                    Cell(formats.fixed(row.effect_size, 2, sign=True)),
+                    *((Cell(formats.clean(row.method)),) if len(methods) > 1 else ()),
+                )
+            )
+        )
+    name, meaning = ESTIMANDS.get(estimand, (formats.clean(estimand), ""))
+    caption = (
+        f"{name}{'' if several else f' on {presenter.metric(rows[0].metric)}'}{f' ({meaning})' if meaning else ''}"
+    )
+    notes = (f"Method: {methods[0]}.",) if len(methods) == 1 else ()
+    return Table(
+        caption, columns, tuple(body), collapsed=not registered and len(body) > _MAX_UNFOLDED_ROWS, notes=notes
+    )
+
+
+def _column_note(presenter: Presenter) -> str:
+    return (
+        f"Δ is candidate minus baseline on the same examples with its {presenter.level} interval; the simultaneous "
+        "interval holds for the whole family at once. MDE: smallest true difference that this design detects with "
+        "80% power. Gained / lost: examples that only the candidate, only the baseline, gets right. Seeds are counted "
+        "as candidate / baseline."
+    )
+
+
+def _means(presenter: Presenter, row: Comparison) -> Cell:
+    decimals = presenter.level_decimals(row.metric)
+    return Cell(formats.fixed(row.candidate_mean, decimals), f"vs {formats.fixed(row.baseline_mean, decimals)}")
+
+
+def _seeds(row: Comparison) -> str:
+    return f"({formats.count(row.n_seeds_candidate)} / {formats.count(row.n_seeds_baseline)})"
+
+
+def _changes(row: Comparison) -> Cell:
+    if row.gained is None and row.lost is None:
+        return Cell(formats.MISSING)
+    return Cell(f"{formats.count(row.gained)} / {formats.count(row.lost)}")

@@ -1,0 +1,156 @@
+"""Section `cost`: what the rungs cost, which are on a Pareto front, and when a fine-tune pays for itself."""
+
+from __future__ import annotations
+
+from mlbaseline.records import BreakEven, Cost
+from mlbaseline.report import formats
+from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns, tradeoff_plots
+from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
+
+_PRICED_BY = {"source": "its source", "tokens": "tokens", "hardware": "hardware time"}
+
+
+def cost_section(presenter: Presenter) -> Section | None:
+    """Build the tables of costs, Pareto fronts and break-even points, with the plots of the fronts."""
+    blocks: list[Block | None] = [_cost_table(presenter), _front_table(presenter)]
+    blocks += [*tradeoff_plots(presenter, money=False), _break_even(presenter)]
+    present = tuple(block for block in blocks if block is not None)
+    return Section("cost", "Cost", present) if present else None
+
+
+def _cost_table(presenter: Presenter) -> Table | None:
+    standings = presenter.assessment.standings
+    measured = [s for s in standings if formats.finite(s.cost.usd_per_query) or formats.finite(s.cost.latency_p50_s)]
+    if not measured:
+        return None
+    batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    is_streamed = any(formats.finite(standing.cost.first_token_p50_s) for standing in measured)
+    columns = (
+        Column("Rung", code=True),
+        Column(f"USD per {unit}", numeric=True),
+        Column("Priced by"),
+        Column("Latency p50", numeric=True),
+        Column("Latency p95", numeric=True),
+        Column("Latency p99", numeric=True),
+        *([Column("First token p50", numeric=True)] if is_streamed else []),
+        Column("Timed", numeric=True),
+        Column("Memory", numeric=True),
+        Column("Trained parameters", numeric=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(standing.baseline)),
+                _money(standing.cost, batch),
+                Cell(_PRICED_BY.get(standing.cost.priced_by or "", formats.MISSING)),
+                *(_latency(standing.cost, f"latency_p{rank}_s") for rank in (50, 95, 99)),
+                *([Cell(formats.duration(standing.cost.first_token_p50_s))] if is_streamed else []),
+                Cell(formats.count(standing.cost.n_timed) if standing.cost.n_timed else formats.MISSING),
+                Cell(formats.memory(standing.cost.peak_memory_bytes)),
+                _parameters(standing.cost),
+            ),
+            emphasis=standing.baseline == presenter.assessment.verdict.winner,
+        )
+        for standing in measured
+    )
+    notes = (
+        f"{presenter.level} intervals. Money: the suite's present prices, training included; the interval covers the "
+        "examples and the seeds' runs, not a machine that is slower on another day. Latency: queries sent one at a "
+        "time, the timings of all seeds together; limits are order statistics, and a bound that so few timings do not "
+        f"give is {formats.MISSING}. An endpoint's is what its client saw, "
+        "with as many queries at once as the suite allows.",
+    )
+    return Table("Money, latency and memory", columns, rows, notes=notes)
+
+
+def _parameters(cost: Cost) -> Cell:
+    n = cost.trainable_params
+    return Cell(formats.MISSING if n is None else f"{formats.significant(n / 1e6)} M" if n else "0")
+
+
+def _money(cost: Cost, batch: int) -> Cell:
+    bounds = cost.bounds.get("usd_per_query")
+    shown = "" if bounds is None else _between(*(formats.price(bound, batch) for bound in (bounds.low, bounds.high)))
+    return Cell(formats.price(cost.usd_per_query, batch), shown)
+
+
+def _latency(cost: Cost, field: str) -> Cell:
+    bounds, value = cost.bounds.get(field), getattr(cost, field)
+    shown = "" if bounds is None else _between(*(formats.duration(bound) for bound in (bounds.low, bounds.high)))
+    return Cell(formats.duration(value), shown)
+
+
+def _between(low: str, high: str) -> str:
+    return f"[{low}, {high}]"
+
+
+def _front_table(presenter: Presenter) -> Table | None:
+    fronts = front_columns(presenter)
+    if not fronts:
+        return None
+    columns = (Column("Rung", code=True), *(Column(f"{title} front", numeric=True) for title, _ in fronts))
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(standing.baseline)),
+                *(front_cell(front, standing.baseline) for _, front in fronts),
+            ),
+            emphasis=standing.baseline == presenter.assessment.verdict.winner,
+        )
+        for standing in presenter.assessment.standings
+    )
+    metrics = ", ".join(dict.fromkeys(formats.clean(front.metric) for _, front in fronts))
+    notes = [
+        f"✓: by the estimates of {metrics} no other rung is at least as good in both and better in one. The share says "
+        "in how many resampled test sets that holds, the same examples drawn for all rungs; seeds stay as they are."
+    ]
+    hardware = next((front.hardware for _, front in fronts if front.hardware), "")
+    if hardware:
+        notes.append(f"Latency, memory and seconds are compared on one hardware only: {formats.clean(hardware)}.")
+    if any(front.axis in MONEY and not front.hardware for _, front in fronts):
+        notes.append("Money is compared across hardware: the suite's prices are what makes it comparable.")
+    return Table("On the Pareto front", columns, rows, notes=tuple(notes))
+
+
+def _break_even(presenter: Presenter) -> Table | None:
+    break_evens = presenter.assessment.break_even
+    if not break_evens:
+        return None
+    prices = [usd for row in break_evens for usd in (row.fine_tune_usd_per_query, row.prompt_usd_per_query)]
+    batch, unit = formats.query_batch(prices)
+    columns = (
+        Column("Fine-tune", code=True),
+        Column("Few-shot prompt", code=True),
+        Column("Training, USD", numeric=True),
+        Column(f"Fine-tune, USD per {unit}", numeric=True),
+        Column(f"Prompt, USD per {unit}", numeric=True),
+        Column("Pays for itself", wide=True),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(formats.clean(row.fine_tune)),
+                Cell(formats.clean(row.prompt)),
+                Cell(formats.significant(row.train_usd)),
+                Cell(formats.price(row.fine_tune_usd_per_query, batch)),
+                Cell(formats.price(row.prompt_usd_per_query, batch)),
+                _break_even_cell(row),
+            )
+        )
+        for row in break_evens
+    )
+    note = (
+        "The price of a query is that of computing it, in batches, on the hardware that each ran on, without training. "
+        "Means over seeds; one training is paid for."
+    )
+    return Table("When a fine-tune pays for itself", columns, rows, notes=(note,))
+
+
+def _break_even_cell(row: BreakEven) -> Cell:
+    if row.queries is not None:
+        return Cell(f"after {formats.count(row.queries)} queries")
+    figures = (row.train_usd, row.fine_tune_usd_per_query, row.prompt_usd_per_query)
+    if not all(map(formats.finite, figures)):
+        return Cell("not known: a price is missing", tone="open")
+    return Cell("never: a query costs no less than with the prompt")

@@ -1,0 +1,116 @@
+"""Section `next`: what would change the verdict, and how small a difference this design can detect."""
+
+from __future__ import annotations
+
+from mlbaseline.records import Comparison, Finding, Verdict
+from mlbaseline.report import formats
+from mlbaseline.report.presenter import Presenter, contrast, listed, where
+from mlbaseline.report.sections.slice_exploration import confirmed_losses
+from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
+
+_MAX_STEPS = 8
+
+
+def next_steps_section(presenter: Presenter) -> Section | None:
+    """Build the list of next steps and the table of statistical power."""
+    blocks: list[Block] = []
+    steps = _steps(presenter)
+    if steps:
+        more = (f"… and {len(steps) - _MAX_STEPS} more in the tables.",) if len(steps) > _MAX_STEPS else ()
+        blocks.append(Steps((*steps[:_MAX_STEPS], *more)))
+    power = _power_table(presenter)
+    if power:
+        blocks.append(power)
+    return Section("next", "What to do next", tuple(blocks)) if blocks else None
+
+
+def _steps(presenter: Presenter) -> list[str]:
+    verdict = presenter.assessment.verdict
+    steps = _verdict_steps(verdict)
+    steps += [_contrast_step(presenter, row) for row in presenter.registered if row.outcome in ("fail", "inconclusive")]
+    steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _is_open(f)]
+    if presenter.assessment.slices is not None:
+        steps += [
+            f"{loss}: worse, and confirmed on examples that the search had not seen. Register a guardrail there before "
+            "the next evaluation."
+            for loss in confirmed_losses(presenter.assessment.slices)
+        ]
+    return steps
+
+
+def _verdict_steps(verdict: Verdict) -> list[str]:
+    steps = []
+    if verdict.decision == "promote":
+        steps.append(
+            "Run mlbaseline promote: it applies the gates to this comparison once more and registers the winner."
+        )
+    if verdict.decision == "inconclusive":
+        if verdict.more_examples:
+            steps.append(
+                f"Add about {verdict.more_examples:,} test examples and evaluate again: that should decide it."
+            )
+        else:
+            steps.append("More test examples alone are not expected to decide it.")
+    if verdict.decision == "hold" and (verdict.more_seeds or verdict.more_examples):
+        missing = {"seeds": verdict.more_seeds, "test examples": verdict.more_examples}
+        needed = listed([f"{count:,} more {what}" for what, count in missing.items() if count])
+        steps.append(f"Only evidence is missing: with {needed} the gates can pass.")
+    return steps
+
+
+def _contrast_step(presenter: Presenter, row: Comparison) -> str:
+    place = "" if row.slice is None else f" on {where(row)}"
+    if not formats.finite(row.delta):
+        return f"{contrast(row)}{place} has {row.n:,} examples, too few to be tested."
+    outcome = "misses its margin" if row.outcome == "fail" else "is undecided"
+    return (
+        f"{contrast(row)}{place} {outcome} ({presenter.margin(row)}): {formats.clean(row.metric)} "
+        f"{presenter.delta_text(row)}, smallest detectable difference "
+        f"{formats.fixed(row.mde, presenter.delta_decimals(row))}."
+    )
+
+
+def _is_open(finding: Finding) -> bool:
+    return finding.outcome in ("fail", "inconclusive")
+
+
+def _power_table(presenter: Presenter) -> Table | None:
+    """Compare the distance of each registered contrast from its margin with what the design can detect."""
+    rows = []
+    for row in presenter.registered:
+        if not formats.finite(row.mde):
+            continue
+        decimals = presenter.delta_decimals(row)
+        distance = presenter.oriented(row, row.delta) - (row.margin or 0.0)
+        enough = abs(distance) >= row.mde
+        rows.append(
+            Row(
+                (
+                    Cell(formats.clean(row.candidate)),
+                    Cell(formats.clean(row.baseline)),
+                    Cell(f"{presenter.metric(row.metric)}, {where(row)}"),
+                    Cell(formats.count(row.n)),
+                    Cell(formats.fixed(distance, decimals, sign=True)),
+                    Cell(formats.fixed(row.mde, decimals)),
+                    Cell(
+                        "large enough to detect" if enough else "too small to detect reliably",
+                        tone="" if enough else "open",
+                    ),
+                )
+            )
+        )
+    columns = (
+        Column("Candidate", code=True),
+        Column("Baseline", code=True),
+        Column("Metric"),
+        Column("n", numeric=True),
+        Column("Δ beyond margin", numeric=True),
+        Column("Detectable", numeric=True),
+        Column("Power"),
+    )
+    note = (
+        "Detectable: the smallest true difference that is detected with 80% power. It shrinks with the square root of "
+        "the number of examples, so half of it needs four times as many; the part that comes from seeds shrinks only "
+        "with more seeds."
+    )
+    return Table("Power of the registered contrasts", columns, tuple(rows), notes=(note,)) if rows else None

@@ -1,0 +1,247 @@
+"""Exploratory results by slice: the worst slice, gaps, intersections, and the slices that a search picked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mlbaseline.records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, Spread, Where
+from mlbaseline.report import formats
+from mlbaseline.report.presenter import Presenter, listed
+from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone
+
+_MAX_ROWS = 10
+
+
+def exploration_blocks(presenter: Presenter) -> list[Block]:
+    """Build the tables in reading order; none where no slices were explored."""
+    explored = presenter.assessment.slices
+    if explored is None:
+        return []
+    blocks = [
+        _worst(presenter, explored),
+        _searches(presenter, explored),
+        _gaps(presenter, explored),
+        _intersections(presenter, explored),
+    ]
+    return [block for block in blocks if block is not None]
+
+
+def search_fact(presenter: Presenter) -> Fact | None:
+    """Name the slices that the search confirmed as worse: `lora over zero_shot on topic: cars`."""
+    explored = presenter.assessment.slices
+    if explored is None or not explored.searches:
+        return None
+    worse = confirmed_losses(explored)
+    if worse:
+        return Fact("Slices found worse", listed(worse), "worse")
+    return Fact("Slices found worse", f"none, of up to {max(s.tried for s in explored.searches):,} looked at")
+
+
+def confirmed_losses(explored: SliceReport) -> list[str]:
+    """Name each slice that other examples confirm as worse: `lora over zero_shot on topic: cars`."""
+    return [
+        f"{formats.clean(search.candidate)} over {formats.clean(search.baseline)} on {place_text(one.where)}"
+        for search in explored.searches
+        for one in search.found
+        if one.confirmed
+    ]
+
+
+def place_text(where: Where) -> str:
+    """Name a slice or an intersection: `topic: cars`, or `topic: cars and length: q3`."""
+    return " and ".join(f"{formats.clean(name)}: {formats.plain(value)}" for name, value in where)
+
+
+def _by_contrast(rows: Iterable[SliceDelta]) -> list[tuple[tuple[str, str, str], list[SliceDelta]]]:
+    grouped: dict[tuple[str, str, str], list[SliceDelta]] = {}
+    for row in rows:
+        grouped.setdefault((row.candidate, row.baseline, row.metric), []).append(row)
+    return list(grouped.items())
+
+
+def _worst(presenter: Presenter, explored: SliceReport) -> Table | None:
+    picked = [
+        (min(rows, key=lambda row: _gain(presenter, row.metric, row.delta)), len(rows))
+        for _, rows in _by_contrast(explored.deltas)
+    ]
+    if not picked:
+        return None
+    columns = (*_contrast_columns(), Column("Worst on"), *_delta_columns("Δ"), Column("Of slices", numeric=True))
+    rows = tuple(
+        Row(
+            (
+                *_contrast_cells(presenter, row),
+                Cell(place_text(row.where)),
+                *_delta_cells(presenter, row),
+                Cell(formats.count(count)),
+            )
+        )
+        for row, count in picked
+    )
+    note = (
+        f"The {formats.percent(explored.level)} intervals are simultaneous: each holds for all slices of its contrast "
+        "at once (max-t), so also for the one that was picked because it looks worst. Besides the suite's slices these "
+        "are thirds of the input length in tokens, of latency where it was timed, of the baseline's uncertainty and of "
+        "the loss of a third rung. Checkpoints; exploratory."
+    )
+    return Table("Worst slice of every primary contrast", columns, rows, notes=(note, *_small_slices_note(explored)))
+
+
+def _small_slices_note(explored: SliceReport) -> tuple[str, ...]:
+    if not explored.small:
+        return ()
+    named = ", ".join(f"{formats.clean(s.slice)}: {formats.plain(s.value)} ({s.n})" for s in explored.small)
+    return (f"Too small to be tested, with fewer than {explored.min_examples} examples: {named}.",)
+
+
+def _searches(presenter: Presenter, explored: SliceReport) -> Table | None:
+    if not explored.searches:
+        return None
+    columns = (
+        *_contrast_columns(),
+        Column("Found"),
+        Column("Δ where found", numeric=True),
+        *_delta_columns("Δ on other examples"),
+        Column("Confirmed"),
+    )
+    rows = tuple(
+        _search_row(presenter, search, one) for search in explored.searches for one in (search.found or (None,))
+    )
+    sources = " and ".join(sorted({formats.clean(search.source) for search in explored.searches}))
+    tried = max(search.tried for search in explored.searches)
+    note = (
+        f"Searched on {sources}, up to {tried:,} slices and intersections a contrast; the worst few are then tested on "
+        "examples that the search has not seen. The p-value is one-sided (the candidate is no worse) and adjusted for "
+        "the tested ones (Holm); intervals hold for those at once."
+    )
+    return Table("Search for slices where the candidate is worse", columns, rows, notes=(note,))
+
+
+def _search_row(presenter: Presenter, search: SliceSearch, one: FoundSlice | None) -> Row:
+    head = (Cell(formats.clean(search.candidate)), Cell(formats.clean(search.baseline)))
+    metric = Cell(presenter.metric(search.metric))
+    if one is None:
+        missing = Cell(formats.MISSING)
+        return Row((*head, metric, Cell(f"nothing worse among {search.tried:,}"), *[missing] * 4, Cell("no")))
+    decimals = _decimals(one.low, one.high)
+    return Row(
+        (
+            *head,
+            metric,
+            Cell(place_text(one.where)),
+            Cell(formats.fixed(one.searched_delta, decimals, sign=True), f"(n {one.searched_n:,})"),
+            Cell(formats.count(one.n)),
+            Cell(
+                formats.fixed(one.delta, decimals, sign=True),
+                formats.interval(one.low, one.high, decimals, sign=True),
+                "worse" if one.confirmed else "",
+            ),
+            Cell(formats.probability(one.p_adjusted)),
+            Cell("▼ worse", tone="worse") if one.confirmed else Cell("no"),
+        )
+    )
+
+
+def _gaps(presenter: Presenter, explored: SliceReport) -> Table | None:
+    if not explored.gaps:
+        return None
+    columns = (
+        *_contrast_columns(),
+        Column("Slice", code=True),
+        Column("Candidate's gap", numeric=True),
+        Column("Baseline's gap", numeric=True),
+        Column("Difference", numeric=True),
+        Column("Candidate is"),
+    )
+    rows = tuple(_gap_row(presenter, gap) for gap in explored.gaps)
+    note = (
+        "A gap is the highest mean over the values of a slice less the lowest. Its interval covers the true distance "
+        "whichever values those are; the difference of the two gaps is paired by example; both err to the safe side."
+    )
+    return Table("Gaps between slices", columns, rows, collapsed=len(rows) > _MAX_ROWS, notes=(note,))
+
+
+def _gap_row(presenter: Presenter, gap: SliceGap) -> Row:
+    decimals = _decimals(gap.low, gap.high)
+    reading: tuple[str, Tone] = ("as even, as far as this shows", "")
+    if gap.low > 0:
+        reading = ("▼ more uneven", "worse")
+    elif gap.high < 0:
+        reading = ("▲ more even", "better")
+
+    def spread(side: Spread) -> Cell:
+        names = f"{formats.plain(side.highest)} − {formats.plain(side.lowest)}"
+        bounds = formats.interval(side.low, side.high, decimals)
+        return Cell(formats.fixed(side.value, decimals), f"{bounds} {names}")
+
+    return Row(
+        (
+            Cell(formats.clean(gap.candidate)),
+            Cell(formats.clean(gap.baseline)),
+            Cell(presenter.metric(gap.metric)),
+            Cell(formats.clean(gap.slice)),
+            spread(gap.ours),
+            spread(gap.theirs),
+            Cell(
+                formats.fixed(gap.difference, decimals, sign=True),
+                formats.interval(gap.low, gap.high, decimals, sign=True),
+                reading[1],
+            ),
+            Cell(reading[0], tone=reading[1]),
+        )
+    )
+
+
+def _intersections(presenter: Presenter, explored: SliceReport) -> Table | None:
+    rows = []
+    for _, own in _by_contrast(explored.intersections):
+        rows += sorted(own, key=lambda row: _gain(presenter, row.metric, row.delta))[:_MAX_ROWS]
+    if not rows:
+        return None
+    note = (
+        f"Of each contrast the {_MAX_ROWS} worst of those with at least {explored.min_examples} examples. Intervals "
+        "and p-values hold for all intersections of a contrast at once (max-t). Exploratory."
+    )
+    columns = (*_contrast_columns(), Column("Where"), *_delta_columns("Δ"))
+    body = tuple(
+        Row((*_contrast_cells(presenter, row), Cell(place_text(row.where)), *_delta_cells(presenter, row)))
+        for row in rows
+    )
+    return Table("Where two slices meet", columns, body, collapsed=True, notes=(note,))
+
+
+def _contrast_columns() -> tuple[Column, ...]:
+    return Column("Candidate", code=True), Column("Baseline", code=True), Column("Metric")
+
+
+def _delta_columns(delta: str) -> tuple[Column, ...]:
+    return Column("n", numeric=True), Column(delta, numeric=True), Column("p, adjusted", numeric=True)
+
+
+def _contrast_cells(presenter: Presenter, row: SliceDelta) -> tuple[Cell, ...]:
+    return Cell(formats.clean(row.candidate)), Cell(formats.clean(row.baseline)), Cell(presenter.metric(row.metric))
+
+
+def _delta_cells(presenter: Presenter, row: SliceDelta) -> tuple[Cell, ...]:
+    decimals = _decimals(row.low, row.high)
+    gain = _gain(presenter, row.metric, row.delta)
+    shown = row.p_adjusted <= 1 - presenter.assessment.level
+    tone: Tone = "" if not shown or not gain else "better" if gain > 0 else "worse"
+    mark = {"better": "▲ ", "worse": "▼ "}.get(tone, "")
+    return (
+        Cell(formats.count(row.n)),
+        Cell(
+            mark + formats.fixed(row.delta, decimals, sign=True),
+            formats.interval(row.low, row.high, decimals, sign=True),
+            tone,
+        ),
+        Cell(formats.probability(row.p_adjusted)),
+    )
+
+
+def _gain(presenter: Presenter, metric: str, delta: float) -> float:
+    return delta if presenter.higher_is_better(metric) else -delta
+
+
+def _decimals(low: float, high: float) -> int:
+    return formats.decimals_for([(high - low) / 2])

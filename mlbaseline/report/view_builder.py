@@ -1,0 +1,57 @@
+"""Assessment ─▶ View: the verdict first, then the sections in reading order."""
+
+from __future__ import annotations
+
+from mlbaseline.records import Assessment
+from mlbaseline.report import formats
+from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
+from mlbaseline.report.sections.contrasts import contrast_forest, contrast_sections
+from mlbaseline.report.sections.cost_tables import cost_section
+from mlbaseline.report.sections.findings import audit_section, gates_section
+from mlbaseline.report.sections.finetune_costs import finetune_section
+from mlbaseline.report.sections.headline import key_facts, verdict_title
+from mlbaseline.report.sections.next_steps import next_steps_section
+from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
+from mlbaseline.report.sections.published_scores import published_section
+from mlbaseline.report.sections.reproducibility import reproducibility_section
+from mlbaseline.report.sections.rung_table import rung_section
+from mlbaseline.report.sections.slice_tables import slice_section
+from mlbaseline.report.view import Section, Tone, View
+
+_TONES: dict[str, Tone] = {"promote": "better", "hold": "worse", "inconclusive": "open"}
+
+
+def build_view(assessment: Assessment) -> View:
+    """Build everything that a report shows, as text, tables and plots."""
+    presenter = Presenter(assessment)
+    verdict = assessment.verdict
+    sections = (
+        _overview(presenter),
+        rung_section(presenter),
+        finetune_section(presenter),
+        *contrast_sections(presenter),
+        published_section(presenter),
+        slice_section(presenter),
+        cost_section(presenter),
+        gates_section(presenter),
+        audit_section(presenter),
+        next_steps_section(presenter),
+        comparability_section(presenter),
+        mismatch_section(presenter),
+        reproducibility_section(presenter),
+    )
+    return View(
+        suite=formats.clean(assessment.suite),
+        title=verdict_title(verdict),
+        reason=formats.clean(verdict.reason),
+        tone=_TONES.get(verdict.decision, "open"),
+        facts=key_facts(presenter),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def _overview(presenter: Presenter) -> Section | None:
+    """The plots that answer the question at once: differences, and quality against money."""
+    plots = tuple(plot for plot in (contrast_forest(presenter), *tradeoff_plots(presenter, money=True)) if plot)
+    return Section("glance", "At a glance", plots) if plots else None

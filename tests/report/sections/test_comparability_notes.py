@@ -1,0 +1,55 @@
+"""What may be set side by side: the report says which machine, or why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mlbaseline.records import Assessment, Finding, Mismatch
+from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
+from mlbaseline.report.view import Steps
+from tests.report import assessments as given
+from tests.report.sections.test_findings import texts
+
+
+def said(assessment: Assessment) -> str:
+    section = comparability_section(Presenter(assessment))
+    assert section is not None
+    (steps,) = section.blocks
+    assert isinstance(steps, Steps)
+    return "\n".join(steps.items)
+
+
+def test_one_machine_is_named() -> None:
+    assert "all on one machine (AMD EPYC 7R13, 2 cores), so they are compared" in said(given.promote())
+
+
+def test_another_machine_is_not_compared_with_and_the_reason_is_given() -> None:
+    base = given.promote()
+    elsewhere = {**given.MACHINE, "hardware.cpu": "another"}
+    standings = [replace(s, measured_on=elsewhere) if s.baseline == "few_shot" else s for s in base.standings]
+    text = said(replace(base, standings=tuple(standings)))
+    assert "not across them" in text
+    assert "few_shot (another, 2 cores)" in text
+    assert "They differ in, or do not say, hardware.cpu. Money is compared across them" in text
+
+
+def test_several_tokenizers_are_legitimate_and_said() -> None:
+    found = Finding("MLB202", "error", "pass", "same text", {"one_tokenizer": False})
+    assert "Tokenizers: the models are not known to share one" in said(replace(given.promote(), audit=(found,)))
+    assert "Tokenizers" not in said(given.promote())
+
+
+def test_a_single_rung_has_nothing_to_be_compared_with() -> None:
+    assert comparability_section(Presenter(given.lone())) is None
+
+
+def test_warnings_list_refusals_before_warnings() -> None:
+    base = given.hold()
+    refused = Mismatch("data.digest", "aa", None, "refuse")
+    section = mismatch_section(Presenter(replace(base, mismatches=(*base.mismatches, refused))))
+    assert texts(section, block=1) == [
+        ["data.digest", "refuse", "aa", "—"],
+        ["engine.precision", "warn", "fp32", "bf16"],
+    ]
+    assert mismatch_section(Presenter(given.promote())) is None

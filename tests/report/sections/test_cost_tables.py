@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mlbaseline.records import BreakEven
+from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.cost_tables import cost_section
+from mlbaseline.report.view import Cell, Table
+from tests.report import assessments as given
+
+
+def rows(*break_even: BreakEven) -> list[list[str]]:
+    section = cost_section(Presenter(replace(given.promote(), break_even=break_even)))
+    assert section is not None
+    table = section.blocks[-1]
+    assert isinstance(table, Table)
+    return [[cell.text for cell in row.cells] for row in table.rows]
+
+
+def tables() -> dict[str, dict[str, dict[str, Cell]]]:
+    """caption ─▶ rung ─▶ column ─▶ cell."""
+    section = cost_section(Presenter(given.promote()))
+    assert section is not None
+    found = [block for block in section.blocks if isinstance(block, Table)]
+    return {
+        table.caption: {
+            row.cells[0].text: dict(zip([column.title for column in table.columns], row.cells, strict=True))
+            for row in table.rows
+        }
+        for table in found
+    }
+
+
+def test_money_and_latency_stand_with_their_intervals() -> None:
+    lora = tables()["Money, latency and memory"]["lora"]
+    assert lora["USD per 1M queries"] == Cell("1.71", "[1.54, 1.97]")
+    assert lora["Priced by"].text == "hardware time"
+    assert lora["Latency p50"].detail == "[63.5 ms, 88.9 ms]"
+    assert lora["Latency p95"] == Cell("127 ms", "[102 ms, —]")
+    assert (lora["Latency p99"].text, lora["Timed"].text) == ("152 ms", "72")
+    assert lora["Trained parameters"].text == "2.44 M"
+    assert "annotator" not in tables()["Money, latency and memory"]
+
+
+def test_the_first_token_has_a_column_where_something_was_streamed() -> None:
+    promote = given.promote()
+    lora, *others = promote.standings
+    streamed = replace(lora, cost=replace(lora.cost, first_token_p50_s=0.05))
+    section = cost_section(Presenter(replace(promote, standings=(streamed, *others))))
+    assert section is not None
+    (table,) = (b for b in section.blocks if isinstance(b, Table) and b.caption == "Money, latency and memory")
+    column = [column.title for column in table.columns].index("First token p50")
+    assert next(row.cells[column].text for row in table.rows if row.cells[0].text == lora.baseline) == "50.0 ms"
+    assert "First token p50" not in tables()["Money, latency and memory"]["lora"]
+
+
+def test_every_rung_stands_before_every_front() -> None:
+    found = tables()["On the Pareto front"]
+    assert found["full"]["Cost front"].text == "✓ 97%"
+    assert found["annotator"]["Latency front"] == Cell("—", "not measured")
+    assert {"Memory front", "Trained parameters front"} <= set(found["lora"])
+
+
+def test_when_a_fine_tune_pays_for_itself() -> None:
+    first, second = rows(*given.BREAK_EVEN)
+    assert first == ["lora", "few_shot", "0.00801", "1.71", "5.31", "after 2,226 queries"]
+    assert second[-1] == "never: a query costs no less than with the prompt"
+
+
+def test_a_price_that_is_not_known_is_not_called_never() -> None:
+    (row,) = rows(BreakEven("lora", "few_shot", None, None, 1e-6, None))
+    assert row[-1] == "not known: a price is missing"
+    assert cost_section(Presenter(replace(given.promote(), break_even=(), fronts=(), standings=()))) is None

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mlbaseline.records import Assessment
+from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.rung_table import rung_section
+from mlbaseline.report.view import Cell, Table
+from tests.report import assessments as given
+
+
+def table_of(assessment: Assessment) -> tuple[Table, dict[str, dict[str, Cell]]]:
+    section = rung_section(Presenter(assessment))
+    assert section is not None
+    table = section.blocks[0]
+    assert isinstance(table, Table)
+    titles = [column.title for column in table.columns]
+    return table, {row.cells[0].text: dict(zip(titles, row.cells, strict=True)) for row in table.rows}
+
+
+def test_a_rung_shows_quality_with_interval_seeds_cost_latency_and_memory() -> None:
+    table, rungs = table_of(given.promote())
+    lora = rungs["lora"]
+    assert lora["accuracy ↑"] == Cell("0.607", "[0.551, 0.663]")
+    assert lora["nll_nats ↓"].text == "0.884"
+    assert lora["Seeds"] == Cell("3", "(std 0.014)")
+    assert lora["USD per 1M queries"].text == "1.71"
+    assert lora["Latency p95"].text == "127 ms"
+    assert lora["On the front"] == Cell("12%")
+    assert rungs["full"]["On the front"] == Cell("✓ 97%", tone="better")
+    assert rungs["annotator"]["On the front"] == Cell("—", "not measured")
+    assert lora["Memory"].text == "1.06 GB"
+    assert lora["Training"] == Cell("4 min 48 s", "(USD 0.00801)")
+    assert "300" in table.caption
+
+
+def test_free_is_zero_and_unpriced_is_a_dash() -> None:
+    _, rungs = table_of(given.promote())
+    assert rungs["majority"]["USD per 1M queries"].text == "0"
+    assert rungs["annotator"]["USD per 1M queries"].text == "—"
+    assert rungs["majority"]["nll_nats ↓"].text == "—"
+
+
+def test_the_verdicts_winner_is_marked() -> None:
+    table, _ = table_of(given.promote())
+    assert [row.cells[0].text for row in table.rows if row.emphasis] == ["full"]
+
+
+def test_error_rates_have_a_column_once_there_are_errors() -> None:
+    table, _ = table_of(given.promote())
+    assert "Errors" not in [column.title for column in table.columns]
+    assert any("No rung has error rows" in note for note in table.notes)
+    table, rungs = table_of(given.hold())
+    assert rungs["endpoint"]["Errors"] == Cell("0.67%", tone="worse")
+    assert not any("No rung has error rows" in note for note in table.notes)
+
+
+def test_rungs_on_different_numbers_of_examples_say_so() -> None:
+    base = given.promote()
+    small = replace(base.standings[0], metrics={"accuracy": replace(given.estimate(0.4, 0.1), n=120)})
+    _, rungs = table_of(replace(base, standings=(small, *base.standings[1:])))
+    assert (rungs["majority"]["n"].text, rungs["lora"]["n"].text) == ("120", "300")
+
+
+@pytest.mark.parametrize("assessment", [given.empty(), replace(given.promote(), standings=())])
+def test_no_rungs_no_ladder(assessment: Assessment) -> None:
+    assert rung_section(Presenter(assessment)) is None
