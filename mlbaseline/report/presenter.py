@@ -116,7 +116,7 @@ class Presenter:
         return value if self.higher_is_better(row.metric) else -value
 
     def reading(self, row: Comparison) -> str:
-        """Give better or worse where the adjusted p-value (or else the interval) excludes no difference, otherwise open."""
+        """Give better or worse where the adjusted p-value (or else the interval) shows a difference, otherwise open."""
         if formats.finite(row.p_adjusted):
             shown = row.p_adjusted <= 1 - row.level + 1e-12
         else:
