@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: demo test lint bench calibrate notebooks clean
+.PHONY: demo test lint docs bench calibrate clean
 
 demo: $(VENV)/.installed
 	mlflow run . --env-manager local --experiment-name tweets
@@ -28,6 +28,10 @@ calibrate: $(VENV)/.installed-dev
 	python -m tests.stats.simultaneous.calibration_joint > docs/statistics/calibration-joint.md
 	python -m tests.judge.calibration_verdict > docs/statistics/calibration-verdict.md
 
+docs: $(VENV)/.installed-docs
+	python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	@echo "The documentation: site/index.html"
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -39,5 +43,9 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	python -m pip install --quiet --editable '.[docs]'
+	touch $@ $(VENV)/.installed
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,82 @@
+"""The documentation says what is true: suites are valid, commands exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from mlbaseline import __version__
+from mlbaseline.cli import cli
+from mlbaseline.documentation import DOCUMENTATION_URL, documentation_url
+from mlbaseline.suite_file import parse_suite
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
+
+
+def blocks(path: Path, *languages: str) -> list[str]:
+    """Fenced blocks of a page in these languages."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [text for language, text in found if language in languages]
+
+
+SUITES = [
+    pytest.param(text, id=f"{path.relative_to(ROOT)}-{position}")
+    for path in PAGES
+    for position, text in enumerate(blocks(path, "yaml"))
+    if re.search(r"^name:", text, re.MULTILINE) and re.search(r"^matrix:", text, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("text", SUITES)
+def test_suites_on_pages_are_valid(text: str) -> None:
+    assert parse_suite(text).baselines
+
+
+def test_there_are_suites_on_pages() -> None:
+    assert len(SUITES) >= 4
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_other_yaml_on_pages_can_be_read(path: Path) -> None:
+    for text in blocks(path, "yaml"):
+        yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_on_pages_exist(path: Path) -> None:
+    for text in blocks(path, "console", "yaml", "bash"):
+        for line in re.findall(r"(?:^|run: |- )mlbaseline (.+)$", text, re.MULTILINE):
+            name, *words = line.partition("#")[0].split()
+            assert name in cli.commands, f"{path.name}: mlbaseline {name}"
+            options = [parameter for parameter in cli.commands[name].params if isinstance(parameter, click.Option)]
+            known = {alias for option in options for alias in option.opts}
+            assert {word for word in words if re.match(r"--?[a-z]", word)} <= known, f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_to_files_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_messages_link_to_pages_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "mlbaseline").rglob("*.py")]
+    pages = {page for text in sources for page in re.findall(r"documentation_url\(\s*[\"']([\w/-]+)[\"']", text)}
+    assert "reference/audit" in pages
+    assert not [page for page in pages if not (ROOT / "docs" / f"{page}.md").is_file()]
+    monkeypatch.setenv("MLBASELINE_DOCS_URL", "https://docs.example/")
+    assert documentation_url("faq") == "https://docs.example/faq.html"
+    assert DOCUMENTATION_URL.startswith("https://")
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert citation["license"] == "Apache-2.0"
