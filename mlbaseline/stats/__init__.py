@@ -4,6 +4,7 @@ The modules say `scipy.stats.norm` and not `norm`: scipy loads its parts when th
 long to load as a small model, before which nobody compares anything.
 """
 
+from mlbaseline.stats import sequential
 from mlbaseline.stats.bootstrap import bootstrap_distribution
 from mlbaseline.stats.corpus.comparison import (
     CorpusComparison,
@@ -127,4 +128,5 @@ __all__ = [
     "sample_size",
     "sample_size_extension",
     "select_then_confirm",
+    "sequential",
 ]
