@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mlbaseline.engine.crew import Crew
-from mlbaseline.engine.encoding import Encoder
-from mlbaseline.engine.generation import Generator
-from mlbaseline.engine.normalising import NormalisedChoices, Unconditional
-from mlbaseline.engine.pass_cache import PassCache
-from mlbaseline.engine.scoring import ChoiceScorer, reading_length
-from mlbaseline.engine.texts import TextScorer
+from mlbaseline.engine.generation.generator import Generator
+from mlbaseline.engine.inference.result_cache import PassCache
+from mlbaseline.engine.inference.tokenization import Encoder
+from mlbaseline.engine.inference.worker_pool import Crew
+from mlbaseline.engine.scoring.choices import ChoiceScorer, reading_length
+from mlbaseline.engine.scoring.normalization import NormalisedChoices, Unconditional
+from mlbaseline.engine.scoring.perplexity import TextScorer
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Model
 from mlbaseline.suite import Evaluation, GenerateTask, PerplexityTask, Task

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from mlbaseline.judge.audit import Subject, Trials, audit
-from mlbaseline.judge.break_even import break_evens
-from mlbaseline.judge.comparison import TOO_SMALL, compare
-from mlbaseline.judge.conditions import answered, blocking, confirmatory, every_seed
-from mlbaseline.judge.gates import decide
+from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
+from mlbaseline.judge.contrasts.matrix import PRIMARY
+from mlbaseline.judge.contrasts.power import settle
+from mlbaseline.judge.contrasts.preregistered import mark_registered
+from mlbaseline.judge.contrasts.published import compare_with_published
+from mlbaseline.judge.cost.break_even import break_evens
+from mlbaseline.judge.cost.pareto import fronts
+from mlbaseline.judge.decision.conditions import answered, blocking, confirmatory, every_seed
+from mlbaseline.judge.decision.gates import decide
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.judge.matrix import PRIMARY
-from mlbaseline.judge.pareto import fronts
-from mlbaseline.judge.planning import settle
-from mlbaseline.judge.published import compare_with_published
-from mlbaseline.judge.registered import mark_registered
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS

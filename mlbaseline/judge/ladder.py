@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlbaseline.errors import DataError
-from mlbaseline.judge.checkpoint import Checkpoint, choose_checkpoint
 from mlbaseline.judge.comparability import require_comparable, software_warnings
+from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint, choose_checkpoint
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Mismatch, Scalar
 from mlbaseline.results import SLICE, Evaluation, ResultTable

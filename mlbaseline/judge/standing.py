@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mlbaseline.judge.comparability import measured_on
-from mlbaseline.judge.costing import Metered, combined, cost_of, mean_of
-from mlbaseline.judge.inference import estimate
+from mlbaseline.judge.contrasts.inference import estimate
+from mlbaseline.judge.cost.estimates import Metered, combined, cost_of, mean_of
 from mlbaseline.metrics import measure
 from mlbaseline.records import Estimate, FineTune, Standing
 from mlbaseline.results import SLICE, Evaluation, ResultTable

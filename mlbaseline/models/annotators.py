@@ -10,7 +10,7 @@ import krippendorff
 import numpy as np
 
 from mlbaseline.errors import DataError
-from mlbaseline.models.problems import Problems
+from mlbaseline.models.row_errors import Problems
 from mlbaseline.records import Answer, Example, Scalar, TaskData
 from mlbaseline.values import as_text, is_missing
 

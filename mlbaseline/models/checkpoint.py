@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlbaseline.assets import cache_dir, sha256_of
 from mlbaseline.errors import AssetError
-from mlbaseline.models.adapter import attach, is_adapter, merged, named_base
-from mlbaseline.models.quantising import (
+from mlbaseline.models.adapter_files import attach, is_adapter, merged, named_base
+from mlbaseline.models.quantization import (
     QUANTISED,
     compute_exactly,
     loading_options,

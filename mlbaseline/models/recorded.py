@@ -8,7 +8,7 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.metrics import METRICS
-from mlbaseline.models.problems import Problems
+from mlbaseline.models.row_errors import Problems
 from mlbaseline.records import UNKNOWN, Answer, Example, Scalar, TaskData
 from mlbaseline.values import as_number, as_text, is_missing
 

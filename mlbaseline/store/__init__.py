@@ -1,12 +1,14 @@
-"""Everything that lies on a tracking server. The only folder that imports mlflow, and it does so when it is used."""
+"""Read and write everything that lies on a tracking server. mlflow is imported when it is used, not before."""
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
-from mlbaseline.store.foreign import read_mlflow_results
 from mlbaseline.store.items import param_text
 from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
-from mlbaseline.store.production import PRODUCTION_VERSION, find_identity, find_registered
-from mlbaseline.store.reading import (
+from mlbaseline.store.mlflow_results import read_mlflow_results
+from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
+from mlbaseline.store.references import artifact_path, resolve
+from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
+from mlbaseline.store.runs import (
     ComparisonRun,
     EvaluationRun,
     find_comparison,
@@ -16,13 +18,9 @@ from mlbaseline.store.reading import (
     published_score,
     read_evaluation,
 )
-from mlbaseline.store.references import artifact_path, resolve
-from mlbaseline.store.registration import TASK_DIGEST, find_registration
-from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
 from mlbaseline.store.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 
 __all__ = [
-    "PRODUCTION_VERSION",
     "TASK_DIGEST",
     "ComparisonRun",
     "EvaluationRun",
@@ -38,9 +36,7 @@ __all__ = [
     "find_comparison",
     "find_completed",
     "find_evaluations",
-    "find_identity",
     "find_lineage",
-    "find_registered",
     "find_registration",
     "load_assessment",
     "load_tables",

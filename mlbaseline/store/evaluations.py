@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Example, Scalar, Signature, TaskData, Trained, Weights
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
 from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
     Dataset,
     Item,
+    LoggedModel,
     Metrics,
     Params,
     Series,
@@ -23,7 +24,6 @@ from mlbaseline.store.items import (
     metric_name,
     write,
 )
-from mlbaseline.store.served_model import served_model
 from mlbaseline.store.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
@@ -90,17 +90,19 @@ def log_evaluation(
     cost: Cost,
     weights: Weights | None = None,
     trained: Trained | None = None,
-    shots: Sequence[Example] | None = None,
+    model: LoggedModel | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
 ) -> None:
-    """Everything that an evaluation found, and of a model of our own what is needed to serve it. metrics: overall.
+    """Write the results of an evaluation into its run.
 
-    weights: of a fine-tune. shots: solved examples shown to a model that is prompted as it comes. With neither there
-    is nothing to serve.
+    Args:
+        metrics: of all examples.
+        weights: of a fine-tune.
+        model: what MLflow needs to serve a model of our own; None where there is nothing to serve.
+        figures: further numbers, by the parts of their names.
 
-    figures: further numbers, by the parts of their names.
-
-    Raises TrackingError; a full disk counts as one.
+    Raises:
+        TrackingError: the server cannot be reached or refuses, or the disk is full.
     """
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "run")
@@ -120,8 +122,8 @@ def log_evaluation(
                 Metrics({"weights_bytes": weights.size_bytes}),
                 Tags({PREFIX + "weights_sha256": weights.sha256}),
             ]
-        if weights is not None or shots is not None:
-            items.append(served_model(Path(temporary, "model"), suite, table, weights, shots or ()))
+        if model is not None:
+            items.append(model)
         write(run, *items)
 
 

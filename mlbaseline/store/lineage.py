@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import TrackingError
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import EVALUATION
-from mlbaseline.store.registration import TASK_DIGEST
+from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.registry import PREVIOUS_VERSION, PROMOTION, PROMOTION_RUN_ID
 from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reach, reporting
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
 from mlbaseline.records import Assessment, Promotion
 from mlbaseline.store.comparisons import VERDICT, load_assessment, overall_contrasts
-from mlbaseline.store.descriptions import describe_version, interval_text
 from mlbaseline.store.items import Tags, write
-from mlbaseline.store.reading import ComparisonRun, EvaluationRun, read_evaluation
+from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
 from mlbaseline.store.tracking import PREFIX, Run, Tracker, connect, open_run, reach, reporting, suite_tags
+from mlbaseline.store.version_page import describe_version, interval_text
 from mlbaseline.suite import Suite
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from mlbaseline.suite.finetunes import (
     ReadySpec,
     TrainedSpec,
 )
-from mlbaseline.suite.nodes import SPLITS, Asset, MetricName, Name, Split
+from mlbaseline.suite.node import SPLITS, Asset, MetricName, Name, Split
 from mlbaseline.suite.production import Endpoint, Production
 from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
 from mlbaseline.suite.task import (

@@ -19,7 +19,7 @@ from mlbaseline.suite.finetunes import (
     ReadyAdapter,
     ReadyModel,
 )
-from mlbaseline.suite.nodes import Asset, Baseline, Node, Sha256
+from mlbaseline.suite.node import Asset, Baseline, Node, Sha256
 from mlbaseline.suite.production import Production
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mlbaseline.suite.nodes import SPLITS, Node, Sha256
+from mlbaseline.suite.node import SPLITS, Node, Sha256
 
 
 class DataSource(Node):

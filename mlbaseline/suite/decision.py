@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from mlbaseline.suite.nodes import MetricName, Name, Node
+from mlbaseline.suite.node import MetricName, Name, Node
 
 
 class Contrast(Node):

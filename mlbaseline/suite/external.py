@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from mlbaseline.suite.nodes import Asset, Baseline, MetricName, Node, Sha256
+from mlbaseline.suite.node import Asset, Baseline, MetricName, Node, Sha256
 
 Column = Annotated[str, Field(min_length=1)]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, PositiveInt, model_validator
 
-from mlbaseline.suite.nodes import Asset, Baseline, MetricName, Name
+from mlbaseline.suite.node import Asset, Baseline, MetricName, Name
 
 
 class Training(Baseline):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from mlbaseline.suite.nodes import Baseline, Node
+from mlbaseline.suite.node import Baseline, Node
 
 Protocol = Literal["mlflow", "completions", "chat"]
 ChooseBy = Literal["loglik", "constrained", "generate"]

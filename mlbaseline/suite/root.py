@@ -14,7 +14,7 @@ from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
-from mlbaseline.suite.nodes import Asset, MetricName, Name, Node
+from mlbaseline.suite.node import Asset, MetricName, Name, Node
 from mlbaseline.suite.production import Production
 from mlbaseline.suite.task import TASKS, ChoiceTask, GenerateTask, LmEvalTask, PerplexityTask, Task
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
-from mlbaseline.suite.nodes import MetricName, Name, Node
+from mlbaseline.suite.node import MetricName, Name, Node
 
 
 class _AnyTask(Node):

@@ -12,10 +12,10 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
-from mlbaseline.tasks.candidates import Candidate, build_candidates, check_columns, raise_all
-from mlbaseline.tasks.harness_task import HarnessTask
+from mlbaseline.tasks.data_files import DataTable, read_table
+from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns, raise_all
+from mlbaseline.tasks.lm_eval.task import HarnessTask
 from mlbaseline.tasks.opening import harness_of
-from mlbaseline.tasks.reading import DataTable, read_table
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 

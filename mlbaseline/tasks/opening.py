@@ -7,7 +7,7 @@ from pathlib import Path
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite import ChoiceTask, LmEvalTask, Suite
 from mlbaseline.suite_file import load_suite, with_task
-from mlbaseline.tasks.harness_task import HarnessTask, load_harness_task
+from mlbaseline.tasks.lm_eval.task import HarnessTask, load_harness_task
 
 
 def open_suite(reference: str | Path) -> Suite:

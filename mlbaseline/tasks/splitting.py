@@ -12,7 +12,7 @@ from itertools import groupby
 from mlbaseline.errors import DataError
 from mlbaseline.records import digest_of
 from mlbaseline.suite import SPLITS, Split, SplitSizes
-from mlbaseline.tasks.candidates import Candidate
+from mlbaseline.tasks.examples import Candidate
 
 _PRIORITY: tuple[Split, ...] = ("test", "dev", "train")
 """Who is served first: another size of train leaves dev and test as they were, and a leak is cut from train."""

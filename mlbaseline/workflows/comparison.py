@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlbaseline import assets, store
+from mlbaseline import assets, serving, store
 from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
@@ -67,7 +67,7 @@ def load_ladder(suite: Suite, tracker: store.Tracker) -> Ladder:
 def _versions_in_production(suite: Suite, tracker: store.Tracker) -> dict[str, str | None]:
     """Which version each production baseline with a `uri` stands for now; None where there is no such model."""
     uris = {name: spec.uri for name, spec in suite.baselines.items() if isinstance(spec, Production) and spec.uri}
-    found = {name: store.find_identity(tracker, uri) for name, uri in uris.items()}
+    found = {name: serving.find_identity(tracker, uri) for name, uri in uris.items()}
     return {name: None if identity is None else identity.version for name, identity in found.items()}
 
 
@@ -110,7 +110,7 @@ def _current_runs(
     for run in found:
         if run.baseline not in suite.baselines or not (run.seed is None or run.seed in suite.seeds):
             continue
-        is_current = in_production.get(run.baseline) == run.params.get(store.PRODUCTION_VERSION)
+        is_current = in_production.get(run.baseline) == run.params.get(serving.PRODUCTION_VERSION)
         if is_current and _has_present_options(suite, run):
             newest.setdefault((run.baseline, run.seed), run)
         else:
@@ -166,8 +166,8 @@ def _precision(params: Mapping[str, str]) -> str | None:
 
 def _in_production(params: Mapping[str, str]) -> str | None:
     """Which version, or which model behind which address, chosen by what."""
-    if store.PRODUCTION_VERSION in params:
-        return params[store.PRODUCTION_VERSION]
+    if serving.PRODUCTION_VERSION in params:
+        return params[serving.PRODUCTION_VERSION]
     endpoint = [params.get(f"baseline.endpoint.{name}") for name in ("url", "protocol", "model", "choose_by")]
     return " · ".join(said for said in endpoint if said not in (None, store.param_text(None))) or None
 

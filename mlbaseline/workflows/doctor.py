@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
 
-from mlbaseline import assets, store
+from mlbaseline import assets, serving, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import DataError, MlbaselineError
@@ -112,7 +112,7 @@ def _fetched(fetch: Fetch, asset: Asset) -> str:
 
 
 def _method(suite: Suite, name: str, spec: OtherPeft) -> str:
-    from mlbaseline.engine.adapters import check_method
+    from mlbaseline.engine.training.peft_methods import check_method
 
     check_method(spec, suite_name=suite.name, baseline=name)
     return spec.config
@@ -124,7 +124,7 @@ def _in_production(server: store.Server, name: str, spec: Production) -> str:
 
         key = "with a key" if read_key(spec.endpoint, f"baselines.{name}.endpoint") else "without a key"
         return f"{spec.endpoint.address}, {key}; not asked"
-    identity = store.find_identity(server, str(spec.uri))
+    identity = serving.find_identity(server, str(spec.uri))
     if identity is not None:
         return identity.version
     if spec.optional:

@@ -7,22 +7,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlbaseline import assets, store
+from mlbaseline import assets, serving, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch, LastLoaded, Registered, Rung, build_rungs
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.judge.costing import Metered, cost_of
+from mlbaseline.judge.cost.estimates import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Recorded, Split, Suite
 from mlbaseline.tasks import LoadedTask, harness_of, load_task, open_suite
-from mlbaseline.workflows.choosing import choose_baselines, choose_seeds
-from mlbaseline.workflows.evaluated import Evaluated, evaluations_text, ladder_note, metrics_text, open_ladder
+from mlbaseline.workflows.ladder_run import Evaluated, evaluations_text, ladder_note, metrics_text, open_ladder
 from mlbaseline.workflows.outcome import Outcome
+from mlbaseline.workflows.selection import choose_baselines, choose_seeds
 
 log = logging.getLogger("mlbaseline")
 
@@ -68,7 +69,7 @@ def evaluate_rungs(
     loaded = LastLoaded()
 
     def find(uri: str) -> Registered | None:
-        return store.find_registered(tracker, uri)
+        return serving.find_registered(tracker, uri)
 
     def build(name: str, split: Split) -> list[Rung]:
         how: dict[str, Any] = {"find_registered": find, "fresh": fresh, "loaded": loaded, "processes": processes}
@@ -192,19 +193,23 @@ def _evaluate_rung(
             peak_memory_bytes=None if rung.elsewhere or rung.kind == "human" else peak.bytes,  # people have none
         )
         _warn_about_rows(rung, table)
-        store.log_evaluation(
-            run,
-            table,
-            suite=suite,
-            data=data,
-            metrics=found,
-            slices=measure_slices(table, suite),
-            cost=cost_of(suite, [metered]),
-            weights=opened.weights,
-            trained=opened.trained,
-            shots=opened.shots,
-            figures=opened.figures,
-        )
+        with TemporaryDirectory() as staging:
+            is_ours = opened.weights is not None or opened.shots is not None
+            store.log_evaluation(
+                run,
+                table,
+                suite=suite,
+                data=data,
+                metrics=found,
+                slices=measure_slices(table, suite),
+                cost=cost_of(suite, [metered]),
+                weights=opened.weights,
+                trained=opened.trained,
+                model=serving.package_model(Path(staging), suite, table, opened.weights, opened.shots or ())
+                if is_ours
+                else None,
+                figures=opened.figures,
+            )
     if not table.n_unanswered:
         _forget(rung)  # the run has them now
     return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)

@@ -10,17 +10,17 @@ from typing import get_args
 from mlbaseline import assets, store
 from mlbaseline.engine.rungs import Rung, build_annotators_rung, build_recorded_rungs
 from mlbaseline.errors import DataError, SuiteError
+from mlbaseline.importers.imported import Foreign, Wanted, has_prompts, rows_of
+from mlbaseline.importers.inspect_log import find_log, read_log
+from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Scalar, TaskData, digest_of
 from mlbaseline.suite import External, Human, MetricName, Suite
 from mlbaseline.tasks import harness_of, load_task, open_suite
-from mlbaseline.tasks.foreign import Foreign, Wanted, has_prompts, rows_of
-from mlbaseline.tasks.harness import find_samples, read_samples
-from mlbaseline.tasks.inspect_log import find_log, read_log
+from mlbaseline.tasks.data_files import Row, read_table
 from mlbaseline.tasks.prompting import Prompting
-from mlbaseline.tasks.reading import Row, read_table
-from mlbaseline.workflows.evaluated import evaluations_text, open_ladder
 from mlbaseline.workflows.evaluation import evaluate_each, make_fetcher
+from mlbaseline.workflows.ladder_run import evaluations_text, open_ladder
 from mlbaseline.workflows.outcome import Outcome
 
 LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"

@@ -102,7 +102,7 @@ class Stages:
 
 def watch_all(stages: Stages) -> None:
     from mlbaseline import store
-    from mlbaseline.engine import scoring
+    from mlbaseline.engine.scoring import choices as scoring
     from mlbaseline.workflows import evaluation
 
     for name in ("load_task", "tabulate", "add_scores", "measure_overall", "measure_slices", "cost_of"):

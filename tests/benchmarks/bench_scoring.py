@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from mlbaseline.engine.encoding import Encoder
-from mlbaseline.engine.scoring import ChoiceScorer
+from mlbaseline.engine.inference.tokenization import Encoder
+from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.scoring_items import Items, packaged_model, sentences, tweets

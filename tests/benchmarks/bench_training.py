@@ -25,9 +25,9 @@ from typing import Any
 import torch
 
 from mlbaseline.assets import FetchedAsset, fetch, sha256_of
-from mlbaseline.engine.adapters import add_adapter
-from mlbaseline.engine.recipe import Sample, TrainingJob, load_base, make_optimizer, make_schedule
-from mlbaseline.engine.training import _Training
+from mlbaseline.engine.training.job import Sample, TrainingJob, load_base, make_optimizer, make_schedule
+from mlbaseline.engine.training.loop import _Training
+from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.suite import Full, Lora, Peft, Pretrained, TrainedSpec
 from mlbaseline.suite_file import load_suite

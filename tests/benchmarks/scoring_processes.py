@@ -24,7 +24,7 @@ from mlbaseline.workflows import evaluation
 
 evaluate = evaluation._evaluate_rung
 def watched(*arguments, **options):
-    from mlbaseline.engine import reading  # by now the command has imported it, in its own way
+    from mlbaseline.engine.scoring import log_likelihoods as reading  # imported by now
 
     read = reading.score_packed
     def first(*arguments):

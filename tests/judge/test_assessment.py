@@ -9,9 +9,9 @@ import pytest
 
 from mlbaseline.errors import DataError, IncomparableError, SuiteError
 from mlbaseline.judge.assessment import assess
+from mlbaseline.judge.contrasts.matrix import plan
+from mlbaseline.judge.contrasts.power import examples_for, settle
 from mlbaseline.judge.ladder import build_ladder
-from mlbaseline.judge.matrix import plan
-from mlbaseline.judge.planning import examples_for, settle
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Answer, Assessment, Comparison, Signature
 from mlbaseline.results import Evaluation, tabulate

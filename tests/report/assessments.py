@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from mlbaseline.judge.pareto import pareto_front
+from mlbaseline.judge.cost.pareto import pareto_front
 from mlbaseline.records import (
     Assessment,
     Bounds,

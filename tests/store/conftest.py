@@ -11,8 +11,8 @@ import pytest
 
 from mlbaseline.records import Example, TaskData
 from mlbaseline.store.comparisons import log_comparison
-from mlbaseline.store.reading import ComparisonRun, find_comparison, find_evaluations
-from mlbaseline.store.registration import TASK_DIGEST
+from mlbaseline.store.preregistration import TASK_DIGEST
+from mlbaseline.store.runs import ComparisonRun, find_comparison, find_evaluations
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite

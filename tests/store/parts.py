@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copy
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from mlbaseline.records import (
     Verdict,
 )
 from mlbaseline.results import ResultTable
+from mlbaseline.serving import package_model
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
 from mlbaseline.store.tracking import Tracker
 from mlbaseline.suite import Suite
@@ -187,7 +189,10 @@ class Evaluate:
         with open_evaluation(self.tracker, self.suite, params={**params, "baseline.kind": table.kind}, **about) as run:
             found = {"metrics": {"accuracy": 0.75, "ece": None}, "slices": {"length": {"1": {"accuracy": 0.75}}}}
             given = {"suite": self.suite, "data": self.data, "cost": COST}
-            log_evaluation(run, table, **{**given, **found, **more})
+            with TemporaryDirectory() as staging:
+                weights = more.get("weights")
+                model = package_model(Path(staging), self.suite, table, weights) if weights else None
+                log_evaluation(run, table, **{**given, **found, "model": model, **more})
         return table
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
 from mlbaseline.records import Promotion, TaskData
-from mlbaseline.store.reading import find_comparison, find_evaluations
 from mlbaseline.store.references import artifact_path, resolve
 from mlbaseline.store.registry import plan_promotion, promote, rollback
+from mlbaseline.store.runs import find_comparison, find_evaluations
 from mlbaseline.store.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite

@@ -16,7 +16,7 @@ import pytest
 from mlbaseline.errors import TrackingError
 from mlbaseline.store.evaluations import log_ladder
 from mlbaseline.store.items import Artifacts, Params, Tags, write
-from mlbaseline.store.reading import find_evaluations
+from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from tests.store.parts import Evaluate, free_port, mlflow_server
@@ -220,5 +220,5 @@ def test_full_disk_fails_the_run_and_keeps_what_is_completed(tmp_path: Path, emp
 
 
 def test_help_does_not_pay_for_mlflow() -> None:
-    code = "import mlbaseline.store.evaluations, mlbaseline.store.reading, sys; sys.exit('mlflow' in sys.modules)"
+    code = "import mlbaseline.store.evaluations, mlbaseline.store.runs, sys; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

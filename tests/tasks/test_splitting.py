@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example
 from mlbaseline.suite import SplitSizes
-from mlbaseline.tasks.candidates import Candidate, content_of
+from mlbaseline.tasks.examples import Candidate, content_of
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from tests.tasks.making import load, load_rows, make_suite, rows_of, write_jsonl
 

@@ -21,8 +21,8 @@ _PRELOADED = [
     "peft",
     "accelerate",
     "mlbaseline.workflows",
-    "mlbaseline.engine.scoring",
-    "mlbaseline.engine.training",
+    "mlbaseline.engine.scoring.choices",
+    "mlbaseline.engine.training.loop",
     "mlbaseline.report",
 ]
 

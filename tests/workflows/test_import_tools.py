@@ -27,7 +27,7 @@ def write_log(site: Site, epochs: int) -> Path:
     from inspect_ai.scorer import match
     from inspect_ai.solver import generate
 
-    from tests.tasks.test_inspect_log import write_log as write
+    from tests.importers.test_inspect_log import write_log as write
 
     examples = site.test_data().examples
     samples = [Sample(id=e.id, input=str(e.fields["review"]), target=e.target) for e in examples]

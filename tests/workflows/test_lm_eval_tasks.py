@@ -16,7 +16,7 @@ from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, find_evaluations, load_assessment, load_tables
 from mlbaseline.suite import LmEvalTask
 from mlbaseline.tasks import harness_of, load_task, open_suite
-from mlbaseline.tasks.harness_task import _no_task, load_harness_task
+from mlbaseline.tasks.lm_eval.task import _no_task, load_harness_task
 
 pytest.importorskip("lm_eval")
 

@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from mlbaseline import suite
-from mlbaseline.engine.rungs.checkpoints import pretrained_rungs
-from mlbaseline.engine.rungs.elsewhere import build_recorded_rungs, external_rungs, recorded_rungs
 from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
-from mlbaseline.engine.rungs.loaded import LastLoaded
+from mlbaseline.engine.rungs.pretrained import pretrained_rungs
 from mlbaseline.engine.rungs.production import generation_fields, production_rungs
-from mlbaseline.engine.rungs.rules import build_annotators_rung, human_rungs, trivial_rungs
+from mlbaseline.engine.rungs.recorded import build_recorded_rungs, external_rungs, recorded_rungs
 from mlbaseline.engine.rungs.rung import (
     Fetch,
     FindRegistered,
@@ -22,6 +20,8 @@ from mlbaseline.engine.rungs.rung import (
     Site,
     describe_baseline,
 )
+from mlbaseline.engine.rungs.shared_checkpoint import LastLoaded
+from mlbaseline.engine.rungs.trivial import build_annotators_rung, human_rungs, trivial_rungs
 from mlbaseline.suite import Split, Suite
 from mlbaseline.tasks import LoadedTask
 

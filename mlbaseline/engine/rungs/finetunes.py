@@ -12,29 +12,29 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from mlbaseline.assets import FetchedAsset, sha256_of
-from mlbaseline.engine.rungs.checkpoints import engine_fields, make_crew, resolved, scorer, task_fields
+from mlbaseline.engine.rungs.pretrained import engine_fields, make_crew, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import AssetError
-from mlbaseline.models.quantising import QUANTISED
+from mlbaseline.models.quantization import QUANTISED
 from mlbaseline.records import Model, Scalar, Trained, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks import harness_of
 from mlbaseline.tasks.prompting import Teaches
 
 if TYPE_CHECKING:
-    from mlbaseline.engine.recipe import TrainingJob
+    from mlbaseline.engine.training.job import TrainingJob
 
 
 def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]) -> list[Rung]:
     if isinstance(spec, OtherPeft):
-        from mlbaseline.engine.adapters import check_method
+        from mlbaseline.engine.training.peft_methods import check_method
 
         check_method(spec, suite_name=site.suite.name, baseline=name)
     return [_trained(site, name, _job(site, name, spec, seed)) for seed in seeds]
 
 
 def _job(site: Site, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
-    from mlbaseline.engine.recipe import TrainingJob
+    from mlbaseline.engine.training.job import TrainingJob
     from mlbaseline.models.checkpoint import computed_in
 
     base = site.suite.base_model(spec)
@@ -60,13 +60,13 @@ def _job(site: Site, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
 
 def _trained(site: Site, name: str, job: TrainingJob) -> Rung:
     def prepare() -> Trained:
-        from mlbaseline.engine.training import train
+        from mlbaseline.engine.training.loop import train
 
         site.loaded.drop()
         return train(job, description=progress_name(name, job.seed))
 
     def open_() -> Opened:
-        from mlbaseline.engine.base import forget_base
+        from mlbaseline.engine.training.shared_base import forget_base
 
         trained = prepare()
         forget_base()  # answering has its memory to itself
@@ -90,7 +90,7 @@ def _ready_model(site: Site, name: str, spec: ReadyModel, seed: int | None) -> R
     prompting = site.prompting(model.path)
 
     def open_() -> Opened:
-        from mlbaseline.engine.resume import weights_sha256
+        from mlbaseline.engine.training.saved_state import weights_sha256
         from mlbaseline.models.checkpoint import model_folder
 
         folder = model_folder(model.path)
@@ -107,7 +107,7 @@ def _ready_adapter(site: Site, name: str, spec: ReadyAdapter, seed: int | None) 
     prompting = site.prompting(base.path)
 
     def open_() -> Opened:
-        from mlbaseline.engine.resume import weights_sha256
+        from mlbaseline.engine.training.saved_state import weights_sha256
 
         return _open(site, name, seed, Weights(adapter.path, weights_sha256(adapter.path)), prompting, base=base.path)
 
@@ -175,7 +175,7 @@ _HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 def _require_base(adapter: Path, base: FetchedAsset, source: str, where: str) -> None:
     """Raises AssetError for what is no adapter, or one that says that it belongs to another model than `base`."""
-    from mlbaseline.models.adapter import named_base, recorded_base
+    from mlbaseline.models.adapter_files import named_base, recorded_base
 
     named, sha256 = named_base(adapter), recorded_base(adapter)
     ours, theirs = source, named or ""

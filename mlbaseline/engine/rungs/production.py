@@ -60,8 +60,8 @@ def _endpoint(site: Site, name: str, spec: Endpoint, seed: int | None) -> Rung:
 
     def open_() -> Opened:
         from mlbaseline.models.endpoint import EndpointModel
+        from mlbaseline.models.endpoint.answer_journal import KeptAnswers
         from mlbaseline.models.endpoint.protocols import make_asking
-        from mlbaseline.models.kept import KeptAnswers
 
         columns = (*placeholders(prompting.template), *(task.columns.choices or ()))
         sent_seed = seed if spec.seed is None else spec.seed

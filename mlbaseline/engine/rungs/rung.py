@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 from mlbaseline import metrics
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.prompting import make_prompting
-from mlbaseline.engine.rungs.loaded import LastLoaded
+from mlbaseline.engine.inference.chat_prompting import make_prompting
+from mlbaseline.engine.rungs.shared_checkpoint import LastLoaded
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.text import K
-from mlbaseline.models.quantising import packages_of
+from mlbaseline.models.quantization import packages_of
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
 from mlbaseline.suite import Asset, ChoiceTask, Evaluation, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import LoadedTask, harness_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mlbaseline.judge.audit.check import INFO, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
-from mlbaseline.judge.matrix import sign_of
+from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.records import Comparison, Cost
 
 DOMINANT = 0.8

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.judge.ladder import CHECKPOINT, Ladder
-from mlbaseline.judge.matrix import sign_of
 from mlbaseline.judge.slices.cuts import find_edges, intersections, single_cuts
 from mlbaseline.judge.slices.deltas import deltas, gaps
 from mlbaseline.judge.slices.sample import Sample, sample_of

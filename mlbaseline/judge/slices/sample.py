@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.judge.inference import clusters_of
+from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.metrics import read_rows
 from mlbaseline.results import SLICE, SUM, ResultTable
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from mlbaseline.models.replies import shorten
+from mlbaseline.models.reply_parsing import shorten
 from mlbaseline.suite import Endpoint
 
 HasText = Callable[[Any], object]

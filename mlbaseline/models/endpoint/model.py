@@ -11,10 +11,10 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from mlbaseline.errors import EndpointError
+from mlbaseline.models.endpoint.answer_journal import KeptAnswers
 from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, UnreachableError
 from mlbaseline.models.endpoint.protocols import Asking, AskingText, Usage
-from mlbaseline.models.kept import KeptAnswers
-from mlbaseline.models.replies import concluded
+from mlbaseline.models.reply_parsing import concluded
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mlbaseline.models.endpoint.client import RefusedError
-from mlbaseline.models.replies import (
+from mlbaseline.models.reply_parsing import (
     Decoding,
     Said,
     read_choice,

@@ -15,8 +15,8 @@ import pytest
 
 from mlbaseline.errors import EndpointError
 from mlbaseline.models.endpoint import EndpointModel
+from mlbaseline.models.endpoint.answer_journal import KeptAnswers
 from mlbaseline.models.endpoint.protocols import make_asking
-from mlbaseline.models.kept import KeptAnswers
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.prompting import Prompting

@@ -1,0 +1,157 @@
+"""The tokens of a whole split. Those of a large one are made once, and lie on disk, named by what they were made from:
+all seeds and rungs that ask the same of the same tokenizer share them, and memory holds none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice, pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mlbaseline.assets import cache_dir
+from mlbaseline.engine.inference.tokenization import Encoded, Encoder
+from mlbaseline.progress import preparing
+from mlbaseline.records import Example, digest_of
+from mlbaseline.tasks.prompting import Asks, Prompt
+
+KEPT_FROM_EXAMPLES = 4096
+"""Fewer take less time to tokenise than to look up."""
+_CHUNK_EXAMPLES = 1024
+_FORMAT = "v1"
+_TOKENS, _STARTS, _FACTS = "tokens.int32", "starts.npy", "facts.json"
+
+
+class Encodings(Protocol):
+    """What each example of a split is in tokens, or why it cannot be asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Encoded | str: ...
+
+
+def encoded_at(encodings: Encodings, position: int) -> Encoded:
+    """What is asked there, of an example that can be asked."""
+    encoded = encodings[position]
+    assert isinstance(encoded, Encoded)
+    return encoded
+
+
+class KeptEncodings:
+    """Encodings on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ValueError or OSError if the folder does not hold what was written to it."""
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        if facts["sha256"] != _sha256(folder / _TOKENS, folder / _STARTS):
+            raise ValueError(f"{folder}: damaged")
+        self._starts = np.load(folder / _STARTS)
+        # numpy maps no empty file.
+        self._tokens = np.memmap(folder / _TOKENS, np.int32, "r") if self._starts[-1] else np.zeros(0, np.int32)
+        self._errors: dict[int, str] = {int(position): text for position, text in facts["errors"].items()}
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, position: int) -> Encoded | str:
+        if position in self._errors:
+            return self._errors[position]
+        packed: list[int] = self._tokens[self._starts[position] : self._starts[position + 1]].tolist()
+        return _unpack(packed)
+
+
+def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Encodings:
+    """The examples' prompts in tokens; many of them from the cache, if the same texts went through the same tokenizer
+    before."""
+    if len(examples) < KEPT_FROM_EXAMPLES:
+        return list(_encode(encoder, prompting, examples))
+    target = cache_dir() / "tokens" / _key(encoder, prompting, examples)
+    try:
+        return KeptEncodings(target)
+    except (OSError, ValueError, KeyError):  # not there, or damaged
+        shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".staging-"))
+    try:
+        _write(staging, preparing(_encode(encoder, prompting, examples), "Tokenising", len(examples)))
+        try:
+            staging.rename(target)
+        except OSError:
+            if not target.is_dir():  # otherwise another process was quicker, and its copy is as good
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return KeptEncodings(target)
+
+
+def _key(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> str:
+    content = hashlib.sha256()
+    for prompt in _prompts(prompting, preparing(examples, "Looking up tokens")):
+        text = str(prompt) if isinstance(prompt, Exception) else "\x1f".join((prompt.context, *prompt.continuations))
+        content.update(text.encode("utf-8", "surrogatepass") + b"\x1e")
+    return digest_of([_FORMAT, encoder.tokenizer_digest, encoder.max_length, content.hexdigest()])
+
+
+def _prompts(prompting: Asks, examples: Iterable[Example]) -> Iterator[Prompt | Exception]:
+    for example in examples:
+        try:
+            yield prompting.prompt(example)
+        except Exception as error:  # one example that cannot be asked must not cost the others their answers
+            yield error
+
+
+def _encode(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Iterator[Encoded | str]:
+    prompts = _prompts(prompting, examples)
+    while chunk := list(islice(prompts, _CHUNK_EXAMPLES)):
+        asked = iter(encoder.encode_many([prompt for prompt in chunk if isinstance(prompt, Prompt)]))
+        for prompt in chunk:
+            encoded = next(asked) if isinstance(prompt, Prompt) else prompt
+            yield f"{type(encoded).__name__}: {encoded}" if isinstance(encoded, Exception) else encoded
+
+
+def _write(folder: Path, encodings: Iterable[Encoded | str]) -> None:
+    starts, errors = [0], {}
+    with (folder / _TOKENS).open("wb") as file:
+        for position, encoded in enumerate(encodings):
+            if isinstance(encoded, str):
+                errors[position] = encoded
+            packed = [] if isinstance(encoded, str) else _pack(encoded)
+            file.write(np.array(packed, np.int32).tobytes())
+            starts.append(starts[-1] + len(packed))
+    np.save(folder / _STARTS, np.array(starts, np.int64))
+    facts = {"sha256": _sha256(folder / _TOKENS, folder / _STARTS), "errors": errors}
+    (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _pack(encoded: Encoded) -> list[int]:
+    """Lengths, then tokens. The contexts of an example are all ends of the longest one."""
+    longest = max(encoded.contexts, key=len)
+    lengths = [*map(len, encoded.contexts), *map(len, encoded.continuations)]
+    tails = [token for tail in encoded.continuations for token in tail]
+    return [encoded.billed_tokens, len(encoded.contexts), *lengths, *longest, *tails]
+
+
+def _unpack(packed: list[int]) -> Encoded:
+    billed, n = packed[:2]
+    contexts, tails = packed[2 : 2 + n], packed[2 + n : 2 + 2 * n]
+    ends = list(accumulate(tails, initial=2 + 2 * n + max(contexts)))
+    return Encoded(
+        tuple(tuple(packed[ends[0] - length : ends[0]]) for length in contexts),
+        tuple(tuple(packed[start:end]) for start, end in pairwise(ends)),
+        billed,
+    )
+
+
+def _sha256(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,51 @@
+"""How good a model is on the dev split while it is trained: what its epoch, and later its seed, is chosen by."""
+
+from __future__ import annotations
+
+from mlbaseline.engine.answering import answering_model
+from mlbaseline.engine.inference.forward import Query, Row
+from mlbaseline.engine.scoring.log_likelihoods import Reader
+from mlbaseline.engine.training.job import TrainingJob, make_samples
+from mlbaseline.errors import MlbaselineError
+from mlbaseline.metrics import METRICS, add_scores, measure
+from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.records import Signature, TaskData
+from mlbaseline.results import tabulate
+
+NLL = "nll_nats"
+
+
+def measure_dev(job: TrainingJob, checkpoint: Checkpoint) -> dict[str, float]:
+    """Metrics on the dev split; {} without one.
+
+    Where answers are texts, `nll_nats` is the mean over the examples of what the right answer and its end (or the whole
+    text) cost. Texts are generated only where the epoch is chosen by what they are worth: that takes far longer.
+    """
+    dev = job.dev
+    if dev is None:
+        return {}
+    found = {} if dev.labels else {NLL: _mean_nll_nats(job, checkpoint, dev)}
+    if job.task.kind == "generate" and job.spec.select == NLL:
+        return found
+    return {**found, **_measure_answers(job, checkpoint, dev)}
+
+
+def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> dict[str, float]:
+    evaluation = job.evaluation.model_copy(update={"latency_sample": 0})
+    model = answering_model(job.task, checkpoint, job.prompting, dev.labels, evaluation, seed=job.seed)
+    kind = job.spec.kind
+    table = tabulate(dev, model.answer(dev.examples), baseline=kind, kind=kind, seed=job.seed, signature=Signature({}))
+    names = [name for name, metric in METRICS.items() if job.task.kind in metric.kinds]
+    table = add_scores(table, dev.labels, names)
+    measured = {name: measure(table, dev.labels, name) for name in names}
+    return {name: value for name, value in measured.items() if value is not None}
+
+
+def _mean_nll_nats(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> float:
+    samples = make_samples(job, checkpoint, dev)
+    rows = [Row(number, (Query(sample.tokens, sample.answer),)) for number, sample in enumerate(samples)]
+    reader = Reader(checkpoint, batch_tokens=job.evaluation.batch_tokens)
+    found = [one for reading in reader.plan(rows) for one in reader(reading).values()]
+    if errors := [one.error for one in found if one.error]:
+        raise MlbaselineError(f"training {job.spec.kind} (seed {job.seed}): dev cannot be measured: {errors[0]}")
+    return -float(sum(nats for one in found for nats in one.values)) / len(dev.examples)

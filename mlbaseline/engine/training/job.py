@@ -1,0 +1,172 @@
+"""What a training is made of: its options and data, and the model, optimiser and schedule that follow from them."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from transformers import get_scheduler
+
+from mlbaseline.assets import FetchedAsset
+from mlbaseline.engine.generation.decoder import end_tokens
+from mlbaseline.engine.inference.tokenization import Encoder, Tokens, windows
+from mlbaseline.engine.scoring.choices import reading_length
+from mlbaseline.errors import DataError
+from mlbaseline.models.checkpoint import Checkpoint, Precision, computed_in, load_checkpoint
+from mlbaseline.records import Scalar, TaskData, digest_of
+from mlbaseline.suite import ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
+from mlbaseline.tasks.prompting import Prompt, Teaches
+
+TRAINING_VERSION = 2
+"""Part of every signature: raised when the same options lead to other weights."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that decides which weights come out.
+
+    base_source: how the suite names the base. prompting: without few-shot prefix. dev: the epoch that scores best on
+    it by `spec.select` is taken; without it the last one.
+    """
+
+    task: Task
+    spec: TrainedSpec
+    seed: int
+    base: FetchedAsset
+    base_source: str
+    train: TaskData
+    dev: TaskData | None
+    prompting: Teaches
+    evaluation: Evaluation
+    precision: Precision
+    device: str
+
+    @property
+    def compute(self) -> Precision:
+        """What steps are computed in."""
+        return computed_in(self.precision, self.device)
+
+    def signature_fields(self) -> dict[str, Scalar]:
+        """`training.*`: every option, the data and the base, by content."""
+        options = self.spec.model_dump(mode="json", exclude={"kind", "base"})
+        prompt = self.prompting.signature_fields()
+        said = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
+        return {
+            "training.version": TRAINING_VERSION,
+            "training.kind": self.spec.kind,
+            "training.base_sha256": self.base.sha256,
+            "training.train_digest": self.train.digest,
+            "training.dev_digest": self.dev.digest if self.dev else None,
+            "training.template": prompt["prompt.template"],
+            **{f"training.{name}": value for name, value in said.items()},
+            **({} if isinstance(self.task, ChoiceTask) else {"training.task": self.task.kind}),
+            "training.max_length": self.evaluation.max_length,
+            "training.precision": self.precision,
+            **({} if self.compute == self.precision else {"training.compute_precision": self.compute}),
+            "training.device": self.device.split(":", maxsplit=1)[0],
+            **{
+                f"training.{name}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
+                for name, value in options.items()
+            },
+        }
+
+    @property
+    def reading_key(self) -> str:
+        """Names what the base reads, and how, which is the same for every seed and whatever is trained."""
+        of_training = {"version", "kind", "dev_digest", *type(self.spec).model_fields}
+        fields = self.signature_fields().items()
+        return digest_of({name: value for name, value in fields if name.removeprefix("training.") not in of_training})
+
+    @property
+    def key(self) -> str:
+        """Names the training in the cache."""
+        return digest_of({**self.signature_fields(), "seed": self.seed})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """tokens: what is read (context, answer without its last token). answer: what the last places must predict."""
+
+    tokens: Tokens
+    answer: Tokens
+
+
+def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> list[Sample]:
+    """The examples of a split with what is to be learnt of them: the right choice; the wanted text and the token that
+    ends it; or a whole text, in windows that do not overlap. Raises DataError for one that cannot be encoded."""
+    length = reading_length(checkpoint, job.evaluation)
+    kept = _kept_samples(digest_of([job.reading_key, data.split, data.digest, length]))
+    if not kept:
+        kept += _encode(job, checkpoint, data, length)
+    return list(kept)
+
+
+@lru_cache(maxsize=2)
+def _kept_samples(_: str) -> list[Sample]:
+    """Of the last two splits, which the next seed learns from and is measured on, too."""
+    return []
+
+
+def _encode(job: TrainingJob, checkpoint: Checkpoint, data: TaskData, length: int) -> list[Sample]:
+    encoder = Encoder(checkpoint.tokenizer, length)
+    ends = _end(job, checkpoint) if isinstance(job.task, GenerateTask) else ()
+    samples: list[Sample] = []
+    for example in sorted(data.examples, key=lambda example: example.id):  # an order that content decides
+        try:
+            if isinstance(job.task, PerplexityTask):
+                samples += _text_samples(encoder, job.prompting.prompt(example).context)
+            else:
+                samples.append(_answer_sample(encoder, job.prompting.solved(example, data.labels), ends))
+        except ValueError as error:
+            raise DataError(f"{data.split} example {example.id!r}: {error}") from error
+    return samples
+
+
+def _end(job: TrainingJob, checkpoint: Checkpoint) -> Tokens:
+    """The token that ends an answer: the first that the chat template writes behind one, if it does end a text for this
+    model, else the tokenizer's end token."""
+    written = checkpoint.tokenizer(job.prompting.ending, add_special_tokens=False)["input_ids"][:1]
+    if written and written[0] in end_tokens(checkpoint):
+        return tuple(written)
+    own = checkpoint.tokenizer.eos_token_id
+    return () if own is None else (own,)
+
+
+def _answer_sample(encoder: Encoder, solved: Prompt, ends: Tokens) -> Sample:
+    encoded = encoder.encode(solved)
+    (context,), (answer,) = encoded.contexts, encoded.continuations
+    answer = (*answer, *ends)
+    return Sample((*context, *answer[:-1])[-encoder.max_length :], answer)
+
+
+def _text_samples(encoder: Encoder, text: str) -> list[Sample]:
+    start, tokens = encoder.encode_text(text)
+    found = windows(start, tokens, encoder.max_length, encoder.max_length)
+    return [Sample((*context, *predicted[:-1]), predicted) for context, predicted in found]
+
+
+def load_base(job: TrainingJob) -> Checkpoint:
+    """The base of a training. What is trained is held in fp32 whatever the precision computed in; a frozen base is
+    held in that precision."""
+    precision = job.precision if isinstance(job.spec, Peft) else "fp32"
+    return load_checkpoint(job.base.path, precision=precision, device=job.device)
+
+
+def make_optimizer(model: Any, spec: TrainedSpec) -> torch.optim.Optimizer:
+    """AdamW over what is trainable; norms and biases do not decay."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": spec.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=spec.learning_rate, fused=True)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, spec: TrainedSpec, total_steps: int) -> Any:
+    """Linear warm-up, then the suite's schedule down to 0 (constant: no way down)."""
+    name = "constant_with_warmup" if spec.schedule == "constant" else spec.schedule
+    return get_scheduler(name, optimizer, math.ceil(spec.warmup_ratio * total_steps), total_steps)

@@ -1,0 +1,149 @@
+"""What a PEFT method adds to a model: the configuration that peft knows it by, and where its weights start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache
+
+from mlbaseline import suite
+from mlbaseline.engine.inference.forward import can_pack, reading_behind
+from mlbaseline.errors import MlbaselineError, SuiteError
+from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
+from mlbaseline.models.quantization import QUANTISED, refuse_blind
+from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
+
+_CAUSAL = {"task_type": "CAUSAL_LM"}
+_NOT_HERE = {
+    "AdaLoraConfig": "its ranks follow from a history of gradients that a resumed training does not have",
+    "MultitaskPromptTuningConfig": "it asks for a task's number with every example",
+    "PolyConfig": "it asks for a task's number with every example",
+    "XLoraConfig": "it mixes adapters that exist already",
+}
+
+
+def check_method(spec: OtherPeft, *, suite_name: str, baseline: str) -> None:
+    """Raises SuiteError for a configuration or options that peft does not have; loads no model."""
+    import peft
+
+    def refuse(key: str, *problems: str) -> SuiteError:
+        return SuiteError(suite_name, [f"baselines.{baseline}.{key}{problem}" for problem in problems])
+
+    known = {config.__name__: config for config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.values()}
+    if spec.config in _NOT_HERE:
+        raise refuse("config", f": {spec.config} cannot be trained here: {_NOT_HERE[spec.config]}")
+    if spec.config not in known:
+        there_are = ", ".join(sorted(known.keys() - _NOT_HERE.keys()))
+        raise refuse("config", f": peft {peft.__version__} has no {spec.config!r}; it has: {there_are}")
+    options = {field.name for field in fields(known[spec.config])}
+    if unknown := [name for name in spec.options if name not in options]:
+        there_are = ", ".join(sorted(options - suite.SET_BY_ENGINE))
+        raise refuse(
+            "options", *(f".{name}: {spec.config} has no such option; it has: {there_are}" for name in unknown)
+        )
+    try:
+        config = known[spec.config](**_CAUSAL, **spec.options)
+    except Exception as error:
+        raise refuse("options", f": {spec.config} refuses them: {error}") from error
+    if config.is_prompt_learning and spec.gradient_checkpointing:
+        raise refuse("gradient_checkpointing", f": drops what {spec.config} puts before the prompt")
+
+
+def add_adapter(checkpoint: Checkpoint, spec: Peft, base_source: str) -> Any:
+    """The model with the method's weights, in fp32, as its only trainable parameters.
+
+    Draws from torch's global generator. Raises MlbaselineError if peft cannot adapt this model.
+    """
+    from peft import get_peft_model
+
+    model = checkpoint.model
+    try:
+        with quiet_transformers():
+            adapted = get_peft_model(model, _config(model, spec))
+    except Exception as error:
+        raise MlbaselineError(
+            f"method {spec.method}: peft cannot adapt {type(model).__name__} ({type(error).__name__}: {error})"
+        ) from error
+    if checkpoint.precision in QUANTISED:
+        refuse_blind(adapted)
+    if isinstance(spec, PromptTuning | PrefixTuning):
+        _start_from_tokens(checkpoint, adapted, spec)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    # Else the adapter would name a folder of this machine.
+    adapted.peft_config["default"].base_model_name_or_path = base_source
+    return adapted
+
+
+def _config(model: Any, spec: Peft) -> Any:
+    import peft
+
+    if isinstance(spec, Lora):
+        n_layers = model.config.get_text_config().num_hidden_layers
+        return peft.LoraConfig(
+            **_CAUSAL,
+            r=spec.rank,
+            lora_alpha=spec.alpha,
+            lora_dropout=spec.dropout,
+            target_modules=_target_modules(model, spec.target_modules),
+            layers_to_transform=None if spec.last_layers is None else list(range(n_layers)[-spec.last_layers :]),
+            use_rslora=spec.rslora,
+            use_dora=spec.dora,
+        )
+    if isinstance(spec, suite.Ia3):
+        named = {"target_modules": spec.target_modules, "feedforward_modules": spec.feedforward_modules}
+        return peft.IA3Config(**_CAUSAL, **{key: list(names) for key, names in named.items() if names is not None})
+    if isinstance(spec, PromptTuning):
+        return peft.PromptTuningConfig(**_CAUSAL, num_virtual_tokens=spec.virtual_tokens)
+    if isinstance(spec, PrefixTuning):
+        if not can_pack(model):
+            raise ValueError("prefix_tuning needs layers that all attend to everything before them")
+        heads, head_dim = _cache_of(model, (0,)).layers[0].keys.shape[1::2]
+        return peft.PrefixTuningConfig(
+            **_CAUSAL,
+            num_virtual_tokens=spec.virtual_tokens,
+            num_attention_heads=heads,
+            token_dim=heads * head_dim,
+            num_layers=model.config.get_text_config().num_hidden_layers,
+        )
+    assert isinstance(spec, OtherPeft)
+    return getattr(peft, spec.config)(**_CAUSAL, **spec.options)
+
+
+def _target_modules(model: Any, named: str | tuple[str, ...]) -> str | list[str]:
+    if named == ALL_LINEAR:
+        # peft 0.21 knows this word too, but not together with layers_to_transform.
+        output = model.get_output_embeddings()
+        linear = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not output]
+        return sorted({name.rpartition(".")[2] for name in linear})
+    return named if isinstance(named, str) else list(named)
+
+
+@torch.no_grad()
+def _start_from_tokens(checkpoint: Checkpoint, adapted: Any, spec: PromptTuning | PrefixTuning) -> None:
+    """Begin with what the model itself makes of real tokens: from random numbers, few steps lead nowhere."""
+    model, n = checkpoint.model, spec.virtual_tokens
+    if spec.init_text is None:
+        tokens = torch.randint(len(checkpoint.tokenizer), (n,)).tolist()
+    else:
+        said = checkpoint.tokenizer(spec.init_text, add_special_tokens=False)["input_ids"]
+        tokens = (said * n)[:n]
+    if isinstance(spec, PromptTuning):
+        start = model.get_input_embeddings()(torch.tensor(tokens, device=model.device))
+    else:
+        layers = _cache_of(model, tokens).layers
+        # (1, heads, tokens, width) each ─▶ (tokens, layers × keys and values × heads × width), as peft has it.
+        each = [states[0].transpose(0, 1).flatten(1) for layer in layers for states in (layer.keys, layer.values)]
+        start = torch.cat(each, dim=1)
+    adapted.prompt_encoder["default"].embedding.weight.copy_(start)
+
+
+def _cache_of(model: Any, tokens: Sequence[int]) -> DynamicCache:
+    cache = DynamicCache(config=model.config)
+    with torch.no_grad():
+        model(input_ids=torch.tensor([list(tokens)], device=model.device), **reading_behind(model, cache))
+    return cache

@@ -1,0 +1,153 @@
+"""Samples that lm-evaluation-harness logged (`--log_samples`).
+
+The form is that of lm-eval 0.4: a JSON object per document and filter, with `doc`, `arguments` (of each request), and
+`filtered_resps`: a pair of log-likelihood and "is greedy" per choice, or one generated text; its metrics stand beside
+them by name, those of a whole corpus (F1, BLEU) as the tuples that they are computed from. The file is opened for
+appending, so that it may hold several passes over the same documents. What was run stands in the `results_*.json` of
+the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlbaseline.errors import DataError
+from mlbaseline.importers.imported import Foreign, Said
+from mlbaseline.records import Scalar
+from mlbaseline.suite import HARNESS_ID
+from mlbaseline.tasks.data_files import Row, read_table
+from mlbaseline.tasks.lm_eval.task import harness_id
+from mlbaseline.values import as_text
+
+_FILE = re.compile(r"^samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl$")
+_NEEDED = ("doc_id", "doc", "arguments", "filtered_resps", "filter")
+
+
+def find_samples(path: Path, task: str | None) -> Path:
+    """The file itself or, in a folder, the newest one of the task. Raises DataError where that is not one file."""
+    if not path.is_dir():
+        return path
+    named = [(file, match) for file in sorted(path.rglob("samples_*.jsonl")) if (match := _FILE.match(file.name))]
+    tasks = sorted({match["task"] for _, match in named})
+    chosen = [(match["time"], file) for file, match in named if task in (None, match["task"])]
+    if not chosen or (task is None and len(tasks) > 1):
+        raise DataError(f"{path}: name one of its tasks with --task; it has samples of: {', '.join(tasks) or 'none'}")
+    folders = sorted({str(file.parent) for _, file in chosen})
+    if len(folders) > 1:
+        raise DataError(f"{path}: holds the samples of several models; name one of the folders: {', '.join(folders)}")
+    return max(chosen)[1]
+
+
+def read_samples(path: Path, *, filter: str | None) -> Foreign:
+    """filter: which of the file's filters, needed where there are several. Of several passes the last is taken.
+
+    Raises DataError.
+    """
+    rows = read_table(path, "jsonl").rows
+    lacking = [name for name in _NEEDED if name not in rows[0][1]]
+    if lacking:
+        raise DataError(f"{path}: no samples of lm-eval 0.4: a row lacks {', '.join(lacking)}")
+    chosen = _last_pass(path, _of_filter(path, rows, filter))
+    results = _results(path)
+    said = [_said(f"{path}, row {number}", values) for number, values in chosen]
+    return Foreign(said, results.known, results.shots_seed)
+
+
+def _of_filter(path: Path, rows: Sequence[Row], filter: str | None) -> list[Row]:
+    filters = list(dict.fromkeys(str(values["filter"]) for _, values in rows))
+    if filter is None and len(filters) == 1:
+        return list(rows)
+    if filter not in filters:
+        raise DataError(f"{path}: name one of its filters with --filter; it has: {', '.join(filters)}")
+    return [(number, values) for number, values in rows if values["filter"] == filter]
+
+
+def _last_pass(path: Path, rows: Sequence[Row]) -> list[Row]:
+    passes: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        passes[as_text(row[1]["doc_id"])].append(row)
+    counts = sorted({len(of_doc) for of_doc in passes.values()})
+    if len(counts) > 1:
+        raise DataError(
+            f"{path}: was appended to, and a pass is incomplete: documents have {counts[0]} to {counts[-1]} rows. Keep "
+            "the rows of one whole pass."
+        )
+    return [of_doc[-1] for of_doc in passes.values()]
+
+
+def _said(where: str, values: Mapping[str, Any]) -> Said:
+    scores = {name: values.get(name) for name in values.get("metrics") or ()}
+    id, answers = as_text(values["doc_id"]), values["filtered_resps"]
+    doc = (
+        {**values["doc"], HARNESS_ID: harness_id(id, str(values["doc_hash"]))}
+        if "doc_hash" in values
+        else values["doc"]
+    )
+    asked = [request.get("arg_1") for request in values["arguments"].values()]
+    contexts = [request.get("arg_0") for request in values["arguments"].values()]
+    if asked == [None]:  # the likelihood of a whole text
+        return Said(where, id, doc, context=contexts[0], columns={"nats": -_number(where, answers)})
+    if not all(isinstance(continuation, str) for continuation in asked):  # a generation has its options there
+        return Said(where, id, doc, text=_text(where, answers), context=contexts[0], scores=scores)
+    half = len(asked) // 2
+    if half and asked[half:] == asked[:half] and not any(contexts[half:]):
+        asked, answers, contexts = (
+            asked[:half],
+            answers[:half],
+            contexts[:half],
+        )  # acc_mutual_info asks every choice again, behind nothing
+    nats = [float(answer[0]) for answer in answers]
+    # Of equal likelihoods the first asked wins, as lm-eval has it.
+    best = max(range(len(nats)), key=nats.__getitem__)
+    context = contexts[0] if len(set(contexts)) == 1 else None
+    return Said(where, id, doc, context=context, choices=tuple(asked), chosen=best, nats=tuple(nats), scores=scores)
+
+
+def _number(where: str, answers: Any) -> float:
+    while isinstance(answers, list) and answers:
+        answers = answers[0]
+    try:
+        return float(answers)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: expected one log-likelihood, got {str(answers)[:80]}") from None
+
+
+def _text(where: str, answers: Any) -> str:
+    while isinstance(answers, list) and len(answers) == 1:
+        (answers,) = answers
+    if not isinstance(answers, str):
+        raise DataError(f"{where}: expected one answer, got {str(answers)[:80]}; choose a filter that leaves one")
+    return answers
+
+
+_PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
+
+
+def _results(path: Path) -> Foreign:
+    """What the results beside the samples say of how they came about; nothing where they are not there."""
+    named = _FILE.match(path.name)
+    results = path.with_name(f"results_{named['time']}.json") if named else None
+    if named is None or results is None or not results.is_file():
+        return Foreign((), {})
+    try:
+        content = json.loads(results.read_text(encoding="utf-8"))
+        task, config = named["task"], content["config"]
+        known: dict[str, Scalar] = {
+            "engine.version": f"lm-eval {content['lm_eval_version']}",
+            "engine.precision": _PRECISIONS.get(config.get("model_dtype", ""), config.get("model_dtype")),
+            "prompt.shots": content["n-shot"][task],
+            "prompt.chat_template": content.get("chat_template_sha"),
+            "model.name": content.get("model_name"),
+            "model.harness_task_sha256": content.get("task_hashes", {}).get(task),
+            "model.harness_task_version": as_text(content["versions"][task]),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{results}: are no results of lm-eval 0.4: {type(error).__name__}: {error}") from error
+    # No chat template is a fact here; elsewhere null is what was not written down.
+    known = {name: value for name, value in known.items() if value is not None or name == "prompt.chat_template"}
+    return Foreign((), known, config.get("fewshot_seed"))

@@ -1,0 +1,201 @@
+"""From a ladder to rows of comparison.
+
+A contrast is taken between *checkpoints* (the weights chosen on dev: examples are the only uncertainty; these rows
+decide) and, where a side has several seeds, between *recipes* (seeds × examples: what may be published).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mlbaseline.errors import IncomparableError, SuiteError
+from mlbaseline.judge.comparability import require_same_unit, same_unit
+from mlbaseline.judge.contrasts.inference import Contrasted, contrast
+from mlbaseline.judge.contrasts.joint import JointCell, judge_jointly
+from mlbaseline.judge.contrasts.matrix import EXPLORATORY, GUARDRAIL, PRIMARY, Planned, mask_of, plan, sign_of
+from mlbaseline.judge.ladder import CHECKPOINT, RECIPE, Ladder
+from mlbaseline.records import Comparison
+from mlbaseline.results import ResultTable
+from mlbaseline.stats import adjust
+
+TOO_SMALL = "too_small"
+"""Method of a registered slice that has too few examples to be tested."""
+
+
+def compare(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
+    """All rows of the comparison, registered ones first.
+
+    Raises SuiteError where a registered contrast cannot be computed, because a side lacks the metric or the examples,
+    and IncomparableError where a registered candidate lacks the score of some example.
+    """
+    planned = plan(ladder.suite, tuple(ladder.rungs), ladder.slice_values)
+    rows: list[Comparison] = []
+    for role in (PRIMARY, GUARDRAIL, EXPLORATORY):
+        for estimand in (CHECKPOINT, RECIPE):
+            family = [row for row in planned if row.role == role and _applies(ladder, row, estimand)]
+            rows += Family(ladder, role, estimand, rng).judge(family)
+    return tuple(rows)
+
+
+def _applies(ladder: Ladder, row: Planned, estimand: str) -> bool:
+    """A recipe needs a side with several seeds."""
+    return estimand == CHECKPOINT or max(len(ladder.rungs[name]) for name in (row.candidate, row.baseline)) > 1
+
+
+@dataclass(frozen=True)
+class Family:
+    """Rows of one role and estimand: what is corrected together.
+
+    Primary rows are corrected as the suite says. Guardrails must all pass, which costs no correction. Exploratory rows
+    are for finding, so theirs is the false discovery rate (Benjamini–Hochberg). Simultaneous intervals are those at
+    level 1 − α/m, for m rows. `romano_wolf` uses the joint distribution of checkpoints' per-example scores instead;
+    where there is none (recipes, corpus metrics) it falls back to Holm, which is valid there too.
+    """
+
+    ladder: Ladder
+    role: str
+    estimand: str
+    rng: np.random.Generator
+
+    def judge(self, family: Sequence[Planned]) -> list[Comparison]:
+        """The rows of the family; an exploratory one that cannot be computed is left out.
+
+        A registered slice with too few examples is not tested: it takes no part in the family, and stays undecided.
+        """
+        level = self.ladder.suite.matrix.level
+        small = [row for row in family if self._is_small(row)]
+        family = [row for row in family if row not in small]
+        found = [(row, contrasted) for row in family if (contrasted := self._contrast(row, level)) is not None]
+        corrected = self._corrected(found) if found else []
+        judged = [self._comparison(row, alone, joint) for (row, alone), joint in zip(found, corrected, strict=True)]
+        return [*judged, *(self._untested(row) for row in small if row.role != EXPLORATORY)]
+
+    def _is_small(self, row: Planned) -> bool:
+        at_least = self.ladder.suite.matrix.min_slice_examples
+        return row.slice is not None and int(mask_of(self._tables(row.candidate)[0], row).sum()) < at_least
+
+    def _untested(self, row: Planned) -> Comparison:
+        """Nothing is known of it, save how many examples there are."""
+        n = int(mask_of(self._tables(row.candidate)[0], row).sum())
+        nan, inf = math.nan, math.inf
+        nothing = Contrasted(nan, nan, nan, -inf, inf, 1.0, inf, n, n, TOO_SMALL)
+        return self._comparison(row, nothing, JointCell(1.0, -inf, inf))
+
+    def _corrected(self, found: Sequence[tuple[Planned, Contrasted]]) -> list[JointCell]:
+        correction, level = self._correction, self.ladder.suite.matrix.level
+        if correction == "romano_wolf":
+            together = (
+                judge_jointly(self.ladder, [row for row, _ in found], rng=self.rng)
+                if self.estimand == CHECKPOINT
+                else None
+            )
+            if together is not None:
+                return together
+            correction = "holm"
+        p_adjusted = adjust([contrasted.p_value for _, contrasted in found], correction)
+        shared = level if correction == "none" else 1.0 - (1.0 - level) / len(found)
+        cells = []
+        for (row, alone), p in zip(found, p_adjusted, strict=True):
+            wide = alone if shared == level else self._contrast(row, shared)
+            assert wide is not None  # the level decides nothing about what can be computed
+            cells.append(JointCell(float(p), wide.low, wide.high))
+        return cells
+
+    @property
+    def _correction(self) -> Literal["holm", "romano_wolf", "bh", "none"]:
+        if self.role == PRIMARY:
+            return self.ladder.suite.matrix.correction
+        return "none" if self.role == GUARDRAIL else "bh"
+
+    def _tables(self, name: str) -> list[ResultTable]:
+        return self.ladder.tables(name, self.estimand)
+
+    def _contrast(self, row: Planned, level: float) -> Contrasted | None:
+        candidate, baseline = self._tables(row.candidate), self._tables(row.baseline)
+        if row.role != EXPLORATORY:
+            _require_scores(candidate, row)
+            require_same_unit(row.metric, (*candidate, *baseline))
+        elif not same_unit(row.metric, (*candidate, *baseline)):
+            return None
+        margin = (row.margin or 0.0) * sign_of(row.metric)
+        found = contrast(
+            candidate,
+            baseline,
+            self.ladder.suite.task.labels,
+            row.metric,
+            mask=mask_of(candidate[0], row),
+            level=level,
+            margin=margin,
+            rng=self.rng,
+        )
+        if found is None and row.role != EXPLORATORY:
+            where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
+            raise SuiteError(
+                self.ladder.suite.name,
+                [
+                    f"matrix: {row.candidate} over {row.baseline}{where} by {row.metric} cannot be computed: one of "
+                    "them lacks the metric, or fewer than two examples are left. Choose another metric or slice"
+                ],
+            )
+        return found
+
+    def _comparison(self, row: Planned, alone: Contrasted, joint: JointCell) -> Comparison:
+        level = self.ladder.suite.matrix.level
+        return Comparison(
+            candidate=row.candidate,
+            baseline=row.baseline,
+            metric=row.metric,
+            slice=row.slice,
+            slice_value=row.slice_value,
+            role=row.role,
+            estimand=self.estimand,
+            n=alone.n,
+            n_clusters=alone.n_clusters,
+            n_seeds_candidate=len(self._tables(row.candidate)),
+            n_seeds_baseline=len(self._tables(row.baseline)),
+            candidate_mean=alone.candidate_mean,
+            baseline_mean=alone.baseline_mean,
+            delta=alone.delta,
+            low=alone.low,
+            high=alone.high,
+            level=level,
+            simultaneous_low=joint.low,
+            simultaneous_high=joint.high,
+            effect_size=alone.effect_size,
+            p_value=alone.p_value,
+            p_adjusted=joint.p_adjusted,
+            gained=alone.gained,
+            lost=alone.lost,
+            mde=alone.mde,
+            margin=row.margin,
+            method=alone.method,
+            outcome=None if row.margin is None else _outcome(row, alone.delta, joint.p_adjusted, level),
+        )
+
+
+def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
+    """A candidate answers everything: examples that it has no score for would be left out, the hard ones say."""
+    for table in candidate:
+        scores = table.scores(row.metric)
+        missing = 0 if scores is None else int(np.isnan(scores).sum())
+        if missing:
+            raise IncomparableError(
+                f"matrix: {table.name} has no {row.metric} for {missing:,} of {len(table.frame):,} examples (empty or "
+                "NaN). A candidate needs a score for each: an example that failed counts as wrong, and says so in "
+                "`error`."
+            )
+
+
+def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> str:
+    """pass or fail where the improvement differs from the margin by the adjusted test, inconclusive where it does not.
+
+    A p-value of exactly 1 − level counts as a difference: then the interval just excludes the margin.
+    """
+    if not p_adjusted <= 1.0 - level:  # nor is a p-value that is no number
+        return "inconclusive"
+    return "pass" if delta * sign_of(row.metric) > (row.margin or 0.0) else "fail"

@@ -1,0 +1,56 @@
+"""A family of contrasts judged on the joint distribution of its scores: Romano–Wolf, with max-t intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlbaseline.judge.contrasts.inference import clusters_of
+from mlbaseline.judge.contrasts.matrix import Planned, mask_of, sign_of
+from mlbaseline.judge.ladder import CHECKPOINT, Ladder
+from mlbaseline.stats import joint_intervals
+
+
+@dataclass(frozen=True)
+class JointCell:
+    """What a row of the comparison takes from its family. low, high: the simultaneous interval."""
+
+    p_adjusted: float
+    low: float
+    high: float
+
+
+def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Generator) -> list[JointCell] | None:
+    """One cell a row, for contrasts between checkpoints. None where some score is missing, or the metric has none."""
+    columns = list(dict.fromkeys((name, row.metric) for row in rows for name in (row.candidate, row.baseline)))
+    tables = {name: ladder.tables(name, CHECKPOINT)[0] for name, _ in columns}
+    scores = [tables[name].scores(metric) for name, metric in columns]
+    if any(column is None or np.isnan(column).any() for column in scores):
+        return None
+    questions = list(dict.fromkeys((row.candidate, row.baseline, row.metric) for row in rows))
+    contrasts = np.zeros((len(questions), len(columns)))
+    for weights, (candidate, baseline, metric) in zip(contrasts, questions, strict=True):
+        weights[columns.index((candidate, metric))], weights[columns.index((baseline, metric))] = 1.0, -1.0
+    table = tables[rows[0].candidate]
+    cuts = {row.cut: mask_of(table, row) for row in rows if row.slice is not None}
+    positions = {cut: position for position, cut in enumerate(cuts, start=1)}
+    found = joint_intervals(
+        np.column_stack([column for column in scores if column is not None]),
+        contrasts,
+        slices=np.column_stack(list(cuts.values())) if cuts else None,
+        clusters=clusters_of(table, np.ones(len(table.frame), dtype=bool)),
+        level=ladder.suite.matrix.level,
+        rng=rng,
+    )
+    cells = [(positions.get(row.cut, 0), questions.index((row.candidate, row.baseline, row.metric))) for row in rows]
+    margins, family = np.zeros(found.estimate.shape), np.zeros(found.estimate.shape, dtype=bool)
+    for row, cell in zip(rows, cells, strict=True):
+        margins[cell], family[cell] = (row.margin or 0.0) * sign_of(row.metric), True
+    adjusted = np.full(found.estimate.shape, np.nan)
+    adjusted[family] = found.adjusted_p_values(margins, family=family)
+    return [
+        JointCell(float(adjusted[cell]), float(found.simultaneous_low[cell]), float(found.simultaneous_high[cell]))
+        for cell in cells
+    ]

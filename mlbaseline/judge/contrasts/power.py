@@ -1,0 +1,55 @@
+"""What would settle an open question, and what a design can detect at all."""
+
+from __future__ import annotations
+
+import math
+
+from mlbaseline.judge.contrasts.inference import paired_scores
+from mlbaseline.judge.contrasts.matrix import mask_of, sign_of
+from mlbaseline.judge.ladder import Ladder
+from mlbaseline.records import Comparison
+from mlbaseline.stats import SampleSizeExtension, estimate_components, sample_size, sample_size_extension
+
+
+def settle(ladder: Ladder, row: Comparison, *, family: int) -> SampleSizeExtension:
+    """How many more examples would settle a row, were its observed difference the true one.
+
+    family: number of rows that are corrected together; each is planned at level 1 − α/m.
+    """
+    level = 1.0 - (1.0 - row.level) / family
+    candidate, baseline = (ladder.tables(name, row.estimand) for name in (row.candidate, row.baseline))
+    margin = (row.margin or 0.0) * sign_of(row.metric)
+    pair = paired_scores(candidate, baseline, row.metric, mask=mask_of(candidate[0], row))
+    if pair is not None:
+        ours, theirs, clusters = pair
+        return sample_size_extension(ours, theirs, clusters=clusters, margin=margin, level=level)
+    # A corpus metric has no scores per example, but its standard error shrinks with the root of n all the same.
+    distance = abs(row.delta - margin)
+    if distance == 0:
+        reason = "the observed difference lies on the margin: more examples would not help"
+        return SampleSizeExtension(None, None, None, reason)
+    total = math.ceil(row.n * (row.mde / distance) ** 2)
+    more = max(total - row.n, 0)
+    return SampleSizeExtension(total, more, None, f"{more} more examples, {total} in all, at a power of 80%")
+
+
+def examples_for(ladder: Ladder, row: Comparison, delta: float) -> int | None:
+    """Examples that show a true improvement of `delta` over the margin's zero; None where seeds vary too much for any.
+
+    Raises ValueError for a delta that lies on the margin.
+    """
+    candidate, baseline = (ladder.tables(name, row.estimand) for name in (row.candidate, row.baseline))
+    pair = paired_scores(candidate, baseline, row.metric, mask=mask_of(candidate[0], row))
+    if pair is None:
+        distance = abs(delta - (row.margin or 0.0))
+        return math.ceil(row.n * (row.mde / distance) ** 2)
+    ours, theirs, clusters = pair
+    sign = sign_of(row.metric)
+    return sample_size(
+        delta * sign,
+        estimate_components(ours, theirs, clusters=clusters),
+        margin=(row.margin or 0.0) * sign,
+        seeds_candidate=len(ours),
+        seeds_baseline=len(theirs),
+        level=row.level,
+    )

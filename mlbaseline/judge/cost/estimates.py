@@ -1,0 +1,172 @@
+"""What a rung costs: money and time per query with their intervals, by the suite's present prices.
+
+What an answer costs is what its source says (`cost_usd`), else its tokens at the price of the baseline's tokens, else
+its seconds at the price of the hardware they were spent on. The training's share is added as it is.
+
+What the intervals cover: the mean of money varies with the examples and, where a rung has several seeds, with their
+runs, crossed as for any score. Seconds are shares of the time of whole batches; a machine that was slow throughout one
+single run slows them all together, and no interval over its examples can show that. Quantiles of latency are of
+queries timed one at a time, and their limits are order statistics: exact whatever the distribution, and absent where
+the timings are too few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbaseline.judge.contrasts.inference import clusters_of
+from mlbaseline.records import REMOTE, UNKNOWN, Bounds, Cost
+from mlbaseline.results import FIRST_TOKEN, Evaluation, ResultTable
+from mlbaseline.stats import compare_paired, quantile_interval
+from mlbaseline.suite import Suite
+
+Array = npt.NDArray[np.float64]
+
+SOURCE, TOKENS, HARDWARE = "source", "tokens", "hardware"
+DEVICE, DEVICE_NAME = "hardware.device", "hardware.device_name"
+_QUANTILES = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
+_UNTRAINED = ("trivial", "pretrained")
+
+
+@dataclass(frozen=True)
+class Metered:
+    """One evaluation with what was measured around its rows. hardware: its parameters `hardware.*`."""
+
+    table: ResultTable
+    hardware: Mapping[str, object]
+    train_s: float | None = None
+    trainable_params: float | None = None
+    peak_memory_bytes: float | None = None
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Metered:
+        measured = evaluation.measured
+        names = ("train_s", "trainable_params", "peak_memory_bytes")
+        return cls(evaluation.table, evaluation.facts, *(measured.get(name) for name in names))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was computed on hardware that is known, so that its seconds are worth something."""
+        return self.table.kind != "human" and self.hardware.get(DEVICE, UNKNOWN) not in (UNKNOWN, REMOTE)
+
+    def hourly_price(self, suite: Suite) -> float | None:
+        if not self.is_ours:
+            return None
+        return suite.cost.hourly_price(str(self.hardware.get(DEVICE_NAME, "")), str(self.hardware[DEVICE]))
+
+
+def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
+    """The cost of a rung from its evaluations, one per seed."""
+    trained_s = [run.train_s for run in metered]
+    train_usd = [_train_usd(suite, run) for run in metered]
+    mean, bounds = _query_usd(suite, metered, train_usd)
+    timed = timings(metered)
+    quantiles = {
+        name: quantile_interval(timed, q, level=suite.matrix.level) for name, q in _QUANTILES.items() if len(timed)
+    }
+    bounds |= {name: Bounds(found.low, found.high) for name, found in quantiles.items()}
+    latency = {name: quantiles[name].value if name in quantiles else None for name in _QUANTILES}
+    memory = combined((run.peak_memory_bytes for run in metered), max)
+    params = combined((_trainable(run) for run in metered), max)
+    return Cost(
+        train_s=combined(trained_s, mean_of),
+        train_usd=combined(train_usd, mean_of),
+        compute_s_per_query=float(np.mean([run.table.frame["compute_s"].mean() for run in metered])),
+        usd_per_query=mean,
+        peak_memory_bytes=None if memory is None else int(memory),
+        bounds=bounds,
+        priced_by=None if mean is None else _priced_by(suite, metered[0]),
+        n_timed=len(timed),
+        trainable_params=None if params is None else int(params),
+        first_token_p50_s=_first_token_p50_s(metered),
+        **latency,
+    )
+
+
+def answer_usd(suite: Suite, run: Metered) -> Array | None:
+    """What each answer cost (n,), training left out. NaN: the source left it out; None: there is no price for it."""
+    frame, by = run.table.frame, _priced_by(suite, run)
+    if by == SOURCE:
+        return np.asarray(frame["cost_usd"], dtype=float)
+    if by == TOKENS:
+        price = suite.cost.usd_per_million_tokens[run.table.baseline]
+        read, written = (frame[name].to_numpy(dtype=float) for name in ("tokens_in", "tokens_out"))
+        usd = (read * price.input + written * price.output) / 1e6
+        # An answer without a token was not counted. An error may truly have cost none.
+        return np.where((read + written == 0) & frame["error"].isna().to_numpy(), np.nan, usd)
+    hourly = run.hourly_price(suite)
+    return None if hourly is None else frame["compute_s"].to_numpy(dtype=float) / 3600 * hourly
+
+
+def _first_token_p50_s(metered: Sequence[Metered]) -> float | None:
+    frames = [run.table.frame for run in metered if FIRST_TOKEN in run.table.frame]
+    waits = [frame[FIRST_TOKEN].dropna().to_numpy(dtype=float) for frame in frames]
+    return float(np.median(np.concatenate(waits))) if any(map(len, waits)) else None
+
+
+def timings(metered: Sequence[Metered]) -> Array:
+    """Seconds (n,) of every query that was timed alone, those of all seeds together."""
+    return np.concatenate([run.table.frame["latency_s"].dropna().to_numpy(dtype=float) for run in metered])
+
+
+def _priced_by(suite: Suite, run: Metered) -> str:
+    if "cost_usd" in run.table.frame:
+        return SOURCE
+    return TOKENS if run.table.baseline in suite.cost.usd_per_million_tokens else HARDWARE
+
+
+def _query_usd(
+    suite: Suite, metered: Sequence[Metered], train_usd: Sequence[float | None]
+) -> tuple[float | None, dict[str, Bounds]]:
+    """The mean over seeds and examples with the training's share, and its interval."""
+    each = [answer_usd(suite, run) for run in metered]
+    known = [usd for usd in each if usd is not None]
+    shares = [
+        usd / suite.cost.queries if usd is not None else None if run.train_s is not None else 0.0
+        for run, usd in zip(metered, train_usd, strict=True)
+    ]
+    share = combined(shares, mean_of)
+    if len(known) < len(each) or share is None or len({len(usd) for usd in known}) > 1:
+        return None, {}
+    usd = np.stack(known)
+    mean = float(usd.mean()) + share
+    if not math.isfinite(mean) or usd.shape[1] < 2:
+        return mean, {}
+    largest = float(usd.max())
+    if largest == 0:
+        return mean, {"usd_per_query": Bounds(share, share)}
+    clusters = clusters_of(metered[0].table, np.ones(usd.shape[1], dtype=bool))
+    if clusters is not None and len(set(clusters)) < 2:
+        return mean, {}
+    # On a scale from 0 to 1: what is smoothed for want of variation is then a share of the largest cost, not a dollar.
+    found = compare_paired(usd / largest, np.zeros(usd.shape[1]), clusters=clusters, level=suite.matrix.level)
+    low, high = max(found.low, 0.0) * largest + share, found.high * largest + share
+    return mean, {"usd_per_query": Bounds(low, high)}
+
+
+def _train_usd(suite: Suite, run: Metered) -> float | None:
+    hourly = run.hourly_price(suite)
+    return None if hourly is None or run.train_s is None else run.train_s / 3600 * hourly
+
+
+def _trainable(run: Metered) -> float | None:
+    """0 for what nobody trained here; unknown for what was trained elsewhere."""
+    if run.trainable_params is not None:
+        return run.trainable_params
+    return 0 if run.table.kind in _UNTRAINED and run.is_ours else None
+
+
+def combined(values: Iterable[float | None], how: Callable[[list[float]], float]) -> float | None:
+    """None where one of them is missing: a rung is not described by a part of its seeds."""
+    each = list(values)
+    known = [value for value in each if value is not None and not math.isnan(value)]
+    return how(known) if len(known) == len(each) else None
+
+
+def mean_of(values: list[float]) -> float:
+    return float(np.mean(values))

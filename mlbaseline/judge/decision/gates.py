@@ -1,0 +1,174 @@
+"""The decision: registered contrasts and budgets in, a verdict out. It fails closed: the unknown does not pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint
+from mlbaseline.judge.contrasts.comparison import TOO_SMALL
+from mlbaseline.judge.contrasts.matrix import GUARDRAIL, PRIMARY
+from mlbaseline.judge.decision.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
+from mlbaseline.judge.ladder import CHECKPOINT
+from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
+from mlbaseline.records import Comparison, Finding, Standing, Verdict
+from mlbaseline.suite import Contrast, Suite
+
+_SUPERIORITY = "superiority"
+
+
+def decide(
+    suite: Suite,
+    comparisons: Sequence[Comparison],
+    standings: Mapping[str, Standing],
+    checkpoints: Mapping[str, Checkpoint],
+    more_examples: Callable[[Comparison], int | None],
+    *,
+    conditions: Sequence[Finding],
+) -> Verdict:
+    """Judge every candidate of the primary family; the best on `dev` among those that pass everything wins.
+
+    checkpoints: candidate ─▶ the checkpoint that stands for it; choosing on `dev` keeps `test` for one decision.
+    more_examples: how many further examples would settle an inconclusive contrast, None where none would.
+    conditions: what must hold whoever the candidate is.
+    """
+    candidates = tuple(dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary))
+    if not candidates:
+        reason = "the suite registers no primary contrast, so nothing can be decided"
+        return Verdict("hold", reason, (Finding("superiority", "error", FAIL, reason),))
+    deciding = [row for row in comparisons if row.outcome is not None and row.estimand == CHECKPOINT]
+    findings = {name: tuple(_judge(suite, name, deciding, standings)) for name in candidates}
+    everything = (*(finding for found in findings.values() for finding in found), *conditions)
+    asked = {name: (*found, *conditions) for name, found in findings.items()}
+    passed = [name for name in candidates if all(map(_holds, asked[name]))]
+    if passed:
+        winner = max(passed, key=lambda name: checkpoints[name].dev_quality)
+        others = [name for name in passed if name != winner]
+        chosen = f"; {', '.join(others)} passed too, and {winner} was the better on dev" if others else ""
+        reason = f"{winner} passed every registered contrast and budget{chosen}"
+        return Verdict("promote", reason, everything, winner, checkpoints[winner].evaluation.table.seed)
+    still_open = {
+        name: found for name, found in asked.items() if all(_holds(f) or f.outcome == INCONCLUSIVE for f in found)
+    }
+    if still_open:
+        reason, count = _nearest(still_open, {name: _needed(name, deciding, more_examples) for name in still_open})
+        return Verdict("inconclusive", reason, everything, more_examples=count)
+    failed = [finding.reason for finding in everything if not _holds(finding) and finding.outcome != INCONCLUSIVE]
+    seeds, examples = _missing(asked)
+    reason = f"no candidate passed: {'; '.join(failed[:3])}"
+    return Verdict("hold", reason, everything, more_examples=examples, more_seeds=seeds)
+
+
+def _holds(finding: Finding) -> bool:
+    return finding.outcome in (PASS, NOT_APPLICABLE)
+
+
+def _judge(
+    suite: Suite, name: str, deciding: Sequence[Comparison], standings: Mapping[str, Standing]
+) -> Iterator[Finding]:
+    """All that is asked of one candidate."""
+    yield from _contrasts(suite, name, deciding, standings)
+    standing = standings.get(name)
+    if standing is None:
+        yield Finding("standing", "error", FAIL, f"{name} has no evaluation", {"candidate": name})
+    else:
+        yield from evidence(suite, standing, deciding)
+        yield from budgets(suite, standing)
+
+
+def _nearest(asked: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | None]) -> tuple[str, int | None]:
+    """What is open about the candidate that the fewest further examples would settle, and how many those are."""
+    known = {name: count for name, count in needed.items() if count is not None}
+    nearest = min(known, key=known.__getitem__) if known else next(iter(asked))
+    count = known.get(nearest)
+    undecided = [finding for finding in asked[nearest] if finding.outcome == INCONCLUSIVE]
+    if all(finding.code in BUDGETS for finding in undecided):
+        more = "more measurements would settle it"
+    elif count:
+        more = f"about {count:,} more test examples would settle it"
+    else:
+        more = "more examples alone would not settle it"
+    return f"{nearest}: {undecided[0].reason}; {more}", count
+
+
+def _missing(asked: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | None]:
+    """Seeds and examples that the gates ask for in addition, of a candidate that nothing else speaks against."""
+    for found in asked.values():
+        short = [finding for finding in found if not _holds(finding)]
+        if all(finding.code in (MIN_SEEDS, MIN_EXAMPLES) for finding in short):
+            lacking = {finding.code: int(finding.evidence["missing"]) for finding in short}
+            return lacking.get(MIN_SEEDS), lacking.get(MIN_EXAMPLES)
+    return None, None
+
+
+def _contrasts(
+    suite: Suite, candidate: str, deciding: Sequence[Comparison], standings: Collection[str]
+) -> Iterator[Finding]:
+    """What each registered contrast came to. One without a row, overall or on one of its slices, has failed, unless it
+    is over an optional model that does not exist yet."""
+    rows = [row for row in deciding if row.candidate == candidate]
+    if not any(row.role == PRIMARY for row in rows):
+        yield Finding(_SUPERIORITY, "error", FAIL, f"{candidate} has no primary contrast with results")
+    for role, contrasts in ((PRIMARY, suite.matrix.primary), (GUARDRAIL, suite.matrix.guardrails)):
+        for contrast in contrasts:
+            if contrast.candidate == candidate:
+                yet_to_come = [name for name in contrast.over if name not in standings and suite.is_optional(name)]
+                yield from _absent(role, contrast, rows, yet_to_come)
+    yield from (_contrast(suite, row) for row in rows)
+
+
+def _absent(
+    role: str, contrast: Contrast, rows: Sequence[Comparison], yet_to_come: Collection[str]
+) -> Iterator[Finding]:
+    for baseline in contrast.over:
+        if baseline in yet_to_come:
+            reason = f"{contrast.candidate} over {baseline}: left out, there is no such model in production yet"
+            evidence = {"candidate": contrast.candidate, "baseline": baseline, "slice": None}
+            yield Finding(_code(role), "error", NOT_APPLICABLE, reason, evidence)
+            continue
+        asked = (role, baseline, contrast.metric, contrast.margin)
+        cuts = {row.slice for row in rows if (row.role, row.baseline, row.metric, row.margin) == asked}
+        for cut in (None, *contrast.slices):
+            if cut not in cuts:
+                where = "" if cut is None else f" by {cut}"
+                reason = f"{contrast.candidate} over {baseline}{where}: {contrast.metric} was registered, not compared"
+                evidence = {"candidate": contrast.candidate, "baseline": baseline, "slice": cut}
+                yield Finding(_code(role), "error", FAIL, reason, evidence)
+
+
+def _contrast(suite: Suite, row: Comparison) -> Finding:
+    where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
+    low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == PRIMARY else (row.low, row.high)
+    reason = (
+        f"{row.candidate} over {row.baseline}{where}: {row.metric} {row.delta:+.3f} [{low:+.3f}, {high:+.3f}] "
+        f"against a margin of {math.nan if row.margin is None else row.margin:+.3f}"
+    )
+    if row.method == TOO_SMALL:
+        reason = (
+            f"{row.candidate} over {row.baseline}{where}: {row.n} examples of at least "
+            f"{suite.matrix.min_slice_examples} (matrix.min_slice_examples), too few to say anything"
+        )
+    evidence = {
+        "candidate": row.candidate,
+        "baseline": row.baseline,
+        "metric": row.metric,
+        "slice": row.slice,
+        "slice_value": row.slice_value,
+    }
+    outcome = row.outcome if row.outcome in (PASS, INCONCLUSIVE) else FAIL
+    numbers = (row.delta, row.p_adjusted, low, high, math.nan if row.margin is None else row.margin)
+    if outcome == PASS and any(map(math.isnan, numbers)):
+        outcome, reason = FAIL, f"{reason}: a number is missing"
+    return Finding(_code(row.role), "error", outcome, reason, evidence)
+
+
+def _code(role: str) -> str:
+    return _SUPERIORITY if role == PRIMARY else GUARDRAIL
+
+
+def _needed(
+    candidate: str, deciding: Sequence[Comparison], more_examples: Callable[[Comparison], int | None]
+) -> int | None:
+    counts = [more_examples(row) for row in deciding if row.candidate == candidate and row.outcome == INCONCLUSIVE]
+    known = [count for count in counts if count is not None]
+    return max(known) if known and len(known) == len(counts) else None

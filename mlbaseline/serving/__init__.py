@@ -1,0 +1,6 @@
+"""Models that MLflow serves: our own, packaged when they are evaluated, and any registered one as a rung."""
+
+from mlbaseline.serving.package import package_model
+from mlbaseline.serving.registered_models import PRODUCTION_VERSION, find_identity, find_registered
+
+__all__ = ["PRODUCTION_VERSION", "find_identity", "find_registered", "package_model"]

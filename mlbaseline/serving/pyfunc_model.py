@@ -1,0 +1,101 @@
+"""A model of somebody else's, asked through `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+
+from mlbaseline.engine.rungs import Question
+from mlbaseline.models.reply_parsing import Said, concluded, read_row, read_text_row
+from mlbaseline.records import Answer, Example
+from mlbaseline.suite import GenerateTask
+from mlbaseline.tasks.decoding import Decoding
+from mlbaseline.tasks.prompting import value_text
+from mlbaseline.values import as_number
+
+_BATCH = 32
+
+
+class Predicting:
+    """A pyfunc model as a `records.Model`. A batch that fails is asked row by row."""
+
+    def __init__(self, model: Any, question: Question, columns: Mapping[str, bool]) -> None:
+        """columns: to be sent, and whether each holds numbers; none: the prompt itself is sent."""
+        self._model, self._question, self._columns = model, question, columns
+        self._decoding = Decoding.of(question.task) if isinstance(question.task, GenerateTask) else None
+
+    def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
+        """Answers in batches; `evaluation.latency_sample` of the examples are asked alone, and timed."""
+        ordered = sorted(examples, key=lambda example: example.id)
+        sample = min(self._question.evaluation.latency_sample, len(ordered))
+        alone = {ordered[i * len(ordered) // sample].id for i in range(sample)}
+        for example in ordered:
+            if example.id in alone:
+                yield from self._batch([example], timed=True)
+        rest = [example for example in ordered if example.id not in alone]
+        for start in range(0, len(rest), _BATCH):
+            yield from self._batch(rest[start : start + _BATCH])
+
+    def _batch(self, examples: Sequence[Example], *, timed: bool = False) -> Iterator[Answer]:
+        started = perf_counter()
+        try:
+            said = [self._said(examples) for _ in range(self._decoding.samples if self._decoding else 1)]
+        except Exception as error:  # it is their code that runs
+            if len(examples) > 1:
+                for example in examples:
+                    yield from self._batch([example])
+            else:
+                yield Answer(examples[0].id, None, error=f"{type(error).__name__}: {error}")
+            return
+        took_s = perf_counter() - started
+        for example, samples in zip(examples, zip(*said, strict=True), strict=True):
+            yield replace(
+                concluded(example, samples),
+                compute_s=took_s / len(examples),
+                latency_s=took_s if timed else None,
+            )
+
+    def _said(self, examples: Sequence[Example]) -> list[Said]:
+        """One sample of each."""
+        rows = _rows(self._model.predict(self._inputs(examples)), len(examples))
+        return [
+            self._read(self._without_prompt(row, example), example) for row, example in zip(rows, examples, strict=True)
+        ]
+
+    def _read(self, row: Any, example: Example) -> Said:
+        if self._decoding is not None:
+            return read_text_row(row, self._decoding)
+        return read_row(row, self._question.labels, example.choices)
+
+    def _inputs(self, examples: Sequence[Example]) -> Any:
+        if not self._columns:
+            return [self._question.prompting.prompt(example).context for example in examples]
+        return pd.DataFrame(
+            {
+                name: [as_number(e.fields[name]) if is_number else value_text(e.fields[name]) for e in examples]
+                for name, is_number in self._columns.items()
+            }
+        )
+
+    def _without_prompt(self, row: Any, example: Example) -> Any:
+        """A text-generation pipeline that MLflow logged repeats the prompt in front of its answer."""
+        if self._columns or not isinstance(row, str):
+            return row
+        return row.removeprefix(self._question.prompting.prompt(example).context)
+
+
+def _rows(predicted: Any, n: int) -> list[Any]:
+    """One entry a row: a mapping of columns, or a bare value."""
+    if isinstance(predicted, pd.DataFrame):
+        rows: list[Any] = predicted.to_dict("records")
+    elif isinstance(predicted, Mapping):
+        rows = pd.DataFrame(predicted).to_dict("records")
+    else:
+        rows = list(predicted.tolist() if hasattr(predicted, "tolist") else predicted)
+    if len(rows) != n:
+        raise ValueError(f"{n} rows were sent, {len(rows)} predictions came back")
+    return rows

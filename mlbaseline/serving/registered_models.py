@@ -1,0 +1,234 @@
+"""A registered model as a rung of the ladder: our own through its log-likelihoods, every other through `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlbaseline.assets import sha256_of
+from mlbaseline.engine.rungs import Question, Registered, generation_fields
+from mlbaseline.errors import DataError, MlbaselineError, TrackingError
+from mlbaseline.records import UNKNOWN, Model, Scalar
+from mlbaseline.serving.package import SERVED, Served, load_served, read_served
+from mlbaseline.serving.pyfunc_model import Predicting
+from mlbaseline.store.references import parse_model, resolve
+from mlbaseline.store.tracking import PREFIX, Server, reporting
+from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask
+from mlbaseline.tasks.decoding import Decoding
+from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text
+
+FACTS = "production."
+PRODUCTION_VERSION = FACTS + "version"
+"""Parameter of a run: which version stood behind the reference when it was evaluated."""
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""mlflow 3.17: a model without the alias is an invalid parameter."""
+
+
+def find_registered(server: Server, uri: str) -> Registered | None:
+    """The model that a `models:/` or `runs:/` reference stands for now, None where there is none.
+
+    Raises TrackingError.
+    """
+    identity = find_identity(server, uri)
+    if identity is None:
+        return None
+    folder = resolve(server, identity.uri)
+    facts = {FACTS + "uri": uri, PRODUCTION_VERSION: identity.version, FACTS + "source_run_id": identity.source_run_id}
+    if identity.weights_sha256 is not None:
+        facts[FACTS + "weights_sha256"] = identity.weights_sha256
+    served = folder / "artifacts" / SERVED
+    return OwnModel(facts, folder, served) if served.is_dir() else PyfuncModel(facts, folder)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a reference stands for now. version: `NAME/NUMBER`, or the reference itself where it cannot move.
+
+    uri: the same without an alias. weights_sha256: of a model that mlbaseline trained.
+    """
+
+    version: str
+    uri: str
+    source_run_id: str | None
+    weights_sha256: str | None = None
+
+
+def find_identity(server: Server, uri: str) -> Identity | None:
+    """None where nothing is there. Raises TrackingError."""
+    from mlflow.exceptions import MlflowException
+
+    with reporting(f"find {uri}", server.uri):
+        try:
+            return _identity(server, uri)
+        except MlflowException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise
+
+
+def _identity(server: Server, uri: str) -> Identity:
+    client = server.client
+    if uri.startswith("runs:/"):
+        run_id = uri.removeprefix("runs:/").partition("/")[0]
+        return Identity(uri, uri, run_id, client.get_run(run_id).data.tags.get(PREFIX + "weights_sha256"))
+    parts = parse_model(uri)
+    if parts["path"]:
+        raise TrackingError(f"{uri}: expected a model, not a path inside one")
+    if parts["id"]:
+        model = client.get_logged_model(parts["id"])
+        return Identity(uri, uri, model.source_run_id, model.tags.get(PREFIX + "weights_sha256"))
+    name = parts["name"]
+    version = (
+        client.get_model_version_by_alias(name, parts["alias"])
+        if parts["alias"]
+        else client.get_model_version(name, parts["version"])
+    )
+    evaluated = version.tags.get(PREFIX + "evaluation_run_id")
+    weights = client.get_run(evaluated).data.tags.get(PREFIX + "weights_sha256") if evaluated else None
+    number = f"{name}/{version.version}"
+    return Identity(number, f"models:/{number}", version.run_id or None, weights)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """folder: the model's artifacts, on this machine."""
+
+    facts: Mapping[str, Scalar]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.facts[FACTS + 'uri']} ({self.facts[PRODUCTION_VERSION]})"
+
+    def own_fields(self) -> dict[str, Scalar]:
+        """The version, its source, and what its folder holds: a moved alias is another signature."""
+        known = {f"model.{key.removeprefix(FACTS)}": value for key, value in self.facts.items()}
+        return {**known, "model.sha256": sha256_of(self.folder)}
+
+    def check_columns(self, wanted: Sequence[str], question: Question) -> None:
+        missing = [column for column in wanted if column not in question.columns]
+        if missing:
+            raise DataError(
+                f"{self.name}: asks for the columns {list(wanted)}; the task has no {', '.join(map(repr, missing))} to "
+                f"show it, only {list(question.columns)}. Name them in `task.columns`, as NEEDED: COLUMN"
+            )
+
+
+@dataclass(frozen=True)
+class OwnModel(_Found):
+    """A model that mlbaseline promoted: answered by the engine itself, with the prompt that it was trained with."""
+
+    served_folder: Path
+    is_seeded = True
+
+    @cached_property
+    def _served(self) -> Served:
+        return read_served(self.served_folder)
+
+    def signature_fields(self, question: Question) -> dict[str, Scalar]:
+        from mlbaseline.engine.scoring.choices import ENGINE_VERSION
+        from mlbaseline.models.checkpoint import default_device, precision_fields, resolve_precision
+
+        served, device = self._served, default_device()
+        precision = resolve_precision(served.evaluation.precision, device)
+        fields = {
+            **self.own_fields(),
+            "engine.version": ENGINE_VERSION,
+            "engine.batch_tokens": served.evaluation.batch_tokens,
+            "engine.max_length": served.evaluation.max_length,
+            **precision_fields(precision, served.compute_precision),
+            "engine.device": device,
+        }
+        if served.task.prompt != question.prompting.template:
+            return fields | {"model.template": served.task.prompt}  # another prompt is part of what is in production
+        shown = shots_text(served.task.prompt, served.shots, served.task.labels)
+        fields |= Prompting(served.task.prompt, shown, len(served.shots)).signature_fields()
+        is_chat = isinstance(served.task, ChoiceTask | GenerateTask) and served.task.chat_template
+        return fields | ({"prompt.chat_template": UNKNOWN} if is_chat else {}) | _answering_fields(served)
+
+    def open(self, question: Question) -> Model:
+        served = self._served
+        self.check_columns(served.columns, question)
+        if (served.task.kind, served.task.labels) != (question.task.kind, question.labels):
+            raise DataError(
+                f"{self.name}: answers tasks of kind {served.task.kind} with the labels {list(served.task.labels)}, "
+                f"and this is one of kind {question.task.kind} with {list(question.labels)}"
+            )
+        return load_served(self.served_folder, latency_sample=question.evaluation.latency_sample)[1]
+
+
+def _answering_fields(served: Served) -> dict[str, Scalar]:
+    """What of its task decides an answer, as `engine.rungs` says it of rungs that are computed here."""
+    if isinstance(served.task, GenerateTask):
+        from mlbaseline.engine.generation.generator import GENERATION_VERSION
+
+        return {
+            "engine.generate_with": served.evaluation.generate_with,
+            "generation.version": GENERATION_VERSION,
+            **Decoding.of(served.task).signature_fields(),
+        }
+    if isinstance(served.task, PerplexityTask):
+        return {"text.window": served.evaluation.max_length, "text.stride": served.task.stride}
+    return {}
+
+
+@dataclass(frozen=True)
+class PyfuncModel(_Found):
+    """Any other model: its signature says which columns it is sent; without one it gets those of the prompt."""
+
+    is_seeded = False
+
+    @cached_property
+    def _schema(self) -> Any:
+        from mlflow.models import Model as MlflowModel
+
+        with reporting(f"read the model {self.name}", str(self.folder)):
+            return MlflowModel.load(str(self.folder)).get_input_schema()
+
+    @property
+    def _takes_prompts(self) -> bool:
+        """A single input without a name, as of a text-generation pipeline: that is the prompt."""
+        return self._schema is not None and not self._schema.has_input_names()
+
+    def signature_fields(self, question: Question) -> dict[str, Scalar]:
+        fields = {
+            **self.own_fields(),
+            "engine.version": UNKNOWN,
+            "engine.precision": UNKNOWN,
+            **generation_fields(question.task, sent=False),
+        }
+        if self._takes_prompts:
+            return fields | question.prompting.signature_fields()
+        return fields | dict.fromkeys(("prompt.template", "prompt.chat_template", "prompt.shots"), UNKNOWN)
+
+    def open(self, question: Question) -> Model:
+        from mlflow.pyfunc import load_model
+        from mlflow.types.schema import DataType
+
+        if not isinstance(question.task, ChoiceTask | GenerateTask):
+            raise DataError(
+                f"{self.name}: a model that is not mlbaseline's own answers tasks of kind choice and generate, not "
+                f"{question.task.kind}; its answers can be `recorded`"
+            )
+        columns: dict[str, bool] = {}
+        if not self._takes_prompts:
+            if self._schema is None:
+                columns = dict.fromkeys(placeholders(question.prompting.template), False)
+            else:
+                numbers = (DataType.integer, DataType.long, DataType.float, DataType.double)
+                required = [spec for spec in self._schema.inputs if spec.required or spec.name in question.columns]
+                columns = {spec.name: spec.type in numbers for spec in required}
+            self.check_columns(list(columns), question)
+        try:
+            model = load_model(str(self.folder))
+        except MlbaselineError:
+            raise
+        except Exception as error:  # loading runs the model's own code
+            raise TrackingError(
+                f"{self.name}: cannot be loaded here: {type(error).__name__}: {error}. Install what its "
+                "requirements.txt names"
+            ) from error
+        return Predicting(model, question, columns)

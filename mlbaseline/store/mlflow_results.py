@@ -1,0 +1,132 @@
+"""What MLflow's own evaluations left behind: a table of results (`mlflow.evaluate`), or traces with assessments
+(`mlflow.genai.evaluate`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from mlbaseline.errors import DataError
+from mlbaseline.importers.imported import Foreign, Said
+from mlbaseline.records import Scalar
+from mlbaseline.store.tracking import Server, reporting
+from mlbaseline.tasks.prompting import value_text
+from mlbaseline.values import as_number, is_missing
+
+if TYPE_CHECKING:
+    from mlflow.entities import Trace
+
+TABLE = "eval_results_table.json"
+_SCORE = "/score"
+_ANSWER_COLUMNS = ("predictions", "prediction", "outputs", "output")
+
+
+def read_mlflow_results(server: Server, run_id: str) -> Foreign:
+    """The table of results of a run or, where it has none, the traces that it left.
+
+    Raises TrackingError for a run that is not there, DataError for one that holds neither.
+    """
+    with reporting(f"read the run {run_id}", server.uri):
+        run = server.client.get_run(run_id)
+        paths = [item.path for item in server.client.list_artifacts(run_id)]
+    where = f"run {run_id}"
+    known: dict[str, Scalar] = {"model.mlflow_run_id": run_id}
+    if TABLE in paths:
+        said = list(_rows(f"{where}, {TABLE}", _table(server, run_id)))
+    else:
+        said = [_traced(where, trace) for trace in _traces(server, run.info.experiment_id, run_id)]
+    if not said:
+        raise DataError(
+            f"{where}: has neither {TABLE}, which mlflow.evaluate leaves, nor traces, "
+            "which mlflow.genai.evaluate leaves"
+        )
+    return Foreign(said, known)
+
+
+def _table(server: Server, run_id: str) -> Any:
+    with TemporaryDirectory() as folder, reporting(f"fetch {TABLE} of the run {run_id}", server.uri):
+        path = Path(server.client.download_artifacts(run_id, TABLE, folder))
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rows(where: str, table: Any) -> Iterator[Said]:
+    if not isinstance(table, dict) or not {"columns", "data"} <= table.keys():
+        raise DataError(f"{where}: expected an object with `columns` and `data`, as mlflow.evaluate writes it")
+    columns = table["columns"]
+    answer = next((name for name in _ANSWER_COLUMNS if name in columns), None)
+    scored = {name.removesuffix(_SCORE): name for name in columns if name.endswith(_SCORE)}
+    if answer is None and not scored:
+        raise DataError(
+            f"{where}: has neither a column of answers ({', '.join(_ANSWER_COLUMNS)}) nor of scores (*{_SCORE}); it "
+            f"has: {', '.join(columns)}"
+        )
+    for number, cells in enumerate(table["data"], start=1):
+        row = dict(zip(columns, cells, strict=True))
+        text = None if answer is None or row[answer] is None else value_text(row[answer])
+        measured = {"latency_s": _number(row.get("latency")), "tokens_out": _number(row.get("token_count"))}
+        # A table of answers has one for each row; without such a column, the scores alone are what is there.
+        error = "has no answer" if answer is not None and text is None else None
+        scores = {name: row[column] for name, column in scored.items()}
+        yield Said(f"{where}, row {number}", None, row, text=text, scores=scores, error=error, columns=measured)
+
+
+def _number(value: Any) -> float | None:
+    return None if is_missing(value) else as_number(value)
+
+
+def _traces(server: Server, experiment_id: str, run_id: str) -> Iterator[Trace]:
+    token = None
+    while True:
+        with reporting(f"read the traces of the run {run_id}", server.uri):
+            page = server.client.search_traces(
+                locations=[experiment_id], run_id=run_id, max_results=500, page_token=token
+            )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _traced(run: str, trace: Trace) -> Said:
+    info = trace.info
+    root = next((span for span in trace.data.spans if span.parent_id is None), None)
+    inputs = root.inputs if root is not None else None
+    failed = str(info.state.value) == "ERROR"
+    usage = info.token_usage or {}
+    outputs = root.outputs if root is not None else None
+    return Said(
+        f"{run}, trace {info.trace_id}",
+        info.trace_id,
+        {**info.tags, **(inputs if isinstance(inputs, Mapping) else {"inputs": inputs})},
+        shown=inputs if isinstance(inputs, str) else None,
+        text=None if outputs is None else _text(outputs),
+        scores=_assessments(trace),
+        error=_failure(trace) if failed else ("has no answer" if outputs is None else None),
+        columns={
+            "latency_s": None if info.execution_duration is None else info.execution_duration / 1000,
+            "tokens_in": usage.get("input_tokens"),
+            "tokens_out": usage.get("output_tokens"),
+        },
+    )
+
+
+def _failure(trace: Trace) -> str:
+    statuses = [span.status.description for span in trace.data.spans if span.status.description]
+    return statuses[0] if statuses else "the trace failed without a message"
+
+
+def _text(outputs: Any) -> str:
+    """A text as it is, the message of a chat completion, or else its JSON."""
+    match outputs:
+        case {"choices": [{"message": {"content": str(content)}}, *_]} | {"content": str(content)}:
+            return content
+    return value_text(outputs)
+
+
+def _assessments(trace: Trace) -> dict[str, Any]:
+    """Feedback by its name, of several with one name the latest that still holds. None where a judge failed."""
+    held = [one for one in trace.info.assessments if one.feedback is not None and one.valid is not False]
+    return {one.name: one.feedback.value for one in sorted(held, key=lambda one: one.create_time_ms or 0)}

@@ -1,0 +1,80 @@
+"""What a person reads about a promoted version in MLflow's own pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlbaseline.records import Assessment, Bounds, Comparison, Standing
+from mlbaseline.store.comparisons import overall_contrasts
+from mlbaseline.store.runs import ComparisonRun, EvaluationRun
+
+
+def interval_text(row: Comparison) -> str:
+    """`+0.113 [+0.071, +0.155]`"""
+    return f"{row.delta:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+
+
+def describe_version(
+    assessment: Assessment, winner: EvaluationRun, comparison: ComparisonRun, experiment_id: str
+) -> str:
+    """Markdown: why this version was promoted, over what, by how much, at what cost, and where to read more."""
+    seed = "" if winner.seed is None else f", seed {winner.seed}"
+    lines = [
+        f"**{winner.baseline}**{seed}, of suite `{assessment.suite}`. {assessment.verdict.reason}",
+        "",
+        f"| over | metric | delta [{assessment.level:.0%} interval] | adjusted p | n | role |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in overall_contrasts(assessment.comparisons).values():
+        if row.candidate == winner.baseline:
+            shown = (
+                row.baseline,
+                row.metric,
+                interval_text(row),
+                f"{row.p_adjusted:.2g}",
+                row.n,
+                row.role,
+            )
+            lines.append(f"| {' | '.join(map(str, shown))} |")
+    standing = next((one for one in assessment.standings if one.baseline == winner.baseline), None)
+    runs = f"#/experiments/{experiment_id}/runs"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *_weakest_slices(assessment, winner.baseline),
+            *(_costs(standing) if standing else ()),
+            f"[Evaluation]({runs}/{winner.run_id}) · "
+            f"[comparison](#/experiments/{comparison.experiment_id}/runs/{comparison.run_id}) `{comparison.run_id}`",
+        ]
+    )
+
+
+def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:
+    rows = [row for row in assessment.comparisons if row.candidate == candidate and row.slice is not None]
+    rows = [row for row in rows if row.estimand == "checkpoint"] or rows  # it is a checkpoint that is promoted
+    for baseline in dict.fromkeys(row.baseline for row in rows):
+        row = min(
+            (row for row in rows if row.baseline == baseline),
+            key=lambda row: row.delta if assessment.metrics.get(row.metric, True) else -row.delta,
+        )
+        where = f"{row.slice} = {row.slice_value}"
+        yield f"- Weakest slice over {baseline}: {where}, {row.metric} {interval_text(row)} (n = {row.n})"
+
+
+def _costs(standing: Standing) -> Iterator[str]:
+    cost = standing.cost
+    if cost.usd_per_query is not None:
+        yield f"- Cost: ${cost.usd_per_query:.2g} a query{_between(cost.bounds.get('usd_per_query'), '.2g')}"
+    if cost.latency_p95_s is not None:
+        between = _between(cost.bounds.get("latency_p95_s"), ".3g")
+        yield f"- Latency: {cost.latency_p95_s:.3g} s at the 95th percentile{between}"
+    yield ""
+
+
+def _between(bounds: Bounds | None, form: str) -> str:
+    """` [1.5e-06, 1.9e-06]`; an end without a limit is a dash."""
+    if bounds is None:
+        return ""
+    low, high = ("–" if end is None else f"{end:{form}}" for end in (bounds.low, bounds.high))
+    return f" [{low}, {high}]"

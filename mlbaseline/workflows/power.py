@@ -1,0 +1,96 @@
+"""Before the runs: what can this design detect, and what does it take? And the shape of a suite file, for editors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlbaseline import store
+from mlbaseline.errors import DataError
+from mlbaseline.judge.assessment import RESAMPLING_SEED
+from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
+from mlbaseline.judge.contrasts.matrix import PRIMARY
+from mlbaseline.judge.contrasts.power import examples_for
+from mlbaseline.judge.ladder import Ladder
+from mlbaseline.records import Comparison
+from mlbaseline.suite import Suite
+from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.comparison import load_ladder
+from mlbaseline.workflows.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one registered contrast can show. mde: smallest difference found with 80 % power at the present n.
+
+    needed: examples that show `delta` with 80 % power, None where the seeds vary too much for any number of examples.
+    """
+
+    candidate: str
+    baseline: str
+    metric: str
+    estimand: str
+    n: int
+    mde: float
+    delta: float
+    needed: int | None
+
+
+def power(
+    suite: str | Path,
+    *,
+    candidate: str | None = None,
+    baseline: str | None = None,
+    delta: float | None = None,
+    tracking_uri: str | None = None,
+) -> Outcome:
+    """Plan from the variances that the completed runs show. delta: true difference, default the one observed."""
+    loaded = open_suite(suite)
+    tracker = store.connect(tracking_uri, loaded.name)
+    ladder = load_ladder(loaded, tracker)
+    plans = [
+        _plan(ladder, row, row.delta if delta is None else delta)
+        for row in compare(ladder, np.random.default_rng(RESAMPLING_SEED))
+        if row.role == PRIMARY
+        and row.method != TOO_SMALL
+        and candidate in (None, row.candidate)
+        and baseline in (None, row.baseline)
+    ]
+    if not plans:
+        raise DataError(
+            f"{loaded.name}: no primary contrast of {candidate or 'any candidate'} over {baseline or 'any'}"
+        )
+    return Outcome(
+        {"power": 0.8, "level": loaded.matrix.level, "plans": [asdict(p) for p in plans]}, lambda *_: _text(plans)
+    )
+
+
+def _plan(ladder: Ladder, row: Comparison, delta: float) -> Plan:
+    needed = None if delta == row.margin else examples_for(ladder, row, delta)
+    return Plan(row.candidate, row.baseline, row.metric, row.estimand, row.n, row.mde, delta, needed)
+
+
+def _text(plans: list[Plan]) -> str:
+    layout = "{:<34} {:<11} {:<10} {:>7} {:>9} {:>8} {:>11}"
+    rows = [
+        layout.format(
+            f"{plan.candidate} over {plan.baseline}",
+            plan.estimand,
+            plan.metric,
+            f"{plan.n:,}",
+            f"{plan.mde:.4f}",
+            f"{plan.delta:+.4f}",
+            "more seeds" if plan.needed is None else f"{plan.needed:,}",
+        )
+        for plan in plans
+    ]
+    return "\n".join([layout.format("contrast", "estimand", "metric", "n", "detects", "delta", "needs n"), *rows])
+
+
+def schema() -> Outcome:
+    """The JSON Schema of a suite file."""
+    document = Suite.model_json_schema()
+    return Outcome(document, lambda *_: json.dumps(document, indent=2))

@@ -1,0 +1,66 @@
+"""The whole way: evaluate the ladder, compare it, judge it, promote the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mlbaseline import store
+from mlbaseline.records import Promotion
+from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison, verdict_note
+from mlbaseline.workflows.evaluation import evaluate_rungs
+from mlbaseline.workflows.ladder_run import ladder_note, open_ladder
+from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
+from mlbaseline.workflows.promotion import promotion_text
+from mlbaseline.workflows.selection import choose_baselines, choose_seeds
+
+
+def run(
+    suite: str | Path,
+    *,
+    baselines: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    fresh: bool = False,
+    processes: int = 1,
+    no_promote: bool = False,
+    tracking_uri: str | None = None,
+) -> Outcome:
+    """Evaluate the ladder, compare it, judge it, and promote the winner."""
+    loaded = open_suite(suite)
+    names, chosen_seeds = choose_baselines(loaded, None, baselines), choose_seeds(loaded, seeds)
+    tracker = store.connect(tracking_uri, loaded.name)
+    promotion: Promotion | None = None
+    with open_ladder(tracker, loaded) as ladder:
+        evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh, processes=processes)
+        # A part of the ladder is compared with what earlier ladders have of the rest.
+        whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
+        run_id, assessment = make_comparison(loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id)
+        store.log_ladder(
+            ladder,
+            [rung.run_id for rung in evaluated],
+            ladder_note(loaded, ladder, evaluated, verdict_note(assessment)),
+        )
+        if assessment.verdict.decision == "promote" and not no_promote and loaded.register_as is not None:
+            plan = store.plan_promotion(tracker, loaded, required_comparison(loaded, tracker, run_id))
+            promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)
+    compared = comparison_outcome(tracker, run_id, assessment)
+    document = {
+        "ladder_run_id": ladder.run_id,
+        "evaluations": [asdict(rung) for rung in evaluated],
+        "comparison": compared.document,
+        "promotion": None if promotion is None else asdict(promotion),
+    }
+
+    def text(colour: bool, width: int) -> str:
+        closing = [promotion_text(promotion)] if promotion else []
+        return "\n".join([compared.text(colour, width), *closing, _ui_text(tracker)])
+
+    return Outcome(document, text, exit_code=0 if no_promote else EXIT_CODES[assessment.verdict.decision])
+
+
+def _ui_text(tracker: store.Tracker) -> str:
+    if tracker.uri.startswith("http"):
+        return f"MLflow: {tracker.uri}"
+    return f"Open the runs in a browser: mlflow ui --backend-store-uri {tracker.uri}"

@@ -1,0 +1,158 @@
+"""Several processes find, to the bit, what one finds; and where one of them is lost, what was found is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mlbaseline.engine.answering import answering_model
+from mlbaseline.engine.inference.result_cache import PassCache
+from mlbaseline.engine.inference.worker_pool import Crew
+from mlbaseline.errors import MlbaselineError
+from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.records import Answer
+from mlbaseline.suite import Evaluation, GenerateTask, PerplexityTask, Task
+from mlbaseline.tasks.prompting import Prompting
+from tests.engine.builders import LABELS, PHRASES, SHOTS, TASK, TEMPLATE, make_examples
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+EVALUATION = Evaluation(batch_tokens=128, max_length=200, latency_sample=2)
+UNTIMED = EVALUATION.model_copy(update={"latency_sample": 0})
+EXAMPLES = make_examples(PHRASES, n=40)
+TEXT = {"data": {"test": "test.csv"}, "columns": {"text": "text"}}
+TASKS: dict[str, Task] = {
+    "choice": TASK,
+    "perplexity": PerplexityTask.model_validate({"kind": "perplexity", **TEXT}),
+    "generate": GenerateTask.model_validate(
+        {
+            "kind": "generate",
+            "data": TEXT["data"],
+            "columns": {"text": "text", "target": "target"},
+            "prompt": TEMPLATE,
+            "max_new_tokens": 5,
+            "temperature": 0.8,
+            "samples": 2,
+        }
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_model: Path) -> Checkpoint:
+    return load_checkpoint(tiny_model, precision="fp32", device="cpu")
+
+
+def crew_of(model: Path, n: int) -> Crew:
+    return Crew(n, partial(load_checkpoint, model, precision="fp32"), "cpu")
+
+
+@contextmanager
+def counting_passes(model: Any) -> Iterator[list[None]]:
+    passes: list[None] = []
+    hook = model.get_input_embeddings().register_forward_hook(lambda *_: passes.append(None))
+    try:
+        yield passes
+    finally:
+        hook.remove()
+
+
+def answers_of(checkpoint: Checkpoint, task: Task, evaluation: Evaluation = EVALUATION, **helped: Any) -> list[Answer]:
+    """By id, without the times, which differ every time."""
+    prompting = Prompting("{text}") if task.kind == "perplexity" else Prompting(TEMPLATE, SHOTS)
+    model = answering_model(task, checkpoint, prompting, LABELS, evaluation, seed=3, **helped)
+    answers = sorted(model.answer(EXAMPLES), key=lambda answer: answer.example_id)
+    assert sum(answer.latency_s is not None for answer in answers) == evaluation.latency_sample
+    return [replace(answer, compute_s=0.0, latency_s=None) for answer in answers]
+
+
+@pytest.mark.parametrize(("kind", "n"), [("choice", 3), ("perplexity", 2), ("generate", 2)])
+def test_several_processes_give_the_bits_of_one(checkpoint: Checkpoint, tiny_model: Path, kind: str, n: int) -> None:
+    expected = answers_of(checkpoint, TASKS[kind])
+    assert not any(answer.error for answer in expected)
+    helped = {"cache": PassCache({"kind": kind}), "crew": crew_of(tiny_model, n)}
+    assert answers_of(checkpoint, TASKS[kind], **helped) == expected
+    with counting_passes(checkpoint.model) as passes:
+        assert answers_of(checkpoint, TASKS[kind], evaluation=UNTIMED, cache=PassCache({"kind": kind})) == expected
+    assert len(passes) <= 1, "of what is known, the head alone is read again"
+
+
+def test_a_lost_process_is_told_and_what_was_found_is_kept(checkpoint: Checkpoint, tiny_model: Path) -> None:
+    expected = answers_of(checkpoint, TASK)
+    model = answering_model(
+        TASK,
+        checkpoint,
+        Prompting(TEMPLATE, SHOTS),
+        LABELS,
+        EVALUATION,
+        cache=PassCache({}),
+        crew=crew_of(tiny_model, 2),
+    )
+    answers = model.answer(EXAMPLES)
+    got = [next(answers)]
+    (other,) = (child for child in psutil.Process().children() if "multiprocessing.spawn" in " ".join(child.cmdline()))
+    other.kill()
+    with pytest.raises(MlbaselineError, match=r"process 2 of 2 has ended \(exit code -9.*fewer --processes"):
+        got.extend(answers)
+    assert 0 < len(got) < len(EXAMPLES)
+    kept = PassCache({})
+    assert answers_of(checkpoint, TASK, cache=kept) == expected
+
+
+def test_a_process_that_cannot_load_the_model_says_why(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(MlbaselineError, match=r"process 2 of 2: AssetError: .* no such folder"):
+        answers_of(checkpoint, TASK, crew=crew_of(tmp_path / "nowhere", 2))
+
+
+ORPHANS = """
+import os, signal, sys, time
+from pathlib import Path
+from mlbaseline.engine.scoring.log_likelihoods import Reader
+from tests.engine.inference.test_worker_pool import crew_of
+from functools import partial
+import psutil
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with crew_of(Path(sys.argv[1]), 2).assemble(partial(Reader, batch_tokens=64)):
+        time.sleep(0.7)  # long enough to have begun, and not to have imported torch
+        os.killpg(0, signal.SIGINT)
+        time.sleep(0.7)
+        children = psutil.Process().children()
+        print(*(child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_no_process_is_interrupted_by_itself_or_outlives_a_killed_one(tiny_model: Path, tmp_path: Path) -> None:
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    paths = os.pathsep.join(["."] + ([os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tiny_model)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        timeout=120,
+        start_new_session=True,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert "Traceback" not in done.stderr
+    pids = list(map(int, done.stdout.split()))
+    assert len(pids) == 2, "the other process, and multiprocessing's own that tidies up"
+    ends = time.monotonic() + 60
+    while any(map(psutil.pid_exists, pids)):
+        assert time.monotonic() < ends, "still there"
+        time.sleep(0.2)

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mlbaseline.assets import FetchedAsset, fetch
+from mlbaseline.engine.rungs import LastLoaded, Rung, build_rungs
+from mlbaseline.engine.scoring import log_likelihoods as reading
+from mlbaseline.errors import AssetError, DataError, MlbaselineError
+from mlbaseline.judge.comparability import mismatches
+from mlbaseline.records import Example
+from mlbaseline.results import tabulate
+from mlbaseline.suite import Asset, Suite
+from mlbaseline.suite_file import parse_suite
+from mlbaseline.tasks import LoadedTask, load_task
+from tests.engine.builders import make_data
+
+SUITE = """
+name: tiny
+task:
+  kind: choice
+  data: {{source: data.csv, format: csv}}
+  columns: {{text: text, target: target}}
+  prompt: "Tweet: {{text}}\\nSentiment:"
+  choices: [negative, neutral, positive]
+  split: {{train: 40, dev: 12, test: 20, seed: 1}}
+metrics: [accuracy, nll_nats]
+seeds: [0, 1]
+evaluation: {{batch_tokens: 512, max_length: 64, latency_sample: 2}}
+baselines:
+  majority: {{kind: trivial, strategy: majority}}
+  uniform: {{kind: trivial, strategy: uniform}}
+  keyword: {{kind: trivial, strategy: keyword, rules: {{negative: bad}}, default: positive}}
+  zero_shot: {{kind: pretrained, model: {{source: "{model}"}}}}
+  few_shot: {{kind: pretrained, model: {{source: "{model}"}}, shots: 2}}
+  sampled_shots: {{kind: pretrained, model: {{source: "{model}"}}, shots: {{k: 2, sample: seed}}}}
+  lora: {{kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 2, batch_size: 8, learning_rate: 2.0e-2}}
+  full: {{kind: full, base: zero_shot, epochs: 2, batch_size: 8, learning_rate: 2.0e-3}}
+  annotator: {{kind: human, agreement: agreement}}
+"""
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+@pytest.fixture
+def suite(tiny_model: Path, tmp_path: Path) -> Suite:
+    rows = [
+        {"text": f"{example.fields['text']} {index}", "target": example.target, "agreement": 0.8}
+        for index, example in enumerate(make_data("any", 90).examples)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "data.csv", index=False)
+    return parse_suite(SUITE.format(model=tiny_model), root=tmp_path)
+
+
+def rungs_of(suite: Suite, name: str, seeds: tuple[int, ...] = (0, 1), **options: Any) -> list[Rung]:
+    def fetched(asset: Asset) -> FetchedAsset:
+        return fetch(asset, root=suite.root)
+
+    return build_rungs(suite, load_task(suite, fetched), name, fetched, seeds, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [
+        ("majority", [None]),
+        ("uniform", [0, 1]),
+        ("keyword", [None]),
+        ("zero_shot", [None]),
+        ("few_shot", [None]),
+        ("sampled_shots", [0, 1]),
+        ("lora", [0, 1]),
+        ("full", [0, 1]),
+        ("annotator", [None]),
+    ],
+)
+def test_every_kind_answers_every_example_of_test(suite: Suite, name: str, seeds: list[int | None]) -> None:
+    rungs = rungs_of(suite, name)
+    assert [rung.seed for rung in rungs] == seeds
+    for rung in rungs:
+        opened = rung.open()
+        data = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"]
+        table = tabulate(
+            data,
+            opened.model.answer(data.examples),
+            baseline=rung.baseline,
+            kind=rung.kind,
+            seed=rung.seed,
+            signature=rung.signature,
+        )
+        assert table.frame["error"].isna().all()
+        assert (opened.trained is not None) == (rung.kind in ("peft", "full"))
+        assert all(key.startswith(("baseline.", "evaluation.", "distributed.")) for key in rung.params)
+        assert rung.params["baseline.kind"] == rung.kind
+
+
+def test_all_rungs_of_a_suite_may_be_compared(suite: Suite) -> None:
+    signatures = [rung.signature for name in suite.baselines for rung in rungs_of(suite, name)]
+    assert not [m for ours in signatures for theirs in signatures for m in mismatches(ours, theirs)]
+    assert len({signature.digest for signature in signatures}) == len(signatures)
+
+
+def test_a_signature_is_known_before_anything_is_loaded(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("mlbaseline.models.checkpoint.load_checkpoint", refuse)
+    monkeypatch.setattr("mlbaseline.engine.training.loop.train", refuse)
+    first = [rung.signature.digest for name in suite.baselines for rung in rungs_of(suite, name)]
+    assert first == [rung.signature.digest for name in suite.baselines for rung in rungs_of(suite, name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("lora", {"learning_rate": 1e-3}),
+        ("lora", {"rank": 8}),
+        ("full", {"epochs": 1}),
+        ("few_shot", {"shots": None}),
+        ("keyword", {"default": "neutral"}),
+    ],
+)
+def test_an_option_that_changes_answers_changes_the_signature(suite: Suite, name: str, change: dict[str, Any]) -> None:
+    spec = suite.baselines[name].model_copy(update=change)
+    changed = suite.model_copy(update={"baselines": {**suite.baselines, name: spec}})
+    assert rungs_of(changed, name)[0].signature.digest != rungs_of(suite, name)[0].signature.digest
+
+
+def test_scores_are_kept_for_each_model_and_fresh_ignores_them(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, scored = reading.score_packed, []
+
+    def counting(model: Any, families: Any, head: Any) -> Any:
+        scored.append(len(families))
+        return read(model, families, head)
+
+    monkeypatch.setattr(reading, "score_packed", counting)
+    found = []
+    for name in ("zero_shot", "lora"):
+        for fresh in (False, False, True):
+            scored.clear()
+            rung = rungs_of(suite, name, (0,), fresh=fresh)[0]
+            assert rung.open is not None
+            model = rung.open().model
+            scored.clear()  # what a training measured on dev
+            data = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"]
+            found.append({answer.example_id: answer.loglik_nats for answer in model.answer(data.examples)})
+            timed_alone = suite.evaluation.latency_sample
+            assert sum(scored) == timed_alone + (0 if len(found) in (2, 5) else len(data.examples))
+    assert found[0] == found[1] == found[2] != found[3]
+    assert found[3] == found[4] == found[5]
+
+
+def test_the_split_can_be_another_one(suite: Suite) -> None:
+    (rung,) = rungs_of(suite, "zero_shot", split="dev")
+    assert rung.signature.fields["data.split"] == "dev"
+
+
+def test_a_missing_train_split_is_named(suite: Suite) -> None:
+    task = load_task(suite, lambda asset: fetch(asset, root=suite.root))
+    bare = LoadedTask({"test": task.splits["test"]}, task.counts)
+    for name in ("few_shot", "lora"):
+        with pytest.raises(DataError, match=rf"baselines.{name}: needs the split train"):
+            build_rungs(suite, bare, name, lambda asset: fetch(asset, root=suite.root), (0,))
+
+
+def test_a_folder_that_is_no_model_is_named_when_it_is_opened(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    spec = suite.baselines["zero_shot"].model_copy(update={"model": Asset(source="empty")})
+    changed = suite.model_copy(update={"baselines": {"zero_shot": spec}})
+    (rung,) = rungs_of(changed, "zero_shot")
+    with pytest.raises(AssetError, match="is no model"):
+        rung.open()
+
+
+def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(suite: Suite) -> None:
+    loaded = LastLoaded()
+
+    def open_(name: str, index: int = 0) -> tuple[Any, list[Any]]:
+        opened = rungs_of(suite, name, loaded=loaded)[index].open
+        assert opened is not None
+        model: Any = opened().model
+        return model._reader._model, [
+            replace(a, compute_s=0.0, latency_s=None) for a in model.answer(suite_data(suite))
+        ]
+
+    zero_shot, answers = open_("zero_shot")
+    assert open_("sampled_shots", 1)[0] is open_("sampled_shots", 0)[0] is zero_shot
+    assert open_("zero_shot") == (zero_shot, answers), "asking has changed nothing"
+    majority = rungs_of(suite, "majority", loaded=loaded)[0].open
+    assert majority is not None
+    majority()
+    again, same = open_("zero_shot")
+    assert again is not zero_shot
+    assert same == answers
+
+
+def suite_data(suite: Suite) -> tuple[Example, ...]:
+    return load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"].examples
+
+
+def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:
+    text = SUITE.format(model=suite.baselines["zero_shot"].model.source)
+    for old, new in (
+        ("kind: choice", "kind: generate"),
+        ("  choices: [negative, neutral, positive]\n", ""),
+        ("metrics: [accuracy, nll_nats]", "metrics: [exact_match]"),
+        ("latency_sample: 2", "latency_sample: 2, generate_with: vllm"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    text = text[: text.index("  uniform:")] + text[text.index("  zero_shot:") : text.index("  few_shot:")]
+    generating = parse_suite(text, root=suite.root)
+    # Where vLLM is installed, several processes of it are what is refused.
+    with pytest.raises(MlbaselineError, match=r"evaluation\.generate_with: vllm (is not installed|fills a GPU)"):
+        rungs_of(generating, "zero_shot", processes=2)

@@ -1,0 +1,202 @@
+"""Logs that inspect itself wrote: epochs, several scorers, letters and texts, errors, tokens and times."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlbaseline.errors import DataError
+from mlbaseline.importers.imported import Wanted, rows_of
+from mlbaseline.importers.inspect_log import find_log, read_log
+from mlbaseline.records import Example, TaskData
+from mlbaseline.suite import ChoiceTask
+
+pytest.importorskip("inspect_ai")
+
+LABELS = ("bad", "good")
+TASK = ChoiceTask.model_validate(
+    {
+        "kind": "choice",
+        "data": {"test": "data.jsonl"},
+        "columns": {"text": "review", "target": "label"},
+        "prompt": "Review: {text}",
+        "choices": LABELS,
+    }
+)
+EXAMPLES = tuple(Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}"}, LABELS[i % 2], LABELS) for i in range(3))
+DATA = TaskData("test", EXAMPLES, LABELS, "d" * 64)
+
+WriteLog = Callable[..., Path]
+
+
+def write_log(folder: Path, samples: Sequence[Any], answers: Sequence[str], **options: Any) -> Path:
+    """The log of a task over `samples`, to which a mock model gives `answers`; sample e1 fails in epoch 1 if asked."""
+    from inspect_ai import Task as InspectTask
+    from inspect_ai import eval as run
+    from inspect_ai.dataset import MemoryDataset
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
+    from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+    @solver
+    def fail_once(id: str) -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            if state.sample_id == id and state.epoch == 1:
+                raise RuntimeError("the tool broke")
+            return state
+
+        return solve
+
+    outputs = []
+    for answer in answers:
+        outputs.append(ModelOutput.from_content("mockllm/model", answer))
+        outputs[-1].usage = ModelUsage(input_tokens=7, output_tokens=3, total_tokens=10, total_cost=0.01)
+    failing, solvers = options.pop("failing", None), options.pop("solver")
+    task = InspectTask(
+        name="reviews",
+        version=3,
+        dataset=MemoryDataset(list(samples)),
+        solver=[*([fail_once(failing)] if failing else []), solvers],
+        **options,
+    )
+    model = get_model("mockllm/model", custom_outputs=outputs, memoize=False)
+    (log,) = run(
+        task,
+        model=model,
+        log_dir=str(folder),
+        display="none",
+        fail_on_error=False,
+        log_format="eval",
+        max_samples=1,
+        log_level="error",
+        log_realtime=False,
+    )
+    return Path(log.location)
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three questions twice, letters as answers, two scorers, one failure in the first epoch."""
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import choice, includes
+    from inspect_ai.solver import multiple_choice
+
+    samples = [
+        Sample(id=e.id, input=f"Which {i}?", choices=["good", "bad"], target="BA"[i % 2], metadata={"key": f"e{i}"})
+        for i, e in enumerate(EXAMPLES)
+    ]
+    return write_log(
+        tmp_path_factory.mktemp("chosen"),
+        samples,
+        ["ANSWER: B"] * 5,
+        failing="e1",
+        solver=multiple_choice(),
+        scorer=[choice(), includes()],
+        epochs=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three questions without ids of their own, answered in words."""
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import match
+    from inspect_ai.solver import generate
+
+    samples = [Sample(input=f"Review: t{i}", target=e.target) for i, e in enumerate(EXAMPLES)]
+    return write_log(
+        tmp_path_factory.mktemp("written"), samples, [" bad", "good", "hm"], solver=generate(), scorer=match()
+    )
+
+
+def rows(path: Path, wanted: Wanted | None = None, scorer: str | None = None) -> list[dict[str, Any]]:
+    return [
+        dict(values) for _, values in rows_of(read_log(path, scorer=scorer), str(path), TASK, DATA, wanted or Wanted())
+    ]
+
+
+def test_letters_are_choices_of_the_item(chosen: Path) -> None:
+    first, second = rows(chosen)[:3], rows(chosen)[3:]
+    assert [row["example_id"] for row in first] == ["e0", "e1", "e2"]
+    assert [row["prediction"] for row in first] == ["bad", None, "bad"]  # B is our first label
+    assert [row["prediction"] for row in second] == ["bad"] * 3
+    assert "the tool broke" in first[1]["error"]
+    assert [first[0][name] for name in ("tokens_in", "tokens_out", "cost_usd", "error")] == [7, 3, 0.01, None]
+    assert 0 < first[0]["latency_s"] < 60
+
+
+def test_verdicts_are_scores_where_they_are_wanted(chosen: Path) -> None:
+    read = rows(chosen, Wanted(score=("choice", "accuracy")), "choice")
+    assert [row.get("score.accuracy") for row in read] == [1.0, None, 1.0, 1.0, 0.0, 1.0]
+    with pytest.raises(DataError, match=r"has no scorer 'judge'; it has: choice, includes"):
+        read_log(chosen, scorer="judge")
+
+
+def test_words_are_labels_and_items_are_told_by_what_was_asked(written: Path) -> None:
+    read = rows(written)
+    assert [row["example_id"] for row in read] == ["e0", "e1", "e2"]
+    assert [row["prediction"] for row in read] == ["bad", "good", None]
+    assert read[2]["error"] == "answered 'hm', which is none of the choices"
+
+
+def test_ids_by_a_field_of_the_metadata(chosen: Path) -> None:
+    assert rows(chosen, Wanted(id_field="key"))[2]["example_id"] == "e2"
+    with pytest.raises(DataError, match="no field 'nr'; they have: key"):
+        rows(chosen, Wanted(id_field="nr"))
+
+
+def test_what_the_log_says_of_its_making(chosen: Path) -> None:
+    known = read_log(chosen, scorer=None).known
+    assert str(known["engine.version"]).startswith("inspect 0.3.")
+    assert known["model.name"] == "mockllm/model"
+    assert known["model.inspect_task_version"] == "3"
+    assert "prompt.template" not in known
+
+
+def rewrite(log: Path, to: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    with zipfile.ZipFile(log) as source, zipfile.ZipFile(to, "w") as target:
+        for member in source.namelist():
+            changed = change(member, source.read(member))
+            if changed is not None:
+                target.writestr(member, changed)
+    return to
+
+
+def test_another_format_version_a_damaged_file_and_no_log(chosen: Path, tmp_path: Path) -> None:
+    def newer(member: str, content: bytes) -> bytes:
+        return json.dumps({**json.loads(content), "version": 9}).encode() if member == "header.json" else content
+
+    with pytest.raises(DataError, match=r"format version 9; inspect 0\.3\.\d+ reads up to \d.*Update inspect-ai"):
+        read_log(rewrite(chosen, tmp_path / "newer.eval", newer), scorer=None)
+    broken = tmp_path / "broken.eval"
+    broken.write_bytes(chosen.read_bytes()[:2000])
+    with pytest.raises(DataError, match=r"cannot read this log: .* may be damaged"):
+        read_log(broken, scorer=None)
+    garbled = rewrite(chosen, tmp_path / "garbled.eval", lambda member, content: content[:50])
+    with pytest.raises(DataError, match="cannot read this log"):
+        read_log(garbled, scorer=None)
+    other = tmp_path / "other.eval"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("a.txt", "a")
+    with pytest.raises(DataError, match=r"no log of inspect: it has no header\.json"):
+        read_log(other, scorer=None)
+    empty = rewrite(chosen, tmp_path / "empty.eval", lambda m, content: None if m.startswith("samples/") else content)
+    with pytest.raises(DataError, match="has no samples"):
+        read_log(empty, scorer=None)
+
+
+def test_the_one_log_of_a_folder(chosen: Path, tmp_path: Path) -> None:
+    assert find_log(chosen.parent) == chosen
+    with pytest.raises(DataError, match="name one of its logs; it has: none"):
+        find_log(tmp_path)
+
+
+def test_without_inspect_the_message_says_what_to_install(chosen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
+    with pytest.raises(DataError, match=r"pip install 'mlbaseline\[inspect\]'"):
+        read_log(chosen, scorer=None)

@@ -1,0 +1,60 @@
+"""When a fine-tune has paid for its training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mlbaseline.judge.cost.break_even import break_evens
+from mlbaseline.records import BreakEven, Cost, Standing
+from mlbaseline.suite_file import load_suite
+from tests.judge.builders import COST, standing
+
+SUITE = load_suite("tweets")
+LORA = replace(COST, train_s=3600.0, train_usd=0.10, compute_s_per_query=0.036, usd_per_query=1.1e-6)
+PROMPT = replace(COST, train_s=None, train_usd=None, compute_s_per_query=0.108, usd_per_query=3e-6)
+
+
+def found(lora: Cost = LORA, prompt: Cost = PROMPT) -> BreakEven:
+    standings: dict[str, Standing] = {
+        "majority": standing("majority"),
+        "zero_shot": standing("zero_shot"),
+        "few_shot": standing("few_shot", cost=prompt),
+        "lora": standing("lora", cost=lora),
+    }
+    (row,) = break_evens(SUITE, standings)
+    return row
+
+
+def test_training_is_paid_back_by_what_a_query_saves() -> None:
+    row = found()
+    assert (row.fine_tune, row.prompt, row.train_usd) == ("lora", "few_shot", 0.10)
+    # 0.036 s at 0.10 USD an hour, without the share of the training that usd_per_query holds
+    assert (row.fine_tune_usd_per_query, row.prompt_usd_per_query) == (pytest.approx(1e-6), 3e-6)
+    assert row.queries == pytest.approx(50_000, abs=1)
+
+
+@pytest.mark.parametrize("prompt_usd", [1e-6, 5e-7])
+def test_without_a_saving_it_never_is(prompt_usd: float) -> None:
+    assert found(prompt=replace(PROMPT, usd_per_query=prompt_usd)).queries is None
+
+
+@pytest.mark.parametrize(
+    ("lora", "prompt"),
+    [
+        (replace(LORA, train_usd=None), PROMPT),
+        (replace(LORA, usd_per_query=None), PROMPT),
+        (replace(LORA, train_usd=float("nan")), PROMPT),
+        (LORA, replace(PROMPT, usd_per_query=None)),
+        (LORA, replace(PROMPT, usd_per_query=float("inf"))),
+    ],
+)
+def test_an_unknown_price_gives_no_number(lora: Cost, prompt: Cost) -> None:
+    assert found(lora, prompt).queries is None
+
+
+def test_every_fine_tune_meets_every_few_shot_prompt() -> None:
+    names = ("zero_shot", "few_shot", "lora", "full", "annotator")
+    rows = break_evens(SUITE, {name: standing(name) for name in names})
+    assert [(row.fine_tune, row.prompt) for row in rows] == [("lora", "few_shot"), ("full", "few_shot")]

@@ -1,0 +1,120 @@
+"""Cost of a rung: whose price, what is added, which interval, and that the unknown stays unknown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mlbaseline.judge.cost.estimates import Metered, cost_of
+from mlbaseline.records import Bounds
+from mlbaseline.results import ResultTable
+from mlbaseline.suite import CostModel, Suite, TokenPrice
+from tests.judge.builders import table, task_data
+from tests.judge.test_assessment import suite
+
+N = 400
+DATA = task_data(N)
+CPU = {"hardware.device": "cpu", "hardware.device_name": "a chip"}
+RNG = np.random.default_rng(0)
+SECONDS = RNG.gamma(4.0, 0.01, N)
+
+
+def rows(seed: int | None = None, **columns: Any) -> ResultTable:
+    made = table(DATA, np.ones(N, dtype=bool), baseline="lora", seed=seed)
+    return replace(made, frame=made.frame.assign(**{"compute_s": SECONDS, **columns}))
+
+
+def priced(**cost: Any) -> Suite:
+    return suite().model_copy(update={"cost": CostModel(**cost)})
+
+
+HOURLY = priced(usd_per_hour={"cpu": 3.6}, queries=1_000)
+
+
+def test_seconds_at_the_price_of_the_hardware_and_a_share_of_the_training() -> None:
+    cost = cost_of(HOURLY, [Metered(rows(), CPU, train_s=100.0, trainable_params=5_000, peak_memory_bytes=7.0)])
+    assert (cost.train_s, cost.train_usd) == (100.0, pytest.approx(0.1))
+    assert cost.usd_per_query == pytest.approx(SECONDS.mean() / 1000 + 0.1 / 1_000)
+    assert (cost.priced_by, cost.trainable_params, cost.peak_memory_bytes) == ("hardware", 5_000, 7)
+    bounds = cost.bounds["usd_per_query"]
+    error = SECONDS.std(ddof=1) / math.sqrt(N) / 1000
+    reach = stats.t.isf(0.025, N - 1) * error
+    assert bounds.low == pytest.approx(cost.usd_per_query - reach, abs=0.1 * reach)
+    assert bounds.high == pytest.approx(cost.usd_per_query + reach, abs=0.1 * reach)
+
+
+def test_the_full_name_of_the_hardware_has_the_first_price() -> None:
+    both = priced(usd_per_hour={"cpu": 3.6, "a chip": 7.2})
+    assert cost_of(both, [Metered(rows(), CPU)]).usd_per_query == pytest.approx(SECONDS.mean() / 500)
+    assert cost_of(priced(usd_per_hour={"cuda": 1.0}), [Metered(rows(), CPU)]).usd_per_query is None
+
+
+def test_tokens_at_their_price_wherever_they_were_computed() -> None:
+    prices = priced(usd_per_million_tokens={"lora": TokenPrice(input=2.0, output=8.0)})
+    used = rows(tokens_in=np.arange(N) + 1, tokens_out=3)
+    for hardware in (CPU, {"hardware.device": "unknown"}, {}):
+        cost = cost_of(prices, [Metered(used, hardware)])
+        assert cost.usd_per_query == pytest.approx(((N + 1) / 2 * 2.0 + 24.0) / 1e6)
+        assert cost.priced_by == "tokens"
+    uncounted = cost_of(prices, [Metered(rows(tokens_in=0, tokens_out=0), CPU)])
+    assert math.isnan(uncounted.usd_per_query or 0.0)
+    trained = cost_of(prices, [Metered(used, CPU, train_s=10.0)])  # the hours of the training have no price
+    assert trained.usd_per_query is None
+
+
+def test_what_the_source_says_comes_first_and_a_gap_in_it_is_not_filled() -> None:
+    everything = priced(usd_per_hour={"cpu": 3.6}, usd_per_million_tokens={"lora": TokenPrice(input=1, output=1)})
+    cost = cost_of(everything, [Metered(rows(cost_usd=0.25), CPU)])
+    assert (cost.usd_per_query, cost.priced_by) == (0.25, "source")
+    gap = np.where(np.arange(N) == 7, np.nan, 0.25)
+    assert math.isnan(cost_of(everything, [Metered(rows(cost_usd=gap), CPU)]).usd_per_query or 0.0)
+
+
+def test_nothing_spent_is_nothing_and_has_no_width() -> None:
+    cost = cost_of(HOURLY, [Metered(rows(compute_s=0.0), CPU)])
+    assert (cost.usd_per_query, cost.bounds["usd_per_query"]) == (0.0, Bounds(0.0, 0.0))
+
+
+def test_people_and_answers_from_elsewhere_have_no_price_by_the_hour() -> None:
+    human = replace(rows(), kind="human")
+    for metered in (
+        Metered(human, CPU),
+        Metered(rows(), {"hardware.device": "unknown"}),
+        Metered(rows(), {}),
+        Metered(rows(), {"hardware.device": "remote"}),
+    ):
+        cost = cost_of(HOURLY, [metered])
+        assert (cost.usd_per_query, cost.priced_by, cost.trainable_params) == (None, None, None)
+    untrained = replace(rows(), kind="pretrained")
+    assert cost_of(HOURLY, [Metered(untrained, CPU)]).trainable_params == 0
+
+
+def test_the_first_token_of_streamed_answers_is_the_median_of_all_seeds() -> None:
+    waits = [rows(seed, first_token_s=wait) for seed, wait in enumerate((0.1, 0.3))]
+    assert cost_of(HOURLY, [Metered(table, CPU) for table in waits]).first_token_p50_s == pytest.approx(0.2)
+    assert cost_of(HOURLY, [Metered(rows(), CPU)]).first_token_p50_s is None
+
+
+def test_runs_that_differ_widen_the_interval_and_one_unpriced_run_leaves_no_price() -> None:
+    alike = cost_of(HOURLY, [Metered(rows(seed), CPU) for seed in (0, 1, 2)])
+    apart = cost_of(HOURLY, [Metered(rows(seed, compute_s=SECONDS * (1 + seed)), CPU) for seed in (0, 1, 2)])
+    widths = [c.bounds["usd_per_query"].high - c.bounds["usd_per_query"].low for c in (alike, apart)]  # type: ignore[operator]
+    assert widths[1] > 5 * widths[0]
+    assert cost_of(HOURLY, [Metered(rows(0), CPU), Metered(rows(1), {})]).usd_per_query is None
+
+
+def test_timings_of_all_seeds_make_the_quantiles_and_few_of_them_bound_no_tail() -> None:
+    timed = [np.where(np.arange(N) % 16 == seed, SECONDS, np.nan) for seed in range(3)]
+    cost = cost_of(HOURLY, [Metered(rows(seed, latency_s=one), CPU) for seed, one in enumerate(timed)])
+    together = np.concatenate([one[~np.isnan(one)] for one in timed])
+    assert cost.n_timed == len(together) == 75
+    assert cost.latency_p95_s == pytest.approx(np.quantile(together, 0.95))
+    assert cost.bounds["latency_p95_s"].high == together.max()
+    assert cost.bounds["latency_p99_s"].high is None
+    never = cost_of(HOURLY, [Metered(rows(latency_s=np.nan), CPU)])
+    assert (never.n_timed, never.latency_p99_s, "latency_p99_s" in never.bounds) == (0, None, False)

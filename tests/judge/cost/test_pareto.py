@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from mlbaseline.judge.cost.pareto import fronts, pareto_front
+from mlbaseline.judge.ladder import build_ladder
+from mlbaseline.judge.standing import stand
+from mlbaseline.metrics import add_scores
+from mlbaseline.records import Front
+from mlbaseline.results import Evaluation
+from mlbaseline.suite import CostModel
+from tests.judge.builders import LABELS, evaluation, table, task_data
+from tests.judge.test_assessment import METRICS, suite
+
+POINTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12)
+
+
+@given(POINTS)
+def test_front_is_what_no_point_beats(points: list[tuple[int, int]]) -> None:
+    front = pareto_front([q for q, _ in points], [c for _, c in points])
+    for (quality, cost), on_front in zip(points, front, strict=True):
+        beaten = any((q >= quality and c <= cost) and (q > quality or c < cost) for q, c in points)
+        assert on_front == (not beaten)
+
+
+def test_what_is_unknown_is_not_on_the_front() -> None:
+    assert pareto_front([0.5, np.nan, 0.9], [1.0, 0.1, np.nan]).tolist() == [True, False, False]
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        pareto_front([1.0, 2.0], [1.0])
+
+
+@given(st.lists(POINTS.map(lambda points: points[:4]), min_size=1, max_size=5))
+def test_many_fronts_at_once_are_each_as_if_alone(draws: list[list[tuple[int, int]]]) -> None:
+    n = min(map(len, draws))
+    quality, cost = (np.array([[point[side] for point in draw[:n]] for draw in draws]) for side in (0, 1))
+    alone = [pareto_front(q, c) for q, c in zip(quality, cost, strict=True)]
+    np.testing.assert_array_equal(pareto_front(quality, cost), alone)
+
+
+# ---- fronts of a ladder ---------------------------------------------------------------------------------------------
+
+CPU = {"hardware.device": "cpu", "hardware.device_name": "a chip", "hardware.cpu": "a chip", "hardware.cores": "2"}
+N = 400
+DATA = task_data(N)
+
+
+def rung(name: str, rate: float, seconds: float, seed: int | None = None, facts: dict[str, str] = CPU) -> Evaluation:
+    """Right on the first `rate` of the examples, so that the better one is right wherever the worse one is."""
+    right = np.random.default_rng(5).permutation(N) < rate * N
+    made = add_scores(table(DATA, right, baseline=name, seed=seed), LABELS, METRICS)
+    frame = made.frame.assign(compute_s=seconds * (1 + np.arange(N) / N), latency_s=seconds * (1 + np.arange(N) / N))
+    kind = {"lora": "peft", "base": "pretrained"}.get(name, "trivial")
+    return replace(evaluation(replace(made, frame=frame, kind=kind)), facts=facts)
+
+
+def found(*rungs: Evaluation, prices: dict[str, float] | None = None) -> dict[str, Front]:
+    suite_ = suite().model_copy(update={"cost": CostModel(usd_per_hour=prices or {})})
+    ladder = build_ladder(suite_, rungs)
+    rng = np.random.default_rng(0)
+    standings = {name: stand(suite_, name, each, rng) for name, each in ladder.rungs.items()}
+    return {front.axis: front for front in fronts(ladder, standings, rng)}
+
+
+def points(front: Front) -> dict[str, tuple[bool, float | None]]:
+    return {point.baseline: (point.on_front, point.probability) for point in front.points}
+
+
+def test_probabilities_are_certain_where_one_is_better_on_every_resample() -> None:
+    cheap, worse, best = rung("floor", 0.5, 0.001), rung("base", 0.4, 0.002), rung("lora", 0.8, 0.003, 0)
+    front = found(cheap, worse, best, prices={"cpu": 1.0})["usd_per_query"]
+    assert points(front) == {"floor": (True, 1.0), "base": (False, 0.0), "lora": (True, 1.0)}
+    assert (front.metric, front.hardware, front.n_elsewhere) == ("accuracy", "", 0)
+
+
+def test_a_rung_that_is_about_as_good_for_more_money_is_on_the_front_in_some_resamples() -> None:
+    rng = np.random.default_rng(1)
+    dear = rung("lora", 0.5, 0.002, 0)
+    flipped = dear.table.frame["score.accuracy"].to_numpy().copy()
+    some = rng.choice(N, 40, replace=False)
+    flipped[some] = 1 - flipped[some]
+    dear = replace(dear, table=replace(dear.table, frame=dear.table.frame.assign(**{"score.accuracy": flipped})))
+    front = found(rung("floor", 0.5, 0.001), rung("base", 0.1, 0.9), dear, prices={"cpu": 1.0})["usd_per_query"]
+    cheap_on, cheap = points(front)["floor"]
+    _, probability = points(front)["lora"]
+    assert (cheap_on, cheap) == (True, 1.0)
+    # The paired difference of 40 flipped examples, over its standard error, by the normal law.
+    difference = (flipped - rung("floor", 0.5, 0.001).table.frame["score.accuracy"].to_numpy()) / 1.0
+    z = difference.mean() / (difference.std() / np.sqrt(N))
+    assert probability == pytest.approx(norm.cdf(z), abs=0.05)
+
+
+def test_latency_is_compared_on_one_machine_only_and_money_on_all() -> None:
+    other = {**CPU, "hardware.device_name": "another", "hardware.cpu": "another"}
+    rungs = rung("floor", 0.5, 0.001, facts=other), rung("base", 0.4, 0.002, facts={}), rung("lora", 0.8, 0.003, 0)
+    by_axis = found(*rungs, prices={"cpu": 1.0})
+    latency = by_axis["latency_p95_s"]
+    assert points(latency) == {"floor": (False, None), "base": (False, None), "lora": (True, 1.0)}
+    assert (latency.hardware, latency.n_elsewhere) == ("a chip", 2)
+    assert [point.reason for point in latency.points] == ["other hardware", "unknown hardware", ""]
+    assert points(by_axis["usd_per_query"])["floor"] == (True, 1.0)
+    assert [point.reason for point in by_axis["usd_per_query"].points] == ["", "no price", ""]
+
+
+def test_without_prices_seconds_stand_in_on_one_machine() -> None:
+    by_axis = found(rung("floor", 0.5, 0.001), rung("base", 0.4, 0.002), rung("lora", 0.8, 0.003, 0))
+    assert "usd_per_query" not in by_axis
+    assert points(by_axis["compute_s_per_query"])["base"] == (False, 0.0)
+    assert "peak_memory_bytes" not in by_axis  # nobody measured it
+    assert {p.baseline: p.x for p in by_axis["trainable_params"].points} == {"floor": 0.0, "base": 0.0, "lora": None}
