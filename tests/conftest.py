@@ -70,6 +70,11 @@ _TEXTS = (
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random Llama with two layers and a byte-level tokenizer of its own: loads in milliseconds."""
+    return write_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+def write_tiny_model(folder: Path) -> Path:
+    """Write the checkpoint of `tiny_model` into a folder that exists already, and return that folder."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -86,7 +91,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             show_progress=False,
         ),
     )
-    folder = tmp_path_factory.mktemp("tiny-model")
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
