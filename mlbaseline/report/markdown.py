@@ -77,6 +77,7 @@ def _row(columns: tuple[Column, ...], row: Row) -> str:
     texts = []
     for position, (column, cell) in enumerate(zip(columns, row.cells, strict=True)):
         text = _code(cell.text) if column.code else _text(cell.text)
+        text = f"[{text}]({cell.link})" if cell.link else text
         text = f"**{text}**" if row.emphasis and position == 0 else text
         texts.append(f"{text} {_text(cell.detail)}" if cell.detail else text)
     return _line(texts)

@@ -30,12 +30,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """text: the value. detail: what qualifies it, such as its interval. heat: −3 (worse) to 3 (better) as a tint."""
+    """text: the value. detail: what qualifies it, such as its interval. heat: −3 (worse) to 3 (better) as a tint.
+
+    link: address of the page that explains the value.
+    """
 
     text: str
     detail: str = ""
     tone: Tone = ""
     heat: int = 0
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlbaseline.documentation import documentation_url
+from mlbaseline.documentation import audit_check_url
 from mlbaseline.judge.ladder import CHECKPOINT, Ladder
 from mlbaseline.judge.outcomes import FAIL, NOT_APPLICABLE, PASS
 from mlbaseline.records import Comparison, Finding, Registration, Standing
@@ -94,4 +94,4 @@ class Check:
 
     @property
     def docs(self) -> str:
-        return documentation_url("reference/audit", self.code.lower())
+        return audit_check_url(self.code)

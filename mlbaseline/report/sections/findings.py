@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlbaseline.documentation import documentation_url
+from mlbaseline.documentation import audit_check_url
 from mlbaseline.records import Finding
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed, outcome_cell
@@ -58,7 +58,7 @@ def audit_section(presenter: Presenter) -> Section | None:
     rows = tuple(
         Row(
             (
-                Cell(formats.clean(finding.code)),
+                Cell(formats.clean(finding.code), link=audit_check_url(finding.code)),
                 Cell(formats.clean(finding.title) or formats.MISSING),
                 _audit_outcome_cell(finding),
                 Cell(formats.clean(finding.severity)),
@@ -67,8 +67,7 @@ def audit_section(presenter: Presenter) -> Section | None:
         )
         for finding in ordered
     )
-    page = documentation_url("reference/audit")
-    note = f"{page} explains each code: what it checks, why, and what to do where it fails."
+    note = "Each code links to its explanation: what it checks, why, and what to do where it fails."
     return Section("audit", "Audit", (_blocking_note(presenter), Table("Checklist", columns, rows, notes=(note,))))
 
 

@@ -39,3 +39,19 @@ def test_the_audit_puts_the_most_severe_failure_first() -> None:
     blocked = replace(base, verdict=replace(base.verdict, findings=(base.audit[-1],)))
     lead = audit_section(Presenter(blocked))
     assert lead is not None and lead.blocks[0] == "Of these the suite lets block a promotion: MLB401."
+
+
+def test_each_audit_code_links_to_its_explanation_and_nothing_else_gets_into_the_address() -> None:
+    base = given.hold()
+    odd = replace(base.audit[0], code='MLB101"><script>')
+    section = audit_section(Presenter(replace(base, audit=(base.audit[1], odd))))
+    assert section is not None
+    codes = {
+        row.cells[0].text: row.cells[0].link
+        for block in section.blocks
+        if isinstance(block, Table)
+        for row in block.rows
+    }
+    known, unknown = base.audit[1].code, odd.code
+    assert codes[known].endswith(f"/reference/audit.html#{known.lower()}")
+    assert codes[unknown].endswith("/reference/audit.html")
