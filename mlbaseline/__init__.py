@@ -1,7 +1,7 @@
-"""The baseline discipline for fine-tuned language models, built on MLflow.
+"""Decide whether a fine-tuned language model is better than what you already had, with MLflow.
 
-outcome = mlbaseline.run("suite.yaml")
-outcome.document["comparison"]["verdict"]
+Each function does what the command of its name does, and returns an `Outcome` with the document that `--json` prints.
+`mlbaseline.stats` has the statistics alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["__version__", "compare", "evaluate", "load_suite", "promote", "rollb
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are loaded when they are first asked for: the workflows bring heavy packages along."""
+    """Load a public name when it is first used: the workflows import heavy packages."""
     if name == "load_suite":
         from mlbaseline.suite_file import load_suite
 
@@ -27,3 +27,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(workflows, name)
     raise AttributeError(f"module 'mlbaseline' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

@@ -1,6 +1,6 @@
 """Assets: path, `pip://` and `hf://` references ─▶ a local, checksummed file or folder.
 
-`runs:/` and `models:/` live on the tracking server, which this layer does not know: the caller hands in `resolve`.
+`runs:/` and `models:/` lie on the tracking server, which this layer does not know: the caller passes in `resolve`.
 """
 
 from __future__ import annotations
@@ -46,17 +46,35 @@ MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.j
 
 @dataclass(frozen=True, slots=True)
 class FetchedAsset:
-    """path: where the file or folder lies. sha256: what it holds (64 hex characters), see `sha256_of`."""
+    """A file or folder on this machine.
+
+    Attributes:
+        path: Where it lies.
+        sha256: Digest of its content (64 hexadecimal digits), see `sha256_of`.
+    """
 
     path: Path
     sha256: str
 
 
 def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = None) -> FetchedAsset:
-    """Bring an asset to this machine and verify it.
+    """Bring an asset to this machine and check its content.
 
-    root: folder that relative paths start from. resolve: turns a `runs:/` or `models:/` reference into a local path.
-    Raises AssetError if the asset cannot be had or is not what its `sha256` promises.
+    Args:
+        asset: Reference and, optionally, the SHA-256 that the content must have.
+        root: Folder that relative paths start from.
+        resolve: Turns a `runs:/` or `models:/` reference into a local path.
+
+    Returns:
+        Where it lies, and the digest of what it holds.
+
+    Raises:
+        AssetError: The asset cannot be fetched, or has another digest.
+
+    Example:
+        >>> _ = Path("data.csv").write_bytes(b"text,label")
+        >>> fetch(Asset(source="data.csv"), root=Path()).sha256[:12]
+        '64c5ac78c87a'
     """
     source = asset.source
     scheme = match.group(1) if (match := _SCHEME.match(source)) else None
@@ -84,18 +102,26 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
 
 
 def cache_dir() -> Path:
-    """Where fetched files are kept: `MLBASELINE_CACHE`, else the platform's own cache folder."""
+    """Return the folder for fetched files: `MLBASELINE_CACHE`, else the cache folder of the platform."""
     named = os.environ.get("MLBASELINE_CACHE")
     return Path(named).expanduser().absolute() if named else user_cache_path("mlbaseline", appauthor=False)
 
 
 def sha256_of(path: Path, only: Sequence[str] = ("*",)) -> str:
-    """SHA-256 of a file, or of a folder: over the relative names and digests of the files in it.
-
-    only: patterns, one of which the relative name of a file in a folder must match to count.
+    """Compute the SHA-256 of a file, or of a folder over the relative names and digests of its files.
 
     The digest of a larger file is remembered for as long as its size and times stay the same, so that 100 MB of weights
-    are not hashed at every start. Raises AssetError if nothing is there or it cannot be read.
+    are not hashed at every start.
+
+    Args:
+        path: A file or a folder.
+        only: Patterns for the relative names of a folder's files; a file counts if one of them matches.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        AssetError: There is no such file, or it cannot be read.
     """
     try:
         if path.is_dir():

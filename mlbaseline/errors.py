@@ -1,8 +1,4 @@
-"""What can go wrong, sorted by what the caller should do about it.
-
-Every message says where, what was expected, what came, and what to do. The exit code is the error's own fact, so that
-the command line has nothing to decide.
-"""
+"""The errors that a user can act on. Every message says where, what was expected, what came, and what to do."""
 
 from __future__ import annotations
 
@@ -10,13 +6,27 @@ from collections.abc import Sequence
 
 
 class MlbaselineError(Exception):
-    """Something the user can act on. Ends a command with exit code 1."""
+    """An error that the user can act on.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with this error.
+    """
 
     exit_code = 1
 
 
 class SuiteError(MlbaselineError):
-    """The suite file does not say what it must. Carries every problem found, not only the first."""
+    """The suite file, or an option of a command, is not valid.
+
+    Attributes:
+        problems: All problems, one sentence each.
+
+    Example:
+        >>> print(SuiteError("suite.yaml", ["line 3: seeds: must differ", "line 9: task.kind: is missing"]))
+        suite.yaml: 2 problems
+          - line 3: seeds: must differ
+          - line 9: task.kind: is missing
+    """
 
     def __init__(self, where: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -25,26 +35,26 @@ class SuiteError(MlbaselineError):
 
 
 class DataError(MlbaselineError):
-    """A data file, or what a suite asks of it, does not hold: missing column, empty split, unknown target."""
+    """A data file does not hold what the suite says: a column is missing, a split is empty, a target is unknown."""
 
 
 class AssetError(MlbaselineError):
-    """A referenced file cannot be had, or is not the file that its checksum promises."""
+    """A referenced file cannot be fetched, or has another checksum than the suite says."""
 
 
 class EndpointError(MlbaselineError):
-    """A model that answers over HTTP cannot be asked: it is not there, refuses the key, or speaks another protocol."""
+    """An endpoint cannot be used: it cannot be reached, refuses the key, or uses another protocol."""
 
 
 class TrackingError(MlbaselineError):
-    """The tracking server cannot be reached, or does not hold what was asked of it."""
+    """The tracking server cannot be reached, or does not have the runs that are needed."""
 
 
 class PromotionError(MlbaselineError):
-    """A version may not be promoted or rolled back, or somebody else was promoting at the same time."""
+    """A version cannot be promoted or rolled back, or another promotion is under way."""
 
 
 class IncomparableError(MlbaselineError):
-    """Two results may not be compared. Ends a command with exit code 5."""
+    """Two results must not be compared. A command ends with exit code 5."""
 
     exit_code = 5

@@ -1,4 +1,4 @@
-"""Append-only files: whoever is killed while writing loses that line alone, and a damaged line does not count."""
+"""Append-only files. A process that is killed while it writes loses that line alone; a damaged line does not count."""
 
 from __future__ import annotations
 
@@ -11,14 +11,32 @@ log = logging.getLogger("mlbaseline")
 
 
 class Journal:
-    """A file of lines, each behind its own checksum. Several threads and processes may add to it at the same time."""
+    """A file of lines, each with a checksum in front. Several threads and processes may add lines at the same time.
+
+    Args:
+        path: The file. It need not exist.
+
+    Example:
+        >>> journal = Journal(Path("answers.journal"))
+        >>> start = journal.add("one line")
+        >>> journal.line_at(start)
+        'one line'
+        >>> [content for _, content in journal.lines()]
+        ['one line']
+    """
 
     def __init__(self, path: Path) -> None:
-        """path: need not exist."""
         self.path = path
 
     def add(self, content: str) -> int:
-        """Write down one line (without line breaks); where it stands."""
+        """Append one line.
+
+        Args:
+            content: The line, without line breaks.
+
+        Returns:
+            Offset of the line in bytes, for `line_at`.
+        """
         line = f"{_checksum(content)} {content}\n".encode("utf-8", "surrogatepass")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # One write in append mode is not torn apart by others. The newline in front ends what a killed process began.
@@ -27,7 +45,7 @@ class Journal:
             return file.tell() - len(line)
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """(where it stands, content) of each line that is as it was written; says how many are not."""
+        """Yield the offset in bytes and the content of each undamaged line. The number of damaged lines is logged."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
@@ -45,7 +63,7 @@ class Journal:
             log.warning("%s: %d damaged entries; they are computed again", self.path, damaged)
 
     def line_at(self, start: int) -> str | None:
-        """The line that stands there; None if it is damaged by now."""
+        """Return the line at an offset that `add` or `lines` gave; None if it is damaged."""
         with self.path.open("rb") as file:
             file.seek(start)
             return _undamaged(file.readline())

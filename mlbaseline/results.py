@@ -38,10 +38,15 @@ _REQUIRED = (
 
 @dataclass(frozen=True, eq=False)
 class ResultTable:
-    """frame: one row an example, columns as `results/examples.parquet` in the contract, sorted by example_id. It is
-    never changed in place, so that what is worked out from a table can be kept under the table itself.
+    """The rows of one baseline and seed, with the signature that they were produced under.
 
-    seed: None for a rung that has no randomness.
+    Attributes:
+        baseline: Name in the suite.
+        kind: Kind of the baseline, such as `peft`.
+        seed: None for a rung that has no randomness.
+        signature: Everything that can change a score.
+        frame: One row per example, sorted by `example_id`, with the columns of `results/examples.parquet`. It is never
+            changed in place, so results that are computed from a table can be cached under it.
     """
 
     baseline: str
@@ -56,18 +61,18 @@ class ResultTable:
 
     @property
     def n_unanswered(self) -> int:
-        """Rows that are errors because the model could not be reached, not because of what it said."""
+        """Number of rows that are errors because the model could not be reached."""
         return int(self.frame[UNANSWERED].sum()) if UNANSWERED in self.frame else 0
 
     def scores(self, metric: str) -> np.ndarray | None:
-        """Per-example scores (n,) of a metric, None where this table has none."""
+        """Return the scores per example (n,) of a metric; None where this table has none."""
         column = SCORE + metric
         return self.frame[column].to_numpy(dtype=float) if column in self.frame else None
 
     def logliks(self, labels: Sequence[str]) -> np.ndarray | None:
-        """Choice log-likelihoods (n, labels) in nats; None where the model gave none.
+        """Return the log-likelihoods of the choices (n, labels) in nats; None where the model gave none.
 
-        NaN in error rows, and for choices that an example does not have.
+        They are NaN in error rows, and for choices that an example does not have.
         """
         columns = [LOGLIK + label for label in labels]
         return self.frame[columns].to_numpy(dtype=float) if set(columns) <= set(self.frame) else None
@@ -87,7 +92,20 @@ def save_signature(signature: Signature, folder: Path) -> None:
 
 
 def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> ResultTable:
-    """Read back what `ResultTable.save` wrote. Raises DataError if the rows are not a valid table."""
+    """Read a table that `ResultTable.save` wrote.
+
+    Raises:
+        DataError: The rows are not a valid table.
+
+    Example:
+        >>> ids, empty = ["a", "b"], [None, None]
+        >>> frame = pd.DataFrame({"example_id": ids, "cluster": empty, "target": ["x", "y"], "prediction": ["x", "x"]})
+        >>> frame = frame.assign(tokens_in=0, tokens_out=0, latency_s=0.1, compute_s=0.1, error=empty)
+        >>> table = ResultTable("majority", "trivial", None, Signature({"data.split": "test"}), frame)
+        >>> table.save(Path("results"))
+        >>> load_table(Path("results"), baseline="majority", kind="trivial", seed=None).frame["prediction"].tolist()
+        ['x', 'x']
+    """
     signature = Signature(json.loads((folder / "signature.json").read_text(encoding="utf-8")))
     frame = pd.read_parquet(folder / "examples.parquet")
     table = ResultTable(baseline, kind, seed, signature, frame)
@@ -98,14 +116,29 @@ def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> R
 def tabulate(
     data: TaskData, answers: Iterable[Answer], *, baseline: str, kind: str, seed: int | None, signature: Signature
 ) -> ResultTable:
-    """Join answers to their examples. Raises DataError if an example is unanswered, answered twice, or unknown."""
+    """Join answers to their examples.
+
+    Args:
+        data: The examples of a split.
+        answers: One for each example, in any order.
+        baseline: Name in the suite.
+        kind: Kind of the baseline.
+        seed: None for a rung that has no randomness.
+        signature: Everything that can change a score.
+
+    Returns:
+        A valid table with one row per example; scores are added later (`metrics.add_scores`).
+
+    Raises:
+        DataError: An example has no answer or several, or an answer belongs to no example.
+    """
     examples = sorted(data.examples, key=lambda example: example.id)
-    said = _Said([example.id for example in examples], baseline)
+    collected = _AnswerColumns([example.id for example in examples], baseline)
     for answer in answers:
-        said.add(answer)
-    said.check_complete()
+        collected.add(answer)
+    collected.check_complete()
     columns: dict[str, object] = {
-        "example_id": said.ids,
+        "example_id": collected.ids,
         "cluster": pd.array([example.cluster for example in examples], dtype="string"),
     }
     for name in examples[0].slices:
@@ -113,12 +146,12 @@ def tabulate(
     columns["target"] = [example.target for example in examples]
     if any(example.references for example in examples):
         columns["references"] = [list(example.references) for example in examples]
-    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns | said.columns(data.labels)))
+    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns | collected.columns(data.labels)))
     _validate(table)
     return table
 
 
-class _Said:
+class _AnswerColumns:
     """Answers in columns, row by row in any order: as objects, a million of them would take a gigabyte.
 
     ids: of all examples, sorted.
@@ -206,9 +239,10 @@ class _Said:
 
 
 def align(tables: Sequence[ResultTable]) -> None:
-    """Check that all tables hold the same examples; sorted by example_id, their rows then pair by position.
+    """Check that all tables hold the same examples. Rows are sorted by example_id, so they then pair by position.
 
-    Raises IncomparableError naming the two tables and the first ids that only one of them has.
+    Raises:
+        IncomparableError: Two tables differ. The message names both and the first ids that only one of them has.
     """
     first = tables[0]
     ours = first.frame["example_id"].to_numpy()
@@ -238,10 +272,13 @@ def _validate(table: ResultTable) -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A completed evaluation as the tracking server holds it: the rows, and what was measured around them.
+    """A completed evaluation as the tracking server holds it.
 
-    facts: what the run says of the machine, the software and the prices that it was measured with (`hardware.*`,
-    `software.*`, `cost.*`).
+    Attributes:
+        run_id: The evaluation run.
+        table: Its rows.
+        measured: Its metrics.
+        facts: Parameters about the machine, the software and the prices (`hardware.*`, `software.*`, `cost.*`).
     """
 
     run_id: str

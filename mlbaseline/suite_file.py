@@ -48,9 +48,22 @@ _SAID_BY = {
 
 
 def load_suite(reference: str | Path) -> Suite:
-    """Read a suite from a path or, where no such file exists, from the packaged suite of that name.
+    """Read and validate a suite file.
 
-    Raises SuiteError with every problem found.
+    Args:
+        reference: Path of a suite file or, where no such file exists, the name of a packaged suite.
+
+    Returns:
+        The validated suite. It is frozen; its `digest` covers everything that the file says.
+
+    Raises:
+        SuiteError: The file cannot be read or is not valid. `problems` has all problems, not only the first.
+
+    Example:
+        >>> import mlbaseline
+        >>> suite = mlbaseline.load_suite("tweets")
+        >>> suite.seeds, suite.matrix.correction
+        ((0, 1, 2), 'holm')
     """
     path = Path(reference)
     if path.suffix not in (".yaml", ".yml") and not path.is_file():

@@ -26,7 +26,29 @@ log = logging.getLogger("mlbaseline")
 
 
 def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> Outcome:
-    """Query the server for the suite's completed runs, pair them by example, and write a comparison run."""
+    """Pair the suite's completed runs by example, decide, and write a comparison run with its report.
+
+    Args:
+        suite: Path of a suite file, or the name of a packaged suite.
+        ladder: Compare the runs of this ladder only. By default the newest run of each baseline and seed.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document has `verdict`, `reason`, `winner`, `comparisons` (one for each contrast and slice), `findings`,
+        `audit`, the path of the `report`, and more. The exit code is 0 whatever the verdict.
+
+    Raises:
+        TrackingError: The server cannot be reached, or has no completed runs of the suite.
+        IncomparableError: Two runs differ in data, prompt or metric version; the message names both values.
+
+    Example:
+        >>> import mlbaseline
+        >>> outcome = mlbaseline.compare("suite.yaml")
+        >>> outcome.document["winner"]
+        'zero_shot'
+        >>> [row["outcome"] for row in outcome.document["comparisons"] if row["role"] == "primary"]
+        ['pass']
+    """
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run_id, assessment = make_comparison(loaded, tracker, ladder)

@@ -38,9 +38,32 @@ def evaluate(
     processes: int = 1,
     tracking_uri: str | None = None,
 ) -> Outcome:
-    """Evaluate baselines on `test`, every seed, each as a run; completed runs of the same signature are reused.
+    """Evaluate baselines on `test`, once per seed, and reuse completed runs that have the same signature.
 
-    processes: that answer together, each with a copy of the model; they change no score.
+    Args:
+        suite: Path of a suite file, or the name of a packaged suite.
+        kind: Only baselines of this kind, such as `trivial` or `peft`.
+        baselines: Only these baselines. By default all.
+        seeds: Only these of the suite's seeds. By default all.
+        fresh: Evaluate again even where a completed run could be reused.
+        processes: Number of processes that answer together, each with a copy of the model. It changes no score.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document has `ladder_run_id` and `evaluations`, one for each run: baseline, seed, run_id, metrics, and
+        whether it was `reused`.
+
+    Raises:
+        SuiteError: The suite file is not valid, or has no such baseline, kind or seed.
+        DataError: The data is not what the suite says.
+        AssetError: A model or a data file cannot be fetched, or has another checksum.
+
+    Example:
+        >>> import mlbaseline
+        >>> outcome = mlbaseline.evaluate("suite.yaml", kind="trivial")
+        >>> for evaluation in outcome.document["evaluations"]:
+        ...     print(evaluation["baseline"], round(evaluation["metrics"]["accuracy"], 2))
+        majority 0.51
     """
     loaded = open_suite(suite)
     names = choose_baselines(loaded, kind, baselines)

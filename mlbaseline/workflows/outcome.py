@@ -19,7 +19,13 @@ def document_json(document: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has to say: a JSON document, and the same for a person at a width and with or without colour."""
+    """The result of a workflow: a JSON document, and the same as text for a person.
+
+    Attributes:
+        document: What `--json` prints.
+        text: Renders the document, given whether to use colour and how many characters are in a line.
+        exit_code: Exit code of the command.
+    """
 
     document: Mapping[str, Any]
     text: Callable[[bool, int], str]

@@ -15,7 +15,29 @@ from mlbaseline.workflows.outcome import Outcome
 def promote(
     suite: str | Path, *, comparison: str | None = None, dry_run: bool = False, tracking_uri: str | None = None
 ) -> Outcome:
-    """Register the winner of a comparison as champion, if its verdict is to promote."""
+    """Register the winner of a comparison as champion, if its verdict is to promote.
+
+    Args:
+        suite: Path of a suite file, or the name of a packaged suite.
+        comparison: Run of the comparison. By default the suite's newest.
+        dry_run: Say what would be registered, and register nothing.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document names `model`, `version`, `previous_version` and the run that records the promotion. Where the
+        verdict is not to promote, it is that of the comparison, with exit code 3 (hold) or 4 (inconclusive).
+
+    Raises:
+        IncomparableError: The comparison was made by other rules than the suite has now.
+        PromotionError: The winner cannot be registered, or somebody else promotes at the same time.
+        TrackingError: There is no completed comparison.
+
+    Example:
+        >>> import mlbaseline
+        >>> outcome = mlbaseline.promote("suite.yaml", dry_run=True)
+        >>> outcome.document["model"]
+        'reviews-label'
+    """
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run, assessment = judged_comparison(loaded, tracker, comparison)
@@ -30,7 +52,24 @@ def promote(
 
 
 def rollback(model: str, *, tracking_uri: str | None = None) -> Outcome:
-    """Make the previous version of a registered model its champion again."""
+    """Make the previous version of a registered model its champion again.
+
+    Args:
+        model: Name of the registered model.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document names `model`, `version` (the champion now), `previous_version` and the run that records it.
+
+    Raises:
+        PromotionError: There is no previous version.
+
+    Example:
+        >>> import mlbaseline
+        >>> outcome = mlbaseline.rollback("reviews-label")
+        >>> outcome.document["version"], outcome.document["previous_version"]
+        ('1', '2')
+    """
     promotion = store.rollback(tracking_uri, model)
     return Outcome(asdict(promotion), lambda *_: promotion_text(promotion))
 

@@ -27,7 +27,33 @@ def run(
     no_promote: bool = False,
     tracking_uri: str | None = None,
 ) -> Outcome:
-    """Evaluate the ladder, compare it, judge it, and promote the winner."""
+    """Evaluate the ladder, compare it, and promote the winner.
+
+    Args:
+        suite: Path of a suite file, or the name of a packaged suite.
+        baselines: Evaluate only these; the rest is compared as earlier ladders have it. By default all.
+        seeds: Evaluate only these of the suite's seeds. By default all.
+        fresh: Evaluate again even where a completed run could be reused.
+        processes: Number of processes that answer together. It changes no score.
+        no_promote: Stop after the comparison.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document has `ladder_run_id`, `evaluations`, `comparison` (see `compare`) and `promotion` (None where
+        nothing was promoted). The exit code is the verdict: 0 promote, 3 hold, 4 inconclusive.
+
+    Raises:
+        SuiteError: The suite file is not valid. All of its problems are named.
+        DataError: The data is not what the suite says.
+        AssetError: A model or a data file cannot be fetched, or has another checksum.
+        IncomparableError: The runs may not be compared.
+
+    Example:
+        >>> import mlbaseline
+        >>> outcome = mlbaseline.run("suite.yaml")
+        >>> outcome.document["comparison"]["verdict"], outcome.exit_code
+        ('promote', 0)
+    """
     loaded = open_suite(suite)
     names, chosen_seeds = choose_baselines(loaded, None, baselines), choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
