@@ -28,7 +28,7 @@ SUITES = [
     pytest.param(text, id=f"{path.relative_to(ROOT)}-{position}")
     for path in PAGES
     for position, text in enumerate(blocks(path, "yaml"))
-    if re.search(r"^name:", text, re.MULTILINE) and re.search(r"^matrix:", text, re.MULTILINE)
+    if re.search(r"^name:", text, re.MULTILINE) and re.search(r"^matrix:", text, re.MULTILINE) and "{…}" not in text
 ]
 
 
