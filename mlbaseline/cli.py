@@ -19,7 +19,7 @@ from mlbaseline import __version__
 from mlbaseline.errors import MlbaselineError
 
 if TYPE_CHECKING:
-    from mlbaseline.workflows import Outcome
+    from mlbaseline.workflows import CommandResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ PROCESSES = click.option(
 
 
 def command(group: click.Group, name: str | None = None) -> Callable[[Command], click.Command]:
-    """A command with the options that all commands share, whose function returns an Outcome."""
+    """A command with the options that all commands share, whose function returns an CommandResult."""
 
     def register(function: Command) -> click.Command:
         @group.command(name or function.__name__)
@@ -49,9 +49,9 @@ def command(group: click.Group, name: str | None = None) -> Callable[[Command], 
         )
         @wraps(function)
         def invoke(*, as_json: bool, **options: Any) -> None:
-            outcome: Outcome = function(**options)
+            outcome: CommandResult = function(**options)
             if as_json:
-                from mlbaseline.workflows.outcome import document_json
+                from mlbaseline.workflows.command_result import document_json
 
                 click.echo(document_json(outcome.document).rstrip())
             else:
@@ -85,7 +85,7 @@ def cli() -> None:
 @FRESH
 @PROCESSES
 @click.option("--no-promote", is_flag=True, help="Stop after the comparison: no gate, no registration.")
-def run(suite: str, **options: Any) -> Outcome:
+def run(suite: str, **options: Any) -> CommandResult:
     """The whole ladder, then compare, gate and promote."""
     from mlbaseline import workflows
 
@@ -99,7 +99,7 @@ def run(suite: str, **options: Any) -> Outcome:
 @SEEDS
 @FRESH
 @PROCESSES
-def evaluate(suite: str, **options: Any) -> Outcome:
+def evaluate(suite: str, **options: Any) -> CommandResult:
     """Evaluate baselines of the suite, every seed."""
     from mlbaseline import workflows
 
@@ -121,7 +121,7 @@ def evaluate(suite: str, **options: Any) -> Outcome:
 @click.option(
     "--score", metavar="NAME[=METRIC]", help="Count this verdict of the source as METRIC; default: the first."
 )
-def import_(format: str, path: str, suite: str, **options: Any) -> Outcome:
+def import_(format: str, path: str, suite: str, **options: Any) -> CommandResult:
     """Make answers that were computed elsewhere an evaluation of the suite.
 
     PATH is a file; of lm-eval and inspect also a folder; of mlflow the id of a run. For a baseline of kind human, a
@@ -136,7 +136,7 @@ def import_(format: str, path: str, suite: str, **options: Any) -> Outcome:
 @SUITE
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.csv")
 @click.option("--split", default="test", show_default=True, help="Which items: train, dev or test.")
-def export(suite: str, **options: Any) -> Outcome:
+def export(suite: str, **options: Any) -> CommandResult:
     """Write the items of a split, without targets, as a sheet for annotators."""
     from mlbaseline import workflows
 
@@ -146,7 +146,7 @@ def export(suite: str, **options: Any) -> Outcome:
 @command(cli)
 @SUITE
 @click.option("--ladder", metavar="RUN_ID", help="Compare the runs of this ladder; default: the newest of each rung.")
-def compare(suite: str, **options: Any) -> Outcome:
+def compare(suite: str, **options: Any) -> CommandResult:
     """Query the server for the suite's runs, pair them by example and write a comparison run."""
     from mlbaseline import workflows
 
@@ -165,7 +165,7 @@ def compare(suite: str, **options: Any) -> Outcome:
     help="JUnit XML and a Markdown summary are for CI systems.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
-def gate(suite: str, **options: Any) -> Outcome:
+def gate(suite: str, **options: Any) -> CommandResult:
     """Judge a comparison by the suite's rules; the exit code is the verdict."""
     from mlbaseline import workflows
 
@@ -176,7 +176,7 @@ def gate(suite: str, **options: Any) -> Outcome:
 @SUITE
 @click.option("--comparison", metavar="RUN_ID", help="The comparison to promote from; default: the suite's newest.")
 @click.option("--dry-run", is_flag=True, help="Say what would be registered, and register nothing.")
-def promote(suite: str, **options: Any) -> Outcome:
+def promote(suite: str, **options: Any) -> CommandResult:
     """Register the winner of a comparison and move the champion alias to it."""
     from mlbaseline import workflows
 
@@ -185,7 +185,7 @@ def promote(suite: str, **options: Any) -> Outcome:
 
 @command(cli)
 @click.argument("model")
-def rollback(model: str, **options: Any) -> Outcome:
+def rollback(model: str, **options: Any) -> CommandResult:
     """Swap the champion of a registered MODEL with the version before it."""
     from mlbaseline import workflows
 
@@ -196,7 +196,7 @@ def rollback(model: str, **options: Any) -> Outcome:
 @click.argument("model")
 @click.option("--version", metavar="N", help="Start at this version, whatever its aliases.")
 @click.option("--alias", default="champion", show_default=True, help="Start at the version that holds this alias.")
-def lineage(model: str, **options: Any) -> Outcome:
+def lineage(model: str, **options: Any) -> CommandResult:
     """Walk from a version of a registered MODEL back to every run, dataset and rule that it stands on."""
     from mlbaseline import workflows
 
@@ -209,7 +209,7 @@ def lineage(model: str, **options: Any) -> Outcome:
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.html or FILE.md"
 )
 @click.option("--suite", default="tweets", show_default=True, help="Whose newest comparison, where no run is named.")
-def report(comparison: str, **options: Any) -> Outcome:
+def report(comparison: str, **options: Any) -> CommandResult:
     """Write the report of a COMPARISON run to a file."""
     from mlbaseline import workflows
 
@@ -221,7 +221,7 @@ def report(comparison: str, **options: Any) -> Outcome:
 @click.option("--candidate", metavar="NAME", help="Only contrasts of this candidate.")
 @click.option("--baseline", metavar="NAME", help="Only contrasts over this baseline.")
 @click.option("--delta", type=float, help="The true difference to plan for; default: what was observed.")
-def power(suite: str, **options: Any) -> Outcome:
+def power(suite: str, **options: Any) -> CommandResult:
     """How small a difference the suite can detect, and how many examples a difference needs."""
     from mlbaseline import workflows
 
@@ -230,7 +230,7 @@ def power(suite: str, **options: Any) -> Outcome:
 
 @command(cli)
 @click.argument("suite", required=False)
-def doctor(suite: str | None, **options: Any) -> Outcome:
+def doctor(suite: str | None, **options: Any) -> CommandResult:
     """What this machine, tracking server and suite can and cannot do."""
     from mlbaseline import workflows
 
@@ -238,7 +238,7 @@ def doctor(suite: str | None, **options: Any) -> Outcome:
 
 
 @command(cli)
-def schema(**_: Any) -> Outcome:
+def schema(**_: Any) -> CommandResult:
     """The suite's JSON Schema, for editors."""
     from mlbaseline import workflows
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from mlbaseline.judge.audit import Subject, Trials, audit
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
-from mlbaseline.judge.contrasts.matrix import PRIMARY
 from mlbaseline.judge.contrasts.power import settle
 from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.contrasts.published import compare_with_published
@@ -22,7 +21,7 @@ from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Assessment, Comparison, PublishedScore, Registration
+from mlbaseline.records import Assessment, Comparison, PublishedScore, Registration, Role
 
 RESAMPLING_SEED = 20_260_101
 """The comparison of the same tables gives the same numbers every time."""
@@ -52,7 +51,7 @@ def assess(
             n = len(ladder.tables(row.candidate, row.estimand)[0].frame)
             return math.ceil(n * (suite.matrix.min_slice_examples / max(row.n, 1) - 1))
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
-        return settle(ladder, row, family=len(family) if row.role == PRIMARY else 1).n_more
+        return settle(ladder, row, family=len(family) if row.role == Role.PRIMARY else 1).n_more
 
     audited = audit(Subject(ladder, standings, comparisons, registration, trials))
     return Assessment(

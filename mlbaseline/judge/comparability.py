@@ -13,10 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.records import UNKNOWN, Mismatch, Signature, Standing
+from mlbaseline.records import UNKNOWN, Mismatch, MismatchEffect, Signature, Standing
 from mlbaseline.results import Evaluation, ResultTable, align
-
-REFUSE, WARN, COST, OWN = "refuse", "warn", "cost", "own"
 
 
 @dataclass(frozen=True)
@@ -27,35 +25,35 @@ class Rule:
     """
 
     prefix: str
-    severity: str
+    severity: MismatchEffect
     costs: bool = False
 
 
 RULES = (
     # The first prefix that matches decides. What no rule knows is refused: a new field may be one that matters.
-    Rule("data.", REFUSE),
-    Rule("choices.", REFUSE),
-    Rule("metric.names", OWN),
-    Rule("metric.", REFUSE),
-    Rule("prompt.chat_template", WARN),  # the same text, by each model's own template
-    Rule("prompt.shots", OWN),
-    Rule("prompt.multiturn", OWN),
-    Rule("prompt.prefix_sha256", OWN),
-    Rule("prompt.", REFUSE),
-    Rule("generation.", REFUSE),
-    Rule("text.", REFUSE),
-    Rule("engine.batch_tokens", WARN, costs=True),
-    Rule("engine.", WARN),
-    Rule("software.torch", WARN),
-    Rule("software.transformers", WARN),
-    Rule("software.bitsandbytes", WARN),  # named by runs that computed with it
-    Rule("software.", OWN),
-    Rule("hardware.memory_bytes", OWN),  # of a virtual machine it differs by a little at every start
-    Rule("hardware.", COST, costs=True),
-    Rule("cost.", COST),  # money is reckoned anew, by the prices of the suite that compares
-    Rule("model.", OWN),
-    Rule("training.", OWN),
-    Rule("seed", OWN),
+    Rule("data.", MismatchEffect.REFUSE),
+    Rule("choices.", MismatchEffect.REFUSE),
+    Rule("metric.names", MismatchEffect.OWN),
+    Rule("metric.", MismatchEffect.REFUSE),
+    Rule("prompt.chat_template", MismatchEffect.WARN),  # the same text, by each model's own template
+    Rule("prompt.shots", MismatchEffect.OWN),
+    Rule("prompt.multiturn", MismatchEffect.OWN),
+    Rule("prompt.prefix_sha256", MismatchEffect.OWN),
+    Rule("prompt.", MismatchEffect.REFUSE),
+    Rule("generation.", MismatchEffect.REFUSE),
+    Rule("text.", MismatchEffect.REFUSE),
+    Rule("engine.batch_tokens", MismatchEffect.WARN, costs=True),
+    Rule("engine.", MismatchEffect.WARN),
+    Rule("software.torch", MismatchEffect.WARN),
+    Rule("software.transformers", MismatchEffect.WARN),
+    Rule("software.bitsandbytes", MismatchEffect.WARN),  # named by runs that computed with it
+    Rule("software.", MismatchEffect.OWN),
+    Rule("hardware.memory_bytes", MismatchEffect.OWN),  # of a virtual machine it differs by a little at every start
+    Rule("hardware.", MismatchEffect.COST, costs=True),
+    Rule("cost.", MismatchEffect.COST),  # money is reckoned anew, by the prices of the suite that compares
+    Rule("model.", MismatchEffect.OWN),
+    Rule("training.", MismatchEffect.OWN),
+    Rule("seed", MismatchEffect.OWN),
 )
 _UNUSED_BY_SOME = ("prompt.", "generation.", "text.", "engine.")
 """A rule or an annotator has no prompt and no engine: there the absence of a field is no difference."""
@@ -90,7 +88,7 @@ def require_same_unit(metric: str, tables: Sequence[ResultTable]) -> None:
 
 
 def rule_of(field: str) -> Rule:
-    return next((rule for rule in RULES if field.startswith(rule.prefix)), Rule(field, REFUSE))
+    return next((rule for rule in RULES if field.startswith(rule.prefix)), Rule(field, MismatchEffect.REFUSE))
 
 
 def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
@@ -99,11 +97,11 @@ def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
     for name in sorted(ours.fields.keys() | theirs.fields.keys()):
         severity = rule_of(name).severity
         absent = name not in ours.fields or name not in theirs.fields
-        if severity in (OWN, COST) or (absent and name.startswith(_UNUSED_BY_SOME)):
+        if severity in (MismatchEffect.OWN, MismatchEffect.COST) or (absent and name.startswith(_UNUSED_BY_SOME)):
             continue
         left, right = ours.fields.get(name), theirs.fields.get(name)
         if UNKNOWN in (left, right) and not name.startswith(_NEVER_UNKNOWN):
-            found.append(Mismatch(name, left, right, WARN))  # two unknowns are not known to be equal
+            found.append(Mismatch(name, left, right, MismatchEffect.WARN))  # two unknowns are not known to be equal
         elif absent or left != right:
             found.append(Mismatch(name, left, right, severity))
     return tuple(found)
@@ -120,7 +118,7 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
     for position, ours in enumerate(tables):
         for theirs in tables[position + 1 :]:
             for mismatch in mismatches(ours.signature, theirs.signature):
-                if mismatch.severity == WARN:
+                if mismatch.severity == MismatchEffect.WARN:
                     warnings.setdefault(mismatch)
                 else:
                     refusals.append(
@@ -145,10 +143,12 @@ def software_warnings(evaluations: Sequence[Evaluation]) -> tuple[Mismatch, ...]
     for evaluation in evaluations:
         if _ENGINE in evaluation.table.signature.fields:
             for name, value in evaluation.facts.items():
-                if rule_of(name).severity == WARN:
+                if rule_of(name).severity == MismatchEffect.WARN:
                     seen.setdefault(name, {}).setdefault(value)
     return tuple(
-        Mismatch(name, first, other, WARN) for name, (first, *others) in sorted(seen.items()) for other in others
+        Mismatch(name, first, other, MismatchEffect.WARN)
+        for name, (first, *others) in sorted(seen.items())
+        for other in others
     )
 
 
@@ -194,7 +194,7 @@ def _unequal(ours: Mapping[str, str], theirs: Mapping[str, str], names: Iterable
     for name in names:
         left, right = ours.get(name, UNKNOWN), theirs.get(name, UNKNOWN)
         if left != right or left in (UNKNOWN, MIXED):
-            yield Mismatch(name, left, right, COST)
+            yield Mismatch(name, left, right, MismatchEffect.COST)
 
 
 def _shown(value: object) -> str:

@@ -9,11 +9,9 @@ from mlbaseline.errors import DataError
 from mlbaseline.judge.comparability import require_comparable, software_warnings
 from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint, choose_checkpoint
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Mismatch, Scalar
+from mlbaseline.records import Estimand, Mismatch, Scalar
 from mlbaseline.results import SLICE, Evaluation, ResultTable
 from mlbaseline.suite import Suite
-
-CHECKPOINT, RECIPE = "checkpoint", "recipe"
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,9 @@ class Ladder:
     warnings: tuple[Mismatch, ...]
     dev: Mapping[str, ResultTable] = field(default_factory=dict)
 
-    def tables(self, name: str, estimand: str) -> list[ResultTable]:
+    def tables(self, name: str, estimand: Estimand) -> list[ResultTable]:
         """What stands for a rung: the chosen checkpoint's table, or for a recipe those of all its seeds."""
-        if estimand == CHECKPOINT:
+        if estimand == Estimand.CHECKPOINT:
             return [self.checkpoints[name].evaluation.table]
         return [evaluation.table for evaluation in self.rungs[name]]
 

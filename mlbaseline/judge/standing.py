@@ -11,7 +11,7 @@ from mlbaseline.judge.comparability import measured_on
 from mlbaseline.judge.contrasts.inference import estimate
 from mlbaseline.judge.cost.estimates import Metered, combined, cost_of, mean_of
 from mlbaseline.metrics import measure
-from mlbaseline.records import Estimate, FineTune, Standing
+from mlbaseline.records import Estimate, FineTune, Standing, seed_text
 from mlbaseline.results import SLICE, Evaluation, ResultTable
 from mlbaseline.suite import ReadySpec, Suite, TrainedSpec
 
@@ -42,7 +42,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.ra
         cost=cost_of(suite, [Metered.of(evaluation) for evaluation in evaluations]),
         fine_tune=_fine_tune(suite, name, [evaluation.measured for evaluation in evaluations]),
         error_rate=float(np.mean([table.frame["error"].notna().mean() for table in tables])),
-        run_ids={"none" if e.table.seed is None else str(e.table.seed): e.run_id for e in evaluations},
+        run_ids={seed_text(e.table.seed): e.run_id for e in evaluations},
         measured_on=measured_on(evaluations),
     )
 

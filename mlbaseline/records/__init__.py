@@ -4,6 +4,18 @@ from mlbaseline.records.answers import Answer, Example, Model, Signature, TaskDa
 from mlbaseline.records.assessment import Assessment, Finding, Promotion, Registration, Standing, Verdict
 from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
 from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint
+from mlbaseline.records.decisions import (
+    NO_SEED,
+    Decision,
+    Estimand,
+    MismatchEffect,
+    Outcome,
+    Registered,
+    Role,
+    Severity,
+    seed_from_text,
+    seed_text,
+)
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -18,6 +30,7 @@ from mlbaseline.records.slices import (
 from mlbaseline.records.values import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 
 __all__ = [
+    "NO_SEED",
     "REMOTE",
     "UNKNOWN",
     "Answer",
@@ -26,6 +39,8 @@ __all__ = [
     "BreakEven",
     "Comparison",
     "Cost",
+    "Decision",
+    "Estimand",
     "Estimate",
     "Example",
     "Fields",
@@ -35,11 +50,16 @@ __all__ = [
     "Front",
     "FrontPoint",
     "Mismatch",
+    "MismatchEffect",
     "Model",
+    "Outcome",
     "Promotion",
     "PublishedScore",
+    "Registered",
     "Registration",
+    "Role",
     "Scalar",
+    "Severity",
     "Signature",
     "SliceDelta",
     "SliceGap",
@@ -56,4 +76,6 @@ __all__ = [
     "Where",
     "canonical_json",
     "digest_of",
+    "seed_from_text",
+    "seed_text",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
 from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
+from mlbaseline.records.decisions import Decision, Outcome, Registered, Severity
 from mlbaseline.records.slices import SliceReport
 
 
@@ -37,13 +38,12 @@ class Standing:
 class Finding:
     """What a gate or an audit check found.
 
-    outcome: pass, fail, inconclusive or not_applicable. severity: error, warning or info, which is how much a fail
-    matters. title, docs: of an audit check, what it asks and where that is explained.
+    severity: how much a fail matters. title, docs: of an audit check, what it checks and where that is explained.
     """
 
     code: str
-    severity: str
-    outcome: str
+    severity: Severity
+    outcome: Outcome
     reason: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
@@ -52,14 +52,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """decision: promote, hold or inconclusive. winner and winner_seed name the checkpoint that would be promoted.
+    """The decision about a suite's candidates. winner, winner_seed: the checkpoint that would be promoted.
 
     more_examples: how many further test examples would settle an inconclusive verdict, or are missing from what the
     gates ask for; None where none would. more_seeds: how many further seeds the gates ask for, where nothing but their
     number, or that of the examples, is missing.
     """
 
-    decision: str
+    decision: Decision
     reason: str
     findings: tuple[Finding, ...]
     winner: str | None = None
@@ -80,7 +80,7 @@ class Registration:
     them and the seeds are the same: a claim that stands in both is confirmatory all the same.
     """
 
-    status: str
+    status: Registered
     first_run_id: str
     first_started_ms: int
     first_matrix_digest: str
@@ -89,7 +89,7 @@ class Registration:
 
     @property
     def is_confirmatory(self) -> bool:
-        return self.status == "before"
+        return self.status is Registered.BEFORE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mlbaseline.records.decisions import Estimand, MismatchEffect, Outcome, Registered, Role
 from mlbaseline.records.values import Scalar
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why two tables may not, or not fully, be compared. severity: `refuse`, `warn` or `cost` (latency and cost)."""
+    """Why two tables may not, or not fully, be compared: a field of their signatures, and its two values."""
 
     field: str
     ours: Scalar
     theirs: Scalar
-    severity: str
+    severity: MismatchEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,8 @@ class Comparison:
     simultaneous_low, simultaneous_high: interval that holds jointly over the contrast's family.
     margin: the improvement to exceed (negative: the loss that is tolerated), oriented so that more is better.
     mde: smallest true difference that this design detects with 80 % power at 1 − `level`.
-    role: primary, guardrail or exploratory. estimand: checkpoint (examples only) or recipe (seeds × examples).
     outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
-    registered: `before` the first evaluation of the task, which makes the row confirmatory, `after` it, or `no`.
+    registered: `before` the first evaluation of the task makes the row confirmatory.
     """
 
     candidate: str
@@ -50,8 +50,8 @@ class Comparison:
     metric: str
     slice: str | None
     slice_value: str | None
-    role: str
-    estimand: str
+    role: Role
+    estimand: Estimand
     n: int
     n_clusters: int
     n_seeds_candidate: int
@@ -72,8 +72,8 @@ class Comparison:
     mde: float
     margin: float | None
     method: str
-    outcome: str | None
-    registered: str = "no"
+    outcome: Outcome | None
+    registered: Registered = Registered.NO
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.records import Assessment, Comparison
+from mlbaseline.records import Assessment, Comparison, Registered, Role
 from mlbaseline.store.items import Artifacts, Metrics, Tags, metric_name, write
 from mlbaseline.store.tracking import PREFIX, Run, Tracker, reporting
 
@@ -26,7 +26,7 @@ COLUMNS = tuple(field.name for field in fields(Comparison))
 
 _SHA256 = PREFIX + "assessment_sha256"
 _FINDINGS, _COMPARISONS = "findings.json", "comparisons.json"
-_ROLES = ("primary", "guardrail", "exploratory")
+_ROLES = tuple(Role)
 _DTYPES = {"gained": "Int64", "lost": "Int64", "effect_size": "Float64", "margin": "Float64"}
 
 
@@ -45,8 +45,8 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
             Metrics(_deltas(assessment.comparisons)),
             Tags(
                 {
-                    VERDICT: assessment.verdict.decision,
-                    REGISTERED: assessment.registration.status,
+                    VERDICT: assessment.verdict.decision.value,
+                    REGISTERED: assessment.registration.status.value,
                     TEST_LOOKS: str(assessment.registration.test_looks),
                     CONFIRMATORY: _confirmatory(assessment.comparisons),
                     _SHA256: digest,
@@ -115,8 +115,8 @@ def overall_contrasts(comparisons: Sequence[Comparison]) -> dict[tuple[str, str,
 
 def _confirmatory(comparisons: Sequence[Comparison]) -> str:
     """`3 of 4`: registered rows, and how many of them were before the first evaluation."""
-    registered = [row.registered for row in comparisons if row.role != "exploratory"]
-    return f"{registered.count('before')} of {len(registered)}"
+    registered = [row.registered for row in comparisons if row.role is not Role.EXPLORATORY]
+    return f"{registered.count(Registered.BEFORE)} of {len(registered)}"
 
 
 def _deltas(comparisons: Sequence[Comparison]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights, seed_text
 from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -33,7 +33,6 @@ SUITE_FILE = "suite.yaml"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 UNANSWERED = PREFIX + "unanswered"
 """Tag of a run some of whose rows are errors that asking again may mend: how many. No later evaluation reuses it."""
-NO_SEED = "none"
 NO_DATA = "none"
 PUBLISHED = "external"
 """Kind of a rung that has a score and no rows."""
@@ -144,10 +143,6 @@ def log_ladder(run: Run, evaluation_run_ids: Iterable[str], note: str = "") -> N
         path.parent.mkdir()
         path.write_text("\n".join(evaluation_run_ids) + "\n", encoding="utf-8")
         write(run, Artifacts(Path(temporary)), *([Tags({NOTE: note})] if note else []))
-
-
-def seed_text(seed: int | None) -> str:
-    return NO_SEED if seed is None else str(seed)
 
 
 def _suite_text(suite: Suite) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlbaseline.errors import SuiteError, TrackingError
-from mlbaseline.records import Registration
+from mlbaseline.records import Registered, Registration
 from mlbaseline.store.comparisons import COMPARISON
 from mlbaseline.store.evaluations import EVALUATION, SUITE_FILE
 from mlbaseline.store.search import OLDEST, search
@@ -14,7 +14,6 @@ from mlbaseline.store.tracking import COMPLETED, PREFIX, STATUS, Tracker, report
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
 
-BEFORE, AFTER = "before", "after"
 TASK_DIGEST = PREFIX + "task_digest"
 
 
@@ -42,7 +41,7 @@ def find_registration(tracker: Tracker, suite: Suite, *, task_digest: str) -> Re
     # A first run from before suites were stored at the start, and broken off, has only its tag to show.
     is_before = carried == suite.matrix_digest and (borne_out or stored is None)
     return Registration(
-        status=BEFORE if is_before else AFTER,
+        status=Registered.BEFORE if is_before else Registered.AFTER,
         first_run_id=first.info.run_id,
         first_started_ms=first.info.start_time,
         first_matrix_digest=carried,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
-from mlbaseline.records import Assessment, Promotion
+from mlbaseline.records import Assessment, Decision, Promotion, seed_text
 from mlbaseline.store.comparisons import VERDICT, load_assessment, overall_contrasts
 from mlbaseline.store.items import Tags, write
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
@@ -59,9 +59,7 @@ def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) ->
     _may_promote(suite, comparison, assessment)
     verdict = assessment.verdict
     run_ids = {standing.baseline: standing.run_ids for standing in assessment.standings}
-    run_id = run_ids.get(str(verdict.winner), {}).get(
-        "none" if verdict.winner_seed is None else str(verdict.winner_seed)
-    )
+    run_id = run_ids.get(str(verdict.winner), {}).get(seed_text(verdict.winner_seed))
     if run_id is None:
         raise PromotionError(f"comparison {comparison.run_id}: it has no run of its own winner {verdict.winner!r}.")
     winner = read_evaluation(tracker, run_id)
@@ -110,8 +108,10 @@ _LINKS = (PREFIX + "comparison_run_id", PREFIX + "evaluation_run_id")
 
 def _may_promote(suite: Suite, comparison: ComparisonRun, assessment: Assessment) -> None:
     decision = assessment.verdict.decision
-    if decision != "promote" or comparison.verdict != "promote":
-        raise PromotionError(f"comparison {comparison.run_id}: its verdict is {decision!r}, only `promote` registers.")
+    if decision is not Decision.PROMOTE or comparison.verdict != Decision.PROMOTE.value:
+        raise PromotionError(
+            f"comparison {comparison.run_id}: its verdict is {decision.value!r}, only `promote` registers."
+        )
     if suite.register_as is None:
         raise PromotionError(f"suite {suite.name!r} has no `register_as`: give it the name of a registered model.")
     for what, ours, theirs in (
@@ -130,7 +130,7 @@ def _version_tags(
 ) -> dict[str, str]:
     tags = {
         **suite_tags(suite),
-        VERDICT: assessment.verdict.decision,
+        VERDICT: assessment.verdict.decision.value,
         PREFIX + "comparison_run_id": comparison.run_id,
         PREFIX + "evaluation_run_id": winner.run_id,
         PREFIX + "task_digest": winner.task_digest,

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, TrackingError
-from mlbaseline.records import PublishedScore, Signature
+from mlbaseline.records import PublishedScore, Signature, seed_from_text, seed_text
 from mlbaseline.results import ResultTable
 from mlbaseline.results import load_table as read_table
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
@@ -23,11 +23,9 @@ from mlbaseline.store.evaluations import (
     EXAMPLES,
     EXAMPLES_SHA256,
     LADDER_RUNS,
-    NO_SEED,
     PUBLISHED,
     SIGNATURE,
     UNANSWERED,
-    seed_text,
 )
 from mlbaseline.store.items import param_text
 from mlbaseline.store.search import search
@@ -154,7 +152,7 @@ def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
             run_id=run.info.run_id,
             baseline=tags[PREFIX + "baseline"],
             kind=tags[PREFIX + "baseline_kind"],
-            seed=None if tags[PREFIX + "seed"] == NO_SEED else int(tags[PREFIX + "seed"]),
+            seed=seed_from_text(tags[PREFIX + "seed"]),
             split=tags[PREFIX + "split"],
             suite_digest=tags[PREFIX + "suite_digest"],
             matrix_digest=tags[PREFIX + "matrix_digest"],

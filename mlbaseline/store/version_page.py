@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlbaseline.records import Assessment, Bounds, Comparison, Standing
+from mlbaseline.records import Assessment, Bounds, Comparison, Estimand, Standing
 from mlbaseline.store.comparisons import overall_contrasts
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun
 
@@ -52,7 +52,7 @@ def describe_version(
 
 def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:
     rows = [row for row in assessment.comparisons if row.candidate == candidate and row.slice is not None]
-    rows = [row for row in rows if row.estimand == "checkpoint"] or rows  # it is a checkpoint that is promoted
+    rows = [row for row in rows if row.estimand is Estimand.CHECKPOINT] or rows  # it is a checkpoint that is promoted
     for baseline in dict.fromkeys(row.baseline for row in rows):
         row = min(
             (row for row in rows if row.baseline == baseline),

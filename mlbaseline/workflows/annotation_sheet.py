@@ -11,13 +11,13 @@ from mlbaseline.records import Example
 from mlbaseline.suite import SPLITS, Split
 from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluation import make_fetcher
-from mlbaseline.workflows.outcome import Outcome
 
 _OWN = ("example_id", "annotator", "label", "choices")
 
 
-def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_uri: str | None = None) -> Outcome:
+def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_uri: str | None = None) -> CommandResult:
     """Write the items of a split: id, empty cells for annotator and label, the choices, and what the prompt shows.
 
     Filled in and named as `labels` of a baseline of kind human, the sheet comes back. A field of the prompt that is
@@ -40,7 +40,9 @@ def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_u
             shown = [value_text(example.fields[name]) for name in fields]
             writer.writerow([example.id, "", "", _choices(example, loaded.task.labels), *shown])
     n = len(splits[split].examples)
-    return Outcome({"output": str(output), "items": n}, lambda *_: f"{n:,} items of {split}, without targets: {output}")
+    return CommandResult(
+        {"output": str(output), "items": n}, lambda *_: f"{n:,} items of {split}, without targets: {output}"
+    )
 
 
 def _choices(example: Example, labels: tuple[str, ...]) -> str:

@@ -20,12 +20,12 @@ from mlbaseline.report import render_html, render_junit, render_markdown, render
 from mlbaseline.results import Evaluation
 from mlbaseline.suite import Production, Suite
 from mlbaseline.tasks import open_suite
-from mlbaseline.workflows.outcome import EXIT_CODES, Outcome, document_json
+from mlbaseline.workflows.command_result import CommandResult, document_json, exit_code_of
 
 log = logging.getLogger("mlbaseline")
 
 
-def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> Outcome:
+def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> CommandResult:
     """Pair the suite's completed runs by example, decide, and write a comparison run with its report.
 
     Args:
@@ -214,7 +214,7 @@ _LONGEST_REASON = 2_000
 """Characters: a note that MLflow would cut is refused."""
 
 
-def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> Outcome:
+def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> CommandResult:
     document = {
         "comparison_run_id": run_id,
         "verdict": assessment.verdict.decision,
@@ -236,7 +236,9 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "fronts": [asdict(front) for front in assessment.fronts],
     }
     where = f"\nReport: {document['report']}\n"
-    return Outcome(document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where)
+    return CommandResult(
+        document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where
+    )
 
 
 def gate(
@@ -246,7 +248,7 @@ def gate(
     output_format: str = "text",
     output: Path | None = None,
     tracking_uri: str | None = None,
-) -> Outcome:
+) -> CommandResult:
     """The verdict of a comparison that was made by the suite's present rules.
 
     output_format: text, json, junit or markdown. output: the file that it goes to, in place of the terminal.
@@ -278,9 +280,9 @@ def judged_comparison(
     return run, store.load_assessment(tracker, run.run_id)
 
 
-def verdict_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> Outcome:
+def verdict_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> CommandResult:
     """The comparison's outcome with its verdict as exit code."""
-    return replace(comparison_outcome(tracker, run_id, assessment), exit_code=EXIT_CODES[assessment.verdict.decision])
+    return replace(comparison_outcome(tracker, run_id, assessment), exit_code=exit_code_of(assessment.verdict.decision))
 
 
 def _in_format(output_format: str, document: Mapping[str, Any], assessment: Assessment) -> Callable[[bool, int], str]:
@@ -297,7 +299,7 @@ def _in_format(output_format: str, document: Mapping[str, Any], assessment: Asse
 
 def report(
     comparison: str | None, *, output: Path, suite: str | Path = "tweets", tracking_uri: str | None = None
-) -> Outcome:
+) -> CommandResult:
     """Write the report of a comparison to a file: HTML or Markdown by its ending."""
     renderers = {".html": render_html, ".htm": render_html, ".md": render_markdown}
     if output.suffix.lower() not in renderers:
@@ -308,7 +310,9 @@ def report(
     text = renderers[output.suffix.lower()](store.load_assessment(tracker, run_id))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
-    return Outcome({"comparison_run_id": run_id, "output": str(output)}, lambda *_: f"Report of {run_id}: {output}")
+    return CommandResult(
+        {"comparison_run_id": run_id, "output": str(output)}, lambda *_: f"Report of {run_id}: {output}"
+    )
 
 
 def required_comparison(suite: Suite, tracker: store.Tracker, run_id: str | None) -> store.ComparisonRun:

@@ -15,8 +15,8 @@ from mlbaseline.errors import DataError, MlbaselineError
 from mlbaseline.models.checkpoint import computed_in, default_device, resolve_precision
 from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdapter, ReadyModel, Suite
 from mlbaseline.tasks import harness_of, load_task, open_suite
+from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluation import make_fetcher
-from mlbaseline.workflows.outcome import Outcome
 
 _LOW_DISK_BYTES = 5 * 10**9
 """A full fine-tune of a small model leaves half a gigabyte a seed, in the cache and again in the artifact store."""
@@ -39,14 +39,14 @@ class Check:
     detail: str
 
 
-def doctor(suite: str | None, *, tracking_uri: str | None = None) -> Outcome:
+def doctor(suite: str | None, *, tracking_uri: str | None = None) -> CommandResult:
     """Look at machine, server and, if one is named, the suite with its data and models. A `fail` ends with exit 1."""
     checks = [*_machine(), _checked("tracking server", lambda: store.reach(tracking_uri).uri)]
     if suite is not None:
         checks += _suite(suite, tracking_uri)
     failed = any(check.outcome == "fail" for check in checks)
     lines = [f"{check.outcome:<5} {check.name:<18} {check.detail}" for check in checks]
-    return Outcome(
+    return CommandResult(
         {"healthy": not failed, "checks": [asdict(check) for check in checks]},
         lambda *_: "\n".join(lines),
         exit_code=int(failed),

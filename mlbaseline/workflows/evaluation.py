@@ -21,8 +21,8 @@ from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Recorded, Split, Suite
 from mlbaseline.tasks import LoadedTask, harness_of, load_task, open_suite
+from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.ladder_run import Evaluated, evaluations_text, ladder_note, metrics_text, open_ladder
-from mlbaseline.workflows.outcome import Outcome
 from mlbaseline.workflows.selection import choose_baselines, choose_seeds
 
 log = logging.getLogger("mlbaseline")
@@ -37,7 +37,7 @@ def evaluate(
     fresh: bool = False,
     processes: int = 1,
     tracking_uri: str | None = None,
-) -> Outcome:
+) -> CommandResult:
     """Evaluate baselines on `test`, once per seed, and reuse completed runs that have the same signature.
 
     Args:
@@ -72,7 +72,7 @@ def evaluate(
     with open_ladder(tracker, loaded) as ladder:
         evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh, processes=processes)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
-    return Outcome(document, lambda *_: evaluations_text(evaluated))
+    return CommandResult(document, lambda *_: evaluations_text(evaluated))
 
 
 def evaluate_rungs(

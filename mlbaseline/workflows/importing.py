@@ -19,9 +19,9 @@ from mlbaseline.suite import External, Human, MetricName, Suite
 from mlbaseline.tasks import harness_of, load_task, open_suite
 from mlbaseline.tasks.data_files import Row, read_table
 from mlbaseline.tasks.prompting import Prompting
+from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluation import evaluate_each, make_fetcher
 from mlbaseline.workflows.ladder_run import evaluations_text, open_ladder
-from mlbaseline.workflows.outcome import Outcome
 
 LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"
 FORMATS = (LM_EVAL, INSPECT, MLFLOW, "csv", "tsv", "jsonl", "parquet")
@@ -57,7 +57,7 @@ def import_results(
     score: str | None = None,
     epoch: int | None = None,
     tracking_uri: str | None = None,
-) -> Outcome:
+) -> CommandResult:
     """Write answers to the suite's test split as completed evaluations of `baseline`, one a seed.
 
     format: one of FORMATS. path: a file; of lm-eval and inspect also a folder; of mlflow the id of a run. Tables have
@@ -82,7 +82,7 @@ def import_results(
     with open_ladder(tracker, loaded) as ladder:
         evaluated = evaluate_each(loaded, data, rungs, tracker, ladder, fresh=False)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
-    return Outcome(document, lambda *_: evaluations_text(evaluated))
+    return CommandResult(document, lambda *_: evaluations_text(evaluated))
 
 
 def _from_run(server: store.Server, run_id: str, suite: Suite, data: TaskData, wanted: Wanted) -> _Source:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from mlbaseline import store
-from mlbaseline.workflows.outcome import Outcome
+from mlbaseline.records import NO_SEED
+from mlbaseline.workflows.command_result import CommandResult
 
 
 def lineage(
     model: str, *, version: str | None = None, alias: str = "champion", tracking_uri: str | None = None
-) -> Outcome:
+) -> CommandResult:
     """From a version back to its comparison, evaluations, data, rules and predecessors; what is missing is named."""
     found = store.find_lineage(tracking_uri, model, version=version, alias=alias)
-    return Outcome({**asdict(found), "complete": not found.missing}, lambda *_: "\n".join(_lines(found)))
+    return CommandResult({**asdict(found), "complete": not found.missing}, lambda *_: "\n".join(_lines(found)))
 
 
 def _lines(found: store.Lineage) -> Iterator[str]:
@@ -48,7 +49,7 @@ def _version_lines(model: str, version: store.VersionLineage) -> Iterator[str]:
 
 
 def _label(run: store.LinkedRun) -> str:
-    return run.role if run.seed in ("", "none") else f"{run.role}, seed {run.seed}"
+    return run.role if run.seed in ("", NO_SEED) else f"{run.role}, seed {run.seed}"
 
 
 def _short(digest: str) -> str:

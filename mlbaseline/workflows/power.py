@@ -12,14 +12,13 @@ from mlbaseline import store
 from mlbaseline.errors import DataError
 from mlbaseline.judge.assessment import RESAMPLING_SEED
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
-from mlbaseline.judge.contrasts.matrix import PRIMARY
 from mlbaseline.judge.contrasts.power import examples_for
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.records import Comparison
+from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.suite import Suite
 from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparison import load_ladder
-from mlbaseline.workflows.outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Plan:
     candidate: str
     baseline: str
     metric: str
-    estimand: str
+    estimand: Estimand
     n: int
     mde: float
     delta: float
@@ -46,7 +45,7 @@ def power(
     baseline: str | None = None,
     delta: float | None = None,
     tracking_uri: str | None = None,
-) -> Outcome:
+) -> CommandResult:
     """Plan from the variances that the completed runs show. delta: true difference, default the one observed."""
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
@@ -54,7 +53,7 @@ def power(
     plans = [
         _plan(ladder, row, row.delta if delta is None else delta)
         for row in compare(ladder, np.random.default_rng(RESAMPLING_SEED))
-        if row.role == PRIMARY
+        if row.role == Role.PRIMARY
         and row.method != TOO_SMALL
         and candidate in (None, row.candidate)
         and baseline in (None, row.baseline)
@@ -63,7 +62,7 @@ def power(
         raise DataError(
             f"{loaded.name}: no primary contrast of {candidate or 'any candidate'} over {baseline or 'any'}"
         )
-    return Outcome(
+    return CommandResult(
         {"power": 0.8, "level": loaded.matrix.level, "plans": [asdict(p) for p in plans]}, lambda *_: _text(plans)
     )
 
@@ -90,7 +89,7 @@ def _text(plans: list[Plan]) -> str:
     return "\n".join([layout.format("contrast", "estimand", "metric", "n", "detects", "delta", "needs n"), *rows])
 
 
-def schema() -> Outcome:
+def schema() -> CommandResult:
     """The JSON Schema of a suite file."""
     document = Suite.model_json_schema()
-    return Outcome(document, lambda *_: json.dumps(document, indent=2))
+    return CommandResult(document, lambda *_: json.dumps(document, indent=2))

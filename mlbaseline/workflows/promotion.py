@@ -6,15 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mlbaseline import store
-from mlbaseline.records import Promotion
+from mlbaseline.records import Decision, Promotion
 from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparison import judged_comparison, verdict_outcome
-from mlbaseline.workflows.outcome import Outcome
 
 
 def promote(
     suite: str | Path, *, comparison: str | None = None, dry_run: bool = False, tracking_uri: str | None = None
-) -> Outcome:
+) -> CommandResult:
     """Register the winner of a comparison as champion, if its verdict is to promote.
 
     Args:
@@ -41,17 +41,17 @@ def promote(
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run, assessment = judged_comparison(loaded, tracker, comparison)
-    if assessment.verdict.decision != "promote":
+    if assessment.verdict.decision is not Decision.PROMOTE:
         return verdict_outcome(tracker, run.run_id, assessment)
     plan = store.plan_promotion(tracker, loaded, run)
     if dry_run:
         shown = {"dry_run": True, "model": plan.model, "evaluation_run_id": plan.winner.run_id, "tags": dict(plan.tags)}
-        return Outcome(shown, lambda *_: _plan_text(plan))
+        return CommandResult(shown, lambda *_: _plan_text(plan))
     promotion = store.promote(tracker, loaded, plan)
-    return Outcome(asdict(promotion), lambda *_: promotion_text(promotion))
+    return CommandResult(asdict(promotion), lambda *_: promotion_text(promotion))
 
 
-def rollback(model: str, *, tracking_uri: str | None = None) -> Outcome:
+def rollback(model: str, *, tracking_uri: str | None = None) -> CommandResult:
     """Make the previous version of a registered model its champion again.
 
     Args:
@@ -71,7 +71,7 @@ def rollback(model: str, *, tracking_uri: str | None = None) -> Outcome:
         ('1', '2')
     """
     promotion = store.rollback(tracking_uri, model)
-    return Outcome(asdict(promotion), lambda *_: promotion_text(promotion))
+    return CommandResult(asdict(promotion), lambda *_: promotion_text(promotion))
 
 
 def promotion_text(promotion: Promotion) -> str:

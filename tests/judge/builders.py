@@ -7,7 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.records import Answer, Comparison, Cost, Example, Registration, Scalar, Signature, Standing, TaskData
+from mlbaseline.records import (
+    Answer,
+    Comparison,
+    Cost,
+    Estimand,
+    Example,
+    Outcome,
+    Registered,
+    Registration,
+    Role,
+    Scalar,
+    Signature,
+    Standing,
+    TaskData,
+)
 from mlbaseline.results import Evaluation, ResultTable, tabulate
 
 LABELS = ("no", "yes")
@@ -70,7 +84,7 @@ MACHINE = {
 }
 
 
-REGISTRATION = Registration("before", "r0", 1_700_000_000_000, "m" * 64, 1)
+REGISTRATION = Registration(Registered.BEFORE, "r0", 1_700_000_000_000, "m" * 64, 1)
 
 
 def standing(name: str, **changes: Any) -> Standing:
@@ -85,8 +99,8 @@ def comparison(**changes: Any) -> Comparison:
         metric="accuracy",
         slice=None,
         slice_value=None,
-        role="primary",
-        estimand="checkpoint",
+        role=Role.PRIMARY,
+        estimand=Estimand.CHECKPOINT,
         n=300,
         n_clusters=300,
         n_seeds_candidate=1,
@@ -107,6 +121,8 @@ def comparison(**changes: Any) -> Comparison:
         mde=0.1,
         margin=0.0,
         method="score",
-        outcome="pass",
+        outcome=Outcome.PASS,
     )
-    return replace(row, **changes)
+    chosen = {"role": Role, "estimand": Estimand, "outcome": Outcome, "registered": Registered}
+    typed = {name: chosen[name](value) if name in chosen and value else value for name, value in changes.items()}
+    return replace(row, **typed)

@@ -18,7 +18,7 @@ from scipy import stats
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.metrics import add_scores
-from mlbaseline.records import Example, Registration, TaskData, Verdict
+from mlbaseline.records import Example, Registered, Registration, TaskData, Verdict
 from mlbaseline.results import Evaluation
 from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
 from mlbaseline.suite import Suite
@@ -114,7 +114,7 @@ def judge_one(truth: Truth, suite: Suite, seed: int) -> Verdict:
             *rung("lora", "peft", equal + gains, (0, 1, 2)),
         ],
     )
-    registration = Registration("before", "r0", 1_700_000_000_000, suite.matrix_digest, 1)
+    registration = Registration(Registered.BEFORE, "r0", 1_700_000_000_000, suite.matrix_digest, 1)
     return assess(ladder, registration, {}, {}).verdict
 
 

@@ -19,6 +19,7 @@ from mlbaseline.records import (
     FrontPoint,
     Mismatch,
     PublishedScore,
+    Registered,
     Registration,
     SliceDelta,
     SliceGap,
@@ -188,7 +189,7 @@ CONTEXT = {
     "hardware": {"device": "cpu", "cpu": "AMD EPYC 7R13", "cores": 2, "memory_bytes": 8_200_000_000},
     "software": {"python": "3.11.9", "mlbaseline": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
 }
-REGISTRATION = Registration("before", "5a" * 16, 1_767_261_600_000, "9ab1" * 16, 1)
+REGISTRATION = Registration(Registered.BEFORE, "5a" * 16, 1_767_261_600_000, "9ab1" * 16, 1)
 METRICS = {"accuracy": True, "macro_f1": True, "nll_nats": False, "ece": False}
 
 
@@ -313,7 +314,7 @@ def hold() -> Assessment:
         comparisons=tuple(replace(row, registered="after") for row in rows),
         mismatches=(mismatch,),
         verdict=Verdict("hold", reason, found),
-        registration=Registration("after", "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
+        registration=Registration(Registered.AFTER, "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
         audit=(*AUDIT, Finding("MLB401", "error", "fail", "train and test are the same data", {}, "No leakage")),
     )
     return fronted(held)

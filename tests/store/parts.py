@@ -26,10 +26,17 @@ from mlbaseline.records import (
     BreakEven,
     Comparison,
     Cost,
+    Decision,
+    Estimand,
     Estimate,
     Finding,
     Mismatch,
+    MismatchEffect,
+    Outcome,
+    Registered,
     Registration,
+    Role,
+    Severity,
     Signature,
     Standing,
     TaskData,
@@ -73,8 +80,8 @@ def make_comparison(candidate: str = "lora", baseline: str = "majority", **value
         metric="accuracy",
         slice=None,
         slice_value=None,
-        role="primary",
-        estimand="recipe",
+        role=Role.PRIMARY,
+        estimand=Estimand.RECIPE,
         n=60,
         n_clusters=60,
         n_seeds_candidate=2,
@@ -95,7 +102,7 @@ def make_comparison(candidate: str = "lora", baseline: str = "majority", **value
         mde=0.06,
         margin=0.0,
         method="seeds_and_examples",
-        outcome="pass",
+        outcome=Outcome.PASS,
     )
     return replace(row, **values)
 
@@ -105,8 +112,10 @@ def make_assessment(
 ) -> Assessment:
     """A candidate, with seed 1, against `majority`. run_ids: baseline ─▶ seed ─▶ evaluation run."""
     comparisons = (
-        make_comparison(candidate, role="exploratory", estimand="checkpoint", delta=0.2, margin=None, outcome=None),
-        make_comparison(candidate, registered="before"),
+        make_comparison(
+            candidate, role=Role.EXPLORATORY, estimand=Estimand.CHECKPOINT, delta=0.2, margin=None, outcome=None
+        ),
+        make_comparison(candidate, registered=Registered.BEFORE),
         make_comparison(
             candidate, slice="length", slice_value="1", low=math.nan, effect_size=None, gained=None, lost=None
         ),
@@ -124,18 +133,28 @@ def make_assessment(
         )
         for name, ids in run_ids.items()
     )
-    findings = (Finding("gate.min_seeds", "block", "pass", "2 of 2 seeds", {"seeds": 2}),)
-    verdict = Verdict(decision, f"{candidate} beats majority.", findings, candidate, 1)
+    findings = (Finding("gate.min_seeds", Severity.ERROR, Outcome.PASS, "2 of 2 seeds", {"seeds": 2}),)
+    verdict = Verdict(Decision(decision), f"{candidate} beats majority.", findings, candidate, 1)
     return Assessment(
         suite.name,
         0.95,
         {"accuracy": True},
         standings,
         comparisons,
-        (Mismatch("seed", 1, None, "warn"),),
+        (Mismatch("seed", 1, None, MismatchEffect.WARN),),
         verdict,
-        Registration("before", "e" * 32, 1_700_000_000_000, suite.matrix_digest, 3),
-        (Finding("MLB302", "info", "fail", "margin 0", {"contrasts": [["a", "b"]]}, "Gain", "AUDIT.md#mlb302"),),
+        Registration(Registered.BEFORE, "e" * 32, 1_700_000_000_000, suite.matrix_digest, 3),
+        (
+            Finding(
+                "MLB302",
+                Severity.INFO,
+                Outcome.FAIL,
+                "margin 0",
+                {"contrasts": [["a", "b"]]},
+                "Gain",
+                "AUDIT.md#mlb302",
+            ),
+        ),
         (BreakEven("lora", "few_shot", 0.001, 1e-7, 3e-7, 5000),),
         {"n": 60, "digests": {"task": "d" * 64}},
     )

@@ -18,7 +18,7 @@ from mlflow.entities import Run
 
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, IncomparableError
-from mlbaseline.workflows import Outcome
+from mlbaseline.workflows import CommandResult
 from tests.workflows.making import write_reviews
 
 SUITE = """
@@ -77,7 +77,7 @@ class Walked:
     def results(self, run: Run) -> Path:
         return Path(run.info.artifact_uri.removeprefix("file://")) / "results"
 
-    def compare(self) -> Outcome:
+    def compare(self) -> CommandResult:
         return workflows.compare(self.suite, tracking_uri=self.uri)
 
     def verdict(self) -> tuple[str, int, str]:

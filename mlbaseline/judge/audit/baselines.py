@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mlbaseline.judge.audit.check import ERROR, INFO, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.records import Severity
 
 
 def _has(subject: Subject, what: str, *kinds: str) -> Ruling:
@@ -46,9 +47,9 @@ def _high_water_mark(subject: Subject) -> Ruling:
 
 
 CHECKS = (
-    Check("MLB101", ERROR, "Trivial baseline included", _trivial),
-    Check("MLB102", ERROR, "Pretrained checkpoint evaluated", _pretrained),
-    Check("MLB103", INFO, "Production model included or declared absent", _production),
-    Check("MLB104", WARNING, "At least one parameter-efficient method", _peft),
-    Check("MLB105", WARNING, "Full fine-tune or earlier checkpoint as high-water mark", _high_water_mark),
+    Check("MLB101", Severity.ERROR, "Trivial baseline included", _trivial),
+    Check("MLB102", Severity.ERROR, "Pretrained checkpoint evaluated", _pretrained),
+    Check("MLB103", Severity.INFO, "Production model included or declared absent", _production),
+    Check("MLB104", Severity.WARNING, "At least one parameter-efficient method", _peft),
+    Check("MLB105", Severity.WARNING, "Full fine-tune or earlier checkpoint as high-water mark", _high_water_mark),
 )

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlbaseline.documentation import audit_check_url
-from mlbaseline.judge.ladder import CHECKPOINT, Ladder
-from mlbaseline.judge.outcomes import FAIL, NOT_APPLICABLE, PASS
-from mlbaseline.records import Comparison, Finding, Registration, Standing
+from mlbaseline.judge.ladder import Ladder
+from mlbaseline.records import Comparison, Estimand, Finding, Outcome, Registration, Role, Severity, Standing
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import Suite
-
-ERROR, WARNING, INFO = "error", "warning", "info"
 
 Trials = Mapping[str, frozenset[tuple[float, int]]]
 """Baseline ─▶ (learning rate, epochs) of every setting of it that has a completed evaluation."""
@@ -45,7 +42,7 @@ class Subject:
     @property
     def deciding(self) -> list[Comparison]:
         """The primary rows that decide."""
-        return [row for row in self.comparisons if row.role == "primary" and row.estimand == CHECKPOINT]
+        return [row for row in self.comparisons if row.role is Role.PRIMARY and row.estimand is Estimand.CHECKPOINT]
 
     def of_kind(self, *kinds: str) -> list[str]:
         """Rungs of these kinds that were evaluated."""
@@ -56,22 +53,22 @@ class Subject:
 class Ruling:
     """What a check says. evidence: JSON values, so that it comes back from a file as it was."""
 
-    outcome: str
+    outcome: Outcome
     reason: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def passed(reason: str, **evidence: Any) -> Ruling:
-    return Ruling(PASS, reason, evidence)
+    return Ruling(Outcome.PASS, reason, evidence)
 
 
 def failed(reason: str, **evidence: Any) -> Ruling:
-    return Ruling(FAIL, reason, evidence)
+    return Ruling(Outcome.FAIL, reason, evidence)
 
 
 def does_not_apply(reason: str, **evidence: Any) -> Ruling:
     """The question does not arise. A fact that is missing is not that: it fails."""
-    return Ruling(NOT_APPLICABLE, reason, evidence)
+    return Ruling(Outcome.NOT_APPLICABLE, reason, evidence)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Check:
     """
 
     code: str
-    severity: str
+    severity: Severity
     title: str
     ask: Callable[[Subject], Ruling]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from mlbaseline.judge.audit.check import INFO, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
 from mlbaseline.judge.contrasts.matrix import sign_of
-from mlbaseline.records import Comparison, Cost
+from mlbaseline.records import Comparison, Cost, Outcome, Severity
 
 DOMINANT = 0.8
 """Share of one label from which accuracy mostly says how often that label occurs."""
@@ -26,7 +26,7 @@ def _slices(subject: Subject) -> Ruling:
 
 
 def _practical_margin(subject: Subject) -> Ruling:
-    wins = [row for row in subject.deciding if row.outcome == "pass"]
+    wins = [row for row in subject.deciding if row.outcome is Outcome.PASS]
     if not wins:
         return does_not_apply("no candidate has won a primary contrast")
     idle = [row for row in wins if (row.margin or 0.0) <= 0.0]
@@ -91,9 +91,9 @@ def _pairs(rows: list[Comparison]) -> list[list[str]]:
 
 
 CHECKS = (
-    Check("MLB301", WARNING, "Slices looked at", _slices),
-    Check("MLB302", INFO, "Gain larger than a practical margin", _practical_margin),
-    Check("MLB303", WARNING, "Cost and latency beside quality", _cost_beside_quality),
-    Check("MLB304", WARNING, "Metric fits the class balance", _imbalance),
-    Check("MLB305", WARNING, "Enough power", _power),
+    Check("MLB301", Severity.WARNING, "Slices looked at", _slices),
+    Check("MLB302", Severity.INFO, "Gain larger than a practical margin", _practical_margin),
+    Check("MLB303", Severity.WARNING, "Cost and latency beside quality", _cost_beside_quality),
+    Check("MLB304", Severity.WARNING, "Metric fits the class balance", _imbalance),
+    Check("MLB305", Severity.WARNING, "Enough power", _power),
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
 from mlbaseline.judge.comparability import one_tokenizer, same_hardware
+from mlbaseline.records import NO_SEED, Severity
 from mlbaseline.suite import TrainedSpec
 
 SEVERAL_SEEDS = 3
@@ -18,7 +19,7 @@ def _seeds(subject: Subject) -> Ruling:
     seeds = {
         name: len(standing.run_ids)
         for name in subject.candidates
-        if "none" not in (standing := subject.standings[name]).run_ids
+        if NO_SEED not in (standing := subject.standings[name]).run_ids
     }
     if not seeds:
         return does_not_apply("no candidate has any randomness to average over")
@@ -101,8 +102,8 @@ def _same_machine(subject: Subject) -> Ruling:
 
 
 CHECKS = (
-    Check("MLB201", WARNING, "Several seeds", _seeds),
-    Check("MLB202", ERROR, "Same prompt, tokenizer and preprocessing", _same_reading),
-    Check("MLB203", WARNING, "Baselines tuned as hard as the candidate", _budget_parity),
-    Check("MLB204", WARNING, "Latency measured alike", _same_machine),
+    Check("MLB201", Severity.WARNING, "Several seeds", _seeds),
+    Check("MLB202", Severity.ERROR, "Same prompt, tokenizer and preprocessing", _same_reading),
+    Check("MLB203", Severity.WARNING, "Baselines tuned as hard as the candidate", _budget_parity),
+    Check("MLB204", Severity.WARNING, "Latency measured alike", _same_machine),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlbaseline.judge.audit.check import ERROR, WARNING, Check, Ruling, Subject, does_not_apply, failed, passed
-from mlbaseline.records import UNKNOWN, Scalar
+from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.records import UNKNOWN, Scalar, Severity
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import Recorded
 
@@ -71,8 +71,8 @@ def _is_elsewhere(table: ResultTable) -> bool:
 
 
 CHECKS = (
-    Check("MLB401", ERROR, "No leakage between splits", _leakage),
-    Check("MLB402", WARNING, "Test not looked at too often", _looks),
-    Check("MLB403", WARNING, "No error rows", _error_rows),
-    Check("MLB404", WARNING, "Few-shot examples not from test", _few_shot),
+    Check("MLB401", Severity.ERROR, "No leakage between splits", _leakage),
+    Check("MLB402", Severity.WARNING, "Test not looked at too often", _looks),
+    Check("MLB403", Severity.WARNING, "No error rows", _error_rows),
+    Check("MLB404", Severity.WARNING, "Few-shot examples not from test", _few_shot),
 )

@@ -17,9 +17,9 @@ from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.contrasts.inference import Contrasted, contrast
 from mlbaseline.judge.contrasts.joint import JointCell, judge_jointly
-from mlbaseline.judge.contrasts.matrix import EXPLORATORY, GUARDRAIL, PRIMARY, Planned, mask_of, plan, sign_of
-from mlbaseline.judge.ladder import CHECKPOINT, RECIPE, Ladder
-from mlbaseline.records import Comparison
+from mlbaseline.judge.contrasts.matrix import Planned, mask_of, plan, sign_of
+from mlbaseline.judge.ladder import Ladder
+from mlbaseline.records import Comparison, Estimand, Outcome, Role
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import adjust
 
@@ -35,16 +35,16 @@ def compare(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
     """
     planned = plan(ladder.suite, tuple(ladder.rungs), ladder.slice_values)
     rows: list[Comparison] = []
-    for role in (PRIMARY, GUARDRAIL, EXPLORATORY):
-        for estimand in (CHECKPOINT, RECIPE):
+    for role in (Role.PRIMARY, Role.GUARDRAIL, Role.EXPLORATORY):
+        for estimand in (Estimand.CHECKPOINT, Estimand.RECIPE):
             family = [row for row in planned if row.role == role and _applies(ladder, row, estimand)]
             rows += Family(ladder, role, estimand, rng).judge(family)
     return tuple(rows)
 
 
-def _applies(ladder: Ladder, row: Planned, estimand: str) -> bool:
+def _applies(ladder: Ladder, row: Planned, estimand: Estimand) -> bool:
     """A recipe needs a side with several seeds."""
-    return estimand == CHECKPOINT or max(len(ladder.rungs[name]) for name in (row.candidate, row.baseline)) > 1
+    return estimand == Estimand.CHECKPOINT or max(len(ladder.rungs[name]) for name in (row.candidate, row.baseline)) > 1
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Family:
     """
 
     ladder: Ladder
-    role: str
-    estimand: str
+    role: Role
+    estimand: Estimand
     rng: np.random.Generator
 
     def judge(self, family: Sequence[Planned]) -> list[Comparison]:
@@ -73,7 +73,7 @@ class Family:
         found = [(row, contrasted) for row in family if (contrasted := self._contrast(row, level)) is not None]
         corrected = self._corrected(found) if found else []
         judged = [self._comparison(row, alone, joint) for (row, alone), joint in zip(found, corrected, strict=True)]
-        return [*judged, *(self._untested(row) for row in small if row.role != EXPLORATORY)]
+        return [*judged, *(self._untested(row) for row in small if row.role != Role.EXPLORATORY)]
 
     def _is_small(self, row: Planned) -> bool:
         at_least = self.ladder.suite.matrix.min_slice_examples
@@ -91,7 +91,7 @@ class Family:
         if correction == "romano_wolf":
             together = (
                 judge_jointly(self.ladder, [row for row, _ in found], rng=self.rng)
-                if self.estimand == CHECKPOINT
+                if self.estimand == Estimand.CHECKPOINT
                 else None
             )
             if together is not None:
@@ -108,16 +108,16 @@ class Family:
 
     @property
     def _correction(self) -> Literal["holm", "romano_wolf", "bh", "none"]:
-        if self.role == PRIMARY:
+        if self.role == Role.PRIMARY:
             return self.ladder.suite.matrix.correction
-        return "none" if self.role == GUARDRAIL else "bh"
+        return "none" if self.role == Role.GUARDRAIL else "bh"
 
     def _tables(self, name: str) -> list[ResultTable]:
         return self.ladder.tables(name, self.estimand)
 
     def _contrast(self, row: Planned, level: float) -> Contrasted | None:
         candidate, baseline = self._tables(row.candidate), self._tables(row.baseline)
-        if row.role != EXPLORATORY:
+        if row.role != Role.EXPLORATORY:
             _require_scores(candidate, row)
             require_same_unit(row.metric, (*candidate, *baseline))
         elif not same_unit(row.metric, (*candidate, *baseline)):
@@ -133,7 +133,7 @@ class Family:
             margin=margin,
             rng=self.rng,
         )
-        if found is None and row.role != EXPLORATORY:
+        if found is None and row.role != Role.EXPLORATORY:
             where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
             raise SuiteError(
                 self.ladder.suite.name,
@@ -191,11 +191,11 @@ def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
             )
 
 
-def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> str:
+def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> Outcome:
     """pass or fail where the improvement differs from the margin by the adjusted test, inconclusive where it does not.
 
     A p-value of exactly 1 − level counts as a difference: then the interval just excludes the margin.
     """
     if not p_adjusted <= 1.0 - level:  # nor is a p-value that is no number
-        return "inconclusive"
-    return "pass" if delta * sign_of(row.metric) > (row.margin or 0.0) else "fail"
+        return Outcome.INCONCLUSIVE
+    return Outcome.PASS if delta * sign_of(row.metric) > (row.margin or 0.0) else Outcome.FAIL

@@ -9,7 +9,8 @@ import numpy as np
 
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.contrasts.matrix import Planned, mask_of, sign_of
-from mlbaseline.judge.ladder import CHECKPOINT, Ladder
+from mlbaseline.judge.ladder import Ladder
+from mlbaseline.records import Estimand
 from mlbaseline.stats import joint_intervals
 
 
@@ -25,7 +26,7 @@ class JointCell:
 def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Generator) -> list[JointCell] | None:
     """One cell a row, for contrasts between checkpoints. None where some score is missing, or the metric has none."""
     columns = list(dict.fromkeys((name, row.metric) for row in rows for name in (row.candidate, row.baseline)))
-    tables = {name: ladder.tables(name, CHECKPOINT)[0] for name, _ in columns}
+    tables = {name: ladder.tables(name, Estimand.CHECKPOINT)[0] for name, _ in columns}
     scores = [tables[name].scores(metric) for name, metric in columns]
     if any(column is None or np.isnan(column).any() for column in scores):
         return None

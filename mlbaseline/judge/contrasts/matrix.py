@@ -9,18 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Comparison
+from mlbaseline.records import Comparison, Role
 from mlbaseline.results import SLICE, ResultTable
 from mlbaseline.suite import Contrast, Suite
-
-PRIMARY, GUARDRAIL, EXPLORATORY = "primary", "guardrail", "exploratory"
 
 
 @dataclass(frozen=True)
 class Planned:
     """One row to be computed. margin is None where nothing is decided."""
 
-    role: str
+    role: Role
     candidate: str
     baseline: str
     metric: str
@@ -49,8 +47,12 @@ def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequ
     """
     matrix = suite.matrix
     registered = [
-        *(row for contrast in matrix.primary for row in _registered(PRIMARY, contrast, baselines, slice_values)),
-        *(row for contrast in matrix.guardrails for row in _registered(GUARDRAIL, contrast, baselines, slice_values)),
+        *(row for contrast in matrix.primary for row in _registered(Role.PRIMARY, contrast, baselines, slice_values)),
+        *(
+            row
+            for contrast in matrix.guardrails
+            for row in _registered(Role.GUARDRAIL, contrast, baselines, slice_values)
+        ),
     ]
     explored: dict[tuple[str | None, ...], Planned] = {}
     for registration in matrix.primary:
@@ -61,7 +63,7 @@ def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequ
 
 
 def _registered(
-    role: str, contrast: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
+    role: Role, contrast: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
 ) -> Iterator[Planned]:
     for baseline in (name for name in contrast.over if name in baselines):
         row = Planned(role, contrast.candidate, baseline, contrast.metric, contrast.margin)
@@ -76,11 +78,11 @@ def _explored(
     candidate, metric = registration.candidate, registration.metric
     for baseline in baselines:
         if baseline != candidate:
-            yield Planned(EXPLORATORY, candidate, baseline, metric, None)
+            yield Planned(Role.EXPLORATORY, candidate, baseline, metric, None)
     for baseline in (name for name in registration.over if name in baselines):
-        yield from (Planned(EXPLORATORY, candidate, baseline, other, None) for other in suite.metrics)
+        yield from (Planned(Role.EXPLORATORY, candidate, baseline, other, None) for other in suite.metrics)
         for name, values in slice_values.items():
-            yield from (Planned(EXPLORATORY, candidate, baseline, metric, None, name, value) for value in values)
+            yield from (Planned(Role.EXPLORATORY, candidate, baseline, metric, None, name, value) for value in values)
 
 
 def mask_of(table: ResultTable, row: Planned | Comparison) -> npt.NDArray[np.bool_]:

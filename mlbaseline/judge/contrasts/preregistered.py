@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mlbaseline.judge.contrasts.matrix import EXPLORATORY, PRIMARY
-from mlbaseline.records import Comparison, Registration
+from mlbaseline.records import Comparison, Registered, Registration, Role
 from mlbaseline.suite import Suite
-
-BEFORE, AFTER, NO = "before", "after", "no"
 
 
 def mark_registered(
@@ -22,16 +19,16 @@ def mark_registered(
     than was registered, and none of them is from before.
     """
     kept = set(registration.first_claims)
-    lost = {claim for claim in kept if claim.startswith(PRIMARY)} - set(suite.matrix.claims())
+    lost = {claim for claim in kept if claim.startswith(Role.PRIMARY.value)} - set(suite.matrix.claims())
 
-    def status(row: Comparison) -> str:
-        if row.role == EXPLORATORY:
-            return NO
+    def status(row: Comparison) -> Registered:
+        if row.role == Role.EXPLORATORY:
+            return Registered.NO
         if registration.is_confirmatory:
-            return BEFORE
+            return Registered.BEFORE
         claim = suite.matrix.claim(
             row.role, row.candidate, row.baseline, metric=row.metric, margin=row.margin, slicing=row.slice
         )
-        return BEFORE if claim in kept and not (row.role == PRIMARY and lost) else AFTER
+        return Registered.BEFORE if claim in kept and not (row.role == Role.PRIMARY and lost) else Registered.AFTER
 
     return tuple(replace(row, registered=status(row)) for row in comparisons)

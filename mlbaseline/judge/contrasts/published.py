@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.inference import clusters_of
-from mlbaseline.judge.ladder import CHECKPOINT, Ladder
+from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics import METRICS, corpus_statistics
-from mlbaseline.records import PublishedScore, UnpairedContrast
+from mlbaseline.records import Estimand, PublishedScore, UnpairedContrast
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import compare_published, pseudo_values
 from mlbaseline.suite import Pretrained, Suite
@@ -29,7 +29,7 @@ def compare_with_published(ladder: Ladder, published: Sequence[PublishedScore]) 
 
 
 def _compare(ladder: Ladder, candidate: str, score: PublishedScore) -> Iterator[UnpairedContrast]:
-    (table,) = ladder.tables(candidate, CHECKPOINT)
+    (table,) = ladder.tables(candidate, Estimand.CHECKPOINT)
     units = _units(table, ladder.suite.task.labels, score.metric)
     if units is None:
         return

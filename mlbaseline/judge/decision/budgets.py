@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
-from mlbaseline.records import Bounds, Comparison, Cost, Finding, Standing
+from mlbaseline.judge.decision.finding import gate_finding
+from mlbaseline.records import NO_SEED, Bounds, Comparison, Cost, Finding, Outcome, Standing
 from mlbaseline.suite import Suite
 
 MIN_SEEDS, MIN_EXAMPLES = "min_seeds", "min_examples"
@@ -34,9 +34,9 @@ class Budget:
 def evidence(suite: Suite, standing: Standing, deciding: Sequence[Comparison]) -> Iterator[Finding]:
     """Seeds of the candidate, and examples behind each of its registered contrasts."""
     gates, name = suite.gates, standing.baseline
-    if gates.min_seeds is not None and "none" in standing.run_ids:
+    if gates.min_seeds is not None and NO_SEED in standing.run_ids:
         reason = f"{name} has no randomness to average over"
-        yield Finding(MIN_SEEDS, "error", NOT_APPLICABLE, reason, {"candidate": name})
+        yield gate_finding(MIN_SEEDS, Outcome.NOT_APPLICABLE, reason, {"candidate": name})
     elif gates.min_seeds is not None:
         yield _at_least(MIN_SEEDS, name, "seeds", len(standing.run_ids), gates.min_seeds)
     if gates.min_examples is not None:
@@ -71,9 +71,9 @@ def _bounds(suite: Suite, cost: Cost, field: str) -> Bounds | None:
 def _at_least(code: str, name: str, what: str, count: int, minimum: int) -> Finding:
     reason = f"{name}: {count} {what} of at least {minimum}"
     if count >= minimum:
-        return Finding(code, "error", PASS, reason, {"candidate": name})
+        return gate_finding(code, Outcome.PASS, reason, {"candidate": name})
     missing = minimum - count
-    return Finding(code, "error", FAIL, f"{reason}, {missing:,} more are needed", _about(name, missing=missing))
+    return gate_finding(code, Outcome.FAIL, f"{reason}, {missing:,} more are needed", _about(name, missing=missing))
 
 
 def _at_most(budget: Budget, name: str, measured: float | None, bounds: Bounds | None = None) -> Finding:
@@ -81,21 +81,21 @@ def _at_most(budget: Budget, name: str, measured: float | None, bounds: Bounds |
     at_most = f"of at most {budget.limit:g}{budget.unit}"
     if measured is None or math.isnan(measured):
         reason = f"{name}: {budget.what} was not measured; the budget is {budget.limit:g}{budget.unit}"
-        return Finding(budget.code, "error", FAIL, reason, about)
+        return gate_finding(budget.code, Outcome.FAIL, reason, about)
     said = f"{name}: {budget.what} {measured:.3g}{budget.unit}"
     if bounds is None:
-        outcome = PASS if measured <= budget.limit else FAIL
-        return Finding(budget.code, "error", outcome, f"{said} {at_most}", about)
+        outcome = Outcome.PASS if measured <= budget.limit else Outcome.FAIL
+        return gate_finding(budget.code, outcome, f"{said} {at_most}", about)
     low, high = (math.nan if bound is None else bound for bound in (bounds.low, bounds.high))
     ends = " to ".join("unbounded" if math.isnan(bound) else f"{bound:.3g}" for bound in (low, high))
     kept = high <= budget.limit and measured <= budget.limit
-    outcome = PASS if kept else FAIL if low > budget.limit else INCONCLUSIVE
-    return Finding(budget.code, "error", outcome, f"{said} ({ends}) {at_most}", about)
+    outcome = Outcome.PASS if kept else Outcome.FAIL if low > budget.limit else Outcome.INCONCLUSIVE
+    return gate_finding(budget.code, outcome, f"{said} ({ends}) {at_most}", about)
 
 
 def _with_timings(found: Finding, suite: Suite, n_timed: int, q: float) -> Finding:
     """An open budget of latency says how many timings bound its quantile at all."""
-    if found.outcome != INCONCLUSIVE:
+    if found.outcome != Outcome.INCONCLUSIVE:
         return found
     tail = (1.0 - suite.matrix.level) / 2.0
     enough = math.ceil(math.log(tail) / math.log(q) - 1e-9)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.judge.outcomes import FAIL, PASS
-from mlbaseline.records import Finding, Registration, Standing
+from mlbaseline.records import NO_SEED, Finding, Outcome, Registration, Standing
 from mlbaseline.suite import Suite
 
 
@@ -22,13 +22,13 @@ def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
         "matrix_digest": suite.matrix_digest,
     }
     if registration.is_confirmatory:
-        yield Finding("confirmatory", "error", PASS, "the rules were written before the first evaluation", evidence)
+        yield gate_finding("confirmatory", Outcome.PASS, "the rules were written before the first evaluation", evidence)
     else:
         reason = (
             f"the rules were registered after the first evaluation of the task: run {registration.first_run_id} "
             f"started under the rules {first}, the suite now has {suite.matrix_digest[:12]}"
         )
-        yield Finding("confirmatory", "error", FAIL, reason, evidence)
+        yield gate_finding("confirmatory", Outcome.FAIL, reason, evidence)
 
 
 def answered(ladder: Ladder) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def answered(ladder: Ladder) -> Iterator[Finding]:
                 f"{name}: {missing:,} of {n:,} examples were never answered, because the model could not be reached; "
                 "evaluate again, which asks for these alone"
             )
-            yield Finding("answered", "error", FAIL, reason, {"baseline": name, "unanswered": missing, "n": n})
+            yield gate_finding("answered", Outcome.FAIL, reason, {"baseline": name, "unanswered": missing, "n": n})
 
 
 def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:
@@ -52,10 +52,10 @@ def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Find
     for name in (side for side in sides if side in standings):  # what is optional may not exist yet
         seeds = standings[name].run_ids
         missing = [seed for seed in suite.seeds if str(seed) not in seeds]
-        if "none" not in seeds and missing:
+        if NO_SEED not in seeds and missing:
             shown = ", ".join(map(str, missing))
             reason = f"{name} has no completed evaluation of seed {shown}, which the suite names"
-            yield Finding("seeds", "error", FAIL, reason, {"baseline": name, "missing": missing})
+            yield gate_finding("seeds", Outcome.FAIL, reason, {"baseline": name, "missing": missing})
 
 
 def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:
@@ -65,4 +65,4 @@ def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:
     known = {finding.code for finding in audited} | {"error", "warning", "info"}
     for code in named:
         if code not in known:
-            yield Finding(code, "error", FAIL, f"gates.audit names {code}, and this version has no such check")
+            yield gate_finding(code, Outcome.FAIL, f"gates.audit names {code}, and this version has no such check")

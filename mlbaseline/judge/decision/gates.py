@@ -7,11 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL
-from mlbaseline.judge.contrasts.matrix import GUARDRAIL, PRIMARY
 from mlbaseline.judge.decision.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
-from mlbaseline.judge.ladder import CHECKPOINT
-from mlbaseline.judge.outcomes import FAIL, INCONCLUSIVE, NOT_APPLICABLE, PASS
-from mlbaseline.records import Comparison, Finding, Standing, Verdict
+from mlbaseline.judge.decision.finding import gate_finding
+from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome, Role, Standing, Verdict
 from mlbaseline.suite import Contrast, Suite
 
 _SUPERIORITY = "superiority"
@@ -35,8 +33,8 @@ def decide(
     candidates = tuple(dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary))
     if not candidates:
         reason = "the suite registers no primary contrast, so nothing can be decided"
-        return Verdict("hold", reason, (Finding("superiority", "error", FAIL, reason),))
-    deciding = [row for row in comparisons if row.outcome is not None and row.estimand == CHECKPOINT]
+        return Verdict(Decision.HOLD, reason, (gate_finding("superiority", Outcome.FAIL, reason),))
+    deciding = [row for row in comparisons if row.outcome is not None and row.estimand == Estimand.CHECKPOINT]
     findings = {name: tuple(_judge(suite, name, deciding, standings)) for name in candidates}
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
     asked = {name: (*found, *conditions) for name, found in findings.items()}
@@ -46,21 +44,25 @@ def decide(
         others = [name for name in passed if name != winner]
         chosen = f"; {', '.join(others)} passed too, and {winner} was the better on dev" if others else ""
         reason = f"{winner} passed every registered contrast and budget{chosen}"
-        return Verdict("promote", reason, everything, winner, checkpoints[winner].evaluation.table.seed)
+        return Verdict(Decision.PROMOTE, reason, everything, winner, checkpoints[winner].evaluation.table.seed)
     still_open = {
-        name: found for name, found in asked.items() if all(_holds(f) or f.outcome == INCONCLUSIVE for f in found)
+        name: found
+        for name, found in asked.items()
+        if all(_holds(f) or f.outcome == Outcome.INCONCLUSIVE for f in found)
     }
     if still_open:
         reason, count = _nearest(still_open, {name: _needed(name, deciding, more_examples) for name in still_open})
-        return Verdict("inconclusive", reason, everything, more_examples=count)
-    failed = [finding.reason for finding in everything if not _holds(finding) and finding.outcome != INCONCLUSIVE]
+        return Verdict(Decision.INCONCLUSIVE, reason, everything, more_examples=count)
+    failed = [
+        finding.reason for finding in everything if not _holds(finding) and finding.outcome != Outcome.INCONCLUSIVE
+    ]
     seeds, examples = _missing(asked)
     reason = f"no candidate passed: {'; '.join(failed[:3])}"
-    return Verdict("hold", reason, everything, more_examples=examples, more_seeds=seeds)
+    return Verdict(Decision.HOLD, reason, everything, more_examples=examples, more_seeds=seeds)
 
 
 def _holds(finding: Finding) -> bool:
-    return finding.outcome in (PASS, NOT_APPLICABLE)
+    return finding.outcome.allows_promotion
 
 
 def _judge(
@@ -70,7 +72,7 @@ def _judge(
     yield from _contrasts(suite, name, deciding, standings)
     standing = standings.get(name)
     if standing is None:
-        yield Finding("standing", "error", FAIL, f"{name} has no evaluation", {"candidate": name})
+        yield gate_finding("standing", Outcome.FAIL, f"{name} has no evaluation", {"candidate": name})
     else:
         yield from evidence(suite, standing, deciding)
         yield from budgets(suite, standing)
@@ -81,7 +83,7 @@ def _nearest(asked: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | 
     known = {name: count for name, count in needed.items() if count is not None}
     nearest = min(known, key=known.__getitem__) if known else next(iter(asked))
     count = known.get(nearest)
-    undecided = [finding for finding in asked[nearest] if finding.outcome == INCONCLUSIVE]
+    undecided = [finding for finding in asked[nearest] if finding.outcome == Outcome.INCONCLUSIVE]
     if all(finding.code in BUDGETS for finding in undecided):
         more = "more measurements would settle it"
     elif count:
@@ -107,9 +109,9 @@ def _contrasts(
     """What each registered contrast came to. One without a row, overall or on one of its slices, has failed, unless it
     is over an optional model that does not exist yet."""
     rows = [row for row in deciding if row.candidate == candidate]
-    if not any(row.role == PRIMARY for row in rows):
-        yield Finding(_SUPERIORITY, "error", FAIL, f"{candidate} has no primary contrast with results")
-    for role, contrasts in ((PRIMARY, suite.matrix.primary), (GUARDRAIL, suite.matrix.guardrails)):
+    if not any(row.role == Role.PRIMARY for row in rows):
+        yield gate_finding(_SUPERIORITY, Outcome.FAIL, f"{candidate} has no primary contrast with results")
+    for role, contrasts in ((Role.PRIMARY, suite.matrix.primary), (Role.GUARDRAIL, suite.matrix.guardrails)):
         for contrast in contrasts:
             if contrast.candidate == candidate:
                 yet_to_come = [name for name in contrast.over if name not in standings and suite.is_optional(name)]
@@ -118,13 +120,13 @@ def _contrasts(
 
 
 def _absent(
-    role: str, contrast: Contrast, rows: Sequence[Comparison], yet_to_come: Collection[str]
+    role: Role, contrast: Contrast, rows: Sequence[Comparison], yet_to_come: Collection[str]
 ) -> Iterator[Finding]:
     for baseline in contrast.over:
         if baseline in yet_to_come:
             reason = f"{contrast.candidate} over {baseline}: left out, there is no such model in production yet"
             evidence = {"candidate": contrast.candidate, "baseline": baseline, "slice": None}
-            yield Finding(_code(role), "error", NOT_APPLICABLE, reason, evidence)
+            yield gate_finding(_code(role), Outcome.NOT_APPLICABLE, reason, evidence)
             continue
         asked = (role, baseline, contrast.metric, contrast.margin)
         cuts = {row.slice for row in rows if (row.role, row.baseline, row.metric, row.margin) == asked}
@@ -133,12 +135,12 @@ def _absent(
                 where = "" if cut is None else f" by {cut}"
                 reason = f"{contrast.candidate} over {baseline}{where}: {contrast.metric} was registered, not compared"
                 evidence = {"candidate": contrast.candidate, "baseline": baseline, "slice": cut}
-                yield Finding(_code(role), "error", FAIL, reason, evidence)
+                yield gate_finding(_code(role), Outcome.FAIL, reason, evidence)
 
 
 def _contrast(suite: Suite, row: Comparison) -> Finding:
     where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
-    low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == PRIMARY else (row.low, row.high)
+    low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == Role.PRIMARY else (row.low, row.high)
     reason = (
         f"{row.candidate} over {row.baseline}{where}: {row.metric} {row.delta:+.3f} [{low:+.3f}, {high:+.3f}] "
         f"against a margin of {math.nan if row.margin is None else row.margin:+.3f}"
@@ -155,20 +157,22 @@ def _contrast(suite: Suite, row: Comparison) -> Finding:
         "slice": row.slice,
         "slice_value": row.slice_value,
     }
-    outcome = row.outcome if row.outcome in (PASS, INCONCLUSIVE) else FAIL
+    outcome = row.outcome if row.outcome in (Outcome.PASS, Outcome.INCONCLUSIVE) else Outcome.FAIL
     numbers = (row.delta, row.p_adjusted, low, high, math.nan if row.margin is None else row.margin)
-    if outcome == PASS and any(map(math.isnan, numbers)):
-        outcome, reason = FAIL, f"{reason}: a number is missing"
-    return Finding(_code(row.role), "error", outcome, reason, evidence)
+    if outcome == Outcome.PASS and any(map(math.isnan, numbers)):
+        outcome, reason = Outcome.FAIL, f"{reason}: a number is missing"
+    return gate_finding(_code(row.role), outcome, reason, evidence)
 
 
-def _code(role: str) -> str:
-    return _SUPERIORITY if role == PRIMARY else GUARDRAIL
+def _code(role: Role) -> str:
+    return _SUPERIORITY if role is Role.PRIMARY else Role.GUARDRAIL.value
 
 
 def _needed(
     candidate: str, deciding: Sequence[Comparison], more_examples: Callable[[Comparison], int | None]
 ) -> int | None:
-    counts = [more_examples(row) for row in deciding if row.candidate == candidate and row.outcome == INCONCLUSIVE]
+    counts = [
+        more_examples(row) for row in deciding if row.candidate == candidate and row.outcome == Outcome.INCONCLUSIVE
+    ]
     known = [count for count in counts if count is not None]
     return max(known) if known and len(known) == len(counts) else None

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlbaseline.judge.contrasts.matrix import sign_of
-from mlbaseline.judge.ladder import CHECKPOINT, Ladder
+from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.slices.cuts import find_edges, intersections, single_cuts
 from mlbaseline.judge.slices.deltas import deltas, gaps
 from mlbaseline.judge.slices.sample import Sample, sample_of
 from mlbaseline.judge.slices.search import halves, search
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice
+from mlbaseline.records import Estimand, SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice
 from mlbaseline.results import LOGLIK, SLICE, ResultTable
 
 DEV, HALF = "dev", "half of test"
@@ -81,7 +81,7 @@ def _sample(ladder: Ladder, question: tuple[str, str, str], third: str | None, *
     candidate, baseline, metric = question
 
     def table(name: str) -> ResultTable | None:
-        return ladder.dev.get(name) if split == DEV else ladder.tables(name, CHECKPOINT)[0]
+        return ladder.dev.get(name) if split == DEV else ladder.tables(name, Estimand.CHECKPOINT)[0]
 
     ours, theirs = table(candidate), table(baseline)
     if ours is None or theirs is None:
@@ -92,7 +92,7 @@ def _sample(ladder: Ladder, question: tuple[str, str, str], third: str | None, *
 def _third(ladder: Ladder, candidate: str, baseline: str) -> str | None:
     """The first rung that is neither side and gives log-likelihoods, of those answered on dev where any were."""
     for name in (*ladder.dev, *ladder.rungs):
-        frame = ladder.tables(name, CHECKPOINT)[0].frame
+        frame = ladder.tables(name, Estimand.CHECKPOINT)[0].frame
         if name not in (candidate, baseline) and any(column.startswith(LOGLIK) for column in map(str, frame)):
             return name
     return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlbaseline.documentation import audit_check_url
-from mlbaseline.records import Finding
+from mlbaseline.records import Finding, Severity
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed, outcome_cell
 from mlbaseline.report.view import Cell, Column, Fact, Row, Section, Table
 
 _OUTCOME_ORDER = ("fail", "inconclusive", "pass", "not_applicable")
-_SEVERITY_NOUNS = {"error": "error", "warning": "warning", "info": "remark"}
+_SEVERITY_NOUNS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
 
 
 def gates_section(presenter: Presenter) -> Section | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mlbaseline.judge.contrasts.preregistered import mark_registered
-from mlbaseline.records import Registration
+from mlbaseline.records import Registered, Registration
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
 from tests.judge.builders import REGISTRATION, comparison
@@ -29,7 +29,7 @@ def suite(old: str = "", new: str = "") -> Suite:
 
 
 def statuses(first: Suite, now: Suite) -> list[str]:
-    late: Registration = replace(REGISTRATION, status="after", first_claims=first.matrix.claims())
+    late: Registration = replace(REGISTRATION, status=Registered.AFTER, first_claims=first.matrix.claims())
     return [row.registered for row in mark_registered(now, late, ROWS)]
 
 
@@ -64,5 +64,5 @@ def test_a_family_that_lost_a_contrast_is_corrected_for_less_than_was_registered
 
 
 def test_first_rules_that_nobody_can_show() -> None:
-    unknown = replace(REGISTRATION, status="after", first_claims=())
+    unknown = replace(REGISTRATION, status=Registered.AFTER, first_claims=())
     assert [r.registered for r in mark_registered(suite(), unknown, ROWS)] == [*["after"] * 4, "no"]

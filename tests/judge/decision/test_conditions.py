@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlbaseline.judge.decision.conditions import blocking, confirmatory, every_seed
-from mlbaseline.records import Finding
+from mlbaseline.records import Finding, Outcome, Registered, Severity
 from mlbaseline.suite import Gates
 from mlbaseline.suite_file import load_suite
 from tests.judge.builders import REGISTRATION, standing
@@ -16,8 +16,10 @@ from tests.judge.builders import REGISTRATION, standing
 SUITE = load_suite("tweets").model_copy(update={"gates": Gates(confirmatory=True)})
 
 
-@pytest.mark.parametrize(("status", "outcome"), [("before", "pass"), ("after", "fail"), ("nonsense", "fail")])
-def test_confirmatory_asks_for_rules_from_before_the_first_evaluation(status: str, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(Registered.BEFORE, "pass"), (Registered.AFTER, "fail"), (Registered.NO, "fail")]
+)
+def test_confirmatory_asks_for_rules_from_before_the_first_evaluation(status: Registered, outcome: str) -> None:
     (finding,) = confirmatory(SUITE, replace(REGISTRATION, status=status))
     assert (finding.code, finding.severity, finding.outcome) == ("confirmatory", "error", outcome)
     if outcome == "fail":
@@ -30,7 +32,8 @@ def test_without_the_gate_nothing_is_asked() -> None:
 
 
 def test_the_audit_blocks_by_code_and_by_severity() -> None:
-    audited = [Finding(f"MLB40{n}", severity, "fail", "") for n, severity in enumerate(("error", "warning", "warning"))]
+    severities = (Severity.ERROR, Severity.WARNING, Severity.WARNING)
+    audited = [Finding(f"MLB40{n}", severity, Outcome.FAIL, "") for n, severity in enumerate(severities)]
     by_code, by_severity, neither = (
         [finding.code for finding in blocking(SUITE.model_copy(update={"gates": Gates(audit=named)}), audited)]
         for named in (("MLB401",), ("warning", "MLB402"), ())

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint, choose_checkpoint
+from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.gates import decide
-from mlbaseline.records import Bounds, Comparison, Finding, Standing, Verdict
+from mlbaseline.records import Bounds, Comparison, Finding, Outcome, Standing, Verdict
 from mlbaseline.suite import Contrast, Gates, Matrix, Suite
 from mlbaseline.suite_file import load_suite
 from tests.judge.builders import COST, comparison, evaluation, standing, table, task_data
@@ -119,12 +120,12 @@ def test_missing_contrasts_do_not_pass() -> None:
 
 
 def test_a_failed_condition_holds_every_candidate_and_one_that_passes_holds_none() -> None:
-    held = judged(suite=only("lora"), conditions=[Finding("confirmatory", "error", "fail", "registered after")])
+    held = judged(suite=only("lora"), conditions=[gate_finding("confirmatory", Outcome.FAIL, "registered after")])
     assert (held.decision, held.reason) == ("hold", "no candidate passed: registered after")
     still_open = [comparison(outcome="inconclusive")]
-    failed = Finding("confirmatory", "error", "fail", "")
+    failed = gate_finding("confirmatory", Outcome.FAIL, "")
     assert judged(still_open, suite=only("lora"), conditions=[failed]).decision == "hold"
-    passed = judged(suite=only("lora"), conditions=[Finding("confirmatory", "error", "pass", "")])
+    passed = judged(suite=only("lora"), conditions=[gate_finding("confirmatory", Outcome.PASS, "")])
     assert passed.decision == "promote"
     assert passed.findings[-1].code == "confirmatory"
 
@@ -226,7 +227,7 @@ def test_whatever_is_missing_or_no_number_never_promotes(
     elif flaw == "n":
         rows[which] = replace(rows[which], n=0)
     elif flaw == "outcome":
-        rows[which] = replace(rows[which], outcome=None if nothing is None else "nan")
+        rows[which] = replace(rows[which], outcome=None)
     elif flaw != "standing":
         rows[which] = replace(rows[which], **{flaw: NAN})
     standings = {} if flaw == "standing" else {"lora": lora}
@@ -235,9 +236,9 @@ def test_whatever_is_missing_or_no_number_never_promotes(
     assert verdict.winner is None
 
 
-@given(st.text(max_size=12).filter(lambda outcome: outcome not in ("pass", "not_applicable")))
-def test_a_condition_of_unknown_outcome_never_promotes(outcome: str) -> None:
-    condition = Finding("anything", "error", outcome, "")
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if not outcome.allows_promotion])
+def test_a_condition_that_does_not_pass_never_promotes(outcome: Outcome) -> None:
+    condition = gate_finding("anything", outcome, "")
     assert judged(LORA_PASSES, suite=only("lora"), conditions=[condition]).decision != "promote"
 
 

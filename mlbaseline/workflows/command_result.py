@@ -1,4 +1,4 @@
-"""What every workflow gives back."""
+"""What every command returns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
+from typing_extensions import assert_never
 
-EXIT_CODES = {"promote": 0, "hold": 3, "inconclusive": 4}
-"""Exit code of a command whose last word is a verdict."""
+from mlbaseline.records import Decision
+
+
+def exit_code_of(decision: Decision) -> int:
+    """Give the exit code of a command that ends in a verdict."""
+    match decision:
+        case Decision.PROMOTE:
+            return 0
+        case Decision.HOLD:
+            return 3
+        case Decision.INCONCLUSIVE:
+            return 4
+        case _:
+            assert_never(decision)
 
 
 def document_json(document: Mapping[str, Any]) -> str:
@@ -18,8 +31,8 @@ def document_json(document: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The result of a workflow: a JSON document, and the same as text for a person.
+class CommandResult:
+    """The result of a command: a JSON document, and the same as text for a person.
 
     Attributes:
         document: What `--json` prints.

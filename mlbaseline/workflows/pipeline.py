@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mlbaseline import store
-from mlbaseline.records import Promotion
+from mlbaseline.records import Decision, Promotion
 from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.command_result import CommandResult, exit_code_of
 from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison, verdict_note
 from mlbaseline.workflows.evaluation import evaluate_rungs
 from mlbaseline.workflows.ladder_run import ladder_note, open_ladder
-from mlbaseline.workflows.outcome import EXIT_CODES, Outcome
 from mlbaseline.workflows.promotion import promotion_text
 from mlbaseline.workflows.selection import choose_baselines, choose_seeds
 
@@ -26,7 +26,7 @@ def run(
     processes: int = 1,
     no_promote: bool = False,
     tracking_uri: str | None = None,
-) -> Outcome:
+) -> CommandResult:
     """Evaluate the ladder, compare it, and promote the winner.
 
     Args:
@@ -68,7 +68,7 @@ def run(
             [rung.run_id for rung in evaluated],
             ladder_note(loaded, ladder, evaluated, verdict_note(assessment)),
         )
-        if assessment.verdict.decision == "promote" and not no_promote and loaded.register_as is not None:
+        if assessment.verdict.decision is Decision.PROMOTE and not no_promote and loaded.register_as is not None:
             plan = store.plan_promotion(tracker, loaded, required_comparison(loaded, tracker, run_id))
             promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)
     compared = comparison_outcome(tracker, run_id, assessment)
@@ -83,7 +83,7 @@ def run(
         closing = [promotion_text(promotion)] if promotion else []
         return "\n".join([compared.text(colour, width), *closing, _ui_text(tracker)])
 
-    return Outcome(document, text, exit_code=0 if no_promote else EXIT_CODES[assessment.verdict.decision])
+    return CommandResult(document, text, exit_code=0 if no_promote else exit_code_of(assessment.verdict.decision))
 
 
 def _ui_text(tracker: store.Tracker) -> str:
