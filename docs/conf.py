@@ -23,6 +23,7 @@ exclude_patterns = ["**/README.md"]
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+default_role = "literal"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_use_legacy_class_based = False

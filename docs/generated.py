@@ -99,14 +99,18 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+SHARED_OPTIONS = ("tracking_uri", "as_json")
+
+
 def commands() -> Iterator[str]:
-    """One section for each command, with its arguments and options."""
+    """One section for each command, with those of its options that not all commands have."""
     for name, command in cli.commands.items():
         context = click.Context(command, info_name=f"mlbaseline {name}")
         yield from (f"## {name}", "", "```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
         yield from (" ".join((command.help or "").replace("\b", "").split()), "")
-        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-        for option in options:
+        for option in command.params:
+            if not isinstance(option, click.Option) or option.name in SHARED_OPTIONS:
+                continue
             names = ", ".join(f"`{alias}`" for alias in option.opts)
             metavar = "" if option.is_flag else f" `{option.make_metavar(context)}`"
             shown = f" Default: `{option.default}`." if option.show_default else ""
