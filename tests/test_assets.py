@@ -21,7 +21,9 @@ from typing import ClassVar
 
 import pytest
 
-from mlbaseline.assets import HubReference, cache_dir, fetch, parse_hub_reference, sha256_of
+from mlbaseline import assets
+from mlbaseline.assets import HubReference, fetch, parse_hub_reference, sha256_of
+from mlbaseline.cache import cache_dir, sign
 from mlbaseline.errors import AssetError
 from mlbaseline.suite import Asset
 
@@ -114,20 +116,50 @@ def test_a_folder_is_hashed_over_names_and_contents(tmp_path: Path) -> None:
     assert len({one, renamed, sha256_of(tmp_path / "two")}) == 3
 
 
-def test_a_digest_is_remembered_until_the_file_changes(tmp_path: Path, cache: Path) -> None:
+def hashed_in_another_process(file: Path, *, pinned: bool = False) -> str:
+    assets._hashed_here.clear()
+    return fetch(Asset(source=str(file), sha256=SHA256 if pinned else None), root=file.parent).sha256
+
+
+def test_a_digest_is_remembered_until_the_file_changes(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "weights"
     file.write_bytes(CONTENT)
     assert sha256_of(file) == SHA256
-    (note,) = (cache / "digests").iterdir()
-    note.write_text(note.read_text().replace(SHA256, "f" * 64))
-    assert sha256_of(file) == "f" * 64, "read again although nothing had changed"
+    with monkeypatch.context() as patch:
+        patch.setattr(assets, "_copy", None)  # the content is not read again
+        assert hashed_in_another_process(file) == SHA256
     before = file.stat()
     file.write_bytes(b"X" + CONTENT[1:])
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert sha256_of(file) == hashlib.sha256(b"X" + CONTENT[1:]).hexdigest(), "same size and date, other content"
 
 
-@pytest.mark.parametrize("note", ["", "[]", "{}", '{"state": null}', "\x00"])
+def test_a_note_that_was_written_by_hand_is_not_believed(tmp_path: Path, cache: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(b"X" + CONTENT[1:])
+    true = sha256_of(file)
+    (note,) = (cache / "digests").iterdir()
+    note.write_text(note.read_text().replace(true, SHA256))
+    assert hashed_in_another_process(file) == true
+
+
+def test_a_pinned_file_is_hashed_whatever_the_cache_says(tmp_path: Path, cache: Path) -> None:
+    """Even by a writer who holds the cache's key."""
+    file = tmp_path / "weights"
+    file.write_bytes(b"X" + CONTENT[1:])
+    sha256_of(file)
+    (note,) = (cache / "digests").iterdir()
+    stat = file.stat()
+    state = [str(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, SHA256]
+    note.write_text(json.dumps({"sha256": SHA256, "signature": sign(json.dumps(state))}))
+    assert hashed_in_another_process(file) == SHA256, "the note is one that is believed for a file without a checksum"
+    with pytest.raises(AssetError, match="wrong checksum"):
+        hashed_in_another_process(file, pinned=True)
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{}", '{"signature": null}', "\x00"])
 def test_a_damaged_note_of_a_digest_is_ignored(tmp_path: Path, cache: Path, note: str) -> None:
     (tmp_path / "weights").write_bytes(CONTENT)
     sha256_of(tmp_path / "weights")

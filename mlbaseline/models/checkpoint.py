@@ -13,7 +13,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlbaseline.assets import cache_dir, sha256_of
+from mlbaseline.assets import sha256_of
+from mlbaseline.cache import cache_dir
 from mlbaseline.errors import AssetError
 from mlbaseline.models.adapter_files import attach, is_adapter, merged, named_base
 from mlbaseline.models.quantization import (

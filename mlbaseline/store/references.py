@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
-from mlbaseline.assets import cache_dir
+from mlbaseline.cache import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
 from mlbaseline.store.tracking import Server, reporting

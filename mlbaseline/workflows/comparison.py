@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlbaseline import assets, serving, store
+from mlbaseline import serving, store
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
@@ -103,7 +104,7 @@ def _with_rows(runs: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]
 
 
 def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
-    tables = store.load_tables(tracker, runs, cache=assets.cache_dir() / "tables")
+    tables = store.load_tables(tracker, runs, cache=cache_dir() / "tables")
     return [Evaluation(run.run_id, table, run.metrics, _facts(run)) for run, table in zip(runs, tables, strict=True)]
 
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
 
-from mlbaseline import assets, serving, store
+from mlbaseline import serving, store
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine import hardware
 from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import DataError, MlbaselineError
@@ -62,7 +63,7 @@ def _machine() -> Iterator[Check]:
     for package, extra, purpose in _EXTRAS:
         found = next((d.version for d in metadata.distributions(name=package)), None)
         yield Check(package, "ok", found or f"not installed; {purpose} needs it: pip install 'mlbaseline[{extra}]'")
-    cache = assets.cache_dir()
+    cache = cache_dir()
     existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
     yield Check("disk", "ok" if free > _LOW_DISK_BYTES else "warn", f"{free / 1e9:.0f} GB free for the cache {cache}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.assets import cache_dir
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine.inference.execution import Found
 from mlbaseline.engine.inference.tokenization import Tokens
 from mlbaseline.journal import Journal

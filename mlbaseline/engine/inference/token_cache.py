@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mlbaseline.assets import cache_dir
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine.inference.tokenization import Encoded, Encoder
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, digest_of

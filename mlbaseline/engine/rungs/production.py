@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mlbaseline.assets import cache_dir
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine.rungs.rung import Opened, Question, Rung, Site, flat, progress_name
 from mlbaseline.errors import DataError
 from mlbaseline.records import REMOTE, UNKNOWN, Scalar

@@ -25,7 +25,7 @@ from accelerate.state import AcceleratorState
 from filelock import FileLock
 from safetensors import SafetensorError
 
-from mlbaseline.assets import cache_dir
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine.hardware import pin_seeds
 from mlbaseline.engine.inference.forward import logits_at
 from mlbaseline.engine.training.dev_metrics import measure_dev

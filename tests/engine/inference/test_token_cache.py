@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from mlbaseline.assets import cache_dir
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine.inference import token_cache as tokens
 from mlbaseline.engine.inference.token_cache import KeptEncodings, encode_examples
 from mlbaseline.engine.inference.tokenization import Encoder
