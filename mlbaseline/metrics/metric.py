@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ class Metric:
     rows lack what it needs.
 
     kinds: of the tasks that it is for. per_example: (n,) scores, whose mean is the metric. corpus: the metric, and its
-    statistics (n, s).
+    statistics (n, s). lowest, highest: bounds of a per-example score; a corpus metric has bounds of its own.
     """
 
     name: str
@@ -30,3 +31,5 @@ class Metric:
     kinds: tuple[str, ...]
     per_example: Callable[[ResultTable, Sequence[str]], Array | None] | None = None
     corpus: Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None] | None = None
+    lowest: float = -math.inf
+    highest: float = math.inf

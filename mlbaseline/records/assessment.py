@@ -101,6 +101,7 @@ class Assessment:
     break_even: each fine-tune against each few-shot prompt. fronts: quality against each kind of cost.
     published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
     slices: what was explored of slices beyond the comparisons; None where nothing was.
+    champion_run_id: evaluation run of the model that was champion at the time; None where there was none.
     """
 
     suite: str
@@ -118,6 +119,7 @@ class Assessment:
     unpaired: tuple[UnpairedContrast, ...] = ()
     slices: SliceReport | None = None
     fronts: tuple[Front, ...] = ()
+    champion_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,19 @@
 
 from mlbaseline.report.html import render_html
 from mlbaseline.report.junit import render_junit
-from mlbaseline.report.markdown import render_markdown, render_summary
+from mlbaseline.report.markdown import render_markdown, render_note, render_summary
 from mlbaseline.report.plot_files import render_plots
 from mlbaseline.report.terminal import render_terminal, wants_colour
+from mlbaseline.report.view_builder import summarise
 
 __all__ = [
     "render_html",
     "render_junit",
     "render_markdown",
+    "render_note",
     "render_plots",
     "render_summary",
     "render_terminal",
+    "summarise",
     "wants_colour",
 ]

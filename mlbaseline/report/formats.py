@@ -154,4 +154,5 @@ def _scientific(size: float, digits: int) -> str:
 
 
 def _trimmed(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text and "×" not in text else text
+    mantissa, times, power = text.partition("×")
+    return (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + times + power

@@ -17,6 +17,7 @@ from mlbaseline.report.view_builder import build_view
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
 _SENTENCE_COLON = re.compile(r"\\:(?= |$)")
 _SUMMARY = ("primary", "guardrail", "findings", "audit", "next")
+_NOTE = ("Audit", "Slices found worse", "Runs differ in")
 _LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
 
 
@@ -31,8 +32,16 @@ def render_summary(assessment: Assessment) -> str:
     return markdown_of(replace(view, sections=tuple(section for section in view.sections if section.key in _SUMMARY)))
 
 
+def render_note(assessment: Assessment) -> str:
+    """Render the decision, the sentence that explains it, and what the audit holds against it, for a run's note."""
+    view = build_view(assessment)
+    facts = [f"{_text(fact.label)}: {_text(fact.text)}." for fact in view.facts if fact.label in _NOTE]
+    return "\n\n".join([f"**{_text(view.title)}.** {_text(view.sentence)}", *facts])
+
+
 def markdown_of(view: View) -> str:
-    parts = [f"# {_text(view.title)}", _text(view.reason), f"Baseline comparison of {_code(view.suite)}"]
+    why = _text(f"Why: {view.reason}")
+    parts = [f"# {_text(view.title)}", _text(view.sentence), why, f"Baseline comparison of {_code(view.suite)}"]
     parts.append("\n".join(f"- {_text(fact.label)}: **{_text(fact.text)}**" for fact in view.facts))
     for section in view.sections:
         parts.append(f"## {_text(section.title)}")

@@ -59,6 +59,13 @@ class Presenter:
         """The contrasts that were written down beforehand and decide."""
         return tuple(row for row in self.assessment.comparisons if row.role in ("primary", "guardrail"))
 
+    @cached_property
+    def deciding(self) -> tuple[Comparison, ...]:
+        """The registered rows that the verdict rests on: of a contrast its checkpoint row, or else its recipe row."""
+        rows = sorted(self.registered, key=lambda row: row.estimand == "checkpoint")
+        last = {(*contrast_key(row)[:3], row.role, row.slice, row.slice_value): row for row in rows}
+        return tuple(row for row in self.registered if row in last.values())
+
     def registered_when(self, rows: Iterable[Comparison]) -> str:
         """Tell whether these rows are confirmatory, as a clause after `Registered in the suite's matrix`."""
         started = formats.moment(self.assessment.registration.first_started_ms)
@@ -153,6 +160,10 @@ class Presenter:
         sign = ">" if self.higher_is_better(row.metric) else "<"
         decimals = max(self._delta_decimals.get(row.metric, 3), 0 if threshold == 0 else _decimals_of(threshold))
         return f"Δ {sign} {formats.fixed(threshold, decimals, sign=True) if threshold else '0'}"
+
+    def required(self, row: Comparison) -> str:
+        """Say the margin in words: `more than −0.030`, or `less than +0.050` where lower is better."""
+        return self.margin(row).replace("Δ >", "more than").replace("Δ <", "less than")
 
     def outcome(self, row: Comparison) -> Cell:
         text, tone = _outcome(row.outcome) if row.outcome else READINGS[self.reading(row)]

@@ -30,7 +30,8 @@ def wants_colour(stream: IO[str]) -> bool:
 def render_terminal(assessment: Assessment, *, colour: bool, width: int) -> str:
     """Render what a person wants to see at the end of a run; ends with a newline.
 
-    Columns that do not fit are left out, the least important first. The verdict comes last, where the prompt returns.
+    Columns that do not fit are left out, the least important first, and so are tables that a page would fold. The
+    verdict comes last, where the prompt returns.
 
     Args:
         assessment: what a comparison found.
@@ -58,7 +59,7 @@ def _render(view: View, *, colour: bool, width: int) -> str:
         if section is None:
             continue
         for block in section.blocks:
-            if isinstance(block, Table) and key != "next":
+            if isinstance(block, Table) and key != "next" and not block.collapsed:
                 _print_table(console, block, f"{section.title}: {block.caption}", width)
             elif isinstance(block, Steps):
                 _print_steps(console, block)
@@ -70,7 +71,8 @@ def _render(view: View, *, colour: bool, width: int) -> str:
 def _print_verdict(console: Console, view: View) -> None:
     console.print()
     console.print(Text(view.title, style=f"bold {_STYLES[view.tone]}"))
-    console.print(Text(view.reason))
+    console.print(Text(view.sentence))
+    console.print(Text(f"Why: {view.reason}", style="dim"))
     console.print(Text(" · ".join(f"{fact.label}: {fact.text}" for fact in view.facts), style="dim"))
 
 

@@ -91,10 +91,15 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """title: the decision in a few words. reason: why, in one sentence. sections: in reading order, none empty."""
+    """What a report shows.
+
+    title: the decision in a few words. sentence: what, over what, by how much, at what cost, and what was not shown.
+    reason: by which rules. sections: in reading order, none empty.
+    """
 
     suite: str
     title: str
+    sentence: str
     reason: str
     tone: Tone
     facts: tuple[Fact, ...]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from mlbaseline.records import Assessment
 from mlbaseline.report import formats
+from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
 from mlbaseline.report.sections.contrasts import contrast_forest, contrast_sections
 from mlbaseline.report.sections.cost_tables import cost_section
 from mlbaseline.report.sections.findings import audit_section, gates_section
 from mlbaseline.report.sections.finetune_costs import finetune_section
-from mlbaseline.report.sections.headline import key_facts, verdict_title
+from mlbaseline.report.sections.headline import key_facts, verdict_sentence, verdict_title
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.sections.published_scores import published_section
@@ -24,7 +25,7 @@ _TONES: dict[str, Tone] = {"promote": "better", "hold": "worse", "inconclusive":
 
 def build_view(assessment: Assessment) -> View:
     """Build everything that a report shows, as text, tables and plots."""
-    presenter = Presenter(assessment)
+    presenter = Presenter(clip_intervals(assessment))
     verdict = assessment.verdict
     sections = (
         _overview(presenter),
@@ -43,12 +44,18 @@ def build_view(assessment: Assessment) -> View:
     )
     return View(
         suite=formats.clean(assessment.suite),
-        title=verdict_title(verdict),
+        title=verdict_title(presenter),
+        sentence=verdict_sentence(presenter),
         reason=formats.clean(verdict.reason),
         tone=_TONES.get(verdict.decision, "open"),
         facts=key_facts(presenter),
         sections=tuple(section for section in sections if section is not None),
     )
+
+
+def summarise(assessment: Assessment) -> str:
+    """Explain the verdict in one sentence, see `verdict_sentence`."""
+    return verdict_sentence(Presenter(clip_intervals(assessment)))
 
 
 def _overview(presenter: Presenter) -> Section | None:

@@ -47,13 +47,15 @@ def find_registered(server: Server, uri: str) -> Registered | None:
 class Identity:
     """What a reference stands for now. version: `NAME/NUMBER`, or the reference itself where it cannot move.
 
-    uri: the same without an alias. weights_sha256: of a model that mlbaseline trained.
+    uri: the same without an alias. weights_sha256: of a model that mlbaseline trained. evaluation_run_id: of a version
+    that mlbaseline registered, the run that evaluated these weights.
     """
 
     version: str
     uri: str
     source_run_id: str | None
     weights_sha256: str | None = None
+    evaluation_run_id: str | None = None
 
 
 def find_identity(server: Server, uri: str) -> Identity | None:
@@ -89,7 +91,7 @@ def _identity(server: Server, uri: str) -> Identity:
     evaluated = version.tags.get(PREFIX + "evaluation_run_id")
     weights = client.get_run(evaluated).data.tags.get(PREFIX + "weights_sha256") if evaluated else None
     number = f"{name}/{version.version}"
-    return Identity(number, f"models:/{number}", version.run_id or None, weights)
+    return Identity(number, f"models:/{number}", version.run_id or None, weights, evaluated)
 
 
 @dataclass(frozen=True)

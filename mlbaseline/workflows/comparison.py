@@ -17,7 +17,16 @@ from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Trials
 from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.records import Assessment
-from mlbaseline.report import render_html, render_junit, render_markdown, render_plots, render_summary, render_terminal
+from mlbaseline.report import (
+    render_html,
+    render_junit,
+    render_markdown,
+    render_note,
+    render_plots,
+    render_summary,
+    render_terminal,
+    summarise,
+)
 from mlbaseline.results import Evaluation
 from mlbaseline.suite import Production, Suite
 from mlbaseline.tasks import open_suite
@@ -70,8 +79,9 @@ def make_comparison(
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
     assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
+    assessment = replace(assessment, champion_run_id=_champion_run_id(suite, tracker))
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
-    note = f"{verdict_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
+    note = f"{render_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
     name = f"{suite.name} comparison: {assessment.verdict.decision}"
     opening = store.open_run(tracker, "comparison", name=name, tags=tags, parent=parent, note=note)
     with opening as run, TemporaryDirectory() as rendered:
@@ -92,6 +102,14 @@ def _versions_in_production(suite: Suite, tracker: store.Tracker) -> dict[str, s
     uris = {name: spec.uri for name, spec in suite.baselines.items() if isinstance(spec, Production) and spec.uri}
     found = {name: serving.find_identity(tracker, uri) for name, uri in uris.items()}
     return {name: None if identity is None else identity.version for name, identity in found.items()}
+
+
+def _champion_run_id(suite: Suite, tracker: store.Tracker) -> str | None:
+    """The run that evaluated the present champion; None without one, or with one that was registered by hand."""
+    if suite.register_as is None:
+        return None
+    champion = store.find_identity(tracker, f"models:/{suite.register_as}@champion")
+    return None if champion is None else champion.evaluation_run_id
 
 
 def _absent(suite: Suite, in_production: Mapping[str, str | None]) -> list[str]:
@@ -203,22 +221,11 @@ def _render(assessment: Assessment, folder: Path) -> None:
         (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
-def verdict_note(assessment: Assessment) -> str:
-    """Markdown: the decision and why, in one sentence."""
-    verdict = assessment.verdict
-    winner = "" if verdict.winner is None else f" {verdict.winner}"
-    seed = "" if verdict.winner_seed is None else f", seed {verdict.winner_seed}"
-    return f"**{verdict.decision.capitalize()}{winner}{seed}.** {verdict.reason[:_LONGEST_REASON]}"
-
-
-_LONGEST_REASON = 2_000
-"""Characters: a note that MLflow would cut is refused."""
-
-
 def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> CommandResult:
     document = {
         "comparison_run_id": run_id,
         "verdict": assessment.verdict.decision,
+        "summary": summarise(assessment),
         "reason": assessment.verdict.reason,
         "winner": assessment.verdict.winner,
         "winner_seed": assessment.verdict.winner_seed,
@@ -265,7 +272,7 @@ def gate(
         return outcome
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(outcome.text(False, 100), encoding="utf-8")
-    return replace(outcome, text=lambda *_: f"{verdict.decision}: {verdict.reason}\nGate: {output}")
+    return replace(outcome, text=lambda *_: f"{verdict.decision}: {summarise(assessment)}\nGate: {output}")
 
 
 def judged_comparison(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from mlbaseline import store
 from mlbaseline.records import Decision, Promotion
+from mlbaseline.report import render_note
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, exit_code_of
-from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison, verdict_note
+from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison
 from mlbaseline.workflows.evaluation import evaluate_rungs
 from mlbaseline.workflows.ladder_run import ladder_note, open_ladder
 from mlbaseline.workflows.promotion import promotion_text
@@ -66,7 +67,7 @@ def run(
         store.log_ladder(
             ladder,
             [rung.run_id for rung in evaluated],
-            ladder_note(loaded, ladder, evaluated, verdict_note(assessment)),
+            ladder_note(loaded, ladder, evaluated, render_note(assessment)),
         )
         if assessment.verdict.decision is Decision.PROMOTE and not no_promote and loaded.register_as is not None:
             plan = store.plan_promotion(tracker, loaded, required_comparison(loaded, tracker, run_id))

@@ -35,7 +35,8 @@ def rows(text: str) -> list[list[str]]:
 def test_the_report_opens_with_the_verdict_and_its_reason() -> None:
     lines = render_markdown(given.hold()).splitlines()
     assert lines[0] == "# Hold"
-    assert lines[2].startswith("lora loses 0.121 accuracy on topic apple")
+    assert lines[2].startswith("lora has accuracy 0.61 against 0.42 for majority")
+    assert lines[4].startswith("Why: lora loses 0.121 accuracy on topic apple")
 
 
 def test_tables_hold_what_the_view_holds() -> None:

@@ -44,7 +44,7 @@ def test_eighty_columns_keep_what_a_decision_needs() -> None:
 def test_a_wider_terminal_shows_more() -> None:
     narrow = render_terminal(given.promote(), colour=False, width=80)
     wide = render_terminal(given.promote(), colour=False, width=120)
-    for title in ("Simultaneous", "Seeds"):
+    for title in ("Δ, simultaneous", "Seeds"):
         assert title not in narrow
         assert title in wide
 
@@ -52,8 +52,9 @@ def test_a_wider_terminal_shows_more() -> None:
 def test_the_verdict_stands_at_the_end_where_the_prompt_returns() -> None:
     lines = render_terminal(given.promote(), colour=False, width=100).splitlines()
     position = lines.index("Promote full, seed 1")
-    assert lines[position + 1].startswith("full beats majority")
-    assert len(lines) - position <= 6
+    assert lines[position + 1].startswith("full has accuracy 0.62 against 0.42 for majority")
+    assert any(line.startswith("Why: full beats majority") for line in lines[position:])
+    assert len(lines) - position <= 10
 
 
 def test_the_environment_does_not_decide_over_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

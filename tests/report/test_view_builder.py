@@ -26,7 +26,7 @@ def test_the_facts_count_what_passed() -> None:
     assert facts["Guardrails"] == ("4 of 5 pass", "worse")
     assert facts["Gates and checks"] == ("3 of 4 pass", "worse")
     assert facts["Test examples"] == ("300", "")
-    assert facts["Warnings"] == ("1", "open")
+    assert facts["Runs differ in"] == ("engine.precision", "open")
     assert {f.label: f.tone for f in build_view(given.inconclusive()).facts}["Primary contrasts"] == "open"
 
 
@@ -38,13 +38,14 @@ def test_the_facts_say_when_the_rules_were_registered_and_how_often_test_was_loo
     assert early["Rules registered"] == ("before the first evaluation", "better")
 
 
-def test_the_facts_count_the_audit() -> None:
+def test_the_facts_name_what_failed_the_audit() -> None:
     promoted, held = (
         next((fact.text, fact.tone) for fact in build_view(assessment).facts if fact.label == "Audit")
         for assessment in (given.promote(), given.hold())
     )
-    assert promoted == ("1 of 3 pass, 1 warning, 1 remark", "open")
-    assert held == ("1 of 4 pass, 1 error, 1 warning, 1 remark", "worse")
+    assert promoted == ("1 of 3 pass; warning: MLB305 Enough power; 1 remark", "open")
+    named = "error: MLB401 No leakage; warning: MLB305 Enough power"
+    assert held == (f"1 of 4 pass; {named}; 1 remark", "worse")
 
 
 def test_the_sections_in_reading_order() -> None:

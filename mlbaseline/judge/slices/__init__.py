@@ -90,8 +90,13 @@ def _sample(ladder: Ladder, question: tuple[str, str, str], third: str | None, *
 
 
 def _third(ladder: Ladder, candidate: str, baseline: str) -> str | None:
-    """The first rung that is neither side and gives log-likelihoods, of those answered on dev where any were."""
+    """The first rung that is neither side and gives log-likelihoods, of those answered on dev where any were.
+
+    Not a trivial one: its loss depends on the target alone, and says nothing of how difficult an example is.
+    """
     for name in (*ladder.dev, *ladder.rungs):
+        if ladder.suite.baselines[name].kind == "trivial":
+            continue
         frame = ladder.tables(name, Estimand.CHECKPOINT)[0].frame
         if name not in (candidate, baseline) and any(column.startswith(LOGLIK) for column in map(str, frame)):
             return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,15 +13,19 @@ from mlbaseline.report.presenter import Presenter, contrast, distinct, status_ce
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
 
 ESTIMANDS = {
-    "checkpoint": ("Checkpoints", "these very weights; only examples vary"),
+    "checkpoint": ("Checkpoints", "these weights; only examples vary"),
     "recipe": ("Recipes", "the method; training seeds and examples vary"),
 }
 _ROLE_TITLES = {"primary": "Primary contrasts", "guardrail": "Guardrails", "exploratory": "Exploratory contrasts"}
 _ROLE_NOTES = {
-    "primary": "Registered in the suite's matrix {when}. These decide, as one family.",
-    "guardrail": "Registered in the suite's matrix {when}. Each must pass by itself.",
+    "primary": "Registered in the suite's matrix {when}. They decide, as one family{checkpoints}.",
+    "guardrail": "Registered in the suite's matrix {when}. Each must pass by itself{checkpoints}.",
     "exploratory": "Not registered: they suggest, and decide nothing.",
 }
+_TWO_INTERVALS = (
+    "Two intervals: that under Δ holds for one contrast alone; the simultaneous one holds for all {n} contrasts of "
+    "the table at once, and decides."
+)
 _MAX_UNFOLDED_ROWS = 8
 _MAX_FOREST_ROWS = 24
 
@@ -42,12 +47,14 @@ def contrast_sections(presenter: Presenter) -> tuple[Section, ...]:
 
 
 def _role_note(presenter: Presenter, role: str, rows: Sequence[Comparison]) -> str:
-    return _ROLE_NOTES[role].format(when=presenter.registered_when(rows))
+    both = len({row.estimand for row in rows}) > 1
+    checkpoints = ": those of the checkpoints. Recipes are for a publication, and decide nothing" if both else ""
+    return _ROLE_NOTES[role].format(when=presenter.registered_when(rows), checkpoints=checkpoints)
 
 
 def contrast_forest(presenter: Presenter) -> ForestPlot | None:
     """Plot the registered deltas or, where there are none, the exploratory ones over all examples."""
-    rows = presenter.registered or presenter.overall
+    rows = presenter.deciding or presenter.overall
     rows = tuple(row for row in rows if formats.finite(row.delta))
     if not rows:
         return None
@@ -116,6 +123,8 @@ def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Compar
     several = len({row.metric for row in rows}) > 1
     methods = distinct(formats.clean(row.method) for row in rows if row.method)
     clustered = any(row.n_clusters != row.n for row in rows)
+    simultaneous = role == "primary" and any(map(_has_own_simultaneous, rows))
+    statuses = registered and len({row.registered for row in rows}) > 1  # else the text above the table says it
     columns = (
         Column("Candidate", code=True, rank=0),
         Column("Baseline", code=True, rank=0),
@@ -123,14 +132,14 @@ def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Compar
         *((Column("Where", rank=1),) if places else ()),
         *((Column("Metric", rank=2),) if several else ()),
         Column("Δ", numeric=True, rank=0),
-        Column("Simultaneous", numeric=True, rank=5),
+        *((Column("Δ, simultaneous", numeric=True, rank=5),) if simultaneous else ()),
         Column("p, adjusted", numeric=True, rank=3),
         *((Column("Margin", numeric=True, rank=4),) if margins else ()),
         Column("MDE", numeric=True, rank=4),
         Column("Means", numeric=True, rank=7),
         Column("Gained / lost", numeric=True, rank=6),
         Column("n (seeds)", numeric=True, rank=6),
-        *((Column("Status", rank=6),) if registered else ()),
+        *((Column("Status", rank=6),) if statuses else ()),
         *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
         Column("Effect size", numeric=True, rank=9),
         *((Column("Method", rank=9),) if len(methods) > 1 else ()),
@@ -147,14 +156,14 @@ def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Compar
                     *((Cell(where(row)),) if places else ()),
                     *((Cell(presenter.metric(row.metric)),) if several else ()),
                     presenter.delta(row),
-                    Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True)),
+                    *((_simultaneous(row, decimals),) if simultaneous else ()),
                     Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
                     *((Cell(presenter.margin(row)),) if margins else ()),
                     Cell(formats.fixed(row.mde, decimals)),
                     _means(presenter, row),
                     _changes(row),
                     Cell(formats.count(row.n), _seeds(row)),
-                    *((status_cell(row),) if registered else ()),
+                    *((status_cell(row),) if statuses else ()),
                     *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
                     Cell(formats.fixed(row.effect_size, 2, sign=True)),
                     *((Cell(formats.clean(row.method)),) if len(methods) > 1 else ()),
@@ -165,7 +174,10 @@ def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Compar
     caption = (
         f"{name}{'' if several else f' on {presenter.metric(rows[0].metric)}'}{f' ({meaning})' if meaning else ''}"
     )
-    notes = (f"Method: {methods[0]}.",) if len(methods) == 1 else ()
+    notes = (
+        *((_TWO_INTERVALS.format(n=len(rows)),) if simultaneous else ()),
+        *((f"Method: {methods[0]}.",) if len(methods) == 1 else ()),
+    )
     return Table(
         caption, columns, tuple(body), collapsed=not registered and len(body) > _MAX_UNFOLDED_ROWS, notes=notes
     )
@@ -173,11 +185,19 @@ def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Compar
 
 def _column_note(presenter: Presenter) -> str:
     return (
-        f"Δ is candidate minus baseline on the same examples with its {presenter.level} interval; the simultaneous "
-        "interval holds for the whole family at once. MDE: smallest true difference that this design detects with "
-        "80% power. Gained / lost: examples that only the candidate, only the baseline, gets right. Seeds are counted "
-        "as candidate / baseline."
+        f"Δ is candidate minus baseline on the same examples with its {presenter.level} interval. MDE: smallest true "
+        "difference that this design detects with 80% power. Gained / lost: examples that only the candidate, only the "
+        "baseline, gets right. Seeds are counted as candidate / baseline."
     )
+
+
+def _has_own_simultaneous(row: Comparison) -> bool:
+    """Tell whether the simultaneous interval is another one than the pointwise."""
+    return not (math.isclose(row.simultaneous_low, row.low) and math.isclose(row.simultaneous_high, row.high))
+
+
+def _simultaneous(row: Comparison, decimals: int) -> Cell:
+    return Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True))
 
 
 def _means(presenter: Presenter, row: Comparison) -> Cell:

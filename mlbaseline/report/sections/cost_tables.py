@@ -82,7 +82,7 @@ def _latency(cost: Cost, field: str) -> Cell:
 
 
 def _between(low: str, high: str) -> str:
-    return f"[{low}, {high}]"
+    return "" if low == high == formats.MISSING else f"[{low}, {high}]"
 
 
 def _front_table(presenter: Presenter) -> Table | None:
@@ -114,7 +114,7 @@ def _front_table(presenter: Presenter) -> Table | None:
 
 
 def _break_even(presenter: Presenter) -> Table | None:
-    break_evens = presenter.assessment.break_even
+    break_evens = [row for row in presenter.assessment.break_even if _is_priced(row)]
     if not break_evens:
         return None
     prices = [usd for row in break_evens for usd in (row.fine_tune_usd_per_query, row.prompt_usd_per_query)]
@@ -142,15 +142,16 @@ def _break_even(presenter: Presenter) -> Table | None:
     )
     note = (
         "The price of a query is that of computing it, in batches, on the hardware that each ran on, without training. "
-        "Means over seeds; one training is paid for."
+        "Means over seeds; one training is paid for. Left out are pairs of which a price is not known."
     )
     return Table("When a fine-tune pays for itself", columns, rows, notes=(note,))
+
+
+def _is_priced(row: BreakEven) -> bool:
+    return all(map(formats.finite, (row.train_usd, row.fine_tune_usd_per_query, row.prompt_usd_per_query)))
 
 
 def _break_even_cell(row: BreakEven) -> Cell:
     if row.queries is not None:
         return Cell(f"after {formats.count(row.queries)} queries")
-    figures = (row.train_usd, row.fine_tune_usd_per_query, row.prompt_usd_per_query)
-    if not all(map(formats.finite, figures)):
-        return Cell("not known: a price is missing", tone="open")
     return Cell("never: a query costs no less than with the prompt")

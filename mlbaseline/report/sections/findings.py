@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mlbaseline.documentation import audit_check_url
@@ -15,7 +16,7 @@ _SEVERITY_NOUNS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severit
 
 
 def gates_section(presenter: Presenter) -> Section | None:
-    """Build the table of gates and checks, what needs attention first."""
+    """Build the table of gates and checks: what needs attention, then, folded, what passed."""
     ordered = sorted(presenter.assessment.verdict.findings, key=lambda finding: _outcome_rank(finding.outcome))
     if not ordered:
         return None
@@ -26,8 +27,9 @@ def gates_section(presenter: Presenter) -> Section | None:
         Column("Reason", rank=1, wide=True),
         Column("Evidence", rank=3, wide=True),
     )
-    rows = tuple(
-        Row(
+
+    def row_of(finding: Finding) -> Row:
+        return Row(
             (
                 Cell(formats.clean(finding.code)),
                 outcome_cell(finding.outcome),
@@ -36,16 +38,13 @@ def gates_section(presenter: Presenter) -> Section | None:
                 Cell(formats.plain(finding.evidence)),
             )
         )
-        for finding in ordered
-    )
-    return Section("findings", "Findings", (Table("Gates and checks", columns, rows),))
+
+    return Section("findings", "Findings", _split_by_outcome("Gates and checks", columns, ordered, row_of))
 
 
 def audit_section(presenter: Presenter) -> Section | None:
-    """Build the checklist: failures first, the most severe before the others."""
-    ordered = sorted(
-        presenter.assessment.audit, key=lambda finding: (_outcome_rank(finding.outcome), _severity_rank(finding))
-    )
+    """Build the checklist: failures first, the most severe before the others; then, folded, what passed."""
+    ordered = sorted(presenter.assessment.audit, key=lambda f: (_outcome_rank(f.outcome), _severity_rank(f)))
     if not ordered:
         return None
     columns = (
@@ -55,8 +54,9 @@ def audit_section(presenter: Presenter) -> Section | None:
         Column("Severity"),
         Column("Reason", wide=True),
     )
-    rows = tuple(
-        Row(
+
+    def row_of(finding: Finding) -> Row:
+        return Row(
             (
                 Cell(formats.clean(finding.code), link=audit_check_url(finding.code)),
                 Cell(formats.clean(finding.title) or formats.MISSING),
@@ -65,22 +65,47 @@ def audit_section(presenter: Presenter) -> Section | None:
                 Cell(formats.clean(finding.reason)),
             )
         )
-        for finding in ordered
-    )
+
     note = "Each code links to its explanation: what it checks, why, and what to do where it fails."
-    return Section("audit", "Audit", (_blocking_note(presenter), Table("Checklist", columns, rows, notes=(note,))))
+    tables = _split_by_outcome("Checklist", columns, ordered, row_of)
+    return Section("audit", "Audit", (_blocking_note(presenter), replace(tables[0], notes=(note,)), *tables[1:]))
+
+
+def _split_by_outcome(
+    caption: str, columns: tuple[Column, ...], ordered: Sequence[Finding], row_of: Callable[[Finding], Row]
+) -> tuple[Table, ...]:
+    """Give one table of what failed or is undecided, and a folded one of what passed or does not apply."""
+    settled = [finding for finding in ordered if finding.outcome in ("pass", "not_applicable")]
+    open_ones = [finding for finding in ordered if finding not in settled]
+    tables = []
+    if open_ones:
+        tables.append(Table(f"{caption}: failed or undecided", columns, tuple(map(row_of, open_ones))))
+    if settled:
+        passed = f"{caption}: passed or not applicable"
+        tables.append(Table(passed, columns, tuple(map(row_of, settled)), collapsed=True))
+    return tuple(tables)
 
 
 def audit_fact(presenter: Presenter) -> Fact | None:
-    """Summarise the checklist, as in `12 of 15 pass, 1 error, 2 warnings`."""
+    """Summarise the checklist and name what failed: `12 of 15 pass; warning MLB305 Enough power`."""
     applicable = [finding for finding in presenter.assessment.audit if finding.outcome != "not_applicable"]
     if not applicable:
         return None
     passes = sum(finding.outcome == "pass" for finding in applicable)
-    failed = [finding.severity for finding in applicable if finding.outcome != "pass"]
-    counts = [_counted(failed.count(severity), word) for severity, word in _SEVERITY_NOUNS.items()]
-    text = ", ".join([f"{passes} of {len(applicable)} pass", *filter(None, counts)])
-    return Fact("Audit", text, "better" if not failed else "worse" if "error" in failed else "open")
+    failed = [finding for finding in applicable if finding.outcome != "pass"]
+    names = [_failure_names(failed, severity) for severity in _SEVERITY_NOUNS]
+    text = "; ".join([f"{passes} of {len(applicable)} pass", *filter(None, names)])
+    is_error = any(finding.severity == "error" for finding in failed)
+    return Fact("Audit", text, "better" if not failed else "worse" if is_error else "open")
+
+
+def _failure_names(failed: Sequence[Finding], severity: str) -> str:
+    """`warnings: MLB301 Slices looked at and MLB305 Enough power`; of remarks only their number."""
+    own = [finding for finding in failed if finding.severity == severity]
+    noun = f"{_SEVERITY_NOUNS[severity]}{'s' if len(own) != 1 else ''}"
+    if not own or severity == "info":
+        return f"{len(own)} {noun}" if own else ""
+    return f"{noun}: {listed([formats.clean(f'{finding.code} {finding.title}') for finding in own])}"
 
 
 def _blocking_note(presenter: Presenter) -> str:
@@ -99,10 +124,6 @@ def _audit_outcome_cell(finding: Finding) -> Cell:
 
 def _severity_rank(finding: Finding) -> int:
     return list(_SEVERITY_NOUNS).index(finding.severity) if finding.severity in _SEVERITY_NOUNS else 0
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'s' if count != 1 else ''}" if count else ""
 
 
 def _outcome_rank(outcome: str) -> int:

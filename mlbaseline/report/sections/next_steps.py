@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mlbaseline.records import Comparison, Finding, Verdict
+from mlbaseline.records import Comparison, Finding
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
+from mlbaseline.report.sections.headline import is_champion
 from mlbaseline.report.sections.slice_exploration import confirmed_losses
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
 
@@ -26,8 +27,8 @@ def next_steps_section(presenter: Presenter) -> Section | None:
 
 def _steps(presenter: Presenter) -> list[str]:
     verdict = presenter.assessment.verdict
-    steps = _verdict_steps(verdict)
-    steps += [_contrast_step(presenter, row) for row in presenter.registered if row.outcome in ("fail", "inconclusive")]
+    steps = _verdict_steps(presenter)
+    steps += [_contrast_step(presenter, row) for row in presenter.deciding if row.outcome in ("fail", "inconclusive")]
     steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _is_open(f)]
     if presenter.assessment.slices is not None:
         steps += [
@@ -38,11 +39,14 @@ def _steps(presenter: Presenter) -> list[str]:
     return steps
 
 
-def _verdict_steps(verdict: Verdict) -> list[str]:
-    steps = []
-    if verdict.decision == "promote":
+def _verdict_steps(presenter: Presenter) -> list[str]:
+    verdict, steps = presenter.assessment.verdict, []
+    if verdict.decision == "promote" and is_champion(presenter):
+        steps.append("Nothing needs to be promoted: these weights are the champion already.")
+    elif verdict.decision == "promote":
         steps.append(
-            "Run mlbaseline promote: it applies the gates to this comparison once more and registers the winner."
+            "Promote the winner: mlbaseline promote applies the gates once more and registers it. "
+            "mlbaseline run does that by itself, unless --no-promote is given."
         )
     if verdict.decision == "inconclusive":
         if verdict.more_examples:
@@ -77,7 +81,7 @@ def _is_open(finding: Finding) -> bool:
 def _power_table(presenter: Presenter) -> Table | None:
     """Compare the distance of each registered contrast from its margin with what the design can detect."""
     rows = []
-    for row in presenter.registered:
+    for row in presenter.deciding:
         if not formats.finite(row.mde):
             continue
         decimals = presenter.delta_decimals(row)

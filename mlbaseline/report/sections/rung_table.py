@@ -20,6 +20,7 @@ def rung_section(presenter: Presenter) -> Section | None:
     others = [name for name in presenter.metrics[1:] if name in shown]
     sizes = {size for standing in standings if (size := _size(standing)) is not None}
     fronts = [front for _, front in front_columns(presenter) if front.axis in MONEY]
+    trained = any(standing.cost.train_s is not None for standing in standings)
     errors = any(standing.error_rate != 0 for standing in standings)
     columns = (
         Column("Rung", code=True, rank=0),
@@ -30,10 +31,8 @@ def rung_section(presenter: Presenter) -> Section | None:
         *(Column(presenter.metric(name), numeric=True, rank=9) for name in others),
         Column(f"USD per {unit}", numeric=True, rank=1),
         *(Column("On the front", numeric=True, rank=6) for _ in fronts),
-        Column("Latency p50", numeric=True, rank=7),
         Column("Latency p95", numeric=True, rank=2),
-        Column("Memory", numeric=True, rank=5),
-        Column("Training", numeric=True, rank=8),
+        *((Column("Training", numeric=True, rank=8),) if trained else ()),
         *((Column("Errors", numeric=True, rank=3),) if errors else ()),
     )
     rows = tuple(
@@ -47,10 +46,8 @@ def rung_section(presenter: Presenter) -> Section | None:
                 *(presenter.estimate(name, standing.metrics.get(name)) for name in others),
                 Cell(formats.price(standing.cost.usd_per_query, batch)),
                 *(front_cell(front, standing.baseline) for front in fronts),
-                Cell(formats.duration(standing.cost.latency_p50_s)),
                 Cell(formats.duration(standing.cost.latency_p95_s)),
-                Cell(formats.memory(standing.cost.peak_memory_bytes)),
-                _training(standing.cost),
+                *((_training(standing.cost),) if trained else ()),
                 *((_errors(standing),) if errors else ()),
             ),
             emphasis=standing.baseline == presenter.assessment.verdict.winner,

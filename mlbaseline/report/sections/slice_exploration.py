@@ -29,7 +29,7 @@ def exploration_blocks(presenter: Presenter) -> list[Block]:
 def search_fact(presenter: Presenter) -> Fact | None:
     """Name the slices that the search confirmed as worse: `lora over zero_shot on topic: cars`."""
     explored = presenter.assessment.slices
-    if explored is None or not explored.searches:
+    if explored is None or not any(search.tried or search.found for search in explored.searches):
         return None
     worse = confirmed_losses(explored)
     if worse:
@@ -94,9 +94,17 @@ def _small_slices_note(explored: SliceReport) -> tuple[str, ...]:
     return (f"Too small to be tested, with fewer than {explored.min_examples} examples: {named}.",)
 
 
-def _searches(presenter: Presenter, explored: SliceReport) -> Table | None:
-    if not explored.searches:
+def _searches(presenter: Presenter, explored: SliceReport) -> Block | None:
+    """Show the slices that a search found; one sentence where it found none, nothing where there were none."""
+    searches = [search for search in explored.searches if search.tried or search.found]
+    if not searches:
         return None
+    sources = " and ".join(sorted({formats.clean(search.source) for search in searches}))
+    tried = max(search.tried for search in searches)
+    if not any(search.found for search in searches):
+        return (
+            f"A search on {sources}, over up to {tried:,} slices a contrast, found none where a candidate looks worse."
+        )
     columns = (
         *_contrast_columns(),
         Column("Found"),
@@ -104,25 +112,20 @@ def _searches(presenter: Presenter, explored: SliceReport) -> Table | None:
         *_delta_columns("Δ on other examples"),
         Column("Confirmed"),
     )
-    rows = tuple(
-        _search_row(presenter, search, one) for search in explored.searches for one in (search.found or (None,))
-    )
-    sources = " and ".join(sorted({formats.clean(search.source) for search in explored.searches}))
-    tried = max(search.tried for search in explored.searches)
+    rows = tuple(_search_row(presenter, search, one) for search in searches for one in search.found)
+    without = [f"{formats.clean(s.candidate)} over {formats.clean(s.baseline)}" for s in searches if not s.found]
+    nothing = (f"Nothing that looks worse: {listed(without)}.",) if without else ()
     note = (
         f"Searched on {sources}, up to {tried:,} slices and intersections a contrast; the worst few are then tested on "
         "examples that the search has not seen. The p-value is one-sided (the candidate is no worse) and adjusted for "
         "the tested ones (Holm); intervals hold for those at once."
     )
-    return Table("Search for slices where the candidate is worse", columns, rows, notes=(note,))
+    return Table("Search for slices where the candidate is worse", columns, rows, notes=(note, *nothing))
 
 
-def _search_row(presenter: Presenter, search: SliceSearch, one: FoundSlice | None) -> Row:
+def _search_row(presenter: Presenter, search: SliceSearch, one: FoundSlice) -> Row:
     head = (Cell(formats.clean(search.candidate)), Cell(formats.clean(search.baseline)))
     metric = Cell(presenter.metric(search.metric))
-    if one is None:
-        missing = Cell(formats.MISSING)
-        return Row((*head, metric, Cell(f"nothing worse among {search.tried:,}"), *[missing] * 4, Cell("no")))
     decimals = _decimals(one.low, one.high)
     return Row(
         (

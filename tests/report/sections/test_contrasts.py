@@ -36,7 +36,7 @@ def test_a_registered_contrast_says_everything_it_was_judged_by() -> None:
     assert row["Baseline"].text == "majority"
     assert row["Outcome"] == Cell("✓ pass", tone="better")
     assert row["Δ"] == Cell("+0.190", "[+0.119, +0.261]", "better")
-    assert row["Simultaneous"].text == "[+0.103, +0.277]"
+    assert row["Δ, simultaneous"].text == "[+0.103, +0.277]"
     assert row["p, adjusted"] == Cell("<0.001", "(raw <0.001)")
     assert row["Margin"].text == "Δ > 0"
     assert row["MDE"].text == "0.102"

@@ -67,7 +67,10 @@ def test_when_a_fine_tune_pays_for_itself() -> None:
     assert second[-1] == "never: a query costs no less than with the prompt"
 
 
-def test_a_price_that_is_not_known_is_not_called_never() -> None:
-    (row,) = rows(BreakEven("lora", "few_shot", None, None, 1e-6, None))
-    assert row[-1] == "not known: a price is missing"
+def test_a_pair_without_a_price_is_left_out() -> None:
+    unpriced = BreakEven("lora", "few_shot", None, None, 1e-6, None)
+    assert len(rows(*given.BREAK_EVEN, unpriced)) == 2
+    section = cost_section(Presenter(replace(given.promote(), break_even=(unpriced,))))
+    assert section is not None
+    assert not any(isinstance(block, Table) and "pays for itself" in block.caption for block in section.blocks)
     assert cost_section(Presenter(replace(given.promote(), break_even=(), fronts=(), standings=()))) is None

@@ -1,0 +1,93 @@
+"""The decision and the sentence that explains it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mlbaseline.records import Assessment
+from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
+from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.headline import key_facts, verdict_sentence, verdict_title
+from tests.report import assessments as given
+
+
+def sentence(assessment: Assessment) -> str:
+    return verdict_sentence(Presenter(assessment))
+
+
+def champion() -> Assessment:
+    base = given.promote()
+    standing = next(s for s in base.standings if s.baseline == base.verdict.winner)
+    return replace(base, champion_run_id=standing.run_ids[str(base.verdict.winner_seed)])
+
+
+def test_a_promotion_says_over_what_by_how_much_at_what_cost_and_what_was_not_shown() -> None:
+    assert sentence(given.promote()) == (
+        "full has accuracy 0.62 against 0.42 for majority (+0.21 [+0.13, +0.28]) and 0.39 for zero_shot (+0.23) on 300 "
+        "test examples, at USD 1.66 per 1M queries (majority: 0); not shown: a gain over lora."
+    )
+
+
+def test_a_hold_says_what_failed() -> None:
+    text = sentence(given.hold())
+    assert text.startswith("lora has accuracy 0.61 against 0.42 for majority")
+    assert "not promoted: accuracy over zero_shot on topic: apple is −0.121 [−0.243, +0.001], not more than" in text
+    assert text.endswith("and 0.731 s is more than 0.5 s.")
+
+
+def test_a_hold_that_lacks_only_evidence_says_so() -> None:
+    base = given.hold()
+    assert sentence(replace(base, verdict=replace(base.verdict, more_seeds=2))).endswith(
+        "; only evidence is missing: 2 more seeds."
+    )
+
+
+def test_an_inconclusive_verdict_says_how_many_examples_should_decide() -> None:
+    assert sentence(given.inconclusive()).endswith("; about 1,240 more test examples should decide it.")
+
+
+def test_rules_that_came_late_are_not_shown_to_hold() -> None:
+    late = replace(given.promote(), registration=given.hold().registration)
+    assert "not shown: a confirmed gain, as the rules were written after the first evaluation" in sentence(late)
+
+
+def test_without_a_contrast_the_reason_stands_for_itself() -> None:
+    assert sentence(given.empty()) == "nothing was evaluated."
+
+
+def test_weights_that_are_champion_already_are_kept() -> None:
+    kept = champion()
+    assert verdict_title(Presenter(kept)) == "Keep full, seed 1"
+    assert "it is the champion already, so nothing changes" in sentence(kept)
+    assert "Nothing needs to be promoted" in render_markdown(kept)
+    assert verdict_title(Presenter(replace(kept, champion_run_id="another run"))) == "Promote full, seed 1"
+
+
+@pytest.mark.parametrize("name", given.ALL)
+def test_every_medium_has_the_same_sentence(name: str) -> None:
+    assessment = given.ALL[name]()
+    whole = summarise(assessment)
+    terminal = " ".join(render_terminal(assessment, colour=False, width=100).split())
+    assert whole.replace(" ", "") in terminal.replace(" ", "")
+    plain = whole if name != "hostile" else "accuracy 0.61 against 0.39"
+    for text in (render_note(assessment), render_summary(assessment), render_markdown(assessment)):
+        assert plain in text.replace("\\", "")
+    assert plain.split("<")[0] in render_html(assessment)
+
+
+def test_a_long_name_is_cut_in_the_headline() -> None:
+    first = sentence(given.hostile()).partition(" has ")[0]
+    assert len(first) <= 40
+    assert "…" in first
+
+
+def test_a_contrast_counts_once_whether_as_checkpoint_or_as_recipe() -> None:
+    base = given.promote()
+    rows = [row for row in base.comparisons if row.role == "primary"]
+    lost = [replace(row, estimand="recipe", outcome="inconclusive") for row in rows]
+    both = replace(base, comparisons=(*(replace(row, estimand="checkpoint") for row in rows), *lost))
+    facts = {fact.label: fact.text for fact in key_facts(Presenter(both))}
+    assert facts["Primary contrasts"] == "4 of 4 pass"
+    assert "not shown: that another training run would beat majority and zero_shot too" in sentence(both)
