@@ -24,7 +24,7 @@ _ROLE_NOTES = {
 }
 _TWO_INTERVALS = (
     "Two intervals: that under Δ holds for one contrast alone; the simultaneous one holds for all {n} contrasts of "
-    "the table at once, and decides."
+    "the table at once{decides}."
 )
 _MAX_UNFOLDED_ROWS = 8
 _MAX_FOREST_ROWS = 24
@@ -174,8 +174,9 @@ def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Compar
     caption = (
         f"{name}{'' if several else f' on {presenter.metric(rows[0].metric)}'}{f' ({meaning})' if meaning else ''}"
     )
+    decides = ", and decides" if rows[0] in presenter.deciding else ""
     notes = (
-        *((_TWO_INTERVALS.format(n=len(rows)),) if simultaneous else ()),
+        *((_TWO_INTERVALS.format(n=len(rows), decides=decides),) if simultaneous else ()),
         *((f"Method: {methods[0]}.",) if len(methods) == 1 else ()),
     )
     return Table(

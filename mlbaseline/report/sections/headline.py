@@ -139,13 +139,15 @@ def _cost(presenter: Presenter, name: str, rival: str) -> str:
         return ""
     if formats.finite(own.usd_per_query):
         batch, unit = formats.query_batch([own.usd_per_query])
-        price = formats.price(own.usd_per_query, batch)
-        known = other is not None and formats.finite(other.usd_per_query)
-        compared = f" ({_short(rival)}: {formats.price(other.usd_per_query, batch)})" if known and other else ""
-        return f", at USD {price} per {unit}{compared}"
+        compared = ""
+        if other is not None and formats.finite(other.usd_per_query):
+            is_tiny = 0 < other.usd_per_query < own.usd_per_query / 1000
+            theirs = "about 0" if is_tiny else formats.significant(other.usd_per_query * batch, 2)
+            compared = f" ({_short(rival)}: {theirs})"
+        return f", at USD {formats.significant(own.usd_per_query * batch, 2)} per {unit}{compared}"
     if formats.finite(own.latency_p95_s):
         known = other is not None and formats.finite(other.latency_p95_s)
-        compared = f" ({_short(rival)}: {formats.duration(other.latency_p95_s)})" if known and other else ""
+        compared = f" ({_short(rival)}: {formats.duration(other.latency_p95_s)})" if other and known else ""
         return f", with {formats.duration(own.latency_p95_s)} latency at the 95th percentile{compared}"
     return ", at an unknown cost"
 
@@ -171,7 +173,8 @@ def _not_shown(presenter: Presenter, name: str) -> list[str]:
 def _rivals_not_beaten(presenter: Presenter, name: str) -> list[str]:
     """Rungs that no overall row of the leading metric shows to be worse than `name`."""
     metric = presenter.metrics[0]
-    beaten, others = set(), {}
+    beaten: set[str] = set()
+    others: dict[str, None] = {}
     for row in presenter.overall:
         if row.metric != metric or name not in (row.candidate, row.baseline):
             continue

@@ -150,7 +150,7 @@ def _gaps(presenter: Presenter, explored: SliceReport) -> Table | None:
         return None
     columns = (
         *_contrast_columns(),
-        Column("Slice", code=True),
+        Column("Slice", wide=True),
         Column("Candidate's gap", numeric=True),
         Column("Baseline's gap", numeric=True),
         Column("Difference", numeric=True),
@@ -166,7 +166,7 @@ def _gaps(presenter: Presenter, explored: SliceReport) -> Table | None:
 
 def _gap_row(presenter: Presenter, gap: SliceGap) -> Row:
     decimals = _decimals(gap.low, gap.high)
-    reading: tuple[str, Tone] = ("as even, as far as this shows", "")
+    reading: tuple[str, Tone] = ("no less even", "")
     if gap.low > 0:
         reading = ("▼ more uneven", "worse")
     elif gap.high < 0:
