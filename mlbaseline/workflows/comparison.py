@@ -108,7 +108,7 @@ def _champion_run_id(suite: Suite, tracker: store.Tracker) -> str | None:
     """The run that evaluated the present champion; None without one, or with one that was registered by hand."""
     if suite.register_as is None:
         return None
-    champion = store.find_identity(tracker, f"models:/{suite.register_as}@champion")
+    champion = serving.find_identity(tracker, f"models:/{suite.register_as}@champion")
     return None if champion is None else champion.evaluation_run_id
 
 
