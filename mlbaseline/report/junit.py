@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from mlbaseline.records import Assessment, Finding, Verdict
+from mlbaseline.records import Assessment, Decision, Finding, Outcome, Verdict
 from mlbaseline.report import formats
 
 _NAMING = ("candidate", "baseline", "metric", "slice", "slice_value")
@@ -40,11 +40,11 @@ def _case(suite: str, finding: Finding, verdict: Verdict) -> ET.Element:
     name = formats.clean(" · ".join([finding.title or finding.code, *about]))
     case = ET.Element("testcase", classname=f"{suite}.{formats.clean(finding.code)}", name=name)
     reason, outcome = formats.clean(finding.reason), formats.clean(finding.outcome)
-    if finding.outcome == "pass":
+    if finding.outcome == Outcome.PASS:
         ET.SubElement(case, "system-out").text = reason
-    elif finding.outcome == "not_applicable":
+    elif finding.outcome == Outcome.NOT_APPLICABLE:
         ET.SubElement(case, "skipped", message=reason)
-    elif verdict.decision == "promote" and finding.evidence.get("candidate") not in (None, verdict.winner):
+    elif verdict.decision == Decision.PROMOTE and finding.evidence.get("candidate") not in (None, verdict.winner):
         winner = formats.clean(str(verdict.winner))
         ET.SubElement(case, "skipped", message=f"{outcome}, and {winner} is promoted: {reason}")
     else:

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mlbaseline.records import Assessment, Comparison, Estimate
+from mlbaseline.records import Assessment, Comparison, Estimand, Estimate, Outcome, Registered, Role
 from mlbaseline.report import formats
 from mlbaseline.report.view import Cell, Tone
 
 OUTCOMES: dict[str, tuple[str, Tone]] = {
-    "pass": ("✓ pass", "better"),
-    "fail": ("✕ fail", "worse"),
-    "inconclusive": ("? inconclusive", "open"),
-    "not_applicable": ("n/a", ""),
+    Outcome.PASS: ("✓ pass", "better"),
+    Outcome.FAIL: ("✕ fail", "worse"),
+    Outcome.INCONCLUSIVE: ("? inconclusive", "open"),
+    Outcome.NOT_APPLICABLE: ("n/a", ""),
 }
 READINGS: dict[str, tuple[str, Tone]] = {
     "better": ("▲ better", "better"),
@@ -40,7 +40,7 @@ class Presenter:
         for standing in self.assessment.standings:
             names += [name for name in standing.metrics if name not in names]
         names += [score.metric for score in self.assessment.published]
-        lead = next((row.metric for row in self.assessment.comparisons if row.role == "primary"), None)
+        lead = next((row.metric for row in self.assessment.comparisons if row.role == Role.PRIMARY), None)
         return tuple(dict.fromkeys([lead, *names] if lead else names))
 
     @cached_property
@@ -51,18 +51,18 @@ class Presenter:
     def sliced(self) -> tuple[Comparison, ...]:
         """One row a contrast and slice: of a guardrail and an exploratory row, the guardrail."""
         rows = [row for row in self.assessment.comparisons if row.slice is not None]
-        rows.sort(key=lambda row: row.role in ("primary", "guardrail"))
+        rows.sort(key=lambda row: row.role in (Role.PRIMARY, Role.GUARDRAIL))
         return tuple({(contrast_key(row), row.slice, row.slice_value): row for row in rows}.values())
 
     @cached_property
     def registered(self) -> tuple[Comparison, ...]:
         """The contrasts that were written down beforehand and decide."""
-        return tuple(row for row in self.assessment.comparisons if row.role in ("primary", "guardrail"))
+        return tuple(row for row in self.assessment.comparisons if row.role in (Role.PRIMARY, Role.GUARDRAIL))
 
     @cached_property
     def deciding(self) -> tuple[Comparison, ...]:
         """The registered rows that the verdict rests on: of a contrast its checkpoint row, or else its recipe row."""
-        rows = sorted(self.registered, key=lambda row: row.estimand == "checkpoint")
+        rows = sorted(self.registered, key=lambda row: row.estimand == Estimand.CHECKPOINT)
         last = {(*contrast_key(row)[:3], row.role, row.slice, row.slice_value): row for row in rows}
         return tuple(row for row in self.registered if row in last.values())
 
@@ -71,9 +71,9 @@ class Presenter:
         started = formats.moment(self.assessment.registration.first_started_ms)
         first = f"the first evaluation of the task ({started})"
         statuses = {row.registered for row in rows}
-        if statuses == {"before"}:
+        if statuses == {Registered.BEFORE}:
             return f"before {first}, so they are confirmatory"
-        if "before" in statuses:
+        if Registered.BEFORE in statuses:
             return f"partly before {first}: only those are confirmatory, the others are exploratory"
         return f"only after {first}, so they are exploratory, not confirmatory"
 
@@ -172,9 +172,11 @@ class Presenter:
 
 def status_cell(row: Comparison) -> Cell:
     """Show `confirmatory`, or `exploratory` and why."""
-    if row.registered == "before":
+    if row.registered == Registered.BEFORE:
         return Cell("confirmatory")
-    return Cell("exploratory", "(registered after)" if row.registered == "after" else "(not registered)", "open")
+    return Cell(
+        "exploratory", "(registered after)" if row.registered == Registered.AFTER else "(not registered)", "open"
+    )
 
 
 def outcome_cell(outcome: str) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, Decision
 from mlbaseline.report import formats
 from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.presenter import Presenter
@@ -20,7 +20,7 @@ from mlbaseline.report.sections.rung_table import rung_section
 from mlbaseline.report.sections.slice_tables import slice_section
 from mlbaseline.report.view import Section, Tone, View
 
-_TONES: dict[str, Tone] = {"promote": "better", "hold": "worse", "inconclusive": "open"}
+_TONES: dict[str, Tone] = {Decision.PROMOTE: "better", Decision.HOLD: "worse", Decision.INCONCLUSIVE: "open"}
 
 
 def build_view(assessment: Assessment) -> View:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlbaseline.judge.comparability import same_hardware
-from mlbaseline.records import Standing
+from mlbaseline.records import MismatchEffect, Outcome, Standing
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
@@ -21,7 +21,9 @@ def comparability_section(presenter: Presenter) -> Section | None:
         "Quality: all rungs answered the same examples, with the same prompt, choices and metrics. Runs that differ in "
         "any of these are refused."
     ]
-    same_text = next((f for f in presenter.assessment.audit if f.code == _SAME_TEXT and f.outcome == "pass"), None)
+    same_text = next(
+        (f for f in presenter.assessment.audit if f.code == _SAME_TEXT and f.outcome == Outcome.PASS), None
+    )
     if same_text is not None and same_text.evidence.get("one_tokenizer") is False:
         notes.append(
             "Tokenizers: the models are not known to share one. They read the same text, so their answers are "
@@ -67,7 +69,8 @@ def _machine(group: list[Standing]) -> str:
 def mismatch_section(presenter: Presenter) -> Section | None:
     """List the differences between the compared evaluations, refusals first."""
     mismatches = sorted(
-        presenter.assessment.mismatches, key=lambda mismatch: (mismatch.severity != "refuse", mismatch.field)
+        presenter.assessment.mismatches,
+        key=lambda mismatch: (mismatch.severity != MismatchEffect.REFUSE, mismatch.field),
     )
     if not mismatches:
         return None
@@ -81,7 +84,10 @@ def mismatch_section(presenter: Presenter) -> Section | None:
         Row(
             (
                 Cell(formats.clean(mismatch.field)),
-                Cell(formats.clean(mismatch.severity), tone="worse" if mismatch.severity == "refuse" else "open"),
+                Cell(
+                    formats.clean(mismatch.severity),
+                    tone="worse" if mismatch.severity == MismatchEffect.REFUSE else "open",
+                ),
                 Cell(formats.plain(mismatch.ours)),
                 Cell(formats.plain(mismatch.theirs)),
             )

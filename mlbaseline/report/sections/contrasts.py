@@ -6,21 +6,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mlbaseline.records import Comparison
+from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.report import formats
 from mlbaseline.report.plots.plot_types import ForestPanel, ForestPlot, ForestRow
 from mlbaseline.report.presenter import Presenter, contrast, distinct, status_cell, where
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
 
 ESTIMANDS = {
-    "checkpoint": ("Checkpoints", "these weights; only examples vary"),
-    "recipe": ("Recipes", "the method; training seeds and examples vary"),
+    Estimand.CHECKPOINT: ("Checkpoints", "these weights; only examples vary"),
+    Estimand.RECIPE: ("Recipes", "the method; training seeds and examples vary"),
 }
-_ROLE_TITLES = {"primary": "Primary contrasts", "guardrail": "Guardrails", "exploratory": "Exploratory contrasts"}
+_ROLE_TITLES = {
+    Role.PRIMARY: "Primary contrasts",
+    Role.GUARDRAIL: "Guardrails",
+    Role.EXPLORATORY: "Exploratory contrasts",
+}
 _ROLE_NOTES = {
-    "primary": "Registered in the suite's matrix {when}. They decide, as one family{checkpoints}.",
-    "guardrail": "Registered in the suite's matrix {when}. Each must pass by itself{checkpoints}.",
-    "exploratory": "Not registered: they suggest, and decide nothing.",
+    Role.PRIMARY: "Registered in the suite's matrix {when}. They decide, as one family{checkpoints}.",
+    Role.GUARDRAIL: "Registered in the suite's matrix {when}. Each must pass by itself{checkpoints}.",
+    Role.EXPLORATORY: "Not registered: they suggest, and decide nothing.",
 }
 _TWO_INTERVALS = (
     "Two intervals: that under Δ holds for one contrast alone; the simultaneous one holds for all {n} contrasts of "
@@ -32,13 +36,15 @@ _MAX_FOREST_ROWS = 24
 
 def contrast_sections(presenter: Presenter) -> tuple[Section, ...]:
     """Build one section a role; exploratory slices have a section of their own."""
-    exploratory = [row for row in presenter.overall if row.role not in ("primary", "guardrail")]
-    by_role = {role: [row for row in presenter.registered if row.role == role] for role in ("primary", "guardrail")}
-    present = {role: rows for role, rows in {**by_role, "exploratory": exploratory}.items() if rows}
+    exploratory = [row for row in presenter.overall if row.role not in (Role.PRIMARY, Role.GUARDRAIL)]
+    by_role = {
+        role: [row for row in presenter.registered if row.role == role] for role in (Role.PRIMARY, Role.GUARDRAIL)
+    }
+    present = {role: rows for role, rows in {**by_role, Role.EXPLORATORY: exploratory}.items() if rows}
     # How to read the columns stands once, under the first table.
     return tuple(
         Section(
-            role,
+            role.value,
             _ROLE_TITLES[role],
             (_role_note(presenter, role, rows), *_tables(presenter, role, rows, first=position == 0)),
         )
@@ -46,7 +52,7 @@ def contrast_sections(presenter: Presenter) -> tuple[Section, ...]:
     )
 
 
-def _role_note(presenter: Presenter, role: str, rows: Sequence[Comparison]) -> str:
+def _role_note(presenter: Presenter, role: Role, rows: Sequence[Comparison]) -> str:
     both = len({row.estimand for row in rows}) > 1
     checkpoints = ": those of the checkpoints. Recipes are for a publication, and decide nothing" if both else ""
     return _ROLE_NOTES[role].format(when=presenter.registered_when(rows), checkpoints=checkpoints)
@@ -84,19 +90,19 @@ def forest_row(presenter: Presenter, row: Comparison, *, group: str, label: str)
         simultaneous_low=row.simultaneous_low,
         simultaneous_high=row.simultaneous_high,
         threshold=presenter.threshold(row),
-        recipe=row.estimand == "recipe",
+        recipe=row.estimand == Estimand.RECIPE,
         tone=presenter.tone(row),
     )
 
 
 def _panel(presenter: Presenter, metric: str, rows: Sequence[Comparison]) -> ForestPanel:
     ordered = sorted((row for row in rows if row.metric == metric), key=lambda row: (row.role, row.estimand))
-    ordered.sort(key=lambda row: row.role != "primary")
+    ordered.sort(key=lambda row: row.role != Role.PRIMARY)
     forest_rows = []
     for row in ordered:
         place = "" if row.slice is None else f" · {where(row)}"
         label = f"{formats.clean(row.candidate)} over {formats.clean(row.baseline)}{place}"
-        group = f"{_ROLE_TITLES.get(row.role, row.role)}, {row.estimand}"
+        group = f"{_ROLE_TITLES[row.role]}, {row.estimand}"
         forest_rows.append(forest_row(presenter, row, group=group, label=label))
     return ForestPanel(
         title=formats.clean(metric),
@@ -106,7 +112,7 @@ def _panel(presenter: Presenter, metric: str, rows: Sequence[Comparison]) -> For
     )
 
 
-def _tables(presenter: Presenter, role: str, rows: Sequence[Comparison], *, first: bool) -> list[Table]:
+def _tables(presenter: Presenter, role: Role, rows: Sequence[Comparison], *, first: bool) -> list[Table]:
     tables = [
         _table(presenter, role, estimand, [row for row in rows if row.estimand == estimand])
         for estimand in sorted({row.estimand for row in rows})
@@ -116,14 +122,14 @@ def _tables(presenter: Presenter, role: str, rows: Sequence[Comparison], *, firs
     return tables
 
 
-def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Comparison]) -> Table:
-    registered = role != "exploratory"
+def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[Comparison]) -> Table:
+    registered = role != Role.EXPLORATORY
     places = any(row.slice is not None for row in rows)
     margins = any(row.margin is not None for row in rows)
     several = len({row.metric for row in rows}) > 1
     methods = distinct(formats.clean(row.method) for row in rows if row.method)
     clustered = any(row.n_clusters != row.n for row in rows)
-    simultaneous = role == "primary" and any(map(_has_own_simultaneous, rows))
+    simultaneous = role == Role.PRIMARY and any(map(_has_own_simultaneous, rows))
     statuses = registered and len({row.registered for row in rows}) > 1  # else the text above the table says it
     columns = (
         Column("Candidate", code=True, rank=0),
@@ -170,10 +176,8 @@ def _table(presenter: Presenter, role: str, estimand: str, rows: Sequence[Compar
                 )
             )
         )
-    name, meaning = ESTIMANDS.get(estimand, (formats.clean(estimand), ""))
-    caption = (
-        f"{name}{'' if several else f' on {presenter.metric(rows[0].metric)}'}{f' ({meaning})' if meaning else ''}"
-    )
+    name, meaning = ESTIMANDS[estimand]
+    caption = f"{name}{'' if several else f' on {presenter.metric(rows[0].metric)}'} ({meaning})"
     decides = ", and decides" if rows[0] in presenter.deciding else ""
     notes = (
         *((_TWO_INTERVALS.format(n=len(rows), decides=decides),) if simultaneous else ()),

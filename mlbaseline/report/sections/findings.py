@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mlbaseline.documentation import audit_check_url
-from mlbaseline.records import Finding, Severity
+from mlbaseline.records import Finding, Outcome, Severity
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed, outcome_cell
 from mlbaseline.report.view import Cell, Column, Fact, Row, Section, Table
 
-_OUTCOME_ORDER = ("fail", "inconclusive", "pass", "not_applicable")
+_OUTCOME_ORDER = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_APPLICABLE)
 _SEVERITY_NOUNS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
 
 
@@ -75,7 +75,7 @@ def _split_by_outcome(
     caption: str, columns: tuple[Column, ...], ordered: Sequence[Finding], row_of: Callable[[Finding], Row]
 ) -> tuple[Table, ...]:
     """Give one table of what failed or is undecided, and a folded one of what passed or does not apply."""
-    settled = [finding for finding in ordered if finding.outcome in ("pass", "not_applicable")]
+    settled = [finding for finding in ordered if finding.outcome in (Outcome.PASS, Outcome.NOT_APPLICABLE)]
     open_ones = [finding for finding in ordered if finding not in settled]
     tables = []
     if open_ones:
@@ -88,22 +88,22 @@ def _split_by_outcome(
 
 def audit_fact(presenter: Presenter) -> Fact | None:
     """Summarise the checklist and name what failed: `12 of 15 pass; warning MLB305 Enough power`."""
-    applicable = [finding for finding in presenter.assessment.audit if finding.outcome != "not_applicable"]
+    applicable = [finding for finding in presenter.assessment.audit if finding.outcome != Outcome.NOT_APPLICABLE]
     if not applicable:
         return None
-    passes = sum(finding.outcome == "pass" for finding in applicable)
-    failed = [finding for finding in applicable if finding.outcome != "pass"]
+    passes = sum(finding.outcome == Outcome.PASS for finding in applicable)
+    failed = [finding for finding in applicable if finding.outcome != Outcome.PASS]
     names = [_failure_names(failed, severity) for severity in _SEVERITY_NOUNS]
     text = "; ".join([f"{passes} of {len(applicable)} pass", *filter(None, names)])
-    is_error = any(finding.severity == "error" for finding in failed)
+    is_error = any(finding.severity == Severity.ERROR for finding in failed)
     return Fact("Audit", text, "better" if not failed else "worse" if is_error else "open")
 
 
-def _failure_names(failed: Sequence[Finding], severity: str) -> str:
+def _failure_names(failed: Sequence[Finding], severity: Severity) -> str:
     """`warnings: MLB301 Slices looked at and MLB305 Enough power`; of remarks only their number."""
     own = [finding for finding in failed if finding.severity == severity]
     noun = f"{_SEVERITY_NOUNS[severity]}{'s' if len(own) != 1 else ''}"
-    if not own or severity == "info":
+    if not own or severity == Severity.INFO:
         return f"{len(own)} {noun}" if own else ""
     return f"{noun}: {listed([formats.clean(f'{finding.code} {finding.title}') for finding in own])}"
 
@@ -119,7 +119,9 @@ def _blocking_note(presenter: Presenter) -> str:
 def _audit_outcome_cell(finding: Finding) -> Cell:
     """Show a failed check in the tone of its severity."""
     cell = outcome_cell(finding.outcome)
-    return replace(cell, tone="open") if finding.outcome == "fail" and finding.severity != "error" else cell
+    return (
+        replace(cell, tone="open") if finding.outcome == Outcome.FAIL and finding.severity != Severity.ERROR else cell
+    )
 
 
 def _severity_rank(finding: Finding) -> int:

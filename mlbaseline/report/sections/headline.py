@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mlbaseline.records import Comparison, Finding
+from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed, where
 from mlbaseline.report.sections.findings import audit_fact
@@ -20,7 +20,7 @@ def verdict_title(presenter: Presenter) -> str:
     """Give the decision in a few words: `Promote lora, seed 1`, or `Keep lora, seed 1` where it is champion already."""
     verdict = presenter.assessment.verdict
     decision = formats.clean(verdict.decision).capitalize()
-    if verdict.decision == "promote" and verdict.winner:
+    if verdict.decision == Decision.PROMOTE and verdict.winner:
         seed = "" if verdict.winner_seed is None else f", seed {verdict.winner_seed}"
         return f"{'Keep' if is_champion(presenter) else decision} {_short(verdict.winner)}{seed}"
     return decision
@@ -29,7 +29,7 @@ def verdict_title(presenter: Presenter) -> str:
 def is_champion(presenter: Presenter) -> bool:
     """Tell whether the winner's checkpoint is the champion already, so that a promotion would change nothing."""
     assessment = presenter.assessment
-    seed = "none" if assessment.verdict.winner_seed is None else str(assessment.verdict.winner_seed)
+    seed = seed_text(assessment.verdict.winner_seed)
     runs = next((s.run_ids for s in assessment.standings if s.baseline == assessment.verdict.winner), {})
     return assessment.champion_run_id is not None and runs.get(seed) == assessment.champion_run_id
 
@@ -50,11 +50,11 @@ def verdict_sentence(presenter: Presenter) -> str:
 
 def _consequences(presenter: Presenter, name: str) -> list[str]:
     verdict = presenter.assessment.verdict
-    if verdict.decision == "promote":
+    if verdict.decision == Decision.PROMOTE:
         champion = ["it is the champion already, so nothing changes"] if is_champion(presenter) else []
         gaps = _not_shown(presenter, name)
         return [*champion, f"not shown: {listed(gaps)}"] if gaps else champion
-    if verdict.decision == "inconclusive":
+    if verdict.decision == Decision.INCONCLUSIVE:
         more = verdict.more_examples
         needed = f"about {more:,} more test examples should decide it" if more else "more test examples may not help"
         return [f"not decided: {_open_checks(presenter, name)}", needed]
@@ -66,7 +66,9 @@ def _consequences(presenter: Presenter, name: str) -> list[str]:
 
 def _rows_over_baselines(presenter: Presenter, name: str | None) -> list[Comparison]:
     """The deciding overall rows of a candidate on the metric of its first contrast, the hardest baseline first."""
-    rows = [row for row in presenter.deciding if row.role == "primary" and row.candidate == name and row.slice is None]
+    rows = [
+        row for row in presenter.deciding if row.role == Role.PRIMARY and row.candidate == name and row.slice is None
+    ]
     rows = [row for row in rows if row.metric == rows[0].metric and formats.finite(row.delta)]
     return sorted(rows, key=lambda row: presenter.oriented(row, row.delta))
 
@@ -75,9 +77,9 @@ def key_facts(presenter: Presenter) -> tuple[Fact, ...]:
     """Summarise outcomes, sizes, registration, slices and the audit, a few words each."""
     assessment = presenter.assessment
     outcomes: dict[str, list[str | None]] = {
-        "Primary contrasts": [row.outcome for row in presenter.deciding if row.role == "primary"],
-        "Guardrails": [row.outcome for row in presenter.deciding if row.role == "guardrail"],
-        "Gates and checks": [f.outcome for f in assessment.verdict.findings if f.outcome != "not_applicable"],
+        "Primary contrasts": [row.outcome for row in presenter.deciding if row.role == Role.PRIMARY],
+        "Guardrails": [row.outcome for row in presenter.deciding if row.role == Role.GUARDRAIL],
+        "Gates and checks": [f.outcome for f in assessment.verdict.findings if f.outcome != Outcome.NOT_APPLICABLE],
     }
     facts = [_passed(label, values) for label, values in outcomes.items() if values]
     sizes = [estimate.n for standing in assessment.standings for estimate in standing.metrics.values()]
@@ -97,7 +99,7 @@ def key_facts(presenter: Presenter) -> tuple[Fact, ...]:
 
 def _nearest_candidate(presenter: Presenter) -> str | None:
     """Choose the candidate with the smallest share of failed or open checks, the first of equals."""
-    candidates = dict.fromkeys(row.candidate for row in presenter.deciding if row.role == "primary")
+    candidates = dict.fromkeys(row.candidate for row in presenter.deciding if row.role == Role.PRIMARY)
     findings = presenter.assessment.verdict.findings
     return min(candidates, key=lambda name: len(_open_findings(findings, name)), default=None)
 
@@ -107,7 +109,7 @@ def _open_findings(findings: Iterable[Finding], candidate: str) -> list[Finding]
     return [
         finding
         for finding in findings
-        if finding.outcome not in ("pass", "not_applicable")
+        if finding.outcome not in (Outcome.PASS, Outcome.NOT_APPLICABLE)
         and finding.evidence.get("candidate", candidate) in (None, candidate)
     ]
 
@@ -158,8 +160,8 @@ def _not_shown(presenter: Presenter, name: str) -> list[str]:
     gaps = []
     if not assessment.registration.is_confirmatory:
         gaps.append("a confirmed gain, as the rules were written after the first evaluation")
-    recipes = [row for row in presenter.registered if row.candidate == name and row.estimand == "recipe"]
-    undecided = dict.fromkeys(_short(row.baseline) for row in recipes if row.outcome not in ("pass", None))
+    recipes = [row for row in presenter.registered if row.candidate == name and row.estimand == Estimand.RECIPE]
+    undecided = dict.fromkeys(_short(row.baseline) for row in recipes if row.outcome not in (Outcome.PASS, None))
     standing = next((one for one in assessment.standings if one.baseline == name), None)
     if undecided:
         gaps.append(f"that another training run would beat {listed(list(undecided))} too")
@@ -180,14 +182,18 @@ def _rivals_not_beaten(presenter: Presenter, name: str) -> list[str]:
             continue
         rival, better = (row.baseline, "better") if row.candidate == name else (row.candidate, "worse")
         others[rival] = None
-        if row.outcome == "pass" or presenter.reading(row) == better:
+        if row.outcome == Outcome.PASS or presenter.reading(row) == better:
             beaten.add(rival)
     return [rival for rival in others if rival not in beaten]
 
 
 def _open_checks(presenter: Presenter, name: str) -> str:
     """`guardrail over zero_shot on topic: apple −0.12 and latency_p95_s: 0.731 s is more than 0.5 s`; at most two."""
-    open_rows = [row for row in presenter.deciding if row.candidate == name and row.outcome in ("fail", "inconclusive")]
+    open_rows = [
+        row
+        for row in presenter.deciding
+        if row.candidate == name and row.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
+    ]
     checks = [_row_clause(presenter, row) for row in open_rows]
     checks += [
         formats.clean(finding.reason)
@@ -213,15 +219,15 @@ def _registration(presenter: Presenter) -> tuple[Fact, ...]:
     if registration.is_confirmatory:
         when = Fact("Rules registered", "before the first evaluation", "better")
     else:
-        n_before = sum(row.registered == "before" for row in presenter.deciding)
+        n_before = sum(row.registered == Registered.BEFORE for row in presenter.deciding)
         partly = f"; {n_before} of {len(presenter.deciding)} contrasts stood before it" if n_before else ""
         when = Fact("Rules registered", f"after the first evaluation{partly}", "open")
     return when, Fact("Looks at test", formats.count(registration.test_looks))
 
 
 def _passed(label: str, outcomes: Sequence[str | None]) -> Fact:
-    passed = sum(outcome == "pass" for outcome in outcomes)
-    tone: Tone = "better" if passed == len(outcomes) else "worse" if "fail" in outcomes else "open"
+    passed = sum(outcome == Outcome.PASS for outcome in outcomes)
+    tone: Tone = "better" if passed == len(outcomes) else "worse" if Outcome.FAIL in outcomes else "open"
     return Fact(label, f"{passed} of {len(outcomes)} pass", tone)
 
 

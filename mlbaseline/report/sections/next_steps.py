@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlbaseline.records import Comparison, Finding
+from mlbaseline.records import Comparison, Decision, Finding, Outcome
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
 from mlbaseline.report.sections.headline import is_champion
@@ -28,7 +28,11 @@ def next_steps_section(presenter: Presenter) -> Section | None:
 def _steps(presenter: Presenter) -> list[str]:
     verdict = presenter.assessment.verdict
     steps = _verdict_steps(presenter)
-    steps += [_contrast_step(presenter, row) for row in presenter.deciding if row.outcome in ("fail", "inconclusive")]
+    steps += [
+        _contrast_step(presenter, row)
+        for row in presenter.deciding
+        if row.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
+    ]
     steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _is_open(f)]
     if presenter.assessment.slices is not None:
         steps += [
@@ -41,21 +45,21 @@ def _steps(presenter: Presenter) -> list[str]:
 
 def _verdict_steps(presenter: Presenter) -> list[str]:
     verdict, steps = presenter.assessment.verdict, []
-    if verdict.decision == "promote" and is_champion(presenter):
+    if verdict.decision == Decision.PROMOTE and is_champion(presenter):
         steps.append("Nothing needs to be promoted: these weights are the champion already.")
-    elif verdict.decision == "promote":
+    elif verdict.decision == Decision.PROMOTE:
         steps.append(
             "Promote the winner: mlbaseline promote applies the gates once more and registers it. "
             "mlbaseline run does that by itself, unless --no-promote is given."
         )
-    if verdict.decision == "inconclusive":
+    if verdict.decision == Decision.INCONCLUSIVE:
         if verdict.more_examples:
             steps.append(
                 f"Add about {verdict.more_examples:,} test examples and evaluate again: that should decide it."
             )
         else:
             steps.append("More test examples alone are not expected to decide it.")
-    if verdict.decision == "hold" and (verdict.more_seeds or verdict.more_examples):
+    if verdict.decision == Decision.HOLD and (verdict.more_seeds or verdict.more_examples):
         missing = {"seeds": verdict.more_seeds, "test examples": verdict.more_examples}
         needed = listed([f"{count:,} more {what}" for what, count in missing.items() if count])
         steps.append(f"Only evidence is missing: with {needed} the gates can pass.")
@@ -66,7 +70,7 @@ def _contrast_step(presenter: Presenter, row: Comparison) -> str:
     place = "" if row.slice is None else f" on {where(row)}"
     if not formats.finite(row.delta):
         return f"{contrast(row)}{place} has {row.n:,} examples, too few to be tested."
-    outcome = "misses its margin" if row.outcome == "fail" else "is undecided"
+    outcome = "misses its margin" if row.outcome == Outcome.FAIL else "is undecided"
     return (
         f"{contrast(row)}{place} {outcome} ({presenter.margin(row)}): {formats.clean(row.metric)} "
         f"{presenter.delta_text(row)}, smallest detectable difference "
@@ -75,7 +79,7 @@ def _contrast_step(presenter: Presenter, row: Comparison) -> str:
 
 
 def _is_open(finding: Finding) -> bool:
-    return finding.outcome in ("fail", "inconclusive")
+    return finding.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
 
 
 def _power_table(presenter: Presenter) -> Table | None:
