@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.judge.audit import Subject, Trials, audit
+from mlbaseline.judge.audit import Champion, Subject, Trials, audit
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
 from mlbaseline.judge.contrasts.power import settle
 from mlbaseline.judge.contrasts.preregistered import mark_registered
@@ -32,12 +32,23 @@ def assess(
     registration: Registration,
     trials: Trials,
     context: Mapping[str, Any],
+    *,
     published: Sequence[PublishedScore] = (),
+    champion: Champion | None = None,
 ) -> Assessment:
     """Compare every rung, audit the comparison, and judge the candidates by the suite's rules.
 
-    trials: which settings of a trained baseline were tried. context: what the numbers stand on, for the report.
-    published: scores without examples, which have no part in the verdict. Raises SuiteError as `compare` does.
+    Args:
+        ladder: the rungs with their evaluations.
+        registration: when the rules were written down, and how often `test` was looked at.
+        trials: which settings of each trained baseline were tried.
+        context: what the numbers stand on, for the report.
+        published: scores without examples, which have no part in the verdict.
+        champion: of the registered model; None where there is none yet.
+
+    Raises:
+        SuiteError: a registered contrast cannot be computed (see `compare`).
+        IncomparableError: a registered candidate lacks the score of some example.
     """
     suite = ladder.suite
     rng = np.random.default_rng(RESAMPLING_SEED)
@@ -53,7 +64,7 @@ def assess(
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
         return settle(ladder, row, family=len(family) if row.role == Role.PRIMARY else 1).n_more
 
-    audited = audit(Subject(ladder, standings, comparisons, registration, trials))
+    audited = audit(Subject(ladder, standings, comparisons, registration, trials, champion))
     return Assessment(
         suite=suite.name,
         level=suite.matrix.level,
@@ -82,4 +93,5 @@ def assess(
         unpaired=compare_with_published(ladder, in_order),
         slices=examine(ladder, np.random.default_rng(RESAMPLING_SEED)),
         fronts=fronts(ladder, standings, rng),
+        champion_run_id=None if champion is None else champion.evaluation_run_id,
     )

@@ -1,7 +1,7 @@
 """The frozen nouns that pass between folders. No behaviour beyond what each noun says about itself."""
 
 from mlbaseline.records.answers import Answer, Example, Model, Signature, TaskData, Trained, Weights
-from mlbaseline.records.assessment import Assessment, Finding, Promotion, Registration, Standing, Verdict
+from mlbaseline.records.assessment import WAIVED, Assessment, Finding, Promotion, Registration, Standing, Verdict
 from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
 from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint
 from mlbaseline.records.decisions import (
@@ -33,6 +33,7 @@ __all__ = [
     "NO_SEED",
     "REMOTE",
     "UNKNOWN",
+    "WAIVED",
     "Answer",
     "Assessment",
     "Bounds",

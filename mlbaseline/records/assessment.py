@@ -34,6 +34,10 @@ class Standing:
     fine_tune: FineTune | None = None
 
 
+WAIVED = "waived"
+"""Key of a finding's evidence: why the suite lets a failed audit check pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a gate or an audit check found.
@@ -66,6 +70,11 @@ class Verdict:
     winner_seed: int | None = None
     more_examples: int | None = None
     more_seeds: int | None = None
+
+    @property
+    def waived(self) -> dict[str, str]:
+        """Failed audit checks that the suite lets pass: code ─▶ the suite's reason."""
+        return {finding.code: str(finding.evidence[WAIVED]) for finding in self.findings if WAIVED in finding.evidence}
 
 
 @dataclass(frozen=True, slots=True)

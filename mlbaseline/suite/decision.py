@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
 from mlbaseline.suite.node import MetricName, Name, Node
 
@@ -92,5 +92,18 @@ class Gates(Node):
     confirmatory: bool = False
     """If true, the rules must have been registered before the first evaluation of the task."""
     audit: tuple[Annotated[str, Field(pattern=r"^(MLB\d{3}|error|warning|info)$")], ...] = ()
-    """Audit checks that block a promotion where they fail: codes (`MLB401`) or severities (`error`, `warning`, `info`).
+    """Further audit checks that block a promotion where they fail: codes (`MLB305`) or severities (`warning`, `info`).
+    Checks of severity `error` always do.
     """
+    waive: dict[Annotated[str, Field(pattern=r"^MLB\d{3}$")], Annotated[str, Field(min_length=3)]] = Field(
+        default_factory=dict
+    )
+    """Audit checks that may fail without blocking a promotion: code ─▶ reason. The reason stands in the verdict and
+    on the registered version.
+    """
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a key that came after suites were first digested, where the suite does not use it."""
+        content: dict[str, Any] = serialize(self)
+        return content if self.waive else {key: value for key, value in content.items() if key != "waive"}

@@ -14,7 +14,7 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
-from mlbaseline.judge.audit import Trials
+from mlbaseline.judge.audit import Champion, Trials
 from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.records import Assessment
 from mlbaseline.report import (
@@ -78,8 +78,9 @@ def make_comparison(
     task_digest = with_rows[0].task_digest  # comparable runs have one
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
-    assessment = assess(rungs, registration, tried, _context(suite, with_rows), published)
-    assessment = replace(assessment, champion_run_id=_champion_run_id(suite, tracker))
+    champion = _champion(suite, tracker)
+    context = _context(suite, with_rows)
+    assessment = assess(rungs, registration, tried, context, published=published, champion=champion)
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
     note = f"{render_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
     name = f"{suite.name} comparison: {assessment.verdict.decision}"
@@ -104,12 +105,12 @@ def _versions_in_production(suite: Suite, tracker: store.Tracker) -> dict[str, s
     return {name: None if identity is None else identity.version for name, identity in found.items()}
 
 
-def _champion_run_id(suite: Suite, tracker: store.Tracker) -> str | None:
-    """The run that evaluated the present champion; None without one, or with one that was registered by hand."""
+def _champion(suite: Suite, tracker: store.Tracker) -> Champion | None:
+    """Find the champion of the suite's registered model; None where there is none."""
     if suite.register_as is None:
         return None
-    champion = serving.find_identity(tracker, f"models:/{suite.register_as}@champion")
-    return None if champion is None else champion.evaluation_run_id
+    found = serving.find_identity(tracker, f"models:/{suite.register_as}@champion")
+    return None if found is None else Champion(found.version, found.evaluation_run_id)
 
 
 def _absent(suite: Suite, in_production: Mapping[str, str | None]) -> list[str]:

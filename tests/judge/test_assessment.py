@@ -44,6 +44,7 @@ matrix:
   correction: CORRECTION
   primary: [{candidate: lora, over: [floor, base], metric: METRIC}]
   guardrails: [{candidate: lora, over: [base], metric: accuracy, slices: [half], margin: -0.1}]
+gates: {waive: {MLB101: "every table here is of one kind", MLB102: "every table here is of one kind"}}
 """
 
 

@@ -1,12 +1,12 @@
 """The field's checklist and its common traps, asked of every comparison. docs/reference/audit.md explains each code."""
 
 from mlbaseline.judge.audit import baselines, claims, fairness, hygiene
-from mlbaseline.judge.audit.check import Check, Subject, Trials
+from mlbaseline.judge.audit.check import Champion, Check, Subject, Trials
 from mlbaseline.records import Finding
 
 CHECKS: tuple[Check, ...] = (*baselines.CHECKS, *fairness.CHECKS, *claims.CHECKS, *hygiene.CHECKS)
 
-__all__ = ["CHECKS", "Check", "Subject", "Trials", "audit"]
+__all__ = ["CHECKS", "Champion", "Check", "Subject", "Trials", "audit"]
 
 
 def audit(subject: Subject) -> tuple[Finding, ...]:

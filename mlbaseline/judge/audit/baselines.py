@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
-from mlbaseline.records import Severity
+from mlbaseline.records import Role, Severity
 
 
 def _has(subject: Subject, what: str, *kinds: str) -> Ruling:
@@ -46,10 +46,42 @@ def _high_water_mark(subject: Subject) -> Ruling:
     return _has(subject, "high-water marks", "full", "production")
 
 
+def _champion(subject: Subject) -> Ruling:
+    """Every candidate must have a registered contrast with the champion of the registered model, or be it."""
+    champion = subject.champion
+    if champion is None:
+        return does_not_apply("no version of the registered model is its champion yet")
+    rungs = {
+        name
+        for name, rung in subject.ladder.rungs.items()
+        if all(evaluation.table.signature.fields.get("model.version") == champion.version for evaluation in rung)
+    }
+    compared = {
+        row.candidate
+        for row in subject.comparisons
+        if row.role is not Role.EXPLORATORY and row.slice is None and row.baseline in rungs
+    }
+    same = {
+        name
+        for name, checkpoint in subject.ladder.checkpoints.items()
+        if checkpoint.evaluation.run_id == champion.evaluation_run_id
+    }
+    missing = [name for name in subject.candidates if name not in compared | same]
+    if missing:
+        return failed(
+            f"{champion.version} is the champion, and the matrix does not compare {', '.join(missing)} with it. Add a "
+            "baseline of kind production with its `uri`, and a guardrail over that",
+            champion=champion.version,
+            candidates=missing,
+        )
+    return passed(f"every candidate is compared with the champion, {champion.version}", champion=champion.version)
+
+
 CHECKS = (
     Check("MLB101", Severity.ERROR, "Trivial baseline included", _trivial),
     Check("MLB102", Severity.ERROR, "Pretrained checkpoint evaluated", _pretrained),
     Check("MLB103", Severity.INFO, "Production model included or declared absent", _production),
     Check("MLB104", Severity.WARNING, "At least one parameter-efficient method", _peft),
     Check("MLB105", Severity.WARNING, "Full fine-tune or earlier checkpoint as high-water mark", _high_water_mark),
+    Check("MLB106", Severity.ERROR, "Compared with the champion", _champion),
 )

@@ -17,14 +17,27 @@ Trials = Mapping[str, frozenset[tuple[float, int]]]
 
 
 @dataclass(frozen=True)
+class Champion:
+    """The champion of the registered model, as the registry has it when a comparison is made.
+
+    version: `NAME/NUMBER`, as the signature of an evaluation of it has it (`model.version`). evaluation_run_id: of its
+    own weights, None where no tag says.
+    """
+
+    version: str
+    evaluation_run_id: str | None
+
+
+@dataclass(frozen=True)
 class Subject:
-    """Everything that is known when a comparison is audited."""
+    """Everything that is known when a comparison is audited. champion: None where no model is registered yet."""
 
     ladder: Ladder
     standings: Mapping[str, Standing]
     comparisons: Sequence[Comparison]
     registration: Registration
     trials: Trials
+    champion: Champion | None = None
 
     @property
     def suite(self) -> Suite:

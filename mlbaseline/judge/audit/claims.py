@@ -12,6 +12,9 @@ DOMINANT = 0.8
 """Share of one label from which accuracy mostly says how often that label occurs."""
 _BALANCED = ("macro_f1", "mcc")
 _WITHOUT_COST = ("human", "external")
+_WITHOUT_MODEL = ("trivial", "human", "external")
+EMPTY = 0.5
+"""Share of empty answers from which a model counts as one that does not answer."""
 
 
 def _slices(subject: Subject) -> Ruling:
@@ -76,6 +79,32 @@ def _power(subject: Subject) -> Ruling:
     return passed("the margin, or the difference observed beyond it, is larger than the smallest that can be detected")
 
 
+def _degenerate(subject: Subject) -> Ruling:
+    """Beating a model that answers the same to everything, or nothing, shows no more than beating a trivial rule."""
+    names = dict.fromkeys(row.baseline for row in subject.deciding)
+    models = [name for name in names if subject.standings[name].kind not in _WITHOUT_MODEL]
+    if not models:
+        return does_not_apply("no primary contrast is over a model")
+    how = {name: what for name in models if (what := _degeneration(subject, name)) is not None}
+    if how:
+        shown = "; ".join(f"{name} {what}" for name, what in how.items())
+        return failed(f"{shown}: beating that proves nothing", baselines=how)
+    return passed("the models that candidates are compared with answer differently to different examples")
+
+
+def _degeneration(subject: Subject, name: str) -> str | None:
+    """How the answers of a rung's checkpoint are degenerate, None where they are not."""
+    frame = subject.ladder.checkpoints[name].evaluation.table.frame
+    answered = frame[frame["error"].isna()]
+    answers = answered["prediction"].fillna("")
+    n, empty = len(answers), int((answers == "").sum())
+    if n == 0 or answered["target"].nunique() < 2 or frame["prediction"].isna().all():  # a likelihood has no answer
+        return None
+    if empty >= EMPTY * n:
+        return f"gave an empty answer to {empty:,} of {n:,} examples"
+    return f"answered {str(answers.iloc[0])[:40]!r} to all {n:,} examples" if answers.nunique() == 1 else None
+
+
 def _is_detectable(row: Comparison) -> bool:
     """Whether the design sees a difference as large as the margin, or as the observed distance from it."""
     margin = row.margin or 0.0
@@ -96,4 +125,5 @@ CHECKS = (
     Check("MLB303", Severity.WARNING, "Cost and latency beside quality", _cost_beside_quality),
     Check("MLB304", Severity.WARNING, "Metric fits the class balance", _imbalance),
     Check("MLB305", Severity.WARNING, "Enough power", _power),
+    Check("MLB306", Severity.WARNING, "Baselines that answer", _degenerate),
 )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.records import NO_SEED, Finding, Outcome, Registration, Standing
+from mlbaseline.records import NO_SEED, WAIVED, Finding, Outcome, Registration, Severity, Standing
 from mlbaseline.suite import Suite
+
+_BLOCKS = Severity.ERROR
+"""Audit checks of this severity block a promotion where they fail, unless the suite waives them."""
 
 
 def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
@@ -59,10 +63,26 @@ def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Find
 
 
 def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:
-    """The findings of the audit that the gate `audit` names, by code or by severity."""
-    named = suite.gates.audit
-    yield from (finding for finding in audited if finding.code in named or finding.severity in named)
-    known = {finding.code for finding in audited} | {"error", "warning", "info"}
-    for code in named:
-        if code not in known:
-            yield gate_finding(code, Outcome.FAIL, f"gates.audit names {code}, and this version has no such check")
+    """Yield the findings of the audit that decide.
+
+    These are failed checks of severity `error`, and the checks that the gate `audit` names by code or by severity. One
+    that the suite waives does not block: its finding keeps the reason of the failure, and the reason of the waiver.
+    """
+    named, waived = suite.gates.audit, suite.gates.waive
+    for finding in audited:
+        failed = not finding.outcome.allows_promotion
+        if failed and finding.code in waived:
+            yield _waived(finding, waived[finding.code])
+        elif finding.code in named or finding.severity.value in named or (failed and finding.severity is _BLOCKS):
+            yield finding
+    known = {finding.code for finding in audited} | {severity.value for severity in Severity}
+    for key, codes in (("audit", named), ("waive", waived)):
+        for code in codes:
+            if code not in known:
+                yield gate_finding(code, Outcome.FAIL, f"gates.{key} names {code}, and this version has no such check")
+
+
+def _waived(finding: Finding, why: str) -> Finding:
+    reason = f"waived by the suite ({why}): {finding.reason}"
+    evidence = {**finding.evidence, WAIVED: why}
+    return replace(finding, outcome=Outcome.NOT_APPLICABLE, reason=reason, evidence=evidence)

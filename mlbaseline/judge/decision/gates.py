@@ -9,7 +9,7 @@ from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL
 from mlbaseline.judge.decision.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
 from mlbaseline.judge.decision.finding import gate_finding
-from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome, Role, Standing, Verdict
+from mlbaseline.records import WAIVED, Comparison, Decision, Estimand, Finding, Outcome, Role, Standing, Verdict
 from mlbaseline.suite import Contrast, Suite
 
 _SUPERIORITY = "superiority"
@@ -28,7 +28,7 @@ def decide(
 
     checkpoints: candidate ─▶ the checkpoint that stands for it; choosing on `dev` keeps `test` for one decision.
     more_examples: how many further examples would settle an inconclusive contrast, None where none would.
-    conditions: what must hold whoever the candidate is.
+    conditions: what must hold for every candidate, or for those that the finding's evidence names as `candidates`.
     """
     candidates = tuple(dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary))
     if not candidates:
@@ -37,13 +37,13 @@ def decide(
     deciding = [row for row in comparisons if row.outcome is not None and row.estimand == Estimand.CHECKPOINT]
     findings = {name: tuple(_judge(suite, name, deciding, standings)) for name in candidates}
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
-    asked = {name: (*found, *conditions) for name, found in findings.items()}
+    asked = {name: (*found, *(c for c in conditions if _concerns(c, name))) for name, found in findings.items()}
     passed = [name for name in candidates if all(map(_holds, asked[name]))]
     if passed:
         winner = max(passed, key=lambda name: checkpoints[name].dev_quality)
         others = [name for name in passed if name != winner]
         chosen = f"; {', '.join(others)} passed too, and {winner} was the better on dev" if others else ""
-        reason = f"{winner} passed every registered contrast and budget{chosen}"
+        reason = f"{winner} passed every registered contrast and budget{chosen}{_waivers(conditions)}"
         return Verdict(Decision.PROMOTE, reason, everything, winner, checkpoints[winner].evaluation.table.seed)
     still_open = {
         name: found
@@ -59,6 +59,16 @@ def decide(
     seeds, examples = _missing(asked)
     reason = f"no candidate passed: {'; '.join(failed[:3])}"
     return Verdict(Decision.HOLD, reason, everything, more_examples=examples, more_seeds=seeds)
+
+
+def _concerns(condition: Finding, candidate: str) -> bool:
+    """Whether a condition is about a candidate: one that names candidates is about these alone."""
+    return candidate in condition.evidence.get("candidates", (candidate,))
+
+
+def _waivers(conditions: Sequence[Finding]) -> str:
+    waived = [f"{finding.code} ({finding.evidence[WAIVED]})" for finding in conditions if WAIVED in finding.evidence]
+    return f"; waived: {', '.join(waived)}" if waived else ""
 
 
 def _holds(finding: Finding) -> bool:

@@ -47,7 +47,7 @@ def suite() -> Suite:
 def assessed(*published: PublishedScore) -> Assessment:
     tables = [table(DATA, np.arange(N) % 2 > 0), table(DATA, RIGHT, baseline="b")]
     ladder = build_ladder(suite(), [evaluation(add_scores(t, LABELS, suite().metrics)) for t in tables])
-    return assess(ladder, REGISTRATION, {}, {}, published)
+    return assess(ladder, REGISTRATION, {}, {}, published=published)
 
 
 def test_a_candidate_is_compared_unpaired_with_the_published_scores_own_error() -> None:

@@ -262,3 +262,18 @@ def test_checkpoint_is_the_best_seed_on_dev_and_never_looks_at_test() -> None:
     assert choose_checkpoint(seeds, "accuracy", higher_is_better=False).evaluation.table.seed == 0
     never = choose_checkpoint([evaluation(table(DATA, wrong))], "accuracy", higher_is_better=True)
     assert never.dev_quality == -np.inf
+
+
+def test_a_condition_about_some_candidates_holds_these_alone() -> None:
+    about_full = gate_finding("MLB106", Outcome.FAIL, "not compared with the champion", {"candidates": ["full"]})
+    three = standing("full")
+    standings = {"lora": standing("lora"), "full": three}
+    verdict = decide(SUITE, BOTH_PASS, standings, CHECKPOINTS, lambda row: None, conditions=[about_full])
+    assert (verdict.decision, verdict.winner) == ("promote", "lora")  # full would be the better on dev
+
+
+def test_what_is_waived_stands_in_the_verdict() -> None:
+    waived = gate_finding("MLB102", Outcome.NOT_APPLICABLE, "waived by the suite", {"waived": "rules only"})
+    verdict = judged(suite=only("lora"), conditions=[waived])
+    assert verdict.reason == "lora passed every registered contrast and budget; waived: MLB102 (rules only)"
+    assert verdict.waived == {"MLB102": "rules only"}

@@ -33,6 +33,7 @@ baselines:
 matrix:
   primary: [{candidate: lora, over: [base], metric: METRIC}]
   guardrails: [{candidate: lora, over: [base], slices: [topic], margin: -0.1}]
+gates: {waive: {MLB101: "every table here is of one kind", MLB102: "every table here is of one kind"}}
 """
 
 
