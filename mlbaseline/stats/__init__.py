@@ -35,6 +35,7 @@ from mlbaseline.stats.paired.margins import (
     is_non_inferior,
     is_superior,
 )
+from mlbaseline.stats.paired.single import MeanEstimate, estimate_mean
 from mlbaseline.stats.paired.unpaired import UnpairedComparison, compare_published, compare_unpaired
 from mlbaseline.stats.planning.extension import SampleSizeExtension, sample_size_extension
 from mlbaseline.stats.planning.power import (
@@ -77,6 +78,7 @@ __all__ = [
     "Gap",
     "GapDifference",
     "JointIntervals",
+    "MeanEstimate",
     "PairedComparison",
     "PerformanceProfile",
     "QuantileEstimate",
@@ -109,6 +111,7 @@ __all__ = [
     "equivalence_level",
     "equivalence_p_value",
     "estimate_components",
+    "estimate_mean",
     "expected_selection_bias",
     "group_gap",
     "interquartile_mean",

@@ -29,7 +29,7 @@ class ConfidenceDistribution(Protocol):
     def lower(self, tail: float) -> Array:
         """The lower bound that the true value undercuts with probability ``tail``, 0 < tail < 0.5."""
 
-    def p_greater(self, margin: float) -> Array:
+    def p_greater(self, margin: ArrayLike) -> Array:
         """The p-value of the hypothesis that the true value is ``margin`` or less."""
 
     def mirrored(self) -> ConfidenceDistribution:
@@ -140,8 +140,9 @@ class MeanConfidence:
         )
         return np.asarray(centre - scale * np.exp(log_width))
 
-    def p_greater(self, margin: float) -> Array:
+    def p_greater(self, margin: ArrayLike) -> Array:
         # Below the estimate the bound is searched; above it, the mirror image's.
+        margin = np.asarray(margin, dtype=float)
         side = np.where(self.estimate >= margin, 1.0, -1.0)
         facing = MeanConfidence(side * self.estimate, self.variance, self.df, side * self.third, self.unit, self.seeds)
         p_value = facing._p_below_estimate(side * margin)
@@ -201,59 +202,30 @@ def _chi_squared_nodes(df: Array) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class BootstrapConfidence:
-    """Studentised bootstrap, nowhere narrower than Student's t.
-
-    ``draws`` (…, B) are the sorted centred and studentised resampled means. Counts are taken with ≥ and one is added to
-    both, and the bound is the matching order statistic, so the interval excludes a margin exactly when the p-value is
-    at most the tail (Davison & Hinkley 1997, §4.2 and §5.2). Student's t with ``df`` is the floor because a symmetric
-    heavy tail (t with 3 degrees of freedom, n = 50) makes the bootstrap alone reject 7 % one-sided at a nominal 5 %.
-    """
-
-    estimate: Array
-    standard_error: Array
-    draws: Array
-    df: Array
-
-    def mirrored(self) -> BootstrapConfidence:
-        return BootstrapConfidence(-self.estimate, self.standard_error, -self.draws[..., ::-1], self.df)
-
-    def lower(self, tail: float) -> Array:
-        rank = math.floor((self.draws.shape[-1] + 1) * tail * (1.0 + 1e-12))
-        if rank < 1:
-            raise ValueError(f"{self.draws.shape[-1]} resamples cannot reach a tail of {tail:g}: draw more, or use t")
-        quantile = np.maximum(self.draws[..., -rank], -scipy.special.stdtrit(self.df, tail))
-        return np.asarray(self.estimate - quantile * self.standard_error)
-
-    def p_greater(self, margin: float) -> Array:
-        observed = (self.estimate - margin) / self.standard_error
-        as_large = np.count_nonzero(self.draws >= observed[..., None], axis=-1)
-        resampled = (1.0 + as_large) / (self.draws.shape[-1] + 1.0)
-        return np.asarray(np.maximum(resampled, scipy.special.stdtr(self.df, -observed)))
-
-
-@dataclass(frozen=True)
 class RuleOfThree:
-    """All ``n`` differences equal ``value``: what a share of examples never drawn could still hide.
+    """All ``n`` values equal ``value``: what a share of examples never drawn could still hide.
 
     A share π of other examples goes unseen with probability (1 − π)^n, so at tail α it is at most 1 − α^(1/n) (the
-    rule of three); at worst each of them differs by −``scale``, the width of the scale that the scores live on. With
-    n = 200 equal 0/1 answers and α = 0.025 the bounds are ±1.8 points. Against a margin of 0 the p-value is never
-    below 2⁻ⁿ, the exact sign-flip test's.
+    rule of three); at worst each of them lies ``down`` below (``up`` above). With n = 200 equal 0/1 answers and
+    α = 0.025 the bounds of a difference are ±1.8 points. Against a margin of 0 its p-value is never below 2⁻ⁿ, the
+    exact sign-flip test's.
     """
 
     value: Array
-    scale: Array
+    down: Array
+    up: Array
     n: Array
 
     def mirrored(self) -> RuleOfThree:
-        return RuleOfThree(-self.value, self.scale, self.n)
+        """The same for the negated data."""
+        return RuleOfThree(-self.value, self.up, self.down, self.n)
 
     def lower(self, tail: float) -> Array:
-        hidden = -np.expm1(math.log(tail) / self.n)
-        return np.asarray(self.value - hidden * (self.value + self.scale))
+        """The lower bound at a tail probability."""
+        return np.asarray(self.value + np.expm1(math.log(tail) / self.n) * self.down)
 
-    def p_greater(self, margin: float) -> Array:
-        worst = -self.scale
-        share_left = np.clip((margin - worst) / np.maximum(self.value - worst, 1e-300), 0.0, 1.0)
-        return np.where(margin >= self.value, 1.0, share_left**self.n)
+    def p_greater(self, margin: ArrayLike) -> Array:
+        """The p-value of a true value of ``margin`` or less."""
+        distance = self.value - np.asarray(margin)
+        share_left = np.clip(1.0 - distance / np.maximum(self.down, 1e-300), 0.0, 1.0)
+        return np.where(distance <= 0.0, 1.0, share_left**self.n)

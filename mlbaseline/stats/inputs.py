@@ -32,6 +32,11 @@ def as_scores(scores: ArrayLike, name: str) -> Array:
         )
     if rows.shape[1] < 2:
         raise ValueError(f"{name}: one example has no variance; expected at least two")
+    if rows.shape[0] > rows.shape[1]:
+        raise ValueError(
+            f"{name}: expected (seeds, n) with no more seeds than examples, got {rows.shape[0]} and {rows.shape[1]}; "
+            "transpose scores of shape (n, seeds)"
+        )
     return rows
 
 
@@ -52,6 +57,11 @@ def as_clusters(labels: ArrayLike | None, n: int) -> Clusters | None:
     if len(clusters.sizes) < 2:
         raise ValueError("clusters: one cluster has no variance; expected at least two different labels")
     return clusters if clusters.sizes.max() > 1 else None
+
+
+def generator(rng: np.random.Generator | None) -> np.random.Generator:
+    """The source of random numbers: a fixed one unless one is given, so that equal calls give equal results."""
+    return np.random.default_rng(0) if rng is None else rng
 
 
 def check_hypothesis(level: float, alternative: str, margin: float) -> None:

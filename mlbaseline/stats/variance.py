@@ -30,43 +30,11 @@ class Clusters:
         return np.asarray(np.bincount(self.codes, weights=values, minlength=len(self.sizes)), dtype=float)
 
 
-@dataclass(frozen=True)
-class ExampleVariance:
-    """``variance`` of the mean over examples, its degrees of freedom, the third central moment of the mean (n⁻³ Σ e³),
-    and the ``design_effect``: the variance over what it would be were all examples independent."""
+def bell_mccaffrey_df(share: Array, sum_variance: Array) -> float:
+    """Degrees of freedom of the CR2 variance of a mean over clusters.
 
-    variance: float
-    df: float
-    third: float
-    design_effect: float
-
-
-def example_variance(values: Array, clusters: Clusters | None) -> ExampleVariance:
-    """Variance of the mean of ``values`` (n,).
-
-    Without clusters Σ(d − d̄)²/(n(n−1)) with n − 1 degrees of freedom. With clusters the bias-reduced form CR2, which
-    for a mean needs no matrix: n⁻² Σ e_c²/(1 − n_c/n), e_c the cluster's sum of residuals. For equal clusters this is
-    n⁻² · C/(C−1) · Σ e_c² with C − 1 degrees of freedom; for unequal ones, where that form covers too little, the
-    degrees of freedom are Bell & McCaffrey's (2002, Survey Methodology 28:169; Imbens & Kolesár 2016, REStat 98:701),
-    the smaller of the two for independent and for fully dependent examples within a cluster.
-    """
-    n = len(values)
-    residuals = values - values.mean()
-    independent = float(residuals @ residuals) / (n * (n - 1.0))
-    if clusters is None:
-        return ExampleVariance(independent, n - 1.0, float((residuals**3).sum()) / (n**2 * (n - 1.0)), 1.0)
-    share = clusters.sizes / n
-    sums = clusters.sums(residuals)
-    correction = 1.0 / (1.0 - share)
-    variance = float((correction * sums**2).sum()) / n**2
-    third = float((correction * sums**3).sum()) / n**3
-    df = min(_bell_mccaffrey_df(share, clusters.sizes), _bell_mccaffrey_df(share, clusters.sizes**2))
-    return ExampleVariance(variance, df, third, variance / independent if independent > 0 else 1.0)
-
-
-def _bell_mccaffrey_df(share: Array, sum_variance: Array) -> float:
-    """(tr WG)²/tr(WG)² in O(C), G the covariance of the clusters' residual sums and W = diag(1/(1 − share)).
-
+    (tr WG)²/tr(WG)² in O(C), G the covariance of the clusters' residual sums and W = diag(1/(1 − share)) (Bell and
+    McCaffrey 2002, Survey Methodology 28:169; Imbens and Kolesár 2016, REStat 98:701).
     G = D + L with D = diag(ω) and L = −hω' − ωh' + (Σω)hh' of rank two, h the shares and ω the sums' variances.
     """
     weight = 1.0 / (1.0 - share)

@@ -55,7 +55,7 @@ def test_arrays_and_scalars_give_the_same_answers() -> None:
 
 
 def test_unseen_share_is_the_rule_of_three() -> None:
-    confidence = RuleOfThree(np.asarray(0.0), np.asarray(1.0), np.asarray(200.0))
+    confidence = RuleOfThree(np.asarray(0.0), np.asarray(1.0), np.asarray(1.0), np.asarray(200.0))
     answer = infer(confidence, level=0.95)
     assert float(answer.high) == pytest.approx(0.0183, abs=1e-4)
     # Clopper and Pearson's upper limit for 0 of 200.

@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from mlbaseline.stats.variance import Clusters, example_variance, run_variance, seed_variance
+from mlbaseline.stats.summaries import Summary, contrast_data, summarise
+from mlbaseline.stats.variance import Clusters, run_variance, seed_variance
+
+
+def summary_of(values: np.ndarray, labels: np.ndarray | None) -> Summary:
+    codes = None if labels is None else Clusters.of(labels).codes
+    return summarise(contrast_data(values[:, None], np.ones((1, 1)), codes=codes)).at((0, 0))
 
 
 def test_clustered_variance_is_cr2_and_its_degrees_of_freedom_bell_mccaffreys() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(7), [1, 2, 3, 5, 8, 13, 21])
     values = rng.normal(size=len(labels))
-    ours = example_variance(values, Clusters.of(labels))
+    ours = summary_of(values, labels)
     n = len(labels)
     residuals, x = values - values.mean(), np.ones((n, 1))
     hat = x @ x.T / n
@@ -38,16 +44,14 @@ def test_equal_clusters_match_statsmodels() -> None:
     rng = np.random.default_rng(1)
     values, labels = rng.normal(size=60), np.repeat(np.arange(12), 5)
     fit = sm.OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": labels, "use_correction": False})
-    ours = example_variance(values, Clusters.of(labels))
+    ours = summary_of(values, labels)
     assert ours.variance == pytest.approx(12 / 11 * float(fit.cov_params()[0, 0]))
     assert ours.df == pytest.approx(11.0)
 
 
 def test_design_effect_of_full_dependence_is_the_cluster_size() -> None:
     values = np.repeat(np.random.default_rng(2).normal(size=200), 4)
-    assert example_variance(values, Clusters.of(np.repeat(np.arange(200), 4))).design_effect == pytest.approx(
-        4, rel=0.02
-    )
+    assert float(summary_of(values, np.repeat(np.arange(200), 4)).together) == pytest.approx(4, rel=0.02)
 
 
 def test_run_variance_recovers_what_was_drawn() -> None:
@@ -67,8 +71,8 @@ def test_clusters_of_one_change_nothing() -> None:
     assert plain is not None
     assert clustered is not None
     assert float(plain.residual) == pytest.approx(float(clustered.residual))
-    ours = example_variance(scores[0], alone)
-    assert ours.variance == pytest.approx(example_variance(scores[0], None).variance)
+    ours = summary_of(scores[0], np.arange(20))
+    assert ours.variance == pytest.approx(summary_of(scores[0], None).variance)
     assert ours.df == pytest.approx(19.0)
 
 

@@ -1,7 +1,7 @@
 """One question, whatever the metric: how do these tables differ, or where does this one stand, with what interval?
 
-Per-example metrics go to `stats.compare_paired`, corpus metrics to `stats.compare_corpus`. A mean is its difference
-from zero, so standing alone is the same question.
+Per-example metrics go to `stats.compare_paired`, corpus metrics to `stats.compare_corpus`; one system alone goes to
+`stats.estimate_mean` and `stats.corpus_interval`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mlbaseline.stats import (
     compare_paired,
     corpus_interval,
     detectable_effect,
+    estimate_mean,
     minimum_detectable_effect,
 )
 
@@ -100,7 +101,7 @@ def paired_scores(
         return None
     scored: Mask = mask & ~np.isnan(ours).any(axis=0) & ~np.isnan(theirs).any(axis=0)
     clusters = clusters_of(candidate[0], scored)
-    if scored.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
+    if scored.sum() < max(2, len(ours), len(theirs)) or (clusters is not None and len(set(clusters)) < 2):
         return None
     return ours[:, scored], theirs[:, scored], clusters
 
@@ -154,12 +155,12 @@ def estimate(
     if scores is None:
         return None
     scored: Mask = np.asarray(~np.isnan(scores).any(axis=0))
-    if scored.sum() < 2:
+    if scored.sum() < max(2, len(scores)):
         return None
     known = scores[:, scored]
     clusters = clusters_of(tables[0], scored)
-    found = compare_paired(known, np.zeros(known.shape[1]), clusters=clusters, level=level, rng=rng)
-    return Estimate(found.delta, found.low, found.high, level, found.n, found.n_clusters, len(tables), found.method)
+    mean = estimate_mean(known, clusters=clusters, level=level, rng=rng)
+    return Estimate(mean.value, mean.low, mean.high, level, mean.n, mean.n_clusters, len(tables), mean.method)
 
 
 def _corpus_estimate(

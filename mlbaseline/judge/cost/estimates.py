@@ -22,7 +22,7 @@ import numpy.typing as npt
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.records import REMOTE, UNKNOWN, Bounds, Cost
 from mlbaseline.results import FIRST_TOKEN, Evaluation, ResultTable
-from mlbaseline.stats import compare_paired, quantile_interval
+from mlbaseline.stats import estimate_mean, quantile_interval
 from mlbaseline.suite import Suite
 
 Array = npt.NDArray[np.float64]
@@ -144,7 +144,7 @@ def _query_usd(
     if clusters is not None and len(set(clusters)) < 2:
         return mean, {}
     # On a scale from 0 to 1: what is smoothed for want of variation is then a share of the largest cost, not a dollar.
-    found = compare_paired(usd / largest, np.zeros(usd.shape[1]), clusters=clusters, level=suite.matrix.level)
+    found = estimate_mean(usd / largest, clusters=clusters, level=suite.matrix.level)
     low, high = max(found.low, 0.0) * largest + share, found.high * largest + share
     return mean, {"usd_per_query": Bounds(low, high)}
 

@@ -109,10 +109,11 @@ class AgrestiMinConfidence:
 class WiderConfidence:
     """At either end the wider of Tango's and of Agresti and Min's interval, in agreement with McNemar's test at zero.
 
-    For many contrasts at once. At the error rates that each of 50 is then left with (0.0024 in both tails), Tango's
-    lower limit and Agresti–Min's upper one fall short by turns: under an effect of 0.08 the family holds in 0.960 of
-    tables at n = 100 and 0.947 at n = 200 by Tango's, 0.950 and 0.953 by Agresti–Min's, 0.970 and 0.960 by the wider
-    (300 tables each).
+    The two fall short by turns. With gains only and a margin above 0, Tango's lower bound passes a superiority gate at
+    its margin in up to 5 % instead of 2.5 %; with losses only, Agresti–Min's passes a non-inferiority gate in up to
+    13 %. The wider of the two passes at most 2.8 % (exact enumeration from n = 50 on). At the error rates that each of
+    50 contrasts is left with (0.0024 in both tails) the family holds in 0.960 of tables at n = 100 and 0.947 at n = 200
+    by Tango's, 0.950 and 0.953 by Agresti–Min's, 0.970 and 0.960 by the wider (effect 0.08, 300 tables each).
     """
 
     gained: Array
@@ -139,6 +140,38 @@ class WiderConfidence:
     @property
     def _both(self) -> tuple[ScoreConfidence, AgrestiMinConfidence]:
         return ScoreConfidence(self.gained, self.lost, self.n), AgrestiMinConfidence(self.gained, self.lost, self.n)
+
+
+@dataclass(frozen=True)
+class WilsonConfidence:
+    """Wilson's score interval of a single proportion, with the score test that it inverts (Wilson 1927).
+
+    ``successes`` of ``n``; ``sign`` is −1 for the negated proportion. Arrays that broadcast.
+    """
+
+    successes: Array
+    n: Array
+    sign: float = 1.0
+
+    def mirrored(self) -> WilsonConfidence:
+        """The same for the negated proportion."""
+        return WilsonConfidence(self.successes, self.n, -self.sign)
+
+    def lower(self, tail: float) -> Array:
+        """The lower bound at a tail probability."""
+        z = self.sign * float(scipy.special.ndtri(tail))
+        share = self.successes / self.n
+        centre = (share + z * z / (2.0 * self.n)) / (1.0 + z * z / self.n)
+        half = z / (1.0 + z * z / self.n) * np.sqrt(share * (1.0 - share) / self.n + z * z / (4.0 * self.n**2))
+        return self.sign * np.clip(centre + half, 0.0, 1.0)
+
+    def p_greater(self, margin: ArrayLike) -> Array:
+        """The p-value of a proportion of ``margin`` or less: a number, or one for each proportion."""
+        rate = self.sign * np.asarray(margin, dtype=float)
+        inside = np.clip(rate, 1e-300, 1.0 - 1e-16)
+        z = (self.successes / self.n - inside) / np.sqrt(inside * (1.0 - inside) / self.n)
+        z = np.where(rate < 0.0, np.inf, np.where(rate > 1.0, -np.inf, z))
+        return np.asarray(scipy.special.ndtr(-self.sign * z))
 
 
 def is_binary(scores: Array) -> bool:

@@ -73,27 +73,33 @@ def compare_paired(
 ) -> PairedComparison:
     """Compare two systems scored on the same n examples.
 
-    ``candidate``, ``baseline``: (n,) scores of a checkpoint, or (seeds, n) of a recipe; the two may have different
-    numbers of seeds. A recipe's interval says where the mean over further seeds and examples lies; a side of one row
-    counts as that checkpoint, because one seed shows no seed variance. ``clusters``: (n,) labels of examples that
-    belong together. Examples are rows of a larger population; failed ones must already have their score.
+    A recipe's interval says where the mean over further seeds and examples lies. A side of one row counts as that
+    checkpoint, because one seed shows no seed variance. Examples are rows of a larger population; failed ones must
+    already have their score.
 
-    ``method="auto"`` takes, in this order:
+    Args:
+        candidate: Scores (n,) of a checkpoint, or (seeds, n) of a recipe.
+        baseline: The same for the other system; the number of seeds may differ.
+        clusters: Labels (n,) of examples that belong together.
+        level: Level of the interval, in (0, 1); at least 0.5 if one-sided.
+        alternative: What to show: the difference is not ``margin``, is ``greater`` or is ``less``.
+        margin: Difference under the null hypothesis, in the unit of the scores.
+        method: ``auto`` chooses by the sample, as described in `mlbaseline.stats.methods`, crossed with seeds if there
+            are any (``crossed_t``). ``score``, ``agresti_min``, ``bootstrap_t`` and ``t`` can be named.
+        rng: Source of the resamples of ``bootstrap_t``; by default the same at every call.
 
-    - all differences equal: the bound on what could be hidden in examples not seen (``unseen``);
-    - seeds: variance over seeds and examples, crossed (``crossed_t``);
-    - clusters: bias-reduced cluster variance, t with Bell–McCaffrey degrees of freedom (``clustered_t``);
-    - 0/1 scores: Tango's score interval with the exact McNemar test (``score``);
-    - nearly all differences equal: t with pseudo-examples (``sparse_t``; also within the two above);
-    - 10 ≤ n < 200: studentised bootstrap (``bootstrap_t``);
-    - otherwise Student's t (``t``).
+    Returns:
+        The comparison. Its two-sided p-value and interval agree (p ≤ 1 − level exactly when the interval excludes
+        ``margin``) for every method but ``agresti_min``, whose p-value is McNemar's.
 
-    ``score``, ``agresti_min``, ``bootstrap_t`` and ``t`` can be asked for by name. ``rng`` is used by ``bootstrap_t``
-    only; without one the resamples are the same at every call. Two-sided p-value and interval agree (p ≤ 1 − level
-    exactly when the interval excludes ``margin``) for every method but ``agresti_min``, whose p-value is McNemar's.
+    Raises:
+        ValueError: If scores are not finite, there are fewer than two examples or clusters or more seeds than examples,
+            shapes do not match, or the method does not fit the scores.
 
-    Raises ValueError for scores that are not finite, fewer than two examples or clusters, shapes that do not match,
-    or a method that does not fit the scores.
+    Example:
+        >>> result = compare_paired([1, 1, 1, 0, 1, 1, 1, 1], [0, 1, 0, 0, 1, 0, 1, 0])
+        >>> result.delta, result.gained, result.lost, result.p_value
+        (0.5, 4, 0, 0.125)
     """
     check_hypothesis(level, alternative, margin)
     a, b = as_scores(candidate, "candidate"), as_scores(baseline, "baseline")
@@ -104,22 +110,22 @@ def compare_paired(
         )
     groups = as_clusters(clusters, a.shape[1])
     sample = PairedSample.of(a, b, groups)
-    tail = (1.0 - level) / (2.0 if alternative == "two-sided" else 1.0)
-    chosen = choose_method(sample, method, tail, rng)
+    chosen = choose_method(sample, method, rng)
     answer = infer(chosen.confidence, level=level, alternative=alternative, margin=margin)
     binary = len(a) == len(b) == 1 and is_binary(a) and is_binary(b)
-    gained, lost = int((sample.differences > 0).sum()), int((sample.differences < 0).sum())
+    differences = sample.differences
+    gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
     return PairedComparison(
         candidate_mean=float(a.mean()),
         baseline_mean=float(b.mean()),
-        delta=float(sample.differences.mean()),
+        delta=float(sample.summary.mean),
         low=float(answer.low),
         high=float(answer.high),
         level=level,
         p_value=float(answer.p_value),
         alternative=alternative,
         margin=margin,
-        effect_size=cohens_g_value(gained, lost) if binary else cohens_d_value(sample.differences),
+        effect_size=cohens_g_value(gained, lost) if binary else cohens_d_value(differences),
         effect_measure="cohens_g" if binary else "cohens_d",
         gained=gained,
         lost=lost,

@@ -1,83 +1,101 @@
-"""Which method fits a paired sample, and why: the choice behind ``compare_paired``."""
+"""A paired sample, and the method that infers its difference: the one that is chosen for it, or one named by hand."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
-from mlbaseline.stats.confidence import (
-    BootstrapConfidence,
-    ConfidenceDistribution,
-    MeanConfidence,
-    RuleOfThree,
-    SeedVariance,
-)
-from mlbaseline.stats.paired.binary import AgrestiMinConfidence, ScoreConfidence, is_binary
+from mlbaseline.stats import methods
+from mlbaseline.stats.bootstrap_t import BootstrapConfidence
+from mlbaseline.stats.confidence import ConfidenceDistribution, MeanConfidence, SeedVariance
+from mlbaseline.stats.inputs import generator
+from mlbaseline.stats.paired.binary import AgrestiMinConfidence
+from mlbaseline.stats.summaries import ContrastData, ScoreRanges, Summary, contrast_data, summarise
 from mlbaseline.stats.types import Array
-from mlbaseline.stats.variance import Clusters, ExampleVariance, example_variance, seed_variance
+from mlbaseline.stats.variance import Clusters, seed_variance
 
 Method = Literal["auto", "score", "agresti_min", "bootstrap_t", "t"]
 
-N_RESAMPLES = 9_999
-MIN_BOOTSTRAP_N, MAX_BOOTSTRAP_N = 10, 200
-SPARSE_BELOW = 50  # differing examples (or clusters with one): fewer, and the normal law is not yet there
-TIE = 1e-9  # differences closer than this share of the scale are the same number
+_FEW_ROWS = 0.02
+"""Share of examples that should not carry most of the variance."""
 
 
 @dataclass(frozen=True)
 class PairedSample:
-    """Paired scores ready for a method: ``candidate`` (R_a, n), ``baseline`` (R_b, n), per-example mean
-    ``differences`` (n,) with ties made exact, their ``usual`` value (median), the width of the ``scale`` scores live
-    on, the clusters."""
+    """Paired scores ready for a method.
+
+    Attributes:
+        candidate: Scores (R_a, n).
+        baseline: Scores (R_b, n); zeros (1, n) where there is only one system.
+        clusters: Of the examples, None where they are independent.
+        data: Their mean difference per example, as contrast data of one column.
+        summary: Its summary, arrays of shape ().
+    """
 
     candidate: Array
     baseline: Array
     clusters: Clusters | None
-    differences: Array
-    usual: float
-    scale: float
+    data: ContrastData
+    summary: Summary
 
     @classmethod
     def of(cls, candidate: Array, baseline: Array, clusters: Clusters | None) -> PairedSample:
-        scale = scale_of(candidate, baseline)
-        differences = candidate.mean(axis=0) - baseline.mean(axis=0)
-        usual = float(np.median(differences))
-        differences = np.where(np.abs(differences - usual) <= TIE * scale, usual, differences)
-        return cls(candidate, baseline, clusters, differences, usual, scale)
+        """The sample of two systems."""
+        ranges = ScoreRanges(
+            *(np.array([f(side) for side in (candidate, baseline)]) for f in (np.min, np.max, _zero_one))
+        )
+        means = np.column_stack([candidate.mean(axis=0), baseline.mean(axis=0)])
+        data = _contrast_data(means, np.array([[1.0, -1.0]]), clusters, ranges)
+        return cls._summarised(candidate, baseline, clusters, data)
+
+    @classmethod
+    def single(cls, scores: Array, clusters: Clusters | None) -> PairedSample:
+        """The sample of one system's own scores (R, n)."""
+        ranges = ScoreRanges(*(np.array([f(scores)]) for f in (np.min, np.max, _zero_one)))
+        none = np.zeros((1, scores.shape[1]))
+        data = _contrast_data(scores.mean(axis=0)[:, None], np.ones((1, 1)), clusters, ranges)
+        return cls._summarised(scores, none, clusters, data)
+
+    @classmethod
+    def _summarised(
+        cls, candidate: Array, baseline: Array, clusters: Clusters | None, data: ContrastData
+    ) -> PairedSample:
+        if max(len(candidate), len(baseline)) > 1:  # means over seeds are not 0 or 1
+            none = np.zeros(1, dtype=bool)
+            data = replace(data, pair=none, proportion=none)
+        return cls(candidate, baseline, clusters, data, summarise(data).at((0, 0)))
 
     @property
-    def binary(self) -> bool:
-        """0/1 outcomes of two checkpoints, examples independent: what McNemar's test is for."""
-        one_run_each = len(self.candidate) == len(self.baseline) == 1
-        return one_run_each and self.clusters is None and is_binary(self.candidate) and is_binary(self.baseline)
+    def differences(self) -> Array:
+        """Mean difference of each example, (n,), with ties made exact."""
+        values = self.data.values[:, 0] + self.data.shift[0]
+        tied = np.abs(values - self.summary.usual) <= 1e-9 * self.data.scale[0]
+        return np.where(tied, self.summary.usual, values)
 
     @property
-    def units(self) -> int:
-        """Independent units: examples, or clusters."""
-        return len(self.differences) if self.clusters is None else len(self.clusters.sizes)
+    def is_constant(self) -> bool:
+        """Whether all examples have the same difference."""
+        return bool(methods.is_constant(self.summary))
 
-    @property
-    def effective_units(self) -> float:
-        """Units of equal weight: n, or n²/Σ n_c², which is the number of clusters if all are of one size."""
-        n = float(len(self.differences))
-        return n if self.clusters is None else n**2 / float((self.clusters.sizes**2).sum())
-
-    def is_sparse(self) -> bool:
-        """Whether at least half of the differences are equal and fewer than ``SPARSE_BELOW`` units have another."""
-        away = self.differences != self.usual
-        if 2 * np.count_nonzero(away) > len(away):
-            return False
-        units = np.count_nonzero(away) if self.clusters is None else len(np.unique(self.clusters.codes[away]))
-        return bool(units < SPARSE_BELOW)
+    def seeds(self) -> SeedVariance | None:
+        """The part of the variance that comes from training seeds; None where no side has two."""
+        return seed_variance((self.candidate, self.baseline), self.clusters)
 
 
 @dataclass(frozen=True)
 class ChosenMethod:
-    """A method applied: its confidence, name, the reason, the standard error, and degrees of freedom where defined."""
+    """A method applied to a sample.
+
+    Attributes:
+        confidence: The confidence distribution.
+        name: Name of the method.
+        reason: A sentence on why it was chosen.
+        standard_error: Of the mean difference, smoothed where the method smooths; never zero.
+        df: Degrees of freedom, None where the method has none.
+    """
 
     confidence: ConfidenceDistribution
     name: str
@@ -86,174 +104,148 @@ class ChosenMethod:
     df: float | None
 
 
-def scale_of(*scores: Array) -> float:
-    """The width of the scale that scores live on: 1 for scores within [0, 1], else their observed range; for constant
-    scores elsewhere, their size. Never zero."""
-    low, high = min(float(s.min()) for s in scores), max(float(s.max()) for s in scores)
-    if low >= 0.0 and high <= 1.0:
-        return 1.0
-    return high - low if high > low else abs(high)
+def _contrast_data(means: Array, weights: Array, clusters: Clusters | None, ranges: ScoreRanges) -> ContrastData:
+    return contrast_data(means, weights, codes=None if clusters is None else clusters.codes, ranges=ranges)
 
 
-def choose_method(sample: PairedSample, method: Method, tail: float, rng: np.random.Generator | None) -> ChosenMethod:
-    """Apply the method asked for, or for ``auto`` the one that the sample calls for. Raises ValueError if it does not
-    fit."""
+def _zero_one(scores: Array) -> np.bool_:
+    return np.bool_(((scores == 0.0) | (scores == 1.0)).all())
+
+
+def choose_method(sample: PairedSample, method: Method, rng: np.random.Generator | None) -> ChosenMethod:
+    """Apply a method to a sample.
+
+    Args:
+        sample: The paired scores.
+        method: A method by name, or ``auto`` for the one that suits the sample (see `stats.methods`).
+        rng: Source of resamples.
+
+    Returns:
+        The method with its confidence distribution.
+
+    Raises:
+        ValueError: If the method does not exist or does not fit the sample.
+    """
     if method not in get_args(Method):
         raise ValueError(f"method: expected one of {', '.join(get_args(Method))}, got {method!r}")
-    requested = method != "auto"
-    if method in ("score", "agresti_min") and not sample.binary:
+    by_name = method != "auto"
+    summary, seeds = sample.summary, sample.seeds()
+    if method in ("score", "agresti_min") and not summary.pair:
         raise ValueError(f"method {method}: expected unclustered 0/1 scores of shape (n,) on both sides; use auto or t")
     if method == "bootstrap_t":
         _check_bootstrap(sample)
-    seeds = seed_variance((sample.candidate, sample.baseline), sample.clusters)
-    all_equal = bool((sample.differences == sample.usual).all())
-    if method != "agresti_min" and all_equal and (seeds is None or seeds.observed == 0.0):
+    if method == "agresti_min":
+        confidence = AgrestiMinConfidence(summary.gained, summary.lost, summary.n)
+        return ChosenMethod(confidence, method, "requested by name", _agresti_min_error(summary), None)
+    if seeds is not None and not (sample.is_constant and seeds.observed == 0.0):
+        return _crossed(sample, seeds, smooth=not by_name)
+    chosen = str(methods.choose_methods(summary))
+    if sample.is_constant and chosen != methods.WILSON:
         return _unseen(sample)
-    if sample.binary and method in ("auto", "score", "agresti_min"):
-        return _binary(sample, method)
-    if method == "bootstrap_t" or (not requested and _wants_bootstrap(sample, seeds, tail)):
-        return _bootstrap(sample, requested, rng)
-    return by_mean(sample, seeds, smooth=not requested)
+    if by_name and method != "score":
+        chosen = methods.CLUSTERED + method if summary.clustered else method
+    if chosen == methods.BOOTSTRAP_T:
+        return _bootstrap(sample, by_name, generator(rng))
+    if chosen in (methods.SCORE, methods.WILSON):
+        confidence_ = methods.confidence_by_formula(chosen, summary)
+        return ChosenMethod(confidence_, chosen, _binary_reason(chosen), _agresti_min_error(summary), None)
+    return _by_t(sample, chosen, smooth=not by_name)
 
 
 def _unseen(sample: PairedSample) -> ChosenMethod:
-    units = sample.effective_units
-    kind = "examples" if sample.clusters is None else "clusters"
-    confidence = RuleOfThree(np.asarray(sample.usual), np.asarray(sample.scale), np.asarray(units))
-    what = "no example tells the two apart" if sample.usual == 0.0 else "every example has the same difference"
-    reason = f"{what}: the interval is what {sample.units} {kind} leave possible in those not seen"
-    return ChosenMethod(confidence, "unseen", reason, (sample.scale + abs(sample.usual)) / (units + 2.0), None)
+    summary = sample.summary
+    kind = "clusters" if summary.clustered else "examples"
+    what = "no example tells the two apart" if summary.usual == 0.0 else "every example has the same difference"
+    reason = f"{what}: the interval is what {int(summary.units)} {kind} leave possible in those not seen"
+    error = float(np.maximum(summary.down, summary.up) / (summary.effective_units + 2.0))
+    return ChosenMethod(methods.confidence_by_formula(methods.UNSEEN, summary), methods.UNSEEN, reason, error, None)
 
 
-def _binary(sample: PairedSample, method: Method) -> ChosenMethod:
-    n = float(len(sample.differences))
-    gained = np.asarray(np.count_nonzero(sample.differences > 0), dtype=float)
-    lost = np.asarray(np.count_nonzero(sample.differences < 0), dtype=float)
-    error = math.sqrt(_agresti_min_variance(gained, lost, n))
-    if method == "agresti_min":
-        return ChosenMethod(AgrestiMinConfidence(gained, lost, np.asarray(n)), method, "requested by name", error, None)
-    reason = "0/1 scores: Tango's score interval and the exact McNemar test hold their level however few pairs disagree"
-    return ChosenMethod(ScoreConfidence(gained, lost, np.asarray(n)), "score", reason, error, None)
+def _binary_reason(name: str) -> str:
+    if name == methods.WILSON:
+        return "0/1 scores of one system: Wilson's interval holds its level at rare outcomes"
+    return (
+        "0/1 scores: the wider of Tango's and of Agresti and Min's interval, with the exact McNemar test, holds its "
+        "level however few pairs disagree"
+    )
 
 
-def _agresti_min_variance(gained: Array, lost: Array, n: float) -> float:
+def _agresti_min_error(summary: Summary) -> float:
     """Positive whatever the counts."""
+    n, gained, lost = float(summary.n), float(summary.gained), float(summary.lost)
     centre = (gained - lost) / (n + 2.0)
-    return float(((gained + lost + 1.0) / (n + 2.0) - centre**2) / (n + 2.0))
+    return math.sqrt(((gained + lost + 1.0) / (n + 2.0) - centre**2) / (n + 2.0))
 
 
 def example_error_variance(sample: PairedSample) -> float:
-    """Variance of the mean difference over examples alone, with the automatic method's smoothing: never zero."""
-    if (sample.differences == sample.usual).all():
+    """Variance of the mean difference over examples alone, with the chosen method's smoothing: never zero."""
+    if sample.is_constant:
         return _unseen(sample).standard_error ** 2
-    if sample.binary:
-        return _binary(sample, "auto").standard_error ** 2
-    return by_mean(sample, None, smooth=True).standard_error ** 2
+    if sample.summary.pair or sample.summary.proportion:
+        return _agresti_min_error(sample.summary) ** 2
+    return _smoothed_variance(sample.summary)
 
 
-def _wants_bootstrap(sample: PairedSample, seeds: SeedVariance | None, tail: float) -> bool:
-    small = MIN_BOOTSTRAP_N <= len(sample.differences) < MAX_BOOTSTRAP_N
-    reachable = tail * (N_RESAMPLES + 1) >= 10
-    return small and reachable and seeds is None and sample.clusters is None and not sample.is_sparse()
+def _smoothed_variance(summary: Summary) -> float:
+    unit = methods.pseudo_unit(summary) if methods.is_sparse(summary) else 0.0
+    return float(summary.variance + unit**2)
 
 
 def _check_bootstrap(sample: PairedSample) -> None:
     if sample.clusters is not None or max(len(sample.candidate), len(sample.baseline)) > 1:
         raise ValueError("method bootstrap_t: expected one run on each side and no clusters; use auto or t")
-    if len(sample.differences) < MIN_BOOTSTRAP_N:
+    if sample.summary.n < methods.MIN_BOOTSTRAP_N:
         raise ValueError(
-            f"method bootstrap_t: expected at least {MIN_BOOTSTRAP_N} examples, got {len(sample.differences)}; use t"
+            f"method bootstrap_t: expected at least {methods.MIN_BOOTSTRAP_N} examples, got {int(sample.summary.n)}; "
+            "use t"
         )
 
 
-def _bootstrap(sample: PairedSample, requested: bool, rng: np.random.Generator | None) -> ChosenMethod:
-    n = len(sample.differences)
-    # One canonical order makes the result independent of the examples' order and antisymmetric in the two systems.
-    centred = np.sort(sample.differences - sample.differences.mean())
-    flipped = centred.sum() + (centred**3).sum() < 0.0
-    counts = _resampling_plan(n) if rng is None else _draw_plan(n, rng)
-    draws = studentised_draws(-centred[::-1] if flipped else centred, counts)
-    error = math.sqrt(float(centred @ centred) / (n * (n - 1.0)))
+def _bootstrap(sample: PairedSample, by_name: bool, rng: np.random.Generator) -> ChosenMethod:
+    summary = sample.summary
+    stacked = BootstrapConfidence.of(sample.data.values, summary.mean[None], methods.N_RESAMPLES, rng)
     confidence = BootstrapConfidence(
-        np.asarray(sample.differences.mean()),
-        np.asarray(error),
-        np.sort(-draws if flipped else draws),
-        np.asarray(n - 1.0),
+        summary.mean, stacked.standard_error[0], stacked.draws[0], np.asarray(summary.n - 1.0)
     )
-    reason = (
-        "requested by name"
-        if requested
-        else f"{n} examples, under {MAX_BOOTSTRAP_N}: the studentised bootstrap follows the skewness"
+    n = int(summary.n)
+    small = n < methods.MAX_BOOTSTRAP_N
+    why = f"under {methods.MAX_BOOTSTRAP_N}" if small else "with a mean that is still skewed"
+    reason = "requested by name" if by_name else f"{n} examples, {why}: the studentised bootstrap follows the skewness"
+    return ChosenMethod(
+        confidence, methods.BOOTSTRAP_T, reason + _few_rows_note(sample), math.sqrt(float(summary.variance)), None
     )
-    return ChosenMethod(confidence, "bootstrap_t", reason, error, None)
 
 
-def studentised_draws(centred: Array, counts: Array) -> Array:
-    """Studentised resampled means: values (n,) of mean zero, counts (B, n) ─▶ (B,). A resample without any spread gives
-    ±infinity: it is evidence that the spread may be far larger than what was seen."""
-    n = len(centred)
-    means = counts @ centred / n
-    variance = (counts @ centred**2 / n - means**2) / (n - 1.0)
-    flat = variance <= 1e-14 * float(centred @ centred) / n
-    with np.errstate(divide="ignore", invalid="ignore"):
-        draws = means / np.sqrt(np.where(flat, 0.0, variance))
-    return np.where(np.isnan(draws), 0.0, draws)
+def _by_t(sample: PairedSample, name: str, *, smooth: bool) -> ChosenMethod:
+    """Student's t over examples or clusters; ``smooth`` adds what sparse and skewed differences need."""
+    summary = sample.summary
+    confidence = _mean_confidence(summary, smooth)
+    sparse = bool((confidence.unit > 0.0).all())
+    variance = float(summary.variance + confidence.unit**2)
+    reason = _mean_reason(sample, None, sparse, smooth) + _few_rows_note(sample)
+    return ChosenMethod(confidence, name, reason, math.sqrt(variance), float(summary.df))
 
 
-def _draw_plan(n: int, rng: np.random.Generator) -> Array:
-    """How often each of n examples is drawn in each resample: (N_RESAMPLES, n)."""
-    drawn = rng.integers(n, size=(N_RESAMPLES, n)) + n * np.arange(N_RESAMPLES)[:, None]
-    return np.bincount(drawn.ravel(), minlength=N_RESAMPLES * n).reshape(N_RESAMPLES, n).astype(float)
-
-
-@lru_cache(maxsize=2)
-def _resampling_plan(n: int) -> Array:
-    """The plan used without a generator: the same for every call with this n."""
-    return _draw_plan(n, np.random.default_rng(n))
-
-
-def by_mean(sample: PairedSample, seeds: SeedVariance | None, *, smooth: bool) -> ChosenMethod:
-    """Student's t over examples or clusters, crossed with seeds if there are any; ``smooth`` adds what sparse and
-    skewed differences need."""
-    examples = example_variance(sample.differences, sample.clusters)
+def _mean_confidence(summary: Summary, smooth: bool) -> MeanConfidence:
     # Clusters can agree by chance though their examples differ: that is no proof of a variance of zero.
-    flat = examples.variance <= (TIE * sample.scale) ** 2
-    sparse = flat or (smooth and sample.is_sparse())
-    unit = _pseudo_unit(sample, examples) if sparse else 0.0
-    confidence = MeanConfidence(
-        np.asarray(sample.differences.mean()),
-        np.asarray(examples.variance),
-        np.asarray(examples.df),
-        np.asarray(examples.third if smooth else 0.0),
-        np.asarray(unit),
-        seeds,
-    )
-    error = examples.variance + unit**2
-    df = examples.df
-    if seeds is not None:
-        seed_part = float(seeds.estimate)
-        curvature = error**2 / df + (float(seeds.observed) ** 2 / float(seeds.df) if seed_part > 0.0 else 0.0)
-        error += seed_part
-        df = error**2 / curvature
-    kind = "crossed" if seeds is not None else "clustered" if sample.clusters is not None else ""
-    name = "_".join(part for part in (kind, "sparse" if sparse else "", "t") if part)
-    return ChosenMethod(confidence, name, _mean_reason(sample, seeds, sparse, smooth), math.sqrt(error), df)
+    sparse = bool(methods.is_sparse(summary)) if smooth else bool(summary.variance == 0.0)
+    unit = methods.pseudo_unit(summary) if sparse else np.asarray(0.0)
+    third = summary.third if smooth else np.asarray(0.0)
+    return MeanConfidence(summary.mean, summary.variance, summary.df, third, unit)
 
 
-def _pseudo_unit(sample: PairedSample, examples: ExampleVariance) -> float:
-    """By how much one example of the unfavourable kind would move the mean; of clusters, as many as go together.
-
-    How many go together is the observed design effect, but a few differing examples say little about it: it is taken
-    as at least the square root of the cluster size (examples drawn evenly), and as all of it while clusters do not
-    differ.
-    """
-    n, together = len(sample.differences), 1.0
-    if sample.clusters is not None:
-        sizes = sample.clusters.sizes
-        met = float((sizes**2).sum()) / n  # the size of the cluster that an example is likely to be in
-        told_apart = examples.variance > (TIE * sample.scale) ** 2
-        together = min(max(examples.design_effect, math.sqrt(met)), float(sizes.max())) if told_apart else met
-    return (sample.scale + abs(sample.usual)) * together / n
+def _crossed(sample: PairedSample, seeds: SeedVariance, *, smooth: bool) -> ChosenMethod:
+    """Examples or clusters crossed with seeds."""
+    confidence = replace(_mean_confidence(sample.summary, smooth), seeds=seeds)
+    sparse = bool((confidence.unit > 0.0).all())
+    variance = float(sample.summary.variance + confidence.unit**2)
+    seed_part = float(seeds.estimate)
+    curvature = variance**2 / float(sample.summary.df)
+    curvature += float(seeds.observed) ** 2 / float(seeds.df) if seed_part > 0.0 else 0.0
+    total = variance + seed_part
+    name = "crossed_sparse_t" if sparse else "crossed_t"
+    reason = _mean_reason(sample, seeds, sparse, smooth) + _few_rows_note(sample)
+    return ChosenMethod(confidence, name, reason, math.sqrt(total), total**2 / curvature)
 
 
 def _mean_reason(sample: PairedSample, seeds: SeedVariance | None, sparse: bool, auto: bool) -> str:
@@ -264,11 +256,24 @@ def _mean_reason(sample: PairedSample, seeds: SeedVariance | None, sparse: bool,
         runs = f"{len(sample.candidate)} and {len(sample.baseline)} runs"
         parts.append(f"{runs}: other seeds would move the difference, so their variance is crossed with the examples'")
     if sample.clusters is not None:
-        parts.append(f"examples in {sample.units} clusters are not independent: variance over clusters")
+        units = int(sample.summary.units)
+        parts.append(f"examples in {units} clusters are not independent: variance over clusters")
     if sparse:
         parts.append("too few units differ for the normal law: pseudo-examples stand for those not seen")
     if not parts:
-        n = len(sample.differences)
-        few = n < MIN_BOOTSTRAP_N
+        n = int(sample.summary.n)
+        few = n < methods.MIN_BOOTSTRAP_N
         parts.append(f"{n} examples: too few to resample" if few else f"{n} examples: the mean is close to normal")
     return "; ".join(parts)
+
+
+def _few_rows_note(sample: PairedSample) -> str:
+    """A warning where a few examples carry most of the variance: no interval is reliable then."""
+    squares = np.sort(np.square(sample.data.values[:, 0]))[::-1]
+    few = max(1, round(_FEW_ROWS * len(squares)))
+    if methods.is_sparse(sample.summary) or len(squares) < 20 or squares[:few].sum() <= 0.5 * squares.sum():
+        return ""
+    return (
+        f"; {few} of {len(squares):,} examples carry more than half of the variance: with tails this heavy intervals "
+        "cover less than they state below some thousand examples"
+    )

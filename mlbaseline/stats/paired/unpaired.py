@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from mlbaseline.stats.confidence import ConfidenceDistribution, RuleOfThree
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
-from mlbaseline.stats.paired.binary import is_binary
-from mlbaseline.stats.paired.methods import PairedSample, by_mean, scale_of
+from mlbaseline.stats.paired.binary import WilsonConfidence
+from mlbaseline.stats.paired.methods import PairedSample, choose_method
 from mlbaseline.stats.types import Alternative, Array
-from mlbaseline.stats.variance import seed_variance
 
 Bounds = Callable[[float], tuple[float, float]]  # of one mean, at a tail probability
 
@@ -184,24 +182,18 @@ def _crossing(excluded: Callable[[float], bool]) -> float:
 
 
 def bounded_mean(rows: Array, clusters: ArrayLike | None, name: str) -> BoundedMean:
-    """A mean, and its bounds by the methods of the paired comparison."""
+    """A mean of scores (seeds, n) with its bounds, by the method that suits them."""
     try:
         groups = as_clusters(clusters, rows.shape[1])
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    mean, n = float(rows.mean()), rows.shape[1]
-    if len(rows) == 1 and groups is None and is_binary(rows):
-        return BoundedMean(mean, _wilson_bounds(mean, n), n)
-    # The paired methods with zeros on the other side, but on the scale of these scores alone.
-    sample = replace(PairedSample.of(rows, np.zeros((1, n)), groups), scale=scale_of(rows))
-    seeds = seed_variance((rows,), groups)
-    confidence: ConfidenceDistribution = by_mean(sample, seeds, smooth=True).confidence
-    shift = 0.0
-    if (sample.differences == sample.usual).all() and (seeds is None or seeds.observed == 0.0):
-        confidence = RuleOfThree(np.asarray(0.0), np.asarray(sample.scale), np.asarray(sample.effective_units))
-        shift = mean
+    confidence = choose_method(PairedSample.single(rows, groups), "auto", None).confidence
     mirror = confidence.mirrored()
-    return BoundedMean(mean, lambda tail: (shift + float(confidence.lower(tail)), shift - float(mirror.lower(tail))), n)
+    return BoundedMean(
+        float(rows.mean()),
+        lambda tail: (float(confidence.lower(tail)), -float(mirror.lower(tail))),
+        rows.shape[1],
+    )
 
 
 def _exactly(value: float) -> Bounds:
@@ -212,11 +204,10 @@ def _exactly(value: float) -> Bounds:
 
 
 def _wilson_bounds(value: float, n: int) -> Bounds:
+    proportion = WilsonConfidence(np.asarray(value * n), np.asarray(float(n)))
+
     def bounds(tail: float) -> tuple[float, float]:
-        z = float(-scipy.special.ndtri(tail))
-        centre = (value + z * z / (2.0 * n)) / (1.0 + z * z / n)
-        half = z / (1.0 + z * z / n) * math.sqrt(value * (1.0 - value) / n + z * z / (4.0 * n * n))
-        return min(centre - half, value), max(centre + half, value)
+        return min(float(proportion.lower(tail)), value), max(-float(proportion.mirrored().lower(tail)), value)
 
     return bounds
 

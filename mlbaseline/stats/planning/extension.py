@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mlbaseline.stats.inputs import as_clusters, as_scores
+from mlbaseline.stats.methods import is_sparse
 from mlbaseline.stats.paired.methods import PairedSample
 from mlbaseline.stats.planning.power import binary_sample_size, check_power, estimate_components, sample_size
 from mlbaseline.stats.types import Alternative
@@ -54,7 +55,7 @@ def sample_size_extension(
     a, b = as_scores(candidate, "candidate"), as_scores(baseline, "baseline")
     components = estimate_components(candidate, baseline, clusters=clusters)
     sample = PairedSample.of(a, b, as_clusters(clusters, a.shape[1]))
-    n, delta = a.shape[1], float(sample.differences.mean())
+    n, delta = a.shape[1], float(sample.summary.mean)
     wrong_side = (alternative == "greater" and delta < margin) or (alternative == "less" and delta > margin)
     if abs(delta - margin) <= 1e-12 or wrong_side:
         where = "beyond" if wrong_side else "on"
@@ -63,9 +64,9 @@ def sample_size_extension(
         )
     normal = partial(sample_size, delta, components, margin=margin, level=level, alternative=alternative, power=power)
     total: int | None
-    if bool((sample.differences == sample.usual).all()) and max(len(a), len(b)) == 1:
+    if sample.is_constant and max(len(a), len(b)) == 1:
         total = _unseen_size(sample, delta - margin, (1.0 - level) / (2.0 if alternative == "two-sided" else 1.0))
-    elif sample.binary and sample.is_sparse():
+    elif sample.summary.pair and is_sparse(sample.summary):
         gained, lost = float(np.mean(sample.differences > 0)), float(np.mean(sample.differences < 0))
         total = normal()
         if total is None or total * (gained + lost) < _NORMAL_FROM:
@@ -86,9 +87,10 @@ def sample_size_extension(
 
 def _unseen_size(sample: PairedSample, distance: float, tail: float) -> int | None:
     """Examples, all with the same difference, after which too few others can be hidden to reach the margin."""
-    share = abs(distance) / (sample.scale + abs(sample.usual))
+    summary = sample.summary
+    share = abs(distance) / float(np.maximum(summary.down, summary.up))
     units = 1.0 if share >= 1.0 else math.log(tail) / math.log1p(-share)
-    return math.ceil(units * len(sample.differences) / sample.effective_units)
+    return math.ceil(units * float(summary.n / summary.effective_units))
 
 
 def _seeds_needed(needed: Callable[..., int | None], seeds_candidate: int, seeds_baseline: int) -> int | None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mlbaseline.stats.confidence import RuleOfThree
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
-from mlbaseline.stats.paired.binary import ScoreConfidence
+from mlbaseline.stats.paired.binary import WiderConfidence
 from mlbaseline.stats.paired.comparison import PairedComparison
 from mlbaseline.stats.paired.methods import PairedSample, example_error_variance
 from mlbaseline.stats.types import Alternative, Array
@@ -157,7 +157,7 @@ def binary_power(
     level: float = 0.95,
     alternative: Alternative = "two-sided",
 ) -> float:
-    """Exact power of the paired 0/1 comparison (McNemar's exact test at margin 0, the score test elsewhere).
+    """Exact power of the paired 0/1 comparison: McNemar's exact test at margin 0, the ``score`` method elsewhere.
 
     ``gain_rate``, ``loss_rate``: shares of examples that only the candidate, only the baseline gets right. All outcomes
     with a probability that matters are enumerated. Raises ValueError for rates that are none or n below 2.
@@ -173,8 +173,8 @@ def binary_power(
     )
     some = b + c > 0
     score, unseen = (
-        ScoreConfidence(b[some], c[some], np.asarray(float(n))),
-        RuleOfThree(*np.array([0.0, 1.0, float(n)])),
+        WiderConfidence(b[some], c[some], np.asarray(float(n))),
+        RuleOfThree(*np.array([0.0, 1.0, 1.0, float(n)])),
     )
     greater, less = np.empty_like(b), np.empty_like(b)
     greater[some], greater[~some] = score.p_greater(margin), unseen.p_greater(margin)

@@ -17,10 +17,11 @@ import numpy.typing as npt
 import scipy
 
 from mlbaseline.stats.bootstrap import cluster_codes
-from mlbaseline.stats.simultaneous.contrasts import Cells, infer_contrasts
-from mlbaseline.stats.simultaneous.dependence import Draws, Method, choose_method, draw_statistics
-from mlbaseline.stats.simultaneous.design import build_design, measure
+from mlbaseline.stats.inputs import generator
+from mlbaseline.stats.simultaneous.contrasts import ContrastInference, infer_contrasts
+from mlbaseline.stats.simultaneous.dependence import Draws, Method, choose_draws, draw_statistics
 from mlbaseline.stats.simultaneous.step_down import step_down
+from mlbaseline.stats.summaries import contrast_data, summarise
 from mlbaseline.stats.types import Alternative, Array
 
 
@@ -28,11 +29,12 @@ from mlbaseline.stats.types import Alternative, Array
 class JointIntervals:
     """Contrasts (c) on slices (s + 1, all examples first). Arrays are (s + 1, c) unless they say otherwise.
 
-    ``low`` and ``high`` hold for each cell alone, ``simultaneous_low`` and ``simultaneous_high`` for all cells at once,
-    both at ``level``. ``critical_value`` is the quantile of max|Z| behind the latter. ``n`` and ``n_units`` (s + 1,)
-    count examples and independent units (clusters where given). ``kind`` names each cell's own method, ``method`` and
-    ``reason`` how the joint draws were made. ``draws`` (n_resamples, s + 1, c) are the standardised statistics under
-    the null hypothesis, for :func:`mlbaseline.stats.adjust` over any family of cells: ``draws[:, family]``.
+    ``low`` and ``high`` hold for each contrast alone, ``simultaneous_low`` and ``simultaneous_high`` for all of them at
+    once, both at ``level``. ``critical_value`` is the quantile of max|Z| behind the latter. ``n`` and ``n_units``
+    (s + 1,) count examples and independent units (clusters where given). ``kind`` names each contrast's own method,
+    ``method`` and ``reason`` how the joint draws were made. ``draws`` (n_resamples, s + 1, c) are the standardised
+    statistics under the null hypothesis, for :func:`mlbaseline.stats.adjust` over any family of contrasts:
+    ``draws[:, family]``.
     """
 
     estimate: Array
@@ -48,20 +50,20 @@ class JointIntervals:
     kind: npt.NDArray[np.str_]
     method: Method
     reason: str
-    cells: Cells
+    contrasts: ContrastInference
     draws: Draws
 
     def p_values(self, margin: npt.ArrayLike = 0.0, alternative: Alternative = "two-sided") -> Array:
-        """(s + 1, c) unadjusted p-values. ``margin`` is a number, or an array that broadcasts to the cells.
+        """(s + 1, c) unadjusted p-values. ``margin`` is a number, or an array that broadcasts to them.
 
         ``greater`` tests for an effect above the margin (superiority with +m, non-inferiority with −m).
         """
         if alternative not in ("two-sided", "greater", "less"):
             raise ValueError(f"alternative must be two-sided, greater or less, got {alternative!r}")
-        return self.cells.p_values(margin, alternative)
+        return self.contrasts.p_values(margin, alternative)
 
     def statistics(self, margin: npt.ArrayLike = 0.0, alternative: Alternative = "two-sided") -> Array:
-        """(s + 1, c) standard normal statistics with the cells' own p-values, to be compared with ``draws``."""
+        """(s + 1, c) standard normal statistics with the contrasts' own p-values, to be compared with ``draws``."""
         # Kept off 0 and 1, whose quantiles are infinite.
         p = np.clip(self.p_values(margin, alternative), 1e-300, 1 - 1e-16)
         if alternative == "greater":
@@ -76,9 +78,9 @@ class JointIntervals:
         alternative: Alternative = "two-sided",
         family: npt.NDArray[np.bool_] | None = None,
     ) -> Array:
-        """Romano–Wolf step-down p-values over ``family`` (s + 1, c), all cells by default.
+        """Romano–Wolf step-down p-values over ``family`` (s + 1, c), all contrasts by default.
 
-        Returns the shape of the cells, or (m,) in row-major order for a family of m. Never below a cell's own p-value,
+        Returns that shape, or (m,) in row-major order for a family of m. Never below a contrast's own p-value,
         which the draws only know to Monte-Carlo error.
         """
         observed, own = self.statistics(margin, alternative), self.p_values(margin, alternative)
@@ -99,51 +101,68 @@ def joint_intervals(
     n_resamples: int = 10_000,
     rng: np.random.Generator | None = None,
 ) -> JointIntervals:
-    """Intervals of ``contrasts`` (c, k) of the columns of ``scores`` (n, k), overall and on each of ``slices`` (n, s).
+    """Estimate contrasts of the columns of scores, overall and on slices, with intervals that hold together.
 
-    A row of ``contrasts`` holds one weight a column: +1 and −1 for a difference. ``slices`` are booleans and may
-    overlap; ``clusters`` (n,) are labels of examples that belong together. ``method`` says how the joint draws are
-    made: ``normal`` (from the covariance), ``multiplier`` (random weights on bins of units), ``bootstrap`` (resampled
-    influences, small tables only), or ``auto``, the cheaper of the first two.
+    Args:
+        scores: Shape (n, k), one column a system and metric.
+        contrasts: Shape (c, k), a weight for each column: +1 and −1 for a difference, a single 1 for one system.
+        slices: Booleans of shape (n, s); slices may overlap.
+        clusters: Labels (n,) of examples that belong together.
+        level: Level of the intervals, in [0.5, 1).
+        method: How the joint draws are made: ``normal`` (from the covariance), ``multiplier`` (random weights on bins
+            of units), ``bootstrap`` (resampled influences, small tables only), or ``auto``, the cheaper of the first
+            two.
+        n_resamples: Joint draws, and resamples of contrasts that are bootstrapped; at least 100.
+        rng: Their source; by default the same at every call.
 
-    A cell without variation (a model against itself, a slice of one example, one cluster) has p = 1 where its estimate
-    equals the margin, and an interval of positive width (kind ``unchanging``).
-    Raises ValueError for shapes that do not fit, non-finite scores, a contrast of zeros, and a slice without examples.
+    Returns:
+        Intervals of shape (s + 1, c), all examples first. A contrast without variation (a model against itself, a
+        slice of one example, one cluster) has p = 1 where its estimate equals the margin, and an interval of positive
+        width (kind ``unseen``).
+
+    Raises:
+        ValueError: If shapes do not fit, a score is not finite, a contrast has no weight, or a slice has no example.
+
+    Example:
+        >>> scores = np.random.default_rng(0).integers(0, 2, (200, 3))
+        >>> joint = joint_intervals(scores, [[1, -1, 0], [1, 0, -1]], n_resamples=500)
+        >>> bool((joint.simultaneous_low <= joint.low).all())
+        True
     """
-    rng = np.random.default_rng() if rng is None else rng
+    rng = generator(rng)
     score_array, weights, members = _checked(scores, contrasts, slices)
     if not 0.5 <= level < 1:
         raise ValueError(f"level must lie in [0.5, 1), got {level}")
     if n_resamples < 100:
         raise ValueError(f"n_resamples must be at least 100, got {n_resamples}")
-    design = build_design(score_array, weights, members, cluster_codes(clusters, len(score_array)))
-    moments = measure(design)
-    n_units, n_cells = int(moments.units[0]), moments.mean.size
-    chosen = choose_method(n_units, n_cells, n_resamples) if method == "auto" else method
-    draws = draw_statistics(design, moments, chosen, n_resamples, rng)
-    cells = infer_contrasts(design, moments, n_resamples, rng)
+    data = contrast_data(score_array, weights, slices=members, codes=cluster_codes(clusters, len(score_array)))
+    summary = summarise(data)
+    n_units, n_contrasts = int(summary.units[0, 0]), summary.mean.size
+    chosen = choose_draws(n_units, n_contrasts, n_resamples) if method == "auto" else method
+    draws = draw_statistics(data, summary, chosen, n_resamples, rng)
+    inference = infer_contrasts(data, summary, n_resamples, rng)
     maxima = np.array([np.abs(row).max() for row in draws.reshape(n_resamples, -1)])
-    # No draw can make many cells easier to hold than one.
+    # No draw can make many contrasts easier to hold than one.
     critical_value = max(
         float(np.quantile(maxima, level, method="higher")), float(scipy.stats.norm.isf((1 - level) / 2))
     )
-    low, high = cells.interval(1 - level)
-    together_low, together_high = cells.interval(2 * float(scipy.stats.norm.sf(critical_value)))
+    low, high = inference.interval(1 - level)
+    together_low, together_high = inference.interval(2 * float(scipy.stats.norm.sf(critical_value)))
     return JointIntervals(
-        estimate=cells.estimate,
-        standard_error=cells.error,
+        estimate=inference.estimate,
+        standard_error=np.sqrt(summary.variance),
         low=low,
         high=high,
         simultaneous_low=together_low,
         simultaneous_high=together_high,
         level=level,
         critical_value=critical_value,
-        n=moments.n,
-        n_units=moments.units,
-        kind=cells.kind,
+        n=summary.n[:, 0].astype(np.intp),
+        n_units=summary.units[:, 0].astype(np.intp),
+        kind=inference.methods,
         method=chosen,
-        reason=_explain(chosen, _why(n_units, n_cells) if method == "auto" else "as requested", cells.kind),
-        cells=cells,
+        reason=_explain(chosen, _why(n_units, n_contrasts) if method == "auto" else "as requested", inference.methods),
+        contrasts=inference,
         draws=draws,
     )
 
@@ -168,15 +187,15 @@ def _checked(
     return score_array, weights, members
 
 
-def _why(n_units: int, n_cells: int) -> str:
-    return f"the cheapest for {n_units:,} independent units and {n_cells:,} cells"
+def _why(n_units: int, n_contrasts: int) -> str:
+    return f"the cheapest for {n_units:,} independent units and {n_contrasts:,} contrasts"
 
 
 def _explain(method: Method, why: str, kind: npt.NDArray[np.str_]) -> str:
     how = {
-        "normal": "multivariate normal draws with the cells' covariance",
+        "normal": "multivariate normal draws with the contrasts' covariance",
         "multiplier": "Gaussian multipliers on the units' influences",
         "bootstrap": "resampled influences of the units",
     }[method]
     own = ", ".join(f"{name} in {count:,}" for name, count in sorted(Counter(kind.ravel().tolist()).items()))
-    return f"{how}, {why}; each cell's own method: {own}"
+    return f"{how}, {why}; each contrast's own method: {own}"

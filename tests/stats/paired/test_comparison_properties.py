@@ -19,7 +19,7 @@ quick = settings(max_examples=60, deadline=None)
 @st.composite
 def comparisons(draw: st.DrawFn) -> dict[str, Any]:
     """Scores of one kind, perhaps clustered, perhaps with seeds on either side."""
-    kind, n = draw(st.sampled_from(KINDS)), draw(st.sampled_from([2, 3, 9, 30, 80, 230]))
+    kind, n = draw(st.sampled_from(KINDS)), draw(st.sampled_from([4, 5, 9, 30, 80, 230]))
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     runs = draw(st.sampled_from([(1, 1), (1, 1), (1, 1), (3, 1), (2, 4)]))
 

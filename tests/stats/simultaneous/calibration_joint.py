@@ -31,9 +31,11 @@ class Scenario:
     spread: float = 0.3
     cluster_size: int = 1
     slices: int = 0
+    unequal: bool = False
 
     def __str__(self) -> str:
-        return f"{self.scores}-n{self.n}-effect{self.effect}-cluster{self.cluster_size}"
+        clusters = f"{'unequal ' if self.unequal else ''}{self.cluster_size}"
+        return f"{self.scores}-n{self.n}-effect{self.effect}-cluster{clusters}"
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,26 @@ def draw_table(scenario: Scenario, rng: np.random.Generator) -> tuple[np.ndarray
     clusters = None
     if scenario.cluster_size > 1:
         clusters = np.arange(n) // scenario.cluster_size
+        if scenario.unequal:
+            size = rng.gamma(0.7, size=n // scenario.cluster_size) + 0.05
+            clusters = np.sort(rng.choice(len(size), size=n, p=size / size.sum()))
         shared = rng.normal(size=(n, k + 1))[clusters]
         own = np.sqrt(0.5) * own + np.sqrt(0.5) * shared
         difficulty = difficulty[clusters]
     latent = np.sqrt(1 - scenario.spread) * difficulty + np.sqrt(scenario.spread) * own
+    if scenario.scores in ("ordinal losses", "0/1 losses"):
+        # The baseline is nearly always better: what a non-inferiority gate must not overlook.
+        whole = scenario.scores == "0/1 losses"
+        lost = latent[:, 1:] < stats.norm.ppf(scenario.effect)
+        by = np.ones(lost.shape) if whole else rng.choice([0.25, 0.5], size=lost.shape)
+        truth = -scenario.effect * (1.0 if whole else 0.375)
+        return np.hstack([np.ones((n, 1)), 1 - lost * by]), np.full(k, truth), clusters
     if scenario.scores == "lognormal":
         scores = np.exp(latent)
         scores[:, 1:] *= 1 + scenario.effect
         return scores, np.full(k, scenario.effect * np.exp(0.5)), clusters
+    if scenario.scores == "normal":
+        return latent, np.zeros(k), clusters
     rates = np.full(k + 1, 0.7)
     rates[1:] += scenario.effect
     return (latent < stats.norm.ppf(rates)).astype(float), np.full(k, scenario.effect), clusters
@@ -184,6 +198,16 @@ def grid() -> Iterator[Scenario]:
             yield Scenario(scores, 1_000, cluster_size=cluster_size, effect=0.08)
         yield Scenario(scores, 400, n_contrasts=10, slices=4, effect=0.08)
     yield Scenario("binary", 2_000, effect=0.08)
+    yield from few_units()
+
+
+def few_units() -> Iterator[Scenario]:
+    """Few clusters of unequal size, and few examples that differ."""
+    for size in (30, 20, 10):
+        yield Scenario("normal", 300, n_contrasts=5, cluster_size=size, unequal=True)
+        yield Scenario("0/1 losses", 300, n_contrasts=5, effect=0.05, cluster_size=size, unequal=True)
+    for n, rate in ((100, 0.05), (200, 0.02), (500, 0.02), (500, 0.1)):
+        yield Scenario("ordinal losses", n, n_contrasts=5, effect=rate)
 
 
 def print_row(*cells: object) -> None:

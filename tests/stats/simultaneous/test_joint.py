@@ -15,7 +15,7 @@ from mlbaseline.stats import compare_paired
 from mlbaseline.stats.paired.binary import ScoreConfidence, WiderConfidence, tango_score
 from mlbaseline.stats.simultaneous.joint import JointIntervals, joint_intervals
 from mlbaseline.stats.simultaneous.step_down import step_down
-from tests.stats.simultaneous.calibration_joint import Scenario, simulate
+from tests.stats.simultaneous.calibration_joint import Scenario, few_units, simulate
 
 METHODS = ("auto", "normal", "multiplier", "bootstrap")
 PAIR = np.array([[1.0, -1.0]])
@@ -47,10 +47,11 @@ def test_large_continuous_cells_are_paired_t() -> None:
     theirs = stats.ttest_rel(scores[:, 0], scores[:, 1])
     interval = theirs.confidence_interval(0.95)
     assert joint.kind[0, 0] == "t"
-    np.testing.assert_allclose([joint.low[0, 0], joint.high[0, 0]], [interval.low, interval.high])
-    np.testing.assert_allclose(joint.p_values()[0, 0], theirs.pvalue)
+    # The skewness that was seen by chance widens one side a little.
+    np.testing.assert_allclose([joint.low[0, 0], joint.high[0, 0]], [interval.low, interval.high], rtol=2e-3)
+    np.testing.assert_allclose(joint.p_values()[0, 0], theirs.pvalue, rtol=0.02)
     one_sided = stats.ttest_rel(scores[:, 0], scores[:, 1] + 0.02, alternative="greater")
-    np.testing.assert_allclose(joint.p_values(0.02, "greater")[0, 0], one_sided.pvalue)
+    np.testing.assert_allclose(joint.p_values(0.02, "greater")[0, 0], one_sided.pvalue, rtol=0.02)
 
 
 def test_pairs_of_right_and_wrong_are_mcnemars() -> None:
@@ -107,16 +108,16 @@ def test_score_test_maximises_the_likelihood() -> None:
 
 
 def test_clusters_follow_millers_formula() -> None:
-    scores, clusters = continuous(3_900, 2), np.arange(3_900) // 7
+    scores, clusters = continuous(3_500, 2), np.arange(3_500) // 7
     difference = scores[:, 0] - scores[:, 1]
     sums = np.bincount(clusters, difference - difference.mean())
     c = len(sums)
-    expected = np.sqrt(c / (c - 1) * np.square(sums).sum()) / 3_900
+    expected = np.sqrt(c / (c - 1) * np.square(sums).sum()) / 3_500
     joint = judge(scores, clusters=clusters)
     np.testing.assert_allclose(joint.standard_error, expected)
-    assert (joint.n, joint.n_units) == (3_900, c)
+    assert (joint.n, joint.n_units) == (3_500, c)
     reach = stats.t.isf(0.025, c - 1) * expected
-    np.testing.assert_allclose(joint.high - joint.low, 2 * reach)
+    np.testing.assert_allclose(joint.high - joint.low, 2 * reach, rtol=5e-3)  # and what skewness adds
 
 
 def test_slices_equal_the_slice_alone() -> None:
@@ -195,8 +196,8 @@ def test_self_against_self(method: str, clustered: bool, make: object) -> None:
     for low, high in ((joint.low, joint.high), (joint.simultaneous_low, joint.simultaneous_high)):
         assert low[0, 0] < 0 < high[0, 0]
         assert np.isfinite([low, high]).all()
-    assert joint.kind[0, 0] == "unchanging"
-    assert "unchanging in 1" in joint.reason
+    assert joint.kind[0, 0] == "unseen"
+    assert "unseen in 1" in joint.reason
 
 
 def test_no_discordant_pair_is_no_proof_of_equality() -> None:
@@ -222,11 +223,11 @@ def test_tiny_slices_and_single_clusters_are_answered() -> None:
     slices = np.zeros((40, 3), dtype=bool)
     slices[0, 0] = slices[:2, 1] = slices[:5, 2] = True
     joint = judge(scores, slices=slices)
-    assert joint.kind[:, 0].tolist() == ["bootstrap-t", "unchanging", "t", "t"]
+    assert joint.kind[:, 0].tolist() == ["bootstrap_t", "unseen", "t", "t"]
     assert np.isfinite([joint.low, joint.high, joint.simultaneous_low, joint.simultaneous_high]).all()
     assert ((joint.p_values() >= 0) & (joint.p_values() <= 1)).all()
     alone = judge(scores, clusters=np.zeros(40))
-    assert alone.kind[0, 0] == "unchanging"
+    assert alone.kind[0, 0] == "unseen"
     assert alone.high[0, 0] - alone.low[0, 0] > np.ptp(scores[:, 0])
 
 
@@ -236,7 +237,7 @@ def test_rarely_different_scores_are_smoothed() -> None:
     second = first.copy()
     second[:3] += 0.2
     joint = judge(np.column_stack([second, first]))
-    assert joint.kind[0, 0] == "agresti-min"
+    assert joint.kind[0, 0] == "sparse_t"
     assert joint.high[0, 0] - joint.low[0, 0] > 2 * stats.t.isf(0.025, 59) * joint.standard_error[0, 0]
 
 
@@ -304,6 +305,14 @@ def test_bad_input_is_named(change: dict[str, object], message: str) -> None:
         joint_intervals(**arguments)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="alternative"):
         judge(binary(50, 2)).p_values(0.0, "both")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scenario", few_units(), ids=str)
+def test_few_clusters_and_few_differing_scores_pass_no_gate(scenario: Scenario) -> None:
+    """Nominal 2.5 %: with C/(C − 1) and C − 1 degrees of freedom up to 24 % passed, with Agresti–Min's forms 8 %."""
+    rates = simulate(scenario, n_tables=120, n_resamples=200, seed=3)
+    assert rates.coverage >= 0.93
+    assert rates.one_sided_error <= 0.035
 
 
 @pytest.mark.parametrize(
