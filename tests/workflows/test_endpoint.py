@@ -12,7 +12,7 @@ import pytest
 from mlbaseline import workflows
 from mlbaseline.errors import EndpointError
 from tests.models.endpoint.server import Response, chat, serve
-from tests.workflows.elsewhere import Site
+from tests.workflows.elsewhere import WAIVED, Site
 
 RULE = "rule: {kind: trivial, strategy: keyword, rules: {good: '[+*^!]$'}, default: bad}"
 
@@ -28,7 +28,7 @@ def say_bad(body: Any) -> Response:
 def write(site: Site, live: str) -> None:
     site.write(RULE, live)
     matrix = "matrix:\n  primary: [{candidate: rule, over: [majority, live]}]\n"
-    text = site.suite.read_text(encoding="utf-8") + "\n" + matrix
+    text = site.suite.read_text(encoding="utf-8") + "\n" + matrix + WAIVED
     prices = "cost: {usd_per_million_tokens: {live: {input: 1.0, output: 5.0}}, "
     site.suite.write_text(text.replace("cost: {", prices), encoding="utf-8")
 
