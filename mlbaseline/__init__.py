@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlbaseline.version import __version__
+
 if TYPE_CHECKING:
     from mlbaseline.suite_file import load_suite
     from mlbaseline.workflows import compare, evaluate, promote, rollback, run
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "compare", "evaluate", "load_suite", "promote", "rollback", "run"]
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from mlbaseline import __version__
 from mlbaseline.errors import MlbaselineError
+from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult

@@ -58,3 +58,8 @@ class IncomparableError(MlbaselineError):
     """Two results must not be compared. A command ends with exit code 5."""
 
     exit_code = 5
+
+
+def describe_error(error: Exception) -> str:
+    """Describe an exception in one line, as the row of an example that failed shows it: its type and its message."""
+    return f"{type(error).__name__}: {error}"

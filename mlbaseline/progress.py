@@ -1,4 +1,4 @@
-"""Progress for who waits at a terminal; silent everywhere else."""
+"""Progress bars at a terminal; nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -10,23 +10,34 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 T = TypeVar("T")
-PATIENCE_S = 1.0
-"""Preparing a small file is over before anybody would read its bar."""
+BAR_DELAY_S = 1.0
+"""A bar appears after this time: small files are prepared sooner."""
 
 
 def progress_bar(
     total: int, unit: str, description: str | None, *, delay_s: float = 0.0, leave: bool = True
 ) -> tqdm[Any]:
-    """A bar on stderr with rate and time left. Silent where nobody watches (no terminal) or without a description."""
+    """Make a bar on stderr with rate and time left.
+
+    Args:
+        total: of the items.
+        unit: such as "ex"; "B" is scaled.
+        description: title; None: no bar.
+        delay_s: before the bar appears.
+        leave: whether the bar stays when it is full.
+
+    Returns:
+        A bar that shows nothing without a terminal or a description.
+    """
     from tqdm import tqdm
 
-    quiet = description is None or not sys.stderr.isatty()
+    is_silent = description is None or not sys.stderr.isatty()
     return tqdm(
         total=total,
         unit=unit,
         unit_scale=unit == "B",
         desc=description,
-        disable=quiet,
+        disable=is_silent,
         file=sys.stderr,
         dynamic_ncols=True,
         delay=delay_s,
@@ -35,11 +46,11 @@ def progress_bar(
 
 
 def preparing(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a bar that goes when they are through. total: how many, where `items` has no length."""
+    """Yield the items, with a bar that disappears at their end. total: needed where `items` has no length."""
     if total is None:
         assert isinstance(items, Sized)
         total = len(items)
-    with progress_bar(total, "ex", description, delay_s=PATIENCE_S, leave=False) as bar:
+    with progress_bar(total, "ex", description, delay_s=BAR_DELAY_S, leave=False) as bar:
         for item in items:
             yield item
             bar.update()

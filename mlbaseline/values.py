@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
+
+NumberedRow = tuple[int, Mapping[str, Any]]
+"""Number of a row in its file, and column ─▶ value."""
 
 _NOT_A_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none"})
 

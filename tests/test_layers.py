@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"documentation", "errors", "progress", "records", "values"},
+    {"documentation", "errors", "progress", "records", "values", "version"},
     {"stats", "results", "suite", "suites", "journal"},
     {"metrics"},
     {"suite_file", "assets"},
@@ -62,6 +64,29 @@ def test_imports_point_downward(path: Path) -> None:
         if parts[0] == "mlbaseline" and len(parts) > 1 and parts[1] in set().union(*LAYERS):
             theirs = parts[1]
             assert theirs == ours or layer_of(theirs) < layer_of(ours), f"{path}: {ours} imports {theirs} from above"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_two_files_import_each_other_in_a_cycle() -> None:
+    """Imports under TYPE_CHECKING and inside functions count, too."""
+    files = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+    imports = {
+        name: {found for imported in imports_of(path) if (found := nearest(imported, files)) not in (None, name)}
+        for name, path in files.items()
+    }
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(f"a cycle of imports: {' -> '.join(reversed(error.args[1]))}")
+
+
+def nearest(imported: str, files: Mapping[str, Path]) -> str | None:
+    """The file of the package that an import names: a module, or the module that holds the name."""
+    return next((name for name in (imported, imported.rpartition(".")[0]) if name in files), None)
 
 
 def test_stats_is_numpy_and_scipy_alone() -> None:

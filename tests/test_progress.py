@@ -25,6 +25,6 @@ def test_preparing_passes_on_what_it_counts(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert list(preparing([1, 2, 3], "Slicing")) == [1, 2, 3]
     assert "Slicing" not in capsys.readouterr().err, "over before anybody would read it"
-    monkeypatch.setattr(progress, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(progress, "BAR_DELAY_S", 0.0)
     assert list(preparing(iter([1, 2]), "Hashing", 2)) == [1, 2]
     assert "Hashing" in capsys.readouterr().err

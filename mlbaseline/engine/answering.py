@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from mlbaseline.engine.generation.generator import Generator
-from mlbaseline.engine.inference.result_cache import PassCache
-from mlbaseline.engine.inference.tokenization import Encoder
-from mlbaseline.engine.inference.worker_pool import Crew
-from mlbaseline.engine.scoring.choices import ChoiceScorer, reading_length
+from mlbaseline.engine.inference.batched_model import LOCAL
+from mlbaseline.engine.inference.execution import Execution
+from mlbaseline.engine.inference.tokenization import make_encoder
+from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.normalization import NormalisedChoices, Unconditional
 from mlbaseline.engine.scoring.perplexity import TextScorer
 from mlbaseline.models.checkpoint import Checkpoint
@@ -27,32 +27,33 @@ def answering_model(
     evaluation: Evaluation,
     *,
     seed: int | None = None,
-    cache: PassCache | None = None,
-    crew: Crew | None = None,
-    description: str | None = None,
+    execution: Execution = LOCAL,
 ) -> Model:
-    """The model that answers `task`. labels: of its data. seed: for what is drawn. cache: of what was computed before.
-    crew: other processes that help. description: of the progress bar."""
-    helped: dict[str, Any] = {"cache": cache, "crew": crew}
+    """Make the model that answers `task`.
+
+    Args:
+        task: decides what is computed.
+        checkpoint: causal language model.
+        prompting: makes the prompts.
+        labels: of the task's data.
+        evaluation: batch size, maximum length, latency sample.
+        seed: of what is drawn.
+        execution: cache, worker processes, progress bar.
+    """
     if isinstance(task, GenerateTask):
-        return Generator(
-            checkpoint, prompting, Decoding.of(task), evaluation, seed=seed, description=description, **helped
-        )
+        return Generator(checkpoint, prompting, Decoding.of(task), evaluation, execution, seed=seed)
     if isinstance(task, PerplexityTask):
-        return TextScorer(checkpoint, prompting, evaluation, stride=task.stride, description=description, **helped)
-    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, description=description, **helped)
+        return TextScorer(checkpoint, prompting, evaluation, execution, stride=task.stride)
+    scorer = ChoiceScorer(checkpoint, prompting, labels, evaluation, execution)
     if task.normalisation == "none":
         return scorer
-    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, _untimed(evaluation), **helped)
+    untimed, silent = evaluation.model_copy(update={"latency_sample": 0}), replace(execution, description=None)
+    without_prompt = ChoiceScorer(checkpoint, Unconditional(prompting), labels, untimed, silent)
     return NormalisedChoices(
         scorer,
         prompting,
-        Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation)),
+        make_encoder(checkpoint, evaluation),
         labels,
         by=task.normalisation,
         unconditional=without_prompt if task.normalisation == "unconditional" else None,
     )
-
-
-def _untimed(evaluation: Evaluation) -> Evaluation:
-    return evaluation.model_copy(update={"latency_sample": 0})

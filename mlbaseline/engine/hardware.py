@@ -1,4 +1,4 @@
-"""What the figures of a run stand on: machine and software, peak memory, pinned seeds."""
+"""Machine and software of a run, its peak memory, and pinned seeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def describe_hardware(device: str) -> dict[str, Scalar]:
-    """`hardware.*` and `software.*` as the parameters of a run have them. device: as torch names it."""
+    """Return the `hardware.*` and `software.*` parameters of a run. device: as torch names it."""
     import psutil
     import torch
 
@@ -45,14 +45,14 @@ def describe_hardware(device: str) -> dict[str, Scalar]:
 
 
 def device_name(device: str) -> str:
-    """Full name of the processor that computes, as price lists know it: `NVIDIA H100 80GB HBM3`, or the CPU's model."""
+    """Return the full name of the processor, as in price lists: `NVIDIA H100 80GB HBM3`, or the CPU's model."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
 
 
 def available_cores() -> int:
-    """Cores that this process may use: fewer than the machine has inside a container."""
+    """Return how many cores this process may use: in a container, fewer than the machine has."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -67,21 +67,21 @@ def _cpu_name() -> str:
 
 
 @dataclass
-class Peak:
-    """bytes: the most memory that was held during the block; on a GPU the device's, else that of the whole process."""
+class PeakMemory:
+    """Most memory held during a block (bytes): of the device on a GPU, else of the whole process."""
 
     bytes: int = 0
 
 
 @contextmanager
-def measure_peak_memory(device: str) -> Iterator[Peak]:
-    """Fill the yielded `Peak` when the block ends.
+def measure_peak_memory(device: str) -> Iterator[PeakMemory]:
+    """Measure the memory of the block, and fill the yielded `PeakMemory` at its end.
 
-    Linux lets a process reset its own high-water mark; elsewhere the mark is the process's so far, an upper bound.
+    On Linux a process can reset its own high-water mark; elsewhere the mark is that since its start, an upper bound.
     """
     import torch
 
-    peak = Peak()
+    peak = PeakMemory()
     on_gpu = device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
@@ -112,7 +112,7 @@ def _high_water_mark() -> int:
 
 
 def pin_seeds(seed: int) -> None:
-    """Seed Python, numpy and torch, and ask torch for deterministic algorithms wherever it has them."""
+    """Seed Python, numpy and torch, and let torch use deterministic algorithms where it has them."""
     import numpy as np
     import torch
 

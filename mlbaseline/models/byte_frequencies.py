@@ -1,4 +1,4 @@
-"""The floor of a perplexity task: what a text costs whoever knows nothing of language but how often bytes occur."""
+"""The floor of a perplexity task: the likelihood of a text by the frequency of its bytes alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BYTES = 256
 
 
 class ByteFrequencies:
-    """A rule as a `records.Model`: every byte of a text by itself, whatever stands around it.
+    """A rule as a `records.Model`: the likelihood of every byte by itself, whatever its neighbours.
 
     - uniform: each as likely as any other, 8 bits a byte.
     - stratified: with its frequency in the texts of `train`, smoothed as labels are (see `Trivial`).
@@ -26,7 +26,7 @@ class ByteFrequencies:
     """
 
     def __init__(self, spec: suite.Trivial, *, train: TaskData | None) -> None:
-        """Raises DataError if the suite has no train split and the strategy needs one."""
+        """Count bytes. Raises DataError if the suite has no train split and the strategy needs one."""
         self._strategy, self._train_digest = spec.strategy, None
         counts: Counter[int] = Counter()
         if spec.strategy == "stratified":
@@ -39,7 +39,7 @@ class ByteFrequencies:
         self._nats = -np.log(weights / weights.sum())
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """One answer per example, in their order."""
+        """Answer every example, in their order."""
         for example in examples:
             start_s = perf_counter()
             nats = float(self._nats[np.frombuffer(_bytes(example.target), dtype=np.uint8)].sum())
@@ -47,7 +47,7 @@ class ByteFrequencies:
             yield Answer(example.id, None, sums={"nats": nats}, compute_s=took_s, latency_s=took_s)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """What the answers depend on, as `model.*` fields of a signature, beside its data."""
+        """Return what the answers depend on beside the data, as `model.*` fields of a signature."""
         return {
             "model.kind": "trivial",
             "model.strategy": f"bytes, {self._strategy}",

@@ -21,10 +21,10 @@ from mlbaseline.models.quantization import (
     QUANTISED,
     compute_exactly,
     loading_options,
-    refuse_blind,
     refuse_quantised,
     release_file,
     require_package,
+    require_quantization_support,
 )
 from mlbaseline.records import Scalar
 
@@ -39,7 +39,14 @@ CONVERSION = "v1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A causal language model ready to be asked, with the precision and the device that were resolved for it."""
+    """A causal language model in memory.
+
+    Attributes:
+        model: of transformers, or of peft around it.
+        tokenizer: of the model.
+        precision: of its weights.
+        device: as torch names it.
+    """
 
     model: Any
     tokenizer: Any
@@ -50,7 +57,7 @@ class Checkpoint:
     def max_positions(self) -> int | None:
         """Longest input (tokens) that the model was built for; None where its configuration sets no limit.
 
-        What prompt tuning puts in front of every input takes places, too.
+        Virtual tokens in front of every input take positions, too.
         """
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         adapter = self.model.active_peft_config if hasattr(self.model, "get_base_model") else None
@@ -58,16 +65,20 @@ class Checkpoint:
 
 
 def default_device() -> str:
-    """`cuda` where torch sees such a device, else `cpu`."""
+    """Return `cuda` where torch has such a device, else `cpu`."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def resolve_precision(precision: str, device: str) -> Precision:
-    """`auto` is bf16 where `device` computes it natively and fp32 elsewhere; the other names stand for themselves.
+    """Resolve `auto`: bf16 where `device` computes it natively, fp32 elsewhere. Other names stand for themselves.
 
-    Raises MlbaselineError for a quantised one without the package that it needs.
+    Raises:
+        MlbaselineError: a quantised precision lacks the package that it needs.
+
+    >>> resolve_precision("fp32", "cpu")
+    'fp32'
     """
     if precision == "auto":
         return "bf16" if _has_native_bf16(device) else "fp32"
@@ -78,18 +89,18 @@ def resolve_precision(precision: str, device: str) -> Precision:
 
 
 def computed_in(precision: Precision, device: str) -> Precision:
-    """What is computed in: a model with quantised weights multiplies in the precision that `auto` stands for."""
+    """Return the precision of products: that of `auto` where weights are quantised, else that of the weights."""
     return resolve_precision("auto", device) if precision in QUANTISED else precision
 
 
 def precision_fields(precision: str, compute: str | None) -> dict[str, Scalar]:
-    """`engine.*` of a signature: the precision, and what quantised weights are computed with."""
+    """Return the `engine.*` fields of a signature: the precision, and that of products with quantised weights."""
     quantised: dict[str, Scalar] = {"engine.compute_precision": compute} if precision in QUANTISED else {}
     return {"engine.precision": precision, **quantised}
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """The torch dtype that a precision stands for, if it is not a quantised one."""
+    """Return the torch dtype of a precision that is not a quantised one."""
     import torch
 
     dtype = getattr(torch, _DTYPES[precision])
@@ -106,13 +117,23 @@ def load_checkpoint(
     device: str | None = None,
     merge: bool = True,
 ) -> Checkpoint:
-    """Load the model at `path`: a folder, a GGUF file, or (with `base`, its own model) the folder of a PEFT adapter.
+    """Load a model. Code that comes with a model is never run, and pickled weights are never read.
 
-    An adapter is merged into its base in fp32 before the precision is lowered, so that it costs nothing per query;
-    the model stays an adapted one where the method cannot be merged, where the base is quantised (merging would round
-    the adapter away, and is not what it was trained on), or with `merge` false. compute: what a quantised model
-    computes in, in place of what `computed_in` says. Code that comes with a model is never run and pickled weights are
-    never read. Raises AssetError if `path` is no such model, MlbaselineError where a package is missing.
+    An adapter is merged into its base in fp32 before the precision is lowered, so that it costs nothing per query. It
+    stays separate where the method cannot be merged, where the base is quantised (merging would round the adapter away,
+    and it was trained on the quantised base), or with `merge` false.
+
+    Args:
+        path: a folder, a GGUF file, or the folder of a PEFT adapter.
+        base: the model that an adapter belongs to.
+        precision: of the weights, see `resolve_precision`.
+        compute: precision of products with quantised weights; None: see `computed_in`.
+        device: as torch names it; None: see `default_device`.
+        merge: whether an adapter is merged.
+
+    Raises:
+        AssetError: `path` is no such model.
+        MlbaselineError: a package is missing.
     """
     device = device or default_device()
     resolved = resolve_precision(precision, device)
@@ -131,7 +152,7 @@ def load_checkpoint(
             model = compute_exactly(release_file(_load(folder, "AutoModelForCausalLM", dtype=dtype, **options)))
             if is_adapter(path):
                 model = attach(model, path)
-                refuse_blind(model)
+                require_quantization_support(model)
         elif is_adapter(path):
             model = _load_adapted(folder, path, dtype, merge=merge).to(device=device, dtype=dtype)
         else:
@@ -140,11 +161,13 @@ def load_checkpoint(
 
 
 def model_folder(path: Path) -> Path:
-    """The folder that transformers can load: `path` itself, or the converted copy of a GGUF file in the cache.
+    """Return the folder that transformers can load: `path` itself, or the converted copy of a GGUF file in the cache.
 
     The conversion happens once per content (tens of seconds for a small model) and is safe when two processes start
-    it at the same time. Raises AssetError if `path` is neither, or is
-    quantised.
+    it at the same time.
+
+    Raises:
+        AssetError: `path` is neither, or is quantised.
     """
     if path.is_file():
         if path.read_bytes()[:4] != b"GGUF":
@@ -153,8 +176,8 @@ def model_folder(path: Path) -> Path:
     if not (path / "config.json").is_file():
         if is_adapter(path):
             raise AssetError(f"{path} is an adapter, not a whole model: say `kind: peft` with `adapter` and `base`")
-        found = ", ".join(sorted(item.name for item in path.iterdir())[:8]) if path.is_dir() else "no such folder"
-        raise AssetError(f"{path} is no model: expected a folder with config.json and safetensors, got: {found or '∅'}")
+        files = ", ".join(sorted(item.name for item in path.iterdir())[:8]) if path.is_dir() else "no such folder"
+        raise AssetError(f"{path} is no model: expected a folder with config.json and safetensors, got: {files or '∅'}")
     refuse_quantised(path)
     return path
 
@@ -182,10 +205,10 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     where = {"gguf_file": gguf.name}
-    watched = sys.stderr.isatty()
-    # transformers 5.23 draws the bar of this conversion past its own switch for bars.
-    hushed = nullcontext() if watched else redirect_stderr(StringIO())
-    with quiet_transformers(progress=watched), hushed:
+    is_terminal = sys.stderr.isatty()
+    # transformers 5.23 shows the bar of this conversion even where its bars are switched off.
+    silenced = nullcontext() if is_terminal else redirect_stderr(StringIO())
+    with quiet_transformers(progress=is_terminal), silenced:
         model = _load(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
         tokenizer = _load(gguf.parent, "AutoTokenizer", **where)
         # transformers 5.23 refuses to save what it read from a GGUF file, whose configuration it keeps calling
@@ -209,7 +232,7 @@ def _load_adapted(folder: Path, adapter: Path, dtype: torch.dtype, *, merge: boo
 
 
 def _refuse_pickles(folder: Path) -> None:
-    """Raises AssetError for a folder whose weights are there as pickles alone."""
+    """Raise AssetError for a folder whose only weights are pickles."""
     pickled = sorted(file.name for file in folder.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".ckpt"))
     if pickled and not any(folder.glob("*.safetensors")):
         raise AssetError(
@@ -229,7 +252,7 @@ def _load(folder: Path, kind: str, **options: Any) -> Any:
         return getattr(transformers, kind).from_pretrained(
             str(folder), trust_remote_code=False, local_files_only=True, **options
         )
-    # What a broken file raises depends on which part of which library stumbles over it.
+    # What a broken file raises depends on the library that fails to read it.
     except Exception as error:
         what = "model" if kind == "AutoModelForCausalLM" else "tokenizer"
         where = folder / options["gguf_file"] if "gguf_file" in options else folder
@@ -251,7 +274,7 @@ def _has_native_bf16(device: str) -> bool:
 
 @contextmanager
 def quiet_transformers(*, progress: bool = False) -> Iterator[None]:
-    """Errors only from transformers and peft. progress: keep their bars, for what takes long."""
+    """Within the block, silence transformers and peft except for errors. progress: show their bars, for long work."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

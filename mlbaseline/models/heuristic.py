@@ -1,4 +1,4 @@
-"""The rule that people already have, as a Python function of theirs."""
+"""A rule of the user's own, as a Python function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from time import perf_counter
 from types import ModuleType
 from typing import Any
 
-from mlbaseline.errors import SuiteError
+from mlbaseline.errors import SuiteError, describe_error
 from mlbaseline.records import Answer, Example, Scalar
 from mlbaseline.values import as_text
 
@@ -25,33 +25,44 @@ class Heuristic:
     """A function from an example's prompt fields to a label, as a `records.Model`.
 
     It sees the fields that the prompt shows and no others, which may hold the target. Where the task has no labels,
-    whatever it says is the answer, as a text. What it raises, and an answer that is no label, becomes an error row.
+    its result is the answer, as a text. An exception, and a result that is no label, become an error row.
     """
 
     def __init__(self, reference: str, *, root: Path, labels: Sequence[str], fields: Sequence[str], where: str) -> None:
-        """reference: `module:function`. root: the suite's folder. Raises SuiteError, see `load_function`."""
+        """Load the function.
+
+        Args:
+            reference: `module:function`.
+            root: the suite's folder.
+            labels: of the task.
+            fields: that the function receives.
+            where: path in the suite, for messages.
+
+        Raises:
+            SuiteError: see `load_function`.
+        """
         self._function, self._sha256 = load_function(reference, root, where)
         self._reference, self._labels, self._fields = reference, tuple(labels), tuple(fields)
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """One answer per example, in their order."""
+        """Answer every example, in their order."""
         for example in examples:
             shown = {name: example.fields[name] for name in self._fields}
             prediction, error = None, None
             start_s = perf_counter()
             try:
-                said = self._function(shown)
-            except Exception as raised:  # whatever theirs raises is that example's failure
-                error = f"{type(raised).__name__}: {raised}"
+                result = self._function(shown)
+            except Exception as raised:  # whatever the user's function raises is this example's error
+                error = describe_error(raised)
             took_s = perf_counter() - start_s
             if error is None:
-                prediction = as_text(said)
+                prediction = as_text(result)
                 if self._labels and prediction not in self._labels:
-                    prediction, error = None, f"answered {said!r}, which is none of the labels {list(self._labels)}"
+                    prediction, error = None, f"answered {result!r}, which is none of the labels {list(self._labels)}"
             yield Answer(example.id, prediction, compute_s=took_s, latency_s=took_s, error=error)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """What the answers depend on, as `model.*` fields of a signature, as far as one file can say it."""
+        """Return what the answers depend on, as `model.*` fields of a signature, as far as one file shows it."""
         return {
             "model.kind": "trivial",
             "model.strategy": "callable",
@@ -62,11 +73,13 @@ class Heuristic:
 
 
 def load_function(reference: str, root: Path, where: str) -> tuple[Function, str]:
-    """The function that `module:function` names, and the SHA-256 of its module's source file.
+    """Load the function that `module:function` names; return also the SHA-256 of its module's source file.
 
     The module is a file in the suite's folder (`rules:label` is rules.py, `team.rules:label` is team/rules.py) or,
-    without one, an installed module; the folder that a command happens to be started in is no place for one.
-    Raises SuiteError where it is not there, cannot be imported, or is no function of a source file.
+    without one, an installed module. The folder in which a command is started is not searched.
+
+    Raises:
+        SuiteError: it is missing, cannot be imported, or is no function of a source file.
     """
     name, _, attribute = reference.partition(":")
     path = root.joinpath(*name.split(".")).with_suffix(".py")
@@ -77,18 +90,18 @@ def load_function(reference: str, root: Path, where: str) -> tuple[Function, str
         if not callable(function) or source is None:
             raise TypeError(f"{attribute} is no function of a source file")
         return function, hashlib.sha256(Path(source).read_bytes()).hexdigest()
-    except Exception as error:  # the module is theirs, and importing it runs it
+    except Exception as error:  # importing the user's module runs it
         raise SuiteError(
             where,
             [
-                f"{reference}: {type(error).__name__}: {error}. Expected MODULE:FUNCTION, the module being {path} or "
+                f"{reference}: {describe_error(error)}. Expected MODULE:FUNCTION, the module being {path} or "
                 "installed beside mlbaseline"
             ],
         ) from error
 
 
 def _from_file(path: Path) -> ModuleType:
-    # Under a name of its own, so that two suites may each have a rules.py.
+    # With a name per path, so that two suites may each have a rules.py.
     name = f"_suite_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -102,8 +115,8 @@ def _from_file(path: Path) -> ModuleType:
 def _installed(name: str) -> ModuleType:
     package = name.partition(".")[0]
     # The first entry is the folder of the command: with `python -m` the one that it was started in.
-    found = PathFinder.find_spec(package, sys.path[1:])
-    used = importlib.util.find_spec(package)
-    if found is None or used is None or found.origin != used.origin:
+    installed = PathFinder.find_spec(package, sys.path[1:])
+    imported = importlib.util.find_spec(package)
+    if installed is None or imported is None or installed.origin != imported.origin:
         raise ModuleNotFoundError(f"there is no module {package!r}")
     return importlib.import_module(name)

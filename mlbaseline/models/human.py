@@ -1,4 +1,4 @@
-"""The human baseline: what one annotator is expected to score."""
+"""The human baseline: the expected score of one annotator."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class ExpectedAnnotator:
         self._column = agreement_column
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """One answer per example, in their order. Raises DataError if an agreement is no share between 0 and 1."""
+        """Answer every example, in their order. Raises DataError if an agreement is no share between 0 and 1."""
         for example in examples:
             agreement = self._agreement(example)
             yield Answer(example.id, None, scores={} if agreement is None else {"accuracy": agreement})
 
     def unscored(self, examples: Sequence[Example]) -> int:
-        """How many of the examples have no recorded agreement."""
+        """Count the examples without a recorded agreement."""
         return sum(self._agreement(example) is None for example in examples)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """What the scores depend on, as `model.*` fields of a signature; the agreements are in the data's digest."""
+        """Return what the scores depend on, as `model.*` fields; the agreements are in the data's digest."""
         return {"model.kind": "human", "model.agreement_column": self._column, "model.without_agreement": "unscored"}
 
     def _agreement(self, example: Example) -> float | None:

@@ -9,21 +9,27 @@ from typing import Any
 from mlbaseline.errors import DataError
 from mlbaseline.records import Scalar
 from mlbaseline.suite.external import External, Leaderboard, check_range
-from mlbaseline.values import as_number, as_text, is_missing
+from mlbaseline.values import NumberedRow, as_number, as_text, is_missing
 
-Row = tuple[int, Mapping[str, Any]]
 _SHOWN = 5
 
 
 def stated_score(spec: External) -> dict[str, Scalar]:
-    """Value, n, standard error and date, as the suite file states them."""
+    """Return value, n, standard error and date, as the suite file states them."""
     return {"value": spec.value, "n": spec.n, "standard_error": spec.standard_error, "date": spec.date}
 
 
-def read_score(spec: External, board: Leaderboard, rows: Sequence[Row], *, where: str) -> dict[str, Scalar]:
-    """The same, from the one row of a table that the suite selects; what the table does not hold is the suite's.
+def read_score(spec: External, board: Leaderboard, rows: Sequence[NumberedRow], *, where: str) -> dict[str, Scalar]:
+    """Read the same from the one row of a table that the suite selects; the suite states what the table lacks.
 
-    Raises DataError where a column is missing, no row or several fit, or a cell is not what it should be.
+    Args:
+        spec: the baseline.
+        board: row and columns of the score.
+        rows: of the table.
+        where: path in the suite, for messages.
+
+    Raises:
+        DataError: a column is missing, no row or several fit, or a cell has a wrong value.
     """
     wanted = {*board.row, *(name for name in (board.value, board.n, board.standard_error, board.date) if name)}
     missing = sorted(wanted - rows[0][1].keys())
@@ -31,7 +37,11 @@ def read_score(spec: External, board: Leaderboard, rows: Sequence[Row], *, where
         raise DataError(f"{where}: the table has no column {', '.join(missing)}; it has: {', '.join(rows[0][1])}")
     fitting = [entry for entry in rows if all(_cell(entry[1], name) == text for name, text in board.row.items())]
     if len(fitting) != 1:
-        near = f" ({', '.join(f'row {number}' for number, _ in fitting[:_SHOWN])})" if fitting else _there(board, rows)
+        near = (
+            f" ({', '.join(f'row {number}' for number, _ in fitting[:_SHOWN])})"
+            if fitting
+            else _known_values(board, rows)
+        )
         raise DataError(f"{where}.row: expected one row with {dict(board.row)}, found {len(fitting)}{near}")
     number, cells = fitting[0]
     at = f"{where}: row {number}"
@@ -60,16 +70,16 @@ def _cell(cells: Mapping[str, Any], name: str) -> str:
 
 def _number(cells: Mapping[str, Any], name: str | None, at: str) -> float | None:
     try:
-        found = None if name is None else as_number(cells[name])
+        number = None if name is None else as_number(cells[name])
     except ValueError:
-        found = math.nan
-    if found is not None and not math.isfinite(found):
+        number = math.nan
+    if number is not None and not math.isfinite(number):
         raise DataError(f"{at}: {name} is not a number: {cells[str(name)]!r}")
-    return found
+    return number
 
 
-def _there(board: Leaderboard, rows: Sequence[Row]) -> str:
-    """What the first selecting column holds, for whoever mistyped."""
+def _known_values(board: Leaderboard, rows: Sequence[NumberedRow]) -> str:
+    """List values of the first selecting column, to help with a typing error."""
     name = next(iter(board.row))
     known = list(dict.fromkeys(_cell(cells, name) for _, cells in rows))
     return f"; {name} holds: {', '.join(known[:_SHOWN])}{', …' * (len(known) > _SHOWN)}"

@@ -1,7 +1,7 @@
-"""Weights in 8 or 4 bits: bitsandbytes keeps them so, and every product is computed with what they stand for.
+"""Weights in 8 or 4 bits: bitsandbytes stores them, and every product is computed with the values they stand for.
 
-int8 rounds each row of a linear layer's weights to its own scale, int4 each block of 64 of them to NF4. What a layer is
-given is never rounded, see `compute_exactly`. Embeddings, the output layer and norms stay as they are.
+int8 rounds each row of a linear layer's weights to its own scale, int4 each block of 64 of them to NF4. The input of a
+layer is never rounded, see `compute_exactly`. Embeddings, the output layer and norms stay as they are.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ PACKAGE = "bitsandbytes"
 
 
 def packages_of(precision: object) -> tuple[str, ...]:
-    """What answers in this precision stand on, beside what all do."""
+    """Return the packages that this precision needs beside those that all need."""
     return (PACKAGE,) if precision in QUANTISED else ()
 
 
 def require_package(precision: str) -> None:
-    """Raises MlbaselineError where the package that a quantised precision needs cannot be imported."""
-    # What bitsandbytes 0.50 says while it is imported and with every layer is of no use to whoever asked for it.
+    """Raise MlbaselineError where the package that a quantised precision needs cannot be imported."""
+    # bitsandbytes 0.50 logs on import and for every layer, nothing that helps a user.
     logging.getLogger(PACKAGE).setLevel(logging.ERROR)
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
         raise MlbaselineError(
-            f"precision {precision} (`evaluation.precision` of the suite, or of that which a model was promoted by) "
+            f"precision {precision} (`evaluation.precision` of the suite, or of a promoted model's suite) "
             f"needs {PACKAGE}, which cannot be imported ({error}): pip install 'mlbaseline[quantized]'"
         ) from error
 
 
 def refuse_quantised(folder: Path) -> None:
-    """Raises AssetError for a model that comes quantised: in what it computes, its own configuration decides."""
+    """Raise AssetError for a model that is quantised already: its own configuration decides how it computes."""
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        method = content["quantization_config"].get("quant_method", "a method that it does not name")
+        method = content["quantization_config"].get("quant_method", "an unnamed method")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return  # what else may be wrong with it, loading will tell
+        return  # loading reports any other fault
     raise AssetError(
         f"{folder} is already quantised ({method}): name the model that it was made from, and let "
         "`evaluation: {precision: int8}` or int4 quantise that; or serve it, and name it as an endpoint "
@@ -56,7 +56,13 @@ def refuse_quantised(folder: Path) -> None:
 
 
 def loading_options(precision: str, compute: torch.dtype, device: str) -> dict[str, Any]:
-    """What `from_pretrained` is told beside the dtype, which all that is not quantised is held in: `compute`."""
+    """Return the options of `from_pretrained`, beside the dtype of everything that is not quantised.
+
+    Args:
+        precision: int8 or int4.
+        compute: dtype that 4-bit products are computed in.
+        device: of the model.
+    """
     from transformers import BitsAndBytesConfig
 
     quantising = (
@@ -68,11 +74,11 @@ def loading_options(precision: str, compute: torch.dtype, device: str) -> dict[s
 
 
 def compute_exactly(model: Any) -> Any:
-    """The same model, whose quantised layers multiply what they are given, as it is, with what their weights stand for.
+    """Let the quantised layers of a model multiply their input, unrounded, with the values of their weights.
 
-    LLM.int8(), which bitsandbytes would compute, rounds the input as well: with its threshold, columns of the whole
-    batch are left out of that, so that an example's score depends on its neighbours; without it, what differs in the
-    last bit is rounded apart (SmolLM2-135M: logits of one text moved by 1.5 with what stood beside it, here by 3e-5).
+    LLM.int8(), the default of bitsandbytes, rounds the input, too. With its threshold, columns of the whole batch are
+    exempt, so that an example's score depends on its neighbours; without it, inputs that differ in the last bit may be
+    rounded differently (SmolLM2-135M: logits of a text changed by 1.5 with its neighbours, here by 3e-5).
     """
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
@@ -81,16 +87,16 @@ def compute_exactly(model: Any) -> Any:
             layer.init_8bit_state()
             layer.forward = partial(_multiply, layer)
         elif isinstance(layer, Linear4bit):
-            # Else bitsandbytes 0.50 repacks the weights at the first answer, on processors with bf16 in AVX-512, to a
-            # form through which no gradient flows.
+            # Otherwise bitsandbytes 0.50 repacks the weights in the first pass, on processors with bf16 in AVX-512, to
+            # a form through which no gradient flows.
             layer.support_avx512bf16_for_cpu = False
     return model
 
 
 def release_file(model: Any) -> Any:
-    """The same model, without the file that it was read from: safetensors maps it, and a weight that lies in it still,
-    because nothing had to be done to it, keeps in memory all that was quantised. On a GPU none does."""
-    with suppress(OSError, AttributeError):  # glibc alone keeps what loading has freed, up to the size of the model
+    """Release the file of a model's weights: safetensors maps it, and a weight that was not quantised would keep all of
+    it in memory. On a GPU none does."""
+    with suppress(OSError, AttributeError):  # only glibc keeps freed memory, up to the size of the model
         ctypes.CDLL(None).malloc_trim(0)
     for parameter in model.parameters():
         if parameter.device.type == "cpu" and parameter.is_floating_point():
@@ -98,21 +104,21 @@ def release_file(model: Any) -> Any:
     return model
 
 
-def _multiply(layer: Any, given: torch.Tensor) -> Any:
-    """In place of `Linear8bitLt.forward`. The gradient is bitsandbytes' own, which keeps no copy of the weights."""
+def _multiply(layer: Any, inputs: torch.Tensor) -> Any:
+    """Replace `Linear8bitLt.forward`. The gradient is that of bitsandbytes, which keeps no copy of the weights."""
     from bitsandbytes.autograd._functions import MatMul8bitFp
 
-    return MatMul8bitFp.apply(given, layer.weight, None, layer.bias, layer.state)
+    return MatMul8bitFp.apply(inputs, layer.weight, None, layer.bias, layer.state)
 
 
-def refuse_blind(adapted: Any) -> None:
-    """Raises MlbaselineError where a method may take the stored numbers of a quantised layer for its weights."""
+def require_quantization_support(adapted: Any) -> None:
+    """Raise MlbaselineError where a PEFT method may take the stored numbers of a quantised layer for its weights."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, layer in adapted.named_modules():
-        blind = isinstance(layer, BaseTunerLayer) and not type(layer).__module__.endswith(".bnb")
-        if blind and isinstance(layer.get_base_layer(), Linear4bit | Linear8bitLt):
+        is_unaware = isinstance(layer, BaseTunerLayer) and not type(layer).__module__.endswith(".bnb")
+        if is_unaware and isinstance(layer.get_base_layer(), Linear4bit | Linear8bitLt):
             kind = f"{type(layer).__module__}.{type(layer).__name__}"
             raise MlbaselineError(
                 f"precision int8 or int4: {kind} (at {name}) is not made for quantised weights; LoRA, IA3, prompt and "

@@ -1,4 +1,4 @@
-"""Answers that were given elsewhere, in a file with a row per example, and per seed where it names seeds."""
+"""Answers that were computed elsewhere, in a file with a row per example, and per seed if it has that column."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.metrics import METRICS
-from mlbaseline.models.row_errors import Problems
+from mlbaseline.models.row_errors import RowErrors
 from mlbaseline.records import UNKNOWN, Answer, Example, Scalar, TaskData
-from mlbaseline.values import as_number, as_text, is_missing
+from mlbaseline.values import NumberedRow, as_number, as_text, is_missing
 
-Row = tuple[int, Mapping[str, Any]]
-"""Number of a row in its file, and column ─▶ value."""
 AnswersBySeed = Mapping[int | None, Mapping[str, Answer]]
-"""seed ─▶ example id ─▶ answer. The seed None: the file names no seeds."""
+"""seed ─▶ example id ─▶ answer. The seed None: the file has no seeds."""
 
 _SCORE, _LOGLIK = "score.", "loglik_nats."
 _RANGES = {"brier": (0.0, 2.0), "nll_nats": (0.0, math.inf)}
-"""Of scores that are no shares."""
+"""Of scores that are not between 0 and 1."""
 _SUMS = ("nats", "tokens")
-"""Columns of texts whose likelihood was asked."""
+"""Columns of a perplexity task."""
 _WITHOUT_PROMPT = ("trivial", "human")
 
 
@@ -31,18 +29,22 @@ class RecordedAnswers:
     def __init__(
         self, kind: str, answers: Mapping[str, Answer], sha256: str, known: Mapping[str, Scalar] | None = None
     ) -> None:
-        """kind: which rung of the ladder it is. sha256: of the file that the answers come from.
+        """Take the answers of one seed.
 
-        known: what their source records of how they came about, as fields of a signature.
+        Args:
+            kind: of the baseline.
+            answers: by example id.
+            sha256: of the file that the answers come from.
+            known: what the file records of how they were computed, as fields of a signature.
         """
         self._kind, self._answers, self._sha256, self._known = kind, answers, sha256, known or {}
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """One answer per example, in their order."""
+        """Answer every example, in their order."""
         return (self._answers[example.id] for example in examples)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """What is known of the answers, and by the text "unknown" what their source does not say."""
+        """Return what is known of the answers, as fields of a signature; "unknown" where their file does not say."""
         fields: dict[str, Scalar] = {"model.kind": self._kind, "model.recorded_sha256": self._sha256}
         if any(answer.scores and not answer.error for answer in self._answers.values()):
             fields["metric.version"] = UNKNOWN  # the source's own scores, by the source's own definition
@@ -54,7 +56,7 @@ class RecordedAnswers:
 
 
 def check_seeds(answers: AnswersBySeed, registered: Collection[int], *, needs_seed: bool, where: str) -> None:
-    """Raises DataError for seeds that the suite did not register, and for a rung with randomness that names none."""
+    """Raise DataError for seeds that the suite does not have, and for a random baseline without seeds."""
     extra = sorted(seed for seed in answers if seed is not None and seed not in registered)
     if extra:
         raise DataError(
@@ -63,27 +65,29 @@ def check_seeds(answers: AnswersBySeed, registered: Collection[int], *, needs_se
         )
     if None in answers and needs_seed:
         raise DataError(
-            f"{where}: what is trained or drawn has a seed, and the recorded answers name none. Add the column `seed`."
+            f"{where}: this baseline is trained or drawn with a seed, and the recorded answers have none. Add the "
+            "column `seed`."
         )
 
 
-def read_answers(rows: Sequence[Row], data: TaskData, *, where: str) -> AnswersBySeed:
-    """Join rows to the examples of a split by `example_id`.
+def read_answers(rows: Sequence[NumberedRow], data: TaskData, *, where: str) -> AnswersBySeed:
+    """Read the answers to the examples of a split from rows, joined by `example_id`.
 
     Columns beside it: `prediction` (a label, or where the task has none a text), `score.<metric>` (a per-example
     metric, by the source's own count), `loglik_nats.<label>` for every label, `nats` and `tokens` (negative
     log-likelihood and length of a text); optionally `seed`, `latency_s`, `tokens_in`, `tokens_out`, `cost_usd` and
-    `error`. Other columns are left alone. A row with an `error` counts as that failure, whatever else it says.
+    `error`. Other columns are ignored. A row with an `error` is a failure, whatever its other columns.
 
-    Raises DataError with every problem found: unknown, missing and repeated ids, unknown labels, numbers that are none.
+    Raises:
+        DataError: with all errors: unknown, missing and repeated ids, unknown labels, cells that are no numbers.
     """
     _check_columns(rows[0][1], data.labels, where)
-    reader = _Reader(data, rows[0][1])
+    reader = _AnswerReader(data, rows[0][1])
     answers: dict[int | None, dict[str, Answer]] = {}
     for number, values in rows:
         reader.read(number, values, answers)
     reader.check_complete(answers)
-    reader.problems.raise_any(f"{where}: the recorded answers do not fit the suite")
+    reader.errors.raise_any(f"{where}: the recorded answers do not fit the suite")
     return dict(sorted(answers.items(), key=lambda item: item[0] or 0))
 
 
@@ -112,20 +116,20 @@ def _check_columns(columns: Iterable[str], labels: Sequence[str], where: str) ->
         )
 
 
-class _Reader:
-    """Rows ─▶ answers, with every problem on record."""
+class _AnswerReader:
+    """Reads answers from rows, and collects their errors."""
 
     def __init__(self, data: TaskData, columns: Collection[str]) -> None:
         self._data = data
         self._labels = {example.id: data.labels[: len(example.choices)] for example in data.examples}
         self._scores = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
         self._has_logliks = any(name.startswith(_LOGLIK) for name in columns)
-        self.problems = Problems()
+        self.errors = RowErrors()
 
     def read(self, number: int, values: Mapping[str, Any], answers: dict[int | None, dict[str, Answer]]) -> None:
         id = "" if is_missing(values["example_id"]) else as_text(values["example_id"])
         if id not in self._labels:
-            self.problems.add(
+            self.errors.add(
                 f"ids that are not in the split {self._data.split}; remove their rows, or take the ids from the sheet "
                 "that `mlbaseline export` writes",
                 f"row {number}: {id!r}",
@@ -133,19 +137,19 @@ class _Reader:
             return
         seed = self._seed(number, values)
         if seed is None and "seed" in values:
-            self.problems.add("rows without a seed although the file has the column", f"row {number}")
+            self.errors.add("rows without a seed although the file has the column", f"row {number}")
             return
-        known = answers.setdefault(seed, {})
-        if id in known:
-            self.problems.add("rows that repeat an example; keep one of each", f"row {number}: {id!r}")
+        of_seed = answers.setdefault(seed, {})
+        if id in of_seed:
+            self.errors.add("rows that repeat an example; keep one of each", f"row {number}: {id!r}")
             return
-        known[id] = self._answer(number, id, values)
+        of_seed[id] = self._answer(number, id, values)
 
     def check_complete(self, answers: AnswersBySeed) -> None:
-        for seed, known in answers.items():
-            missing = [example.id for example in self._data.examples if example.id not in known]
+        for seed, by_id in answers.items():
+            missing = [example.id for example in self._data.examples if example.id not in by_id]
             of_seed = "" if seed is None else f" of seed {seed}"
-            self.problems.add(
+            self.errors.add(
                 f"examples of the split {self._data.split} without a row{of_seed}; give each one, with `error` where "
                 "it failed",
                 *map(repr, missing),
@@ -162,7 +166,7 @@ class _Reader:
         logliks = () if error else self._logliks(number, values, self._labels[id])
         sums = {} if error else self._sums(number, values)
         if error is None and prediction is None and not self._scores and "nats" not in sums:
-            self.problems.add("rows with neither a prediction nor an error", f"row {number}")
+            self.errors.add("rows with neither a prediction nor an error", f"row {number}")
         return Answer(
             id,
             prediction,
@@ -177,18 +181,18 @@ class _Reader:
         )
 
     def _sums(self, number: int, values: Mapping[str, Any]) -> dict[str, float]:
-        found = {name: self._number(number, values, name) for name in _SUMS if not self._data.labels}
-        return {name: value for name, value in found.items() if value is not None}
+        sums = {name: self._number(number, values, name) for name in _SUMS if not self._data.labels}
+        return {name: value for name, value in sums.items() if value is not None}
 
     def _prediction(self, number: int, values: Mapping[str, Any]) -> str | None:
         if is_missing(values.get("prediction")):
-            # An empty text is an answer, unless the file says that it is none.
+            # An empty text is an answer; an empty cell is not.
             return None if self._data.labels or values.get("prediction") is None else str(values["prediction"])
         label = as_text(values["prediction"])
         if self._data.labels and label not in self._data.labels:
             labels = list(self._data.labels)
-            what = f"predictions that are none of the labels {labels}; an answer that fits none is an `error`"
-            self.problems.add(what, f"row {number}: {label!r}")
+            kind = f"predictions that are none of the labels {labels}; an answer that fits none is an `error`"
+            self.errors.add(kind, f"row {number}: {label!r}")
         return label
 
     def _given_scores(self, number: int, values: Mapping[str, Any]) -> dict[str, float]:
@@ -199,12 +203,12 @@ class _Reader:
             if score is not None:
                 scores[name] = score
             elif is_missing(values[column]):
-                # Left out, it would leave every comparison: examples that fail must not go that way.
-                self.problems.add(f"rows without {column}; say `error` where it failed", f"row {number}")
+                # Without a score it would leave every comparison; failed examples must stay in.
+                self.errors.add(f"rows without {column}; say `error` where it failed", f"row {number}")
         return scores
 
     def _failed_scores(self) -> dict[str, float]:
-        """An error row is a wrong answer that gives every choice the same probability (see `metrics`)."""
+        """Return the scores of an error row: wrong, with the same probability for every choice (see `metrics`)."""
         if not self._data.labels:
             return dict.fromkeys(self._scores, 0.0)
         k = len(self._data.labels)
@@ -214,9 +218,9 @@ class _Reader:
     def _logliks(self, number: int, values: Mapping[str, Any], labels: Sequence[str]) -> tuple[float, ...]:
         if not self._has_logliks:
             return ()
-        found = [self._number(number, values, _LOGLIK + label, low=-math.inf) for label in labels]
-        known = tuple(value for value in found if value is not None)
-        return known if len(known) == len(found) else ()
+        nats = [self._number(number, values, _LOGLIK + label, low=-math.inf) for label in labels]
+        given = tuple(value for value in nats if value is not None)
+        return given if len(given) == len(nats) else ()
 
     def _number(
         self,
@@ -230,15 +234,15 @@ class _Reader:
     ) -> float | None:
         value = values.get(column)
         try:
-            found = as_number(value)
+            parsed = as_number(value)
         except ValueError:
-            found = math.nan
-        if found is None:
+            parsed = math.nan
+        if parsed is None:
             return None
-        if not (math.isfinite(found) and low <= found <= high) or (whole and not found.is_integer()):
+        if not (math.isfinite(parsed) and low <= parsed <= high) or (whole and not parsed.is_integer()):
             least = "" if low == -math.inf else f" of at least {low:g}"
             bounds = least if high == math.inf else f" from {low:g} to {high:g}"
-            what = f"cells of {column} that are not a {'whole ' * whole}number{bounds}"
-            self.problems.add(what, f"row {number}: {value!r}")
+            kind = f"cells of {column} that are not a {'whole ' * whole}number{bounds}"
+            self.errors.add(kind, f"row {number}: {value!r}")
             return None
-        return float(found)
+        return float(parsed)

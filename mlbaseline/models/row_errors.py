@@ -1,4 +1,4 @@
-"""What is wrong with the rows of a file, told at once."""
+"""Errors of the rows of a file, reported together."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from mlbaseline.errors import DataError
 _SHOWN = 3
 
 
-class Problems:
-    """Problems by kind; each kind is told with how often it occurs and its first places."""
+class RowErrors:
+    """Collects errors by kind; each kind is reported with its count and first places."""
 
     def __init__(self) -> None:
         self._places: defaultdict[str, list[str]] = defaultdict(list)
 
-    def add(self, what: str, *places: str) -> None:
-        """what: reads on from a number, "ids that are not in the split test; remove their rows"."""
-        self._places[what] += places
+    def add(self, kind: str, *places: str) -> None:
+        """Add errors of one kind.
+
+        Args:
+            kind: continues a count, such as "ids that are not in the split test; remove their rows".
+            places: such as "row 7".
+        """
+        self._places[kind] += places
 
     def raise_any(self, heading: str) -> None:
-        """Raise DataError if something was added."""
+        """Raise DataError under `heading` if errors were added."""
         lines = [
-            f"  - {len(places):,} {what} ({', '.join(places[:_SHOWN])}{', …' * (len(places) > _SHOWN)})"
-            for what, places in self._places.items()
+            f"  - {len(places):,} {kind} ({', '.join(places[:_SHOWN])}{', …' * (len(places) > _SHOWN)})"
+            for kind, places in self._places.items()
             if places
         ]
         if lines:

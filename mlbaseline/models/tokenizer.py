@@ -1,4 +1,4 @@
-"""What a model's folder says of its tokenizer before the model is loaded: which it is, and how it chats."""
+"""The tokenizer of a model before the model is loaded: its identity, and its chat template."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ from mlbaseline.records import digest_of
 Message = Mapping[str, str]
 """role (system, user or assistant) and content."""
 
-_CUTS_TEXT = ("added_tokens", "normalizer", "pre_tokenizer", "model")
-"""Parts of tokenizer.json that decide which tokens a text has; the others pad, truncate, or put tokens around it."""
+_SPLITS_TEXT = ("added_tokens", "normalizer", "pre_tokenizer", "model")
+"""Parts of tokenizer.json that decide which tokens a text has; the others pad, truncate, or add tokens around it."""
 
 
 def tokenizer_sha256(path: Path) -> str:
-    """Names a tokenizer by how it cuts texts into tokens: two models with the same one count the same tokens.
+    """Return the SHA-256 of how a tokenizer splits texts: two models with the same one count the same tokens.
 
-    path: as for `load_checkpoint`. Raises AssetError if it is no model, or has no tokenizer.
+    Args:
+        path: as for `load_checkpoint`.
+
+    Raises:
+        AssetError: it is no model, or has no tokenizer.
     """
     folder = model_folder(path)
     whole = folder / "tokenizer.json"
     if whole.is_file():
         content = json.loads(whole.read_text(encoding="utf-8"))
-        return digest_of({part: content.get(part) for part in _CUTS_TEXT})
+        return digest_of({part: content.get(part) for part in _SPLITS_TEXT})
     files = sorted({*folder.glob("*.model"), *folder.glob("vocab*"), *folder.glob("merges*")})
     if not files:
         raise AssetError(f"{folder}: has no tokenizer: expected tokenizer.json or a vocabulary")
@@ -37,17 +41,17 @@ def tokenizer_sha256(path: Path) -> str:
 
 
 class ChatTemplate:
-    """The template by which a model's tokenizer writes a conversation as one text."""
+    """The template with which a model's tokenizer formats a conversation as one text."""
 
     def __init__(self, path: Path) -> None:
-        """path: as for `load_checkpoint`. Raises AssetError if it is no model, or its tokenizer has no template."""
+        """Open a model, as for `load_checkpoint`. Raises AssetError if it is none, or its tokenizer has no template."""
         self._folder = model_folder(path)
         self.sha256 = digest_of(self._text())
 
     def render(self, messages: Sequence[Message]) -> str:
-        """The conversation as a text that the assistant's next answer follows.
+        """Format a conversation as a text that the assistant's next answer follows.
 
-        A template that knows no system message gets none, as lm-evaluation-harness does it.
+        A template without system messages gets none, as in lm-evaluation-harness.
         """
         from jinja2 import TemplateError
 
@@ -62,7 +66,7 @@ class ChatTemplate:
         )
 
     def ending(self) -> str:
-        """What stands behind an assistant's answer once it is given."""
+        """Return the text behind an assistant's answer."""
         mark = "<answer>"
         messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
         text = str(self._tokenizer.apply_chat_template(messages, tokenize=False))

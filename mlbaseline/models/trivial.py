@@ -1,4 +1,4 @@
-"""What needs no model: the floor that every real model has to leave."""
+"""Rules that need no model: the floor that every real model has to exceed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Trivial:
     - keyword: the first rule whose pattern is found in the example's prompt fields, else the default label.
     - constant: the default label for all.
 
-    Where a task has no labels, the answers of `train` are what there is to say. The log-likelihoods of the first two
+    Where a task has no labels, the targets of `train` are the possible answers. The log-likelihoods of the first two
     are those of the smoothed frequencies of `train`, those of uniform are log(1/k); the others, and answers that are no
-    labels, have none. A draw depends on `seed` and the example's id alone, not on which examples are asked or when.
+    labels, have none. A draw depends only on `seed` and the example's id, not on the other examples or their order.
     """
 
     def __init__(
@@ -43,10 +43,18 @@ class Trivial:
         seed: int | None = None,
         fields: Sequence[str] = (),
     ) -> None:
-        """labels: of the task, () if it has none. train: for majority and stratified. seed: for what is drawn.
-        fields: those that the prompt shows, for keyword; the others may hold the target.
+        """Prepare a strategy.
 
-        Raises DataError if the suite has no train split and the strategy needs one."""
+        Args:
+            spec: the baseline.
+            labels: of the task, () if it has none.
+            train: for majority and stratified.
+            seed: for stratified and uniform.
+            fields: those that the prompt shows, for keyword; the others may hold the target.
+
+        Raises:
+            DataError: the suite has no train split and the strategy needs one.
+        """
         if spec.strategy in ("majority", "stratified") and train is None:
             raise DataError(
                 f"baseline {spec.strategy}: counts labels in the split train, which the suite does not have"
@@ -66,7 +74,7 @@ class Trivial:
         self._rules = [(label, re.compile(pattern)) for label, pattern in (spec.rules or {}).items()]
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """One answer per example, in their order."""
+        """Answer every example, in their order."""
         for example in examples:
             start_s = perf_counter()
             prediction = self._predict(example)
@@ -74,7 +82,7 @@ class Trivial:
             yield Answer(example.id, prediction, self._loglik_nats, compute_s=took_s, latency_s=took_s)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """What the answers depend on, as `model.*` fields of a signature, beside its data and seed."""
+        """Return what the answers depend on beside data and seed, as `model.*` fields of a signature."""
         return {
             "model.kind": "trivial",
             "model.strategy": self._spec.strategy,
@@ -98,7 +106,7 @@ class Trivial:
         return self._labels[int(np.searchsorted(self._upper, point, side="right"))]
 
     def _draw(self, example_id: str) -> float:
-        """Uniform in [0, 1), from a generator of this example's own."""
+        """Draw uniformly from [0, 1), with a generator of this example's own."""
         name = f"{self._spec.strategy}\n{example_id}".encode("utf-8", "surrogatepass")
         stream = int.from_bytes(hashlib.sha256(name).digest()[:8], "big")
         return float(np.random.default_rng([self._seed or 0, stream]).random())

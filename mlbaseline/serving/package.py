@@ -18,7 +18,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-import mlbaseline
 from mlbaseline.assets import MODEL_FILES, fetch
 from mlbaseline.models.quantization import packages_of
 from mlbaseline.records import Example, Model, Signature, Weights
@@ -40,6 +39,7 @@ from mlbaseline.suite import (
     TrainedSpec,
 )
 from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.version import __version__
 
 SERVED = "served"
 _DESCRIPTION, _WEIGHTS = "served.json", "weights"
@@ -229,4 +229,4 @@ def _requirements(served: Served) -> list[str]:
     writes = ("vllm",) if served.evaluation.generate_with == "vllm" else ()
     packages = (*_RUNS_WITH, *packages_of(served.evaluation.precision), *writes)
     versions = {name: metadata.version(name).partition("+")[0] for name in packages}
-    return [f"mlbaseline=={mlbaseline.__version__}", *(f"{name}=={version}" for name, version in versions.items())]
+    return [f"mlbaseline=={__version__}", *(f"{name}=={version}" for name, version in versions.items())]

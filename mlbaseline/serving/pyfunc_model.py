@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mlbaseline.engine.rungs import Question
-from mlbaseline.models.reply_parsing import Said, concluded, read_row, read_text_row
+from mlbaseline.models.reply_parsing import ParsedReply, make_answer, read_row, read_text_row
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import GenerateTask
 from mlbaseline.tasks.decoding import Decoding
@@ -54,19 +54,19 @@ class Predicting:
         took_s = perf_counter() - started
         for example, samples in zip(examples, zip(*said, strict=True), strict=True):
             yield replace(
-                concluded(example, samples),
+                make_answer(example, samples),
                 compute_s=took_s / len(examples),
                 latency_s=took_s if timed else None,
             )
 
-    def _said(self, examples: Sequence[Example]) -> list[Said]:
+    def _said(self, examples: Sequence[Example]) -> list[ParsedReply]:
         """One sample of each."""
         rows = _rows(self._model.predict(self._inputs(examples)), len(examples))
         return [
             self._read(self._without_prompt(row, example), example) for row, example in zip(rows, examples, strict=True)
         ]
 
-    def _read(self, row: Any, example: Example) -> Said:
+    def _read(self, row: Any, example: Example) -> ParsedReply:
         if self._decoding is not None:
             return read_text_row(row, self._decoding)
         return read_row(row, self._question.labels, example.choices)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mlbaseline
 from mlbaseline.errors import MlbaselineError, TrackingError
 from mlbaseline.suite import Suite
+from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -219,7 +219,7 @@ def open_run(
     ends it by our exit code, and an end of ours would win over it. note: Markdown, shown on the run's page.
     Raises TrackingError; what the block raises passes through.
     """
-    tags = {KIND: kind, STATUS: STARTED, PREFIX + "version": mlbaseline.__version__, **tags}
+    tags = {KIND: kind, STATUS: STARTED, PREFIX + "version": __version__, **tags}
     if note:
         tags[NOTE] = note
     with reporting(f"start the run {name!r}", tracker.uri):

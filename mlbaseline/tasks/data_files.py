@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.progress import PATIENCE_S, progress_bar
+from mlbaseline.progress import BAR_DELAY_S, progress_bar
 from mlbaseline.records import Fields
 
 Row = tuple[int, Mapping[str, Any]]
@@ -103,7 +103,7 @@ class _Lines:
         with (
             self._path.open("rb") as file,
             io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=self._newline) as lines,
-            progress_bar(size_bytes, "B", f"Reading {self._path.name}", delay_s=PATIENCE_S, leave=False) as bar,
+            progress_bar(size_bytes, "B", f"Reading {self._path.name}", delay_s=BAR_DELAY_S, leave=False) as bar,
         ):
             for line in lines:
                 self._marks += line.count("\ufffd")
@@ -201,7 +201,7 @@ def _read_parquet(path: Path) -> DataTable:
         _check_header(path, file.schema_arrow.names)
         rows = _Rows(file.schema_arrow.names)
         n_rows = file.metadata.num_rows
-        with progress_bar(n_rows, "rows", f"Reading {path.name}", delay_s=PATIENCE_S, leave=False) as bar:
+        with progress_bar(n_rows, "rows", f"Reading {path.name}", delay_s=BAR_DELAY_S, leave=False) as bar:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     rows.add(len(rows.found) + 1, [plain(value, rows.broken) for value in values])

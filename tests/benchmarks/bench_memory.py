@@ -110,7 +110,7 @@ def watch_all(stages: Stages) -> None:
     stages.watch(store, "log_evaluation")
     stages.watch(scoring, "encode_examples")
     stages.watch(scoring, "plan_batches")
-    stages.watch(scoring.Reader, "__call__", "read by the model")
+    stages.watch(scoring.LogLikelihoodScorer, "__call__", "computed by the model")
 
 
 def write_table(path: Path, rows: int) -> None:

@@ -141,7 +141,7 @@ def needed(tokenizer: Any, items: Items) -> tuple[int, int]:
     """Tokens that must be read, each once (the prefix, each context, each choice but its last token), and the places
     whose logits are needed."""
     encoder = Encoder(tokenizer, 1 << 20)
-    head = len(encoder.head(items.prompting))
+    head = len(encoder.shared_prefix(items.prompting))
     tokens, places = head, 0
     for example in items.examples:
         encoded = encoder.encode(items.prompting.prompt(example))

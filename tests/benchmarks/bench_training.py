@@ -25,8 +25,10 @@ from typing import Any
 import torch
 
 from mlbaseline.assets import FetchedAsset, fetch, sha256_of
-from mlbaseline.engine.training.job import Sample, TrainingJob, load_base, make_optimizer, make_schedule
-from mlbaseline.engine.training.loop import _Training
+from mlbaseline.engine.inference.tokenization import TargetSequence
+from mlbaseline.engine.training.epochs import shuffle_epoch
+from mlbaseline.engine.training.job import TrainingJob, load_base, make_optimizer, make_schedule
+from mlbaseline.engine.training.loop import _TrainingRun
 from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.suite import Full, Lora, Peft, Pretrained, TrainedSpec
@@ -74,16 +76,16 @@ class Compared:
 
 def train_ours(job: TrainingJob) -> Timed:
     with tempfile.TemporaryDirectory() as folder:
-        training = _Training(job, Path(folder))
+        training = _TrainingRun(job, Path(folder))
         start = perf_counter(), process_time()
-        losses = [training._step(batch) for batch in training._batches(0)]
+        losses = [training._step(batch) for batch in shuffle_epoch(training.sequences, job.spec, job.seed, 0)]
         spent = perf_counter() - start[0], process_time() - start[1]
         training.release()
     return Timed(*spent, tuple(losses))
 
 
-def train_theirs(job: TrainingJob, samples: Sequence[Sample]) -> Timed:
-    with trainer_of(job, samples) as trainer:
+def train_theirs(job: TrainingJob, sequences: Sequence[TargetSequence]) -> Timed:
+    with trainer_of(job, sequences) as trainer:
         start = perf_counter(), process_time()
         with contextlib.redirect_stdout(StringIO()):  # which it tells every step's loss
             trainer.train()
@@ -92,22 +94,22 @@ def train_theirs(job: TrainingJob, samples: Sequence[Sample]) -> Timed:
     return Timed(*spent, tuple(losses))
 
 
-def same_batch(job: TrainingJob, samples: Sequence[Sample]) -> tuple[float, float]:
+def same_batch(job: TrainingJob, sequences: Sequence[TargetSequence]) -> tuple[float, float]:
     """The loss of the first step's batch, before any step, by both."""
-    batch = samples[: job.spec.batch_size]
+    batch = sequences[: job.spec.batch_size]
     with tempfile.TemporaryDirectory() as folder:
-        training = _Training(job, Path(folder))
+        training = _TrainingRun(job, Path(folder))
         with torch.no_grad(), training.accelerator.autocast():
-            ours = float(training._loss(batch)) / sum(len(sample.answer) for sample in batch)
+            ours = float(training._loss(batch)) / sum(len(sequence.targets) for sequence in batch)
         training.release()
-    with trainer_of(job, samples) as trainer, torch.no_grad():
-        inputs = trainer.data_collator([as_features(sample) for sample in batch])
+    with trainer_of(job, sequences) as trainer, torch.no_grad():
+        inputs = trainer.data_collator([as_features(sequence) for sequence in batch])
         theirs = trainer.compute_loss(trainer.model.eval(), {k: v.to(trainer.args.device) for k, v in inputs.items()})
     return ours, float(theirs)
 
 
 @contextlib.contextmanager
-def trainer_of(job: TrainingJob, samples: Sequence[Sample]) -> Iterator[Any]:
+def trainer_of(job: TrainingJob, sequences: Sequence[TargetSequence]) -> Iterator[Any]:
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
     torch.use_deterministic_algorithms(False)  # ours asks for them, and a plain Trainer does not
@@ -116,7 +118,7 @@ def trainer_of(job: TrainingJob, samples: Sequence[Sample]) -> Iterator[Any]:
     model = add_adapter(checkpoint, job.spec, "base") if isinstance(job.spec, Peft) else checkpoint.model
     checkpoint.tokenizer.pad_token = checkpoint.tokenizer.pad_token or checkpoint.tokenizer.eos_token
     optimizer = make_optimizer(model, job.spec)
-    steps = -(-len(samples) // job.spec.batch_size)
+    steps = -(-len(sequences) // job.spec.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
@@ -134,33 +136,33 @@ def trainer_of(job: TrainingJob, samples: Sequence[Sample]) -> Iterator[Any]:
         yield Trainer(
             model=model,
             args=arguments,
-            train_dataset=[as_features(sample) for sample in samples],
+            train_dataset=[as_features(sequence) for sequence in sequences],
             data_collator=DataCollatorForSeq2Seq(checkpoint.tokenizer),
             optimizers=(optimizer, make_schedule(optimizer, job.spec, steps)),
         )
 
 
-def as_features(sample: Sample) -> dict[str, list[int]]:
-    ids = [*sample.tokens, sample.answer[-1]]
-    labels = [-100] * (len(ids) - len(sample.answer)) + list(sample.answer)
+def as_features(sequence: TargetSequence) -> dict[str, list[int]]:
+    ids = [*sequence.input_tokens, sequence.targets[-1]]
+    labels = [-100] * (len(ids) - len(sequence.targets)) + list(sequence.targets)
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
 
 
 def compare(name: str, job: TrainingJob, rounds: int) -> Compared:
     with tempfile.TemporaryDirectory() as folder:
-        training = _Training(job, Path(folder))
-        samples = training.samples
+        training = _TrainingRun(job, Path(folder))
+        sequences = training.sequences
         training.release()
     sides: dict[str, Callable[[], Timed]] = {
         "ours": lambda: train_ours(job),
-        "theirs": lambda: train_theirs(job, samples),
+        "theirs": lambda: train_theirs(job, sequences),
     }
     found: dict[str, list[Timed]] = {side: [] for side in sides}
     for number in range(rounds):
         for side in list(sides)[:: 1 if number % 2 == 0 else -1]:
             found[side].append(sides[side]())
-    tokens = sum(len(sample.tokens) for sample in samples)
-    return Compared(name, tokens, found["ours"], found["theirs"], same_batch(job, samples))
+    tokens = sum(len(sequence.input_tokens) for sequence in sequences)
+    return Compared(name, tokens, found["ours"], found["theirs"], same_batch(job, sequences))
 
 
 def make_job(model: Path | None, n_examples: int) -> TrainingJob:

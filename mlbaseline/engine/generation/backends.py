@@ -1,6 +1,7 @@
-"""Texts by engines of others, behind the interface of our own: both give a row's place away as soon as it ends.
+"""Texts by other engines, behind the interface of our decoder; both fill a row's place as soon as it ends.
 
-They begin prompts that are alike once, too. Neither gives the bits of our engine, and vLLM not those of another batch.
+They compute a prefix that prompts share once, too. Neither gives the bits of our engine, and those of vLLM
+depend on the batch.
 """
 
 from __future__ import annotations
@@ -9,31 +10,38 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import Any
 
 import torch
 
-from mlbaseline.engine.generation.decoder import Asked, Ending, Writing, make_writing, number_of, share_time
+from mlbaseline.engine.generation.decoding_batch import (
+    DecodingBatch,
+    DecodingRequest,
+    Samples,
+    make_decoding_batch,
+    make_results,
+    sample_seed,
+)
+from mlbaseline.engine.generation.stop_criteria import StopCriteria
 from mlbaseline.engine.inference.batching import MAX_KEYS
-from mlbaseline.engine.inference.execution import Found
-from mlbaseline.engine.inference.forward import without_adapter
-from mlbaseline.engine.inference.oom_retry import Attempts
+from mlbaseline.engine.inference.oom_retry import OutOfMemoryRetry
+from mlbaseline.engine.inference.requests import RequestResult
+from mlbaseline.engine.inference.shared_prefix import unwrap_adapter
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.tasks.decoding import Decoding
 
-_AT_ONCE = 256
-"""Contexts of a pass, which is what a kill loses: these engines fill their own batches from them."""
+_BATCH_REQUESTS = 256
+"""Requests that are handed over together, and lost if the process is killed; the engines form their own batches."""
 _PAGE_TOKENS = 32
 
 
-def _plan(asked: Sequence[Asked]) -> Iterator[Writing]:
-    ordered = sorted(asked, key=lambda one: -len(one.context))
-    for start in range(0, len(ordered), _AT_ONCE):
-        yield make_writing(ordered[start : start + _AT_ONCE])
+def _make_batches(requests: Sequence[DecodingRequest]) -> Iterator[DecodingBatch]:
+    ordered = sorted(requests, key=lambda request: -len(request.context))
+    for start in range(0, len(ordered), _BATCH_REQUESTS):
+        yield make_decoding_batch(ordered[start : start + _BATCH_REQUESTS])
 
 
-def _not_whole(checkpoint: Checkpoint, name: str) -> MlbaselineError:
+def _unmerged_error(checkpoint: Checkpoint, name: str) -> MlbaselineError:
     return MlbaselineError(
         f"evaluation.generate_with: {name} takes whole models, and what "
         f"{checkpoint.model.active_peft_config.peft_type.value} has learnt cannot be merged into its base; leave "
@@ -41,90 +49,120 @@ def _not_whole(checkpoint: Checkpoint, name: str) -> MlbaselineError:
     )
 
 
-class ContinuousWriter:
-    """transformers' continuous batching, greedy: its draws would depend on the batch."""
+class ContinuousBatchingDecoder:
+    """transformers' continuous batching, greedy only: its samples would depend on the batch."""
 
     def __init__(self, checkpoint: Checkpoint, *, decoding: Decoding, batch_tokens: int) -> None:
-        """Raises MlbaselineError for virtual tokens in front of the prompt, which it cannot write behind."""
-        self._model, front = without_adapter(checkpoint.model)
-        if front is not None or hasattr(self._model, "get_base_model"):
-            raise _not_whole(checkpoint, "transformers")
-        self.ending = Ending(checkpoint, decoding)
+        """Prepare a checkpoint.
+
+        Args:
+            checkpoint: causal language model without an adapter.
+            decoding: options of the task.
+            batch_tokens: tokens of a batch at most.
+
+        Raises:
+            MlbaselineError: the model has an adapter that is not merged, such as virtual tokens.
+        """
+        self._model, soft_prompt = unwrap_adapter(checkpoint.model)
+        if soft_prompt is not None or hasattr(self._model, "get_base_model"):
+            raise _unmerged_error(checkpoint, "transformers")
+        self.stop_criteria = StopCriteria(checkpoint, decoding)
         self._decoding, self._batch_tokens = decoding, batch_tokens
-        self._attempts: Attempts[Asked] = Attempts(sys.maxsize, lambda one: len(one.context) + decoding.max_new_tokens)
+        self._retry: OutOfMemoryRetry[DecodingRequest] = OutOfMemoryRetry(
+            sys.maxsize, lambda request: len(request.context) + decoding.max_new_tokens
+        )
 
-    def plan(self, asked: Sequence[Asked]) -> Iterator[Writing]:
-        return _plan(asked)
+    def make_batches(self, requests: Sequence[DecodingRequest]) -> Iterator[DecodingBatch]:
+        """Form batches, longest first."""
+        return _make_batches(requests)
 
-    def __call__(self, writing: Writing) -> dict[int, Found]:
+    def __call__(self, batch: DecodingBatch) -> dict[int, RequestResult]:
+        """Generate the texts of a batch."""
         started = perf_counter()
-        written = self._attempts.compute(self._write, writing.asked)
-        return share_time(writing, written, perf_counter() - started)
+        samples = self._retry.run(self._decode, batch.requests)
+        return make_results(batch, samples, perf_counter() - started)
 
-    def _write(self, asked: Sequence[Asked]) -> list[list[list[int]]]:
+    def _decode(self, requests: Sequence[DecodingRequest]) -> list[Samples]:
         from transformers import ContinuousBatchingConfig, GenerationConfig
 
-        longest = max(len(one.context) for one in asked) + self._decoding.max_new_tokens
-        room = max(MAX_KEYS * self._batch_tokens, 2 * longest)
-        how = ContinuousBatchingConfig(
-            page_size=_PAGE_TOKENS, num_blocks=-(-room // _PAGE_TOKENS), max_batch_tokens=self._batch_tokens
+        longest = max(len(request.context) for request in requests) + self._decoding.max_new_tokens
+        n_cached = max(MAX_KEYS * self._batch_tokens, 2 * longest)
+        batching_config = ContinuousBatchingConfig(
+            page_size=_PAGE_TOKENS, num_blocks=-(-n_cached // _PAGE_TOKENS), max_batch_tokens=self._batch_tokens
         )
-        what = GenerationConfig(
+        generation_config = GenerationConfig(
             max_new_tokens=self._decoding.max_new_tokens,
             do_sample=False,
-            eos_token_id=sorted(self.ending.tokens) or None,
+            eos_token_id=sorted(self.stop_criteria.end_tokens) or None,
             pad_token_id=0,
         )
-        prompts = [list(one.context) for one in asked]
+        prompts = [list(request.context) for request in requests]
         with quiet_transformers():
-            found = self._model.generate_batch(prompts, generation_config=what, continuous_batching_config=how)
-        outputs = list(found.values())
-        failed = next((output.error for output in outputs if output.error), None)
-        if failed or len(outputs) < len(asked):  # it gives back what it has, and says nothing of the rest
-            raise RuntimeError(failed or f"{len(asked) - len(outputs)} of {len(asked)} texts were not written")
-        return [[self.ending.cut(output.generated_tokens)] for output in outputs]
+            by_id = self._model.generate_batch(
+                prompts, generation_config=generation_config, continuous_batching_config=batching_config
+            )
+        outputs = list(by_id.values())
+        error = next((output.error for output in outputs if output.error), None)
+        if error or len(outputs) < len(requests):  # it returns what it has, and says nothing of the rest
+            raise RuntimeError(error or f"{len(requests) - len(outputs)} of {len(requests)} texts were not generated")
+        return [[self.stop_criteria.truncate(output.generated_tokens)] for output in outputs]
 
 
-class VllmWriter:
-    """vLLM, from a copy of the very weights that our engine would compute with."""
+class VllmDecoder:
+    """vLLM, on a copy of the same weights that our engine would use."""
 
     def __init__(self, checkpoint: Checkpoint, *, decoding: Decoding, max_length: int, seed: int | None) -> None:
-        """Raises MlbaselineError for a model that cannot be handed over."""
+        """Hand a checkpoint over to vLLM.
+
+        Args:
+            checkpoint: causal language model without an adapter.
+            decoding: options of the task.
+            max_length: tokens of prompt and text at most.
+            seed: of what is drawn; None where nothing is.
+
+        Raises:
+            MlbaselineError: the model has an adapter that is not merged.
+        """
         from vllm import LLM
 
-        self.ending = Ending(checkpoint, decoding)
+        self.stop_criteria = StopCriteria(checkpoint, decoding)
         self._decoding, self._seed = decoding, seed
         if hasattr(checkpoint.model, "get_base_model"):
-            raise _not_whole(checkpoint, "vllm")
+            raise _unmerged_error(checkpoint, "vllm")
         with tempfile.TemporaryDirectory(prefix="mlbaseline-") as folder:
             with quiet_transformers():
                 checkpoint.model.save_pretrained(folder)
                 checkpoint.tokenizer.save_pretrained(folder)
-            checkpoint.model.to("cpu")  # its place is vLLM's now
+            checkpoint.model.to("cpu")  # the device is vLLM's now
             torch.cuda.empty_cache()
             dtype = str(checkpoint.model.dtype).removeprefix("torch.")
             self._llm = LLM(folder, dtype=dtype, max_model_len=max_length, enable_prefix_caching=True, seed=0)
 
-    def plan(self, asked: Sequence[Asked]) -> Iterator[Writing]:
-        return _plan(asked)
+    def make_batches(self, requests: Sequence[DecodingRequest]) -> Iterator[DecodingBatch]:
+        """Form batches, longest first."""
+        return _make_batches(requests)
 
-    def __call__(self, writing: Writing) -> dict[int, Found]:
-        from vllm import SamplingParams, TokensPrompt
+    def __call__(self, batch: DecodingBatch) -> dict[int, RequestResult]:
+        """Generate the texts of a batch."""
+        from vllm import TokensPrompt
 
         started = perf_counter()
-        decoding = self._decoding
-        options: dict[str, Any] = {
-            "n": decoding.samples,
-            "temperature": decoding.temperature,
-            "max_tokens": decoding.max_new_tokens,
-            "stop": list(decoding.stop),
-            "stop_token_ids": sorted(self.ending.tokens),
-        }
-        how = [SamplingParams(**options, seed=self._number(asked)) for asked in writing.asked]
-        prompts = [TokensPrompt(prompt_token_ids=list(asked.context)) for asked in writing.asked]
-        outputs = self._llm.generate(prompts, how, use_tqdm=False)
-        written = [[self.ending.cut(sample.token_ids) for sample in output.outputs] for output in outputs]
-        return share_time(writing, written, perf_counter() - started)
+        params = [self._sampling_params(request) for request in batch.requests]
+        prompts = [TokensPrompt(prompt_token_ids=list(request.context)) for request in batch.requests]
+        outputs = self._llm.generate(prompts, params, use_tqdm=False)
+        samples = [[self.stop_criteria.truncate(text.token_ids) for text in output.outputs] for output in outputs]
+        return make_results(batch, samples, perf_counter() - started)
 
-    def _number(self, asked: Asked) -> int | None:
-        return (number_of(asked.example_id) + (self._seed or 0)) % 2**63 if self._decoding.temperature else None
+    def _sampling_params(self, request: DecodingRequest) -> object:
+        from vllm import SamplingParams
+
+        decoding = self._decoding
+        seed = (sample_seed(request.example_id) + (self._seed or 0)) % 2**63 if decoding.temperature else None
+        return SamplingParams(
+            n=decoding.samples,
+            temperature=decoding.temperature,
+            max_tokens=decoding.max_new_tokens,
+            stop=list(decoding.stop),
+            stop_token_ids=sorted(self.stop_criteria.end_tokens),
+            seed=seed,
+        )

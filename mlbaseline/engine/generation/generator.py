@@ -1,4 +1,4 @@
-"""Answers in the model's own words: texts written behind the prompt."""
+"""Answers in the model's own words: texts that it generates behind the prompt."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import perf_counter
 
-from mlbaseline.engine.generation.backends import ContinuousWriter, VllmWriter
-from mlbaseline.engine.generation.decoder import Asked, Writer, WritesTexts
-from mlbaseline.engine.inference.execution import Found, run_passes
-from mlbaseline.engine.inference.result_cache import PassCache
-from mlbaseline.engine.inference.timing import answer_and_time, describe_error
-from mlbaseline.engine.inference.tokenization import EncodedContext, Encoder
-from mlbaseline.engine.inference.worker_pool import Crew
-from mlbaseline.engine.scoring.choices import reading_length
+from mlbaseline.engine.generation.backends import ContinuousBatchingDecoder, VllmDecoder
+from mlbaseline.engine.generation.decoder import Decoder, PaddedDecoder
+from mlbaseline.engine.generation.decoding_batch import DecodingRequest
+from mlbaseline.engine.inference.batched_model import LOCAL, BatchedModel
+from mlbaseline.engine.inference.execution import Execution, execute_batches
+from mlbaseline.engine.inference.requests import RequestResult
+from mlbaseline.engine.inference.tokenization import EncodedContext
+from mlbaseline.errors import describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -24,8 +24,8 @@ GENERATION_VERSION = 1
 """Part of every signature: raised when the same options lead to other texts."""
 
 
-class Generator:
-    """A `records.Model`: prediction is the text that the model writes behind the prompt, or what `decoding` extracts.
+class Generator(BatchedModel):
+    """A `records.Model` that predicts the text that the model generates, or what `decoding` extracts from it.
 
     Texts are those of transformers' `generate` by temperature alone: of a model's own generation defaults only the end
     tokens count.
@@ -37,76 +37,70 @@ class Generator:
         prompting: Asks,
         decoding: Decoding,
         evaluation: Evaluation,
+        execution: Execution = LOCAL,
         *,
         seed: int | None = None,
-        cache: PassCache | None = None,
-        crew: Crew | None = None,
-        description: str | None = None,
     ) -> None:
-        """seed: needed where something is drawn. cache, crew, description: as of `ChoiceScorer`.
+        """Prepare a checkpoint.
 
-        Raises MlbaselineError for virtual tokens in front of a model that cannot follow a head.
+        Args:
+            checkpoint: causal language model.
+            prompting: makes the prompts.
+            decoding: options of the task.
+            evaluation: decoder, batch size, maximum length, latency sample.
+            execution: cache, worker processes, progress bar.
+            seed: needed at a temperature above 0.
+
+        Raises:
+            MlbaselineError: the decoder does not support the model's adapter.
         """
         if decoding.temperature > 0 and seed is None:
             raise ValueError("texts are drawn at a temperature above 0: give a seed")
-        self._prompting, self._decoding, self._evaluation = prompting, decoding, evaluation
-        self._cache, self._crew, self._description = cache, crew, description
-        self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
-        self._make = self._writing_by(evaluation.generate_with, seed)
-        self._writer = self._make(checkpoint)
+        super().__init__(checkpoint, prompting, evaluation, execution)
+        self._decoding = decoding
+        self._make_decoder = self._choose_decoder(seed)
+        self._decoder = self._make_decoder(checkpoint)
 
-    def _writing_by(self, name: str, seed: int | None) -> Callable[[Checkpoint], WritesTexts]:
-        decoding, batch_tokens = self._decoding, self._evaluation.batch_tokens
-        if name == "vllm":
-            return partial(VllmWriter, decoding=decoding, max_length=self._encoder.max_length, seed=seed)
-        if name == "transformers":
-            return partial(ContinuousWriter, decoding=decoding, batch_tokens=batch_tokens)
-        head = self._encoder.head(self._prompting)
-        head = head if len(head) < self._encoder.max_length - decoding.max_new_tokens else ()
-        return partial(Writer, decoding=decoding, batch_tokens=batch_tokens, seed=seed, head=head)
+    def _choose_decoder(self, seed: int | None) -> Callable[[Checkpoint], Decoder]:
+        decoding, batch_tokens, max_length = self._decoding, self._evaluation.batch_tokens, self._encoder.max_length
+        if self._evaluation.generate_with == "vllm":
+            return partial(VllmDecoder, decoding=decoding, max_length=max_length, seed=seed)
+        if self._evaluation.generate_with == "transformers":
+            return partial(ContinuousBatchingDecoder, decoding=decoding, batch_tokens=batch_tokens)
+        prefix = self._encoder.shared_prefix(self._prompting, max_new_tokens=decoding.max_new_tokens)
+        return partial(PaddedDecoder, decoding=decoding, batch_tokens=batch_tokens, seed=seed, prefix_tokens=prefix)
 
-    def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """Answer in batches, then time `evaluation.latency_sample` of the examples alone, evenly spread over all.
-
-        An example that cannot be answered becomes an answer with `error` set; a batch that fails is halved.
-        """
-        return answer_and_time(
-            partial(self._answer_all, cache=self._cache, crew=self._crew),
-            examples,
-            sample=self._evaluation.latency_sample,
-            description=self._description,
-            answer_alone=lambda example: list(self._answer_all([example])),
-        )
-
-    def _answer_all(
-        self, examples: Sequence[Example], *, cache: PassCache | None = None, crew: Crew | None = None
-    ) -> Iterator[tuple[int, Answer]]:
+    def _answer_all(self, examples: Sequence[Example], *, execution: Execution) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
-        encoded: dict[int, EncodedContext] = {}
+        contexts: dict[int, EncodedContext] = {}
         for position, example in enumerate(examples):
             try:
-                context = self._prompting.prompt(example).context
-                encoded[position] = self._encoder.encode_context(context, leaving=self._decoding.max_new_tokens)
-            except Exception as error:  # one example that cannot be asked must not cost the others their answers
+                text = self._prompting.prompt(example).context
+                contexts[position] = self._encoder.encode_context(text, max_new_tokens=self._decoding.max_new_tokens)
+            except Exception as error:  # any error in a user's template or data; one example must not fail the others
                 yield position, Answer(example.id, None, error=describe_error(error))
-        asked = [Asked(position, examples[position].id, known.tokens) for position, known in encoded.items()]
-        writings = [*self._writer.plan(asked)]
-        setup_s = (perf_counter() - started) / max(len(encoded), 1)
-        for found in run_passes(writings, self._writer, self._make, cache=cache, crew=crew, setup_s=setup_s):
-            for position, one in found.items():
-                yield position, self._conclude(examples[position].id, encoded[position], one)
+        requests = [DecodingRequest(p, examples[p].id, context.tokens) for p, context in contexts.items()]
+        batches = [*self._decoder.make_batches(requests)]
+        setup_s = (perf_counter() - started) / max(len(contexts), 1)
+        for results in execute_batches(batches, self._decoder, self._make_decoder, execution, setup_s=setup_s):
+            for position, result in results.items():
+                yield position, self._make_answer(examples[position].id, contexts[position], result)
 
-    def _conclude(self, example_id: str, known: EncodedContext, found: Found) -> Answer:
+    def _make_answer(self, example_id: str, context: EncodedContext, result: RequestResult) -> Answer:
         answer = partial(
-            Answer, example_id, tokens_in=known.billed_tokens, compute_s=found.compute_s, truncated=known.truncated
+            Answer,
+            example_id,
+            tokens_in=context.prompt_tokens,
+            compute_s=result.compute_s,
+            truncated=context.truncated,
         )
-        if found.error is not None:
-            return answer(None, error=found.error)
-        texts = [self._decoding.cut(self._writer.ending.text(tokens)) for tokens in found.values]
-        answers = [self._decoding.answer_in(text) for text in texts]
+        if result.error is not None:
+            return answer(None, error=result.error)
+        texts = [self._decoding.cut(self._decoder.stop_criteria.decode(tokens)) for tokens in result.values]
+        predictions = [self._decoding.answer_in(text) for text in texts]
         return answer(
-            answers[0],
+            predictions[0],
             raw=texts[0] if self._decoding.extract is not None else None,
-            samples=tuple(answers) if len(answers) > 1 else (),
-            tokens_out=sum(map(len, found.values)),
+            samples=tuple(predictions) if len(predictions) > 1 else (),
+            tokens_out=sum(map(len, result.values)),
         )

@@ -1,4 +1,4 @@
-"""Which rows are computed together: little padding, a bounded size, and the same batches whoever computes them."""
+"""Which inputs are computed together: with little padding, in a bounded size, and independent of who computes them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ import numpy.typing as npt
 
 _MAX_PADDING = 0.04
 _FREE_PADDING_TOKENS = 96
-"""Padding that a batch may have whatever its share: less than what starting a further batch costs."""
+"""Padding that any batch may have: it costs less than one more batch."""
 MAX_KEYS = 8
-"""Keys that a batch attends to, copies of the head included, over the budget: bounds their memory."""
+"""Keys that a batch attends to, copies of the shared prefix included, divided by its budget: bounds their memory."""
 
 
-def make_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | None = None) -> list[list[int]]:
-    """Positions of `lengths`, grouped: longest first, at most `budget_tokens` a batch (its padding included).
+def make_padded_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | None = None) -> list[list[int]]:
+    """Group inputs into batches with padding, longest first.
 
-    lengths: tokens per row (> 0); equal ones keep their order. A batch also ends where another row would bring its
-    padding above 4 %. A row longer than the budget is a batch of its own.
+    A batch ends where another row would exceed the budget, or raise its padding above 4 %. A row that is longer than
+    the budget is a batch of its own. Inputs of equal length keep their order.
+
+    Args:
+        lengths: tokens of each input (> 0).
+        budget_tokens: tokens of a batch at most, padding included.
+        max_rows: rows of a batch at most.
+
+    Returns:
+        For each batch the positions of its inputs in `lengths`.
+
+    >>> make_padded_batches([3, 8, 4, 8], budget_tokens=16)
+    [[1, 3], [2, 0]]
     """
     batches: list[list[int]] = []
     width = padding = 0
@@ -38,34 +49,52 @@ def make_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | Non
     return batches
 
 
-def most_rows(head: Sized | None, budget_tokens: int) -> int | None:
-    """Rows that a batch may have at most, so that its copies of a head stay in bounds."""
-    return None if head is None else max(1, MAX_KEYS * budget_tokens // len(head))
+def max_rows_behind(prefix: Sized | None, budget_tokens: int) -> int | None:
+    """Return how many rows a batch may have, so that its copies of a shared prefix fit into memory; None: any number.
+
+    Args:
+        prefix: its length is its positions.
+        budget_tokens: of a batch.
+    """
+    return None if prefix is None else max(1, MAX_KEYS * budget_tokens // len(prefix))
 
 
-def pack_batches(lengths: Sequence[int], budget_tokens: int, head_places: int = 0) -> list[list[int]]:
-    """Positions of `lengths`, grouped for a pass without padding; see `pack_order`."""
-    order, ends = pack_order(np.asarray(lengths, dtype=np.int64), budget_tokens, head_places)
+def make_packed_batches(lengths: Sequence[int], budget_tokens: int, prefix_length: int = 0) -> list[list[int]]:
+    """Group inputs into batches without padding, as `order_packed_batches` does.
+
+    Returns:
+        For each batch the positions of its inputs in `lengths`.
+
+    >>> make_packed_batches([3, 8, 4, 8], budget_tokens=16)
+    [[1, 3], [2, 0]]
+    """
+    order, ends = order_packed_batches(np.asarray(lengths, dtype=np.int64), budget_tokens, prefix_length)
     return [batch.tolist() for batch in np.split(order, ends[:-1])] if len(order) else []
 
 
-def pack_order(
-    lengths: npt.NDArray[np.int64], budget_tokens: int, head_places: int = 0
+def order_packed_batches(
+    lengths: npt.NDArray[np.int64], budget_tokens: int, prefix_length: int = 0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Positions of `lengths` (n,) in the order in which a pass without padding reads them, longest first, and where in
-    that order each batch ends: at most `budget_tokens` a batch.
+    """Order inputs for batches without padding, longest first.
 
-    lengths: tokens per row (> 0) behind a head of `head_places`, which attention repeats for each: a batch also ends
-    where that would cost too much memory. A row longer than the budget is a batch of its own. Equal ones keep their
-    order.
+    An input that is longer than the budget is a batch of its own. Inputs of equal length keep their order.
+
+    Args:
+        lengths: (n,), tokens of each input (> 0), the shared prefix not included.
+        budget_tokens: tokens of a batch at most.
+        prefix_length: positions of the shared prefix. Attention copies it for each input: a batch also ends where the
+            copies would take too much memory.
+
+    Returns:
+        The positions in `lengths` in that order, (n,), and where in it each batch ends.
     """
     order = np.argsort(-lengths, kind="stable")
     ends = array("q")
     tokens = keys = 0
     for place, length in enumerate(lengths[order].tolist()):
-        tokens, keys = tokens + length, keys + length + head_places
+        tokens, keys = tokens + length, keys + length + prefix_length
         if place and not (tokens <= budget_tokens and keys <= MAX_KEYS * budget_tokens):
             ends.append(place)
-            tokens, keys = length, length + head_places
+            tokens, keys = length, length + prefix_length
     ends.append(len(order))
     return order, np.frombuffer(ends, dtype=np.int64)

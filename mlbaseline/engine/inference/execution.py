@@ -1,98 +1,83 @@
-"""What a model computes at a time, and what it finds: looked up where it is known, else computed by this process, or by
-several that take turns.
-
-Which items form a pass is decided before, from all of them: what is found does not depend on who computes it, nor on
-how often the work was interrupted.
-"""
+"""Batches of requests ─▶ results: from the cache where they are known, else from this process and its workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    from mlbaseline.engine.inference.result_cache import PassCache
-    from mlbaseline.engine.inference.worker_pool import Crew, Member
-    from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.engine.inference.requests import MakeRunner, ModelRunner, RequestBatch, RequestResult
+from mlbaseline.engine.inference.result_cache import ResultCache
+from mlbaseline.engine.inference.worker_pool import Worker, WorkerPool
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was found for one item, or the error in its place.
+@dataclass(frozen=True)
+class Execution:
+    """How requests are executed.
 
-    values: log-likelihoods (nats), one per query; or texts as lists of tokens, one per sample. compute_s: its share of
-    the time that the machine took.
+    Attributes:
+        cache: where earlier results are looked up and new ones are stored; None: nowhere.
+        workers: further processes that compute beside this one; None: none.
+        description: title of the progress bar; None: no bar.
     """
 
-    values: tuple[Any, ...]
-    compute_s: float
-    error: str | None = None
+    cache: ResultCache | None = None
+    workers: WorkerPool | None = None
+    description: str | None = None
 
 
-class Pass(Protocol):
-    """Items that are computed together, each with a number. It travels to other processes."""
-
-    @property
-    def keys(self) -> Mapping[int, str]:
-        """Item ─▶ what names it by all that decides its values beside the model."""
-        ...
-
-    def without(self, items: Container[int]) -> Any:
-        """The pass for the other items alone; None if there are none."""
-        ...
-
-
-Compute = Callable[[Any], dict[int, Found]]
-"""Pass ─▶ what was found for each of its items."""
-MakeCompute = Callable[["Checkpoint"], Compute]
-"""What each process makes of its own copy of the model; it travels, too."""
-
-
-def run_passes(
-    passes: Iterable[Pass],
-    compute: Compute,
-    make: MakeCompute,
+def execute_batches(
+    batches: Iterable[RequestBatch],
+    runner: ModelRunner,
+    make_runner: MakeRunner,
+    execution: Execution,
     *,
-    cache: PassCache | None = None,
-    crew: Crew | None = None,
     setup_s: float = 0.0,
-) -> Iterator[dict[int, Found]]:
-    """What is known of each pass and what is computed for the rest of it.
+) -> Iterator[dict[int, RequestResult]]:
+    """Yield the cached results of each batch, then those that are computed for the rest of it.
 
-    A pass that is known in part belonged to other data, and only what changed since is computed. compute: made by
-    `make` for the model of this process. setup_s: seconds that each item has cost already.
+    A batch that is cached in part belonged to other data; only its new requests are computed.
+
+    Args:
+        batches: in the order in which they are computed.
+        runner: of this process.
+        make_runner: makes the runner of each worker; `runner` was made by it, too.
+        execution: the cache and the workers.
+        setup_s: time that each request has taken already, e.g. for its tokens.
+
+    Raises:
+        MlbaselineError: a worker failed or ended.
     """
-    with crew.assemble(make) if crew else nullcontext(()) as members:
-        share = 1 / (1 + len(members)) if crew and crew.shares_processor else 1
-        waiting: list[Pass] = []
+    cache, pool = execution.cache, execution.workers
+    with pool.start(make_runner) if pool else nullcontext(()) as workers:
+        share = 1 / (1 + len(workers)) if pool and pool.shares_processor else 1
+        waiting: list[RequestBatch] = []
 
-        def compute_waiting() -> Iterator[dict[int, Found]]:
-            for one, found in _compute(waiting, compute, members):
-                costed = {item: replace(f, compute_s=f.compute_s * share + setup_s) for item, f in found.items()}
+        def compute_waiting() -> Iterator[dict[int, RequestResult]]:
+            for batch, results in _compute(waiting, runner, workers):
+                costed = {n: replace(r, compute_s=r.compute_s * share + setup_s) for n, r in results.items()}
                 if cache:
-                    cache.put({one.keys[item]: result for item, result in costed.items()})
+                    cache.put({batch.keys[number]: result for number, result in costed.items()})
                 yield costed
             waiting.clear()
 
-        for one in passes:
-            known = {item: found for item, key in one.keys.items() if (found := cache.get(key))} if cache else {}
-            if known:
-                yield known
-            rest = one.without(known)
+        for batch in batches:
+            cached = {n: result for n, key in batch.keys.items() if (result := cache.get(key))} if cache else {}
+            if cached:
+                yield cached
+            rest = batch.without(cached)
             if rest is not None:
                 waiting.append(rest)
-            if len(waiting) > len(members):
+            if len(waiting) > len(workers):
                 yield from compute_waiting()
         yield from compute_waiting()
 
 
 def _compute(
-    passes: Sequence[Pass], compute: Compute, members: Sequence[Member]
-) -> Iterator[tuple[Pass, dict[int, Found]]]:
-    """One pass for each process, this one first."""
-    for member, one in zip(members, passes[1:], strict=False):
-        member.send(one)
-    for index, one in enumerate(passes):
-        yield one, members[index - 1].receive() if index else compute(one)
+    batches: Sequence[RequestBatch], runner: ModelRunner, workers: Sequence[Worker]
+) -> Iterator[tuple[RequestBatch, dict[int, RequestResult]]]:
+    """Compute one batch in each process, the first one in this process."""
+    for worker, batch in zip(workers, batches[1:], strict=False):
+        worker.send(batch)
+    for index, batch in enumerate(batches):
+        yield batch, workers[index - 1].receive() if index else runner(batch)

@@ -1,7 +1,7 @@
-"""What passes of a model found, kept on disk: whoever is killed loses the batch at hand, and nothing is asked twice.
+"""Results of requests, cached on disk: a process that is killed loses the batch at hand and nothing else.
 
-One file per model and way of computing, named by both by content: no model ever gets what another one found. A line
-holds what one pass found.
+There is one file per model and way of computing, named after the content of both, so that no model gets the results of
+another. A line holds the results of one batch.
 """
 
 from __future__ import annotations
@@ -15,63 +15,78 @@ from typing import Any
 import numpy as np
 
 from mlbaseline.cache import cache_dir
-from mlbaseline.engine.inference.execution import Found
+from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.tokenization import Tokens
 from mlbaseline.journal import Journal
 from mlbaseline.records import Scalar, digest_of
 
 
-class PassCache:
-    """In memory is only where things stand: 16 bytes an entry. What this process adds it does not read again."""
+class ResultCache:
+    """Results by key. Memory holds only the file position of each result, 16 bytes an entry.
+
+    What this process puts in, it does not read again.
+    """
 
     def __init__(self, fields: Mapping[str, Scalar], *, fresh: bool = False) -> None:
-        """fields: everything beside an entry's key that decides what is found. fresh: begin anew, whatever is there."""
+        """Open the cache of one model and way of computing.
+
+        Args:
+            fields: everything beside the key that decides a result.
+            fresh: delete what is cached, and begin anew.
+        """
         self._journal = Journal(cache_dir() / "passes" / f"{digest_of(dict(fields))}.jsonl")
         if fresh:
             self._journal.path.unlink(missing_ok=True)
-        names, starts = array("Q"), array("q")
-        for start, content in self._journal.lines():
+        hashes, offsets = array("Q"), array("q")
+        for offset, content in self._journal.lines():
             keys = list(json.loads(content))
-            names.extend(map(_name, keys))
-            starts.extend([start] * len(keys))
-        order = np.argsort(np.asarray(names), kind="stable")
-        self._names, self._starts = np.asarray(names)[order], np.asarray(starts)[order]
-        self._read: tuple[int, dict[str, Any]] = (-1, {})
+            hashes.extend(map(_hash_of, keys))
+            offsets.extend([offset] * len(keys))
+        order = np.argsort(np.asarray(hashes), kind="stable")
+        self._hashes, self._offsets = np.asarray(hashes)[order], np.asarray(offsets)[order]
+        self._last_line: tuple[int, dict[str, Any]] = (-1, {})
 
-    def get(self, key: str) -> Found | None:
-        name = np.uint64(_name(key))
-        first, last = np.searchsorted(self._names, name), np.searchsorted(self._names, name, side="right")
-        for start in self._starts[first:last][::-1].tolist():
-            if key in (entries := self._entries(start)):
+    def get(self, key: str) -> RequestResult | None:
+        """Return the result of `key`, the latest if there are several; None if there is none."""
+        wanted = np.uint64(_hash_of(key))
+        first, last = np.searchsorted(self._hashes, wanted), np.searchsorted(self._hashes, wanted, side="right")
+        for offset in self._offsets[first:last][::-1].tolist():
+            if key in (entries := self._entries(offset)):
                 compute_s, *values = entries[key]
-                return Found(tuple(values), compute_s)
+                return RequestResult(tuple(values), compute_s)
         return None
 
-    def put(self, found: Mapping[str, Found]) -> None:
-        """Keep what one pass found; errors are not kept. Several processes may do so at the same time."""
-        entries = {key: [one.compute_s, *one.values] for key, one in found.items() if one.error is None}
+    def put(self, results: Mapping[str, RequestResult]) -> None:
+        """Store the results of one batch, except errors. Several processes may do so at the same time."""
+        entries = {key: [result.compute_s, *result.values] for key, result in results.items() if result.error is None}
         if entries:
             self._journal.add(json.dumps(entries))
 
-    def _entries(self, start: int) -> dict[str, Any]:
-        """Of a line; the last one is remembered, as whoever asks for an entry goes on to ask for its neighbours."""
-        if self._read[0] != start:
-            content = self._journal.line_at(start)
-            self._read = (start, {} if content is None else json.loads(content))
-        return self._read[1]
+    def _entries(self, offset: int) -> dict[str, Any]:
+        """Read a line. The last one stays in memory, as neighbours in a batch are looked up one after the other."""
+        if self._last_line[0] != offset:
+            content = self._journal.line_at(offset)
+            self._last_line = (offset, {} if content is None else json.loads(content))
+        return self._last_line[1]
 
 
-def make_key(example_id: str, n_head: int, *read: Tokens) -> str:
-    """Names what is asked of an example by its id and by all tokens that are read and predicted for it.
+def make_key(example_id: str, n_prefix_tokens: int, *token_lists: Tokens) -> str:
+    """Make the key of a request: its example's id, and all tokens that are read and predicted for it.
 
-    n_head: how many tokens are read once for all examples, which can shift the last bits.
+    Args:
+        example_id: of the example.
+        n_prefix_tokens: length of the prefix that is computed once for all requests; it can change the last bits.
+        token_lists: all tokens of the request.
+
+    Returns:
+        32 hexadecimal characters.
     """
-    content = blake2b(f"{n_head} {example_id}".encode("utf-8", "surrogatepass"), digest_size=16)
-    for tokens in read:
+    content = blake2b(f"{n_prefix_tokens} {example_id}".encode("utf-8", "surrogatepass"), digest_size=16)
+    for tokens in token_lists:
         content.update(array("q", (len(tokens), *tokens)).tobytes())
     return content.hexdigest()
 
 
-def _name(key: str) -> int:
-    """64 bits of a key: enough to find it by."""
+def _hash_of(key: str) -> int:
+    """Return the first 64 bits of a key."""
     return int(key[:16], 16)

@@ -17,30 +17,35 @@ def answer_and_time(
     answer_in_batches: AnswerInBatches,
     examples: Sequence[Example],
     *,
-    sample: int,
+    latency_sample: int,
     description: str | None,
     answer_alone: Callable[[Example], object],
 ) -> Iterator[Answer]:
-    """Answer all examples, then time `sample` of them alone, evenly spread over all.
+    """Answer all examples, then time some of them alone, evenly spread over all.
 
-    Which examples are computed together depends on their content and not on their order: they are sorted by id.
-    description: names the progress bar; without it there is none. answer_alone: computes the answer to one example,
-    whatever is known.
+    Which examples are computed together depends on their content, not on their order: they are sorted by id.
+
+    Args:
+        answer_in_batches: answers the sorted examples.
+        examples: in any order.
+        latency_sample: how many are timed alone.
+        description: title of the progress bar; None: no bar.
+        answer_alone: computes the answer to one example, whatever is cached.
     """
     ordered = sorted(examples, key=lambda example: example.id)
-    timed = set(_evenly_spaced(len(ordered), sample))
-    kept: dict[int, Answer] = {}
-    tokens, began = 0, perf_counter()
+    timed = set(_evenly_spaced(len(ordered), latency_sample))
+    untimed: dict[int, Answer] = {}
+    tokens, started = 0, perf_counter()
     with progress_bar(len(ordered), "ex", description) as bar:
         for position, answer in answer_in_batches(ordered):
             tokens += answer.tokens_in + answer.tokens_out
-            bar.set_postfix_str(f"{tokens / (perf_counter() - began):,.0f} tokens/s", refresh=False)
+            bar.set_postfix_str(f"{tokens / (perf_counter() - started):,.0f} tokens/s", refresh=False)
             bar.update()
             if position in timed and answer.error is None:
-                kept[position] = answer
+                untimed[position] = answer
             else:
                 yield answer
-    for position, answer in kept.items():
+    for position, answer in untimed.items():
         started = perf_counter()
         answer_alone(ordered[position])
         yield replace(answer, latency_s=perf_counter() - started)
@@ -49,8 +54,3 @@ def answer_and_time(
 def _evenly_spaced(n: int, sample: int) -> list[int]:
     sample = min(n, sample)
     return [(2 * index + 1) * n // (2 * sample) for index in range(sample)]
-
-
-def describe_error(error: Exception) -> str:
-    """What the row of an example that failed says."""
-    return f"{type(error).__name__}: {error}"

@@ -1,5 +1,6 @@
-"""The tokens of a whole split. Those of a large one are made once, and lie on disk, named by what they were made from:
-all seeds and rungs that ask the same of the same tokenizer share them, and memory holds none of them.
+"""The tokens of a whole split. Those of a large split are cached on disk, named after texts and tokenizer.
+
+All seeds and rungs with the same prompts and tokenizer share them, and memory holds none of them.
 """
 
 from __future__ import annotations
@@ -16,38 +17,39 @@ from typing import Protocol
 import numpy as np
 
 from mlbaseline.cache import cache_dir
-from mlbaseline.engine.inference.tokenization import Encoded, Encoder
+from mlbaseline.engine.inference.tokenization import EncodedPrompt, Encoder
+from mlbaseline.errors import describe_error
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, digest_of
 from mlbaseline.tasks.prompting import Asks, Prompt
 
-KEPT_FROM_EXAMPLES = 4096
-"""Fewer take less time to tokenise than to look up."""
+CACHED_FROM_EXAMPLES = 4096
+"""Fewer take less time to tokenise than to look up in the cache."""
 _CHUNK_EXAMPLES = 1024
 _FORMAT = "v1"
 _TOKENS, _STARTS, _FACTS = "tokens.int32", "starts.npy", "facts.json"
 
 
-class Encodings(Protocol):
-    """What each example of a split is in tokens, or why it cannot be asked."""
+class EncodedPrompts(Protocol):
+    """The prompts of a split in tokens; for an example that has none, the error."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, position: int, /) -> Encoded | str: ...
+    def __getitem__(self, position: int, /) -> EncodedPrompt | str: ...
 
 
-def encoded_at(encodings: Encodings, position: int) -> Encoded:
-    """What is asked there, of an example that can be asked."""
-    encoded = encodings[position]
-    assert isinstance(encoded, Encoded)
-    return encoded
+def prompt_at(prompts: EncodedPrompts, position: int) -> EncodedPrompt:
+    """Return the prompt at a position that has no error."""
+    prompt = prompts[position]
+    assert isinstance(prompt, EncodedPrompt)
+    return prompt
 
 
-class KeptEncodings:
-    """Encodings on disk."""
+class CachedPrompts:
+    """Encoded prompts on disk."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises ValueError or OSError if the folder does not hold what was written to it."""
+        """Open a folder. Raises ValueError, KeyError or OSError if it does not hold what was written to it."""
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         if facts["sha256"] != _sha256(folder / _TOKENS, folder / _STARTS):
             raise ValueError(f"{folder}: damaged")
@@ -59,21 +61,31 @@ class KeptEncodings:
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    def __getitem__(self, position: int) -> Encoded | str:
+    def __getitem__(self, position: int) -> EncodedPrompt | str:
         if position in self._errors:
             return self._errors[position]
         packed: list[int] = self._tokens[self._starts[position] : self._starts[position + 1]].tolist()
         return _unpack(packed)
 
 
-def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Encodings:
-    """The examples' prompts in tokens; many of them from the cache, if the same texts went through the same tokenizer
-    before."""
-    if len(examples) < KEPT_FROM_EXAMPLES:
+def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> EncodedPrompts:
+    """Tokenise the prompts of examples.
+
+    Many of them come from the cache, if the same texts went through the same tokenizer before.
+
+    Args:
+        encoder: of the model.
+        prompting: makes the prompts.
+        examples: in any order.
+
+    Returns:
+        For each example its prompt, or the error that its row shows.
+    """
+    if len(examples) < CACHED_FROM_EXAMPLES:
         return list(_encode(encoder, prompting, examples))
     target = cache_dir() / "tokens" / _key(encoder, prompting, examples)
     try:
-        return KeptEncodings(target)
+        return CachedPrompts(target)
     except (OSError, ValueError, KeyError):  # not there, or damaged
         shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +99,7 @@ def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Exampl
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return KeptEncodings(target)
+    return CachedPrompts(target)
 
 
 def _key(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> str:
@@ -102,26 +114,26 @@ def _prompts(prompting: Asks, examples: Iterable[Example]) -> Iterator[Prompt | 
     for example in examples:
         try:
             yield prompting.prompt(example)
-        except Exception as error:  # one example that cannot be asked must not cost the others their answers
+        except Exception as error:  # any error in a user's template or data; one example must not fail the others
             yield error
 
 
-def _encode(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Iterator[Encoded | str]:
+def _encode(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Iterator[EncodedPrompt | str]:
     prompts = _prompts(prompting, examples)
     while chunk := list(islice(prompts, _CHUNK_EXAMPLES)):
-        asked = iter(encoder.encode_many([prompt for prompt in chunk if isinstance(prompt, Prompt)]))
+        tokenised = iter(encoder.encode_many([prompt for prompt in chunk if isinstance(prompt, Prompt)]))
         for prompt in chunk:
-            encoded = next(asked) if isinstance(prompt, Prompt) else prompt
-            yield f"{type(encoded).__name__}: {encoded}" if isinstance(encoded, Exception) else encoded
+            encoded = next(tokenised) if isinstance(prompt, Prompt) else prompt
+            yield describe_error(encoded) if isinstance(encoded, Exception) else encoded
 
 
-def _write(folder: Path, encodings: Iterable[Encoded | str]) -> None:
+def _write(folder: Path, prompts: Iterable[EncodedPrompt | str]) -> None:
     starts, errors = [0], {}
     with (folder / _TOKENS).open("wb") as file:
-        for position, encoded in enumerate(encodings):
-            if isinstance(encoded, str):
-                errors[position] = encoded
-            packed = [] if isinstance(encoded, str) else _pack(encoded)
+        for position, prompt in enumerate(prompts):
+            if isinstance(prompt, str):
+                errors[position] = prompt
+            packed = [] if isinstance(prompt, str) else _pack(prompt)
             file.write(np.array(packed, np.int32).tobytes())
             starts.append(starts[-1] + len(packed))
     np.save(folder / _STARTS, np.array(starts, np.int64))
@@ -129,22 +141,22 @@ def _write(folder: Path, encodings: Iterable[Encoded | str]) -> None:
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _pack(encoded: Encoded) -> list[int]:
-    """Lengths, then tokens. The contexts of an example are all ends of the longest one."""
-    longest = max(encoded.contexts, key=len)
-    lengths = [*map(len, encoded.contexts), *map(len, encoded.continuations)]
-    tails = [token for tail in encoded.continuations for token in tail]
-    return [encoded.billed_tokens, len(encoded.contexts), *lengths, *longest, *tails]
+def _pack(prompt: EncodedPrompt) -> list[int]:
+    """Flatten a prompt: lengths, then tokens. The contexts of a prompt are all ends of the longest one."""
+    longest = max(prompt.contexts, key=len)
+    lengths = [*map(len, prompt.contexts), *map(len, prompt.continuations)]
+    continuations = [token for continuation in prompt.continuations for token in continuation]
+    return [prompt.prompt_tokens, len(prompt.contexts), *lengths, *longest, *continuations]
 
 
-def _unpack(packed: list[int]) -> Encoded:
-    billed, n = packed[:2]
-    contexts, tails = packed[2 : 2 + n], packed[2 + n : 2 + 2 * n]
-    ends = list(accumulate(tails, initial=2 + 2 * n + max(contexts)))
-    return Encoded(
+def _unpack(packed: list[int]) -> EncodedPrompt:
+    prompt_tokens, n = packed[:2]
+    contexts, continuations = packed[2 : 2 + n], packed[2 + n : 2 + 2 * n]
+    ends = list(accumulate(continuations, initial=2 + 2 * n + max(contexts)))
+    return EncodedPrompt(
         tuple(tuple(packed[ends[0] - length : ends[0]]) for length in contexts),
         tuple(tuple(packed[start:end]) for start, end in pairwise(ends)),
-        billed,
+        prompt_tokens,
     )
 
 

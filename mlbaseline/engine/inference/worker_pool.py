@@ -1,4 +1,4 @@
-"""Several processes that compute for one, each with a model of its own: one for each GPU."""
+"""Worker processes that compute batches beside this one, each with its own copy of the model: one for each GPU."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
 
 import torch
 
-from mlbaseline.engine.inference.execution import Found, MakeCompute
-from mlbaseline.engine.inference.timing import describe_error
-from mlbaseline.errors import MlbaselineError
+from mlbaseline.engine.inference.requests import MakeRunner, RequestBatch, RequestResult
+from mlbaseline.errors import MlbaselineError, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
-class Crew:
-    """n: processes, the one that asks included. load: brings the model into another process, given its device there.
+class WorkerPool:
+    """Processes that compute together.
 
-    Each uses as many threads as a process alone: their number can shift the last bits. Raises MlbaselineError for more
-    processes than the machine has GPUs, if it has any.
+    Each uses as many threads as a single process would, as the number of threads can change the last bits.
+
+    Attributes:
+        n: processes, this one included.
+        load: loads the model in a worker; takes its `device`.
+        device: of this process; workers take `cuda:1`, `cuda:2`, …, or all the same CPU.
+
+    Raises:
+        MlbaselineError: there are more processes than GPUs, on a machine with GPUs.
     """
 
     n: int
@@ -39,53 +44,55 @@ class Crew:
 
     @property
     def shares_processor(self) -> bool:
-        """Whether all compute on the same one."""
+        """Whether all processes compute on the same processor."""
         return self.device.partition(":")[0] == "cpu"
 
     @contextmanager
-    def assemble(self, make: MakeCompute) -> Iterator[Sequence[Member]]:
-        """The other processes; they end with the block, and with the process that asked, however it ends."""
+    def start(self, make_runner: MakeRunner) -> Iterator[Sequence[Worker]]:
+        """Start the workers. They end with the block, and with this process, however it ends."""
         devices = [self.device if self.shares_processor else f"{self.device}:{i}" for i in range(1, self.n)]
-        members: list[Member] = []
+        workers: list[Worker] = []
         try:
             for index, device in enumerate(devices, start=2):
-                members.append(Member(f"process {index} of {self.n}", self.load, device, make))
-            yield members
+                workers.append(Worker(f"process {index} of {self.n}", self.load, device, make_runner))
+            yield workers
         finally:
-            for member in members:
-                member.dismiss()
+            for worker in workers:
+                worker.stop()
 
 
-class Member:
-    """Another process, which computes one pass at a time."""
+class Worker:
+    """Another process, which computes one batch at a time."""
 
-    def __init__(self, name: str, load: Callable[..., Checkpoint], device: str, make: MakeCompute) -> None:
+    def __init__(self, name: str, load: Callable[..., Checkpoint], device: str, make_runner: MakeRunner) -> None:
         context = get_context("spawn")  # CUDA and OpenMP do not survive a fork
         self._name = name
-        self._connection, theirs = context.Pipe()
-        work = (theirs, load, device, torch.get_num_threads(), make)
-        self._process = context.Process(target=_serve, args=work, name=name, daemon=True)
-        with _deaf_to_interrupts():
+        self._connection, worker_end = context.Pipe()
+        args = (worker_end, load, device, torch.get_num_threads(), make_runner)
+        self._process = context.Process(target=_work, args=args, name=name, daemon=True)
+        with _interrupts_ignored():
             self._process.start()
-        theirs.close()
+        worker_end.close()
 
-    def send(self, one: Any) -> None:
+    def send(self, batch: RequestBatch) -> None:
+        """Hand over a batch. Raises MlbaselineError where the process has ended."""
         try:
-            self._connection.send(one)
+            self._connection.send(batch)
         except OSError:
             raise self._ended() from None
 
-    def receive(self) -> dict[int, Found]:
-        """What was found for the pass that was sent. Raises MlbaselineError where the process failed, or is no more."""
+    def receive(self) -> dict[int, RequestResult]:
+        """Wait for the results of the batch that was sent. Raises MlbaselineError where the process failed or ended."""
         try:
-            answer: dict[int, Found] | str = self._connection.recv()
+            reply: dict[int, RequestResult] | str = self._connection.recv()
         except (EOFError, OSError):
             raise self._ended() from None
-        if isinstance(answer, str):
-            raise MlbaselineError(f"{self._name}: {answer}")
-        return answer
+        if isinstance(reply, str):
+            raise MlbaselineError(f"{self._name}: {reply}")
+        return reply
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
+        """End the process."""
         self._connection.close()
         self._process.terminate()
         self._process.join()
@@ -93,15 +100,17 @@ class Member:
     def _ended(self) -> MlbaselineError:
         self._process.join(timeout=5)
         return MlbaselineError(
-            f"{self._name} has ended (exit code {self._process.exitcode}; -9 is mostly want of memory). What was "
-            "computed is kept: evaluate again to go on, perhaps with fewer --processes"
+            f"{self._name} has ended (exit code {self._process.exitcode}; -9 usually means out of memory). What was "
+            "computed is stored: evaluate again to continue, perhaps with fewer --processes"
         )
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """A process that is started in the block is not reached by Ctrl-C, from its first import on: whoever asked decides
-    when the work ends. Python lets the main thread alone say so."""
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes that start in the block ignore Ctrl-C from their first import on: this process ends them.
+
+    Only the main thread of a Python process can set this.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -112,21 +121,21 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _serve(
-    connection: Connection, load: Callable[..., Checkpoint], device: str, threads: int, make: MakeCompute
+def _work(
+    connection: Connection, load: Callable[..., Checkpoint], device: str, threads: int, make_runner: MakeRunner
 ) -> None:
-    """Compute what is sent, until the other end is gone."""
+    """Compute every batch that is sent, until the connection is closed."""
     torch.set_num_threads(threads)
     try:
-        compute = make(load(device=device))
-    except Exception as error:
+        runner = make_runner(load(device=device))
+    except Exception as error:  # loading may fail in any library; the main process reports it
         connection.send(describe_error(error))
         return
     with suppress(EOFError, BrokenPipeError):
         while True:
-            one = connection.recv()
+            batch = connection.recv()
             try:
-                answer: dict[int, Found] | str = compute(one)
-            except Exception as error:
-                answer = describe_error(error)
-            connection.send(answer)
+                reply: dict[int, RequestResult] | str = runner(batch)
+            except Exception as error:  # likewise
+                reply = describe_error(error)
+            connection.send(reply)

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from mlbaseline.assets import FetchedAsset, sha256_of
-from mlbaseline.engine.rungs.pretrained import engine_fields, make_crew, resolved, scorer, task_fields
+from mlbaseline.engine.rungs.pretrained import engine_fields, make_worker_pool, resolved, scorer, task_fields
 from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
 from mlbaseline.errors import AssetError
 from mlbaseline.models.quantization import QUANTISED
@@ -66,10 +66,10 @@ def _trained(site: Site, name: str, job: TrainingJob) -> Rung:
         return train(job, description=progress_name(name, job.seed))
 
     def open_() -> Opened:
-        from mlbaseline.engine.training.shared_base import forget_base
+        from mlbaseline.engine.training.shared_base import release_base
 
         trained = prepare()
-        forget_base()  # answering has its memory to itself
+        release_base()  # answering has its memory to itself
         base_path = job.base.path if isinstance(job.spec, Peft) else None
         return replace(_open(site, name, job.seed, trained.weights, job.prompting, base=base_path), trained=trained)
 
@@ -157,7 +157,7 @@ def _open(
         figures["latency_unmerged_p50_s",] = unmerged_s
     # All files, not the weights alone: an adapter's configuration decides as much.
     known_as = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
-    model = scorer(site, name, seed, checkpoint, prompting, weights=known_as, crew=make_crew(site, load))
+    model = scorer(site, name, seed, checkpoint, prompting, weights=known_as, workers=make_worker_pool(site, load))
     return Opened(model, weights, figures=figures)
 
 

@@ -22,7 +22,7 @@ from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Asks, Teaches, choose_shots
 
 if TYPE_CHECKING:
-    from mlbaseline.engine.inference.worker_pool import Crew
+    from mlbaseline.engine.inference.worker_pool import WorkerPool
 
 
 def pretrained_rungs(site: Site, name: str, spec: Pretrained, seeds: Sequence[int]) -> list[Rung]:
@@ -41,8 +41,10 @@ def _pretrained(site: Site, name: str, spec: Pretrained, seed: int | None) -> Ru
         load = partial(load_checkpoint, asset.path, precision=precision)
         here = partial(load, device=device)
         checkpoint = site.loaded.share((asset.path, asset.sha256, precision, device), here) if shares else here()
-        crew = make_crew(site, load)
-        return Opened(scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256, crew=crew), shots=shots)
+        workers = make_worker_pool(site, load)
+        return Opened(
+            scorer(site, name, seed, checkpoint, prompting, weights=asset.sha256, workers=workers), shots=shots
+        )
 
     fields = {
         "model.kind": spec.kind,
@@ -122,11 +124,11 @@ def resolved(site: Site) -> tuple[Any, str]:
     return resolve_precision(site.suite.evaluation.precision, device), device
 
 
-def make_crew(site: Site, load: Callable[..., Any]) -> Crew | None:
+def make_worker_pool(site: Site, load: Callable[..., Any]) -> WorkerPool | None:
     """The processes that answer together, if there are several. load: the model, for a `device`."""
-    from mlbaseline.engine.inference.worker_pool import Crew
+    from mlbaseline.engine.inference.worker_pool import WorkerPool
 
-    return Crew(site.processes, load, resolved(site)[1]) if site.processes > 1 else None
+    return WorkerPool(site.processes, load, resolved(site)[1]) if site.processes > 1 else None
 
 
 def scorer(
@@ -137,12 +139,13 @@ def scorer(
     prompting: Asks,
     *,
     weights: str | None,
-    crew: Crew | None = None,
+    workers: WorkerPool | None = None,
 ) -> Model:
     """weights: names the model by content, so that what it computes is kept, and never taken for another's; None where
-    nothing is to be kept. crew: other processes that have the same model."""
+    nothing is to be kept. workers: other processes that have the same model."""
     from mlbaseline.engine.answering import answering_model
-    from mlbaseline.engine.inference.result_cache import PassCache
+    from mlbaseline.engine.inference.execution import Execution
+    from mlbaseline.engine.inference.result_cache import ResultCache
     from mlbaseline.models.checkpoint import CONVERSION
 
     cache = None
@@ -153,7 +156,7 @@ def scorer(
         if isinstance(site.suite.task, GenerateTask):
             written = replace(Decoding.of(site.suite.task), extract=None)  # what is read out of a text is read anew
             decides |= {"with": _generating(site), **_generation_fields(written), "seed": seed}
-        cache = PassCache(decides, fresh=site.fresh)
+        cache = ResultCache(decides, fresh=site.fresh)
     return answering_model(
         site.suite.task,
         checkpoint,
@@ -161,7 +164,5 @@ def scorer(
         site.data.labels,
         site.suite.evaluation,
         seed=seed,
-        cache=cache,
-        crew=crew,
-        description=progress_name(name, seed),
+        execution=Execution(cache, workers, progress_name(name, seed)),
     )

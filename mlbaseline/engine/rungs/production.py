@@ -60,16 +60,18 @@ def _endpoint(site: Site, name: str, spec: Endpoint, seed: int | None) -> Rung:
 
     def open_() -> Opened:
         from mlbaseline.models.endpoint import EndpointModel
-        from mlbaseline.models.endpoint.answer_journal import KeptAnswers
-        from mlbaseline.models.endpoint.protocols import make_asking
+        from mlbaseline.models.endpoint.answer_journal import AnswerJournal
+        from mlbaseline.models.endpoint.protocols import make_request_format
 
         columns = (*placeholders(prompting.template), *(task.columns.choices or ()))
         sent_seed = seed if spec.seed is None else spec.seed
         decoding, system = (Decoding.of(task), task.system) if isinstance(task, GenerateTask) else (None, None)
-        asking = make_asking(spec, prompting, columns, site.data.labels, sent_seed, decoding=decoding, system=system)
+        request_format = make_request_format(
+            spec, prompting, columns, site.data.labels, sent_seed, decoding=decoding, system=system
+        )
         where = f"baselines.{name}.endpoint"
         description = progress_name(name, seed)
-        return Opened(EndpointModel(spec, asking, KeptAnswers(kept), where=where, description=description))
+        return Opened(EndpointModel(spec, request_format, AnswerJournal(kept), where=where, description=description))
 
     rung = site.rung(name, seed, fields=_endpoint_fields(spec, prompting, task), open_=open_)
     kept = cache_dir() / "answers" / f"{rung.signature.digest}.jsonl"

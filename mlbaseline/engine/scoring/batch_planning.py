@@ -1,4 +1,4 @@
-"""Which examples a model reads together: formed from all of a split, so that whoever computes them finds the same."""
+"""Which examples a model computes together: planned from all of a split, so that every process plans the same."""
 
 from __future__ import annotations
 
@@ -11,85 +11,112 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.engine.inference.batching import pack_order
-from mlbaseline.engine.inference.forward import Query, Row, count_tokens
-from mlbaseline.engine.inference.packed_attention import Head
-from mlbaseline.engine.inference.token_cache import Encodings, encoded_at
-from mlbaseline.engine.inference.tokenization import Encoded, Tokens
+from mlbaseline.engine.inference.batching import order_packed_batches
+from mlbaseline.engine.inference.shared_prefix import SharedPrefix
+from mlbaseline.engine.inference.token_cache import EncodedPrompts, prompt_at
+from mlbaseline.engine.inference.tokenization import EncodedPrompt, Tokens
+from mlbaseline.engine.scoring.prefix_tree import ScoringRequest, count_input_tokens
 from mlbaseline.progress import preparing
 
-Numbers = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.int64]
 
 _OPENING_TOKENS = 32
-"""Examples that begin alike for fewer tokens than this are not worth reading as one tree."""
-_FAMILY_TOKENS = 512
-"""Of a tree of several examples, unless one of them alone is as large: attention pays for all that it does not see."""
-_RELATIVES = 1024
-"""Examples among which the members of a family are looked for: bounds what is held in memory."""
+"""Examples that begin alike for fewer tokens than this are not worth a common prefix tree."""
+_GROUP_TOKENS = 512
+"""Size of a tree of several examples, unless one of them alone is as large: attention pays for all that it masks."""
+_CANDIDATES = 1024
+"""Examples among which a group is formed at a time: bounds what is held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What one pass reads. families: positions of examples, those of a family as one tree. behind_head: all of them
-    begin with the head, and skip it."""
+class PlannedBatch:
+    """Examples that one forward pass computes.
 
-    families: tuple[tuple[int, ...], ...]
-    behind_head: bool
+    Attributes:
+        groups: positions of examples; those of a group form one prefix tree.
+        behind_prefix: whether all of them begin with the shared prefix and omit it.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    behind_prefix: bool
 
     @property
     def positions(self) -> list[int]:
-        return [position for family in self.families for position in family]
+        """All examples of the batch."""
+        return [position for group in self.groups for position in group]
 
 
-def make_row(position: int, encoded: Encoded, head: Head | None) -> Row:
-    """All that is asked of an example. It skips the head if all of it begins with the head and goes on behind it."""
-    pairs = zip(encoded.contexts, encoded.continuations, strict=True)
-    queries = tuple(Query((*context, *tokens[:-1]), tokens) for context, tokens in pairs)
-    return Row(position, queries, _count_skipped(encoded, head))
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What batches are planned for.
 
-
-def _count_skipped(encoded: Encoded, head: Head | None) -> int:
-    n = len(head.tokens) if head else 0
-    is_behind = head and all(len(context) > n and context[:n] == head.tokens for context in encoded.contexts)
-    return n if is_behind else 0
-
-
-class Plan(Sequence[Batch]):
-    """The batches in the order in which they are read.
-
-    Kept as numbers, for a million examples as objects would take more memory than their scores: `members` are the
-    positions of all examples, family by family; `families` and `batches` are where each of them ends, the one in
-    members, the other in families.
+    Attributes:
+        prefix: shared prefix of the prompts, if there is one.
+        soft_prompt: virtual tokens, which stand before prompts that do not begin with `prefix`.
+        batch_tokens: tokens of a batch at most.
+        packed: whether the model computes packed prefix trees, see `supports_packing`.
     """
 
-    def __init__(self, members: Numbers, families: Numbers, batches: Numbers, behind_head: Sequence[bool]) -> None:
+    prefix: SharedPrefix | None
+    soft_prompt: SharedPrefix | None
+    batch_tokens: int
+    packed: bool
+
+
+def make_request(position: int, prompt: EncodedPrompt, prefix: SharedPrefix | None) -> ScoringRequest:
+    """Make the request of an example.
+
+    It omits the shared prefix if all its contexts begin with the prefix and continue behind it.
+    """
+    return ScoringRequest(position, prompt.sequences, _count_prefix_tokens(prompt, prefix))
+
+
+def _count_prefix_tokens(prompt: EncodedPrompt, prefix: SharedPrefix | None) -> int:
+    n = len(prefix.tokens) if prefix else 0
+    fits = prefix and all(len(context) > n and context[:n] == prefix.tokens for context in prompt.contexts)
+    return n if fits else 0
+
+
+class BatchPlan(Sequence[PlannedBatch]):
+    """Batches in the order in which they are computed, stored as numbers: for a million examples, objects would take
+    more memory than their scores."""
+
+    def __init__(self, members: IntArray, group_ends: IntArray, batch_ends: IntArray, behind: Sequence[bool]) -> None:
+        """Store a plan.
+
+        Args:
+            members: positions of all examples, group by group.
+            group_ends: where each group ends in `members`.
+            batch_ends: where each batch ends in `group_ends`.
+            behind: for each batch, whether it is behind the shared prefix.
+        """
         self._members = members
-        self._families = families
-        self._batches = batches
-        self._behind_head = behind_head
+        self._group_ends = group_ends
+        self._batch_ends = batch_ends
+        self._behind = behind
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._batch_ends)
 
     @overload
-    def __getitem__(self, index: int) -> Batch: ...
+    def __getitem__(self, index: int) -> PlannedBatch: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Batch]: ...
-    def __getitem__(self, index: int | slice) -> Batch | list[Batch]:
+    def __getitem__(self, index: slice) -> list[PlannedBatch]: ...
+    def __getitem__(self, index: int | slice) -> PlannedBatch | list[PlannedBatch]:
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
         index = range(len(self))[index]
-        families = range(self._start(self._batches, index), int(self._batches[index]))
-        positions = (self._members[self._start(self._families, f) : self._families[f]].tolist() for f in families)
-        return Batch(tuple(map(tuple, positions)), self._behind_head[index])
-
-    @staticmethod
-    def _start(ends: Numbers, index: int) -> int:
-        return int(ends[index - 1]) if index else 0
+        groups = range(_start(self._batch_ends, index), int(self._batch_ends[index]))
+        positions = (self._members[_start(self._group_ends, g) : self._group_ends[g]].tolist() for g in groups)
+        return PlannedBatch(tuple(map(tuple, positions)), self._behind[index])
 
 
-class _Families:
-    """Families as they are found. sizes: tokens that each takes."""
+def _start(ends: IntArray, index: int) -> int:
+    return int(ends[index - 1]) if index else 0
+
+
+class _Groups:
+    """Groups of examples as they are formed: members, where each group ends, and its tokens."""
 
     def __init__(self) -> None:
         self.members, self.ends, self.sizes = array("q"), array("q"), array("q")
@@ -99,121 +126,132 @@ class _Families:
         self.ends.append(len(self.members))
         self.sizes.append(size)
 
+    def reordered(self, order: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the members with the groups in that order, and where each group ends."""
+        members, ends = _as_array(self.members), _as_array(self.ends)
+        sizes = np.diff(ends, prepend=0)[order]
+        new_ends = np.cumsum(sizes)
+        # Each member's place: the start of its group in the old order, and its distance from that start.
+        places = np.repeat(ends[order] - sizes - (new_ends - sizes), sizes) + np.arange(len(members))
+        return members[places], new_ends
 
-def plan_batches(
-    encodings: Encodings, head: Head | None, batch_tokens: int, *, front: Head | None = None, packs: bool
-) -> Plan:
-    """Every example that can be asked in one batch, longest first. packs: see `packing.can_pack`.
 
-    front: the head of those that do not begin with `head`, what an adapter puts in front of everything.
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Of each example that can be computed: its position, its tokens, and a number that equal openings share."""
 
-    Reads the tokens of one example after the other and keeps their number only.
+    positions: IntArray
+    lengths: IntArray
+    openings: IntArray
+
+    def __getitem__(self, indices: IntArray) -> _Measured:
+        return _Measured(self.positions[indices], self.lengths[indices], self.openings[indices])
+
+
+def plan_batches(prompts: EncodedPrompts, options: PlanOptions) -> BatchPlan:
+    """Plan every example that has no error into one batch, longest first.
+
+    Holds the tokens of one example at a time, and remembers their number only.
     """
-    positions, lengths, openings, behind = array("q"), array("q"), array("q"), bytearray()
-    for position in preparing(range(len(encodings)), "Planning batches"):
-        encoded = encodings[position]
-        if isinstance(encoded, str):
-            continue
-        n_skipped = _count_skipped(encoded, head)
-        positions.append(position)
-        lengths.append(_count_alone(encoded, head, n_skipped, packs=packs))
-        openings.append(_opening(encoded, n_skipped) if packs else 0)
-        behind.append(n_skipped > 0)
-    parts: list[tuple[Numbers, Numbers]] = []  # members and ends of the families, batch by batch
-    batches, behind_head = array("q"), list[bool]()
+    measured, is_behind_prefix = _measure(prompts, options)
+    parts: list[tuple[IntArray, IntArray]] = []  # members and ends of the groups, in the order of the batches
+    batch_ends, behind = array("q"), list[bool]()
     for is_behind in (True, False):
-        group = np.flatnonzero(np.frombuffer(behind, dtype=np.bool_) == is_behind)
-        found = _find_families(
-            _numbers(positions)[group], _numbers(lengths)[group], _numbers(openings)[group], encodings, head
-        )
-        before = head if is_behind else front
-        order, ends = pack_order(_numbers(found.sizes), batch_tokens, len(before) if before else 0)
+        groups = _group(measured[np.flatnonzero(is_behind_prefix == is_behind)], prompts, options.prefix)
+        before = options.prefix if is_behind else options.soft_prompt
+        sizes = _as_array(groups.sizes)
+        order, ends = order_packed_batches(sizes, options.batch_tokens, len(before) if before else 0)
         if len(order):
-            done = batches[-1] if batches else 0
-            batches.extend((done + ends).tolist())
-            behind_head += [is_behind] * len(ends)
-            parts.append(_in_order(found, order))
-    sizes = [len(members) for members, _ in parts]
-    shifted = [ends + sum(sizes[:index]) for index, (_, ends) in enumerate(parts)]
+            done = batch_ends[-1] if batch_ends else 0
+            batch_ends.extend((done + ends).tolist())
+            behind += [is_behind] * len(ends)
+            parts.append(groups.reordered(order))
+    counts = [len(members) for members, _ in parts]
+    shifted = [ends + sum(counts[:index]) for index, (_, ends) in enumerate(parts)]
     members = np.concatenate([members for members, _ in parts]) if parts else np.zeros(0, np.int64)
-    return Plan(members, np.concatenate(shifted) if parts else members, _numbers(batches), behind_head)
+    return BatchPlan(members, np.concatenate(shifted) if parts else members, _as_array(batch_ends), behind)
 
 
-def _numbers(values: array[int]) -> Numbers:
+def _measure(prompts: EncodedPrompts, options: PlanOptions) -> tuple[_Measured, npt.NDArray[np.bool_]]:
+    """Measure every example without an error; return also whether each is behind the shared prefix."""
+    positions, lengths, openings, behind = array("q"), array("q"), array("q"), bytearray()
+    for position in preparing(range(len(prompts)), "Planning batches"):
+        prompt = prompts[position]
+        if isinstance(prompt, str):
+            continue
+        n_prefix_tokens = _count_prefix_tokens(prompt, options.prefix)
+        positions.append(position)
+        lengths.append(_count_tokens(prompt, n_prefix_tokens, packed=options.packed))
+        openings.append(_hash_opening(prompt, n_prefix_tokens) if options.packed else 0)
+        behind.append(n_prefix_tokens > 0)
+    measured = _Measured(_as_array(positions), _as_array(lengths), _as_array(openings))
+    return measured, np.frombuffer(behind, dtype=np.bool_)
+
+
+def _as_array(values: array[int]) -> IntArray:
     return np.frombuffer(values, dtype=np.int64) if values else np.zeros(0, np.int64)
 
 
-def _find_families(
-    positions: Numbers, lengths: Numbers, openings: Numbers, encodings: Encodings, head: Head | None
-) -> _Families:
-    """Those that are read alone, then those that are read with others. lengths, openings: of each in `positions`."""
-    relatives = _relatives(openings)
-    is_alone = np.ones(len(positions), dtype=np.bool_)
-    for some in relatives:
-        is_alone[some] = False
+def _group(measured: _Measured, prompts: EncodedPrompts, prefix: SharedPrefix | None) -> _Groups:
+    """Form the groups of one example, then those of several that begin alike."""
+    candidates = _find_candidates(measured.openings)
+    is_alone = np.ones(len(measured.positions), dtype=np.bool_)
+    for indices in candidates:
+        is_alone[indices] = False
     alone = np.flatnonzero(is_alone)
-    families = _Families()
-    families.members.frombytes(positions[alone].tobytes())
-    families.ends.frombytes(np.arange(1, len(alone) + 1).tobytes())
-    families.sizes.frombytes(lengths[alone].tobytes())
-    for some in relatives:
-        rows = [make_row(position, encoded_at(encodings, position), head) for position in positions[some].tolist()]
-        for family, size in _families(rows):
-            families.add(family, size)
-    return families
+    groups = _Groups()
+    groups.members.frombytes(measured.positions[alone].tobytes())
+    groups.ends.frombytes(np.arange(1, len(alone) + 1).tobytes())
+    groups.sizes.frombytes(measured.lengths[alone].tobytes())
+    for indices in candidates:
+        positions = measured.positions[indices].tolist()
+        for members, size in _form_groups([make_request(p, prompt_at(prompts, p), prefix) for p in positions]):
+            groups.add(members, size)
+    return groups
 
 
-def _in_order(families: _Families, order: Numbers) -> tuple[Numbers, Numbers]:
-    """The members of the families in that order of them, and where each family ends."""
-    members, ends = _numbers(families.members), _numbers(families.ends)
-    sizes = np.diff(ends, prepend=0)[order]
-    new_ends = np.cumsum(sizes)
-    # Each member's place: the start of its family in the old order, and how far it stands behind that start.
-    places = np.repeat(ends[order] - sizes - (new_ends - sizes), sizes) + np.arange(len(members))
-    return members[places], new_ends
-
-
-def _count_alone(encoded: Encoded, head: Head | None, n_skipped: int, *, packs: bool) -> int:
-    """`count_tokens` of one example; without its tree where the choices follow one context, as nearly all do."""
-    context, *others = encoded.contexts
-    if not packs or any(other != context for other in others):
-        return count_tokens([make_row(0, encoded, head)], packs=packs)
-    # What is read of each choice, in an order in which those that begin alike are neighbours.
-    read = sorted(tokens[:-1] for tokens in encoded.continuations)
-    return len(context) - n_skipped + sum(map(len, read)) - sum(_count_common(*pair) for pair in pairwise(read))
+def _count_tokens(prompt: EncodedPrompt, n_prefix_tokens: int, *, packed: bool) -> int:
+    """`count_input_tokens` of one example; without its tree where all choices follow one context, as nearly always."""
+    context, *others = prompt.contexts
+    if not packed or any(other != context for other in others):
+        return count_input_tokens([ScoringRequest(0, prompt.sequences, n_prefix_tokens)], packed=packed)
+    # The input tokens of each choice, in an order in which those that begin alike are neighbours.
+    inputs = sorted(tokens[:-1] for tokens in prompt.continuations)
+    return len(context) - n_prefix_tokens + sum(map(len, inputs)) - sum(_count_common(*p) for p in pairwise(inputs))
 
 
 def _count_common(one: Tokens, other: Tokens) -> int:
-    """Tokens with which both begin."""
+    """Count the tokens with which both begin."""
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def _opening(encoded: Encoded, n_skipped: int) -> int:
-    """A number that examples have in common which begin alike; 0 where there is too little to have in common."""
-    opening = (*encoded.contexts[0], *encoded.continuations[0][:-1])[n_skipped : n_skipped + _OPENING_TOKENS]
+def _hash_opening(prompt: EncodedPrompt, n_prefix_tokens: int) -> int:
+    """Return a number that prompts share which begin alike; 0 where a prompt is too short to share much."""
+    tokens = (*prompt.contexts[0], *prompt.continuations[0][:-1])
+    opening = tokens[n_prefix_tokens : n_prefix_tokens + _OPENING_TOKENS]
     return hash(opening) if len(opening) == _OPENING_TOKENS else 0
 
 
-def _relatives(openings: Numbers) -> list[Numbers]:
-    """Indices of those that share their opening with another, together, in parts of a bounded size."""
-    found, first, counts = np.unique(openings, return_inverse=True, return_counts=True)
-    shared = np.flatnonzero((counts > 1)[first] & (found != 0)[first])
-    by_opening = shared[np.argsort(first[shared], kind="stable")]
-    parts = np.split(by_opening, np.flatnonzero(np.diff(first[by_opening])) + 1) if len(by_opening) else []
-    return [part[start : start + _RELATIVES] for part in parts for start in range(0, len(part), _RELATIVES)]
+def _find_candidates(openings: IntArray) -> list[IntArray]:
+    """Return the indices of examples that share their opening with another, together, in parts of a bounded size."""
+    values, value_of, counts = np.unique(openings, return_inverse=True, return_counts=True)
+    shared = np.flatnonzero((counts > 1)[value_of] & (values != 0)[value_of])
+    by_opening = shared[np.argsort(value_of[shared], kind="stable")]
+    parts = np.split(by_opening, np.flatnonzero(np.diff(value_of[by_opening])) + 1) if len(by_opening) else []
+    return [part[start : start + _CANDIDATES] for part in parts for start in range(0, len(part), _CANDIDATES)]
 
 
-def _families(rows: Sequence[Row]) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Rows that begin alike, neighbours in the order of their tokens, in trees of a bounded size."""
-    family: list[Row] = []
+def _form_groups(requests: Sequence[ScoringRequest]) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Form groups of requests that begin alike: neighbours in the order of their tokens, in trees of a bounded size."""
+    group: list[ScoringRequest] = []
     size = limit = 0
-    for row in sorted(rows, key=lambda row: row.queries[0].tokens):
-        grown = count_tokens([*family, row], packs=True)
-        if family and grown > limit:
-            yield tuple(member.example for member in family), size
-            family, grown = [], count_tokens([row], packs=True)
-        if not family:
-            limit = max(_FAMILY_TOKENS, 2 * grown)
-        family.append(row)
+    for request in sorted(requests, key=lambda request: request.sequences[0].input_tokens):
+        grown = count_input_tokens([*group, request], packed=True)
+        if group and grown > limit:
+            yield tuple(member.number for member in group), size
+            group, grown = [], count_input_tokens([request], packed=True)
+        if not group:
+            limit = max(_GROUP_TOKENS, 2 * grown)
+        group.append(request)
         size = grown
-    yield tuple(member.example for member in family), size
+    yield tuple(member.number for member in group), size

@@ -1,4 +1,4 @@
-"""How likely a causal model finds whole texts, read in windows as lm-evaluation-harness reads them."""
+"""Log-likelihoods of whole texts by a causal model, in windows as lm-evaluation-harness forms them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
-from mlbaseline.engine.inference.execution import run_passes
-from mlbaseline.engine.inference.forward import Query, Row
-from mlbaseline.engine.inference.result_cache import PassCache
-from mlbaseline.engine.inference.timing import answer_and_time, describe_error
-from mlbaseline.engine.inference.tokenization import Encoder, windows
-from mlbaseline.engine.inference.worker_pool import Crew
-from mlbaseline.engine.scoring.choices import reading_length
-from mlbaseline.engine.scoring.log_likelihoods import Reader, key_of
+from mlbaseline.engine.inference.batched_model import LOCAL, BatchedModel
+from mlbaseline.engine.inference.execution import Execution, execute_batches
+from mlbaseline.engine.inference.tokenization import split_into_windows
+from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
+from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
+from mlbaseline.errors import describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -23,22 +21,22 @@ from mlbaseline.tasks.prompting import Asks
 
 
 @dataclass
-class _Read:
-    """What is known so far about one text."""
+class _TextSums:
+    """Sums over the windows of one text that were computed so far."""
 
     tokens: int
-    rows_left: int
+    windows_left: int
     nats: float = 0.0
     compute_s: float = 0.0
     error: str | None = None
 
 
-class TextScorer:
-    """A `records.Model`: `sums` holds each text's negative log-likelihood in nats, and its tokens.
+class TextScorer(BatchedModel):
+    """A `records.Model`: `sums` of an answer holds the text's negative log-likelihood in nats, and its tokens.
 
-    The first window follows the tokenizer's start token. Every further one predicts `stride` tokens, with as many in
-    front of them as make `max_length`; without a stride, windows do not overlap but for one token (the `rolling`
-    log-likelihood of lm-evaluation-harness).
+    The first window follows the tokenizer's start token. Each further one predicts `stride` tokens, with as much
+    context as `max_length` allows; without a stride, windows overlap by one token only (the `rolling` log-likelihood
+    of lm-evaluation-harness).
     """
 
     def __init__(
@@ -46,71 +44,57 @@ class TextScorer:
         checkpoint: Checkpoint,
         prompting: Asks,
         evaluation: Evaluation,
+        execution: Execution = LOCAL,
         *,
         stride: int | None = None,
-        cache: PassCache | None = None,
-        crew: Crew | None = None,
-        description: str | None = None,
     ) -> None:
-        """cache, crew, description: as of `ChoiceScorer`."""
-        self._prompting, self._evaluation = prompting, evaluation
-        self._cache, self._crew, self._description = cache, crew, description
-        self._encoder = Encoder(checkpoint.tokenizer, reading_length(checkpoint, evaluation))
-        self._stride = min(stride or self._encoder.max_length, self._encoder.max_length)
-        self._make = partial(Reader, batch_tokens=evaluation.batch_tokens)
-        self._reader = self._make(checkpoint)
+        """Prepare a checkpoint.
 
-    def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """Answer in batches, then time `evaluation.latency_sample` of the texts alone, evenly spread over all.
-
-        A text that cannot be scored becomes an answer with `error` set; a batch that fails is halved.
+        Args:
+            checkpoint: causal language model.
+            prompting: its prompts are the texts.
+            evaluation: batch size, maximum length, latency sample.
+            execution: cache, worker processes, progress bar.
+            stride: tokens that each further window predicts; None: `max_length`.
         """
-        sample = self._evaluation.latency_sample
-        return answer_and_time(
-            partial(self._answer_all, cache=self._cache, crew=self._crew),
-            examples,
-            sample=sample,
-            description=self._description,
-            answer_alone=lambda example: list(self._answer_all([example])),
-        )
+        super().__init__(checkpoint, prompting, evaluation, execution)
+        self._stride = min(stride or self._encoder.max_length, self._encoder.max_length)
+        self._make_scorer = partial(LogLikelihoodScorer, batch_tokens=evaluation.batch_tokens)
+        self._scorer = self._make_scorer(checkpoint)
 
-    def _answer_all(
-        self, examples: Sequence[Example], *, cache: PassCache | None = None, crew: Crew | None = None
-    ) -> Iterator[tuple[int, Answer]]:
+    def _answer_all(self, examples: Sequence[Example], *, execution: Execution) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()
-        reads: dict[int, _Read] = {}
-        rows: list[Row] = []
-        owners: list[int] = []  # of each row, the position of its text
+        sums: dict[int, _TextSums] = {}
+        requests: list[ScoringRequest] = []
+        text_of: list[int] = []  # of each request, the position of its text
         for position, example in enumerate(examples):
             try:
                 start, tokens = self._encoder.encode_text(self._prompting.prompt(example).context)
-            except Exception as error:  # one text that cannot be read must not cost the others their scores
+            except Exception as error:  # any error in a user's template or data; one text must not fail the others
                 yield position, Answer(example.id, None, error=describe_error(error))
                 continue
-            own = list(windows(start, tokens, self._encoder.max_length, self._stride))
-            reads[position] = _Read(len(tokens), len(own))
-            owners += [position] * len(own)
-            rows += [
-                Row(number, (Query((*context, *predicted[:-1]), predicted),))
-                for number, (context, predicted) in enumerate(own, start=len(rows))
-            ]
-        keys = {row.example: key_of(row, examples[owners[row.example]].id) for row in rows} if cache else {}
-        setup_s = (perf_counter() - started) / max(len(rows), 1)
-        readings = self._reader.plan(rows, keys)
-        for found in run_passes(readings, self._reader, self._make, cache=cache, crew=crew, setup_s=setup_s):
-            for row, one in found.items():
-                read = reads[owners[row]]
-                read.rows_left -= 1
-                read.compute_s += one.compute_s
-                read.nats -= sum(one.values)
-                read.error = one.error or read.error
-                if not read.rows_left:
-                    yield owners[row], _conclude(examples[owners[row]].id, reads.pop(owners[row]))
+            windows = list(split_into_windows(start, tokens, self._encoder.max_length, self._stride))
+            sums[position] = _TextSums(len(tokens), len(windows))
+            text_of += [position] * len(windows)
+            requests += [ScoringRequest(number, (w,)) for number, w in enumerate(windows, start=len(requests))]
+        keyed = requests if execution.cache else ()
+        keys = {request.number: request.cache_key(examples[text_of[request.number]].id) for request in keyed}
+        setup_s = (perf_counter() - started) / max(len(requests), 1)
+        batches = self._scorer.make_batches(requests, keys)
+        for results in execute_batches(batches, self._scorer, self._make_scorer, execution, setup_s=setup_s):
+            for number, result in results.items():
+                text = sums[text_of[number]]
+                text.windows_left -= 1
+                text.compute_s += result.compute_s
+                text.nats -= sum(result.values)
+                text.error = result.error or text.error
+                if not text.windows_left:
+                    yield text_of[number], _make_answer(examples[text_of[number]].id, sums.pop(text_of[number]))
 
 
-def _conclude(example_id: str, read: _Read) -> Answer:
-    error = read.error
-    if error is None and not math.isfinite(read.nats):
-        error = f"the model gave a log-likelihood that is no number: {-read.nats}"
-    sums = {"tokens": float(read.tokens)} if error else {"nats": read.nats, "tokens": float(read.tokens)}
-    return Answer(example_id, None, sums=sums, tokens_in=read.tokens, compute_s=read.compute_s, error=error)
+def _make_answer(example_id: str, text: _TextSums) -> Answer:
+    error = text.error
+    if error is None and not math.isfinite(text.nats):
+        error = f"the model gave a log-likelihood that is no number: {-text.nats}"
+    sums = {"tokens": float(text.tokens)} if error else {"nats": text.nats, "tokens": float(text.tokens)}
+    return Answer(example_id, None, sums=sums, tokens_in=text.tokens, compute_s=text.compute_s, error=error)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mlbaseline.engine.answering import answering_model
-from mlbaseline.engine.inference.forward import Query, Row
-from mlbaseline.engine.scoring.log_likelihoods import Reader
-from mlbaseline.engine.training.job import TrainingJob, make_samples
+from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
+from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
+from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.metrics import METRICS, add_scores, measure
 from mlbaseline.models.checkpoint import Checkpoint
@@ -24,10 +24,10 @@ def measure_dev(job: TrainingJob, checkpoint: Checkpoint) -> dict[str, float]:
     dev = job.dev
     if dev is None:
         return {}
-    found = {} if dev.labels else {NLL: _mean_nll_nats(job, checkpoint, dev)}
+    likelihood = {} if dev.labels else {NLL: _mean_nll_nats(job, checkpoint, dev)}
     if job.task.kind == "generate" and job.spec.select == NLL:
-        return found
-    return {**found, **_measure_answers(job, checkpoint, dev)}
+        return likelihood
+    return {**likelihood, **_measure_answers(job, checkpoint, dev)}
 
 
 def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> dict[str, float]:
@@ -42,10 +42,10 @@ def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) ->
 
 
 def _mean_nll_nats(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> float:
-    samples = make_samples(job, checkpoint, dev)
-    rows = [Row(number, (Query(sample.tokens, sample.answer),)) for number, sample in enumerate(samples)]
-    reader = Reader(checkpoint, batch_tokens=job.evaluation.batch_tokens)
-    found = [one for reading in reader.plan(rows) for one in reader(reading).values()]
-    if errors := [one.error for one in found if one.error]:
+    sequences = make_sequences(job, checkpoint, dev)
+    requests = [ScoringRequest(number, (sequence,)) for number, sequence in enumerate(sequences)]
+    scorer = LogLikelihoodScorer(checkpoint, batch_tokens=job.evaluation.batch_tokens)
+    results = [result for batch in scorer.make_batches(requests) for result in scorer(batch).values()]
+    if errors := [result.error for result in results if result.error]:
         raise MlbaselineError(f"training {job.spec.kind} (seed {job.seed}): dev cannot be measured: {errors[0]}")
-    return -float(sum(nats for one in found for nats in one.values)) / len(dev.examples)
+    return -float(sum(nats for result in results for nats in result.values)) / len(dev.examples)

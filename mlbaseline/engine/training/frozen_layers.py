@@ -1,7 +1,7 @@
-"""What frozen layers make of an example, computed once: not again in every epoch, nor for every seed.
+"""Outputs of frozen layers, computed once for each example, not in every epoch and for every seed.
 
-An adapter in the last layers leaves those before them as they are, and what they hand on never changes. They are run
-once over all examples; from then on a step begins at the first layer that learns.
+An adapter in the last layers leaves the layers before it as they are, and their outputs never change. They are computed
+once for all examples; from then on a step begins at the first layer that learns.
 """
 
 from __future__ import annotations
@@ -15,17 +15,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlbaseline.engine.inference.batching import make_batches
+from mlbaseline.engine.inference.batching import make_padded_batches
 from mlbaseline.engine.inference.tokenization import Tokens
 
 LIMIT_BYTES = 1 << 30
-"""Above this the frozen layers are rather computed again: what they hand on is kept in memory."""
+"""The outputs stay in memory; if they take more than this, the frozen layers run in every step."""
 _BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """layers: those before `first`, none of which learns. states: of a row of tokens, (tokens, width) each."""
+class FrozenLayers:
+    """Layers before an adapter, and their outputs.
+
+    Attributes:
+        layers: none of them learns.
+        first: the first layer behind them.
+        states: input tokens ─▶ hidden states that `first` receives, (tokens, width).
+    """
 
     layers: tuple[nn.Module, ...]
     first: nn.Module
@@ -33,13 +39,13 @@ class Frozen:
 
     @contextmanager
     def skipped(self, rows: Sequence[Tokens]) -> Iterator[None]:
-        """Within the block, the model reads a batch of `rows`, padded on their right, from `first` on."""
+        """Within the block, let the model compute a batch of `rows`, padded on their right, from `first` on."""
         hidden = nn.utils.rnn.pad_sequence([self.states[row] for row in rows], batch_first=True)
 
-        def begin(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        def replace_input(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
             return (hidden.to(args[0].device), *args[1:])
 
-        hook = self.first.register_forward_pre_hook(begin)
+        hook = self.first.register_forward_pre_hook(replace_input)
         for layer in self.layers:
             layer.forward = lambda hidden_states, *_, **__: hidden_states
         try:
@@ -50,11 +56,19 @@ class Frozen:
                 del layer.forward
 
 
-def find_frozen(model: Any, rows: Sequence[Tokens], sharing: str) -> Frozen | None:
-    """The layers of `model` that need not run again for these rows; None where there are none, or it does not pay.
+def find_frozen_layers(model: Any, rows: Sequence[Tokens], cache_key: str) -> FrozenLayers | None:
+    """Compute the frozen layers of a model that need not run again.
 
-    Only where each layer gives nothing but hidden states, nothing is dropped at random, and nothing before the layers
-    learns. sharing: names base, data and precision; what was computed for the last such name is used again.
+    They need not where each layer outputs nothing but hidden states, there is no dropout, and nothing before the
+    layers learns.
+
+    Args:
+        model: with its adapter.
+        rows: input tokens of all examples.
+        cache_key: names base, data and precision; the outputs of the last key are used again.
+
+    Returns:
+        None where there are no such layers, or their outputs take too much memory.
     """
     layers = _decoder_layers(model)
     learning = [index for index, layer in enumerate(layers) if any(p.requires_grad for p in layer.parameters())]
@@ -67,17 +81,17 @@ def find_frozen(model: Any, rows: Sequence[Tokens], sharing: str) -> Frozen | No
     if sum(map(len, rows)) * width * model.dtype.itemsize > LIMIT_BYTES:
         return None
     below, first = layers[: learning[0]], layers[learning[0]]
-    kept = _kept(f"{sharing} {len(below)}")
-    if not kept:
+    cached = _cached_states(f"{cache_key} {len(below)}")
+    if not cached:
         states = _run(model, below, first, sorted(set(rows), key=lambda row: (len(row), row)))
         if states is None:
             return None
-        kept |= states
-    return Frozen(tuple(below), first, kept)
+        cached |= states
+    return FrozenLayers(tuple(below), first, cached)
 
 
 @lru_cache(maxsize=1)
-def _kept(_: str) -> dict[Tokens, Tensor]:
+def _cached_states(_: str) -> dict[Tokens, Tensor]:
     return {}
 
 
@@ -87,30 +101,30 @@ def _decoder_layers(model: Any) -> list[nn.Module]:
     return list(lists[0]) if len(lists) == 1 else []
 
 
-class _Reached(Exception):
-    """The layers below have done their part."""
+class _StopForward(Exception):
+    """The frozen layers are computed."""
 
 
 @torch.no_grad()
 def _run(
     model: Any, below: Sequence[nn.Module], first: nn.Module, rows: Sequence[Tokens]
 ) -> dict[Tokens, Tensor] | None:
-    given: list[Any] = []
+    outputs: list[Any] = []
 
     def stop(*_: Any) -> None:
-        raise _Reached
+        raise _StopForward
 
     hooks = [
-        below[-1].register_forward_hook(lambda _, __, output: given.append(output)),
+        below[-1].register_forward_hook(lambda _, __, output: outputs.append(output)),
         first.register_forward_pre_hook(stop),
     ]
     states: dict[Tokens, Tensor] = {}
     try:
-        for batch in make_batches([len(row) for row in rows], _BATCH_TOKENS):
+        for batch in make_padded_batches([len(row) for row in rows], _BATCH_TOKENS):
             ids = nn.utils.rnn.pad_sequence([torch.tensor(rows[index]) for index in batch], batch_first=True)
-            with suppress(_Reached):
+            with suppress(_StopForward):
                 model(input_ids=ids.to(model.device), use_cache=False)
-            hidden = given.pop()
+            hidden = outputs.pop()
             if not isinstance(hidden, Tensor):
                 return None
             hidden = hidden.cpu()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +12,14 @@ import torch
 from transformers import get_scheduler
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.generation.decoder import end_tokens
-from mlbaseline.engine.inference.tokenization import Encoder, Tokens, windows
-from mlbaseline.engine.scoring.choices import reading_length
+from mlbaseline.engine.generation.stop_criteria import end_tokens
+from mlbaseline.engine.inference.tokenization import (
+    Encoder,
+    TargetSequence,
+    Tokens,
+    make_encoder,
+    split_into_windows,
+)
 from mlbaseline.errors import DataError
 from mlbaseline.models.checkpoint import Checkpoint, Precision, computed_in, load_checkpoint
 from mlbaseline.records import Scalar, TaskData, digest_of
@@ -87,48 +92,44 @@ class TrainingJob:
         return digest_of({**self.signature_fields(), "seed": self.seed})
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """tokens: what is read (context, answer without its last token). answer: what the last places must predict."""
+def make_sequences(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> list[TargetSequence]:
+    """Make what is learnt of the examples of a split: the right choice; the wanted text and its end token; or a whole
+    text, in windows that do not overlap.
 
-    tokens: Tokens
-    answer: Tokens
-
-
-def make_samples(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> list[Sample]:
-    """The examples of a split with what is to be learnt of them: the right choice; the wanted text and the token that
-    ends it; or a whole text, in windows that do not overlap. Raises DataError for one that cannot be encoded."""
-    length = reading_length(checkpoint, job.evaluation)
-    kept = _kept_samples(digest_of([job.reading_key, data.split, data.digest, length]))
-    if not kept:
-        kept += _encode(job, checkpoint, data, length)
-    return list(kept)
+    Raises:
+        DataError: an example cannot be encoded.
+    """
+    encoder = make_encoder(checkpoint, job.evaluation)
+    cached = _cached_sequences(digest_of([job.reading_key, data.split, data.digest, encoder.max_length]))
+    if not cached:
+        cached += _encode(job, checkpoint, data, encoder)
+    return list(cached)
 
 
 @lru_cache(maxsize=2)
-def _kept_samples(_: str) -> list[Sample]:
+def _cached_sequences(_: str) -> list[TargetSequence]:
     """Of the last two splits, which the next seed learns from and is measured on, too."""
     return []
 
 
-def _encode(job: TrainingJob, checkpoint: Checkpoint, data: TaskData, length: int) -> list[Sample]:
-    encoder = Encoder(checkpoint.tokenizer, length)
-    ends = _end(job, checkpoint) if isinstance(job.task, GenerateTask) else ()
-    samples: list[Sample] = []
+def _encode(job: TrainingJob, checkpoint: Checkpoint, data: TaskData, encoder: Encoder) -> list[TargetSequence]:
+    end = _end(job, checkpoint) if isinstance(job.task, GenerateTask) else ()
+    sequences: list[TargetSequence] = []
     for example in sorted(data.examples, key=lambda example: example.id):  # an order that content decides
         try:
             if isinstance(job.task, PerplexityTask):
-                samples += _text_samples(encoder, job.prompting.prompt(example).context)
+                start, tokens = encoder.encode_text(job.prompting.prompt(example).context)
+                sequences += split_into_windows(start, tokens, encoder.max_length, encoder.max_length)
             else:
-                samples.append(_answer_sample(encoder, job.prompting.solved(example, data.labels), ends))
+                sequences.append(_encode_answer(encoder, job.prompting.solved(example, data.labels), end))
         except ValueError as error:
             raise DataError(f"{data.split} example {example.id!r}: {error}") from error
-    return samples
+    return sequences
 
 
 def _end(job: TrainingJob, checkpoint: Checkpoint) -> Tokens:
-    """The token that ends an answer: the first that the chat template writes behind one, if it does end a text for this
-    model, else the tokenizer's end token."""
+    """Return the token that ends an answer: the first that the chat template writes behind one, if it ends a text for
+    this model, else the tokenizer's end token."""
     written = checkpoint.tokenizer(job.prompting.ending, add_special_tokens=False)["input_ids"][:1]
     if written and written[0] in end_tokens(checkpoint):
         return tuple(written)
@@ -136,17 +137,11 @@ def _end(job: TrainingJob, checkpoint: Checkpoint) -> Tokens:
     return () if own is None else (own,)
 
 
-def _answer_sample(encoder: Encoder, solved: Prompt, ends: Tokens) -> Sample:
+def _encode_answer(encoder: Encoder, solved: Prompt, end: Tokens) -> TargetSequence:
     encoded = encoder.encode(solved)
     (context,), (answer,) = encoded.contexts, encoded.continuations
-    answer = (*answer, *ends)
-    return Sample((*context, *answer[:-1])[-encoder.max_length :], answer)
-
-
-def _text_samples(encoder: Encoder, text: str) -> list[Sample]:
-    start, tokens = encoder.encode_text(text)
-    found = windows(start, tokens, encoder.max_length, encoder.max_length)
-    return [Sample((*context, *predicted[:-1]), predicted) for context, predicted in found]
+    sequence = TargetSequence.join(context, (*answer, *end))
+    return replace(sequence, input_tokens=sequence.input_tokens[-encoder.max_length :])
 
 
 def load_base(job: TrainingJob) -> Checkpoint:

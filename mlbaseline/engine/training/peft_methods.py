@@ -1,4 +1,4 @@
-"""What a PEFT method adds to a model: the configuration that peft knows it by, and where its weights start."""
+"""PEFT methods: the configuration of peft for each, and its initial weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from mlbaseline import suite
-from mlbaseline.engine.inference.forward import can_pack, reading_behind
+from mlbaseline.engine.inference.shared_prefix import cache_arguments, supports_packing
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
-from mlbaseline.models.quantization import QUANTISED, refuse_blind
+from mlbaseline.models.quantization import QUANTISED, require_quantization_support
 from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 
 _CAUSAL = {"task_type": "CAUSAL_LM"}
-_NOT_HERE = {
+_UNSUPPORTED = {
     "AdaLoraConfig": "its ranks follow from a history of gradients that a resumed training does not have",
     "MultitaskPromptTuningConfig": "it asks for a task's number with every example",
     "PolyConfig": "it asks for a task's number with every example",
@@ -26,36 +26,53 @@ _NOT_HERE = {
 
 
 def check_method(spec: OtherPeft, *, suite_name: str, baseline: str) -> None:
-    """Raises SuiteError for a configuration or options that peft does not have; loads no model."""
+    """Check configuration and options of a method, without loading a model.
+
+    Args:
+        spec: the baseline.
+        suite_name: of the suite, for messages.
+        baseline: its name.
+
+    Raises:
+        SuiteError: peft does not have the configuration or options, or they cannot be trained here.
+    """
     import peft
 
     def refuse(key: str, *problems: str) -> SuiteError:
         return SuiteError(suite_name, [f"baselines.{baseline}.{key}{problem}" for problem in problems])
 
     known = {config.__name__: config for config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.values()}
-    if spec.config in _NOT_HERE:
-        raise refuse("config", f": {spec.config} cannot be trained here: {_NOT_HERE[spec.config]}")
+    if spec.config in _UNSUPPORTED:
+        raise refuse("config", f": {spec.config} cannot be trained here: {_UNSUPPORTED[spec.config]}")
     if spec.config not in known:
-        there_are = ", ".join(sorted(known.keys() - _NOT_HERE.keys()))
-        raise refuse("config", f": peft {peft.__version__} has no {spec.config!r}; it has: {there_are}")
+        available = ", ".join(sorted(known.keys() - _UNSUPPORTED.keys()))
+        raise refuse("config", f": peft {peft.__version__} has no {spec.config!r}; it has: {available}")
     options = {field.name for field in fields(known[spec.config])}
     if unknown := [name for name in spec.options if name not in options]:
-        there_are = ", ".join(sorted(options - suite.SET_BY_ENGINE))
+        available = ", ".join(sorted(options - suite.SET_BY_ENGINE))
         raise refuse(
-            "options", *(f".{name}: {spec.config} has no such option; it has: {there_are}" for name in unknown)
+            "options", *(f".{name}: {spec.config} has no such option; it has: {available}" for name in unknown)
         )
     try:
         config = known[spec.config](**_CAUSAL, **spec.options)
-    except Exception as error:
+    except Exception as error:  # each configuration of peft raises errors of its own
         raise refuse("options", f": {spec.config} refuses them: {error}") from error
     if config.is_prompt_learning and spec.gradient_checkpointing:
-        raise refuse("gradient_checkpointing", f": drops what {spec.config} puts before the prompt")
+        raise refuse("gradient_checkpointing", f": drops the virtual tokens of {spec.config}")
 
 
 def add_adapter(checkpoint: Checkpoint, spec: Peft, base_source: str) -> Any:
-    """The model with the method's weights, in fp32, as its only trainable parameters.
+    """Add the method's weights to a model, in fp32, as its only trainable parameters.
 
-    Draws from torch's global generator. Raises MlbaselineError if peft cannot adapt this model.
+    Draws from torch's global generator.
+
+    Args:
+        checkpoint: the base.
+        spec: the method.
+        base_source: how the suite names the base; the adapter records it.
+
+    Raises:
+        MlbaselineError: peft cannot adapt this model.
     """
     from peft import get_peft_model
 
@@ -63,18 +80,18 @@ def add_adapter(checkpoint: Checkpoint, spec: Peft, base_source: str) -> Any:
     try:
         with quiet_transformers():
             adapted = get_peft_model(model, _config(model, spec))
-    except Exception as error:
+    except Exception as error:  # likewise, each method
         raise MlbaselineError(
             f"method {spec.method}: peft cannot adapt {type(model).__name__} ({type(error).__name__}: {error})"
         ) from error
     if checkpoint.precision in QUANTISED:
-        refuse_blind(adapted)
+        require_quantization_support(adapted)
     if isinstance(spec, PromptTuning | PrefixTuning):
-        _start_from_tokens(checkpoint, adapted, spec)
+        _initialise_from_tokens(checkpoint, adapted, spec)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    # Else the adapter would name a folder of this machine.
+    # Otherwise the adapter would name a folder of this machine.
     adapted.peft_config["default"].base_model_name_or_path = base_source
     return adapted
 
@@ -100,9 +117,9 @@ def _config(model: Any, spec: Peft) -> Any:
     if isinstance(spec, PromptTuning):
         return peft.PromptTuningConfig(**_CAUSAL, num_virtual_tokens=spec.virtual_tokens)
     if isinstance(spec, PrefixTuning):
-        if not can_pack(model):
+        if not supports_packing(model):
             raise ValueError("prefix_tuning needs layers that all attend to everything before them")
-        heads, head_dim = _cache_of(model, (0,)).layers[0].keys.shape[1::2]
+        heads, head_dim = _compute_cache(model, (0,)).layers[0].keys.shape[1::2]
         return peft.PrefixTuningConfig(
             **_CAUSAL,
             num_virtual_tokens=spec.virtual_tokens,
@@ -116,7 +133,7 @@ def _config(model: Any, spec: Peft) -> Any:
 
 def _target_modules(model: Any, named: str | tuple[str, ...]) -> str | list[str]:
     if named == ALL_LINEAR:
-        # peft 0.21 knows this word too, but not together with layers_to_transform.
+        # peft 0.21 supports this word, too, but not together with layers_to_transform.
         output = model.get_output_embeddings()
         linear = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not output]
         return sorted({name.rpartition(".")[2] for name in linear})
@@ -124,26 +141,26 @@ def _target_modules(model: Any, named: str | tuple[str, ...]) -> str | list[str]
 
 
 @torch.no_grad()
-def _start_from_tokens(checkpoint: Checkpoint, adapted: Any, spec: PromptTuning | PrefixTuning) -> None:
-    """Begin with what the model itself makes of real tokens: from random numbers, few steps lead nowhere."""
+def _initialise_from_tokens(checkpoint: Checkpoint, adapted: Any, spec: PromptTuning | PrefixTuning) -> None:
+    """Initialise virtual tokens with the model's own states of real tokens: few steps lead nowhere from random ones."""
     model, n = checkpoint.model, spec.virtual_tokens
     if spec.init_text is None:
         tokens = torch.randint(len(checkpoint.tokenizer), (n,)).tolist()
     else:
-        said = checkpoint.tokenizer(spec.init_text, add_special_tokens=False)["input_ids"]
-        tokens = (said * n)[:n]
+        init_tokens = checkpoint.tokenizer(spec.init_text, add_special_tokens=False)["input_ids"]
+        tokens = (init_tokens * n)[:n]
     if isinstance(spec, PromptTuning):
         start = model.get_input_embeddings()(torch.tensor(tokens, device=model.device))
     else:
-        layers = _cache_of(model, tokens).layers
+        layers = _compute_cache(model, tokens).layers
         # (1, heads, tokens, width) each ─▶ (tokens, layers × keys and values × heads × width), as peft has it.
         each = [states[0].transpose(0, 1).flatten(1) for layer in layers for states in (layer.keys, layer.values)]
         start = torch.cat(each, dim=1)
     adapted.prompt_encoder["default"].embedding.weight.copy_(start)
 
 
-def _cache_of(model: Any, tokens: Sequence[int]) -> DynamicCache:
+def _compute_cache(model: Any, tokens: Sequence[int]) -> DynamicCache:
     cache = DynamicCache(config=model.config)
     with torch.no_grad():
-        model(input_ids=torch.tensor([list(tokens)], device=model.device), **reading_behind(model, cache))
+        model(input_ids=torch.tensor([list(tokens)], device=model.device), **cache_arguments(model, cache))
     return cache

@@ -1,8 +1,8 @@
-"""What a training leaves on disk: its state while it runs, its result when it is done. Safetensors and JSON, no pickle.
+"""A training on disk: its state while it runs, its result when it is finished. Safetensors and JSON, no pickle.
 
 epoch-N/              the weights of the best epoch so far
 state-STEP.safetensors, progress.json      while it runs
-trained.json          when it is done
+trained.json          when it is finished
 """
 
 from __future__ import annotations
@@ -23,15 +23,20 @@ from mlbaseline.records import Trained, digest_of
 
 _PROGRESS, _TRAINED = "progress.json", "trained.json"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What AdamW remembers of each parameter."""
+"""The state of AdamW for each parameter."""
 
 
 @dataclass
-class Progress:
-    """What a training that goes on must know beside its tensors.
+class TrainingState:
+    """What a training needs beside its tensors to continue.
 
-    step: optimiser steps done. losses: of each. selected_epoch: the best so far, counted from 1; dev: its metrics.
-    scaler: how fp16 scales its gradients by now; empty for other precisions.
+    Attributes:
+        step: optimiser steps done.
+        train_s: time spent.
+        losses: of each step.
+        selected_epoch: the best so far, counted from 1; 0: none.
+        dev: metrics of that epoch on the dev split.
+        scaler: state of fp16's gradient scaler; empty for other precisions.
     """
 
     step: int = 0
@@ -43,44 +48,47 @@ class Progress:
 
 
 def epoch_folder(folder: Path, epoch: int) -> Path:
+    """Return the folder of an epoch's weights."""
     return folder / f"epoch-{epoch}"
 
 
 def save_state(
-    folder: Path, progress: Progress, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path, state: TrainingState, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Keep the state of a running training: the tensors, then the JSON that makes them count."""
+    """Save the state of a running training: the tensors, then the JSON that makes them valid."""
     tensors = {f"weight/{name}": parameter.detach() for name, parameter in trained.items()}
     for name, parameter in trained.items():
         tensors |= {f"{key}/{name}": optimizer.state[parameter][key] for key in _MOMENTS}
-    kept = folder / f"state-{progress.step}.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, kept)
-    _write_json(folder / _PROGRESS, asdict(progress))
-    for state in folder.glob("state-*"):
-        if state != kept:
-            state.unlink()
+    newest = folder / f"state-{state.step}.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, newest)
+    _write_json(folder / _PROGRESS, asdict(state))
+    for file in folder.glob("state-*"):
+        if file != newest:
+            file.unlink()
 
 
-def load_state(folder: Path, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Progress:
-    """Put parameters and optimiser back to the kept state; without a whole one, leave them and begin at step 0."""
+def load_state(
+    folder: Path, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> TrainingState:
+    """Restore parameters and optimiser from the saved state; without a complete one, leave them and begin at step 0."""
     try:
-        progress = Progress(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
-        tensors = load_file(folder / f"state-{progress.step}.safetensors")
+        state = TrainingState(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
+        tensors = load_file(folder / f"state-{state.step}.safetensors")
     except (OSError, ValueError, TypeError, SafetensorError):
-        return Progress()
-    if progress.selected_epoch and not epoch_folder(folder, progress.selected_epoch).is_dir():
-        return Progress()
+        return TrainingState()
+    if state.selected_epoch and not epoch_folder(folder, state.selected_epoch).is_dir():
+        return TrainingState()
     with torch.no_grad():
         for name, parameter in trained.items():
             parameter.copy_(tensors[f"weight/{name}"])
             optimizer.state[parameter] = {key: tensors[f"{key}/{name}"].to(parameter.device) for key in _MOMENTS}
-    return progress
+    return state
 
 
-def save_result(folder: Path, progress: Progress, trainable_params: int) -> None:
-    """Mark the training as finished and drop what only a running one needs."""
-    selected = epoch_folder(folder, progress.selected_epoch)
-    facts = asdict(progress)
+def save_result(folder: Path, state: TrainingState, trainable_params: int) -> None:
+    """Mark the training as finished and delete what only a running one needs."""
+    selected = epoch_folder(folder, state.selected_epoch)
+    facts = asdict(state)
     del facts["step"], facts["scaler"]
     facts |= {"weights_sha256": weights_sha256(selected), "trainable_params": trainable_params}
     _write_json(folder / _TRAINED, facts)
@@ -92,7 +100,7 @@ def save_result(folder: Path, progress: Progress, trainable_params: int) -> None
 
 
 def load_result(folder: Path) -> Trained | None:
-    """A finished training, if its weights are still those that it wrote."""
+    """Return a finished training, if its weights are unchanged; None otherwise."""
     try:
         facts: dict[str, Any] = json.loads((folder / _TRAINED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -104,7 +112,7 @@ def load_result(folder: Path) -> Trained | None:
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 over the names and contents of the safetensors files in a folder: names a checkpoint by its content."""
+    """Return the SHA-256 over names and contents of the safetensors files in a folder: it names a checkpoint."""
     return digest_of({file.name: sha256_of(file) for file in sorted(folder.glob("*.safetensors"))})
 
 

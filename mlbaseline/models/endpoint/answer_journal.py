@@ -1,4 +1,4 @@
-"""Answers that were paid for, kept on disk as they come, so that whoever is interrupted asks nothing twice."""
+"""Answers of an endpoint, stored on disk as they arrive, so that after an interruption none is paid for twice."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mlbaseline.journal import Journal
 from mlbaseline.records import Answer
 
 
-class KeptAnswers:
-    """A file with an answer per line; an example whose line is damaged is asked again."""
+class AnswerJournal:
+    """A file with an answer per line. A damaged line is ignored, and its example is sent again."""
 
     def __init__(self, path: Path) -> None:
-        """path: named after the signature that the answers belong to; need not exist."""
+        """Use a file, named after the signature that the answers belong to; it need not exist."""
         self._journal = Journal(path)
 
     def load(self) -> dict[str, Answer]:
-        """Example id ─▶ answer."""
+        """Return all answers: example id ─▶ answer."""
         return {answer.example_id: answer for answer in self._read()}
 
     def add(self, answer: Answer) -> None:
-        """Write down one answer before anybody builds on it."""
+        """Store one answer."""
         self._journal.add(json.dumps(asdict(answer)))
 
     def _read(self) -> Iterator[Answer]:

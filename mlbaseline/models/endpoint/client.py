@@ -1,6 +1,6 @@
-"""One request to an endpoint: deadlines, attempts, waiting, and what an answer that is none means.
+"""One request to an endpoint: timeouts, retries, and the meaning of failures.
 
-Latency is that of the attempt that succeeded, as this client sees it; other attempts and the waiting are not in it.
+Latency is that of the attempt that succeeded, as this client measures it, without other attempts and waiting.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ HasText = Callable[[Any], object]
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _LONGEST_RETRY_AFTER_S = 300.0
 _SHOWN = 300
-"""Characters of what a server says, in a message."""
-_AGAIN = (408, 425, 429)
+"""Characters of a server's text in a message."""
+_RETRYABLE = (408, 425, 429)
 _FATAL = {
     401: "refuses the key; set the environment variable that `api_key_env` names to a valid one",
     403: "refuses access; the key lacks the right to this model, or `api_key_env` is not set",
@@ -38,9 +38,9 @@ _FATAL = {
 
 
 class RefusedError(Exception):
-    """The endpoint answered, but not what was asked for. fatal: every further request would get the same.
+    """The endpoint replied, but not with an answer. fatal: every further request would get the same reply.
 
-    again: another time it may answer.
+    again: a later request may succeed.
     """
 
     def __init__(self, reason: str, *, fatal: bool = False, again: bool = False) -> None:
@@ -49,14 +49,17 @@ class RefusedError(Exception):
 
 
 class UnreachableError(Exception):
-    """No answer after every attempt."""
+    """No answer after all attempts."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """content: one JSON document, or the events of a stream. latency_s: until its end was read.
+    """A reply of the endpoint.
 
-    first_token_s: until the first event with text; None where nothing was streamed.
+    Attributes:
+        content: one JSON document, or the events of a stream.
+        latency_s: until its end was read.
+        first_token_s: until the first event with text; None without a stream.
     """
 
     content: Any
@@ -65,10 +68,10 @@ class Reply:
 
 
 class Client:
-    """Asks one endpoint, from several threads at once."""
+    """Sends requests to one endpoint, from several threads at once."""
 
     def __init__(self, spec: Endpoint, key: str | None) -> None:
-        """key: sent as a bearer token; never part of what this class raises."""
+        """Open connections. key: sent as a bearer token; it never stands in an error of this class."""
         self._spec, self._key = spec, key
         self._stopped = threading.Event()
         self._http = httpx.Client(
@@ -78,26 +81,33 @@ class Client:
         )
 
     def stop(self) -> None:
-        """Whoever waits for another attempt gives up."""
+        """Let all threads that wait for another attempt give up."""
         self._stopped.set()
 
     def close(self) -> None:
+        """Close all connections."""
         self._http.close()
 
-    def ask(self, body: Mapping[str, Any], has_text: HasText | None = None) -> Reply:
-        """The answer to one request. has_text: tells an event of a stream that holds text.
+    def post(self, body: Mapping[str, Any], has_text: HasText | None = None) -> Reply:
+        """Send one request, with retries.
 
-        Raises RefusedError, and UnreachableError once every attempt has failed.
+        Args:
+            body: sent as JSON.
+            has_text: tells whether an event of a stream holds text.
+
+        Raises:
+            RefusedError: the endpoint replied with something else than an answer.
+            UnreachableError: every attempt failed.
         """
         problem = ""
         for attempt in range(self._spec.retries + 1):
             try:
                 return self._attempt(body, has_text)
-            except _AgainError as error:
+            except _RetryableError as error:
                 problem = str(error)
                 wait_s = error.retry_after_s
             if wait_s is None:
-                # Full jitter would let a wait be nothing at all; half of it keeps the server's rest.
+                # Full jitter may wait no time at all; half of it relieves the server.
                 wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1.0)
             if attempt == self._spec.retries or self._stopped.wait(wait_s):
                 break
@@ -129,15 +139,15 @@ class Client:
             try:
                 events.append(json.loads(data))
             except ValueError:
-                raise _AgainError(f"a stream broke off within {shorten(data)}") from None
+                raise _RetryableError(f"a stream broke off within {shorten(data)}") from None
             if not isinstance(events[-1], dict):
                 raise RefusedError(f"{self._spec.address} streamed {shorten(data)}, which is no event")
             if "error" in events[-1]:
-                raise _AgainError(f"a stream ended with the error {shorten(self._clean(str(events[-1]['error'])))}")
+                raise _RetryableError(f"a stream ended with the error {shorten(self._clean(str(events[-1]['error'])))}")
             if first_token_s is None and has_text is not None and has_text(events[-1]):
                 first_token_s = time.perf_counter() - started
         if not any(_is_last(event) for event in events):
-            raise _AgainError("a stream broke off before its end")
+            raise _RetryableError("a stream broke off before its end")
         return Reply(events, time.perf_counter() - started, first_token_s)
 
     @contextmanager
@@ -145,41 +155,41 @@ class Client:
         try:
             yield
         except httpx.TimeoutException:
-            raise _AgainError(f"no answer within {self._spec.timeout_s:g} s (`timeout_s`)") from None
+            raise _RetryableError(f"no answer within {self._spec.timeout_s:g} s (`timeout_s`)") from None
         except httpx.RequestError as error:
-            raise _AgainError(self._clean(f"{type(error).__name__}: {error}")) from None
+            raise _RetryableError(self._clean(f"{type(error).__name__}: {error}")) from None
 
     def _failure(self, response: httpx.Response, content: bytes) -> Exception:
         status = response.status_code
-        said = self._clean(_message(content))
-        told = f"HTTP {status}" + (f": {said}" if said else "")
-        if status in _AGAIN or status >= 500:
+        message = self._clean(_message(content))
+        summary = f"HTTP {status}" + (f": {message}" if message else "")
+        if status in _RETRYABLE or status >= 500:
             wait_s = _retry_after_s(response.headers.get("retry-after"))
             if wait_s is not None and wait_s > _LONGEST_RETRY_AFTER_S:
-                return UnreachableError(f"{self._spec.address}: {told}; asks to come back in {wait_s:.0f} s")
-            return _AgainError(told, wait_s)
+                return UnreachableError(f"{self._spec.address}: {summary}; asks to come back in {wait_s:.0f} s")
+            return _RetryableError(summary, wait_s)
         if status in _FATAL:
-            return RefusedError(f"{self._spec.address} {_FATAL[status]} ({told})", fatal=True)
+            return RefusedError(f"{self._spec.address} {_FATAL[status]} ({summary})", fatal=True)
         if 300 <= status < 400:
             where = response.headers.get("location", "nowhere")
             return RefusedError(f"{self._spec.address} leads on to {where}; name that address in `url`", fatal=True)
-        return RefusedError(f"{self._spec.address} takes no such request ({told})")
+        return RefusedError(f"{self._spec.address} takes no such request ({summary})")
 
     def _not_json(self, response: httpx.Response, content: bytes) -> RefusedError:
         kind = response.headers.get("content-type", "no content type")
-        said = shorten(self._clean(content.decode("utf-8", "replace")).strip())
+        shown = shorten(self._clean(content.decode("utf-8", "replace")).strip())
         what = "JSON that breaks off" if content[:1] in (b"{", b"[") else f"no JSON ({kind})"
         return RefusedError(
-            f"{self._spec.address} answered with {what}: {said}; check `url` and `protocol`", again=True
+            f"{self._spec.address} answered with {what}: {shown}; check `url` and `protocol`", again=True
         )
 
     def _clean(self, text: str) -> str:
-        """Some servers repeat the key that they refuse."""
+        """Remove the key from a text: some servers repeat the key that they refuse."""
         return text.replace(self._key, "…") if self._key else text
 
 
-class _AgainError(Exception):
-    """This attempt failed, another may not. retry_after_s: what the server asks to wait."""
+class _RetryableError(Exception):
+    """This attempt failed, another may succeed. retry_after_s: wait that the server asks for."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -187,7 +197,7 @@ class _AgainError(Exception):
 
 
 def _read(response: httpx.Response, started: float, timeout_s: float) -> bytes:
-    """httpx limits the wait for each piece; this limits the whole."""
+    """Read a body; httpx limits the wait for each piece, this function that for the whole."""
     pieces = []
     for piece in response.iter_bytes():
         pieces.append(piece)
@@ -195,14 +205,14 @@ def _read(response: httpx.Response, started: float, timeout_s: float) -> bytes:
     return b"".join(pieces)
 
 
-def _message(content: bytes) -> str:
-    """What a failure says of itself: `error.message`, `error`, `detail` or `message` of a document, else the text."""
-    text = content.decode("utf-8", "replace")
+def _message(body: bytes) -> str:
+    """Return the message of a failure: `error.message`, `error`, `detail` or `message` of a document, else the text."""
+    text = body.decode("utf-8", "replace")
     try:
-        said = json.loads(text)
+        content = json.loads(text)
         for key in ("error", "detail", "message"):
-            said = said.get(key) or said if isinstance(said, dict) else said
-        text = said if isinstance(said, str) else text
+            content = content.get(key) or content if isinstance(content, dict) else content
+        text = content if isinstance(content, str) else text
     except ValueError:
         pass
     text = " ".join(text.split())
@@ -220,7 +230,7 @@ def _is_last(event: Any) -> bool:
 
 
 def _retry_after_s(header: str | None) -> float | None:
-    """Seconds, or a date. None where the server says neither."""
+    """Parse the header, seconds or a date. None where it is neither."""
     if header is None:
         return None
     try:

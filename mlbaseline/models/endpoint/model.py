@@ -1,4 +1,4 @@
-"""An endpoint as a model: several requests at once, answers kept as they come, and an end where nobody answers."""
+"""An endpoint as a model: several requests at once, answers stored as they arrive, and an end where none arrive."""
 
 from __future__ import annotations
 
@@ -10,42 +10,59 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from mlbaseline.errors import EndpointError
-from mlbaseline.models.endpoint.answer_journal import KeptAnswers
+from mlbaseline.errors import EndpointError, describe_error
+from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, UnreachableError
-from mlbaseline.models.endpoint.protocols import Asking, AskingText, Usage
-from mlbaseline.models.reply_parsing import concluded
+from mlbaseline.models.endpoint.protocols import RequestFormat, Usage
+from mlbaseline.models.reply_parsing import make_answer
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 
-_REFUSALS = 3
-"""So many refusals before any answer are no matter of the examples."""
+_MAX_REFUSALS = 3
+"""So many refusals before any answer are not caused by the examples."""
 
 
 class EndpointModel:
-    """A `records.Model`. Nothing that was answered, now or in an earlier process, is asked again.
+    """A `records.Model` behind HTTP. No example that has an answer, of this process or an earlier one, is sent again.
 
-    One example is asked at a time until the first answer is there; an endpoint that refuses the key, is not there or
-    speaks another protocol is then an EndpointError, and has cost a request or three. Once it has answered, an example
-    that it refuses is an error row. When it answers no more, the rest is not asked, and each is an error row that says
-    so (`unanswered`).
+    Examples are sent one at a time until the first answer arrives. An endpoint that refuses the key, cannot be reached
+    or has another protocol raises EndpointError there, after at most three requests. After the first answer, an example
+    that it refuses is an error row. Once it stops answering, no further example is sent, and each is an error row that
+    says so (`unanswered`).
     """
 
     def __init__(
-        self, spec: Endpoint, asking: Asking, kept: KeptAnswers, *, where: str, description: str | None = None
+        self,
+        spec: Endpoint,
+        request_format: RequestFormat,
+        journal: AnswerJournal,
+        *,
+        where: str,
+        description: str | None = None,
     ) -> None:
-        """where: path in the suite, for messages. Raises EndpointError if there is no key where one is named."""
-        self._spec, self._asking, self._kept = spec, asking, kept
+        """Prepare an endpoint.
+
+        Args:
+            spec: its address and limits.
+            request_format: of its protocol.
+            journal: where answers are stored.
+            where: path in the suite, for messages.
+            description: title of the progress bar.
+
+        Raises:
+            EndpointError: the environment variable of its key is not set.
+        """
+        self._spec, self._format, self._journal = spec, request_format, journal
         self._where, self._description = where, description
         self._key = read_key(spec, where)
-        self._silence = _Silence(max(3, spec.max_concurrency))
+        self._failures = _FailureCounter(max(3, spec.max_concurrency))
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """One answer per example: those that are kept, then the others as they come. Raises EndpointError."""
-        kept = self._kept.load()
+        """Yield stored answers, then the others as they arrive. Raises EndpointError."""
+        stored = self._journal.load()
         ordered = sorted(examples, key=lambda example: example.id)
-        yield from (kept[example.id] for example in ordered if example.id in kept)
-        waiting = [example for example in ordered if example.id not in kept]
+        yield from (stored[example.id] for example in ordered if example.id in stored)
+        waiting = [example for example in ordered if example.id not in stored]
         client = Client(self._spec, self._key)
         try:
             with tqdm(total=len(waiting), unit="ex", desc=self._description, disable=None, leave=False) as bar:
@@ -57,70 +74,67 @@ class EndpointModel:
             client.close()
 
     def _answer_waiting(self, client: Client, waiting: Sequence[Example]) -> Iterator[Answer]:
-        asked = 0
-        for answer in self._introduce(client, waiting):
-            asked += 1
+        n_sent = 0
+        for answer in self._answer_first(client, waiting):
+            n_sent += 1
             yield answer
         pool = ThreadPoolExecutor(self._spec.max_concurrency, thread_name_prefix="endpoint")
         try:
-            pending = [pool.submit(self._answer_one, client, example) for example in waiting[asked:]]
+            pending = [pool.submit(self._answer_one, client, example) for example in waiting[n_sent:]]
             for future in as_completed(pending):
                 yield future.result()
         finally:
-            # Nobody waits for another attempt any more; a request that is on its way is still kept when it comes.
+            # No thread retries any more; the reply to a request that was sent is still stored when it arrives.
             client.stop()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _introduce(self, client: Client, waiting: Sequence[Example]) -> Iterator[Answer]:
-        """One after the other, up to the first that is answered."""
+    def _answer_first(self, client: Client, waiting: Sequence[Example]) -> Iterator[Answer]:
+        """Send one example after the other, up to the first that is answered."""
         refusals: list[str] = []
         for example in waiting:
             try:
-                yield self._ask(client, example)
+                yield self._request_answer(client, example)
                 return
             except UnreachableError as error:
                 raise EndpointError(f"{self._where}: {error}. Is it up, and `url` right?") from None
             except RefusedError as error:
                 refusals.append(str(error))
-                if error.fatal or len(refusals) == _REFUSALS:
+                if error.fatal or len(refusals) == _MAX_REFUSALS:
                     raise EndpointError(f"{self._where}: {refusals[0]}") from None
                 yield _refused(example, error)
 
     def _answer_one(self, client: Client, example: Example) -> Answer:
-        if self._silence.is_final:
-            return Answer(example.id, None, error=f"not asked: {self._silence.reason}", unanswered=True)
+        if self._failures.is_final:
+            return Answer(example.id, None, error=f"not sent: {self._failures.reason}", unanswered=True)
         try:
-            answer = self._ask(client, example)
+            answer = self._request_answer(client, example)
         except UnreachableError as error:
-            self._silence.add(str(error))
+            self._failures.add(str(error))
             return Answer(example.id, None, error=str(error), unanswered=True)
         except RefusedError as error:
             if error.fatal:
                 client.stop()
-                self._silence.end(str(error))
+                self._failures.end(str(error))
                 raise EndpointError(f"{self._where}: {error}") from None
             return _refused(example, error)
-        self._silence.broken()
+        self._failures.reset()
         return answer
 
-    def _ask(self, client: Client, example: Example) -> Answer:
+    def _request_answer(self, client: Client, example: Example) -> Answer:
         try:
-            bodies = self._asking.bodies(example)
-        except Exception as error:  # one example that cannot be asked must not cost the others their answers
-            return Answer(example.id, None, error=f"{type(error).__name__}: {error}")
-        has_text = self._asking.piece if isinstance(self._asking, AskingText) else None
-        replies = [client.ask(body, has_text) for body in bodies]
-        said = [self._asking.read(reply.content, example) for reply in replies]
-        usages = [self._asking.usage(reply.content) for reply in replies]
-        return self._keep(_measured(concluded(example, said), replies, usages))
-
-    def _keep(self, answer: Answer) -> Answer:
-        self._kept.add(answer)
+            bodies = self._format.bodies(example)
+        except Exception as error:  # any error in a user's template or data; one example must not fail the others
+            return Answer(example.id, None, error=describe_error(error))
+        replies = [client.post(body, self._format.has_text) for body in bodies]
+        samples = [self._format.read(reply.content, example) for reply in replies]
+        usages = [self._format.usage(reply.content) for reply in replies]
+        answer = _add_measurements(make_answer(example, samples), replies, usages)
+        self._journal.add(answer)
         return answer
 
 
-def _measured(answer: Answer, replies: Sequence[Reply], usages: Sequence[Usage]) -> Answer:
-    """Several samples are one query: it takes as long, and costs as much, as all of its requests."""
+def _add_measurements(answer: Answer, replies: Sequence[Reply], usages: Sequence[Usage]) -> Answer:
+    """Add tokens, time and cost. Several samples are one query: its requests add up."""
     costs = [usage.cost_usd for usage in usages if usage.cost_usd is not None]
     return replace(
         answer,
@@ -133,12 +147,12 @@ def _measured(answer: Answer, replies: Sequence[Reply], usages: Sequence[Usage])
 
 
 def _refused(example: Example, error: RefusedError) -> Answer:
-    """Not kept: a refusal is no answer."""
+    """Make the error row of a refusal, which is not stored: it is no answer."""
     return Answer(example.id, None, error=str(error), unanswered=error.again)
 
 
-class _Silence:
-    """Counts the failures since the last answer; so many in a row are the end."""
+class _FailureCounter:
+    """Counts the failures since the last answer; `limit` in a row are the end."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._count = limit, 0
@@ -158,14 +172,14 @@ class _Silence:
         with self._lock:
             self._count, self.reason = self._limit, reason
 
-    def broken(self) -> None:
+    def reset(self) -> None:
         with self._lock:
             if not self.is_final:
                 self._count = 0
 
 
 def read_key(spec: Endpoint, where: str) -> str | None:
-    """The key in the environment variable that the suite names. Raises EndpointError if it is not set."""
+    """Read the key from the environment variable that the suite names. Raises EndpointError if it is not set."""
     if spec.api_key_env is None:
         return None
     key = os.environ.get(spec.api_key_env, "").strip()

@@ -1,4 +1,4 @@
-"""What is sent to an endpoint, and how its answer is read: MLflow's `/invocations`, completions and chat of OpenAI."""
+"""Request and reply formats of endpoints: MLflow's `/invocations`, and completions and chat of OpenAI."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mlbaseline.models.endpoint.client import RefusedError
+from mlbaseline.models.endpoint.client import HasText, RefusedError
 from mlbaseline.models.reply_parsing import (
-    Decoding,
-    Said,
+    DecodingOptions,
+    ParsedReply,
     read_choice,
     read_constrained,
     read_row,
@@ -22,13 +22,13 @@ from mlbaseline.records import Example
 from mlbaseline.suite import Endpoint
 
 INSTRUCTION = "Answer with one of these, and with nothing else: {choices}."
-"""In front of what a chat model is asked: a conversation does not show by itself what may be answered."""
+"""Put before the prompt of a chat model: a conversation does not show by itself what may be answered."""
 _MOST_STOPS = 4
-"""OpenAI takes no more stop sequences. They only save tokens: a text is cut here by all of them."""
+"""OpenAI accepts no more stop sequences. They only save tokens: a text is cut here at all of them."""
 _SEEDS = 2**32
 
 
-class Prompt(Protocol):
+class PromptText(Protocol):
     """See `tasks.prompting.Prompt`."""
 
     @property
@@ -37,47 +37,56 @@ class Prompt(Protocol):
     def continuations(self) -> tuple[str, ...]: ...
 
 
-class Prompting(Protocol):
+class PromptMaker(Protocol):
     """See `tasks.prompting.Prompting`."""
 
-    def prompt(self, example: Example) -> Prompt: ...
+    def prompt(self, example: Example) -> PromptText: ...
 
 
 @dataclass(frozen=True)
 class Usage:
-    """cost_usd: what the answer itself says that it cost."""
+    """Tokens of a reply. cost_usd: as the reply itself states it."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     cost_usd: float | None = None
 
 
-class Asking(Protocol):
-    """One way to put an example to an endpoint."""
+class RequestFormat(Protocol):
+    """How an example is sent to an endpoint, and how its replies are parsed."""
+
+    @property
+    def has_text(self) -> HasText | None:
+        """Function that tells whether an event of a stream holds text; None where nothing is streamed."""
+        ...
 
     def bodies(self, example: Example) -> list[dict[str, Any]]:
-        """Of the requests to make, one for each sample."""
+        """Return the request bodies, one for each sample."""
         ...
 
-    def read(self, content: Any, example: Example, /) -> Said:
-        """What one request has brought. Raises RefusedError for an answer of another shape."""
+    def read(self, content: Any, example: Example, /) -> ParsedReply:
+        """Parse one reply. Raises RefusedError for a reply of another shape."""
         ...
 
-    def usage(self, content: Any, /) -> Usage: ...
+    def usage(self, content: Any, /) -> Usage:
+        """Return the tokens that a reply states."""
+        ...
 
 
-class AskingRows:
+class InvocationsFormat:
     """MLflow: one row with the columns of the prompt."""
 
-    def __init__(self, columns: Sequence[str], labels: Sequence[str], decoding: Decoding | None) -> None:
-        """decoding: of a text that is wanted; None for a choice."""
+    has_text: HasText | None = None
+
+    def __init__(self, columns: Sequence[str], labels: Sequence[str], decoding: DecodingOptions | None) -> None:
+        """Send `columns`. decoding: of a generated text; None for a choice."""
         self._columns, self._labels, self._decoding = tuple(columns), tuple(labels), decoding
 
     def bodies(self, example: Example) -> list[dict[str, Any]]:
         body = {"dataframe_records": [{name: example.fields[name] for name in self._columns}]}
         return [body] * (self._decoding.samples if self._decoding else 1)
 
-    def read(self, content: Any, example: Example) -> Said:
+    def read(self, content: Any, example: Example) -> ParsedReply:
         predictions = content.get("predictions") if isinstance(content, Mapping) else None
         if isinstance(predictions, Mapping):
             predictions = [{k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in predictions.items()}]
@@ -91,27 +100,29 @@ class AskingRows:
         return Usage()
 
 
-class AskingLikelihoods:
-    """Completions: the prompt and, behind it, each choice, of which the server tells the tokens' log-probabilities."""
+class LogProbsFormat:
+    """Completions: the prompt followed by each choice; the server returns the log-probabilities of the tokens."""
 
-    def __init__(self, spec: Endpoint, prompting: Prompting, labels: Sequence[str]) -> None:
+    has_text: HasText | None = None
+
+    def __init__(self, spec: Endpoint, prompting: PromptMaker, labels: Sequence[str]) -> None:
         self._spec, self._prompting, self._labels = spec, prompting, tuple(labels)
 
     def bodies(self, example: Example) -> list[dict[str, Any]]:
         return [{**_model(self._spec), "prompt": self._texts(example), "echo": True, "logprobs": 1, "max_tokens": 0}]
 
-    def read(self, content: Any, example: Example) -> Said:
+    def read(self, content: Any, example: Example) -> ParsedReply:
         texts = self._texts(example)
         echoed = [_echoed(choice, texts) for choice in _choices(content, len(texts))]
         context, *wholes = (tokens for _, tokens in sorted(echoed, key=lambda entry: entry[0]))
         # As lm-evaluation-harness does: a continuation is what follows as many tokens as the context alone has.
         nats = tuple(sum(value for value in whole[len(context) :] if value is not None) for whole in wholes)
         if not all(map(math.isfinite, nats)):
-            return Said(error=f"gave log-likelihoods that are no numbers: {nats}")
+            return ParsedReply(error=f"gave log-likelihoods that are no numbers: {nats}")
         if any(len(whole) <= len(context) for whole in wholes):
-            return Said(error="a choice adds no token of its own to the prompt, so it has no log-likelihood")
+            return ParsedReply(error="a choice adds no token of its own to the prompt, so it has no log-likelihood")
         best = max(range(len(nats)), key=nats.__getitem__)
-        return Said(self._labels[best], nats)
+        return ParsedReply(self._labels[best], nats)
 
     def usage(self, content: Any) -> Usage:
         return _usage(content.get("usage"))
@@ -121,15 +132,19 @@ class AskingLikelihoods:
         return [prompt.context, *(prompt.context + continuation for continuation in prompt.continuations)]
 
 
-class AskingText:
+class GeneratedTextFormat:
     """Completions and chat: text is generated, all at once or as a stream."""
 
     def __init__(self, spec: Endpoint) -> None:
         self._spec = spec
         self._is_chat = spec.protocol == "chat"
 
+    @property
+    def has_text(self) -> HasText:
+        return self.piece
+
     def piece(self, content: Any) -> str:
-        """The text of an answer, or of one event of a stream."""
+        """Return the text of a reply, or of one event of a stream."""
         choices = (content.get("choices") or []) if isinstance(content, Mapping) else []
         choice: Mapping[str, Any] = choices[0] if choices else {}
         if not self._is_chat:
@@ -142,15 +157,15 @@ class AskingText:
         return _usage(stated[-1] if stated else None)
 
     def _request(
-        self, asked: str, *, system: str | None = None, max_new_tokens: int, temperature: float, seed: int | None
+        self, prompt: str, *, system: str | None = None, max_new_tokens: int, temperature: float, seed: int | None
     ) -> dict[str, Any]:
         body: dict[str, Any] = {**_model(self._spec), "temperature": temperature}
         if self._is_chat:
-            spoken = [] if system is None else [{"role": "system", "content": system}]
-            body["messages"] = [*spoken, {"role": "user", "content": asked}]
+            system_message = [] if system is None else [{"role": "system", "content": system}]
+            body["messages"] = [*system_message, {"role": "user", "content": prompt}]
             body["max_completion_tokens"] = max_new_tokens
         else:
-            body |= {"prompt": asked, "max_tokens": max_new_tokens}
+            body |= {"prompt": prompt, "max_tokens": max_new_tokens}
         if seed is not None:
             body["seed"] = seed
         if self._spec.stream:
@@ -162,83 +177,90 @@ class AskingText:
         return "".join(map(self.piece, parts))
 
 
-class AskingChoice(AskingText):
-    """The choice is read from the text."""
+class GeneratedChoiceFormat(GeneratedTextFormat):
+    """The choice is parsed from the text."""
 
-    def __init__(self, spec: Endpoint, prompting: Prompting, labels: Sequence[str], seed: int | None) -> None:
+    def __init__(self, spec: Endpoint, prompting: PromptMaker, labels: Sequence[str], seed: int | None) -> None:
         super().__init__(spec)
         self._prompting, self._labels, self._seed = prompting, tuple(labels), seed
 
     def bodies(self, example: Example) -> list[dict[str, Any]]:
-        asked = self._prompting.prompt(example).context
+        prompt = self._prompting.prompt(example).context
         if self._is_chat:
-            asked = f"{INSTRUCTION.format(choices=' | '.join(example.choices))}\n\n{asked}"
+            prompt = f"{INSTRUCTION.format(choices=' | '.join(example.choices))}\n\n{prompt}"
         spec = self._spec
-        body = self._request(asked, max_new_tokens=spec.max_new_tokens, temperature=spec.temperature, seed=self._seed)
+        body = self._request(prompt, max_new_tokens=spec.max_new_tokens, temperature=spec.temperature, seed=self._seed)
         if spec.choosing == "constrained":
             body["response_format"] = _one_of(example.choices)
         return [body]
 
-    def read(self, content: Any, example: Example) -> Said:
+    def read(self, content: Any, example: Example) -> ParsedReply:
         text = self._text(content)
         if self._spec.choosing == "constrained":
-            found = read_constrained(text, self._labels, example.choices)
-            if found.error:
-                raise RefusedError(f"{found.error}; where a server cannot constrain, set `choose_by: generate`")
-            return found
+            reply = read_constrained(text, self._labels, example.choices)
+            if reply.error:
+                raise RefusedError(f"{reply.error}; where a server cannot constrain, set `choose_by: generate`")
+            return reply
         return read_choice(text, self._labels, example.choices)
 
 
-class AskingContinuation(AskingText):
-    """The text is the answer, by the options of the task and not of the endpoint."""
+class GeneratedAnswerFormat(GeneratedTextFormat):
+    """The text is the answer, generated with the options of the task, not of the endpoint."""
 
     def __init__(
-        self, spec: Endpoint, prompting: Prompting, decoding: Decoding, system: str | None, seed: int | None
+        self, spec: Endpoint, prompting: PromptMaker, decoding: DecodingOptions, system: str | None, seed: int | None
     ) -> None:
-        """system: said before the prompt in a chat. seed: of what is drawn; each sample has one of its own."""
+        """Use the options of a task. system: message before the prompt in a chat. seed: each sample has its own."""
         super().__init__(spec)
         self._prompting, self._decoding, self._system, self._seed = prompting, decoding, system, seed
 
     def bodies(self, example: Example) -> list[dict[str, Any]]:
-        asked, decoding = self._prompting.prompt(example).context, self._decoding
+        prompt, decoding = self._prompting.prompt(example).context, self._decoding
         return [
             self._request(
-                asked,
+                prompt,
                 system=self._system,
                 max_new_tokens=decoding.max_new_tokens,
                 temperature=decoding.temperature,
-                # Another sample of the same request with the same seed would be the same text.
+                # With the same seed, another sample would be the same text.
                 seed=None if self._seed is None else (self._seed * decoding.samples + sample) % _SEEDS,
             )
             | ({"stop": list(decoding.stop[:_MOST_STOPS])} if decoding.stop else {})
             for sample in range(decoding.samples)
         ]
 
-    def read(self, content: Any, _: Example, /) -> Said:
+    def read(self, content: Any, _: Example, /) -> ParsedReply:
         return read_text(self._text(content), self._decoding)
 
 
-def make_asking(
+def make_request_format(
     spec: Endpoint,
-    prompting: Prompting,
+    prompting: PromptMaker,
     columns: Sequence[str],
     labels: Sequence[str],
     seed: int | None,
     *,
-    decoding: Decoding | None = None,
+    decoding: DecodingOptions | None = None,
     system: str | None = None,
-) -> Asking:
-    """How `spec` is asked: for one of `labels` or, with `decoding`, for a text. columns: sent where rows are.
+) -> RequestFormat:
+    """Make the request format of an endpoint.
 
-    system: said before the prompt where a chat is asked for a text.
+    Args:
+        spec: its protocol, and how choices are answered.
+        prompting: makes the prompts.
+        columns: sent where the protocol sends rows.
+        labels: that may be answered.
+        seed: of what is drawn.
+        decoding: of a generated text; None for a choice.
+        system: message before the prompt where a chat model generates a text.
     """
     if spec.protocol == "mlflow":
-        return AskingRows(columns, labels, decoding)
+        return InvocationsFormat(columns, labels, decoding)
     if decoding is not None:
-        return AskingContinuation(spec, prompting, decoding, system, seed)
+        return GeneratedAnswerFormat(spec, prompting, decoding, system, seed)
     if spec.choosing == "loglik":
-        return AskingLikelihoods(spec, prompting, labels)
-    return AskingChoice(spec, prompting, labels, seed)
+        return LogProbsFormat(spec, prompting, labels)
+    return GeneratedChoiceFormat(spec, prompting, labels, seed)
 
 
 def _model(spec: Endpoint) -> dict[str, Any]:
@@ -270,18 +292,18 @@ def _whole(content: Any, is_chat: bool) -> Iterator[Mapping[str, Any]]:
 
 
 def _echoed(choice: Mapping[str, Any], texts: Sequence[str]) -> tuple[int, list[float | None]]:
-    """Position of the prompt and the log-probabilities of its tokens, the first of which has none."""
-    index, said = choice.get("index"), choice.get("logprobs")
-    values = said.get("token_logprobs") if isinstance(said, Mapping) else None
+    """Return the position of a prompt and the log-probabilities of its tokens; the first token has none."""
+    index, logprobs = choice.get("index"), choice.get("logprobs")
+    values = logprobs.get("token_logprobs") if isinstance(logprobs, Mapping) else None
     text = choice.get("text")
     if not (isinstance(index, int) and 0 <= index < len(texts)) or not values or not isinstance(text, str):
         raise RefusedError("gives no log-probabilities of the prompt; set `choose_by: generate` or `constrained`")
     if not text.startswith(texts[index]):
         raise RefusedError(
-            f"does not echo the prompt, so its log-probabilities are those of something else ({shorten(text)}); "
+            f"does not echo the prompt, so its log-probabilities belong to another text ({shorten(text)}); "
             "set `choose_by: generate` or `constrained`"
         )
-    # Servers that cannot write nothing write one token behind the prompt.
+    # Servers that must generate something add one token behind the prompt.
     return index, values if text == texts[index] else values[:-1]
 
 

@@ -1,4 +1,4 @@
-"""Texts by engines of others are those of our own."""
+"""Texts by other engines are those of our own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlbaseline.engine.generation.backends import ContinuousWriter
-from mlbaseline.engine.generation.decoder import Asked
+from mlbaseline.engine.generation.backends import ContinuousBatchingDecoder
+from mlbaseline.engine.generation.decoding_batch import DecodingRequest
 from mlbaseline.engine.generation.generator import Generator
-from mlbaseline.engine.inference.result_cache import PassCache
+from mlbaseline.engine.inference.batched_model import LOCAL
+from mlbaseline.engine.inference.execution import Execution
+from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation
@@ -29,50 +31,50 @@ def checkpoint(tiny_model: Path) -> Checkpoint:
 
 
 def answers_of(
-    checkpoint: Checkpoint, way: str, decoding: Decoding = DECODING, cache: PassCache | None = None, sample: int = 1
+    checkpoint: Checkpoint, way: str, decoding: Decoding = DECODING, execution: Execution = LOCAL, sample: int = 1
 ) -> list[Answer]:
     """By id, without times."""
     evaluation = Evaluation(batch_tokens=256, max_length=120, latency_sample=sample, generate_with=way)
-    generator = Generator(checkpoint, Prompting(TEMPLATE, SHOTS), decoding, evaluation, seed=1, cache=cache)
+    generator = Generator(checkpoint, Prompting(TEMPLATE, SHOTS), decoding, evaluation, execution, seed=1)
     answers = sorted(generator.answer(EXAMPLES), key=lambda answer: answer.example_id)
     return [replace(answer, compute_s=0.0, latency_s=None) for answer in answers]
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_continuous_batching_writes_the_same_texts(
+def test_continuous_batching_generates_the_same_texts(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = answers_of(checkpoint, "engine")
     assert len({answer.prediction for answer in expected}) > 3
     assert len({answer.tokens_out for answer in expected}) > 1, "some texts are stopped"
     before = checkpoint.model.config._attn_implementation
-    assert answers_of(checkpoint, "transformers", cache=PassCache({})) == expected
+    assert answers_of(checkpoint, "transformers", execution=Execution(ResultCache({}))) == expected
     assert checkpoint.model.config._attn_implementation == before
-    monkeypatch.setattr(ContinuousWriter, "_write", lambda *_: pytest.fail("written again"))
-    assert answers_of(checkpoint, "transformers", cache=PassCache({}), sample=0) == expected
+    monkeypatch.setattr(ContinuousBatchingDecoder, "_decode", lambda *_: pytest.fail("generated again"))
+    assert answers_of(checkpoint, "transformers", execution=Execution(ResultCache({})), sample=0) == expected
 
 
-def test_a_text_that_is_not_written_is_an_error_of_its_example_alone(
+def test_a_text_that_is_not_generated_is_an_error_of_its_example_alone(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generate = type(checkpoint.model).generate_batch
-    asked = [Asked(i, f"e{i}", tuple(range(5, 12 + i))) for i in range(4)]
+    requests = [DecodingRequest(i, f"e{i}", tuple(range(5, 12 + i))) for i in range(4)]
 
     def loses_one(model: object, inputs: list[list[int]], **options: object) -> dict[str, object]:
-        found = generate(model, inputs, **options)
-        return {key: value for key, value in found.items() if len(value.prompt_ids) != 9}
+        outputs = generate(model, inputs, **options)
+        return {key: value for key, value in outputs.items() if len(value.prompt_ids) != 9}
 
-    writer = ContinuousWriter(checkpoint, decoding=Decoding(max_new_tokens=2), batch_tokens=256)
-    (writing,) = writer.plan(asked)
-    expected = writer(writing)
+    decoder = ContinuousBatchingDecoder(checkpoint, decoding=Decoding(max_new_tokens=2), batch_tokens=256)
+    (batch,) = decoder.make_batches(requests)
+    expected = decoder(batch)
     monkeypatch.setattr(type(checkpoint.model), "generate_batch", loses_one)
-    found = writer(writing)
-    assert [item for item in sorted(found) if found[item].error] == [2]
-    assert "1 of 1 texts were not written" in str(found[2].error)
-    assert all(found[item].values == expected[item].values for item in (0, 1, 3))
+    results = decoder(batch)
+    assert [item for item in sorted(results) if results[item].error] == [2]
+    assert "1 of 1 texts were not generated" in str(results[2].error)
+    assert all(results[item].values == expected[item].values for item in (0, 1, 3))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="vLLM writes on a GPU, and there is none")
-def test_vllm_writes_the_same_texts(checkpoint: Checkpoint) -> None:
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="vLLM runs on a GPU, and there is none")
+def test_vllm_generates_the_same_texts(checkpoint: Checkpoint) -> None:
     pytest.importorskip("vllm")
     assert answers_of(checkpoint, "vllm") == answers_of(checkpoint, "engine")

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from mlbaseline.engine.generation.decoder import end_tokens
-from mlbaseline.engine.generation.decoding_loop import continue_rows, most_likely
+from mlbaseline.engine.generation.decoding_loop import decode, greedy
 from mlbaseline.engine.generation.generator import Generator
+from mlbaseline.engine.generation.stop_criteria import end_tokens
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -81,14 +81,19 @@ def test_rows_end_by_themselves_and_leave_the_batch(checkpoint: Checkpoint) -> N
     until = {tuple(tokens[:n]) for tokens, n in zip(longest, ends_at, strict=True)}
     sizes: list[int] = []
 
-    def choose(logits: torch.Tensor, rows: Sequence[int]) -> list[int]:
+    def select(logits: torch.Tensor, rows: Sequence[int]) -> list[int]:
         sizes.append(len(rows))
-        return most_likely(logits, rows)
+        return greedy(logits, rows)
 
-    found = continue_rows(
-        checkpoint.model, contexts, head=None, copies=1, choose=choose, is_done=lambda tokens: tuple(tokens) in until
+    texts = decode(
+        checkpoint.model,
+        contexts,
+        prefix=None,
+        n_samples=1,
+        select_tokens=select,
+        is_finished=lambda tokens: tuple(tokens) in until,
     )
-    assert found == [tokens[:n] for tokens, n in zip(longest, ends_at, strict=True)]
+    assert texts == [tokens[:n] for tokens, n in zip(longest, ends_at, strict=True)]
     assert sizes[0] == 8
     assert sizes[-1] == 1
 

@@ -1,4 +1,4 @@
-"""Whatever happens to an evaluation on its way, its scores are those of one that nothing happened to."""
+"""An evaluation that was killed, resumed or damaged gives the scores of one that was not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from mlbaseline.engine.inference import result_cache as pass_cache
-from mlbaseline.engine.inference.result_cache import PassCache
+from mlbaseline.assets import cache_dir
+from mlbaseline.engine.inference.execution import Execution
+from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
@@ -37,7 +38,7 @@ def checkpoint(tiny_model: Path) -> Checkpoint:
 
 @contextmanager
 def counting_examples(model: Any) -> Iterator[list[int]]:
-    """Collects how many places each pass wants predicted, one for each example behind the head with short choices."""
+    """Collect how many positions each pass predicts: one for each example with choices of one token."""
     counts: list[int] = []
     hook = model.get_output_embeddings().register_forward_hook(lambda _, inputs, __: counts.append(inputs[0].shape[1]))
     try:
@@ -47,9 +48,12 @@ def counting_examples(model: Any) -> Iterator[list[int]]:
 
 
 def answers_of(
-    checkpoint: Checkpoint, examples: tuple[Example, ...], cache: PassCache | None, evaluation: Evaluation = EVALUATION
+    checkpoint: Checkpoint,
+    examples: tuple[Example, ...],
+    cache: ResultCache | None,
+    evaluation: Evaluation = EVALUATION,
 ) -> dict[str, Answer]:
-    answers = list(ChoiceScorer(checkpoint, PROMPTING, LABELS, evaluation, cache=cache).answer(examples))
+    answers = list(ChoiceScorer(checkpoint, PROMPTING, LABELS, evaluation, Execution(cache)).answer(examples))
     assert len(answers) == len(examples)
     return {answer.example_id: answer for answer in answers}
 
@@ -58,59 +62,59 @@ def scores_of(answers: dict[str, Answer]) -> dict[str, tuple[float, ...]]:
     return {key: answer.loglik_nats for key, answer in answers.items()}
 
 
-def test_what_is_known_is_not_computed_and_keeps_what_it_cost(checkpoint: Checkpoint) -> None:
+def test_cached_results_are_not_computed_and_keep_their_cost(checkpoint: Checkpoint) -> None:
     examples = make_examples(PHRASES, n=N)
-    first = answers_of(checkpoint, examples, PassCache(FIELDS))
+    first = answers_of(checkpoint, examples, ResultCache(FIELDS))
     with counting_examples(checkpoint.model) as counts:
-        second = answers_of(checkpoint, examples, PassCache(FIELDS))
+        second = answers_of(checkpoint, examples, ResultCache(FIELDS))
     assert second == first
-    assert counts == [1], "the head alone is read"
+    assert counts == [1], "the shared prefix alone is computed"
 
 
 def test_another_models_scores_are_never_taken(checkpoint: Checkpoint, tiny_model: Path) -> None:
     examples = make_examples(PHRASES, n=N)
-    answers_of(checkpoint, examples, PassCache(FIELDS))
+    answers_of(checkpoint, examples, ResultCache(FIELDS))
     other = load_checkpoint(tiny_model, precision="fp32", device="cpu")
     with torch.no_grad():
         other.model.get_input_embeddings().weight.mul_(1.5)
     expected = scores_of(answers_of(other, examples, None))
     for fields in ({**FIELDS, "weights": "b"}, {**FIELDS, "engine.precision": "bf16"}):
-        assert scores_of(answers_of(other, examples, PassCache(fields))) == expected
+        assert scores_of(answers_of(other, examples, ResultCache(fields))) == expected
 
 
 def test_fresh_computes_all_again(checkpoint: Checkpoint) -> None:
     examples = make_examples(PHRASES, n=N)
-    answers_of(checkpoint, examples, PassCache(FIELDS))
+    answers_of(checkpoint, examples, ResultCache(FIELDS))
     with counting_examples(checkpoint.model) as counts:
-        answers_of(checkpoint, examples, PassCache(FIELDS, fresh=True))
+        answers_of(checkpoint, examples, ResultCache(FIELDS, fresh=True))
     assert len(counts) > 3
     with counting_examples(checkpoint.model) as counts:
-        answers_of(checkpoint, examples, PassCache(FIELDS))
+        answers_of(checkpoint, examples, ResultCache(FIELDS))
     assert counts == [1]
 
 
 def test_a_changed_example_alone_is_computed(checkpoint: Checkpoint) -> None:
     examples = make_examples(("a", "b", "c"), n=N)
-    before = scores_of(answers_of(checkpoint, examples, PassCache(FIELDS)))
+    before = scores_of(answers_of(checkpoint, examples, ResultCache(FIELDS)))
     longer = "quite another and rather longer text than it was before, so that it goes to another batch"
     changed = (*examples[:7], replace(examples[7], fields={"text": longer}), *examples[8:])
     with counting_examples(checkpoint.model) as counts:
-        after = scores_of(answers_of(checkpoint, changed, PassCache(FIELDS)))
-    assert counts == [1, 2], "the head, and the places of one example"
+        after = scores_of(answers_of(checkpoint, changed, ResultCache(FIELDS)))
+    assert counts == [1, 2], "the shared prefix, and the positions of one example"
     assert {key for key in after if after[key] != before[key]} == {examples[7].id}
 
 
 def test_the_same_text_under_another_id_is_another_example(checkpoint: Checkpoint) -> None:
-    answers_of(checkpoint, make_examples(n=4), PassCache(FIELDS))
+    answers_of(checkpoint, make_examples(n=4), ResultCache(FIELDS))
     with counting_examples(checkpoint.model) as counts:
-        answers_of(checkpoint, make_examples(n=4, prefix="f"), PassCache(FIELDS))
+        answers_of(checkpoint, make_examples(n=4, prefix="f"), ResultCache(FIELDS))
     assert len(counts) > 1
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mlbaseline.engine.inference.result_cache import PassCache
+from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.models.checkpoint import load_checkpoint
 from tests.engine.builders import PHRASES, make_examples
 from tests.engine.inference.test_result_cache import FIELDS, N, answers_of
@@ -127,27 +131,27 @@ for passes in sys.argv[2:]:
         if left[0] < 0:
             os.kill(os.getpid(), signal.SIGKILL)
     checkpoint.model.get_output_embeddings().register_forward_pre_hook(count)
-    answers_of(checkpoint, make_examples(PHRASES, n=N), PassCache(FIELDS))
+    answers_of(checkpoint, make_examples(PHRASES, n=N), ResultCache(FIELDS))
     os._exit(0)
 """
 
 
 def test_killed_ten_times_and_resumed_gives_the_same_bits(checkpoint: Checkpoint, tiny_model: Path) -> None:
     examples = make_examples(PHRASES, n=N)
-    expected = scores_of(answers_of(checkpoint, examples, PassCache({"weights": "undisturbed"})))
+    expected = scores_of(answers_of(checkpoint, examples, ResultCache({"weights": "undisturbed"})))
     draw = random.Random(4)
     passes = [str(draw.randint(1, 4)) for _ in range(10)]
     subprocess.run([sys.executable, "-c", KILLED, str(tiny_model), *passes], check=True, timeout=120)
-    kept = PassCache(FIELDS)
+    kept = ResultCache(FIELDS)
     with counting_examples(checkpoint.model) as counts:
         assert scores_of(answers_of(checkpoint, examples, kept)) == expected
     with counting_examples(checkpoint.model) as all_counts:
         answers_of(checkpoint, examples, None)
-    assert len(counts) < len(all_counts), "something was kept of what the killed ones did"
+    assert len(counts) < len(all_counts), "some results of the killed processes were cached"
 
 
 def cache_file() -> Path:
-    (path,) = (pass_cache.cache_dir() / "passes").iterdir()
+    (path,) = (cache_dir() / "passes").iterdir()
     return path
 
 
@@ -156,7 +160,7 @@ def test_a_damaged_entry_is_noticed_and_computed_again(
     checkpoint: Checkpoint, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     examples = make_examples(PHRASES, n=N)
-    expected = scores_of(answers_of(checkpoint, examples, PassCache(FIELDS)))
+    expected = scores_of(answers_of(checkpoint, examples, ResultCache(FIELDS)))
     path = cache_file()
     lines = path.read_bytes().splitlines(keepends=True)
     if damage == "a flipped digit":
@@ -169,7 +173,7 @@ def test_a_damaged_entry_is_noticed_and_computed_again(
         path.write_bytes(b"\x00\xff\xfe" * 50 + b"".join(lines[2:]))
     for counted in ([1, None], [1]):
         with counting_examples(checkpoint.model) as counts:
-            assert scores_of(answers_of(checkpoint, examples, PassCache(FIELDS))) == expected
+            assert scores_of(answers_of(checkpoint, examples, ResultCache(FIELDS))) == expected
         assert len(counts) == len(counted), "one batch, and nothing the next time"
     assert "damaged" in caplog.text
 
@@ -185,9 +189,9 @@ def test_errors_are_not_kept(checkpoint: Checkpoint) -> None:
             raise RuntimeError("not today")
 
     hook = checkpoint.model.get_input_embeddings().register_forward_pre_hook(fail)
-    broken = answers_of(checkpoint, examples, PassCache(FIELDS))
+    broken = answers_of(checkpoint, examples, ResultCache(FIELDS))
     hook.remove()
     assert [key for key, answer in broken.items() if answer.error] == [examples[4].id]
-    mended = answers_of(checkpoint, examples, PassCache(FIELDS))
+    mended = answers_of(checkpoint, examples, ResultCache(FIELDS))
     assert all(answer.error is None for answer in mended.values())
     assert mended[examples[4].id].loglik_nats == pytest.approx(expected[examples[4].id], abs=1e-5)

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from mlbaseline.cache import cache_dir
 from mlbaseline.engine.inference import token_cache as tokens
-from mlbaseline.engine.inference.token_cache import KeptEncodings, encode_examples
+from mlbaseline.engine.inference.token_cache import CachedPrompts, encode_examples
 from mlbaseline.engine.inference.tokenization import Encoder
 from mlbaseline.records import Example
 from mlbaseline.tasks.prompting import Prompting
@@ -26,8 +26,8 @@ def encoder(tiny_model: Path) -> Encoder:
 
 
 @pytest.fixture
-def kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "KEPT_FROM_EXAMPLES", 1)
+def cached(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "CACHED_FROM_EXAMPLES", 1)
     monkeypatch.setattr(tokens, "_CHUNK_EXAMPLES", 7)
 
 
@@ -48,24 +48,24 @@ def folders() -> list[Path]:
     return sorted((cache_dir() / "tokens").iterdir())
 
 
-def test_what_comes_back_from_disk_is_what_was_encoded(encoder: Encoder, kept: None) -> None:
+def test_what_comes_back_from_disk_is_what_was_encoded(encoder: Encoder, cached: None) -> None:
     examples = [example for example in EXAMPLES if example is not BROKEN]
-    found = encode_examples(encoder, PROMPTING, EXAMPLES)
-    assert isinstance(found, KeptEncodings)
-    assert len(found) == len(EXAMPLES)
+    prompts = encode_examples(encoder, PROMPTING, EXAMPLES)
+    assert isinstance(prompts, CachedPrompts)
+    assert len(prompts) == len(EXAMPLES)
     one_by_one = iter([encoder.encode_many([PROMPTING.prompt(example)])[0] for example in examples])
     for position, example in enumerate(EXAMPLES):
         expected = "DataError: " if example is BROKEN else next(one_by_one)
         if isinstance(expected, str | ValueError):
-            assert isinstance(found[position], str)
-            assert str(expected) in str(found[position])
+            assert isinstance(prompts[position], str)
+            assert str(expected) in str(prompts[position])
         else:
-            assert found[position] == expected
-    truncated = [encoded.truncated for encoded in found if not isinstance(encoded, str)]
+            assert prompts[position] == expected
+    truncated = [encoded.truncated for encoded in prompts if not isinstance(encoded, str)]
     assert any(truncated) and not all(truncated)
 
 
-def test_the_same_texts_are_tokenised_once(encoder: Encoder, kept: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_texts_are_tokenised_once(encoder: Encoder, cached: None, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = counting(encoder, monkeypatch)
     encode_examples(encoder, PROMPTING, EXAMPLES)
     first = len(calls)
@@ -77,7 +77,7 @@ def test_the_same_texts_are_tokenised_once(encoder: Encoder, kept: None, monkeyp
     assert len(folders()) == 3
 
 
-def test_another_tokenizer_or_length_is_another_matter(encoder: Encoder, tiny_model: Path, kept: None) -> None:
+def test_another_tokenizer_or_length_is_another_matter(encoder: Encoder, tiny_model: Path, cached: None) -> None:
     other = AutoTokenizer.from_pretrained(tiny_model)
     other.add_tokens(["wonderful"])
     for each in (encoder, Encoder(other, 40), Encoder(AutoTokenizer.from_pretrained(tiny_model), 41)):
@@ -86,7 +86,7 @@ def test_another_tokenizer_or_length_is_another_matter(encoder: Encoder, tiny_mo
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
-def test_damage_is_noticed(encoder: Encoder, kept: None, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damage_is_noticed(encoder: Encoder, cached: None, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = list(encode_examples(encoder, PROMPTING, EXAMPLES))
     (folder,) = folders()
     path = folder / "tokens.int32"
@@ -109,6 +109,6 @@ def test_few_examples_leave_nothing_on_disk(encoder: Encoder, own_cache: Path) -
 
 def test_a_text_that_cannot_be_tokenised_costs_no_other(encoder: Encoder) -> None:
     broken = Example("surrogate", {"text": "\ud800"}, LABELS[0], LABELS)
-    found = list(encode_examples(encoder, PROMPTING, (*EXAMPLES[:3], broken, *EXAMPLES[3:6])))
-    assert [isinstance(encoded, str) for encoded in found] == [False] * 3 + [True] + [False] * 3
-    assert "cannot read" in str(found[3])
+    prompts = list(encode_examples(encoder, PROMPTING, (*EXAMPLES[:3], broken, *EXAMPLES[3:6])))
+    assert [isinstance(encoded, str) for encoded in prompts] == [False] * 3 + [True] + [False] * 3
+    assert "cannot read" in str(prompts[3])

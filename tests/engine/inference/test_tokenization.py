@@ -25,7 +25,7 @@ def test_context_and_continuation_are_tokenised_together(tokenizer: Any) -> None
     context = ids(tokenizer, "Tweet: late\nSentiment:")
     assert encoded.contexts == (context, context)
     assert context + encoded.continuations[0] == ids(tokenizer, "Tweet: late\nSentiment: negative")
-    assert (encoded.billed_tokens, encoded.truncated) == (len(context), False)
+    assert (encoded.prompt_tokens, encoded.truncated) == (len(context), False)
 
 
 def test_white_space_that_ends_a_context_goes_to_the_continuation(tokenizer: Any) -> None:
@@ -39,7 +39,7 @@ def test_each_choice_keeps_as_much_context_as_fits_before_it(tokenizer: Any) -> 
     whole = ids(tokenizer, "Tweet: the flight was late\nSentiment:")
     encoded = Encoder(tokenizer, 8).encode(Prompt("Tweet: the flight was late\nSentiment:", (short, long)))
     assert encoded.truncated
-    assert encoded.billed_tokens == len(whole)
+    assert encoded.prompt_tokens == len(whole)
     for context, tokens in zip(encoded.contexts, encoded.continuations, strict=True):
         assert len(context) + len(tokens) - 1 == 8
         assert whole[-len(context) :] == context
@@ -53,13 +53,13 @@ def test_a_choice_that_cannot_be_scored_is_refused(tokenizer: Any, choice: str, 
 
 @pytest.mark.parametrize("prefix", ["", SHOTS])
 @pytest.mark.parametrize("text", ["late", " late", "\n", "'s", "🙂", ":) ok", "a"])
-def test_every_prompt_begins_with_the_head(tokenizer: Any, prefix: str, text: str) -> None:
+def test_every_prompt_begins_with_the_shared_prefix(tokenizer: Any, prefix: str, text: str) -> None:
     encoder, prompting = Encoder(tokenizer, 200), Prompting(TEMPLATE, prefix)
-    head = encoder.head(prompting)
+    shared = encoder.shared_prefix(prompting)
     context = encoder.encode(Prompt(prefix + TEMPLATE.format(text=text), (" ok",))).contexts[0]
-    assert head == context[: len(head)] != ()
+    assert shared == context[: len(shared)] != ()
 
 
-def test_a_template_that_begins_with_a_field_has_no_head(tokenizer: Any) -> None:
-    assert Encoder(tokenizer, 200).head(Prompting("{text}: ")) == ()
-    assert Encoder(tokenizer, 200).head(Prompting("no field at all")) == ids(tokenizer, "no field at")
+def test_a_template_that_begins_with_a_field_has_no_shared_prefix(tokenizer: Any) -> None:
+    assert Encoder(tokenizer, 200).shared_prefix(Prompting("{text}: ")) == ()
+    assert Encoder(tokenizer, 200).shared_prefix(Prompting("no field at all")) == ids(tokenizer, "no field at")

@@ -1,4 +1,4 @@
-"""Several processes find, to the bit, what one finds; and where one of them is lost, what was found is not."""
+"""Several processes give the bits of one; and where one of them is lost, finished results are not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ import psutil
 import pytest
 
 from mlbaseline.engine.answering import answering_model
-from mlbaseline.engine.inference.result_cache import PassCache
-from mlbaseline.engine.inference.worker_pool import Crew
+from mlbaseline.engine.inference.batched_model import LOCAL
+from mlbaseline.engine.inference.execution import Execution
+from mlbaseline.engine.inference.result_cache import ResultCache
+from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer
@@ -54,12 +56,12 @@ def checkpoint(tiny_model: Path) -> Checkpoint:
     return load_checkpoint(tiny_model, precision="fp32", device="cpu")
 
 
-def crew_of(model: Path, n: int) -> Crew:
-    return Crew(n, partial(load_checkpoint, model, precision="fp32"), "cpu")
+def pool_of(model: Path, n: int) -> WorkerPool:
+    return WorkerPool(n, partial(load_checkpoint, model, precision="fp32"), "cpu")
 
 
 @contextmanager
-def counting_passes(model: Any) -> Iterator[list[None]]:
+def counting_forward_passes(model: Any) -> Iterator[list[None]]:
     passes: list[None] = []
     hook = model.get_input_embeddings().register_forward_hook(lambda *_: passes.append(None))
     try:
@@ -68,10 +70,12 @@ def counting_passes(model: Any) -> Iterator[list[None]]:
         hook.remove()
 
 
-def answers_of(checkpoint: Checkpoint, task: Task, evaluation: Evaluation = EVALUATION, **helped: Any) -> list[Answer]:
+def answers_of(
+    checkpoint: Checkpoint, task: Task, evaluation: Evaluation = EVALUATION, execution: Execution = LOCAL
+) -> list[Answer]:
     """By id, without the times, which differ every time."""
     prompting = Prompting("{text}") if task.kind == "perplexity" else Prompting(TEMPLATE, SHOTS)
-    model = answering_model(task, checkpoint, prompting, LABELS, evaluation, seed=3, **helped)
+    model = answering_model(task, checkpoint, prompting, LABELS, evaluation, seed=3, execution=execution)
     answers = sorted(model.answer(EXAMPLES), key=lambda answer: answer.example_id)
     assert sum(answer.latency_s is not None for answer in answers) == evaluation.latency_sample
     return [replace(answer, compute_s=0.0, latency_s=None) for answer in answers]
@@ -81,14 +85,15 @@ def answers_of(checkpoint: Checkpoint, task: Task, evaluation: Evaluation = EVAL
 def test_several_processes_give_the_bits_of_one(checkpoint: Checkpoint, tiny_model: Path, kind: str, n: int) -> None:
     expected = answers_of(checkpoint, TASKS[kind])
     assert not any(answer.error for answer in expected)
-    helped = {"cache": PassCache({"kind": kind}), "crew": crew_of(tiny_model, n)}
-    assert answers_of(checkpoint, TASKS[kind], **helped) == expected
-    with counting_passes(checkpoint.model) as passes:
-        assert answers_of(checkpoint, TASKS[kind], evaluation=UNTIMED, cache=PassCache({"kind": kind})) == expected
-    assert len(passes) <= 1, "of what is known, the head alone is read again"
+    execution = Execution(ResultCache({"kind": kind}), pool_of(tiny_model, n))
+    assert answers_of(checkpoint, TASKS[kind], execution=execution) == expected
+    with counting_forward_passes(checkpoint.model) as passes:
+        cached = Execution(ResultCache({"kind": kind}))
+        assert answers_of(checkpoint, TASKS[kind], UNTIMED, cached) == expected
+    assert len(passes) <= 1, "of cached results, only the shared prefix is computed again"
 
 
-def test_a_lost_process_is_told_and_what_was_found_is_kept(checkpoint: Checkpoint, tiny_model: Path) -> None:
+def test_a_lost_process_is_reported_and_finished_results_are_kept(checkpoint: Checkpoint, tiny_model: Path) -> None:
     expected = answers_of(checkpoint, TASK)
     model = answering_model(
         TASK,
@@ -96,36 +101,37 @@ def test_a_lost_process_is_told_and_what_was_found_is_kept(checkpoint: Checkpoin
         Prompting(TEMPLATE, SHOTS),
         LABELS,
         EVALUATION,
-        cache=PassCache({}),
-        crew=crew_of(tiny_model, 2),
+        execution=Execution(ResultCache({}), pool_of(tiny_model, 2)),
     )
     answers = model.answer(EXAMPLES)
     got = [next(answers)]
     (other,) = (child for child in psutil.Process().children() if "multiprocessing.spawn" in " ".join(child.cmdline()))
     other.kill()
-    with pytest.raises(MlbaselineError, match=r"process 2 of 2 has ended \(exit code -9.*fewer --processes"):
+    with pytest.raises(
+        MlbaselineError,
+        match=r"process 2 of 2 has ended \(exit code -9; -9 usually means out of memory.*fewer --processes",
+    ):
         got.extend(answers)
     assert 0 < len(got) < len(EXAMPLES)
-    kept = PassCache({})
-    assert answers_of(checkpoint, TASK, cache=kept) == expected
+    assert answers_of(checkpoint, TASK, execution=Execution(ResultCache({}))) == expected
 
 
 def test_a_process_that_cannot_load_the_model_says_why(checkpoint: Checkpoint, tmp_path: Path) -> None:
     with pytest.raises(MlbaselineError, match=r"process 2 of 2: AssetError: .* no such folder"):
-        answers_of(checkpoint, TASK, crew=crew_of(tmp_path / "nowhere", 2))
+        answers_of(checkpoint, TASK, execution=Execution(workers=pool_of(tmp_path / "nowhere", 2)))
 
 
 ORPHANS = """
 import os, signal, sys, time
 from pathlib import Path
-from mlbaseline.engine.scoring.log_likelihoods import Reader
-from tests.engine.inference.test_worker_pool import crew_of
+from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
+from tests.engine.inference.test_worker_pool import pool_of
 from functools import partial
 import psutil
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, lambda *_: None)
-    with crew_of(Path(sys.argv[1]), 2).assemble(partial(Reader, batch_tokens=64)):
+    with pool_of(Path(sys.argv[1]), 2).start(partial(LogLikelihoodScorer, batch_tokens=64)):
         time.sleep(0.7)  # long enough to have begun, and not to have imported torch
         os.killpg(0, signal.SIGINT)
         time.sleep(0.7)

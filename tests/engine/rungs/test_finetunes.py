@@ -126,9 +126,9 @@ def test_seeds_that_are_trained_in_a_row_share_a_base_which_is_given_back(
         assert rung.prepare is not None
         rung.prepare()
     assert seeds == [0], "the others went on with the base of the first"
-    assert base._kept
+    assert base._cached_base
     assert len({str(opened(rung).weights) for rung in rungs}) == 3
-    assert not base._kept
+    assert not base._cached_base
     assert seeds == [0], "all were trained already"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import LastLoaded, Rung, build_rungs
-from mlbaseline.engine.scoring import log_likelihoods as reading
+from mlbaseline.engine.scoring import log_likelihood_scorer
 from mlbaseline.errors import AssetError, DataError, MlbaselineError
 from mlbaseline.judge.comparability import mismatches
 from mlbaseline.records import Example
@@ -130,13 +130,13 @@ def test_an_option_that_changes_answers_changes_the_signature(suite: Suite, name
 
 
 def test_scores_are_kept_for_each_model_and_fresh_ignores_them(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, scored = reading.score_packed, []
+    score_packed, scored = log_likelihood_scorer.score_packed, []
 
-    def counting(model: Any, families: Any, head: Any) -> Any:
-        scored.append(len(families))
-        return read(model, families, head)
+    def counting(model: Any, groups: Any, prefix: Any) -> Any:
+        scored.append(len(groups))
+        return score_packed(model, groups, prefix)
 
-    monkeypatch.setattr(reading, "score_packed", counting)
+    monkeypatch.setattr(log_likelihood_scorer, "score_packed", counting)
     found = []
     for name in ("zero_shot", "lora"):
         for fresh in (False, False, True):
@@ -182,7 +182,7 @@ def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(su
         opened = rungs_of(suite, name, loaded=loaded)[index].open
         assert opened is not None
         model: Any = opened().model
-        return model._reader._model, [
+        return model._scorer._model, [
             replace(a, compute_s=0.0, latency_s=None) for a in model.answer(suite_data(suite))
         ]
 

@@ -178,7 +178,7 @@ def test_an_example_that_breaks_the_pass_costs_no_other_its_answer(checkpoint: C
 def test_want_of_memory_is_survived_and_remembered(
     checkpoint: Checkpoint, packs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlbaseline.engine.scoring.log_likelihoods.can_pack", lambda _: packs)
+    monkeypatch.setattr("mlbaseline.engine.scoring.log_likelihood_scorer.supports_packing", lambda _: packs)
     examples = make_examples(PHRASES, n=200)
     expected = answers_of(checkpoint, examples)
     passes: list[bool] = []

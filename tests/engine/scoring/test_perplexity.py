@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlbaseline.engine.inference.tokenization import windows
+from mlbaseline.engine.inference.tokenization import split_into_windows
 from mlbaseline.engine.scoring.perplexity import TextScorer
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
@@ -63,11 +63,11 @@ def test_with_a_stride_every_token_has_more_in_front_of_it(checkpoint: Checkpoin
 
 
 @pytest.mark.parametrize(("length", "stride"), [(10, 10), (10, 3), (10, 1), (1, 1)])
-def test_windows_predict_every_token_once_and_read_no_more_than_they_may(length: int, stride: int) -> None:
+def test_windows_predict_every_token_once_and_stay_within_the_limit(length: int, stride: int) -> None:
     tokens = tuple(range(100, 137))
-    found = list(windows(99, tokens, length, stride))
-    assert tuple(token for _, predicted in found for token in predicted) == tokens
-    assert all(0 < len(context) + len(predicted) - 1 <= length for context, predicted in found)
+    windows = list(split_into_windows(99, tokens, length, stride))
+    assert tuple(token for window in windows for token in window.targets) == tokens
+    assert all(0 < len(window.targets) <= len(window.input_tokens) <= length for window in windows)
 
 
 def test_a_text_without_tokens_is_an_error_row(checkpoint: Checkpoint) -> None:

@@ -11,7 +11,7 @@ import torch
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.inference.chat_prompting import make_prompting
 from mlbaseline.engine.training.dev_metrics import measure_dev
-from mlbaseline.engine.training.job import TrainingJob, make_samples
+from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation, Full, GenerateTask, PerplexityTask, Task
 from tests.engine.builders import make_data
@@ -58,38 +58,40 @@ def nats_of(checkpoint: Checkpoint, read: tuple[int, ...], answer: tuple[int, ..
 
 def test_an_answer_is_learnt_with_its_end(checkpoint: Checkpoint, tiny_model: Path) -> None:
     job = job_of(tiny_model, GENERATE)
-    samples = make_samples(job, checkpoint, job.train)
+    sequences = make_sequences(job, checkpoint, job.train)
     first = min(job.train.examples, key=lambda example: example.id)
     whole = checkpoint.tokenizer(f"{first.fields['text']}: {first.target}")["input_ids"]
-    assert samples[0].answer[-1] == checkpoint.tokenizer.eos_token_id
-    assert [*samples[0].tokens] == whole
-    assert checkpoint.tokenizer.decode(samples[0].answer[:-1]) == f" {first.target}"
+    assert sequences[0].targets[-1] == checkpoint.tokenizer.eos_token_id
+    assert [*sequences[0].input_tokens] == whole
+    assert checkpoint.tokenizer.decode(sequences[0].targets[:-1]) == f" {first.target}"
 
 
 def test_in_a_conversation_the_templates_end_is_learnt(tiny_model: Path, tmp_path: Path) -> None:
     folder = chatty(tiny_model, tmp_path / "chatty")
     job = job_of(folder, GENERATE.model_copy(update={"chat_template": True}))
     checkpoint = load_checkpoint(folder, precision="fp32", device="cpu")
-    sample = make_samples(job, checkpoint, job.train)[0]
-    assert checkpoint.tokenizer.decode(sample.answer).endswith("</s>")
-    assert checkpoint.tokenizer.decode(sample.tokens).startswith("<|user|>it is")
+    sequence = make_sequences(job, checkpoint, job.train)[0]
+    assert checkpoint.tokenizer.decode(sequence.targets).endswith("</s>")
+    assert checkpoint.tokenizer.decode(sequence.input_tokens).startswith("<|user|>it is")
     assert "training.chat_template" in job.signature_fields()
 
 
 def test_of_a_text_every_token_is_learnt_once(checkpoint: Checkpoint, tiny_model: Path) -> None:
     job = job_of(tiny_model, PERPLEXITY, max_length=8)
-    samples = make_samples(job, checkpoint, job.train)
+    sequences = make_sequences(job, checkpoint, job.train)
     texts = [e.fields["text"] for e in sorted(job.train.examples, key=lambda e: e.id)]
-    assert checkpoint.tokenizer.decode([t for s in samples for t in s.answer]) == "".join(texts)
-    assert all(len(sample.tokens) <= 8 for sample in samples)
+    assert checkpoint.tokenizer.decode([t for s in sequences for t in s.targets]) == "".join(texts)
+    assert all(len(sequence.input_tokens) <= 8 for sequence in sequences)
 
 
 @pytest.mark.parametrize("task", [GENERATE, PERPLEXITY], ids=["generate", "perplexity"])
 def test_an_epoch_is_chosen_by_what_the_right_texts_cost(checkpoint: Checkpoint, tiny_model: Path, task: Task) -> None:
     job = job_of(tiny_model, task)
     assert job.dev is not None
-    samples = make_samples(job, checkpoint, job.dev)
-    expected = sum(nats_of(checkpoint, sample.tokens, sample.answer) for sample in samples) / len(job.dev.examples)
+    sequences = make_sequences(job, checkpoint, job.dev)
+    expected = sum(nats_of(checkpoint, sequence.input_tokens, sequence.targets) for sequence in sequences) / len(
+        job.dev.examples
+    )
     found = measure_dev(job, checkpoint)
     assert found["nll_nats"] == pytest.approx(expected, abs=1e-3)
     assert ("bits_per_byte" in found) == (task.kind == "perplexity")

@@ -23,8 +23,8 @@ from mlbaseline.engine.training import frozen_layers as frozen
 from mlbaseline.engine.training import loop as training
 from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.loop import train
-from mlbaseline.engine.training.saved_state import Progress, save_state, weights_sha256
-from mlbaseline.engine.training.shared_base import forget_base
+from mlbaseline.engine.training.saved_state import TrainingState, save_state, weights_sha256
+from mlbaseline.engine.training.shared_base import release_base
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.records import Trained
@@ -139,9 +139,9 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
     job: TrainingJob, spec: TrainedSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, set[torch.dtype]] = {"trained": set(), "computed": set()}
-    step = training._Training._step
+    step = training._TrainingRun._step
 
-    def watch(self: training._Training, parts: Any) -> float:
+    def watch(self: training._TrainingRun, parts: Any) -> float:
         seen["trained"] |= {parameter.dtype for parameter in self.trained.values()}
         layer = self.bare.get_submodule(next(n for n, _ in self.bare.named_modules() if n.endswith("mlp.act_fn")))
         hook = layer.register_forward_hook(lambda _, __, output: seen["computed"].add(output.dtype))
@@ -150,7 +150,7 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
         finally:
             hook.remove()
 
-    monkeypatch.setattr(training._Training, "_step", watch)
+    monkeypatch.setattr(training._TrainingRun, "_step", watch)
     trained = train(replace(job, spec=spec, precision="bf16"))
     assert seen == {"trained": {torch.float32}, "computed": {torch.bfloat16}}
     assert sum(trained.losses[-6:]) < 0.6 * sum(trained.losses[:6])
@@ -161,7 +161,7 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
 @BOTH
 def test_nothing_of_a_finished_training_stays_in_memory(job: TrainingJob, spec: TrainedSpec) -> None:
     train(replace(job, spec=spec))
-    forget_base()  # which is for the next seed
+    release_base()  # which is for the next seed
     assert not [thing for thing in gc.get_objects() if isinstance(thing, LlamaForCausalLM)]
 
 
@@ -174,7 +174,7 @@ def test_the_order_of_the_examples_is_not_the_order_of_the_file(job: TrainingJob
 
 def test_the_epoch_that_scores_best_on_dev_is_taken(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.8, 0.8])
-    monkeypatch.setattr(training._Training, "_measure_dev", lambda self: {"accuracy": next(scores)})
+    monkeypatch.setattr(training._TrainingRun, "_measure_dev", lambda self: {"accuracy": next(scores)})
     trained = train(job)
     assert (trained.selected_epoch, trained.dev) == (2, {"accuracy": 0.8})
     assert [folder.name for folder in trained.folder.parent.glob("epoch-*")] == ["epoch-2"]
@@ -194,7 +194,7 @@ def test_a_finished_training_is_reused_unless_its_weights_changed(
         raise AssertionError("trained again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_Training", refuse)
+        patch.setattr(training, "_TrainingRun", refuse)
         assert train(job) == first
     (first.folder / "adapter_model.safetensors").write_bytes(b"rotten")
     assert train(job).weights_sha256 == first.weights_sha256
@@ -204,7 +204,7 @@ def test_frozen_layers_run_once_and_change_nothing(job: TrainingJob, monkeypatch
     runs: list[int] = []
     run = frozen._run
     monkeypatch.setattr(frozen, "_run", lambda *given: runs.append(len(given[-1])) or run(*given))
-    frozen._kept.cache_clear()
+    frozen._cached_states.cache_clear()
     last = replace(job, spec=LORA.model_copy(update={"last_layers": 1}))
     once = train(last)
     other = train(replace(last, seed=1))
@@ -225,9 +225,9 @@ def always_saving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def save_and_stop(folder: Path, progress: Progress, *state: Any) -> None:
-        save_state(folder, progress, *state)
-        if progress.step == step:
+    def save_and_stop(folder: Path, state: TrainingState, *rest: Any) -> None:
+        save_state(folder, state, *rest)
+        if state.step == step:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "save_state", save_and_stop)
@@ -262,9 +262,9 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
         "from tests.engine.training.test_loop import make_job, LORA\n"
         "training.SAVE_EVERY_S, training.SAVE_SHARE = 0.0, float('inf')\n"
         "save_state = training.save_state\n"
-        "def save(folder, progress, *state):\n"
-        "    save_state(folder, progress, *state)\n"
-        f"    if progress.step == 9: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        "def save(folder, state, *rest):\n"
+        "    save_state(folder, state, *rest)\n"
+        f"    if state.step == 9: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
         "training.save_state = save\n"
         "training.train(make_job(Path(sys.argv[1]), LORA))\n"
     )
@@ -283,7 +283,7 @@ def test_a_training_that_skips_frozen_layers_goes_on_to_the_same_weights(
     stop_after(7, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train(job)
-    frozen._kept.cache_clear()  # as in another process
+    frozen._cached_states.cache_clear()  # as in another process
     monkeypatch.setattr(training, "save_state", save_state)
     resumed = train(job)
     monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "undisturbed"))
@@ -326,9 +326,9 @@ def test_a_state_that_is_cut_short_begins_anew(
 ) -> None:
     always_saving(monkeypatch)
 
-    def save_broken(folder: Path, progress: Progress, *state: Any) -> None:
-        save_state(folder, progress, *state)
-        if progress.step == 4:
+    def save_broken(folder: Path, state: TrainingState, *rest: Any) -> None:
+        save_state(folder, state, *rest)
+        if state.step == 4:
             (folder / broken).write_bytes((folder / broken).read_bytes()[:-7])
             raise KeyboardInterrupt
 

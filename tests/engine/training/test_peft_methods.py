@@ -14,7 +14,7 @@ import torch
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.generation.generator import Generator
-from mlbaseline.engine.inference.forward import without_adapter
+from mlbaseline.engine.inference.shared_prefix import unwrap_adapter
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.perplexity import TextScorer
 from mlbaseline.engine.training.job import TrainingJob
@@ -153,7 +153,7 @@ def test_what_is_trained_is_what_is_saved(trained: dict[str, Trained]) -> None:
 
 def test_virtual_tokens_are_read_once_as_a_head(tiny_model: Path, trained: dict[str, Trained]) -> None:
     checkpoint = load_checkpoint(trained["prompt_tuning"].folder, base=tiny_model, precision="fp32", device="cpu")
-    inner, front = without_adapter(checkpoint.model)
+    inner, front = unwrap_adapter(checkpoint.model)
     assert inner is checkpoint.model.get_base_model()
     assert front is not None and len(front) == 5 and front.tokens == ()
     assert checkpoint.max_positions == 256 - 5
@@ -185,7 +185,7 @@ def test_a_model_that_cannot_follow_a_head_is_asked_plainly(tiny_model: Path) ->
     checkpoint = sliding(tiny_model)
     torch.manual_seed(1)
     adapted = replace(checkpoint, model=add_adapter(checkpoint, SPECS["prompt_tuning"], "tiny").eval())
-    assert without_adapter(adapted.model) == (adapted.model, None)
+    assert unwrap_adapter(adapted.model) == (adapted.model, None)
     assert_close(scored(adapted), plainly(adapted))
     with pytest.raises(MlbaselineError, match="PROMPT_TUNING: this model cannot write behind virtual tokens"):
         Generator(adapted, PROMPTING, Decoding(max_new_tokens=4), EVALUATION)

@@ -37,16 +37,16 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Any:
         return load_base(job)
 
     monkeypatch.setattr(base, "load_base", read)
-    base.forget_base()
+    base.release_base()
     yield seeds
-    base.forget_base()
+    base.release_base()
 
 
 def forget_all() -> None:
     """As in another process."""
-    base.forget_base()
-    recipe._kept_samples.cache_clear()
-    frozen._kept.cache_clear()
+    base.release_base()
+    recipe._cached_sequences.cache_clear()
+    frozen._cached_states.cache_clear()
 
 
 @pytest.mark.parametrize("method", ["lora", "dora", "ia3", "prompt_tuning", "prefix_tuning"])
@@ -92,26 +92,26 @@ def test_what_may_leave_something_behind_is_read_again(tiny_model: Path, reads: 
     for spec in (FULL.model_copy(update=SHORT), checkpointing, SPECS["vera"]):
         for seed in (0, 1):
             train(make_job(tiny_model, spec, seed))
-            assert not base._kept
+            assert not base._cached_base
     assert reads == [0, 1] * 3
 
 
 def test_one_base_lies_in_memory_at_most(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = make_job(tiny_model, LORA.model_copy(update=SHORT))
     train(job)
-    assert len(base._kept) == 1
+    assert len(base._cached_base) == 1
     before: list[int] = []
 
     def read(job: TrainingJob) -> Any:
-        before.append(len(base._kept))
+        before.append(len(base._cached_base))
         return load_base(job)
 
     monkeypatch.setattr(base, "load_base", read)
     other = replace(job, base=FetchedAsset(tiny_model, "1" * 64))
     train(other)
-    assert before == [0] and len(base._kept) == 1
+    assert before == [0] and len(base._cached_base) == 1
     base.take_base(replace(other, seed=1))
-    assert not base._kept
+    assert not base._cached_base
 
 
 def test_a_stopped_training_hands_nothing_on(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,23 +121,23 @@ def test_a_stopped_training_hands_nothing_on(tiny_model: Path, monkeypatch: pyte
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._Training, "_step", stop)
+    monkeypatch.setattr(training._TrainingRun, "_step", stop)
     with pytest.raises(KeyboardInterrupt):
         train(replace(job, seed=1))
-    assert not base._kept
+    assert not base._cached_base
 
 
-def test_samples_are_those_of_their_data_and_how_it_is_read(tiny_model: Path) -> None:
+def test_sequences_are_those_of_their_data_and_options(tiny_model: Path) -> None:
     job = make_job(tiny_model, LORA)
     checkpoint = load_base(job)
-    recipe._kept_samples.cache_clear()
-    first = recipe.make_samples(job, checkpoint, job.train)
-    first_again = recipe.make_samples(replace(job, seed=3, spec=FULL), checkpoint, job.train)
+    recipe._cached_sequences.cache_clear()
+    first = recipe.make_sequences(job, checkpoint, job.train)
+    first_again = recipe.make_sequences(replace(job, seed=3, spec=FULL), checkpoint, job.train)
     assert first_again == first and first_again[0] is first[0]
     first.clear()
-    assert recipe.make_samples(job, checkpoint, job.train) == first_again, "nobody else's list is changed"
+    assert recipe.make_sequences(job, checkpoint, job.train) == first_again, "nobody else's list is changed"
     shorter = replace(job, evaluation=job.evaluation.model_copy(update={"max_length": 5}))
-    assert max(len(sample.tokens) for sample in recipe.make_samples(shorter, checkpoint, job.train)) == 5
+    assert max(len(sequence.input_tokens) for sequence in recipe.make_sequences(shorter, checkpoint, job.train)) == 5
     assert job.dev is not None
-    assert len(recipe.make_samples(job, checkpoint, job.dev)) == len(job.dev.examples)
-    assert recipe._kept_samples.cache_info().currsize == 2
+    assert len(recipe.make_sequences(job, checkpoint, job.dev)) == len(job.dev.examples)
+    assert recipe._cached_sequences.cache_info().currsize == 2

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlbaseline.engine.training.tied_embeddings import add_lookups_in_place
+from mlbaseline.engine.training.tied_embeddings import accumulate_tied_gradient_in_place
 from mlbaseline.models.checkpoint import load_checkpoint
 
 IDS = torch.tensor([[5, 9, 5, 7, 0, 5], [9, 9, 2, 1, 0, 0]])
@@ -29,7 +29,7 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
 def test_the_gradients_are_those_of_autograd(model: Any, padding: int | None) -> None:
     model.get_input_embeddings().padding_idx = padding
     expected = gradients(model)
-    add_lookups_in_place(model)
+    accumulate_tied_gradient_in_place(model)
     assert model.get_input_embeddings()._forward_hooks
     found = gradients(model)
     assert found.keys() == expected.keys()
@@ -41,7 +41,7 @@ def test_the_gradients_are_those_of_autograd(model: Any, padding: int | None) ->
 
 def test_checkpointed_layers_give_the_same(model: Any) -> None:
     expected = gradients(model)
-    add_lookups_in_place(model)
+    accumulate_tied_gradient_in_place(model)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     found = gradients(model.train())
     assert all((found[name] - gradient).norm() <= 1e-6 * gradient.norm() for name, gradient in expected.items())
@@ -56,5 +56,5 @@ def test_other_embeddings_are_left_alone(model: Any, why: str) -> None:
         model.lm_head.weight = torch.nn.Parameter(embeddings.weight.detach().clone())
     else:
         embeddings.__class__ = type("Scaled", (torch.nn.Embedding,), {})
-    add_lookups_in_place(model)
+    accumulate_tied_gradient_in_place(model)
     assert not embeddings._forward_hooks

@@ -15,8 +15,8 @@ import pytest
 
 from mlbaseline.errors import EndpointError
 from mlbaseline.models.endpoint import EndpointModel
-from mlbaseline.models.endpoint.answer_journal import KeptAnswers
-from mlbaseline.models.endpoint.protocols import make_asking
+from mlbaseline.models.endpoint.answer_journal import AnswerJournal
+from mlbaseline.models.endpoint.protocols import make_request_format
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.prompting import Prompting
@@ -37,8 +37,8 @@ def ask(tmp_path: Path) -> Callable[..., dict[str, Answer]]:
         url = server if isinstance(server, str) else server.url
         given = {"protocol": "chat", "timeout_s": 5, "retries": 1, "max_concurrency": 2, **options}
         spec = Endpoint(url=url, **given)
-        asking = make_asking(spec, Prompting("Note: {text}\nLabel:"), ["text"], LABELS, spec.seed)
-        model = EndpointModel(spec, asking, KeptAnswers(tmp_path / "kept.jsonl"), where="baselines.live.endpoint")
+        asking = make_request_format(spec, Prompting("Note: {text}\nLabel:"), ["text"], LABELS, spec.seed)
+        model = EndpointModel(spec, asking, AnswerJournal(tmp_path / "kept.jsonl"), where="baselines.live.endpoint")
         return {answer.example_id: answer for answer in model.answer(EXAMPLES[:n])}
 
     return ask
@@ -325,7 +325,7 @@ def test_when_it_stops_answering_the_rest_is_not_asked_until_it_is_back(ask: Ask
         asked = len(server.requests)
         assert sum(found.unanswered for found in first.values()) == 7
         assert asked == 5 + 3  # three in a row are the end
-        assert sum("not asked: the endpoint stopped answering" in str(f.error) for f in first.values()) == 4
+        assert sum("not sent: the endpoint stopped answering" in str(f.error) for f in first.values()) == 4
         server.answer = lambda body: chat("very good")
         second = ask(server, retries=0)
     assert len(server.requests) == asked + 7

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mlbaseline.models.endpoint import EndpointModel
-from mlbaseline.models.endpoint.answer_journal import KeptAnswers
-from mlbaseline.models.endpoint.protocols import make_asking
+from mlbaseline.models.endpoint.answer_journal import AnswerJournal
+from mlbaseline.models.endpoint.protocols import make_request_format
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.decoding import Decoding
@@ -35,8 +35,10 @@ def ask(tmp_path: Path) -> Ask:
         stream: bool = False,
     ) -> dict[str, Answer]:
         spec = Endpoint(url=server.url, protocol=protocol, retries=0, max_concurrency=2, stream=stream)
-        asking = make_asking(spec, Prompting("Q: {text}\nA:"), ["text"], (), seed, decoding=decoding, system=system)
-        model = EndpointModel(spec, asking, KeptAnswers(tmp_path / "kept.jsonl"), where="baselines.live.endpoint")
+        request_format = make_request_format(
+            spec, Prompting("Q: {text}\nA:"), ["text"], (), seed, decoding=decoding, system=system
+        )
+        model = EndpointModel(spec, request_format, AnswerJournal(tmp_path / "kept.jsonl"), where="baselines.live")
         return {answer.example_id: answer for answer in model.answer(EXAMPLES)}
 
     return ask

@@ -11,8 +11,11 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mlbaseline.engine.inference.forward import Query, Row, can_pack, logits_at, read_head, score_packed
+from mlbaseline.engine.inference.shared_prefix import compute_prefix, supports_packing
+from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.scoring.choices import ChoiceScorer
+from mlbaseline.engine.scoring.forward import score_packed
+from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
@@ -46,7 +49,7 @@ def test_agrees_with_the_plain_pass(name: str, prefix: str, tiny_model: Path) ->
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_config(make_config(), dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    assert can_pack(model) == shares
+    assert supports_packing(model) == shares
     prompting, examples = Prompting(TEMPLATE, prefix), make_examples(PHRASES)
     evaluation = Evaluation(batch_tokens=512, max_length=200, latency_sample=0)
     scorer = ChoiceScorer(Checkpoint(model, tokenizer, "fp32", "cpu"), prompting, LABELS, evaluation)
@@ -56,24 +59,14 @@ def test_agrees_with_the_plain_pass(name: str, prefix: str, tiny_model: Path) ->
         assert answer.loglik_nats == pytest.approx(expected[answer.example_id], abs=1e-4)
 
 
-def test_only_the_places_asked_for_reach_the_vocabulary(tiny_model: Path) -> None:
+def test_a_forward_pass_changes_neither_prefix_nor_model(tiny_model: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
     ids = torch.arange(20).reshape(2, 10)
     whole = model(ids).logits
-    with logits_at(model, torch.tensor([0, 1, 1]), torch.tensor([9, 0, 4])):
-        some = model(ids).logits
-    assert some.shape == (1, 3, whole.shape[-1])
-    assert torch.allclose(some[0], torch.stack([whole[0, 9], whole[1, 0], whole[1, 4]]), atol=1e-5)
-    assert torch.equal(model(ids).logits, whole), "the model is as it was after the block"
-
-
-def test_a_pass_leaves_head_and_model_as_they_were(tiny_model: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
-    ids = torch.arange(20).reshape(2, 10)
-    whole = model(ids).logits
-    head = read_head(model, (5, 6, 7, 8))
-    before = [(keys.clone(), values.clone()) for keys, values in head.layers]
-    row = Row(0, (Query((5, 6, 7, 8, 1, 2), (2, 9)), Query((5, 6, 7, 8, 1), (3,))), n_skipped=4)
-    score_packed(model, [[row], [row]], head)
-    assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in zip(head.layers, before, strict=True))
+    prefix = compute_prefix(model, (5, 6, 7, 8))
+    before = [(keys.clone(), values.clone()) for keys, values in prefix.layers]
+    sequences = (TargetSequence((5, 6, 7, 8, 1, 2), (2, 9)), TargetSequence((5, 6, 7, 8, 1), (3,)))
+    request = ScoringRequest(0, sequences, n_prefix_tokens=4)
+    score_packed(model, [[request], [request]], prefix)
+    assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in zip(prefix.layers, before, strict=True))
     assert torch.equal(model(ids).logits, whole)
