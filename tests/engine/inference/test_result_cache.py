@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlbaseline.assets import cache_dir
+from mlbaseline.cache import cache_dir
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.engine.scoring.choices import ChoiceScorer
