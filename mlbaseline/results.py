@@ -271,17 +271,19 @@ def _validate(table: ResultTable) -> None:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class CompletedEvaluation:
     """A completed evaluation as the tracking server holds it.
 
     Attributes:
         run_id: The evaluation run.
         table: Its rows.
-        measured: Its metrics.
-        facts: Parameters about the machine, the software and the prices (`hardware.*`, `software.*`, `cost.*`).
+        measured: What was measured around the rows: training time, peak memory, scores on `dev`, and so on.
+        facts: What it was measured with: machine, software and prices (`hardware.*`, `software.*`, `cost.*`).
+        is_measured_digested: Whether a digest of the run covers `measured` and `facts`; not of runs of version 0.1.0.
     """
 
     run_id: str
     table: ResultTable
     measured: Mapping[str, float]
     facts: Mapping[str, str] = field(default_factory=dict)
+    is_measured_digested: bool = True

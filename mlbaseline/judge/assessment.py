@@ -15,7 +15,7 @@ from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.contrasts.published import compare_with_published
 from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.judge.cost.pareto import fronts
-from mlbaseline.judge.decision.conditions import answered, blocking, confirmatory, every_seed
+from mlbaseline.judge.decision.conditions import answered, blocking, confirmatory, every_seed, measured_under_digest
 from mlbaseline.judge.decision.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.slices import examine
@@ -82,6 +82,7 @@ def assess(
                 *answered(ladder),
                 *every_seed(suite, standings),
                 *confirmatory(suite, registration),
+                *measured_under_digest(suite, ladder),
                 *blocking(suite, audited),
             ),
         ),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import UNKNOWN, Mismatch, MismatchEffect, Signature, Standing
-from mlbaseline.results import Evaluation, ResultTable, align
+from mlbaseline.results import CompletedEvaluation, ResultTable, align
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
     return tuple(warnings)
 
 
-def software_warnings(evaluations: Sequence[Evaluation]) -> tuple[Mismatch, ...]:
+def software_warnings(evaluations: Sequence[CompletedEvaluation]) -> tuple[Mismatch, ...]:
     """Versions, of what computes the scores, in which the runs of rungs with an engine differ."""
     seen: dict[str, dict[str, None]] = {}
     for evaluation in evaluations:
@@ -167,7 +167,7 @@ def one_tokenizer(tables: Sequence[ResultTable]) -> bool:
 # ---- latency --------------------------------------------------------------------------------------------------------
 
 
-def measured_on(evaluations: Sequence[Evaluation]) -> dict[str, str]:
+def measured_on(evaluations: Sequence[CompletedEvaluation]) -> dict[str, str]:
     """What latency and seconds of a rung stand on: those facts and signature fields of its runs that a rule counts."""
     seen: dict[str, set[str]] = {}
     for evaluation in evaluations:

@@ -10,7 +10,7 @@ from mlbaseline.judge.comparability import require_comparable, software_warnings
 from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint, choose_checkpoint
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Estimand, Mismatch, Scalar
-from mlbaseline.results import SLICE, Evaluation, ResultTable
+from mlbaseline.results import SLICE, CompletedEvaluation, ResultTable
 from mlbaseline.suite import Suite
 
 
@@ -23,7 +23,7 @@ class Ladder:
     """
 
     suite: Suite
-    rungs: Mapping[str, tuple[Evaluation, ...]]
+    rungs: Mapping[str, tuple[CompletedEvaluation, ...]]
     checkpoints: Mapping[str, Checkpoint]
     warnings: tuple[Mismatch, ...]
     dev: Mapping[str, ResultTable] = field(default_factory=dict)
@@ -42,7 +42,11 @@ class Ladder:
 
 
 def build_ladder(
-    suite: Suite, evaluations: Sequence[Evaluation], dev: Sequence[Evaluation] = (), *, absent: Collection[str] = ()
+    suite: Suite,
+    evaluations: Sequence[CompletedEvaluation],
+    dev: Sequence[CompletedEvaluation] = (),
+    *,
+    absent: Collection[str] = (),
 ) -> Ladder:
     """evaluations: completed runs on test, in any order, one for each baseline and seed. dev: those on dev.
 
@@ -75,7 +79,7 @@ def _on_dev(checkpoints: Mapping[str, Checkpoint], tables: Sequence[ResultTable]
     return found
 
 
-def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[Evaluation]], absent: Collection[str]) -> None:
+def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[CompletedEvaluation]], absent: Collection[str]) -> None:
     if not rungs:
         raise DataError(f"{suite.name}: no completed evaluation was found. Run `mlbaseline evaluate` first.")
     contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)
@@ -88,7 +92,7 @@ def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[Evaluation]], abs
         )
 
 
-def _checkpoint(suite: Suite, name: str, rung: Sequence[Evaluation]) -> Checkpoint:
+def _checkpoint(suite: Suite, name: str, rung: Sequence[CompletedEvaluation]) -> Checkpoint:
     """By the metric that the rung is a candidate for; by the suite's first for all others."""
     metric = next((c.metric for c in suite.matrix.primary if c.candidate == name), suite.metrics[0])
     return choose_checkpoint(rung, metric, higher_is_better=METRICS[metric].higher_is_better)

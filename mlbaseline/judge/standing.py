@@ -12,14 +12,14 @@ from mlbaseline.judge.contrasts.inference import estimate
 from mlbaseline.judge.cost.estimates import Metered, combined, cost_of, mean_of
 from mlbaseline.metrics import measure
 from mlbaseline.records import Estimate, FineTune, Standing, seed_text
-from mlbaseline.results import SLICE, Evaluation, ResultTable
+from mlbaseline.results import SLICE, CompletedEvaluation, ResultTable
 from mlbaseline.suite import ReadySpec, Suite, TrainedSpec
 
 SliceMetrics = dict[str, dict[str, dict[str, float]]]
 """slice ─▶ value ─▶ metric ─▶ number."""
 
 
-def stand(suite: Suite, name: str, evaluations: Sequence[Evaluation], rng: np.random.Generator) -> Standing:
+def stand(suite: Suite, name: str, evaluations: Sequence[CompletedEvaluation], rng: np.random.Generator) -> Standing:
     """The standing of one rung from its evaluations, one per seed."""
     tables = [evaluation.table for evaluation in evaluations]
     labels = suite.task.labels

@@ -4,6 +4,7 @@ from mlbaseline.store.comparisons import load_assessment, log_comparison
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
 from mlbaseline.store.items import param_text
 from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
+from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
 from mlbaseline.store.references import artifact_path, resolve
@@ -14,13 +15,14 @@ from mlbaseline.store.runs import (
     find_comparison,
     find_completed,
     find_evaluations,
-    load_tables,
     published_score,
     read_evaluation,
 )
+from mlbaseline.store.tables import load_evaluations, load_signatures, load_tables
 from mlbaseline.store.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 
 __all__ = [
+    "FACTS",
     "TASK_DIGEST",
     "ComparisonRun",
     "EvaluationRun",
@@ -39,6 +41,8 @@ __all__ = [
     "find_lineage",
     "find_registration",
     "load_assessment",
+    "load_evaluations",
+    "load_signatures",
     "load_tables",
     "log_comparison",
     "log_evaluation",

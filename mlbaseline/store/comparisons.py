@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import Assessment, Comparison, Registered, Role
+from mlbaseline.store.artifacts import fetch_artifact
 from mlbaseline.store.items import Artifacts, Metrics, Tags, metric_name, write
 from mlbaseline.store.tracking import PREFIX, Run, Tracker, reporting
 
@@ -63,7 +64,7 @@ def load_assessment(tracker: Tracker, run_id: str) -> Assessment:
     with reporting(f"read the comparison {run_id}", tracker.uri), TemporaryDirectory() as temporary:
         expected = tracker.client.get_run(run_id).data.tags.get(_SHA256)
         for name in (_FINDINGS, _COMPARISONS):
-            tracker.client.download_artifacts(run_id, f"comparison/{name}", temporary)
+            fetch_artifact(tracker, run_id, f"comparison/{name}", Path(temporary))
         return _read(Path(temporary), expected, where=f"{tracker.uri}: comparison {run_id}")
 
 

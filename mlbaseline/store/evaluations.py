@@ -22,8 +22,10 @@ from mlbaseline.store.items import (
     Series,
     Tags,
     metric_name,
+    param_text,
     write,
 )
+from mlbaseline.store.measured import MEASURED_SHA256, Measured, write_measured
 from mlbaseline.store.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
@@ -91,6 +93,7 @@ def log_evaluation(
     trained: Trained | None = None,
     model: LoggedModel | None = None,
     figures: Mapping[tuple[str, ...], float] | None = None,
+    facts: Mapping[str, Scalar] | None = None,
 ) -> None:
     """Write the results of an evaluation into its run.
 
@@ -99,6 +102,7 @@ def log_evaluation(
         weights: of a fine-tune.
         model: what MLflow needs to serve a model of our own; None where there is nothing to serve.
         figures: further numbers, by the parts of their names.
+        facts: the run's parameters about machine, software and prices.
 
     Raises:
         TrackingError: the server cannot be reached or refuses, or the disk is full.
@@ -106,21 +110,21 @@ def log_evaluation(
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "run")
         table.save(folder / "results")
+        measured = _measured(cost, weights, trained, figures or {})
+        texts = {name: param_text(value) for name, value in (facts or {}).items()}
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
             Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
+            Tags({MEASURED_SHA256: write_measured(folder / "results", Measured(measured, texts))}),
             Tags({UNANSWERED: str(table.n_unanswered)} if table.n_unanswered else {}),
             Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table), **_first_token(table)}),
-            Metrics({metric_name(*parts): value for parts, value in (figures or {}).items()}),
+            Metrics(measured),
         ]
         if trained is not None:
-            items += _training(trained)
+            items.append(Series("train_loss_nats", trained.losses))
         if weights is not None:
-            items += [
-                Metrics({"weights_bytes": weights.size_bytes}),
-                Tags({PREFIX + "weights_sha256": weights.sha256}),
-            ]
+            items.append(Tags({PREFIX + "weights_sha256": weights.sha256}))
         if model is not None:
             items.append(model)
         write(run, *items)
@@ -168,14 +172,12 @@ def _flat(slices: SliceMetrics) -> dict[str, float]:
 
 def _costs(cost: Cost) -> dict[str, float | None]:
     return {
-        "train_s": cost.train_s,
         "train_cost_usd": cost.train_usd,
         "compute_s_per_query": cost.compute_s_per_query,
         "cost_per_query_usd": cost.usd_per_query,
         "latency_p50_s": cost.latency_p50_s,
         "latency_p95_s": cost.latency_p95_s,
         "latency_p99_s": cost.latency_p99_s,
-        "peak_memory_bytes": cost.peak_memory_bytes,
         **_bounds(cost),
     }
 
@@ -209,14 +211,17 @@ def _first_token(table: ResultTable) -> dict[str, float]:
     return {f"first_token_{name}_s": float(waits.quantile(q)) for name, q in (("p50", 0.5), ("p95", 0.95))}
 
 
-def _training(trained: Trained) -> list[Item]:
-    return [
-        Series("train_loss_nats", trained.losses),
-        Metrics(
-            {
-                "trainable_params": trained.trainable_params,
-                "selected_epoch": trained.selected_epoch,
-                **{metric_name("dev", name): value for name, value in trained.dev.items()},
-            }
-        ),
-    ]
+def _measured(
+    cost: Cost, weights: Weights | None, trained: Trained | None, figures: Mapping[tuple[str, ...], float]
+) -> dict[str, float]:
+    """Collect what was measured around the rows, by the names of the run's metrics."""
+    measured: dict[str, float | None] = {
+        "train_s": cost.train_s,
+        "peak_memory_bytes": cost.peak_memory_bytes,
+        "weights_bytes": None if weights is None else weights.size_bytes,
+        **{metric_name(*parts): value for parts, value in figures.items()},
+    }
+    if trained is not None:
+        measured |= {"trainable_params": trained.trainable_params, "selected_epoch": trained.selected_epoch}
+        measured |= {metric_name("dev", name): value for name, value in trained.dev.items()}
+    return {name: float(value) for name, value in measured.items() if value is not None}

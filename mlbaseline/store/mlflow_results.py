@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlbaseline.errors import DataError
 from mlbaseline.importers.imported import Foreign, Said
 from mlbaseline.records import Scalar
+from mlbaseline.store.artifacts import check_location, fetch_artifact
 from mlbaseline.store.tracking import Server, reporting
 from mlbaseline.tasks.prompting import value_text
 from mlbaseline.values import as_number, is_missing
@@ -31,6 +32,7 @@ def read_mlflow_results(server: Server, run_id: str) -> Foreign:
     """
     with reporting(f"read the run {run_id}", server.uri):
         run = server.client.get_run(run_id)
+        check_location(server, run.info.artifact_uri)
         paths = [item.path for item in server.client.list_artifacts(run_id)]
     where = f"run {run_id}"
     known: dict[str, Scalar] = {"model.mlflow_run_id": run_id}
@@ -48,7 +50,7 @@ def read_mlflow_results(server: Server, run_id: str) -> Foreign:
 
 def _table(server: Server, run_id: str) -> Any:
     with TemporaryDirectory() as folder, reporting(f"fetch {TABLE} of the run {run_id}", server.uri):
-        path = Path(server.client.download_artifacts(run_id, TABLE, folder))
+        path = fetch_artifact(server, run_id, TABLE, Path(folder))
         return json.loads(path.read_text(encoding="utf-8"))
 
 

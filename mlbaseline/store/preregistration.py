@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from mlbaseline.errors import SuiteError, TrackingError
 from mlbaseline.records import Registered, Registration
+from mlbaseline.store.artifacts import fetch_artifact
 from mlbaseline.store.comparisons import COMPARISON
 from mlbaseline.store.evaluations import EVALUATION, SUITE_FILE
 from mlbaseline.store.search import OLDEST, search
@@ -53,8 +54,8 @@ def find_registration(tracker: Tracker, suite: Suite, *, task_digest: str) -> Re
 def _stored_suite(tracker: Tracker, run_id: str) -> Suite | None:
     try:
         with reporting(f"read the rules of the run {run_id}", tracker.uri), TemporaryDirectory() as temporary:
-            path = tracker.client.download_artifacts(run_id, SUITE_FILE, temporary)
-            return parse_suite(Path(path).read_text(encoding="utf-8"), where=f"run {run_id}: {SUITE_FILE}")
+            path = fetch_artifact(tracker, run_id, SUITE_FILE, Path(temporary))
+            return parse_suite(path.read_text(encoding="utf-8"), where=f"run {run_id}: {SUITE_FILE}")
     except (TrackingError, SuiteError):
         return None  # deleted for good, or of a version with other options
 

@@ -12,6 +12,7 @@ from filelock import FileLock
 from mlbaseline.cache import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
+from mlbaseline.store.artifacts import check_location
 from mlbaseline.store.tracking import Server, reporting
 
 _MODEL = re.compile(
@@ -38,10 +39,20 @@ def resolve(server: Server, uri: str) -> Path:
             if not kept.exists():
                 with TemporaryDirectory(dir=kept.parent) as temporary:
                     folder = Path(temporary, "fetched")
+                    check_location(server, _stored_at(server, stored))
                     download_artifacts(stored, dst_path=str(folder), tracking_uri=server.uri)
                     folder.rename(kept)
     # MLflow puts what a location names into the folder, without its parents.
     return kept / stored.rpartition("/")[2]
+
+
+def _stored_at(server: Server, stored: str) -> str:
+    """The location of the artifacts that a `runs:/` reference or an address stands for."""
+    if stored.startswith("runs:/"):
+        return str(server.client.get_run(stored.removeprefix("runs:/").partition("/")[0]).info.artifact_uri)
+    if stored.startswith("models:/"):
+        return str(server.client.get_logged_model(stored.removeprefix("models:/").partition("/")[0]).artifact_location)
+    return stored
 
 
 def artifact_path(server: Server, run_id: str, path: str) -> str:

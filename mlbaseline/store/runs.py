@@ -1,40 +1,34 @@
-"""Finding runs on the tracking server and getting their tables back, as they were when the run was completed."""
+"""Find runs on the tracking server: completed evaluations, comparisons and published scores."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from mlbaseline.errors import IncomparableError, TrackingError
-from mlbaseline.records import PublishedScore, Signature, seed_from_text, seed_text
-from mlbaseline.results import ResultTable
-from mlbaseline.results import load_table as read_table
+from mlbaseline.errors import TrackingError
+from mlbaseline.records import PublishedScore, seed_from_text, seed_text
+from mlbaseline.store.artifacts import fetch_artifact
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
     EVALUATION,
-    EXAMPLES,
     EXAMPLES_SHA256,
     LADDER_RUNS,
     PUBLISHED,
-    SIGNATURE,
     UNANSWERED,
 )
 from mlbaseline.store.items import param_text
+from mlbaseline.store.measured import MEASURED_SHA256
 from mlbaseline.store.search import search
 from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
-_DOWNLOADS = 8
 _PUBLISHED = "published."
 
 
@@ -44,6 +38,7 @@ class EvaluationRun:
 
     seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
     examples_sha256: None for a published score, which has no rows. unanswered: rows that asking again may mend.
+    measured_sha256: None for a run of before `results/measured.json` was written.
     """
 
     run_id: str
@@ -63,6 +58,7 @@ class EvaluationRun:
     parent: str | None
     model_id: str | None
     unanswered: int = 0
+    measured_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +85,7 @@ def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[Ev
     if ladder is None:
         return found
     with reporting(f"read the rungs of the ladder {ladder}", tracker.uri), TemporaryDirectory() as temporary:
-        path = tracker.client.download_artifacts(ladder, LADDER_RUNS, temporary)
-        listed = Path(path).read_text(encoding="utf-8").split()
+        listed = fetch_artifact(tracker, ladder, LADDER_RUNS, Path(temporary)).read_text(encoding="utf-8").split()
     return tuple(run for run in found if run.run_id in listed)
 
 
@@ -166,6 +161,7 @@ def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
             parent=tags.get("mlflow.parentRunId"),
             model_id=models[0].model_id if models else None,
             unanswered=int(tags.get(UNANSWERED, 0)),
+            measured_sha256=tags.get(MEASURED_SHA256),
         )
     except (KeyError, ValueError) as error:
         raise TrackingError(
@@ -214,81 +210,3 @@ def published_score(run: EvaluationRun) -> PublishedScore:
         measured_by=protocol,
         run_id=run.run_id,
     )
-
-
-# ---- tables ---------------------------------------------------------------------------------------------------------
-
-
-def load_tables(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[ResultTable, ...]:
-    """The result tables of the runs, in their order, fetched in parallel.
-
-    cache: folder that keeps tables under their digests, so that each is fetched once. Raises IncomparableError where
-    the rows or the signature are not those that the run was completed with, TrackingError where they cannot be had.
-    """
-    with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        return tuple(pool.map(lambda run: _load_table(tracker, run, cache), runs))
-
-
-def _load_table(tracker: Tracker, run: EvaluationRun, cache: Path) -> ResultTable:
-    folder = cache / f"{run.signature_digest}-{run.examples_sha256}"
-    if _edited_file(run, folder):
-        _fetch(tracker, run, folder)
-    table = read_table(folder, baseline=run.baseline, kind=run.kind, seed=run.seed)
-    _check_tags(tracker, run, table.signature)
-    return table
-
-
-def _check_tags(tracker: Tracker, run: EvaluationRun, signature: Signature) -> None:
-    """What the tags say of the rows, the signature says too: it was digested when the run was completed."""
-    for field, tagged in (("seed", run.seed), ("data.split", run.split), ("data.digest", run.task_digest)):
-        if field in signature.fields and signature.fields[field] != tagged:
-            raise IncomparableError(
-                f"{tracker.uri}: the run {run.run_id} ({run.baseline}) is tagged with {field} {tagged!r}, and its "
-                f"signature says {signature.fields[field]!r}. The tag was edited afterwards: evaluate again with "
-                "--fresh."
-            )
-
-
-def _fetch(tracker: Tracker, run: EvaluationRun, folder: Path) -> None:
-    from mlflow.artifacts import download_artifacts
-
-    folder.mkdir(parents=True, exist_ok=True)
-    _require_results(tracker, run)
-    with reporting(f"fetch the results of the run {run.run_id}", tracker.uri), _beside(folder) as temporary:
-        # By the artifacts' own address: by run id, MLflow would first look for models of that name.
-        results = f"{run.artifact_uri}/results"
-        fetched = Path(download_artifacts(results, dst_path=temporary, tracking_uri=tracker.uri))
-        if edited := _edited_file(run, fetched):
-            raise IncomparableError(
-                f"{tracker.uri}: {edited} of {run.baseline} (run {run.run_id}) is not the file that the run was "
-                "completed with: its digest is not the one in the run's tags. One of them was edited afterwards: "
-                "evaluate again with --fresh."
-            )
-        for path in fetched.iterdir():
-            path.replace(folder / path.name)
-
-
-def _require_results(tracker: Tracker, run: EvaluationRun) -> None:
-    with reporting(f"list the results of the run {run.run_id}", tracker.uri):
-        stored = {item.path for item in tracker.client.list_artifacts(run.run_id, "results")}
-    if missing := sorted({EXAMPLES, SIGNATURE} - stored):
-        raise IncomparableError(
-            f"{tracker.uri}: the run {run.run_id} ({run.baseline}) says that it is completed, and has no "
-            f"{' and no '.join(missing)}. What it found cannot be compared: evaluate again with --fresh."
-        )
-
-
-def _beside(folder: Path) -> TemporaryDirectory[str]:
-    return TemporaryDirectory(dir=folder.parent)
-
-
-def _edited_file(run: EvaluationRun, folder: Path) -> str | None:
-    """The file whose content is not what the run's tags say; None if both are. A file that is missing is not."""
-    examples, signature = folder / "examples.parquet", folder / "signature.json"
-    if not examples.is_file() or hashlib.sha256(examples.read_bytes()).hexdigest() != run.examples_sha256:
-        return EXAMPLES
-    try:
-        digest = Signature(json.loads(signature.read_text(encoding="utf-8"))).digest
-    except (OSError, ValueError):
-        return SIGNATURE
-    return None if digest == run.signature_digest else SIGNATURE

@@ -27,7 +27,7 @@ from mlbaseline.report import (
     render_terminal,
     summarise,
 )
-from mlbaseline.results import Evaluation
+from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Production, Suite
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json, exit_code_of
@@ -122,13 +122,8 @@ def _with_rows(runs: Sequence[store.EvaluationRun]) -> list[store.EvaluationRun]
     return [run for run in runs if run.examples_sha256 is not None]
 
 
-def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[Evaluation]:
-    tables = store.load_tables(tracker, runs, cache=cache_dir() / "tables")
-    return [Evaluation(run.run_id, table, run.metrics, _facts(run)) for run, table in zip(runs, tables, strict=True)]
-
-
-def _facts(run: store.EvaluationRun) -> dict[str, str]:
-    return {name: value for name, value in run.params.items() if name.startswith(("hardware.", "software.", "cost."))}
+def _load(tracker: store.Tracker, runs: Sequence[store.EvaluationRun]) -> list[CompletedEvaluation]:
+    return store.load_evaluations(tracker, runs, cache=cache_dir() / "tables")
 
 
 def _current_runs(

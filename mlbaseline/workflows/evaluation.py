@@ -178,6 +178,7 @@ def _evaluate_rung(
         return _record_published(suite, rung, tracker, ladder)
     device = str(rung.signature.fields.get("engine.device", "cpu"))
     machine = _describe_hardware(rung, device)
+    params = {**_about(suite, rung), **rung.params, **machine, **_prices(suite)}
     opening = store.open_evaluation(
         tracker,
         suite,
@@ -185,7 +186,7 @@ def _evaluate_rung(
         seed=rung.seed,
         signature=rung.signature,
         data=data,
-        params={**_about(suite, rung), **rung.params, **machine, **_prices(suite)},
+        params=params,
         parent=ladder.run_id,
     )
     with opening as run:
@@ -232,6 +233,7 @@ def _evaluate_rung(
                 if is_ours
                 else None,
                 figures=opened.figures,
+                facts={name: value for name, value in params.items() if name.startswith(store.FACTS)},
             )
     if not table.n_unanswered:
         _forget(rung)  # the run has them now

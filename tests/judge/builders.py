@@ -22,7 +22,7 @@ from mlbaseline.records import (
     Standing,
     TaskData,
 )
-from mlbaseline.results import Evaluation, ResultTable, tabulate
+from mlbaseline.results import CompletedEvaluation, ResultTable, tabulate
 
 LABELS = ("no", "yes")
 
@@ -60,9 +60,9 @@ def table(
     return tabulate(data, answers, baseline=baseline, kind="peft", seed=seed, signature=Signature(fields))
 
 
-def evaluation(result: ResultTable, **measured: float) -> Evaluation:
+def evaluation(result: ResultTable, **measured: float) -> CompletedEvaluation:
     name = f"run-{result.baseline}-{result.seed}"
-    return Evaluation(name, result, {key.replace("__", "/"): value for key, value in measured.items()})
+    return CompletedEvaluation(name, result, {key.replace("__", "/"): value for key, value in measured.items()})
 
 
 COST = Cost(

@@ -19,7 +19,7 @@ from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Example, Registered, Registration, TaskData, Verdict
-from mlbaseline.results import Evaluation
+from mlbaseline.results import CompletedEvaluation
 from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
@@ -94,14 +94,16 @@ def judge_one(truth: Truth, suite: Suite, seed: int) -> Verdict:
     difficulty = rng.normal(size=truth.n)
     gains = np.array(truth.gains)[topics]
 
-    def rung(name: str, kind: str, rates: np.ndarray, seeds: Sequence[int | None] = (None,)) -> list[Evaluation]:
+    def rung(
+        name: str, kind: str, rates: np.ndarray, seeds: Sequence[int | None] = (None,)
+    ) -> list[CompletedEvaluation]:
         made = []
         for one in seeds:
             latent = np.sqrt(1 - OWN) * difficulty + np.sqrt(OWN) * rng.normal(size=truth.n)
             answers = table(data, latent < stats.norm.ppf(rates), baseline=name, seed=one)
             dev = {"dev/accuracy": float(rng.normal(rates.mean(), 0.02))}
             scored = add_scores(replace(answers, kind=kind), LABELS, ("accuracy",))
-            made.append(Evaluation(f"run-{name}-{one}", scored, dev))
+            made.append(CompletedEvaluation(f"run-{name}-{one}", scored, dev))
         return made
 
     equal = np.full(truth.n, CHAMPION)

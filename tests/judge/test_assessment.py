@@ -14,7 +14,7 @@ from mlbaseline.judge.contrasts.power import examples_for, settle
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Answer, Assessment, Comparison, Signature
-from mlbaseline.results import Evaluation, tabulate
+from mlbaseline.results import CompletedEvaluation, tabulate
 from mlbaseline.stats import adjust, compare_paired
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
@@ -52,13 +52,13 @@ def suite(correction: str = "holm", metric: str = "accuracy") -> Suite:
     return parse_suite(SUITE.replace("CORRECTION", correction).replace("METRIC", metric))
 
 
-def rung(name: str, rate: float, seed: int | None = None, **dev: float) -> Evaluation:
+def rung(name: str, rate: float, seed: int | None = None, **dev: float) -> CompletedEvaluation:
     """Right on a random share `rate` of the examples."""
     right = np.random.default_rng([len(name), seed or 0, int(rate * 1000)]).random(N) < rate
     return evaluation(add_scores(table(DATA, right, baseline=name, seed=seed), LABELS, METRICS), **dev)
 
 
-def evaluations(lora: float = 0.8) -> list[Evaluation]:
+def evaluations(lora: float = 0.8) -> list[CompletedEvaluation]:
     return [
         rung("floor", 0.5),
         rung("base", 0.6),
@@ -66,17 +66,17 @@ def evaluations(lora: float = 0.8) -> list[Evaluation]:
     ]
 
 
-def annotator(missing: int) -> Evaluation:
+def annotator(missing: int) -> CompletedEvaluation:
     answers = [
         Answer(example.id, None, scores={} if position < missing else {"accuracy": 0.9})
         for position, example in enumerate(DATA.examples)
     ]
     fields = {key: value for key, value in SIGNATURE.items() if not key.startswith(("prompt.", "engine."))}
     made = tabulate(DATA, answers, baseline="annotator", kind="human", seed=None, signature=Signature(fields))
-    return Evaluation("run-annotator", add_scores(made, LABELS, METRICS), {})
+    return CompletedEvaluation("run-annotator", add_scores(made, LABELS, METRICS), {})
 
 
-def assessed(found: list[Evaluation] | None = None, **options: str) -> Assessment:
+def assessed(found: list[CompletedEvaluation] | None = None, **options: str) -> Assessment:
     return assess(build_ladder(suite(**options), found or evaluations()), REGISTRATION, {}, {})
 
 

@@ -19,7 +19,7 @@ from mlbaseline.judge.comparability import (
     software_warnings,
 )
 from mlbaseline.records import Mismatch, Signature
-from mlbaseline.results import Evaluation
+from mlbaseline.results import CompletedEvaluation
 from tests.judge.builders import MACHINE, SIGNATURE, standing, table, task_data
 
 DATA = task_data(8)
@@ -122,7 +122,10 @@ def test_no_rule_is_hidden_behind_a_shorter_one() -> None:
 def test_what_a_cost_stands_on() -> None:
     facts = {"hardware.cpu": "x", "hardware.memory_bytes": "9", "software.torch": "2", "cost.queries": "5"}
     made = table(DATA, RIGHT, engine__batch_tokens=64)
-    one, other = Evaluation("r", made, {}, facts), Evaluation("s", made, {}, {**facts, "hardware.cpu": "y"})
+    one, other = (
+        CompletedEvaluation("r", made, {}, facts),
+        CompletedEvaluation("s", made, {}, {**facts, "hardware.cpu": "y"}),
+    )
     assert measured_on([one]) == {"engine.batch_tokens": "64", "hardware.cpu": "x"}
     assert measured_on([one, other])["hardware.cpu"] == "mixed"
 
@@ -157,9 +160,11 @@ def test_a_rule_needs_no_accelerator() -> None:
 
 def test_other_versions_of_what_computes_are_a_warning() -> None:
     made = table(DATA, RIGHT, engine__batch_tokens=64)
-    runs = [Evaluation("r", made, {}, {"software.torch": v, "software.python": v}) for v in ("1", "2", "1")]
+    runs = [CompletedEvaluation("r", made, {}, {"software.torch": v, "software.python": v}) for v in ("1", "2", "1")]
     assert software_warnings(runs) == (Mismatch("software.torch", "1", "2", "warn"),)
-    assert software_warnings([Evaluation("r", table(DATA, RIGHT), {}, {"software.torch": v}) for v in "12"]) == ()
+    assert (
+        software_warnings([CompletedEvaluation("r", table(DATA, RIGHT), {}, {"software.torch": v}) for v in "12"]) == ()
+    )
 
 
 def test_what_is_counted_per_token_needs_the_same_tokens() -> None:

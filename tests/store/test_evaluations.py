@@ -14,7 +14,8 @@ import pytest
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import TaskData
 from mlbaseline.store.items import Dataset, metric_name, write
-from mlbaseline.store.runs import EvaluationRun, find_completed, find_evaluations, load_tables
+from mlbaseline.store.runs import EvaluationRun, find_completed, find_evaluations
+from mlbaseline.store.tables import load_tables
 from mlbaseline.store.tracking import Tracker, open_run
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite

@@ -70,9 +70,24 @@ def _is_elsewhere(table: ResultTable) -> bool:
     return table.signature.fields.get("prompt.prefix_sha256") in (None, UNKNOWN)
 
 
+def _digested(subject: Subject) -> Ruling:
+    """Figures around the rows choose the seed that stands for a rung, so a digest must cover them."""
+    runs = [
+        evaluation.run_id
+        for rung in subject.ladder.rungs.values()
+        for evaluation in rung
+        if not evaluation.is_measured_digested
+    ]
+    if runs:
+        reason = f"{len(runs)} runs of an earlier version have times, memory and scores on dev in run metrics alone"
+        return failed(reason, runs=runs)
+    return passed("times, memory and scores on dev come from files under the digest of each run")
+
+
 CHECKS = (
     Check("MLB401", Severity.ERROR, "No leakage between splits", _leakage),
     Check("MLB402", Severity.WARNING, "Test not looked at too often", _looks),
     Check("MLB403", Severity.WARNING, "No error rows", _error_rows),
     Check("MLB404", Severity.WARNING, "Few-shot examples not from test", _few_shot),
+    Check("MLB405", Severity.WARNING, "Figures under a digest", _digested),
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlbaseline.results import Evaluation
+from mlbaseline.results import CompletedEvaluation
 
 DEV = "dev/"
 """Prefix of the run metrics that were measured on the dev split."""
@@ -20,16 +20,16 @@ class Checkpoint:
     """dev_quality: the metric on `dev`, oriented so that more is better, or without it how likely the right answers
     are; -inf where the rung was never put to dev."""
 
-    evaluation: Evaluation
+    evaluation: CompletedEvaluation
     dev_quality: float
 
 
-def choose_checkpoint(evaluations: Sequence[Evaluation], metric: str, *, higher_is_better: bool) -> Checkpoint:
+def choose_checkpoint(evaluations: Sequence[CompletedEvaluation], metric: str, *, higher_is_better: bool) -> Checkpoint:
     """The seed with the best `metric` on dev; the first seed on ties and for rungs without a dev score."""
     sign = 1.0 if higher_is_better else -1.0
     by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
 
-    def quality(evaluation: Evaluation) -> float:
+    def quality(evaluation: CompletedEvaluation) -> float:
         value = evaluation.measured.get(DEV + metric, math.nan)
         if math.isnan(value):  # texts were not generated on dev: how likely the right ones are says which seed is best
             return -evaluation.measured.get(DEV + NLL, math.inf)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.records import REMOTE, UNKNOWN, Bounds, Cost
-from mlbaseline.results import FIRST_TOKEN, Evaluation, ResultTable
+from mlbaseline.results import FIRST_TOKEN, CompletedEvaluation, ResultTable
 from mlbaseline.stats import estimate_mean, quantile_interval
 from mlbaseline.suite import Suite
 
@@ -44,7 +44,7 @@ class Metered:
     peak_memory_bytes: float | None = None
 
     @classmethod
-    def of(cls, evaluation: Evaluation) -> Metered:
+    def of(cls, evaluation: CompletedEvaluation) -> Metered:
         measured = evaluation.measured
         names = ("train_s", "trainable_params", "peak_memory_bytes")
         return cls(evaluation.table, evaluation.facts, *(measured.get(name) for name in names))

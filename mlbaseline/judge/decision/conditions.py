@@ -62,6 +62,26 @@ def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Find
             yield gate_finding("seeds", Outcome.FAIL, reason, {"baseline": name, "missing": missing})
 
 
+def measured_under_digest(suite: Suite, ladder: Ladder) -> Iterator[Finding]:
+    """Yield a failure for each candidate whose budget would be judged by figures that no digest covers.
+
+    Runs of version 0.1.0 have their times, memory and machine in the run's metrics and parameters alone, which can be
+    edited. Their rows are digested, so their scores and latencies count.
+    """
+    gates = suite.gates
+    budgets = {"cost_per_query_usd": gates.cost_per_query_usd, "peak_memory_bytes": gates.peak_memory_bytes}
+    asked = [name for name, limit in budgets.items() if limit is not None]
+    candidates = dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary)
+    for name in candidates if asked else ():
+        runs = [e.run_id for e in ladder.rungs.get(name, ()) if not e.is_measured_digested]
+        if runs:
+            reason = (
+                f"{name}: gates.{' and gates.'.join(asked)} would be judged by run metrics that no digest covers (runs "
+                f"of an earlier version: {', '.join(runs)}). Evaluate again with --fresh"
+            )
+            yield gate_finding("measured", Outcome.FAIL, reason, {"candidates": [name], "runs": runs})
+
+
 def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:
     """Yield the findings of the audit that decide.
 

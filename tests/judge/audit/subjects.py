@@ -11,7 +11,7 @@ from mlbaseline.judge.audit import CHECKS, Subject
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Finding, Scalar, Standing
-from mlbaseline.results import Evaluation
+from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite_file import parse_suite
 from tests.judge.builders import LABELS, REGISTRATION, comparison, evaluation, standing, table, task_data
@@ -50,7 +50,7 @@ def suite(old: str = "", new: str = "") -> Suite:
     return parse_suite(SUITE.replace(old, new) if old else SUITE)
 
 
-def rung(name: str, **signature: Scalar) -> list[Evaluation]:
+def rung(name: str, **signature: Scalar) -> list[CompletedEvaluation]:
     """Its evaluations; the majority class reads no prompt."""
     data = task_data(60)
     made = []
@@ -71,7 +71,9 @@ def standings() -> dict[str, Standing]:
     }
 
 
-def subject(evaluations: list[Evaluation] | None = None, *, of: Suite | None = None, **changes: Any) -> Subject:
+def subject(
+    evaluations: list[CompletedEvaluation] | None = None, *, of: Suite | None = None, **changes: Any
+) -> Subject:
     found = evaluations or [one for name in KINDS for one in rung(name)]
     rows = [comparison(baseline=name, margin=0.05) for name in ("majority", "full")]
     sliced = comparison(role="exploratory", slice="half", slice_value="a", margin=None, outcome=None)

@@ -8,7 +8,7 @@ import pytest
 
 from mlbaseline.judge.audit import Champion
 from mlbaseline.judge.ladder import build_ladder
-from mlbaseline.results import Evaluation
+from mlbaseline.results import CompletedEvaluation
 from tests.judge.audit.subjects import KINDS, finding, outcome, rung, subject, suite
 from tests.judge.builders import comparison
 
@@ -18,7 +18,7 @@ WITH_CHAMPION = suite(
 CHAMPION = Champion("m/3", None)
 
 
-def evaluated(version: str) -> Evaluation:
+def evaluated(version: str) -> CompletedEvaluation:
     """An evaluation of the champion's rung, `now`, when that was this version."""
     (run,) = rung("zero_shot", **{"model.version": version})
     return replace(run, table=replace(run.table, baseline="now", kind="production"))

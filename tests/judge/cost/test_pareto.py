@@ -13,7 +13,7 @@ from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Front
-from mlbaseline.results import Evaluation
+from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import CostModel
 from tests.judge.builders import LABELS, evaluation, table, task_data
 from tests.judge.test_assessment import METRICS, suite
@@ -53,7 +53,9 @@ N = 400
 DATA = task_data(N)
 
 
-def rung(name: str, rate: float, seconds: float, seed: int | None = None, facts: dict[str, str] = CPU) -> Evaluation:
+def rung(
+    name: str, rate: float, seconds: float, seed: int | None = None, facts: dict[str, str] = CPU
+) -> CompletedEvaluation:
     """Right on the first `rate` of the examples, so that the better one is right wherever the worse one is."""
     right = np.random.default_rng(5).permutation(N) < rate * N
     made = add_scores(table(DATA, right, baseline=name, seed=seed), LABELS, METRICS)
@@ -62,7 +64,7 @@ def rung(name: str, rate: float, seconds: float, seed: int | None = None, facts:
     return replace(evaluation(replace(made, frame=frame, kind=kind)), facts=facts)
 
 
-def found(*rungs: Evaluation, prices: dict[str, float] | None = None) -> dict[str, Front]:
+def found(*rungs: CompletedEvaluation, prices: dict[str, float] | None = None) -> dict[str, Front]:
     suite_ = suite().model_copy(update={"cost": CostModel(usd_per_hour=prices or {})})
     ladder = build_ladder(suite_, rungs)
     rng = np.random.default_rng(0)
