@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mlbaseline.records import Assessment
-from mlbaseline.report.plots.plot_types import Plot
+from mlbaseline.report.plots.plot import Plot
 from mlbaseline.report.plots.render import render_plot
 from mlbaseline.report.plots.svg import palette
 from mlbaseline.report.view import Steps, Table, View

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mlbaseline.records import Assessment
-from mlbaseline.report.plots.plot_types import ForestPlot, Plot
+from mlbaseline.report.plots.forest_plot import ForestPlot
+from mlbaseline.report.plots.plot import Plot
 from mlbaseline.report.plots.text_plot import interval_lines
 from mlbaseline.report.view import Block, Column, Row, Steps, Table, View
 from mlbaseline.report.view_builder import build_view

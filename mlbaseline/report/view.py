@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mlbaseline.report.plots.plot_types import Plot
+from mlbaseline.report.plots.plot import Plot
 
 Tone = Literal["", "better", "worse", "open"]
 """What a value says about the candidate: better or passing, worse or failing, undecided; never by colour alone."""

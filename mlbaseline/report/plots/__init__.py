@@ -1,1 +1,1 @@
-"""Plots of the report: what they show (`plot_types`), drawn as SVG or with characters."""
+"""Plots of the report: what they show (a file each), drawn as SVG or with characters."""

@@ -3,19 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from mlbaseline.report import formats
 from mlbaseline.report.plots import svg
 from mlbaseline.report.plots.canvas import COLOURS, MARGIN, WIDTH, draw_text, new_figure, style_axes, text_width
-from mlbaseline.report.plots.plot_types import ForestPanel, ForestPlot, ForestRow
+from mlbaseline.report.plots.plot import Plot
 
 _ROW, _COMPACT_ROW, _GROUP, _AXIS, _KEY = 42.0, 23.0, 30.0, 44.0, 34.0
 _LABELS = 150.0
 _SMALL = 10.5
 
 
-def draw_forest(forest: ForestPlot) -> Any:
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One interval of a forest plot: delta with its bounds in the metric's unit, NaN where unknown.
+
+    group: heading over consecutive rows. threshold: the value that the interval must clear. tone: as `view.Tone`.
+    """
+
+    group: str
+    label: str
+    text: str
+    delta: float
+    low: float
+    high: float
+    simultaneous_low: float
+    simultaneous_high: float
+    threshold: float | None
+    recipe: bool
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForestPanel:
+    """Rows on one axis. inverted: lower is better, so the axis runs backwards and right still means better.
+
+    reference: the delta over all examples, where the rows are slices of it.
+    """
+
+    title: str
+    axis: str
+    inverted: bool
+    rows: tuple[ForestRow, ...]
+    reference: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForestPlot(Plot):
+    """Differences with their intervals. compact: labels beside the rows and not above them."""
+
+    panels: tuple[ForestPanel, ...]
+    compact: bool
+
+    def draw(self) -> Any:
+        """Draw the panels below each other, then the key."""
+        return _draw_forest(self)
+
+
+def _draw_forest(forest: ForestPlot) -> Any:
     """Draw the panels below each other, then the key, as a matplotlib Figure."""
     heights = [_height(panel, forest.compact) for panel in forest.panels]
     total = sum(heights) + _AXIS * len(heights) + _KEY

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from mlbaseline.report import formats
-from mlbaseline.report.plots.plot_types import ForestPanel, ForestRow
+from mlbaseline.report.plots.forest_plot import ForestPanel, ForestRow
 
 _CHARACTERS = 33
 _LONGEST_LABEL = 44

@@ -11,7 +11,7 @@ from typing import Any
 from mlbaseline.report import formats
 from mlbaseline.report.plots import svg
 from mlbaseline.report.plots.canvas import MARGIN, WIDTH, new_figure, shorten, text_width
-from mlbaseline.report.plots.plot_types import TradeoffPlot, TradeoffPoint
+from mlbaseline.report.plots.plot import Plot
 
 _HEIGHT, _LEFT, _BOTTOM, _TOP = 372.0, 44.0, 52.0, 342.0
 _STRIP, _INSET = 92.0, 14.0
@@ -19,6 +19,44 @@ _CROWD = 16
 _SIZE = 11.5
 _LONGEST = 120.0
 _Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TradeoffPoint:
+    """One rung by cost (x, None where it is unknown) and quality (y), each with its interval where it has one.
+
+    probability: of being on the front, when the examples are resampled.
+    """
+
+    name: str
+    kind: str
+    x: float | None
+    y: float
+    low: float
+    high: float
+    front: bool
+    x_low: float | None = None
+    x_high: float | None = None
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TradeoffPlot(Plot):
+    """Quality against cost. inverted: lower quality values are better, so the axis runs downwards.
+
+    free, unknown: what the points at zero, and those without an x, have in common.
+    """
+
+    x_axis: str
+    y_axis: str
+    inverted: bool
+    points: tuple[TradeoffPoint, ...]
+    free: str = "no cost"
+    unknown: str = "no price"
+
+    def draw(self) -> Any:
+        """Draw the rungs and the front of those that no other beats in both."""
+        return _draw_tradeoff(self)
 
 
 @dataclass(frozen=True)
@@ -55,7 +93,7 @@ class _Placed:
     across: tuple[float, float] | None = None
 
 
-def draw_tradeoff(plot: TradeoffPlot) -> Any:
+def _draw_tradeoff(plot: TradeoffPlot) -> Any:
     """Draw quality against cost as a matplotlib Figure.
 
     Rungs without cost stand at zero or, on a logarithmic axis, which has no zero, in a strip at its left; rungs whose

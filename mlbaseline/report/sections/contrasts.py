@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.report import formats
-from mlbaseline.report.plots.plot_types import ForestPanel, ForestPlot, ForestRow
+from mlbaseline.report.plots.forest_plot import ForestPanel, ForestPlot, ForestRow
 from mlbaseline.report.presenter import Presenter, contrast, distinct, status_cell, where
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mlbaseline.records import Bounds, Front, FrontPoint, Standing
 from mlbaseline.report import formats
-from mlbaseline.report.plots.plot_types import TradeoffPlot, TradeoffPoint
+from mlbaseline.report.plots.tradeoff_plot import TradeoffPlot, TradeoffPoint
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.view import Cell
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mlbaseline.records import Comparison
 from mlbaseline.report import formats
-from mlbaseline.report.plots.plot_types import ForestPanel, ForestPlot
+from mlbaseline.report.plots.forest_plot import ForestPanel, ForestPlot
 from mlbaseline.report.presenter import READINGS, Presenter, contrast, contrast_key, distinct
 from mlbaseline.report.sections.contrasts import forest_row
 from mlbaseline.report.sections.slice_exploration import exploration_blocks

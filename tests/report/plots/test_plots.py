@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from mlbaseline.report import render_plots
-from mlbaseline.report.plots.canvas import shorten, text_width
+from mlbaseline.report.html import html_of
+from mlbaseline.report.markdown import markdown_of
+from mlbaseline.report.plots.canvas import new_figure, shorten, text_width
+from mlbaseline.report.plots.plot import Plot
+from mlbaseline.report.plots.render import render_plot
+from mlbaseline.report.plots.svg import BETTER
+from mlbaseline.report.view import Section
+from mlbaseline.report.view_builder import build_view
 from tests.report import assessments as given
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -126,3 +134,23 @@ def test_a_long_name_is_cut_in_its_middle_to_the_room_it_has() -> None:
     assert cut.startswith("check")
     assert cut.endswith("final")
     assert shorten("lora", size=11, room=120) == "lora"
+
+
+@dataclass(frozen=True, slots=True)
+class Bars(Plot):
+    """A plot that the package does not know."""
+
+    heights: tuple[float, ...]
+
+    def draw(self) -> Any:
+        figure = new_figure(40)
+        figure.add_axes((0, 0, 1, 1)).bar(range(len(self.heights)), self.heights, color=BETTER)
+        return figure
+
+
+def test_a_new_kind_of_plot_is_one_class() -> None:
+    bars = Bars("bars", "Heights", "Three bars.", "Bars of 1, 2 and 3.", (1.0, 2.0, 3.0))
+    view = replace(build_view(given.promote()), sections=(Section("bars", "Bars", (bars,)),))
+    assert render_plot(bars) in html_of(view)
+    assert "Bars of 1, 2 and 3." in html_of(view)
+    assert "**Heights**" in markdown_of(view)

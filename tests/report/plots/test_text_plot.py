@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from mlbaseline.report.plots.plot_types import ForestPanel, ForestRow
+from mlbaseline.report.plots.forest_plot import ForestPanel, ForestRow
 from mlbaseline.report.plots.text_plot import interval_lines
 
 BAR = ForestRow("g", "a over b", "+0.2 [+0.1, +0.3]", 0.2, 0.1, 0.3, math.nan, math.nan, 0.0, True, "better")

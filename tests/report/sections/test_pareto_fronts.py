@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mlbaseline.records import Assessment, Front
-from mlbaseline.report.plots.plot_types import TradeoffPlot
 from mlbaseline.report.plots.render import render_plot
+from mlbaseline.report.plots.tradeoff_plot import TradeoffPlot
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.pareto_fronts import front_cell, tradeoff_plots
 from mlbaseline.report.view import Cell

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlbaseline.records import Assessment
-from mlbaseline.report.plots.plot_types import ForestPlot
+from mlbaseline.report.plots.forest_plot import ForestPlot
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.slice_tables import slice_section
 from mlbaseline.report.view import Table
