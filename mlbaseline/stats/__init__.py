@@ -6,13 +6,9 @@ long to load as a small model, before which nobody compares anything.
 
 from mlbaseline.stats import sequential
 from mlbaseline.stats.bootstrap import bootstrap_distribution
-from mlbaseline.stats.corpus.comparison import (
-    CorpusComparison,
-    CorpusInterval,
-    compare_corpus,
-    corpus_interval,
-    pseudo_values,
-)
+from mlbaseline.stats.corpus.comparison import CorpusComparison, compare_corpus
+from mlbaseline.stats.corpus.influences import pseudo_values
+from mlbaseline.stats.corpus.interval import CorpusInterval, corpus_interval
 from mlbaseline.stats.corpus.metrics import (
     CorpusMetric,
     auroc,
@@ -25,6 +21,7 @@ from mlbaseline.stats.corpus.metrics import (
     mcc,
     micro_f1,
     perplexity,
+    squared_calibration_error,
 )
 from mlbaseline.stats.paired.comparison import PairedComparison, compare_paired
 from mlbaseline.stats.paired.effect import DiscordantEffect, Effect, cohens_d, cohens_g, probability_of_improvement
@@ -55,6 +52,7 @@ from mlbaseline.stats.several_tasks import (
     compare_ranks,
     interquartile_mean,
     performance_profile,
+    probability_of_improvement_over_tasks,
 )
 from mlbaseline.stats.simultaneous.gaps import Gap, GapDifference, difference_of_gaps, group_gap
 from mlbaseline.stats.simultaneous.joint import JointIntervals, joint_intervals
@@ -126,10 +124,12 @@ __all__ = [
     "performance_profile",
     "perplexity",
     "probability_of_improvement",
+    "probability_of_improvement_over_tasks",
     "pseudo_values",
     "quantile_interval",
     "sample_size",
     "sample_size_extension",
     "select_then_confirm",
     "sequential",
+    "squared_calibration_error",
 ]

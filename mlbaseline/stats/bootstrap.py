@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from mlbaseline.stats.inputs import generator
 from mlbaseline.stats.types import Array
 
 Engine = Literal["collapse", "gemm", "normal", "multiplier"]
@@ -70,7 +71,7 @@ def bootstrap_distribution(
     number of examples. ``engine`` is chosen by shape (see the module) unless it is named.
     Raises ValueError for an empty or non-finite array, and for labels that do not match it.
     """
-    rng = np.random.default_rng() if rng is None else rng
+    rng = generator(rng)
     units = gather_units(checked_values(values), clusters)
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, got {n_resamples}")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from mlbaseline.stats.inputs import generator
 from mlbaseline.stats.types import Array
 
 # Scores gathered at once while resampling.
@@ -70,13 +71,13 @@ def interquartile_mean(
     Raises ValueError unless scores are finite and every task has at least two seeds.
     """
     runs = _checked(scores, "scores")
-    drawn = _resample(runs, n_resamples, _generator(rng), _trimmed_mean)
+    drawn = _resample(runs, n_resamples, generator(rng), _trimmed_mean)
     value, (n_seeds, n_tasks) = _trimmed_mean(runs), runs.shape
     low, high = _limits(drawn, value, level, n_seeds)
     return Aggregate(float(value), float(low), float(high), level, n_seeds, n_tasks, "stratified bootstrap")
 
 
-def probability_of_improvement(
+def probability_of_improvement_over_tasks(
     candidate: npt.ArrayLike,
     baseline: npt.ArrayLike,
     *,
@@ -84,10 +85,28 @@ def probability_of_improvement(
     n_resamples: int = 10_000,
     rng: np.random.Generator | None = None,
 ) -> Aggregate:
-    """Mean over tasks of P(a run of the candidate beats one of the baseline), ties counted half; 0.5 is no difference.
+    """Estimate the mean over tasks of the probability that a run of the candidate beats one of the baseline.
 
-    ``candidate`` (seeds, tasks) and ``baseline`` (seeds′, tasks) are resampled on their own, as their seeds are not
-    paired. Raises ValueError as :func:`interquartile_mean`, and where the tasks do not match.
+    Ties count half; 0.5 is no difference. The seeds of the two sides are resampled on their own, as they are not
+    paired (Agarwal et al. 2021, NeurIPS).
+
+    Args:
+        candidate: Scores (seeds, tasks), higher better.
+        baseline: Scores (seeds, tasks) of the same tasks; the number of seeds may differ.
+        level: Level of the interval.
+        n_resamples: Resamples of seeds within tasks.
+        rng: Their source; by default the same at every call.
+
+    Returns:
+        The probability with its interval, within [0, 1].
+
+    Raises:
+        ValueError: If the tasks do not match, a side has fewer than two seeds, or a score is not finite.
+
+    Example:
+        >>> better, worse = [[0.8, 0.6], [0.9, 0.7]], [[0.5, 0.65], [0.6, 0.5]]
+        >>> float(probability_of_improvement_over_tasks(better, worse, n_resamples=500).value)
+        0.875
     """
     first, second = _checked(candidate, "candidate"), _checked(baseline, "baseline")
     if first.shape[1] != second.shape[1]:
@@ -95,10 +114,10 @@ def probability_of_improvement(
     n_first, n_second, n_tasks = len(first), len(second), first.shape[1]
     # wins[i, j, t] of run i against run j on task t: resampling picks rows and columns of it.
     wins = (np.sign(first[:, None] - second[None]) + 1) / 2
-    generator, drawn = _generator(rng), np.zeros(n_resamples)
+    source, drawn = generator(rng), np.zeros(n_resamples)
     for task in range(n_tasks):
-        picked = generator.multinomial(n_first, np.full(n_first, 1 / n_first), size=n_resamples)
-        against = generator.multinomial(n_second, np.full(n_second, 1 / n_second), size=n_resamples)
+        picked = source.multinomial(n_first, np.full(n_first, 1 / n_first), size=n_resamples)
+        against = source.multinomial(n_second, np.full(n_second, 1 / n_second), size=n_resamples)
         drawn += np.einsum("ri,ij,rj->r", picked, wins[:, :, task], against, optimize=True)
     value, n_seeds = wins.mean(), min(n_first, n_second)
     low, high = np.clip(_limits(drawn / (n_first * n_second * n_tasks), value, level, n_seeds), 0.0, 1.0)
@@ -123,9 +142,9 @@ def performance_profile(
     above = runs[:, :, None] > at
     n_seeds = len(runs)
     drawn = np.zeros((n_resamples, len(at)))
-    generator = _generator(rng)
+    source = generator(rng)
     for task in range(runs.shape[1]):
-        counts = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples)
+        counts = source.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples)
         drawn += counts @ above[:, task].astype(np.float64)
     share: Array = above.mean(axis=(0, 1))
     low, high = np.clip(_limits(drawn / runs.size, share, level, n_seeds), 0.0, 1.0)
@@ -203,7 +222,3 @@ def _checked(scores: npt.ArrayLike, name: str) -> Array:
     if not np.isfinite(runs).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")
     return runs
-
-
-def _generator(rng: np.random.Generator | None) -> np.random.Generator:
-    return np.random.default_rng() if rng is None else rng

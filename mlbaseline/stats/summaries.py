@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 ROWS_PER_CHUNK = 2_048
 TIE = 1e-9
 """Values closer than this share of the scale are the same number."""
-_ROWS_FOR_MEDIAN = 4_095
+_ALL_ROWS_UP_TO, _SELECTED_ROWS = 4_095, 511
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ def summarise(data: ContrastData) -> Summary:
     n = data.slices.sum(axis=0)
     if (n == 0).any():
         raise ValueError(f"every slice needs an example, got none in slice(s) {(np.flatnonzero(n == 0) - 1).tolist()}")
-    usual = _medians(data)
-    differing, sums, squares, cubes = _power_sums(data, usual)
+    usual, repeated = _medians(data)
+    differing, sums, squares, cubes = _power_sums(data, usual, repeated)
     size = n[:, None].astype(np.float64)
     mean = sums / size
     deviation = np.maximum(squares - size * np.square(mean), 0.0)
@@ -236,21 +236,24 @@ def summarise(data: ContrastData) -> Summary:
     return replace(summary, gained=np.rint((square + total) / 2), lost=np.rint((square - total) / 2))
 
 
-def _medians(data: ContrastData) -> Array:
-    """(s, c) medians; of large slices those of an even selection of rows.
+def _medians(data: ContrastData) -> tuple[Array, Mask]:
+    """(s, c) medians, and whether a quarter of the examples has that value; of large slices by a selection of rows.
 
-    They are only used to recognise a value that nearly all examples share, which any selection shows.
+    They are only used to recognise a value that at least half of the examples share, which any selection shows.
     """
     medians = np.empty((data.slices.shape[1], data.values.shape[1]))
+    repeated = np.empty(medians.shape, dtype=bool)
     for s in range(len(medians)):
         rows = np.flatnonzero(data.slices[:, s])
-        if len(rows) > _ROWS_FOR_MEDIAN:
-            rows = rows[np.linspace(0, len(rows) - 1, _ROWS_FOR_MEDIAN).astype(np.intp)]
-        medians[s] = np.median(data.values[rows], axis=0)
-    return medians
+        if len(rows) > _ALL_ROWS_UP_TO:
+            rows = rows[np.linspace(0, len(rows) - 1, _SELECTED_ROWS).astype(np.intp)]
+        values = data.values[rows]
+        medians[s] = np.median(values, axis=0)
+        repeated[s] = 4 * (np.abs(values - medians[s]) <= TIE * data.scale).sum(axis=0) >= len(rows)
+    return medians, repeated
 
 
-def _power_sums(data: ContrastData, usual: Array) -> tuple[Array, Array, Array, Array]:
+def _power_sums(data: ContrastData, usual: Array, repeated: Mask) -> tuple[Array, Array, Array, Array]:
     """(s, c) examples that differ from the usual value, and sums of the values, their squares and cubes."""
     n_slices, c = data.slices.shape[1], data.values.shape[1]
     totals, tied = np.zeros((n_slices, 3 * c)), np.zeros((n_slices, c))
@@ -264,7 +267,9 @@ def _power_sums(data: ContrastData, usual: Array) -> tuple[Array, Array, Array, 
         at_usual = np.abs(rows - usual[0]) <= tolerance
         if at_usual.any():
             tied += members @ at_usual.astype(np.float64)
-    for s, contrast in zip(*np.nonzero(np.abs(usual - usual[0]) > tolerance), strict=True):
+    own = np.abs(usual - usual[0]) > tolerance
+    tied[own] = 0.0
+    for s, contrast in zip(*np.nonzero(own & repeated), strict=True):
         values = data.values[data.slices[:, s], contrast]
         tied[s, contrast] = np.count_nonzero(np.abs(values - usual[s, contrast]) <= tolerance[contrast])
     differing = data.slices.sum(axis=0)[:, None] - tied

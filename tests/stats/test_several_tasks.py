@@ -10,7 +10,7 @@ from mlbaseline.stats.several_tasks import (
     compare_ranks,
     interquartile_mean,
     performance_profile,
-    probability_of_improvement,
+    probability_of_improvement_over_tasks,
 )
 
 
@@ -33,19 +33,19 @@ def test_interquartile_mean_is_scipys() -> None:
     assert interquartile_mean(outlying, rng=generator()).value < 6
 
 
-def test_probability_of_improvement_is_the_mean_of_mann_whitney() -> None:
+def test_probability_of_improvement_over_tasks_is_the_mean_of_mann_whitney() -> None:
     first, second = np.round(runs(6, 8), 1), np.round(runs(4, 8, seed=2), 1)
-    found = probability_of_improvement(first, second, rng=generator())
+    found = probability_of_improvement_over_tasks(first, second, rng=generator())
     expected = [stats.mannwhitneyu(first[:, t], second[:, t]).statistic / 24 for t in range(8)]
     assert found.value == pytest.approx(np.mean(expected))
-    back = probability_of_improvement(second, first, rng=generator())
+    back = probability_of_improvement_over_tasks(second, first, rng=generator())
     assert back.value == pytest.approx(1 - found.value)
     assert found.n_seeds == 4
 
 
 def test_a_system_against_itself_is_even_and_uncertain() -> None:
     scores = runs(4, 8)
-    found = probability_of_improvement(scores, scores, rng=generator())
+    found = probability_of_improvement_over_tasks(scores, scores, rng=generator())
     assert found.value == 0.5
     assert found.low < 0.5 < found.high
 
@@ -97,7 +97,7 @@ def test_coverage_over_seeds(seeds: int, tasks: int) -> None:
         scores = rng.normal(size=(seeds, tasks)) + shift
         found = interquartile_mean(scores, n_resamples=400, rng=rng)
         middle.append(found.low <= truth <= found.high)
-        found = probability_of_improvement(
+        found = probability_of_improvement_over_tasks(
             scores + 0.5, rng.normal(size=(seeds, tasks)) + shift, n_resamples=400, rng=rng
         )
         better.append(found.low <= stats.norm.cdf(0.5 / np.sqrt(2)) <= found.high)
@@ -111,7 +111,7 @@ def test_coverage_over_seeds(seeds: int, tasks: int) -> None:
         (lambda: interquartile_mean(np.ones((1, 5))), "at least two seeds"),
         (lambda: interquartile_mean(np.array([[1.0, np.nan], [1.0, 2.0]])), "finite"),
         (lambda: interquartile_mean(np.ones((2, 5)), level=1.0), "level"),
-        (lambda: probability_of_improvement(np.ones((2, 5)), np.ones((2, 4))), "same tasks"),
+        (lambda: probability_of_improvement_over_tasks(np.ones((2, 5)), np.ones((2, 4))), "same tasks"),
         (lambda: performance_profile(np.ones((2, 5)), []), "thresholds"),
         (lambda: compare_ranks(np.ones((1, 5))), "two of each"),
         (lambda: compare_ranks(np.array([[1.0, np.nan], [1.0, 2.0]])), "finite"),

@@ -172,7 +172,7 @@ def _corpus_estimate(
     corpus, statistics = found
     clusters = clusters_of(tables[0], np.ones(statistics.shape[1], dtype=bool))
     if len(tables) == 1:
-        alone = corpus_interval(statistics[0], corpus, clusters=clusters, level=level, rng=rng)
+        alone = corpus_interval(statistics[0], corpus, clusters=clusters, level=level)
         return Estimate(alone.value, alone.low, alone.high, level, alone.n, alone.n_units, 1, alone.method)
     # Against a system whose examples are all average: it adds no variance, and its value is known.
     average = np.broadcast_to(statistics.mean(axis=(0, 1)), statistics.shape[1:])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mlbaseline.stats.simultaneous.step_down import step_down
-from mlbaseline.stats.types import Array
+from mlbaseline.stats.types import Alternative, Array
 
 Correction = Literal["holm", "bh", "romano_wolf", "none"]
 
@@ -19,19 +19,33 @@ def adjust(
     *,
     statistics: ArrayLike | None = None,
     draws: ArrayLike | None = None,
+    alternative: Alternative = "two-sided",
 ) -> Array:
-    """Adjusted p-values (c,) of c comparisons, in the order given.
+    """Adjust the p-values of a family of comparisons.
 
     ``holm`` bounds the chance of any false claim in the family, whatever the dependence; ``romano_wolf`` does so with
-    the comparisons' joint distribution and loses less when they are correlated; ``bh`` (Benjamini–Hochberg) bounds the
-    expected share of false claims, for exploration only; ``none`` returns the p-values.
+    the comparisons' joint distribution and loses less when they are correlated (Romano and Wolf 2005, Econometrica
+    73:1237, step-down; p-values after Romano and Wolf 2016, with one added to both counts); ``bh`` (Benjamini–Hochberg)
+    bounds the expected share of false claims, for exploration only; ``none`` returns the p-values.
 
-    ``romano_wolf`` is two-sided and needs the observed studentised ``statistics`` (c,) and the ``draws``
-    (n_resamples, c) of the same statistics, centred at zero, one joint resample a row (Romano & Wolf 2005, Econometrica
-    73:1237, step-down; p-values after Romano & Wolf 2016, with one added to both counts). ``p_values`` then only gives
-    the number of comparisons. A comparison of identical systems must have statistic 0.
+    Args:
+        p_values: Shape (c,); with ``romano_wolf`` they only give the number of comparisons.
+        method: The correction.
+        statistics: With ``romano_wolf``, the observed studentised statistics (c,), 0 for identical systems.
+        draws: With ``romano_wolf``, (n_resamples, c) draws of the same statistics, centred at zero, one joint resample
+            a row.
+        alternative: With ``romano_wolf``, which statistics speak against the null hypothesis: those far from 0, above
+            or below it. The other corrections take p-values that are already one-sided.
 
-    Raises ValueError for p-values outside [0, 1], NaN, shapes that do not match, or draws that are missing or too many.
+    Returns:
+        Adjusted p-values (c,), in the order given.
+
+    Raises:
+        ValueError: If p-values leave [0, 1], shapes do not match, or draws are missing or not wanted.
+
+    Example:
+        >>> adjust([0.01, 0.04, 0.03], "holm").tolist()
+        [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=float)
     if method not in get_args(Correction):
@@ -40,8 +54,11 @@ def adjust(
         raise ValueError(f"p_values: expected shape (c,) within [0, 1], got {p!r:.120}")
     if (method == "romano_wolf") != (statistics is not None and draws is not None):
         raise ValueError("statistics and draws: expected both with romano_wolf, and neither with another method")
+    if alternative not in get_args(Alternative):
+        raise ValueError(f"alternative: expected one of {', '.join(get_args(Alternative))}, got {alternative!r}")
     if method == "romano_wolf":
-        return _romano_wolf(len(p), np.asarray(statistics, dtype=float), np.asarray(draws, dtype=float))
+        drawn = np.asarray(draws, dtype=float)
+        return _romano_wolf(len(p), np.asarray(statistics, dtype=float), drawn, alternative)
     if method == "none" or len(p) == 0:
         return p.copy()
     if method == "holm":
@@ -59,7 +76,7 @@ def _holm(p: Array) -> Array:
     return adjusted
 
 
-def _romano_wolf(count: int, statistics: Array, draws: Array) -> Array:
+def _romano_wolf(count: int, statistics: Array, draws: Array, alternative: Alternative) -> Array:
     if statistics.shape != (count,) or draws.ndim != 2 or draws.shape[1] != count or len(draws) == 0:
         raise ValueError(
             f"statistics and draws: expected shapes ({count},) and (n_resamples, {count}), "
@@ -67,4 +84,4 @@ def _romano_wolf(count: int, statistics: Array, draws: Array) -> Array:
         )
     if not (np.isfinite(statistics).all() and np.isfinite(draws).all()):
         raise ValueError("statistics and draws: expected finite numbers; an identical pair has statistic and draws 0")
-    return step_down(statistics, draws)
+    return step_down(statistics, draws, alternative)

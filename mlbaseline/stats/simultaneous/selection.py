@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
+from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis, generator
 from mlbaseline.stats.paired.comparison import PairedComparison, compare_paired
 from mlbaseline.stats.types import Array
 
@@ -86,7 +86,7 @@ def best_of(
     root = _correlation_root(units)
     # Seeds differ between candidates, so the correlation over examples would overstate theirs: independence is safe.
     seeded = any(len(row) > 1 for row in (*rows, other))
-    largest = _largest_t(np.eye(len(rows)) if seeded else root, np.random.default_rng(0) if rng is None else rng)
+    largest = _largest_t(np.eye(len(rows)) if seeded else root, generator(rng))
     single_level = 1.0 - 2.0 * float(scipy.special.ndtr(-np.quantile(largest, level)))
     comparisons = [
         compare_paired(candidates[index], baseline, clusters=clusters, level=at, margin=margin)

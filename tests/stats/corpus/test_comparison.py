@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sklearn import metrics as sklearn_metrics
 
-from mlbaseline.stats.corpus.comparison import compare_corpus, corpus_interval
+from mlbaseline.stats.corpus.comparison import compare_corpus
+from mlbaseline.stats.corpus.interval import corpus_interval
 from mlbaseline.stats.corpus.metrics import (
     CorpusMetric,
     auroc,
@@ -22,6 +23,7 @@ from mlbaseline.stats.corpus.metrics import (
     mcc,
     micro_f1,
     perplexity,
+    squared_calibration_error,
 )
 from tests.stats.simultaneous.calibration_joint import draw_corpus, simulate_corpus, simulate_recipe
 
@@ -138,7 +140,7 @@ def test_bleu_spread_is_that_of_sacrebleus_own_resampling() -> None:
     first, _, reference = sentences(200, seed=3)
     theirs = BLEU().corpus_score(first, [reference], n_bootstrap=2_000)
     metric = bleu()
-    ours = corpus_interval(metric.statistics(first, [reference]), metric, rng=np.random.default_rng(0))
+    ours = corpus_interval(metric.statistics(first, [reference]), metric)
     assert ours.value == pytest.approx(theirs.score)
     assert (ours.high - ours.low) / 2 == pytest.approx(theirs._ci, rel=0.08)
 
@@ -250,7 +252,7 @@ def test_perfect_and_tiny_corpora_are_answered() -> None:
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(0.025 ** (1 / 40))
     single = compare_corpus(perfect[:1], metric.statistics([0], [1]), metric)
-    assert (single.low, single.high) == (pytest.approx(1 - 2 * 0.975), 1.0)
+    assert (single.low, single.high) == (pytest.approx(0.5 - 1.5 * 0.975), pytest.approx(0.5 + 0.5 * 0.975))
     assert single.p_value == 1.0
     worst = metric.statistics([0, 1] * 20, [1, 0] * 20)
     apart = compare_corpus(perfect, worst, metric)
@@ -307,3 +309,97 @@ def test_recipe_coverage_counts_the_seeds() -> None:
     found = simulate_recipe(n_seeds=3, seed_spread=0.04, n_tables=200, seed=5)
     assert found.coverage >= 0.90
     assert found.examples_only < 0.85
+
+
+@pytest.mark.parametrize("n", [100, 300])
+def test_debiased_calibration_error_covers_where_the_plug_in_does_not(n: int) -> None:
+    """One model overconfident by 0.1, one calibrated: the plug-in covers 0.60 to 0.70."""
+    rng, metric = np.random.default_rng(0), ece()
+    debiased = metric.compared_by(np.empty(0))  # type: ignore[misc]
+
+    def draw(size: int) -> list[np.ndarray]:
+        rates = rng.beta(5, 2, (2, size))
+        correct = (rng.random((2, size)) < rates).astype(float)
+        return [metric.statistics(np.clip(rates[i] + 0.1 * (1 - i), 0, 1), correct[i]) for i in range(2)]
+
+    large = draw(400_000)
+    truth = debiased.of(large[0]) - debiased.of(large[1])
+    results = [compare_corpus(*draw(n), metric, n_resamples=500, rng=rng) for _ in range(120)]
+    assert np.mean([result.low <= truth <= result.high for result in results]) >= 0.93
+    assert results[0].metric == "squared_calibration_error"
+
+
+def test_debiased_calibration_error_is_unbiased() -> None:
+    rng, metric = np.random.default_rng(1), squared_calibration_error(5)
+    values = []
+    for _ in range(2_000):
+        confidence = rng.random(40)
+        values.append(metric.of(metric.statistics(confidence, (rng.random(40) < confidence).astype(float))))
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(2_000)
+    # By hand: one bin with gaps 0.5 and −0.5, another with 0.2 and 0.2.
+    rows = squared_calibration_error(2).statistics([0.5, 0.5, 0.8, 0.8], [1, 0, 1, 1])
+    assert squared_calibration_error(2).of(rows) == pytest.approx(((0.0 - 0.5) / 1 + (0.16 - 0.08) / 1) / 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "n"), [("macro_f1 rare", 150), ("auroc few", 100), ("auroc few", 500), ("perplexity", 100)]
+)
+def test_intervals_of_one_system_cover(name: str, n: int) -> None:
+    """By a symmetric bootstrap: 0.83 for rare classes, 0.71 to 0.76 for ten positives, 0.92 for skewed lengths."""
+    rng = np.random.default_rng(2)
+
+    def draw(size: int) -> tuple[CorpusMetric, np.ndarray]:
+        if name == "macro_f1 rare":
+            shares = np.array([0.03, 0.05, 0.12, 0.3, 0.5])
+            target, guess = (rng.choice(5, size=size, p=shares) for _ in range(2))
+            return macro_f1(5), macro_f1(5).statistics(target, np.where(rng.random(size) < 0.95, target, guess))
+        if name == "auroc few":
+            target = (np.arange(size) < (10 if size < 10_000 else size / 10)).astype(int)
+            return auroc(), auroc().statistics(rng.normal(size=size) + 2.5 * target, target)
+        tokens = np.ceil(rng.lognormal(3, 1, size))
+        loss = np.maximum(0.2, 2 + 0.8 * rng.normal(size=size) + 0.3 * np.log(tokens / 20))
+        return perplexity(), perplexity().statistics(loss * tokens, tokens)
+
+    metric, large = draw(400_000)
+    truth, covered = metric.of(large), []
+    for _ in range(200):
+        metric, rows = draw(n)
+        result = corpus_interval(rows, metric)
+        covered.append(result.low <= truth <= result.high)
+    assert np.mean(covered) >= 0.93 - 1.5 * np.sqrt(0.07 * 0.93 / 200)
+
+
+def test_macro_f1_is_compared_over_one_set_of_classes() -> None:
+    """A class that only one system predicts counts for both, so that the difference is of the same average."""
+    target = np.array([0, 1] * 20)
+    same, stray = target.copy(), target.copy()
+    stray[0] = 2
+    metric = macro_f1(4)
+    result = compare_corpus(*(metric.statistics(target, p) for p in (same, stray)), metric)
+    assert result.candidate == pytest.approx(2 / 3)
+    assert result.baseline == pytest.approx((2 * 19 / 39 + 1) / 3)
+    assert metric.of(metric.statistics(target, same)) == 1.0
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_sided_comparisons_have_one_limit_that_agrees_with_p(seeds: int) -> None:
+    rng = np.random.default_rng(3)
+    target = rng.integers(0, 2, 300)
+    metric = macro_f1(2)
+    sides = [
+        np.stack(
+            [metric.statistics(target, np.where(rng.random(300) < rate, target, 1 - target)) for _ in range(seeds)]
+        )
+        for rate in (0.85, 0.75)
+    ]
+    sides = [side[0] if seeds == 1 else side for side in sides]
+    both = compare_corpus(*sides, metric, n_resamples=2_000)
+    for alternative, margin in (("greater", 0.02), ("less", 0.2)):
+        one = compare_corpus(*sides, metric, alternative=alternative, margin=margin, n_resamples=2_000)  # type: ignore[arg-type]
+        limit, end = (one.low, one.high) if alternative == "greater" else (one.high, one.low)
+        assert np.isinf(end)
+        assert both.low < limit < both.high
+        for step, excluded in ((-1e-3, True), (1e-3, False)):
+            at = limit + step * (1 if alternative == "greater" else -1)
+            p = compare_corpus(*sides, metric, alternative=alternative, margin=at, n_resamples=2_000).p_value  # type: ignore[arg-type]
+            assert (p <= 0.05) is excluded

@@ -143,7 +143,8 @@ def simulate_corpus(name: str, n: int, n_tables: int, cluster_size: int = 1, see
     """Coverage of the true difference, and how often p ≤ 0.05 rejects it. Clusters are examples repeated in part."""
     rng = np.random.default_rng(seed)
     metric, *large = draw_corpus(name, 400_000, rng)
-    truth = metric.of(large[0]) - metric.of(large[1])
+    compared = metric.compared_by(large[0].sum(axis=0)) if metric.compared_by else metric
+    truth = compared.of(large[0]) - compared.of(large[1])
     rows = []
     for _ in range(n_tables):
         metric, first, second = draw_corpus(name, n, rng)

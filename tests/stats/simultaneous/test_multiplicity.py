@@ -69,3 +69,20 @@ def test_identical_systems_stay_at_one() -> None:
 def test_refusals(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         adjust(**arguments)
+
+
+def test_one_sided_romano_wolf_looks_at_one_side_only() -> None:
+    rng = np.random.default_rng(4)
+    draws = rng.normal(size=(4_000, 3))
+    statistics = np.array([2.6, -2.6, 0.3])
+    above, below, both = (
+        adjust(np.ones(3), "romano_wolf", statistics=statistics, draws=draws, alternative=alternative)  # type: ignore[arg-type]
+        for alternative in ("greater", "less", "two-sided")
+    )
+    assert above[0] < both[0] < 0.05
+    assert above[1] > 0.9
+    assert below[1] < both[1] < 0.05
+    single = adjust([1.0], "romano_wolf", statistics=[1.645], draws=draws[:, :1], alternative="greater")
+    assert single[0] == pytest.approx(0.05, abs=0.015)
+    with pytest.raises(ValueError, match="alternative"):
+        adjust([0.1], "holm", alternative="both")  # type: ignore[arg-type]
