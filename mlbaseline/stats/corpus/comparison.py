@@ -115,7 +115,7 @@ def compare_corpus(
         high=high,
         level=level,
         standard_error=task.standard_error(),
-        p_value=p,
+        p_value=float(p),
         n=first.shape[1],
         n_units=task.n_units,
         n_seeds_candidate=len(first),

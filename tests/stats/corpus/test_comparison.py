@@ -402,4 +402,4 @@ def test_one_sided_comparisons_have_one_limit_that_agrees_with_p(seeds: int) -> 
         for step, excluded in ((-1e-3, True), (1e-3, False)):
             at = limit + step * (1 if alternative == "greater" else -1)
             p = compare_corpus(*sides, metric, alternative=alternative, margin=at, n_resamples=2_000).p_value  # type: ignore[arg-type]
-            assert (p <= 0.05) is excluded
+            assert bool(p <= 0.05) is excluded
