@@ -16,6 +16,14 @@ from mlbaseline.records.decisions import (
     seed_from_text,
     seed_text,
 )
+from mlbaseline.records.example_changes import (
+    Change,
+    Confusion,
+    ExampleAnswer,
+    ExampleChange,
+    ExamplePair,
+    ExampleReport,
+)
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -38,12 +46,18 @@ __all__ = [
     "Assessment",
     "Bounds",
     "BreakEven",
+    "Change",
     "Comparison",
+    "Confusion",
     "Cost",
     "Decision",
     "Estimand",
     "Estimate",
     "Example",
+    "ExampleAnswer",
+    "ExampleChange",
+    "ExamplePair",
+    "ExampleReport",
     "Fields",
     "Finding",
     "FineTune",

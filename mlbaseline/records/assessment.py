@@ -9,6 +9,7 @@ from typing import Any
 from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
 from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
 from mlbaseline.records.decisions import Decision, Outcome, Registered, Severity
+from mlbaseline.records.example_changes import ExampleReport
 from mlbaseline.records.slices import SliceReport
 
 
@@ -111,6 +112,7 @@ class Assessment:
     published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
     slices: what was explored of slices beyond the comparisons; None where nothing was.
     champion_run_id: evaluation run of the model that was champion at the time; None where there was none.
+    examples: classes confused, and examples won and lost; None where that was not looked at.
     """
 
     suite: str
@@ -129,6 +131,7 @@ class Assessment:
     slices: SliceReport | None = None
     fronts: tuple[Front, ...] = ()
     champion_run_id: str | None = None
+    examples: ExampleReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from mlbaseline.records import Assessment
 from mlbaseline.report.plots.plot import Plot
 from mlbaseline.report.plots.render import render_plot
 from mlbaseline.report.plots.svg import palette
-from mlbaseline.report.view import Steps, Table, View
+from mlbaseline.report.view import ExampleList, Steps, Table, View
 from mlbaseline.report.view_builder import build_view
 
 
@@ -38,5 +38,6 @@ def _environment() -> Environment:
     environment.tests["text"] = lambda block: isinstance(block, str)
     environment.tests["table"] = lambda block: isinstance(block, Table)
     environment.tests["steps"] = lambda block: isinstance(block, Steps)
+    environment.tests["examples"] = lambda block: isinstance(block, ExampleList)
     environment.tests["plot"] = lambda block: isinstance(block, Plot)
     return environment

@@ -11,7 +11,7 @@ from mlbaseline.records import Assessment
 from mlbaseline.report.plots.forest_plot import ForestPlot
 from mlbaseline.report.plots.plot import Plot
 from mlbaseline.report.plots.text_plot import interval_lines
-from mlbaseline.report.view import Block, Column, Row, Steps, Table, View
+from mlbaseline.report.view import Block, Cell, Column, ExampleList, ExampleView, Row, Steps, Table, View
 from mlbaseline.report.view_builder import build_view
 
 # Backslash-escaped, none of these can open markup, a table cell, an automatic link or a formula.
@@ -19,6 +19,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
 _SENTENCE_COLON = re.compile(r"\\:(?= |$)")
 _SUMMARY = ("primary", "guardrail", "findings", "audit", "next")
 _NOTE = ("Audit", "Slices found worse", "Runs differ in")
+_MAX_EXAMPLES = 10
 _LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
 
 
@@ -57,7 +58,33 @@ def _block(block: Block) -> str:
         return "\n".join(f"{number}. {_text(step)}" for number, step in enumerate(block.items, start=1))
     if isinstance(block, Table):
         return _table(block)
+    if isinstance(block, ExampleList):
+        return _table(_examples(block))
     return _plot(block)
+
+
+def _examples(block: ExampleList) -> Table:
+    """The first examples of each change as a folded table."""
+    names = [answer.rung for answer in block.items[0].answers]
+    columns = (Column("Change"), Column("Example", code=True), Column("Input"), Column("Right"), *map(Column, names))
+    shown = [item for group in range(len(block.groups)) for item in _first(block, group)]
+    rows = tuple(
+        Row(
+            (
+                Cell(item.label),
+                Cell(item.example_id),
+                Cell(" ".join(item.input.split())),
+                Cell(item.target),
+                *(Cell(answer.text, f"({answer.note})") for answer in item.answers),
+            )
+        )
+        for item in shown
+    )
+    return Table(f"{block.caption}: {block.summary}", columns, rows, collapsed=True)
+
+
+def _first(block: ExampleList, group: int) -> list[ExampleView]:
+    return [item for item in block.items if item.group == group][:_MAX_EXAMPLES]
 
 
 def _plot(plot: Plot) -> str:

@@ -60,6 +60,11 @@ class Table:
     collapsed: bool = False
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether its columns would stand far apart on a whole page."""
+        return len(self.columns) <= 4 and not any(column.wide for column in self.columns)
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -68,7 +73,61 @@ class Steps:
     items: tuple[str, ...]
 
 
-Block = str | Table | Steps | Plot
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of an answer. differs: the other side's answer does not have it."""
+
+    text: str
+    differs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """One rung's answer to an example. note: its score, probability and what its other seeds did."""
+
+    rung: str
+    parts: tuple[TextPart, ...]
+    note: str
+    tone: Tone
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleView:
+    """One example. group: index of its change in `ExampleList.groups`; slices: indices in `ExampleList.slices`.
+
+    label: the change in words. input: empty where it is not known.
+    """
+
+    example_id: str
+    group: int
+    slices: tuple[int, ...]
+    label: str
+    tone: Tone
+    input: str
+    target: str
+    answers: tuple[AnswerView, AnswerView]
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleList:
+    """Examples of two rungs that a reader can filter. name: unique on the page, a valid part of an id.
+
+    groups, slices: what can be filtered by, with counts of what is shown. summary: counts over all examples.
+    """
+
+    name: str
+    caption: str
+    summary: str
+    groups: tuple[str, ...]
+    slices: tuple[str, ...]
+    items: tuple[ExampleView, ...]
+
+
+Block = str | Table | Steps | Plot | ExampleList
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from mlbaseline.records import Assessment, Decision
 from mlbaseline.report import formats
 from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.class_scores import class_section
 from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
 from mlbaseline.report.sections.contrasts import contrast_forest, contrast_sections
 from mlbaseline.report.sections.cost_tables import cost_section
+from mlbaseline.report.sections.example_lists import example_section
 from mlbaseline.report.sections.findings import audit_section, gates_section
 from mlbaseline.report.sections.finetune_costs import finetune_section
 from mlbaseline.report.sections.headline import key_facts, verdict_sentence, verdict_title
@@ -33,6 +35,8 @@ def build_view(assessment: Assessment) -> View:
         finetune_section(presenter),
         *contrast_sections(presenter),
         published_section(presenter),
+        class_section(presenter),
+        example_section(presenter),
         slice_section(presenter),
         cost_section(presenter),
         gates_section(presenter),

@@ -15,6 +15,7 @@ from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Champion, Trials
+from mlbaseline.judge.example_changes import report_examples
 from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.records import Assessment
 from mlbaseline.report import (
@@ -31,6 +32,7 @@ from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Production, Suite
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json, exit_code_of
+from mlbaseline.workflows.example_inputs import read_inputs
 
 log = logging.getLogger("mlbaseline")
 
@@ -81,6 +83,8 @@ def make_comparison(
     champion = _champion(suite, tracker)
     context = _context(suite, with_rows)
     assessment = assess(rungs, registration, tried, context, published=published, champion=champion)
+    inputs = read_inputs(suite, tracker, task_digest=task_digest)
+    assessment = replace(assessment, examples=report_examples(rungs, inputs))
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
     note = f"{render_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
     name = f"{suite.name} comparison: {assessment.verdict.decision}"

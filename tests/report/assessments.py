@@ -10,9 +10,15 @@ from mlbaseline.records import (
     Assessment,
     Bounds,
     BreakEven,
+    Change,
     Comparison,
+    Confusion,
     Cost,
     Estimate,
+    ExampleAnswer,
+    ExampleChange,
+    ExamplePair,
+    ExampleReport,
     Finding,
     FoundSlice,
     Front,
@@ -220,6 +226,47 @@ def _place(standing: Standing, axis: str, metric: str) -> tuple[float | None, fl
     return (x, estimate.value) if known and estimate is not None else (None, NAN)
 
 
+LABELS = ("negative", "neutral", "positive")
+
+
+def example(
+    number: int, change: Change, ours: str, theirs: str, *, target: str = "positive", text: str | None = "a tweet"
+) -> ExampleChange:
+    """An example whose candidate answers `ours` and whose baseline answers `theirs`."""
+
+    def answer(prediction: str, seeds: int) -> ExampleAnswer:
+        score = float(prediction == target)
+        shares = {label: 0.8 if label == prediction else 0.1 for label in LABELS}
+        return ExampleAnswer(prediction, score, (score, *[1 - score] * (seeds - 1)), shares)
+
+    candidate, baseline = answer(ours, 3), answer(theirs, 1)
+    difference = candidate.score - baseline.score
+    where = {"topic": "apple" if number % 2 else "cars", "length": "q1"}
+    shown = None if text is None else f"{text} {number}"
+    return ExampleChange(f"id-{number:04d}", change, difference, target, shown, where, candidate, baseline)
+
+
+def pair(candidate: str, baseline: str, *examples: ExampleChange) -> ExamplePair:
+    counts = {Change.WON: 92, Change.LOST: 35, Change.BOTH_WRONG: 81, Change.BOTH_RIGHT: 92}
+    return ExamplePair(candidate, baseline, "accuracy", counts, 17, 0, examples)
+
+
+def examples() -> ExampleReport:
+    """Confusions of three rungs, and two pairs."""
+    changes = (
+        example(1, Change.WON, "positive", "negative"),
+        example(2, Change.WON, "positive", "neutral", text="two\nlines of tweet"),
+        example(3, Change.LOST, "neutral", "positive", text=None),
+        example(4, Change.BOTH_WRONG, "neutral", "negative"),
+    )
+    confusions = (
+        Confusion("majority", LABELS, ((125, 0, 0, 0), (93, 0, 0, 0), (82, 0, 0, 0))),
+        Confusion("zero_shot", LABELS, ((60, 40, 25, 0), (30, 33, 28, 2), (20, 38, 24, 0))),
+        Confusion("full", LABELS, ((100, 15, 10, 0), (30, 45, 18, 0), (10, 30, 42, 0))),
+    )
+    return ExampleReport(confusions, (pair("lora", "zero_shot", *changes), pair("full", "majority", *changes[:1])))
+
+
 def promote() -> Assessment:
     """LoRA and full fine-tuning clearly beat what was there; full is the winner."""
     primary = [comparison(c, b) for c in ("lora", "full") for b in ("majority", "zero_shot")]
@@ -255,6 +302,7 @@ def promote() -> Assessment:
         audit=AUDIT,
         break_even=BREAK_EVEN,
         context=CONTEXT,
+        examples=examples(),
     )
     return fronted(found)
 
@@ -388,12 +436,22 @@ def hostile() -> Assessment:
         20, NAN, (SmallSlice(HOSTILE, HOSTILE, 0),), (delta,), (delta,),
         (SliceGap(*who, HOSTILE, spread, spread, NAN, -INF, INF),), (SliceSearch(*who, HOSTILE, 0, (lost,)),),
     )  # fmt: skip
+    bad_answer = ExampleAnswer(HOSTILE, NAN, (NAN, INF), {HOSTILE: NAN}, HOSTILE)
+    bad_example = ExampleChange(
+        HOSTILE, Change.LOST, NAN, HOSTILE, f"{HOSTILE}\n{HOSTILE} two words", {HOSTILE: HOSTILE, "topic": "x"},
+        bad_answer, replace(bad_answer, prediction=None),
+    )  # fmt: skip
+    shown = ExampleReport(
+        (Confusion(HOSTILE, (HOSTILE, "b"), ((0, 0, 0), (0, 1, 2))),),
+        (ExamplePair(HOSTILE, HOSTILE, HOSTILE, {Change.LOST: 1}, 1, 0, (bad_example,)),),
+    )
     unpaired = UnpairedContrast(HOSTILE, HOSTILE, HOSTILE, 0, NAN, NAN, NAN, -INF, INF, 0.95, NAN, HOSTILE)
     return replace(
         base,
         published=(score,),
         unpaired=(unpaired,),
         slices=explored,
+        examples=shown,
         suite=HOSTILE,
         standings=standings,
         comparisons=(broken, *rows[1:]),

@@ -148,6 +148,22 @@ def test_a_folded_table_opens_without_scripts(browser: Browser, reports: dict[st
     page.close()
 
 
+def test_examples_are_filtered_without_scripts(browser: Browser, promote: Path) -> None:
+    page = Visit(browser, promote, width=1200).page
+    examples = page.locator("#examples-pair-1")
+    assert not examples.locator("li").first.is_visible()
+    examples.locator("summary").click()
+    shown = examples.locator("li:visible")
+    assert shown.count() == 4
+    examples.get_by_label("▼ lost (1 of 35)").check()
+    assert shown.count() == 1
+    assert "id-0003" in shown.inner_text()
+    examples.get_by_role("radio", name="all").first.check()
+    examples.get_by_label("topic: cars").check()
+    assert shown.count() == 2
+    page.close()
+
+
 def test_it_works_in_the_artifact_viewers_sandboxed_frame(browser: Browser, promote: Path) -> None:
     """MLflow 3.17 shows an HTML artifact as a blob in an iframe with sandbox="allow-scripts"."""
     page = browser.new_page(viewport={"width": 900, "height": 700})

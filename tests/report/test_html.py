@@ -13,7 +13,7 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 NAMES = """
 html head meta link title style body header main section div p h1 h2 dl dt dd ol li code span b
 table caption thead tbody tr th td figure figcaption details summary
-a svg desc defs g path use text tspan clippath rect
+fieldset legend label input mark a svg desc defs g path use text tspan clippath rect
 """
 
 
@@ -143,7 +143,7 @@ def test_two_hundred_exploratory_rows_are_folded(pages: dict[str, str]) -> None:
 def test_the_winner_is_marked_and_outcomes_have_words_beside_colour(pages: dict[str, str]) -> None:
     page = Page(pages["promote"])
     winners = [text for attrs, text in page.all("tr") if attrs.get("class") == "winner"]
-    assert len(winners) == 3  # in the ladder, by its cost, and before the fronts
+    assert len(winners) == 4  # in the ladder, by class, by its cost, and before the fronts
     assert all("full" in winner for winner in winners)
     for attrs, text in page.all("td"):
         if "better" in (attrs.get("class") or "") and "num" not in (attrs.get("class") or ""):

@@ -55,6 +55,8 @@ def test_the_sections_in_reading_order() -> None:
         "primary",
         "guardrail",
         "exploratory",
+        "classes",
+        "examples",
         "slices",
         "cost",
         "findings",
