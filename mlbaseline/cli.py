@@ -218,6 +218,40 @@ def report(comparison: str, **options: Any) -> CommandResult:
 
 @command(cli)
 @SUITE
+@click.option("--candidate", metavar="NAME", required=True, help="The rung whose answers are looked at.")
+@click.option("--baseline", metavar="NAME", required=True, help="The rung that it is compared with.")
+@click.option("--metric", metavar="NAME", help="Which answer is better, by this metric; default: the suite's first.")
+@click.option("--won", is_flag=True, help="Only examples that the candidate answers better.")
+@click.option("--lost", is_flag=True, help="Only examples that the baseline answers better.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="FILE.csv or FILE.jsonl")
+def examples(suite: str, **options: Any) -> CommandResult:
+    """Show which examples a candidate wins and loses against a baseline. Exploratory."""
+    from mlbaseline import workflows
+
+    return workflows.examples(suite, **options)
+
+
+@command(cli)
+@SUITE
+@click.option("--comparison", metavar="RUN_ID", help="The comparison to show; default: the suite's newest.")
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["latex", "markdown", "csv"]),
+    default="markdown",
+    show_default=True,
+    help="LaTeX needs the package booktabs; CSV is unrounded.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+def table(suite: str, **options: Any) -> CommandResult:
+    """Write the scores of every rung as a table for a paper."""
+    from mlbaseline import workflows
+
+    return workflows.table(suite, **options)
+
+
+@command(cli)
+@SUITE
 @click.option("--candidate", metavar="NAME", help="Only contrasts of this candidate.")
 @click.option("--baseline", metavar="NAME", help="Only contrasts over this baseline.")
 @click.option("--delta", type=float, help="The true difference to plan for; default: what was observed.")

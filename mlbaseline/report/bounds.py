@@ -94,7 +94,7 @@ def _clip_search(search: SliceSearch) -> SliceSearch:
 def _bounds(metric: str) -> tuple[float, float]:
     """Give lowest and highest value; infinite for a metric that is not known here."""
     known = METRICS.get(metric)
-    return (-math.inf, math.inf) if known is None else (known.lowest, known.highest)
+    return (-math.inf, math.inf) if known is None else (float(known.lowest), float(known.highest))
 
 
 def _reach(metric: str) -> float:

@@ -14,6 +14,7 @@ _MINUS = "−"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DECIMALS = 3
 _ITEMS = 12
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _JOINERS = "\u200c\u200d"  # needed by Persian, Indic scripts and emoji, and harmless
 
 
@@ -141,6 +142,11 @@ def clean(text: str) -> str:
     """Make one printable line: control, bidirectional and unpaired surrogate characters become `�`."""
     marks = (mark if mark.isprintable() or mark.isspace() or mark in _JOINERS else "�" for mark in text)
     return " ".join("".join(marks).split())
+
+
+def spreadsheet_text(text: str) -> str:
+    """Keep a spreadsheet from taking a text for a formula: one that would be starts with an apostrophe."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _listed(items: list[str]) -> str:

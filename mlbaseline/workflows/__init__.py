@@ -9,8 +9,10 @@ from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparison import compare, gate, report
 from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluation import evaluate
+from mlbaseline.workflows.example_changes import examples
 from mlbaseline.workflows.importing import import_results
 from mlbaseline.workflows.lineage import lineage
+from mlbaseline.workflows.paper_table import table
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power, schema
 from mlbaseline.workflows.promotion import promote, rollback
@@ -20,6 +22,7 @@ __all__ = [
     "compare",
     "doctor",
     "evaluate",
+    "examples",
     "export",
     "gate",
     "import_results",
@@ -30,4 +33,5 @@ __all__ = [
     "rollback",
     "run",
     "schema",
+    "table",
 ]

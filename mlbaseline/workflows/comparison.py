@@ -311,7 +311,10 @@ def report(
     """Write the report of a comparison to a file: HTML or Markdown by its ending."""
     renderers = {".html": render_html, ".htm": render_html, ".md": render_markdown}
     if output.suffix.lower() not in renderers:
-        raise SuiteError("--output", [f"expected a name that ends in .html or .md, got {output.name!r}"])
+        raise SuiteError(
+            "--output",
+            [f"expected a name that ends in .html or .md, got {output.name!r}; mlbaseline table writes LaTeX and CSV"],
+        )
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run_id = comparison or required_comparison(loaded, tracker, None).run_id

@@ -1,0 +1,97 @@
+"""Examples one by one and tables for papers, from the runs on the server."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from mlbaseline import workflows
+from mlbaseline.errors import DataError, SuiteError
+from mlbaseline.store import connect, load_assessment
+from tests.workflows.elsewhere import Site
+
+
+@pytest.fixture
+def ladder(site: Site) -> Site:
+    """A rule that is right on two of three examples, compared with the majority."""
+    site.write("rule: {kind: production, recorded: {path: rule.csv}}", candidate="rule")
+    site.answers(lambda position: position % 3 > 0).to_csv(site.folder / "rule.csv", index=False)
+    workflows.run(site.suite, tracking_uri=site.uri)
+    return site
+
+
+def test_examples_come_with_what_was_asked_and_what_both_answered(ladder: Site) -> None:
+    targets = {example.id: (example.target, example.fields["review"]) for example in ladder.test_data().examples}
+    shown = workflows.examples(ladder.suite, candidate="rule", baseline="majority", tracking_uri=ladder.uri)
+    counts, examples = shown.document["counts"], shown.document["examples"]
+    assert sum(counts.values()) == len(examples) == 120
+    assert counts["won"] + counts["both_right"] == 80
+    for example in examples:
+        assert (example["target"], example["input"]) == targets[example["example_id"]]
+        assert (example["candidate"]["prediction"] == example["target"]) == (example["candidate"]["score"] == 1)
+    won = workflows.examples(ladder.suite, candidate="rule", baseline="majority", won=True, tracking_uri=ladder.uri)
+    assert {example["change"] for example in won.document["examples"]} == {"won"}
+    assert len(won.document["examples"]) == counts["won"]
+    assert f"{counts['won']} won" in won.text(False, 100)
+
+
+def test_examples_go_to_files(ladder: Site) -> None:
+    def write(name: str, **options: bool) -> None:
+        workflows.examples(
+            ladder.suite, candidate="rule", baseline="majority", output=ladder.folder / name, tracking_uri=ladder.uri,
+            **options,
+        )  # fmt: skip
+
+    write("out/all.csv")
+    write("out/lost.jsonl", lost=True)
+    with (ladder.folder / "out/all.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = (ladder.folder / "out/lost.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 120
+    assert [json.loads(line)["example_id"] for line in lines] == [
+        r["example_id"] for r in rows if r["change"] == "lost"
+    ]
+    with pytest.raises(SuiteError, match=r"ends in \.csv or \.jsonl"):
+        write("out/all.xlsx")
+
+
+def test_changed_data_is_not_shown_as_what_was_answered(ladder: Site) -> None:
+    path = ladder.folder / "reviews.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("soup", "stew"), encoding="utf-8")
+    shown = workflows.examples(ladder.suite, candidate="rule", baseline="majority", tracking_uri=ladder.uri)
+    assert {example["input"] for example in shown.document["examples"]} == {None}
+    path.unlink()
+    shown = workflows.examples(ladder.suite, candidate="rule", baseline="majority", tracking_uri=ladder.uri)
+    assert len(shown.document["examples"]) == 120
+
+
+def test_an_unknown_rung_is_told_which_there_are(ladder: Site) -> None:
+    with pytest.raises(DataError, match="there is: majority, rule"):
+        workflows.examples(ladder.suite, candidate="rules", baseline="majority", tracking_uri=ladder.uri)
+
+
+def test_a_comparison_keeps_examples_and_classes_for_its_report(ladder: Site) -> None:
+    outcome = workflows.compare(ladder.suite, tracking_uri=ladder.uri)
+    run_id = outcome.document["comparison_run_id"]
+    shown = load_assessment(connect(ladder.uri, "reviews"), run_id).examples
+    assert shown is not None
+    assert [confusion.baseline for confusion in shown.confusions] == ["majority", "rule"]
+    (pair,) = shown.pairs
+    assert sum(pair.counts.values()) == 120
+    assert all(example.input for example in pair.examples)
+    workflows.report(run_id, output=ladder.folder / "report.html", suite=ladder.suite, tracking_uri=ladder.uri)
+    page = (ladder.folder / "report.html").read_text(encoding="utf-8")
+    assert str(pair.examples[0].input).split()[1] in page
+    assert 'id="classes"' in page
+
+
+def test_the_table_of_the_newest_comparison(ladder: Site) -> None:
+    shown = workflows.table(ladder.suite, table_format="latex", tracking_uri=ladder.uri)
+    assert r"\toprule" in shown.text(False, 80)
+    assert r"rule & 1 & \textbf{0.667}\textsuperscript{a}" in shown.document["table"]
+    output = ladder.folder / "out/table.csv"
+    written = workflows.table(ladder.suite, table_format="csv", output=output, tracking_uri=ladder.uri)
+    assert written.document["output"] == str(output)
+    assert output.read_text(encoding="utf-8").startswith("rung,kind,metric,value,low,high,level,n,")
