@@ -20,7 +20,7 @@ class ByteFrequencies:
     """A rule as a `records.Model`: the likelihood of every byte by itself, whatever its neighbours.
 
     - uniform: each as likely as any other, 8 bits a byte.
-    - stratified: with its frequency in the texts of `train`, smoothed as labels are (see `Trivial`).
+    - stratified: with its frequency in the texts of `train`, smoothed as labels are (see `TrivialRule`).
 
     It has no tokens, and therefore no perplexity per token.
     """

@@ -20,7 +20,7 @@ SMOOTHING = 1.0
 `train` lacks costs a finite number of nats. Predictions use the counts as they are."""
 
 
-class Trivial:
+class TrivialRule:
     """A rule as a `records.Model`.
 
     - majority: the most frequent label of `train`, of equally frequent ones the first in label order.

@@ -14,7 +14,7 @@ from sklearn.dummy import DummyClassifier
 from mlbaseline import suite
 from mlbaseline.assets import fetch
 from mlbaseline.errors import DataError
-from mlbaseline.models.trivial import Trivial
+from mlbaseline.models.trivial import TrivialRule
 from mlbaseline.records import Answer, Example, TaskData
 from mlbaseline.tasks import load_task
 from mlbaseline.tasks.prompting import placeholders
@@ -39,7 +39,7 @@ def train() -> TaskData:
 
 
 def answers(strategy: str, asked: Sequence[Example], seed: int = 0) -> list[Answer]:
-    return list(Trivial(spec(strategy), labels=LABELS, train=train(), seed=seed).answer(asked))
+    return list(TrivialRule(spec(strategy), labels=LABELS, train=train(), seed=seed).answer(asked))
 
 
 def test_majority_is_the_most_frequent_label() -> None:
@@ -48,7 +48,7 @@ def test_majority_is_the_most_frequent_label() -> None:
 
 def test_of_equally_frequent_labels_the_first_wins() -> None:
     even = TaskData("train", (Example("1", {}, "positive", LABELS), Example("2", {}, "neutral", LABELS)), LABELS, "")
-    (answer,) = Trivial(spec("majority"), labels=LABELS, train=even).answer(examples(1))
+    (answer,) = TrivialRule(spec("majority"), labels=LABELS, train=even).answer(examples(1))
     assert answer.prediction == "neutral"
 
 
@@ -99,7 +99,7 @@ def test_log_likelihoods_are_finite_and_sum_to_one(strategy: str) -> None:
 
 def test_keyword_takes_the_first_rule_that_matches_in_the_prompts_fields() -> None:
     rules = {"positive": "love|great", "negative": "hate|great"}
-    model = Trivial(spec("keyword", rules=rules, default="neutral"), labels=LABELS, fields=("text",))
+    model = TrivialRule(spec("keyword", rules=rules, default="neutral"), labels=LABELS, fields=("text",))
     found = [next(model.answer(examples(1, text))) for text in ("I hate it", "great", "nothing", "")]
     assert [answer.prediction for answer in found] == ["negative", "positive", "neutral", "neutral"]
     assert all(answer.loglik_nats == () for answer in found)
@@ -113,13 +113,13 @@ def test_every_answer_is_timed() -> None:
 @pytest.mark.parametrize("strategy", ["majority", "stratified"])
 def test_without_train_there_is_nothing_to_count(strategy: str) -> None:
     with pytest.raises(DataError, match=f"baseline {strategy}: counts labels in the split train"):
-        Trivial(spec(strategy), labels=LABELS, seed=0)
+        TrivialRule(spec(strategy), labels=LABELS, seed=0)
 
 
 def test_uniform_needs_no_train_and_a_draw_needs_a_seed() -> None:
-    assert next(Trivial(spec("uniform"), labels=LABELS, seed=0).answer(examples(1))).prediction in LABELS
+    assert next(TrivialRule(spec("uniform"), labels=LABELS, seed=0).answer(examples(1))).prediction in LABELS
     with pytest.raises(ValueError, match="give a seed"):
-        Trivial(spec("uniform"), labels=LABELS)
+        TrivialRule(spec("uniform"), labels=LABELS)
 
 
 def test_what_is_random() -> None:
@@ -130,7 +130,7 @@ def test_what_is_random() -> None:
 def test_signature_fields_tell_apart_what_answers_differently() -> None:
     def fields(rules: dict[str, str] | None = None, strategy: str = "keyword") -> tuple[Any, ...]:
         more = {"rules": rules, "default": "neutral"} if rules else {}
-        model = Trivial(spec(strategy, **more), labels=LABELS, train=train(), seed=0, fields=("text",))
+        model = TrivialRule(spec(strategy, **more), labels=LABELS, train=train(), seed=0, fields=("text",))
         return tuple(sorted(model.signature_fields().items()))
 
     rules = [{"positive": "a", "negative": "b"}, {"negative": "b", "positive": "a"}, {"positive": "a", "negative": "c"}]
@@ -145,7 +145,7 @@ def test_the_tiny_suites_rungs(tiny_suite: suite.Suite) -> None:
     for name in ("majority", "uniform", "stratified", "keyword"):
         baseline = tiny_suite.baselines[name]
         assert isinstance(baseline, suite.Trivial)
-        model = Trivial(baseline, labels=("bad", "good"), train=task.splits["train"], seed=0, fields=shown)
+        model = TrivialRule(baseline, labels=("bad", "good"), train=task.splits["train"], seed=0, fields=shown)
         found = list(model.answer(task.splits["test"].examples))
         assert [answer.example_id for answer in found] == [example.id for example in task.splits["test"].examples]
         assert {answer.prediction for answer in found} <= {"bad", "good"}
@@ -158,7 +158,7 @@ def open_train() -> TaskData:
 
 def open_answers(strategy: str, **more: Any) -> list[Answer]:
     asked = tuple(Example(f"e{i}", {"text": "where?"}, "Rome", ()) for i in range(200))
-    rule = Trivial(spec(strategy, **more), labels=(), train=open_train(), seed=3, fields=("text",))
+    rule = TrivialRule(spec(strategy, **more), labels=(), train=open_train(), seed=3, fields=("text",))
     return list(rule.answer(asked))
 
 

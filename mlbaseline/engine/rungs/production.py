@@ -61,14 +61,12 @@ def _endpoint(site: Site, name: str, spec: Endpoint, seed: int | None) -> Rung:
     def open_() -> Opened:
         from mlbaseline.models.endpoint import EndpointModel
         from mlbaseline.models.endpoint.answer_journal import AnswerJournal
-        from mlbaseline.models.endpoint.protocols import make_request_format
+        from mlbaseline.models.endpoint.protocols import TextRequest, make_request_format
 
         columns = (*placeholders(prompting.template), *(task.columns.choices or ()))
         sent_seed = seed if spec.seed is None else spec.seed
-        decoding, system = (Decoding.of(task), task.system) if isinstance(task, GenerateTask) else (None, None)
-        request_format = make_request_format(
-            spec, prompting, columns, site.data.labels, sent_seed, decoding=decoding, system=system
-        )
+        text = TextRequest(Decoding.of(task), task.system) if isinstance(task, GenerateTask) else None
+        request_format = make_request_format(spec, prompting, columns, site.data.labels, sent_seed, text=text)
         where = f"baselines.{name}.endpoint"
         description = progress_name(name, seed)
         return Opened(EndpointModel(spec, request_format, AnswerJournal(kept), where=where, description=description))

@@ -10,7 +10,7 @@ from mlbaseline.models.annotators import Annotators, read_labels
 from mlbaseline.models.byte_frequencies import ByteFrequencies
 from mlbaseline.models.heuristic import Heuristic
 from mlbaseline.models.human import ExpectedAnnotator
-from mlbaseline.models.trivial import Trivial
+from mlbaseline.models.trivial import TrivialRule
 from mlbaseline.records import TaskData
 from mlbaseline.suite import Asset, PerplexityTask, Suite
 from mlbaseline.tasks.data_files import Row, read_table
@@ -24,14 +24,14 @@ def trivial_rungs(site: Site, name: str, spec: suite.Trivial, seeds: Sequence[in
 def _trivial(site: Site, name: str, spec: suite.Trivial, seed: int | None) -> Rung:
     task, fields = site.suite.task, placeholders(site.suite.task.prompt)
     train = site.task.splits.get("train")
-    model: Trivial | Heuristic | ByteFrequencies
+    model: TrivialRule | Heuristic | ByteFrequencies
     if isinstance(task, PerplexityTask):
         model = ByteFrequencies(spec, train=train)
     elif spec.function is not None:
         where = f"baselines.{name}.function"
         model = Heuristic(spec.function, root=site.suite.root, labels=task.labels, fields=fields, where=where)
     else:
-        model = Trivial(spec, labels=task.labels, train=train, seed=seed, fields=fields)
+        model = TrivialRule(spec, labels=task.labels, train=train, seed=seed, fields=fields)
     return site.rung(name, seed, fields=model.signature_fields(), open_=lambda: Opened(model))
 
 

@@ -1,4 +1,4 @@
-"""Choices by more than their raw log-likelihood, in the normalisations of lm-evaluation-harness.
+"""Choices by normalised log-likelihoods, as lm-evaluation-harness normalises them.
 
 Only which choice is predicted changes. The log-likelihoods that an answer holds, and with them nll, Brier score and
 calibration error, stay those of the choices as they are.
@@ -18,15 +18,17 @@ from mlbaseline.tasks.prompting import Asks, Prompt
 
 @dataclass(frozen=True)
 class Unconditional:
-    """A prompting without context: how likely is each choice whatever was asked?"""
+    """Prompts without context: how likely is each choice by itself?"""
 
     prompting: Asks
 
     def prompt(self, example: Example) -> Prompt:
+        """Return the choices behind an empty context."""
         return Prompt("", self.prompting.prompt(example).continuations)
 
     @property
     def head(self) -> str:
+        """Return what every prompt begins with: nothing."""
         return ""
 
 
@@ -48,23 +50,32 @@ class NormalisedChoices:
         by: str,
         unconditional: ChoiceScorer | None = None,
     ) -> None:
-        """unconditional: scores the same choices by `Unconditional`; needed for that normalisation."""
+        """Normalise the answers of a scorer.
+
+        Args:
+            scorer: answers with raw log-likelihoods.
+            prompting: makes the prompts.
+            encoder: counts the tokens of the choices.
+            labels: what the choices stand for, in their order.
+            by: see the class.
+            unconditional: scores the same choices by `Unconditional`; needed for that normalisation.
+        """
         self._scorer, self._prompting, self._encoder = scorer, prompting, encoder
         self._labels, self._by, self._unconditional = tuple(labels), by, unconditional
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """As the scorer does. What the choices cost to score without a prompt is in the figures of each answer."""
+        """Answer as the scorer does. Tokens, time and latency include scoring the choices without a prompt."""
         by_id = {example.id: example for example in examples}
         alone = self._score_alone(examples)
         for answer in self._scorer.answer(examples):
             example = by_id[answer.example_id]
-            known = alone.get(example.choices)
-            if known is not None and known.error is not None and answer.error is None:
-                yield replace(answer, prediction=None, loglik_nats=(), error=f"without a prompt: {known.error}")
+            prior = alone.get(example.choices)
+            if prior is not None and prior.error is not None and answer.error is None:
+                yield replace(answer, prediction=None, loglik_nats=(), error=f"without a prompt: {prior.error}")
             else:
-                yield answer if answer.error else self._choose(example, answer, known, shared=len(alone) == 1)
+                yield answer if answer.error else self._choose(example, answer, prior, shared=len(alone) == 1)
 
-    def _choose(self, example: Example, answer: Answer, known: Answer | None, *, shared: bool) -> Answer:
+    def _choose(self, example: Example, answer: Answer, prior: Answer | None, *, shared: bool) -> Answer:
         tokens = [len(c) for c in self._encoder.encode(self._prompting.prompt(example)).continuations]
         scores: Sequence[float]
         if self._by == "byte":
@@ -72,17 +83,17 @@ class NormalisedChoices:
         elif self._by == "token":
             scores = [n / count for n, count in zip(answer.loglik_nats, tokens, strict=True)]
         else:
-            assert known is not None  # the choices of every example were scored
-            scores = [n - prior for n, prior in zip(answer.loglik_nats, known.loglik_nats, strict=True)]
+            assert prior is not None  # the choices of every example were scored
+            scores = [n - p for n, p in zip(answer.loglik_nats, prior.loglik_nats, strict=True)]
         best = max(range(len(scores)), key=scores.__getitem__)
         chosen = replace(answer, prediction=self._labels[best], tokens_out=tokens[best])
-        if known is None or shared:  # scored once, and then known for every query
+        if prior is None or shared:  # scored once for all queries
             return chosen
         latency_s = None if answer.latency_s is None else answer.latency_s + self._time_alone(example)
-        return replace(chosen, compute_s=answer.compute_s + known.compute_s, latency_s=latency_s)
+        return replace(chosen, compute_s=answer.compute_s + prior.compute_s, latency_s=latency_s)
 
     def _score_alone(self, examples: Sequence[Example]) -> dict[tuple[str, ...], Answer]:
-        """Each different set of choices ─▶ what is known of it without a prompt."""
+        """Score each different set of choices without a prompt."""
         if self._unconditional is None:
             return {}
         first = {example.choices: example for example in sorted(examples, key=lambda e: e.id, reverse=True)}

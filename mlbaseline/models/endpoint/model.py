@@ -13,7 +13,8 @@ from tqdm import tqdm
 from mlbaseline.errors import EndpointError, describe_error
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, UnreachableError
-from mlbaseline.models.endpoint.protocols import RequestFormat, Usage
+from mlbaseline.models.endpoint.openai_replies import Usage
+from mlbaseline.models.endpoint.protocols import RequestFormat
 from mlbaseline.models.reply_parsing import make_answer
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mlbaseline.models.endpoint.client import HasText, RefusedError
+from mlbaseline.models.endpoint.openai_replies import Usage, check_generated, choices_of, read_echo, usage_of
 from mlbaseline.models.reply_parsing import (
     DecodingOptions,
     ParsedReply,
@@ -44,12 +45,16 @@ class PromptMaker(Protocol):
 
 
 @dataclass(frozen=True)
-class Usage:
-    """Tokens of a reply. cost_usd: as the reply itself states it."""
+class TextRequest:
+    """How a text is generated.
 
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost_usd: float | None = None
+    Attributes:
+        decoding: options of the task.
+        system: message before the prompt of a chat model.
+    """
+
+    decoding: DecodingOptions
+    system: str | None = None
 
 
 class RequestFormat(Protocol):
@@ -113,7 +118,7 @@ class LogProbsFormat:
 
     def read(self, content: Any, example: Example) -> ParsedReply:
         texts = self._texts(example)
-        echoed = [_echoed(choice, texts) for choice in _choices(content, len(texts))]
+        echoed = [read_echo(choice, texts) for choice in choices_of(content, len(texts))]
         context, *wholes = (tokens for _, tokens in sorted(echoed, key=lambda entry: entry[0]))
         # As lm-evaluation-harness does: a continuation is what follows as many tokens as the context alone has.
         nats = tuple(sum(value for value in whole[len(context) :] if value is not None) for whole in wholes)
@@ -125,7 +130,7 @@ class LogProbsFormat:
         return ParsedReply(self._labels[best], nats)
 
     def usage(self, content: Any) -> Usage:
-        return _usage(content.get("usage"))
+        return usage_of(content.get("usage"))
 
     def _texts(self, example: Example) -> list[str]:
         prompt = self._prompting.prompt(example)
@@ -154,7 +159,7 @@ class GeneratedTextFormat:
     def usage(self, content: Any) -> Usage:
         parts = content if isinstance(content, list) else [content]
         stated = [part["usage"] for part in parts if isinstance(part.get("usage"), Mapping)]
-        return _usage(stated[-1] if stated else None)
+        return usage_of(stated[-1] if stated else None)
 
     def _request(
         self, prompt: str, *, system: str | None = None, max_new_tokens: int, temperature: float, seed: int | None
@@ -173,7 +178,8 @@ class GeneratedTextFormat:
         return body
 
     def _text(self, content: Any) -> str:
-        parts = content if self._spec.stream and isinstance(content, list) else _whole(content, self._is_chat)
+        is_stream = self._spec.stream and isinstance(content, list)
+        parts = content if is_stream else [check_generated(content, self._is_chat)]
         return "".join(map(self.piece, parts))
 
 
@@ -207,12 +213,11 @@ class GeneratedChoiceFormat(GeneratedTextFormat):
 class GeneratedAnswerFormat(GeneratedTextFormat):
     """The text is the answer, generated with the options of the task, not of the endpoint."""
 
-    def __init__(
-        self, spec: Endpoint, prompting: PromptMaker, decoding: DecodingOptions, system: str | None, seed: int | None
-    ) -> None:
-        """Use the options of a task. system: message before the prompt in a chat. seed: each sample has its own."""
+    def __init__(self, spec: Endpoint, prompting: PromptMaker, request: TextRequest, seed: int | None) -> None:
+        """Use the options of a task. seed: each sample has its own."""
         super().__init__(spec)
-        self._prompting, self._decoding, self._system, self._seed = prompting, decoding, system, seed
+        self._prompting, self._seed = prompting, seed
+        self._decoding, self._system = request.decoding, request.system
 
     def bodies(self, example: Example) -> list[dict[str, Any]]:
         prompt, decoding = self._prompting.prompt(example).context, self._decoding
@@ -240,8 +245,7 @@ def make_request_format(
     labels: Sequence[str],
     seed: int | None,
     *,
-    decoding: DecodingOptions | None = None,
-    system: str | None = None,
+    text: TextRequest | None = None,
 ) -> RequestFormat:
     """Make the request format of an endpoint.
 
@@ -251,13 +255,12 @@ def make_request_format(
         columns: sent where the protocol sends rows.
         labels: that may be answered.
         seed: of what is drawn.
-        decoding: of a generated text; None for a choice.
-        system: message before the prompt where a chat model generates a text.
+        text: how a text is generated; None for a choice.
     """
     if spec.protocol == "mlflow":
-        return InvocationsFormat(columns, labels, decoding)
-    if decoding is not None:
-        return GeneratedAnswerFormat(spec, prompting, decoding, system, seed)
+        return InvocationsFormat(columns, labels, text.decoding if text else None)
+    if text is not None:
+        return GeneratedAnswerFormat(spec, prompting, text, seed)
     if spec.choosing == "loglik":
         return LogProbsFormat(spec, prompting, labels)
     return GeneratedChoiceFormat(spec, prompting, labels, seed)
@@ -275,44 +278,3 @@ def _one_of(choices: Sequence[str]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
-
-
-def _choices(content: Any, expected: int) -> list[Mapping[str, Any]]:
-    choices = content.get("choices") if isinstance(content, Mapping) else None
-    if not isinstance(choices, list) or len(choices) != expected or not all(isinstance(c, Mapping) for c in choices):
-        raise RefusedError(f"expected {expected} `choices`, got {shorten(str(content))}")
-    return choices
-
-
-def _whole(content: Any, is_chat: bool) -> Iterator[Mapping[str, Any]]:
-    (choice,) = _choices(content, 1)
-    if not isinstance(choice.get("message" if is_chat else "text"), Mapping if is_chat else str):
-        raise RefusedError(f"expected `{'message' if is_chat else 'text'}` in the choice, got {shorten(str(choice))}")
-    yield content
-
-
-def _echoed(choice: Mapping[str, Any], texts: Sequence[str]) -> tuple[int, list[float | None]]:
-    """Return the position of a prompt and the log-probabilities of its tokens; the first token has none."""
-    index, logprobs = choice.get("index"), choice.get("logprobs")
-    values = logprobs.get("token_logprobs") if isinstance(logprobs, Mapping) else None
-    text = choice.get("text")
-    if not (isinstance(index, int) and 0 <= index < len(texts)) or not values or not isinstance(text, str):
-        raise RefusedError("gives no log-probabilities of the prompt; set `choose_by: generate` or `constrained`")
-    if not text.startswith(texts[index]):
-        raise RefusedError(
-            f"does not echo the prompt, so its log-probabilities belong to another text ({shorten(text)}); "
-            "set `choose_by: generate` or `constrained`"
-        )
-    # Servers that must generate something add one token behind the prompt.
-    return index, values if text == texts[index] else values[:-1]
-
-
-def _usage(stated: Any) -> Usage:
-    if not isinstance(stated, Mapping):
-        return Usage()
-    cost = stated.get("cost")
-    return Usage(
-        int(stated.get("prompt_tokens") or 0),
-        int(stated.get("completion_tokens") or 0),
-        float(cost) if isinstance(cost, int | float) else None,
-    )

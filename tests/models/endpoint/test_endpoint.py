@@ -37,8 +37,10 @@ def ask(tmp_path: Path) -> Callable[..., dict[str, Answer]]:
         url = server if isinstance(server, str) else server.url
         given = {"protocol": "chat", "timeout_s": 5, "retries": 1, "max_concurrency": 2, **options}
         spec = Endpoint(url=url, **given)
-        asking = make_request_format(spec, Prompting("Note: {text}\nLabel:"), ["text"], LABELS, spec.seed)
-        model = EndpointModel(spec, asking, AnswerJournal(tmp_path / "kept.jsonl"), where="baselines.live.endpoint")
+        request_format = make_request_format(spec, Prompting("Note: {text}\nLabel:"), ["text"], LABELS, spec.seed)
+        model = EndpointModel(
+            spec, request_format, AnswerJournal(tmp_path / "kept.jsonl"), where="baselines.live.endpoint"
+        )
         return {answer.example_id: answer for answer in model.answer(EXAMPLES[:n])}
 
     return ask

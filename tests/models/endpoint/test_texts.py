@@ -10,7 +10,7 @@ import pytest
 
 from mlbaseline.models.endpoint import EndpointModel
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
-from mlbaseline.models.endpoint.protocols import make_request_format
+from mlbaseline.models.endpoint.protocols import TextRequest, make_request_format
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.decoding import Decoding
@@ -35,9 +35,8 @@ def ask(tmp_path: Path) -> Ask:
         stream: bool = False,
     ) -> dict[str, Answer]:
         spec = Endpoint(url=server.url, protocol=protocol, retries=0, max_concurrency=2, stream=stream)
-        request_format = make_request_format(
-            spec, Prompting("Q: {text}\nA:"), ["text"], (), seed, decoding=decoding, system=system
-        )
+        text = TextRequest(decoding, system)
+        request_format = make_request_format(spec, Prompting("Q: {text}\nA:"), ["text"], (), seed, text=text)
         model = EndpointModel(spec, request_format, AnswerJournal(tmp_path / "kept.jsonl"), where="baselines.live")
         return {answer.example_id: answer for answer in model.answer(EXAMPLES)}
 
