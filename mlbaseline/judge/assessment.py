@@ -10,7 +10,7 @@ import numpy as np
 
 from mlbaseline.judge.audit import Champion, Subject, Trials, audit
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
-from mlbaseline.judge.contrasts.power import settle
+from mlbaseline.judge.contrasts.power import examples_to_decide
 from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.contrasts.published import compare_with_published
 from mlbaseline.judge.cost.break_even import break_evens
@@ -62,7 +62,7 @@ def assess(
             n = len(ladder.tables(row.candidate, row.estimand)[0].frame)
             return math.ceil(n * (suite.matrix.min_slice_examples / max(row.n, 1) - 1))
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
-        return settle(ladder, row, family=len(family) if row.role == Role.PRIMARY else 1).n_more
+        return examples_to_decide(ladder, row, family=len(family) if row.role == Role.PRIMARY else 1).n_more
 
     audited = audit(Subject(ladder, standings, comparisons, registration, trials, champion))
     return Assessment(

@@ -10,7 +10,7 @@ import pytest
 from mlbaseline.errors import DataError, IncomparableError, SuiteError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.contrasts.matrix import plan
-from mlbaseline.judge.contrasts.power import examples_for, settle
+from mlbaseline.judge.contrasts.power import examples_for, examples_to_decide
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Answer, Assessment, Comparison, Signature
@@ -219,9 +219,9 @@ def test_planning_follows_the_square_root_law() -> None:
     assert half == pytest.approx(4 * needed, rel=0.02)
     assert needed == pytest.approx(N * (row.mde / 0.02) ** 2, rel=0.05)
     corpus = next(r for r in assessed().comparisons if r.metric == "macro_f1" and r.estimand == "checkpoint")
-    settled = settle(ladder, replace(corpus, delta=corpus.mde / 2, margin=0.0), family=1)
+    settled = examples_to_decide(ladder, replace(corpus, delta=corpus.mde / 2, margin=0.0), family=1)
     assert settled.n == 4 * N
-    assert settle(ladder, replace(corpus, delta=0.0), family=1).n is None
+    assert examples_to_decide(ladder, replace(corpus, delta=0.0), family=1).n is None
 
 
 def test_what_the_matrix_needs_must_be_there() -> None:

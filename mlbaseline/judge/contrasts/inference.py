@@ -131,6 +131,7 @@ def _corpus_contrast(
         margin=margin,
         rng=rng,
     )
+    components = VarianceComponents(found.n * found.standard_error**2, examples_per_unit=found.n / found.n_units)
     return Contrasted(
         candidate_mean=found.candidate,
         baseline_mean=found.baseline,
@@ -138,7 +139,7 @@ def _corpus_contrast(
         low=found.low,
         high=found.high,
         p_value=found.p_value,
-        mde=minimum_detectable_effect(VarianceComponents(found.n * found.standard_error**2), found.n, level=level),
+        mde=minimum_detectable_effect(components, found.n, level=level),
         n=found.n,
         n_clusters=found.n_units,
         method=found.method,

@@ -1,8 +1,9 @@
-"""What would settle an open question, and what a design can detect at all."""
+"""How many examples would decide an open question, and what a design can detect at all."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from mlbaseline.judge.contrasts.inference import paired_scores
 from mlbaseline.judge.contrasts.matrix import mask_of, sign_of
@@ -11,10 +12,16 @@ from mlbaseline.records import Comparison
 from mlbaseline.stats import SampleSizeExtension, estimate_components, sample_size, sample_size_extension
 
 
-def settle(ladder: Ladder, row: Comparison, *, family: int) -> SampleSizeExtension:
-    """How many more examples would settle a row, were its observed difference the true one.
+def examples_to_decide(ladder: Ladder, row: Comparison, *, family: int) -> SampleSizeExtension:
+    """Compute how many more examples of the whole test would decide a row, were its observed difference the true one.
 
-    family: number of rows that are corrected together; each is planned at level 1 − α/m.
+    Args:
+        ladder: The rungs that were compared.
+        row: The row; on a slice, the test grows by more than the slice does.
+        family: Number of rows that are corrected together; each is planned at level 1 − α/m.
+
+    Returns:
+        The number of examples of the test, or why none would do.
     """
     level = 1.0 - (1.0 - row.level) / family
     candidate, baseline = (ladder.tables(name, row.estimand) for name in (row.candidate, row.baseline))
@@ -22,15 +29,37 @@ def settle(ladder: Ladder, row: Comparison, *, family: int) -> SampleSizeExtensi
     pair = paired_scores(candidate, baseline, row.metric, mask=mask_of(candidate[0], row))
     if pair is not None:
         ours, theirs, clusters = pair
-        return sample_size_extension(ours, theirs, clusters=clusters, margin=margin, level=level)
-    # A corpus metric has no scores per example, but its standard error shrinks with the root of n all the same.
+        extension = sample_size_extension(ours, theirs, clusters=clusters, margin=margin, level=level)
+    else:
+        extension = _corpus_extension(row, margin)
+    return _of_whole_test(extension, len(candidate[0].frame), row.n)
+
+
+def _corpus_extension(row: Comparison, margin: float) -> SampleSizeExtension:
+    """A corpus metric has no scores per example, but its standard error shrinks with the root of n all the same."""
     distance = abs(row.delta - margin)
     if distance == 0:
         reason = "the observed difference lies on the margin: more examples would not help"
         return SampleSizeExtension(None, None, None, reason)
     total = math.ceil(row.n * (row.mde / distance) ** 2)
     more = max(total - row.n, 0)
-    return SampleSizeExtension(total, more, None, f"{more} more examples, {total} in all, at a power of 80%")
+    reason = f"{more} more examples, {total} in all, at a power of 80%"
+    return SampleSizeExtension(total, more, None, reason, row.delta > margin)
+
+
+def _of_whole_test(extension: SampleSizeExtension, n_test: int, n_slice: int) -> SampleSizeExtension:
+    """The same in examples of the whole test, of which a slice keeps its share."""
+    if extension.n is None or n_slice == n_test:
+        return extension
+
+    def scaled(n: int | None) -> int | None:
+        return None if n is None else math.ceil(n * n_test / n_slice)
+
+    total = math.ceil(extension.n * n_test / n_slice)
+    more = max(total - n_test, 0)
+    reason = f"{more} more examples of the test, {total} in all, of which the slice has its share: {extension.reason}"
+    farther, nearer = extension.likely_range
+    return replace(extension, n=total, n_more=more, reason=reason, likely_range=(scaled(farther), scaled(nearer)))
 
 
 def examples_for(ladder: Ladder, row: Comparison, delta: float) -> int | None:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlbaseline.stats.confidence import infer
+from mlbaseline.stats.confidence import SeedVariance, infer
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
 from mlbaseline.stats.paired.binary import is_binary
 from mlbaseline.stats.paired.effect import cohens_d_value, cohens_g_value
@@ -32,7 +32,8 @@ class PairedComparison:
     when some side's seeds are part of the uncertainty, else ``checkpoint``.
 
     ``method`` is the name of what was used, ``reason`` a sentence on why. ``standard_error`` is never zero: with few or
-    no differing examples it includes the smoothing of the method. ``df`` is None where the method has none.
+    no differing examples it includes the smoothing of the method. ``df`` is None where the method has none;
+    ``examples_df`` and ``seeds`` are its parts over examples and over training seeds.
     """
 
     candidate_mean: float
@@ -58,6 +59,8 @@ class PairedComparison:
     df: float | None
     method: str
     reason: str
+    examples_df: float | None = None
+    seeds: SeedVariance | None = None
 
 
 def compare_paired(
@@ -139,6 +142,8 @@ def compare_paired(
         df=chosen.df,
         method=chosen.name,
         reason=chosen.reason + _single_seed_note(candidate, baseline),
+        examples_df=None if chosen.df is None else float(sample.summary.df),
+        seeds=sample.seeds() if chosen.name.startswith("crossed") else None,
     )
 
 

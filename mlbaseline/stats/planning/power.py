@@ -9,11 +9,12 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from mlbaseline.stats.confidence import RuleOfThree
+from mlbaseline.stats.confidence import RuleOfThree, SeedVariance
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
 from mlbaseline.stats.paired.binary import WiderConfidence
 from mlbaseline.stats.paired.comparison import PairedComparison
 from mlbaseline.stats.paired.methods import PairedSample, example_error_variance
+from mlbaseline.stats.planning.detectable import Precision, detectable, tail_of
 from mlbaseline.stats.types import Alternative, Array
 from mlbaseline.stats.variance import Clusters, run_variance
 
@@ -28,6 +29,8 @@ class VarianceComponents:
     (clusters of the same size are assumed to go on). ``*_residual``: an example's score varying from run to run.
     ``*_seed``: the whole run's mean varying from seed to seed; zero for a checkpoint. With K runs a side,
     Var(Δ) = (examples + Σ residual/K)/n + Σ seed/K: more examples do nothing about the last part.
+    ``examples_per_unit``: how many examples one degree of freedom takes; more than 1 with clusters, more still where
+    they are unequal.
     """
 
     examples: float
@@ -35,15 +38,30 @@ class VarianceComponents:
     baseline_residual: float = 0.0
     candidate_seed: float = 0.0
     baseline_seed: float = 0.0
+    examples_per_unit: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not (math.isfinite(value) and value >= 0.0):
                 raise ValueError(f"{name}: expected a variance, finite and zero or more, got {value!r}")
 
-    def per_example(self, seeds_candidate: int, seeds_baseline: int) -> float:
-        """The part of the variance that n divides, times n."""
-        return self.examples + self.candidate_residual / seeds_candidate + self.baseline_residual / seeds_baseline
+    def precision(self, n: int, seeds_candidate: int = 1, seeds_baseline: int = 1) -> Precision:
+        """What is known of the difference from n examples and these numbers of runs, at the expected values."""
+        sides = [
+            (self.candidate_residual, self.candidate_seed, seeds_candidate),
+            (self.baseline_residual, self.baseline_seed, seeds_baseline),
+        ]
+        variance = (self.examples + sum(residual / runs for residual, _, runs in sides)) / n
+        df = max(n / self.examples_per_unit - 1.0, 1.0)
+        seeded = [(residual / n + seed, residual, runs) for residual, seed, runs in sides if runs > 1]
+        if not seeded or not any(between for between, _, _ in seeded):
+            return Precision(variance, df)
+        observed = sum(between / runs for between, _, runs in seeded)
+        curvature = sum((between / runs) ** 2 / (runs - 1.0) for between, _, runs in seeded)
+        fewest = min(runs for _, _, runs in seeded) - 1.0
+        residual = sum(residual / (runs * n) for _, residual, runs in seeded)
+        seeds_df = min(observed**2 / curvature, 2.0 * fewest)  # as `seed_variance`
+        return Precision(variance, df, SeedVariance(*(np.asarray(x) for x in (observed, residual, seeds_df))))
 
 
 def estimate_components(
@@ -55,10 +73,16 @@ def estimate_components(
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"candidate and baseline: expected the same examples, got {a.shape[1]} and {b.shape[1]}")
     groups = as_clusters(clusters, a.shape[1])
-    total = a.shape[1] * example_error_variance(PairedSample.of(a, b, groups))
+    sample = PairedSample.of(a, b, groups)
+    total = a.shape[1] * example_error_variance(sample)
     (a_residual, a_seed), (b_residual, b_seed) = _of_side(a, groups), _of_side(b, groups)
     return VarianceComponents(
-        max(total - a_residual / len(a) - b_residual / len(b), 0.0), a_residual, b_residual, a_seed, b_seed
+        max(total - a_residual / len(a) - b_residual / len(b), 0.0),
+        a_residual,
+        b_residual,
+        a_seed,
+        b_seed,
+        examples_per_unit=float(sample.summary.n / (sample.summary.df + 1.0)),
     )
 
 
@@ -79,30 +103,61 @@ def minimum_detectable_effect(
     level: float = 0.95,
     alternative: Alternative = "two-sided",
 ) -> float:
-    """The smallest true distance from the margin that n examples show with probability ``power``.
+    """Compute the smallest true distance from the margin that n examples show with a given power.
 
-    (t_{α/2} + t_power) · SE (Card et al. 2020, EMNLP), t with Satterthwaite's degrees of
-    freedom: for a side with a seed part and few seeds much larger than the normal quantile. Raises ValueError for n
-    below 2, fewer than one run on a side, or power outside (0, 1).
+    The power is that of the method that `compare_paired` uses (see `planning.detectable`): with few seeds or clusters
+    intervals are much wider than the normal law would have them (Card et al. 2020, EMNLP, for checkpoints).
+
+    Args:
+        components: Where the uncertainty comes from.
+        n: Examples, at least 2.
+        seeds_candidate: Runs of the candidate, at least 1.
+        seeds_baseline: Runs of the baseline, at least 1.
+        power: Probability of showing it, in (0, 1).
+        level: Level of the interval, in (0, 1).
+        alternative: Whether the test is two-sided.
+
+    Returns:
+        The distance, in the unit of the scores.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> round(minimum_detectable_effect(VarianceComponents(examples=0.2), n=500), 3)
+        0.056
     """
     check_power(power, level, alternative)
     if n < 2 or seeds_candidate < 1 or seeds_baseline < 1:
         raise ValueError(f"expected n ≥ 2 and at least one run a side, got {n}, {seeds_candidate}, {seeds_baseline}")
-    examples = components.per_example(seeds_candidate, seeds_baseline) / n
-    variance, curvature = examples, examples**2 / (n - 1.0)
-    for seed, runs in ((components.candidate_seed, seeds_candidate), (components.baseline_seed, seeds_baseline)):
-        variance += seed / runs
-        curvature += (seed / runs) ** 2 / (runs - 1.0) if runs > 1 else 0.0
-    df = variance**2 / curvature if curvature > 0.0 else math.inf
-    return float((_quantile(df, level, alternative) + scipy.stats.t.ppf(power, df)) * math.sqrt(variance))
+    precision = components.precision(n, seeds_candidate, seeds_baseline)
+    return detectable(precision, tail_of(level, alternative), power)
 
 
 def detectable_effect(comparison: PairedComparison, *, power: float = 0.8) -> float:
-    """The minimum detectable effect of a comparison as it was made: what to print beside "no difference"."""
+    """Compute the minimum detectable effect of a comparison as it was made: what to print beside "no difference".
+
+    Args:
+        comparison: The comparison.
+        power: Probability of showing the effect, in (0, 1).
+
+    Returns:
+        The smallest true distance from the margin, in the unit of the scores.
+
+    Raises:
+        ValueError: If the power is out of range.
+
+    Example:
+        >>> from mlbaseline.stats import compare_paired
+        >>> comparison = compare_paired(np.tile([1, 0, 1, 1], 50), np.tile([1, 1, 0, 1], 50))
+        >>> round(detectable_effect(comparison), 2)
+        0.14
+    """
     check_power(power, comparison.level, comparison.alternative)
-    df = math.inf if comparison.df is None else comparison.df
-    quantiles = _quantile(df, comparison.level, comparison.alternative) + scipy.stats.t.ppf(power, df)
-    return float(quantiles * comparison.standard_error)
+    seeds = comparison.seeds
+    variance = comparison.standard_error**2 - (0.0 if seeds is None else float(seeds.estimate))
+    df = math.inf if comparison.examples_df is None else comparison.examples_df
+    return detectable(Precision(variance, df, seeds), tail_of(comparison.level, comparison.alternative), power)
 
 
 def sample_size(
@@ -116,17 +171,36 @@ def sample_size(
     level: float = 0.95,
     alternative: Alternative = "two-sided",
 ) -> int | None:
-    """Examples needed to tell a true difference ``delta`` from ``margin`` with probability ``power``.
+    """Compute how many examples tell a true difference from a margin with a given power.
 
-    None when no number of examples does: the seeds' own variance is too large, so more seeds are needed. Raises
-    ValueError when delta lies on the margin or, one-sided, on its wrong side.
+    Args:
+        delta: The true difference.
+        components: Where the uncertainty comes from.
+        margin: Difference under the null hypothesis.
+        seeds_candidate: Runs of the candidate.
+        seeds_baseline: Runs of the baseline.
+        power: Probability of showing the difference, in (0, 1).
+        level: Level of the interval, in (0, 1).
+        alternative: Whether the test is two-sided.
+
+    Returns:
+        The number of examples; None when no number does, because the seeds' own variance is too large: more seeds are
+        needed.
+
+    Raises:
+        ValueError: If ``delta`` lies on the margin or, one-sided, on its wrong side.
+
+    Example:
+        >>> sample_size(0.05, VarianceComponents(examples=0.2))
+        630
     """
     distance = (delta - margin) * (-1.0 if alternative == "less" else 1.0)
     if distance == 0.0 or (alternative != "two-sided" and distance < 0.0) or not math.isfinite(distance):
         raise ValueError(f"delta: expected a difference beyond the margin {margin:g} ({alternative}), got {delta!r}")
 
-    def enough(n: int) -> bool:
-        detectable = minimum_detectable_effect(
+    def ratio(n: int) -> float:
+        """The distance that n examples show, in units of the wanted one."""
+        found = minimum_detectable_effect(
             components,
             n,
             seeds_candidate=seeds_candidate,
@@ -135,16 +209,17 @@ def sample_size(
             level=level,
             alternative=alternative,
         )
-        return detectable <= abs(distance)
+        return found / abs(distance)
 
-    if not enough(_MOST_EXAMPLES):
+    if ratio(_MOST_EXAMPLES) > 1.0:
         return None
+    # Most of the distance shrinks with the root of n, so that one step nearly arrives.
     low, high = 1, 2
-    while not enough(high):
-        low, high = high, 2 * high
+    while high < _MOST_EXAMPLES and (at := ratio(high)) > 1.0:
+        low, high = high, min(max(high + 1, math.ceil(1.02 * high * min(at, 1e3) ** 2)), _MOST_EXAMPLES)
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
+        middle = max(low + 1, min(high - 1, round(math.sqrt(low * high))))
+        low, high = (low, middle) if ratio(middle) <= 1.0 else (middle, high)
     return high
 
 
@@ -213,11 +288,6 @@ def binary_sample_size(
         reached = binary_power(middle, gain_rate, loss_rate, margin=margin, level=level, alternative=alternative)
         low, high = (low, middle) if reached >= power else (middle, high)
     return high if high <= most else None
-
-
-def _quantile(df: float, level: float, alternative: Alternative) -> float:
-    tail = (1.0 - level) / (2.0 if alternative == "two-sided" else 1.0)
-    return float(scipy.stats.t.isf(tail, df)) if math.isfinite(df) else float(-scipy.special.ndtri(tail))
 
 
 def check_power(power: float, level: float, alternative: Alternative) -> None:
