@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
-    from mlbaseline.suite_file import load_suite
+    from mlbaseline.suite.reading import load_suite
     from mlbaseline.workflows import compare, evaluate, promote, rollback, run
 
 __all__ = ["__version__", "compare", "evaluate", "load_suite", "promote", "rollback", "run"]
@@ -20,7 +20,7 @@ __all__ = ["__version__", "compare", "evaluate", "load_suite", "promote", "rollb
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used: the workflows import heavy packages."""
     if name == "load_suite":
-        from mlbaseline.suite_file import load_suite
+        from mlbaseline.suite.reading import load_suite
 
         return load_suite
     if name in __all__:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 
 TINY_SUITE = """
 name: tiny
@@ -123,7 +123,7 @@ def smollm_gguf() -> Path:
     """The 135M-parameter model of the packaged suite, as its suite names it (98 MB, fetched once)."""
     from mlbaseline.assets import fetch
     from mlbaseline.suite import Pretrained
-    from mlbaseline.suite_file import load_suite
+    from mlbaseline.suite.reading import load_suite
 
     suite = load_suite("tweets")
     zero_shot = suite.baselines["zero_shot"]

@@ -12,7 +12,7 @@ import yaml
 from mlbaseline import __version__
 from mlbaseline.cli import cli
 from mlbaseline.documentation import DOCUMENTATION_URL, documentation_url
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])

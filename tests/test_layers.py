@@ -16,7 +16,7 @@ LAYERS = (
     {"documentation", "errors", "progress", "records", "values", "version"},
     {"stats", "results", "suite", "suites", "journal"},
     {"metrics"},
-    {"suite_file", "assets"},
+    {"assets"},
     {"tasks", "models", "judge"},
     {"importers"},
     {"engine", "monitor"},

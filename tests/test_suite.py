@@ -10,7 +10,7 @@ import yaml
 
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite import Full, Pretrained, Shots, Suite
-from mlbaseline.suite_file import load_suite, packaged_suites, parse_suite
+from mlbaseline.suite.reading import load_suite, packaged_suites, parse_suite
 
 TEXT = (resources.files("mlbaseline.suites") / "tweets.yaml").read_text(encoding="utf-8")
 

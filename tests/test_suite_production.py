@@ -6,7 +6,7 @@ import pytest
 
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite import Endpoint, Production
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 
 SUITE = """
 name: notes

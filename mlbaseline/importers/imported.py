@@ -8,7 +8,8 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, Scalar, TaskData
-from mlbaseline.suite import ChoiceTask, Task
+from mlbaseline.suite import Task
+from mlbaseline.tasks import TaskKind, kind_of
 from mlbaseline.tasks.data_files import Row
 from mlbaseline.tasks.prompting import Prompting, placeholders, render, value_text
 from mlbaseline.values import as_text, is_missing
@@ -70,7 +71,7 @@ def rows_of(foreign: Foreign, path: str, task: Task, data: TaskData, wanted: Wan
 
     Answers that belong to no example keep a name by which the join reports them. Raises DataError.
     """
-    id_of = _identifier(path, task, data, foreign.said, wanted.id_field)
+    id_of, kind = _identifier(path, task, data, foreign.said, wanted.id_field), kind_of(task)
     examples = {example.id: example for example in data.examples}
     rows: list[Row] = []
     for number, said in enumerate(foreign.said, start=1):
@@ -78,7 +79,7 @@ def rows_of(foreign: Foreign, path: str, task: Task, data: TaskData, wanted: Wan
         example = examples.get(id)
         row = {"example_id": id, "prediction": None, "error": said.error, **said.columns}
         if example is not None and said.error is None:
-            row |= _answer(_normalised(said, task), example, data.labels)
+            row |= _answer(_with_choice(said, kind), example, data.labels)
         if wanted.score is not None and example is not None and not row["error"]:
             name, metric = wanted.score
             row[f"score.{metric}"] = _score(said, name)
@@ -103,17 +104,13 @@ def has_prompts(foreign: Foreign, rows: Sequence[Row], data: TaskData, prompting
     return True
 
 
-def _normalised(said: Said, task: Task) -> Said:
-    """With the choice predicted that the task's normalisation asks for."""
-    if not isinstance(task, ChoiceTask) or task.normalisation == "none" or not said.nats:
-        return said
-    if task.normalisation != "byte":
-        raise DataError(
-            f"{said.where}: what is needed for `normalisation: {task.normalisation}` is not in the source; without it "
-            "the answers would be those of another task"
-        )
-    scores = [nats / max(len(choice.strip().encode()), 1) for nats, choice in zip(said.nats, said.choices, strict=True)]
-    return replace(said, chosen=max(range(len(scores)), key=scores.__getitem__))
+def _with_choice(said: Said, kind: TaskKind[Any]) -> Said:
+    """With the choice predicted that the task takes by the log-likelihoods, where the source has some."""
+    try:
+        chosen = kind.choose(said.nats, said.choices) if said.nats else None
+    except DataError as error:
+        raise DataError(f"{said.where}: {error}") from None
+    return said if chosen is None else replace(said, chosen=chosen)
 
 
 def _answer(said: Said, example: Example, labels: Sequence[str]) -> dict[str, Any]:

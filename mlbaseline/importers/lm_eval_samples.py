@@ -19,9 +19,9 @@ from typing import Any
 from mlbaseline.errors import DataError
 from mlbaseline.importers.imported import Foreign, Said
 from mlbaseline.records import Scalar
-from mlbaseline.suite import HARNESS_ID
+from mlbaseline.suite import LM_EVAL_ID
 from mlbaseline.tasks.data_files import Row, read_table
-from mlbaseline.tasks.lm_eval.task import harness_id
+from mlbaseline.tasks.lm_eval.conversion import document_id
 from mlbaseline.values import as_text
 
 _FILE = re.compile(r"^samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl$")
@@ -84,7 +84,7 @@ def _said(where: str, values: Mapping[str, Any]) -> Said:
     scores = {name: values.get(name) for name in values.get("metrics") or ()}
     id, answers = as_text(values["doc_id"]), values["filtered_resps"]
     doc = (
-        {**values["doc"], HARNESS_ID: harness_id(id, str(values["doc_hash"]))}
+        {**values["doc"], LM_EVAL_ID: document_id(id, str(values["doc_hash"]))}
         if "doc_hash" in values
         else values["doc"]
     )

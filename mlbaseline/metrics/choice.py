@@ -16,7 +16,7 @@ import pandas as pd
 
 from mlbaseline import stats
 from mlbaseline.errors import DataError
-from mlbaseline.metrics.metric import CHOICE, Array, Metric
+from mlbaseline.metrics.metric import Array, Metric
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -128,10 +128,10 @@ def _ece(rows: Rows) -> tuple[CorpusMetric, Array] | None:
 
 
 CHOICE_METRICS = (
-    Metric("accuracy", True, CHOICE, per_example=_scored(_accuracy), lowest=0, highest=1),
-    Metric("macro_f1", True, CHOICE, corpus=_counted(_confusion(stats.macro_f1))),
-    Metric("mcc", True, CHOICE, corpus=_counted(_confusion(stats.mcc))),
-    Metric("nll_nats", False, CHOICE, per_example=_scored(_nll_nats), lowest=0),
-    Metric("brier", False, CHOICE, per_example=_scored(_brier), lowest=0, highest=2),
-    Metric("ece", False, CHOICE, corpus=_counted(_ece)),
+    Metric("accuracy", True, per_example=_scored(_accuracy), lowest=0, highest=1),
+    Metric("macro_f1", True, corpus=_counted(_confusion(stats.macro_f1))),
+    Metric("mcc", True, corpus=_counted(_confusion(stats.mcc))),
+    Metric("nll_nats", False, per_example=_scored(_nll_nats), lowest=0),
+    Metric("brier", False, per_example=_scored(_brier), lowest=0, highest=2),
+    Metric("ece", False, corpus=_counted(_ece)),
 )

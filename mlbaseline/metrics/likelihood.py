@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mlbaseline import stats
-from mlbaseline.metrics.metric import PERPLEXITY, Array, Metric
+from mlbaseline.metrics.metric import Array, Metric
 from mlbaseline.results import SUM, ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -70,8 +70,8 @@ def _words(table: ResultTable) -> Array:
 
 
 LIKELIHOOD_METRICS = (
-    Metric("token_perplexity", False, PERPLEXITY, corpus=_per(stats.perplexity, _tokens)),
-    Metric("byte_perplexity", False, PERPLEXITY, corpus=_per(stats.perplexity, _bytes)),
-    Metric("word_perplexity", False, PERPLEXITY, corpus=_per(stats.perplexity, _words)),
-    Metric("bits_per_byte", False, PERPLEXITY, corpus=_per(stats.bits_per_unit, _bytes)),
+    Metric("token_perplexity", False, corpus=_per(stats.perplexity, _tokens)),
+    Metric("byte_perplexity", False, corpus=_per(stats.perplexity, _bytes)),
+    Metric("word_perplexity", False, corpus=_per(stats.perplexity, _words)),
+    Metric("bits_per_byte", False, corpus=_per(stats.bits_per_unit, _bytes)),
 )

@@ -13,8 +13,6 @@ from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric
 
 Array = npt.NDArray[np.float64]
-CHOICE, GENERATE, PERPLEXITY = ("choice",), ("generate",), ("perplexity",)
-"""Kinds of task that a metric is for."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,13 @@ class Metric:
     """One way to score a table, by one of two functions of the table and the task's labels; each gives None where the
     rows lack what it needs.
 
-    kinds: of the tasks that it is for. per_example: (n,) scores, whose mean is the metric. corpus: the metric, and its
-    statistics (n, s). lowest, highest: bounds of a per-example score; a corpus metric has bounds of its own.
+    per_example: (n,) scores, whose mean is the metric. corpus: the metric, and its statistics (n, s). lowest, highest:
+    bounds of a per-example score; a corpus metric has bounds of its own. Which answers it can score,
+    `suite.METRIC_NAMES` says.
     """
 
     name: str
     higher_is_better: bool
-    kinds: tuple[str, ...]
     per_example: Callable[[ResultTable, Sequence[str]], Array | None] | None = None
     corpus: Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None] | None = None
     lowest: float = -math.inf

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from mlbaseline import stats
-from mlbaseline.metrics.metric import GENERATE, Array, Metric
+from mlbaseline.metrics.metric import Array, Metric
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -177,12 +177,12 @@ def _corpus(
 
 
 TEXT_METRICS = (
-    Metric("exact_match", True, GENERATE, per_example=_best(is_match), lowest=0, highest=1),
-    Metric("token_f1", True, GENERATE, per_example=_best(token_f1), lowest=0, highest=1),
-    Metric("contains", True, GENERATE, per_example=_best(is_contained), lowest=0, highest=1),
-    Metric("rouge_l", True, GENERATE, per_example=_best(rouge_l), lowest=0, highest=1),
-    Metric("json_valid", True, GENERATE, per_example=_best(lambda said, _: is_json(said)), lowest=0, highest=1),
-    Metric("pass_at_k", True, GENERATE, per_example=_passes, lowest=0, highest=1),
-    Metric("bleu", True, GENERATE, corpus=_corpus(stats.bleu)),
-    Metric("chrf", True, GENERATE, corpus=_corpus(stats.chrf)),
+    Metric("exact_match", True, per_example=_best(is_match), lowest=0, highest=1),
+    Metric("token_f1", True, per_example=_best(token_f1), lowest=0, highest=1),
+    Metric("contains", True, per_example=_best(is_contained), lowest=0, highest=1),
+    Metric("rouge_l", True, per_example=_best(rouge_l), lowest=0, highest=1),
+    Metric("json_valid", True, per_example=_best(lambda said, _: is_json(said)), lowest=0, highest=1),
+    Metric("pass_at_k", True, per_example=_passes, lowest=0, highest=1),
+    Metric("bleu", True, corpus=_corpus(stats.bleu)),
+    Metric("chrf", True, corpus=_corpus(stats.chrf)),
 )

@@ -9,7 +9,8 @@ from typing import Any
 from mlbaseline.errors import DataError
 from mlbaseline.metrics import METRICS
 from mlbaseline.models.row_errors import RowErrors
-from mlbaseline.records import UNKNOWN, Answer, Example, Scalar, TaskData
+from mlbaseline.records import UNKNOWN, Answer, Example, OutputType, Scalar, TaskData
+from mlbaseline.suite import METRIC_NAMES
 from mlbaseline.values import NumberedRow, as_number, as_text, is_missing
 
 AnswersBySeed = Mapping[int | None, Mapping[str, Answer]]
@@ -94,8 +95,8 @@ def read_answers(rows: Sequence[NumberedRow], data: TaskData, *, where: str) -> 
 def _check_columns(columns: Iterable[str], labels: Sequence[str], where: str) -> None:
     columns = list(columns)
     scores = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
-    kind = "choice" if labels else "generate"
-    per_example = [name for name, metric in METRICS.items() if metric.per_example and kind in metric.kinds]
+    output_type = OutputType.MULTIPLE_CHOICE if labels else OutputType.GENERATE_UNTIL
+    per_example = [name for name in METRIC_NAMES[output_type] if METRICS[name].per_example]
     wrong = [f"score.{name}" for name in scores if name not in per_example]
     if wrong:
         raise DataError(

@@ -1,6 +1,6 @@
 """The frozen nouns that pass between folders. No behaviour beyond what each noun says about itself."""
 
-from mlbaseline.records.answers import Answer, Example, Model, Signature, TaskData, Trained, Weights
+from mlbaseline.records.answers import Answer, Example, Model, OutputType, Signature, TaskData, Trained, Weights
 from mlbaseline.records.assessment import WAIVED, Assessment, Finding, Promotion, Registration, Standing, Verdict
 from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
 from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint
@@ -68,6 +68,7 @@ __all__ = [
     "MismatchEffect",
     "Model",
     "Outcome",
+    "OutputType",
     "Promotion",
     "PublishedScore",
     "Registered",

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from mlbaseline.records.fields import NO_FIELDS
 from mlbaseline.records.values import Scalar, digest_of
+
+
+class OutputType(str, Enum):
+    """What a task asks of a model, by lm-evaluation-harness's names (`output_type`)."""
+
+    MULTIPLE_CHOICE = "multiple_choice"
+    """The log-likelihood of each choice behind a prompt; the most likely one is the prediction."""
+    GENERATE_UNTIL = "generate_until"
+    """A text that continues a prompt, up to a stop sequence."""
+    LOGLIKELIHOOD_ROLLING = "loglikelihood_rolling"
+    """The log-likelihood of a whole text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,27 +10,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pydantic import TypeAdapter
-
-from mlbaseline.assets import MODEL_FILES, fetch
+from mlbaseline.assets import MODEL_FILES
+from mlbaseline.models.checkpoint import Precision
 from mlbaseline.models.quantization import packages_of
-from mlbaseline.records import Example, Model, Signature, Weights
+from mlbaseline.records import Example, Signature, Weights
 from mlbaseline.results import ResultTable
+from mlbaseline.serving.served import DESCRIPTION, SERVED, WEIGHTS, Served
 from mlbaseline.store.items import LoggedModel
-from mlbaseline.store.references import resolve
-from mlbaseline.store.tracking import PREFIX, reach
+from mlbaseline.store.tracking import PREFIX
 from mlbaseline.suite import (
-    Asset,
-    Evaluation,
-    GenerateTask,
     Peft,
-    PerplexityTask,
     Pretrained,
     ReadyAdapter,
     ReadySpec,
@@ -38,47 +33,23 @@ from mlbaseline.suite import (
     Task,
     TrainedSpec,
 )
+from mlbaseline.tasks import ServedColumn, kind_of
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.version import __version__
 
-SERVED = "served"
-_DESCRIPTION, _WEIGHTS = "served.json", "weights"
 _RUNS_WITH = ("mlflow", "torch", "transformers", "peft")
-
-
-@dataclass(frozen=True)
-class Served:
-    """What has to be known to answer as the evaluated rung did.
-
-    base, base_sha256: the model that an adapter belongs to, or that was prompted as it is; None for a whole model of
-    our own. shots: solved examples in front of every prompt. evaluation: batching, length and resolved precision.
-    seed: of what is drawn. compute_precision: what quantised weights were computed with; None where none are.
-    """
-
-    task: Task
-    shots: tuple[Example, ...]
-    evaluation: Evaluation
-    base: str | None
-    base_sha256: str | None
-    seed: int | None
-    compute_precision: str | None = None
-
-    @property
-    def choice_columns(self) -> tuple[str, ...]:
-        return self.task.columns.choices or ()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of a request, all of them text."""
-        return (*placeholders(self.task.prompt), *self.choice_columns)
 
 
 def package_model(
     folder: Path, suite: Suite, table: ResultTable, weights: Weights | None, shots: Sequence[Example] = ()
 ) -> LoggedModel:
-    """The model of a rung, ready to be logged. folder: where to put what is new; the weights stay in place.
+    """Package the model of a rung, ready to be logged.
 
-    weights: None for a model that is prompted as it comes. shots: solved examples in front of every prompt.
+    Args:
+        folder: Where new files are written; the weights stay in place.
+        table: The rung's results.
+        weights: None for a model that is prompted as it comes.
+        shots: Solved examples in front of every prompt.
     """
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
     assert isinstance(spec, TrainedSpec | ReadySpec | Pretrained)
@@ -87,7 +58,7 @@ def package_model(
     content = {field.name: getattr(served, field.name) for field in fields(served)}
     content |= {name: content[name].model_dump(mode="json") for name in ("task", "evaluation")}
     content["shots"] = [_shown(suite.task, shot) for shot in served.shots]
-    (folder / SERVED / _DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+    (folder / SERVED / DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     _save(folder / "model", folder / SERVED, served)
     return LoggedModel(
         name=baseline if seed is None else f"{baseline}-seed-{seed}",
@@ -95,7 +66,7 @@ def package_model(
         # The weights go straight to where they belong: MLflow would first copy them beside its own files.
         folders={
             "": folder / "model",
-            **({f"artifacts/{SERVED}/{_WEIGHTS}": _what_is_served(weights.folder, folder)} if weights else {}),
+            **({f"artifacts/{SERVED}/{WEIGHTS}": _what_is_served(weights.folder, folder)} if weights else {}),
         },
         params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.task.prompt},
         tags={
@@ -105,50 +76,8 @@ def package_model(
     )
 
 
-def read_served(folder: Path) -> Served:
-    """What `package_model` says of a model. folder: the one called `served`."""
-    content = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-    task: Task = TypeAdapter(Task).validate_python(content["task"])
-    shots = tuple(_shot(shot) for shot in content.get("shots", ()))  # models from before prompts could win have none
-    about = {"task": task, "shots": shots, "evaluation": Evaluation.model_validate(content["evaluation"])}
-    return Served(**{**content, **about})
-
-
-def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model]:
-    """What `package_model` made, and the scorer that answers for it. folder: the one called `served`.
-
-    latency_sample: as in `evaluation`; in service nothing is timed a second time. Raises AssetError if the base cannot
-    be had, or is not the one that the adapter was trained on or that won.
-    """
-    from mlbaseline.engine.answering import answering_model
-    from mlbaseline.engine.inference.chat_prompting import make_prompting
-    from mlbaseline.models.checkpoint import load_checkpoint
-
-    served = read_served(folder)
-    task = served.task
-    base = None
-    if served.base is not None:
-        asset = Asset(source=served.base, sha256=served.base_sha256)
-        base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
-    weights = folder / _WEIGHTS
-    path, below = (base, None) if base is not None and not weights.is_dir() else (weights, base)
-    checkpoint = load_checkpoint(
-        path,
-        base=below,
-        precision=served.evaluation.precision,
-        compute=served.compute_precision,
-    )
-    prompting = make_prompting(task, weights if base is None else base, shots=served.shots, labels=task.labels)
-    evaluation = served.evaluation.model_copy(update={"latency_sample": latency_sample})
-    return served, answering_model(task, checkpoint, prompting, task.labels, evaluation, seed=served.seed)
-
-
-def _shot(shown: Mapping[str, Any]) -> Example:
-    return Example("", shown["fields"], shown["target"], tuple(shown["choices"]))
-
-
 def _shown(task: Task, shot: Example) -> dict[str, Any]:
-    """Of a solved example what its prompt shows."""
+    """Return what the prompt shows of a solved example."""
     fields = {name: value_text(shot.fields[name]) for name in placeholders(task.prompt)}
     return {"fields": fields, "target": shot.target, "choices": list(shot.choices)}
 
@@ -175,7 +104,7 @@ def _describe(
         base=base,
         base_sha256=None if base is None else str(signature.fields["model.sha256"]),
         seed=seed,
-        compute_precision=None if compute is None else str(compute),
+        compute_precision=None if compute is None else cast(Precision, compute),
     )
 
 
@@ -186,7 +115,7 @@ def _reference(suite: Suite, spec: TrainedSpec | ReadySpec | Pretrained) -> str 
 
 
 def _what_is_served(weights: Path, folder: Path) -> Path:
-    """The folder of the weights, or a copy without what else lies in it: pickles, code, states of an optimiser."""
+    """Return the folder of the weights, or a copy of it without pickles, code and optimiser states."""
     everything = [file for file in weights.rglob("*") if file.is_file()]
     served = [file for file in weights.iterdir() if any(file.match(pattern) for pattern in MODEL_FILES)]
     if len(served) == len(everything):
@@ -204,8 +133,8 @@ def _save(path: Path, artifacts: Path, served: Served) -> None:
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
-    answers = [ColSpec(type_, name, required=False) for name, type_ in _answer_columns(served.task)]
-    answers.append(ColSpec("string", "error", required=False))
+    columns = (*kind_of(served.task).served_columns(), ServedColumn("error", "string"))
+    answers = [ColSpec(column.type, column.name, required=False) for column in columns]
     save_model(
         str(path),
         python_model=str(Path(__file__).with_name("served_code.py")),
@@ -215,14 +144,6 @@ def _save(path: Path, artifacts: Path, served: Served) -> None:
         # Given, because MLflow would otherwise load the model in another process to see what it imports.
         pip_requirements=_requirements(served),
     )
-
-
-def _answer_columns(task: Task) -> list[tuple[str, str]]:
-    if isinstance(task, GenerateTask):
-        return [("text", "string"), *([] if task.extract is None else [("raw", "string")])]
-    if isinstance(task, PerplexityTask):
-        return [("nats", "double"), ("tokens", "double")]
-    return [("label", "string"), *((f"probability.{label}", "double") for label in task.labels)]
 
 
 def _requirements(served: Served) -> list[str]:

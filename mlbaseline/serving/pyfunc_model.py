@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from mlbaseline.engine.rungs import Question
+from mlbaseline.engine.inference.timing import evenly_spaced
+from mlbaseline.engine.rungs import TaskDescription
 from mlbaseline.models.reply_parsing import ParsedReply, make_answer, read_row, read_text_row
 from mlbaseline.records import Answer, Example
-from mlbaseline.suite import GenerateTask
-from mlbaseline.tasks.decoding import Decoding
+from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import value_text
 from mlbaseline.values import as_number
 
@@ -23,16 +23,16 @@ _BATCH = 32
 class Predicting:
     """A pyfunc model as a `records.Model`. A batch that fails is asked row by row."""
 
-    def __init__(self, model: Any, question: Question, columns: Mapping[str, bool]) -> None:
+    def __init__(self, model: Any, task: TaskDescription, columns: Mapping[str, bool]) -> None:
         """columns: to be sent, and whether each holds numbers; none: the prompt itself is sent."""
-        self._model, self._question, self._columns = model, question, columns
-        self._decoding = Decoding.of(question.task) if isinstance(question.task, GenerateTask) else None
+        self._model, self._task, self._columns = model, task, columns
+        self._decoding = kind_of(task.task).decoding
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answers in batches; `evaluation.latency_sample` of the examples are asked alone, and timed."""
         ordered = sorted(examples, key=lambda example: example.id)
-        sample = min(self._question.evaluation.latency_sample, len(ordered))
-        alone = {ordered[i * len(ordered) // sample].id for i in range(sample)}
+        timed = evenly_spaced(len(ordered), self._task.evaluation.latency_sample)
+        alone = {ordered[position].id for position in timed}
         for example in ordered:
             if example.id in alone:
                 yield from self._batch([example], timed=True)
@@ -69,11 +69,11 @@ class Predicting:
     def _read(self, row: Any, example: Example) -> ParsedReply:
         if self._decoding is not None:
             return read_text_row(row, self._decoding)
-        return read_row(row, self._question.labels, example.choices)
+        return read_row(row, self._task.labels, example.choices)
 
     def _inputs(self, examples: Sequence[Example]) -> Any:
         if not self._columns:
-            return [self._question.prompting.prompt(example).context for example in examples]
+            return [self._task.prompting.prompt(example).context for example in examples]
         return pd.DataFrame(
             {
                 name: [as_number(e.fields[name]) if is_number else value_text(e.fields[name]) for e in examples]
@@ -85,7 +85,7 @@ class Predicting:
         """A text-generation pipeline that MLflow logged repeats the prompt in front of its answer."""
         if self._columns or not isinstance(row, str):
             return row
-        return row.removeprefix(self._question.prompting.prompt(example).context)
+        return row.removeprefix(self._task.prompting.prompt(example).context)
 
 
 def _rows(predicted: Any, n: int) -> list[Any]:

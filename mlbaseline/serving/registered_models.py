@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.assets import sha256_of
-from mlbaseline.engine.rungs import Question, Registered, generation_fields
+from mlbaseline.engine.rungs import RegisteredModel, TaskDescription, generation_fields
 from mlbaseline.errors import DataError, MlbaselineError, TrackingError
-from mlbaseline.records import UNKNOWN, Model, Scalar
-from mlbaseline.serving.package import SERVED, Served, load_served, read_served
+from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
 from mlbaseline.serving.pyfunc_model import Predicting
+from mlbaseline.serving.served import SERVED, Served, load_served, locate_weights, read_served
 from mlbaseline.store.references import parse_model, resolve
 from mlbaseline.store.tracking import PREFIX, Server, reporting
-from mlbaseline.suite import ChoiceTask, GenerateTask, PerplexityTask
-from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text
 
 FACTS = "production."
@@ -27,7 +25,7 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """mlflow 3.17: a model without the alias is an invalid parameter."""
 
 
-def find_registered(server: Server, uri: str) -> Registered | None:
+def find_registered(server: Server, uri: str) -> RegisteredModel | None:
     """The model that a `models:/` or `runs:/` reference stands for now, None where there is none.
 
     Raises TrackingError.
@@ -95,7 +93,7 @@ def _identity(server: Server, uri: str) -> Identity:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _StoredModel:
     """folder: the model's artifacts, on this machine."""
 
     facts: Mapping[str, Scalar]
@@ -110,17 +108,17 @@ class _Found:
         known = {f"model.{key.removeprefix(FACTS)}": value for key, value in self.facts.items()}
         return {**known, "model.sha256": sha256_of(self.folder)}
 
-    def check_columns(self, wanted: Sequence[str], question: Question) -> None:
-        missing = [column for column in wanted if column not in question.columns]
+    def check_columns(self, wanted: Sequence[str], task: TaskDescription) -> None:
+        missing = [column for column in wanted if column not in task.columns]
         if missing:
             raise DataError(
                 f"{self.name}: asks for the columns {list(wanted)}; the task has no {', '.join(map(repr, missing))} to "
-                f"show it, only {list(question.columns)}. Name them in `task.columns`, as NEEDED: COLUMN"
+                f"show it, only {list(task.columns)}. Name them in `task.columns`, as NEEDED: COLUMN"
             )
 
 
 @dataclass(frozen=True)
-class OwnModel(_Found):
+class OwnModel(_StoredModel):
     """A model that mlbaseline promoted: answered by the engine itself, with the prompt that it was trained with."""
 
     served_folder: Path
@@ -130,55 +128,33 @@ class OwnModel(_Found):
     def _served(self) -> Served:
         return read_served(self.served_folder)
 
-    def signature_fields(self, question: Question) -> dict[str, Scalar]:
-        from mlbaseline.engine.scoring.choices import ENGINE_VERSION
-        from mlbaseline.models.checkpoint import default_device, precision_fields, resolve_precision
-
-        served, device = self._served, default_device()
-        precision = resolve_precision(served.evaluation.precision, device)
-        fields = {
-            **self.own_fields(),
-            "engine.version": ENGINE_VERSION,
-            "engine.batch_tokens": served.evaluation.batch_tokens,
-            "engine.max_length": served.evaluation.max_length,
-            **precision_fields(precision, served.compute_precision),
-            "engine.device": device,
-        }
-        if served.task.prompt != question.prompting.template:
+    def signature_fields(self, task: TaskDescription) -> dict[str, Scalar]:
+        """Return what its answers depend on, by the same fields as those of a rung that is computed here."""
+        served, answering = self._served, self._served.answering()
+        fields = {**self.own_fields(), **answering.engine_fields()}
+        if answering.kind.counts_tokens:
+            path, base = locate_weights(self.served_folder, served)
+            fields |= answering.tokenizer_fields(base or path)
+        if served.task.prompt != task.prompting.template:
             return fields | {"model.template": served.task.prompt}  # another prompt is part of what is in production
         shown = shots_text(served.task.prompt, served.shots, served.task.labels)
         fields |= Prompting(served.task.prompt, shown, len(served.shots)).signature_fields()
-        is_chat = isinstance(served.task, ChoiceTask | GenerateTask) and served.task.chat_template
-        return fields | ({"prompt.chat_template": UNKNOWN} if is_chat else {}) | _answering_fields(served)
+        chat = {"prompt.chat_template": UNKNOWN} if served.task.chat_template else {}
+        return fields | chat | answering.task_fields()
 
-    def open(self, question: Question) -> Model:
+    def open(self, task: TaskDescription) -> Model:
         served = self._served
-        self.check_columns(served.columns, question)
-        if (served.task.kind, served.task.labels) != (question.task.kind, question.labels):
+        self.check_columns(served.columns, task)
+        if (served.task.kind, served.task.labels) != (task.task.kind, task.labels):
             raise DataError(
                 f"{self.name}: answers tasks of kind {served.task.kind} with the labels {list(served.task.labels)}, "
-                f"and this is one of kind {question.task.kind} with {list(question.labels)}"
+                f"and this is one of kind {task.task.kind} with {list(task.labels)}"
             )
-        return load_served(self.served_folder, latency_sample=question.evaluation.latency_sample)[1]
-
-
-def _answering_fields(served: Served) -> dict[str, Scalar]:
-    """What of its task decides an answer, as `engine.rungs` says it of rungs that are computed here."""
-    if isinstance(served.task, GenerateTask):
-        from mlbaseline.engine.generation.generator import GENERATION_VERSION
-
-        return {
-            "engine.generate_with": served.evaluation.generate_with,
-            "generation.version": GENERATION_VERSION,
-            **Decoding.of(served.task).signature_fields(),
-        }
-    if isinstance(served.task, PerplexityTask):
-        return {"text.window": served.evaluation.max_length, "text.stride": served.task.stride}
-    return {}
+        return load_served(self.served_folder, latency_sample=task.evaluation.latency_sample)[1]
 
 
 @dataclass(frozen=True)
-class PyfuncModel(_Found):
+class PyfuncModel(_StoredModel):
     """Any other model: its signature says which columns it is sent; without one it gets those of the prompt."""
 
     is_seeded = False
@@ -195,35 +171,35 @@ class PyfuncModel(_Found):
         """A single input without a name, as of a text-generation pipeline: that is the prompt."""
         return self._schema is not None and not self._schema.has_input_names()
 
-    def signature_fields(self, question: Question) -> dict[str, Scalar]:
+    def signature_fields(self, task: TaskDescription) -> dict[str, Scalar]:
         fields = {
             **self.own_fields(),
             "engine.version": UNKNOWN,
             "engine.precision": UNKNOWN,
-            **generation_fields(question.task, sent=False),
+            **generation_fields(task.task, sent=False),
         }
         if self._takes_prompts:
-            return fields | question.prompting.signature_fields()
+            return fields | task.prompting.signature_fields()
         return fields | dict.fromkeys(("prompt.template", "prompt.chat_template", "prompt.shots"), UNKNOWN)
 
-    def open(self, question: Question) -> Model:
+    def open(self, task: TaskDescription) -> Model:
         from mlflow.pyfunc import load_model
         from mlflow.types.schema import DataType
 
-        if not isinstance(question.task, ChoiceTask | GenerateTask):
+        if task.task.output_type is OutputType.LOGLIKELIHOOD_ROLLING:
             raise DataError(
                 f"{self.name}: a model that is not mlbaseline's own answers tasks of kind choice and generate, not "
-                f"{question.task.kind}; its answers can be `recorded`"
+                f"{task.task.kind}; its answers can be `recorded`"
             )
         columns: dict[str, bool] = {}
         if not self._takes_prompts:
             if self._schema is None:
-                columns = dict.fromkeys(placeholders(question.prompting.template), False)
+                columns = dict.fromkeys(placeholders(task.prompting.template), False)
             else:
                 numbers = (DataType.integer, DataType.long, DataType.float, DataType.double)
-                required = [spec for spec in self._schema.inputs if spec.required or spec.name in question.columns]
+                required = [spec for spec in self._schema.inputs if spec.required or spec.name in task.columns]
                 columns = {spec.name: spec.type in numbers for spec in required}
-            self.check_columns(list(columns), question)
+            self.check_columns(list(columns), task)
         try:
             model = load_model(str(self.folder))
         except MlbaselineError:
@@ -233,4 +209,4 @@ class PyfuncModel(_Found):
                 f"{self.name}: cannot be loaded here: {type(error).__name__}: {error}. Install what its "
                 "requirements.txt names"
             ) from error
-        return Predicting(model, question, columns)
+        return Predicting(model, task, columns)

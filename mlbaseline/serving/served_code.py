@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from mlbaseline.records import Answer, Example
-from mlbaseline.serving.package import SERVED, Served, load_served
-from mlbaseline.suite import GenerateTask
+from mlbaseline.records import Example
+from mlbaseline.serving.served import SERVED, Served, load_served
+from mlbaseline.tasks import kind_of
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
@@ -36,37 +35,13 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
         examples = [_example(self.served, f"{position:09}", row) for position, row in enumerate(rows)]
         with self.turn:
             answers = {answer.example_id: answer for answer in self.model.answer(examples)}
-        found = [_ANSWERS[self.served.task.kind](self.served, answers[example.id]) for example in examples]
-        errors = [answers[example.id].error for example in examples]
-        return pd.DataFrame([{**row, "error": error} for row, error in zip(found, errors, strict=True)])
+        kind, ordered = kind_of(self.served.task), [answers[example.id] for example in examples]
+        return pd.DataFrame([{**kind.served_row(answer), "error": answer.error} for answer in ordered])
 
 
 def _example(served: Served, row_id: str, row: dict[str, Any]) -> Example:
     choices = tuple(str(row[column]) for column in served.choice_columns) or served.task.labels
     return Example(row_id, row, "", choices)  # the target is not known here, and not read
 
-
-def _choice(served: Served, answer: Answer) -> dict[str, Any]:
-    """Log-likelihoods of the choices, softmaxed."""
-    labels = served.task.labels
-    nats = answer.loglik_nats or (math.nan,) * len(labels)
-    most = max(nats)
-    weights = [math.exp(value - most) for value in nats]
-    return {
-        "label": answer.prediction,
-        **{f"probability.{label}": w / sum(weights) for label, w in zip(labels, weights, strict=True)},
-    }
-
-
-def _text(served: Served, answer: Answer) -> dict[str, Any]:
-    extracts = isinstance(served.task, GenerateTask) and served.task.extract is not None
-    return {"text": answer.prediction, **({"raw": answer.raw} if extracts else {})}
-
-
-def _likelihood(_: Served, answer: Answer) -> dict[str, Any]:
-    return {name: answer.sums.get(name) for name in ("nats", "tokens")}
-
-
-_ANSWERS = {"choice": _choice, "generate": _text, "perplexity": _likelihood}
 
 set_model(ServedModel())

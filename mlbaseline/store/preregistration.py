@@ -13,7 +13,7 @@ from mlbaseline.store.evaluations import EVALUATION, SUITE_FILE
 from mlbaseline.store.search import OLDEST, search
 from mlbaseline.store.tracking import COMPLETED, PREFIX, STATUS, Tracker, reporting
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 
 TASK_DIGEST = PREFIX + "task_digest"
 

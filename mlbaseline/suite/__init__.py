@@ -1,4 +1,4 @@
-"""The types of a suite file. `suite_file` reads one; unknown keys are errors."""
+"""The suite file: its types (unknown keys are errors), and reading it (`suite.reading`)."""
 
 from mlbaseline.suite.baselines import (
     KINDS,
@@ -31,35 +31,37 @@ from mlbaseline.suite.finetunes import (
     ReadySpec,
     TrainedSpec,
 )
-from mlbaseline.suite.node import SPLITS, Asset, MetricName, Name, Split
+from mlbaseline.suite.node import METRIC_NAMES, SPLITS, Asset, MetricName, Name, Split
 from mlbaseline.suite.production import Endpoint, Production
 from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
 from mlbaseline.suite.task import (
-    HARNESS_CONTEXT,
-    HARNESS_ID,
-    HARNESS_TARGET,
-    TASK_KINDS,
+    LM_EVAL_CONTEXT,
+    LM_EVAL_ID,
+    LM_EVAL_TARGET,
     TASKS,
     ChoiceTask,
     GenerateTask,
     LmEvalTask,
+    Normalisation,
     PerplexityTask,
+    PromptedTask,
     Task,
+    TaskSpec,
 )
 
 __all__ = [
     "ALL_LINEAR",
-    "HARNESS_CONTEXT",
-    "HARNESS_ID",
-    "HARNESS_TARGET",
     "KINDS",
+    "LM_EVAL_CONTEXT",
+    "LM_EVAL_ID",
+    "LM_EVAL_TARGET",
     "METHODS",
+    "METRIC_NAMES",
     "PEFT",
     "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",
     "TASKS",
-    "TASK_KINDS",
     "AnswersFile",
     "Asset",
     "BaselineSpec",
@@ -81,6 +83,7 @@ __all__ = [
     "Matrix",
     "MetricName",
     "Name",
+    "Normalisation",
     "OtherPeft",
     "Peft",
     "PerplexityTask",
@@ -88,6 +91,7 @@ __all__ = [
     "Pretrained",
     "Production",
     "PromptTuning",
+    "PromptedTask",
     "ReadyAdapter",
     "ReadyModel",
     "ReadySpec",
@@ -98,6 +102,7 @@ __all__ = [
     "SplitSizes",
     "Suite",
     "Task",
+    "TaskSpec",
     "TextColumns",
     "TokenPrice",
     "TrainedSpec",

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MetricName = Literal[
-    "accuracy",
-    "macro_f1",
-    "mcc",
-    "nll_nats",
-    "brier",
-    "ece",
-    "exact_match",
-    "token_f1",
-    "contains",
-    "rouge_l",
-    "bleu",
-    "chrf",
-    "json_valid",
-    "pass_at_k",
-    "token_perplexity",
-    "byte_perplexity",
-    "word_perplexity",
-    "bits_per_byte",
-]
+from mlbaseline.records import OutputType
+
+ChoiceMetric = Literal["accuracy", "macro_f1", "mcc", "nll_nats", "brier", "ece"]
+TextMetric = Literal["exact_match", "token_f1", "contains", "rouge_l", "bleu", "chrf", "json_valid", "pass_at_k"]
+LikelihoodMetric = Literal["token_perplexity", "byte_perplexity", "word_perplexity", "bits_per_byte"]
+MetricName = Literal[ChoiceMetric, TextMetric, LikelihoodMetric]
+METRIC_NAMES: Mapping[OutputType, tuple[MetricName, ...]] = {
+    OutputType.MULTIPLE_CHOICE: get_args(ChoiceMetric),
+    OutputType.GENERATE_UNTIL: get_args(TextMetric),
+    OutputType.LOGLIKELIHOOD_ROLLING: get_args(LikelihoodMetric),
+}
+"""Metrics that can be computed from answers of an output type."""
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -16,7 +16,7 @@ from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
 from mlbaseline.suite.node import Asset, MetricName, Name, Node
 from mlbaseline.suite.production import Production
-from mlbaseline.suite.task import TASKS, ChoiceTask, GenerateTask, LmEvalTask, PerplexityTask, Task
+from mlbaseline.suite.task import TASKS, ChoiceTask, Task
 
 
 class Evaluation(Node):
@@ -49,17 +49,19 @@ def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
     they are the defaults of those options anyway. Leaves alone what is no mapping or list where it should be.
     """
     task = content.get("task")
-    name = str(task.get("kind")) if isinstance(task, Mapping) else None
-    kind = TASKS.get(str(name))
-    if name == "lm_eval" and "metrics" in content:
-        filled = dict(content)  # its kind is not known yet, what it reports is
-    elif kind is None or kind.default_metric == ChoiceTask.default_metric:
+    kind = TASKS.get(str(task.get("kind"))) if isinstance(task, Mapping) else None
+    is_loaded = kind is not None and kind.output_type is None  # its defaults are known when the task is loaded
+    if kind is None or (is_loaded and "metrics" not in content):
+        return content
+    if is_loaded:
+        filled = dict(content)
+    elif kind.default_metric == ChoiceTask.default_metric:
         return content
     else:
         filled = {"metrics": [kind.default_metric], **content}
     reported = filled["metrics"][0] if isinstance(filled["metrics"], list) and filled["metrics"] else None
     baselines, matrix = content.get("baselines"), content.get("matrix")
-    if isinstance(baselines, Mapping) and kind is not None:
+    if isinstance(baselines, Mapping) and not is_loaded:
         filled["baselines"] = {
             name: {"select": kind.selects_by, **spec} if _is_trained(spec) else spec for name, spec in baselines.items()
         }
@@ -180,14 +182,7 @@ class Suite(Node):
 
     @model_validator(mode="after")
     def _generates_as_it_can(self) -> Suite:
-        way, task = self.evaluation.generate_with, self.task
-        if way != "engine" and not isinstance(task, GenerateTask | LmEvalTask):
-            raise ValueError(f"evaluation.generate_with: a task of kind {task.kind} generates no texts; leave it out")
-        if way == "transformers" and isinstance(task, GenerateTask) and (task.temperature or task.samples > 1):
-            raise ValueError(
-                "evaluation.generate_with: what transformers draws depends on the batch; expected temperature 0 and "
-                "one sample, or another engine"
-            )
+        self.task.check_generation(self.evaluation.generate_with)
         return self
 
     @cached_property
@@ -212,12 +207,12 @@ class Suite(Node):
     def is_random(self, name: str) -> bool:
         """Whether a baseline runs once a seed: what it is, or how it is asked, lets another seed give other answers."""
         spec = self.baselines[name]
-        if isinstance(self.task, PerplexityTask) and isinstance(spec, Trivial):
-            return False  # its frequencies are of bytes, from which nothing is drawn
+        if isinstance(spec, Trivial) and not self.task.trivial_is_random:
+            return False
         return spec.is_random or (self.task.is_random and not isinstance(spec, Trivial | Human | External | Recorded))
 
     def base_model(self, spec: TrainedSpec | ReadyAdapter) -> Asset:
         """The model that a fine-tune starts from, or that an adapter belongs to."""
         base = self.baselines[spec.base]
-        assert isinstance(base, Pretrained)  # suite_file has checked it
+        assert isinstance(base, Pretrained)  # `suite.reading` has checked it
         return base.model

@@ -1,21 +1,58 @@
-"""What is asked: the kinds of task."""
+"""What is asked: one type for each kind of task, with the facts of the kind that a suite file is checked by.
+
+How a kind is prompted, answered and concluded stands in `tasks.kinds`.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, GetCoreSchemaHandler, PositiveInt, field_validator, model_validator
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
+from mlbaseline.records import OutputType
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
-from mlbaseline.suite.node import MetricName, Name, Node
+from mlbaseline.suite.node import METRIC_NAMES, MetricName, Name, Node
+
+Normalisation = Literal["none", "byte", "token", "unconditional"]
 
 
-class _AnyTask(Node):
-    """What every kind of task has: slices of its data."""
+class TaskSpec(Node):
+    """What every kind of task has."""
+
+    output_type: ClassVar[OutputType | None] = None
+    """What is asked of a model; None where only the loaded task says it."""
+    default_metric: ClassVar[MetricName]
+    """What a suite reports where it names no metrics."""
+    selects_by: ClassVar[MetricName]
+    """What a training chooses its epoch by where the suite does not say."""
+    trivial_strategies: ClassVar[tuple[str, ...]] = ()
+    """Strategies of trivial baselines that can answer."""
+    prompt_may_show_target: ClassVar[bool] = False
+    trivial_is_random: ClassVar[bool] = True
+    """Whether the trivial strategies `uniform` and `stratified` draw their answers."""
 
     slices: dict[Name, Slicing] = Field(default_factory=dict)
     """Name ─▶ how the examples are cut into groups."""
+
+    if TYPE_CHECKING:  # each kind has these as a key of the file, or as a property
+
+        @property
+        def kind(self) -> str: ...
+        @property
+        def data(self) -> DataSource: ...
+        @property
+        def split(self) -> SplitSizes | None: ...
+        @property
+        def columns(self) -> Columns | TextColumns: ...
+        @property
+        def prompt(self) -> str: ...
+        @property
+        def chat_template(self) -> bool: ...
+        @property
+        def system(self) -> str | None: ...
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -27,15 +64,19 @@ class _AnyTask(Node):
         """Whether a model that is the same answers differently with another seed."""
         return False
 
+    @classmethod
+    def metric_names(cls) -> tuple[MetricName, ...]:
+        """Metrics that a suite with this kind of task may report."""
+        return METRIC_NAMES[cls.output_type] if cls.output_type else ()
 
-class _Task(_AnyTask):
-    """A task over data of our own.
+    def check_generation(self, generate_with: str) -> None:
+        """Raise ValueError where the task cannot be answered with this `evaluation.generate_with`."""
+        if generate_with != "engine":
+            raise ValueError(f"evaluation.generate_with: a task of kind {self.kind} generates no texts; leave it out")
 
-    default_metric, selects_by: what a suite reports, and an epoch is chosen by, where it does not say.
-    """
 
-    default_metric: ClassVar[MetricName]
-    selects_by: ClassVar[MetricName]
+class _Task(TaskSpec):
+    """A task over data of our own."""
 
     data: DataSource
     """Files with the examples."""
@@ -51,7 +92,7 @@ class _Task(_AnyTask):
         return self
 
 
-class _PromptedTask(_Task):
+class PromptedTask(_Task):
     """A task with a prompt."""
 
     columns: Columns
@@ -68,23 +109,25 @@ class _PromptedTask(_Task):
     """If true, solved examples are earlier turns of the conversation. Needs `chat_template`."""
 
     @model_validator(mode="after")
-    def _conversation(self) -> _PromptedTask:
+    def _conversation(self) -> PromptedTask:
         if not self.chat_template and (self.system is not None or self.fewshot_as_multiturn):
             raise ValueError("`system` and `fewshot_as_multiturn` are of a conversation: set `chat_template: true`")
         return self
 
 
-class ChoiceTask(_PromptedTask):
+class ChoiceTask(PromptedTask):
     """One of several choices is right; the model scores the log-likelihood of each."""
 
+    output_type = OutputType.MULTIPLE_CHOICE
     default_metric = "accuracy"
     selects_by = "accuracy"
+    trivial_strategies = ("majority", "uniform", "stratified", "keyword", "constant", "callable")
 
     kind: Literal["choice"]
     """One of several choices is right. The model scores the log-likelihood of each."""
     choices: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """The choices, the same for all examples. Quote `yes` and `no`, which YAML reads as truth values."""
-    normalisation: Literal["none", "byte", "token", "unconditional"] = "none"
+    normalisation: Normalisation = "none"
     """How the log-likelihood that decides is normalised: not at all, per byte, per token, or minus that of the choice
     without the prompt (`unconditional`).
     """
@@ -105,14 +148,16 @@ class ChoiceTask(_PromptedTask):
         return tuple(str(position) for position in range(len(self.columns.choices or ())))
 
 
-class GenerateTask(_PromptedTask):
+class GenerateTask(PromptedTask):
     """The model generates a text, which is right if it is one of the accepted answers.
 
     The column `target` holds the answer, or a list of answers of which the first is the one to learn.
     """
 
+    output_type = OutputType.GENERATE_UNTIL
     default_metric = "exact_match"
     selects_by = "nll_nats"
+    trivial_strategies = ("majority", "stratified", "keyword", "constant", "callable")
 
     kind: Literal["generate"]
     """The model generates a text, which is compared with the accepted answers."""
@@ -152,12 +197,25 @@ class GenerateTask(_PromptedTask):
     def is_random(self) -> bool:
         return self.temperature > 0
 
+    def check_generation(self, generate_with: str) -> None:
+        if generate_with == "transformers" and (self.temperature or self.samples > 1):
+            raise ValueError(
+                "evaluation.generate_with: what transformers draws depends on the batch; expected temperature 0 and "
+                "one sample, or another engine"
+            )
+
 
 class PerplexityTask(_Task):
     """The model scores the likelihood of each text, in windows of `evaluation.max_length` tokens."""
 
+    output_type = OutputType.LOGLIKELIHOOD_ROLLING
     default_metric = "byte_perplexity"
     selects_by = "nll_nats"
+    trivial_strategies = ("uniform", "stratified")
+    prompt_may_show_target = True
+    trivial_is_random = False
+    chat_template: ClassVar[bool] = False
+    system: ClassVar[None] = None
 
     kind: Literal["perplexity"]
     """The model scores the likelihood of each text."""
@@ -174,15 +232,18 @@ class PerplexityTask(_Task):
         return "{text}"
 
 
-HARNESS_TARGET, HARNESS_ID, HARNESS_CONTEXT = "lm_eval.target", "lm_eval.id", "lm_eval.context"
+LM_EVAL_TARGET, LM_EVAL_ID, LM_EVAL_CONTEXT = "lm_eval.target", "lm_eval.id", "lm_eval.context"
 """Columns beside those of a document."""
 
 
-class LmEvalTask(_AnyTask):
+class LmEvalTask(TaskSpec):
     """A task of lm-evaluation-harness: its documents, prompts, choices, filters and few-shot sampler.
 
-    Before evaluation it becomes one of the other kinds, by its output type (`tasks.opening`).
+    Before evaluation it becomes one of the other kinds, by its output type.
     """
+
+    chat_template: ClassVar[bool] = False
+    system: ClassVar[None] = None
 
     kind: Literal["lm_eval"]
     """A task of lm-evaluation-harness (extra `lm-eval`)."""
@@ -194,7 +255,7 @@ class LmEvalTask(_AnyTask):
     """Use only the first documents, this many."""
     filter: str | None = None
     """Name of the filter pipeline whose result is the answer of a generation. Without it, the task's first."""
-    normalisation: Literal["none", "byte", "token", "unconditional"] = "none"
+    normalisation: Normalisation = "none"
     """For choices: `none` is lm-eval's acc, `byte` its acc_norm. See the task kind `choice`."""
 
     @property
@@ -207,18 +268,54 @@ class LmEvalTask(_AnyTask):
 
     @property
     def columns(self) -> Columns:
-        return Columns.model_validate({"target": HARNESS_TARGET, "id": HARNESS_ID, "context": HARNESS_CONTEXT})
+        return Columns.model_validate({"target": LM_EVAL_TARGET, "id": LM_EVAL_ID, "context": LM_EVAL_CONTEXT})
 
     @property
     def prompt(self) -> str:
         """The context as lm-eval builds it, without solved examples."""
         return "{context}"
 
+    def check_generation(self, generate_with: str) -> None:
+        """The loaded task knows whether it generates texts, and checks it."""
 
-Task = Annotated[ChoiceTask | GenerateTask | PerplexityTask | LmEvalTask, Field(discriminator="kind")]
-TASKS: dict[str, type[ChoiceTask | GenerateTask | PerplexityTask]] = {
+
+TASKS: dict[str, type[TaskSpec]] = {
     "choice": ChoiceTask,
     "generate": GenerateTask,
     "perplexity": PerplexityTask,
+    "lm_eval": LmEvalTask,
 }
-TASK_KINDS = (*TASKS, "lm_eval")
+"""Kind of task ─▶ its type."""
+
+
+class _ByKind:
+    """Lets pydantic read a task by the type that `TASKS` has for its kind. Editors are told of the four above."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        kinds = ChoiceTask | GenerateTask | PerplexityTask | LmEvalTask
+        return core_schema.no_info_wrap_validator_function(
+            lambda content, _: _read_task(content),
+            handler.generate_schema(Annotated[kinds, Field(discriminator="kind")]),
+            serialization=core_schema.wrap_serializer_function_ser_schema(
+                lambda task, write: write(task), schema=core_schema.any_schema()
+            ),
+        )
+
+
+def _read_task(content: Any) -> TaskSpec:
+    if isinstance(content, TaskSpec):
+        return content
+    if not isinstance(content, Mapping):
+        raise PydanticKnownError("model_attributes_type")
+    if "kind" not in content:
+        raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
+    kind = content["kind"]
+    if not isinstance(kind, str) or kind not in TASKS:
+        expected = ", ".join(map(repr, TASKS))
+        raise PydanticKnownError(
+            "union_tag_invalid", {"discriminator": "'kind'", "tag": str(kind), "expected_tags": expected}
+        )
+    return TASKS[kind].model_validate(content)
+
+
+Task = Annotated[TaskSpec, _ByKind()]

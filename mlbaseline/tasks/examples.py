@@ -7,18 +7,18 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, Fields, digest_of
-from mlbaseline.suite import ChoiceTask, Human, PerplexityTask, Suite, Task
+from mlbaseline.suite import Human, Suite, Task
+from mlbaseline.tasks.data_errors import SHOWN, raise_all
 from mlbaseline.tasks.data_files import DataTable
 from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.tasks.targets import MakeTargetReader, TargetReader
 from mlbaseline.values import as_text, is_missing
 
 _ID_CHARACTERS = 16
-_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,6 @@ def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
                     f"{role}: no column {column!r} in {table.path.name}, which has: {', '.join(table.columns)}"
                 )
     raise_all("data", problems)
-
-
-def raise_all(where: str, problems: Sequence[str]) -> None:
-    """Raise DataError with every problem, if there is one."""
-    if problems:
-        raise DataError(
-            f"{where}: " + "\n".join(problems if len(problems) == 1 else ["", *(f"  - {p}" for p in problems)])
-        )
 
 
 def _named_columns(suite: Suite) -> Iterator[tuple[str, str]]:
@@ -80,7 +72,7 @@ def _prompt_problems(task: Task, columns: set[str]) -> Iterator[str]:
     fields = task.columns.fields
     known = sorted(columns | set(fields))
     for name in names:
-        if fields.get(name, name) == task.columns.target and not isinstance(task, PerplexityTask):
+        if fields.get(name, name) == task.columns.target and not task.prompt_may_show_target:
             yield f"prompt: {{{name}}} shows the model the target"
         elif name not in known:
             yield f"prompt: {{{name}}} is neither a column nor a field; there is: {', '.join(known)}"
@@ -88,20 +80,19 @@ def _prompt_problems(task: Task, columns: set[str]) -> Iterator[str]:
         yield f"prompt: names no field, so that all examples would be the same; there is: {', '.join(known)}"
 
 
-def _raise_first(problems: Sequence[str], remedy: str) -> None:
-    shown = list(problems[:_SHOWN])
-    if len(problems) > _SHOWN:
-        shown.append(f"… and {len(problems) - _SHOWN} rows more; {remedy}")
-    raise_all("data", shown)
+def build_candidates(
+    task: Task, tables: Mapping[str, DataTable], counts: Counter[str], make_reader: MakeTargetReader
+) -> dict[str, list[Candidate]]:
+    """Make candidates of the usable rows of each file, in its order; what is left out is added to `counts`.
 
+    Args:
+        make_reader: Makes the reader of the target column from all usable rows.
 
-def build_candidates(task: Task, tables: Mapping[str, DataTable], counts: Counter[str]) -> dict[str, list[Candidate]]:
-    """The usable rows of each file, in its order; what is left out is added to `counts`.
-
-    Raises DataError for a target outside the choices, and for an id that is missing or not unique.
+    Raises:
+        DataError: A target is none of the choices, or an id is missing or not unique.
     """
     rows = {name: _usable_rows(task, table, counts) for name, table in tables.items()}
-    targets = _targets(task, [values for usable in rows.values() for _, values in usable])
+    targets = make_reader([values for usable in rows.values() for _, values in usable])
     found: dict[str, list[Candidate]] = {}
     for name, usable in rows.items():
         maker = _Maker(task, targets, tables[name])
@@ -132,7 +123,7 @@ def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tup
 class _Maker:
     """Makes candidates of the rows of one table."""
 
-    def __init__(self, task: Task, targets: _Targets | _Texts, table: DataTable) -> None:
+    def __init__(self, task: Task, targets: TargetReader, table: DataTable) -> None:
         columns = task.columns
         self._task, self._targets, self._file = task, targets, table.path.name
         # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits.
@@ -184,79 +175,6 @@ def _check_ids(ids: list[str]) -> None:
     repeated = [id for id, times in Counter(ids).items() if times > 1]
     if repeated:
         raise DataError(
-            f"data: {len(repeated)} ids stand at more than one row (first: {', '.join(repeated[:_SHOWN])}); ids must "
+            f"data: {len(repeated)} ids stand at more than one row (first: {', '.join(repeated[:SHOWN])}); ids must "
             "be unique over all splits. Leave `columns.id` out to name examples by their content."
         )
-
-
-def _targets(task: Task, rows: Sequence[Mapping[str, Any]]) -> _Targets | _Texts:
-    return _Targets(task, rows) if isinstance(task, ChoiceTask) else _Texts(task)
-
-
-class _Texts:
-    """Reads the target column of answers in any words: a text, or a list of texts that are all accepted."""
-
-    def __init__(self, task: Task) -> None:
-        self._column = task.columns.target
-        self._problems: list[str] = []
-
-    def read(self, values: Mapping[str, Any], where: str) -> list[str]:
-        """The accepted texts of one row; an empty one, and a problem on record, where there is none."""
-        found = values[self._column]
-        accepted = found if isinstance(found, list) else [found]
-        if not accepted or any(is_missing(text) or isinstance(text, list | dict) for text in accepted):
-            self._problems.append(f"{where}: target {found!r} is neither a text nor a list of texts")
-            return [""]
-        return list(dict.fromkeys(map(as_text, accepted)))
-
-    def raise_problems(self) -> None:
-        _raise_first(self._problems, "correct or remove the rows")
-
-
-class _Targets:
-    """Reads the target column. With choices of their own per example, a target is the text of the right one or its
-    position; which of the two is a fact of the whole column, not of a row, or a choice "1" would be misread."""
-
-    def __init__(self, task: ChoiceTask, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._task = task
-        self._problems: list[str] = []
-        self._by_position = task.columns.choices is not None and self._positions_fit_better(rows)
-
-    def read(self, values: Mapping[str, Any], where: str) -> list[str]:
-        """The label of one row; the first choice, and a problem on record, where the target is none of them."""
-        target = values[self._task.columns.target]
-        if self._task.columns.choices is None:
-            label = as_text(target) if as_text(target) in self._task.labels else None
-            expected: Sequence[str] = self._task.labels
-        else:
-            label = self._position(values) if self._by_position else self._match(values)
-            texts = [as_text(values[column]) for column in self._task.columns.choices]
-            expected = self._task.labels if self._by_position else texts
-        if label is None:
-            self._problems.append(f"{where}: target {target!r} is none of the choices {list(expected)}")
-        return [label or self._task.labels[0]]
-
-    def raise_problems(self) -> None:
-        _raise_first(self._problems, "add the choice, or correct or remove the rows")
-
-    def _position(self, values: Mapping[str, Any]) -> str | None:
-        target = as_text(values[self._task.columns.target]).strip()
-        return target if target in self._task.labels else None
-
-    def _match(self, values: Mapping[str, Any]) -> str | None:
-        texts = [as_text(values[column]) for column in self._task.columns.choices or ()]
-        target = as_text(values[self._task.columns.target])
-        return str(texts.index(target)) if texts.count(target) == 1 else None
-
-    def _positions_fit_better(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        by_position = [self._position(values) for values in rows]
-        by_text = [self._match(values) for values in rows]
-        if None not in by_position and None not in by_text and by_position != by_text:
-            values = next(v for v, a, b in zip(rows, by_position, by_text, strict=True) if a != b)
-            target = values[self._task.columns.target]
-            raise DataError(
-                "data: the targets are valid both as positions and as texts of the choices, and the two disagree "
-                f"(first: target {target!r} of {[values[column] for column in self._task.columns.choices or ()]}); "
-                "give texts that are no positions, or positions that are no texts"
-            )
-        return by_position.count(None) <= by_text.count(None)

@@ -13,11 +13,13 @@ from mlbaseline.progress import preparing
 from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
 from mlbaseline.tasks.data_files import DataTable, read_table
-from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns, raise_all
-from mlbaseline.tasks.lm_eval.task import HarnessTask
-from mlbaseline.tasks.opening import harness_of
+from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
+from mlbaseline.tasks.targets import MakeTargetReader
+
+Fetch = Callable[[Asset], FetchedAsset]
+"""Brings a file or folder to this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +35,47 @@ class LoadedTask:
     counts: Mapping[str, int]
 
 
-def load_task(suite: Suite, fetch: Callable[[Asset], FetchedAsset]) -> LoadedTask:
-    """Read, clean, split and slice the data of a suite. fetch: brings a data file to this machine.
+def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> LoadedTask:
+    """Read, clean, split and slice the data files of a suite.
 
     With one source, examples stand in the order drawn; with a file per split, in the order of the file.
-    Raises AssetError where a file cannot be had, and DataError where one does not hold what the suite asks of it.
+
+    Args:
+        make_reader: Makes the reader of the target column.
+
+    Raises:
+        AssetError: A file cannot be had.
+        DataError: A file does not hold what the suite asks of it.
     """
     task = suite.task
-    harness = harness_of(suite)
-    if harness is not None:
-        return _load_harness(harness, task)
     tables = {name: read_table(fetch(asset).path, task.data.format) for name, asset in _data_files(task.data).items()}
     check_columns(suite, tables)
     counts = _counts_of(tables)
-    found = build_candidates(task, tables, counts)
+    candidates = build_candidates(task, tables, counts, make_reader)
     del tables  # of a million rows, each stage takes hundreds of megabytes
-    chosen = _choose_examples(task, found, counts)
-    del found
-    examples = slice_examples(task.slices, chosen)
-    return LoadedTask({split: _task_data(split, group, task.labels) for split, group in examples.items()}, dict(counts))
+    chosen = _choose_examples(task, candidates, counts)
+    del candidates
+    return slice_splits(task, chosen, counts)
+
+
+def slice_splits(task: Task, splits: Mapping[Split, Sequence[Example]], counts: Mapping[str, int]) -> LoadedTask:
+    """Cut the examples of each split into slices, and digest them. Raises DataError, as `slice_examples` does."""
+    sliced = slice_examples(task.slices, splits)
+    return LoadedTask({split: _task_data(split, group, task.labels) for split, group in sliced.items()}, dict(counts))
 
 
 def _choose_examples(
-    task: Task, found: Mapping[str, Sequence[Candidate]], counts: Counter[str]
+    task: Task, candidates: Mapping[str, Sequence[Candidate]], counts: Counter[str]
 ) -> dict[Split, list[Example]]:
-    """The examples of each split, not yet sliced."""
+    """Return the examples of each split, not yet sliced."""
     if task.split is not None:
-        unique = drop_duplicates(found["source"])
-        counts["dropped_duplicates"] = len(found["source"]) - len(unique)
+        unique = drop_duplicates(candidates["source"])
+        counts["dropped_duplicates"] = len(candidates["source"]) - len(unique)
         chosen = draw(unique, task.split, counts)
         counts["left_over"] = len(unique) - sum(map(len, chosen.values()))
     else:
-        chosen = keep_apart({split: found[split] for split in SPLITS if split in found}, counts)
+        chosen = keep_apart({split: candidates[split] for split in SPLITS if split in candidates}, counts)
     return {split: [candidate.example for candidate in group] for split, group in chosen.items()}
-
-
-def _load_harness(harness: HarnessTask, task: Task) -> LoadedTask:
-    """The documents as lm-eval evaluates them, every one; what trains is without those that are also evaluated."""
-    for name, slicing in task.slices.items():
-        columns = harness.splits["test"][0].fields
-        if slicing.column not in columns:
-            raise_all(
-                "data", [f"task.slices.{name}.column: no column {slicing.column!r}; there is: {', '.join(columns)}"]
-            )
-    evaluated = {(e.fields["context"], e.choices) for e in harness.splits["test"]}
-    counts: Counter[str] = Counter()
-    kept: dict[Split, list[Example]] = {}
-    for split, examples in harness.splits.items():
-        counts["rows_read"] += len(examples)
-        chosen = [e for e in examples if split == "test" or (e.fields["context"], e.choices) not in evaluated]
-        counts["dropped_duplicates"] += len(examples) - len(chosen)
-        if chosen:
-            kept[split] = chosen
-    sliced = slice_examples(task.slices, kept)
-    return LoadedTask({split: _task_data(split, group, task.labels) for split, group in sliced.items()}, counts)
 
 
 def _data_files(data: DataSource) -> dict[str, Asset]:

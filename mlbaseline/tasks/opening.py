@@ -1,34 +1,37 @@
-"""A suite file ─▶ a suite that can be run: a task of lm-eval becomes the kind of task that it is."""
+"""From a suite file to a suite that can be evaluated, and to its examples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mlbaseline.errors import SuiteError
-from mlbaseline.suite import ChoiceTask, LmEvalTask, Suite
-from mlbaseline.suite_file import load_suite, with_task
-from mlbaseline.tasks.lm_eval.task import HarnessTask, load_harness_task
+from mlbaseline.suite import Suite
+from mlbaseline.suite.reading import load_suite
+from mlbaseline.tasks.kinds import TASK_KINDS, kind_of_suite
+from mlbaseline.tasks.loading import Fetch, LoadedTask
 
 
 def open_suite(reference: str | Path) -> Suite:
-    """Like `load_suite`, with the concrete task in the place of one of lm-eval's.
+    """Read a suite and load what its task consists of, as far as that decides which kind of task it is.
 
-    Raises SuiteError, and DataError where lm-eval's task cannot be had.
+    Args:
+        reference: As for `load_suite`.
+
+    Raises:
+        SuiteError: The suite is not valid, or does not fit the loaded task.
+        DataError: A task of lm-eval cannot be had.
     """
     suite = load_suite(reference)
-    harness = harness_of(suite)
-    if harness is None:
-        return suite
-    assert isinstance(suite.task, LmEvalTask)  # it is what the harness was loaded for
-    options: dict[str, object] = {"slices": suite.task.slices}
-    if isinstance(harness.task, ChoiceTask):
-        options["normalisation"] = suite.task.normalisation
-    elif suite.task.normalisation != "none":
-        raise SuiteError("task.normalisation", [f"is of choices; {harness.name} is a task of kind {harness.task.kind}"])
-    return with_task(suite, harness.task.model_copy(update=options))
+    return TASK_KINDS[suite.task.kind].open(suite)
 
 
-def harness_of(suite: Suite) -> HarnessTask | None:
-    """The task of lm-eval that a suite is about, None for a task of our own. Loaded once a process."""
-    task = suite.written.task
-    return load_harness_task(task, suite.root) if isinstance(task, LmEvalTask) else None
+def load_task(suite: Suite, fetch: Fetch) -> LoadedTask:
+    """Load the examples of every split of a suite: read, cleaned, split and sliced.
+
+    Args:
+        fetch: Brings a data file to this machine.
+
+    Raises:
+        AssetError: A file cannot be had.
+        DataError: A file does not hold what the suite asks of it.
+    """
+    return kind_of_suite(suite).load(suite, fetch)

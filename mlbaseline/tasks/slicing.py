@@ -13,7 +13,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, Fields
 from mlbaseline.suite import Slicing, Split
-from mlbaseline.tasks.examples import raise_all
+from mlbaseline.tasks.data_errors import raise_all
 from mlbaseline.values import as_number, as_text, is_missing
 
 MISSING = "missing"

@@ -11,11 +11,10 @@ from importlib import metadata
 from mlbaseline import serving, store
 from mlbaseline.cache import cache_dir
 from mlbaseline.engine import hardware
-from mlbaseline.engine.rungs import Fetch
 from mlbaseline.errors import DataError, MlbaselineError
 from mlbaseline.models.checkpoint import computed_in, default_device, resolve_precision
 from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdapter, ReadyModel, Suite
-from mlbaseline.tasks import harness_of, load_task, open_suite
+from mlbaseline.tasks import Fetch, kind_of_suite, load_task, open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluation import make_fetcher
 
@@ -82,10 +81,7 @@ def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
         return ", ".join(f"{name} {len(split.examples):,}" for name, split in splits.items())
 
     checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
-    if harness := harness_of(suite):
-        fields = harness.signature_fields("task")
-        version = f"version {fields['task.harness_task_version']}, lm-eval {fields['task.harness_version']}"
-        checks.append(Check("task of lm-eval", "ok", f"{harness.name}, {version}: {suite.task.kind}"))
+    checks += [Check(name, "ok", detail) for name, detail in kind_of_suite(suite).describe().items()]
     checks.append(_checked("precision of suite", partial(_precision, suite)))
     checks.append(_checked("data", data))
     for name, spec in suite.baselines.items():

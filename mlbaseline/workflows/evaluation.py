@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from mlbaseline import assets, serving, store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.rungs import Fetch, LastLoaded, Registered, Rung, build_rungs
+from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.cost.estimates import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Scalar, TaskData
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import Recorded, Split, Suite
-from mlbaseline.tasks import LoadedTask, harness_of, load_task, open_suite
+from mlbaseline.suite import Recorded, Suite
+from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite, load_task, open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.ladder_run import Evaluated, evaluations_text, ladder_note, metrics_text, open_ladder
 from mlbaseline.workflows.selection import choose_baselines, choose_seeds
@@ -89,24 +88,24 @@ def evaluate_rungs(
     task = load_task(suite, fetch)
     _tell_data(suite, task)
 
-    loaded = LastLoaded()
-
-    def find(uri: str) -> Registered | None:
-        return serving.find_registered(tracker, uri)
-
-    def build(name: str, split: Split) -> list[Rung]:
-        how: dict[str, Any] = {"find_registered": find, "fresh": fresh, "loaded": loaded, "processes": processes}
-        return build_rungs(suite, task, name, fetch, seeds, split=split, **how)
-
+    context = RungContext(
+        suite,
+        task,
+        fetch,
+        find_registered=lambda uri: serving.find_registered(tracker, uri),
+        fresh=fresh,
+        processes=processes,
+    )
     rungs: list[Rung] = []
     for name in names:
-        built = build(name, "test")
+        built = build_rungs(context, name, seeds)
         if not built:
             log.info("%s: left out, there is no such model in production yet", name)
         rungs += built
     evaluated = evaluate_each(suite, task.splits["test"], rungs, tracker, ladder, fresh=fresh)
     if suite.evaluation.answer_dev:
-        rungs = [rung for name in names if _answers_dev(suite, name) for rung in build(name, "dev")]
+        on_dev = replace(context, split="dev")
+        rungs = [rung for name in names if _answers_dev(suite, name) for rung in build_rungs(on_dev, name, seeds)]
         evaluated = evaluate_each(suite, task.splits["dev"], rungs, tracker, ladder, fresh=fresh, before=evaluated)
     return evaluated
 
@@ -192,13 +191,11 @@ def _evaluate_rung(
     with opening as run:
         _prepare(rung, later)
         opened = rung.open()
-        harness = harness_of(suite)
         # From here on, so that the memory is that of answering, whether the training was done now or found done.
         with hardware.measure_peak_memory(device) as peak:
             answers = opened.model.answer(data.examples)
-            if harness is not None:
-                written_here = not rung.elsewhere and rung.kind not in ("trivial", "human")
-                answers = harness.conclude(answers, data.examples, filtered=written_here)
+            is_raw = not rung.external_device and rung.kind not in ("trivial", "human")
+            answers = kind_of_suite(suite).conclude(answers, data.examples, is_raw=is_raw)
             table = tabulate(
                 data,
                 answers,
@@ -214,7 +211,7 @@ def _evaluate_rung(
             machine,
             train_s=opened.trained.train_s if opened.trained else None,
             trainable_params=opened.trained.trainable_params if opened.trained else None,
-            peak_memory_bytes=None if rung.elsewhere or rung.kind == "human" else peak.bytes,  # people have none
+            peak_memory_bytes=None if rung.external_device or rung.kind == "human" else peak.bytes,  # people have none
         )
         _warn_about_rows(rung, table)
         with TemporaryDirectory() as staging:
@@ -242,8 +239,8 @@ def _evaluate_rung(
 
 def _forget(rung: Rung) -> None:
     """Answers that were kept for whoever goes on are asked anew."""
-    if rung.kept is not None:
-        rung.kept.unlink(missing_ok=True)
+    if rung.answer_journal is not None:
+        rung.answer_journal.unlink(missing_ok=True)
 
 
 def _record_published(suite: Suite, rung: Rung, tracker: store.Tracker, ladder: store.Run) -> Evaluated:
@@ -272,7 +269,7 @@ def _about(suite: Suite, rung: Rung) -> dict[str, Scalar]:
 
 
 def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
-    return {"hardware.device": rung.elsewhere} if rung.elsewhere else hardware.describe_hardware(device)
+    return {"hardware.device": rung.external_device} if rung.external_device else hardware.describe_hardware(device)
 
 
 def _prices(suite: Suite) -> dict[str, Scalar]:

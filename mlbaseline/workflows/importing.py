@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from mlbaseline import assets, store
-from mlbaseline.engine.rungs import Rung, build_annotators_rung, build_recorded_rungs
+from mlbaseline.engine.rungs import Rung, RungContext, build_annotators_rung, build_recorded_rungs
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.importers.imported import Foreign, Wanted, has_prompts, rows_of
 from mlbaseline.importers.inspect_log import find_log, read_log
@@ -16,9 +16,8 @@ from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Scalar, TaskData, digest_of
 from mlbaseline.suite import External, Human, MetricName, Suite
-from mlbaseline.tasks import harness_of, load_task, open_suite
+from mlbaseline.tasks import kind_of_suite, load_task, open_suite
 from mlbaseline.tasks.data_files import Row, read_table
-from mlbaseline.tasks.prompting import Prompting
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluation import evaluate_each, make_fetcher
 from mlbaseline.workflows.ladder_run import evaluations_text, open_ladder
@@ -70,14 +69,16 @@ def import_results(
     _check_baseline(loaded, baseline)
     _check_options(format, {"task": task, "filter": filter, "id": id_field, "score": score, "epoch": epoch})
     tracker = store.connect(tracking_uri, loaded.name)
-    data = load_task(loaded, make_fetcher(loaded, tracker)).splits["test"]
+    fetch = make_fetcher(loaded, tracker)
+    context = RungContext(loaded, load_task(loaded, fetch), fetch)
+    data = context.data
     wanted = Wanted(id_field, _score(loaded, score))
     if format == MLFLOW:
         source = _from_run(tracker, str(path), loaded, data, wanted)
     else:
         source = _from_file(format, Path(path), loaded, data, wanted, task=task, filter=filter, epoch=epoch)
     source = replace(source, rows=_with_seed(source, seed))
-    rungs = _rungs(loaded, data, baseline, source)
+    rungs = _rungs(context, baseline, source)
     rungs = [replace(rung, params={**rung.params, **_described(format, source, score)}) for rung in rungs]
     with open_ladder(tracker, loaded) as ladder:
         evaluated = evaluate_each(loaded, data, rungs, tracker, ladder, fresh=False)
@@ -142,24 +143,24 @@ def _repeats_as_seeds(file: Path, foreign: Foreign, rows: list[Row], suite: Suit
     ]
 
 
-def _rungs(suite: Suite, data: TaskData, baseline: str, source: _Source) -> list[Rung]:
-    spec = suite.baselines[baseline]
+def _rungs(context: RungContext, baseline: str, source: _Source) -> list[Rung]:
+    spec = context.suite.baselines[baseline]
     if isinstance(spec, Human) and source.foreign is None and {"annotator", "label"} <= set(source.rows[0][1]):
-        return [build_annotators_rung(suite, data, baseline, source.rows, sha256=source.sha256)]
-    answers = read_answers(source.rows, data, where=source.name)
-    known = _known(suite, data, source)
-    return build_recorded_rungs(suite, data, baseline, answers, sha256=source.sha256, seeds=suite.seeds, known=known)
+        return [build_annotators_rung(context, baseline, source.rows, sha256=source.sha256)]
+    answers = read_answers(source.rows, context.data, where=source.name)
+    known = _known(context, source)
+    return build_recorded_rungs(
+        context, baseline, answers, sha256=source.sha256, seeds=context.suite.seeds, known=known
+    )
 
 
-def _known(suite: Suite, data: TaskData, source: _Source) -> dict[str, Scalar]:
-    """What the source says of its making, and that its prompts are ours, if it keeps them and they are."""
+def _known(context: RungContext, source: _Source) -> dict[str, Scalar]:
+    """What the source says of its making, and that its prompts are ours, if it has them and they are."""
     if source.foreign is None:
         return {}
-    harness, shots = harness_of(suite), source.foreign.known.get("prompt.shots", 0)
-    prompting = Prompting(suite.task.prompt)
-    if harness is not None:
-        prompting = harness.prompting(int(str(shots)), source.foreign.shots_seed)
-    is_ours = has_prompts(source.foreign, source.rows, data, prompting)
+    shots = int(str(source.foreign.known.get("prompt.shots", 0)))
+    prompting = kind_of_suite(context.suite).imported_prompting(shots, source.foreign.shots_seed)
+    is_ours = has_prompts(source.foreign, source.rows, context.data, prompting)
     return {**source.foreign.known, **(prompting.signature_fields() if is_ours else {})}
 
 

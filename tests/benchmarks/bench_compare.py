@@ -29,7 +29,7 @@ from mlbaseline.results import ResultTable
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
 from mlbaseline.store.tracking import Tracker, connect
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from tests.store.parts import mlflow_server
 
 LABELS = ("negative", "neutral", "positive")

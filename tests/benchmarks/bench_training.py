@@ -32,7 +32,7 @@ from mlbaseline.engine.training.loop import _TrainingRun
 from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.suite import Full, Lora, Peft, Pretrained, TrainedSpec
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.tasks.prompting import Prompting
 

@@ -15,7 +15,7 @@ from mlbaseline.assets import fetch
 from mlbaseline.models.checkpoint import model_folder
 from mlbaseline.records import Example
 from mlbaseline.suite import Asset, Pretrained
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks.prompting import Prompting
 
 TWEETS = "Tweet: {text}\nSentiment:"

@@ -22,7 +22,7 @@ from mlbaseline.records import Example, Registered, Registration, TaskData, Verd
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.judge.builders import LABELS, table
 
 TOPICS = ("airline", "cars", "football")

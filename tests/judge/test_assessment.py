@@ -17,7 +17,7 @@ from mlbaseline.records import Answer, Assessment, Comparison, Signature
 from mlbaseline.results import CompletedEvaluation, tabulate
 from mlbaseline.stats import adjust, compare_paired
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.judge.builders import LABELS, REGISTRATION, SIGNATURE, evaluation, table, task_data
 
 N = 400

@@ -13,12 +13,12 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoe
 
 from mlbaseline.errors import DataError
 from mlbaseline.metrics import METRICS, add_scores, corpus_statistics, measure, read_rows
-from mlbaseline.records import Answer, Example, Signature, TaskData
+from mlbaseline.records import Answer, Example, OutputType, Signature, TaskData
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import MetricName
+from mlbaseline.suite import METRIC_NAMES, MetricName
 
 LABELS = ("x", "y", "z")
-CHOICE = [name for name, metric in METRICS.items() if "choice" in metric.kinds]
+CHOICE = METRIC_NAMES[OutputType.MULTIPLE_CHOICE]
 N = 200
 RNG = np.random.default_rng(3)
 TARGETS = RNG.choice(LABELS, N, p=[0.6, 0.3, 0.1])

@@ -9,10 +9,11 @@ import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from mlbaseline.metrics import METRICS, add_scores, measure
+from mlbaseline.metrics import add_scores, measure
 from mlbaseline.metrics.text import is_contained, is_json, is_match, normalise, number_of, pass_at_k, token_f1
-from mlbaseline.records import Answer, Example, Signature, TaskData
+from mlbaseline.records import Answer, Example, OutputType, Signature, TaskData
 from mlbaseline.results import ResultTable, load_table, tabulate
+from mlbaseline.suite import METRIC_NAMES
 
 RIGHT = (
     ("the quick brown fox jumps over the lazy dog",),
@@ -26,7 +27,7 @@ SAID = (
     "1024.0",
     "It was a bright day in April and the clocks struck thirteen",
 )
-GENERATE = [name for name, metric in METRICS.items() if "generate" in metric.kinds]
+GENERATE = METRIC_NAMES[OutputType.GENERATE_UNTIL]
 
 
 def table(

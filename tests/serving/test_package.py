@@ -16,13 +16,14 @@ import pandas as pd
 import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
-from mlbaseline.engine.rungs import build_rungs
+from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import AssetError
 from mlbaseline.judge.comparability import require_comparable
 from mlbaseline.records import Example, Promotion
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.serving.package import load_served, package_model
+from mlbaseline.serving.package import package_model
 from mlbaseline.serving.registered_models import find_registered
+from mlbaseline.serving.served import load_served
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
 from mlbaseline.store.references import resolve
@@ -30,7 +31,7 @@ from mlbaseline.store.registry import plan_promotion, promote
 from mlbaseline.store.runs import find_comparison, find_evaluations
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Asset, Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
 from tests.store.parts import COST, free_port, make_assessment, serving
 
@@ -85,7 +86,7 @@ def promote_rung(
 
     task = load_task(suite, fetched)
     data = task.splits["test"]
-    (rung,) = build_rungs(suite, task, winner, fetched, [0])
+    (rung,) = build_rungs(RungContext(suite, task, fetched), winner, [0])
     about = {"baseline": winner, "seed": rung.seed, "signature": rung.signature}
     with open_evaluation(tracker, suite, **about, data=data, params=rung.params) as run:
         opened = rung.open()
@@ -225,11 +226,10 @@ def test_quantised_model_is_served_quantised(server: str, home: Path, winner: st
         return fetch(asset, root=home)
 
     task = load_task(later, fetched)
+    context = RungContext(later, task, fetched, find_registered=lambda uri: find_registered(tracker, uri))
     tables = {}
     for name in ("champion", "small"):
-        (rung,) = build_rungs(
-            later, task, name, fetched, [0], find_registered=lambda uri: find_registered(tracker, uri)
-        )
+        (rung,) = build_rungs(context, name, [0])
         about = {"baseline": name, "seed": rung.seed, "signature": rung.signature, "kind": rung.kind}
         data = task.splits["test"]
         tables[name] = tabulate(data, rung.open().model.answer(data.examples), **about)

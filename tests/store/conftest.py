@@ -15,7 +15,7 @@ from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.runs import ComparisonRun, find_comparison, find_evaluations
 from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.store.parts import SUITE, Evaluate, made_up_training, make_assessment, mlflow_server
 
 Compare = Callable[..., ComparisonRun]

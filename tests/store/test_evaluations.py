@@ -18,7 +18,7 @@ from mlbaseline.store.runs import EvaluationRun, find_completed, find_evaluation
 from mlbaseline.store.tables import load_tables
 from mlbaseline.store.tracking import Tracker, open_run
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.store.parts import NO_COST, Evaluate, made_up_training, make_table
 
 WEIGHTS = "artifacts/served/weights"

@@ -15,7 +15,7 @@ from mlbaseline.store.registry import plan_promotion, promote, rollback
 from mlbaseline.store.runs import find_comparison, find_evaluations
 from mlbaseline.store.tracking import Tracker, connect
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.store.conftest import Compare, found
 
 WEIGHTS = "artifacts/served/weights"

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlbaseline.assets import fetch
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import LoadedTask, load_task
 
 

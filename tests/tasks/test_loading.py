@@ -12,7 +12,7 @@ from mlbaseline.assets import fetch
 from mlbaseline.errors import AssetError
 from mlbaseline.records import digest_of
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task
 from tests.tasks.making import load, load_rows, make_suite, rows_of, write_jsonl
 

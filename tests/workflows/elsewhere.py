@@ -12,7 +12,7 @@ from mlflow.entities import Run
 
 from mlbaseline.assets import fetch
 from mlbaseline.records import TaskData
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task
 
 SUITE = """

@@ -12,7 +12,7 @@ import pytest
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, find_evaluations, load_assessment, load_tables
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from tests.workflows.elsewhere import Site
 
 MODEL = "prompted: {kind: pretrained, model: {source: none}}"

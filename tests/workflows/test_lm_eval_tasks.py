@@ -15,8 +15,9 @@ from mlbaseline import workflows
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, find_evaluations, load_assessment, load_tables
 from mlbaseline.suite import LmEvalTask
-from mlbaseline.tasks import harness_of, load_task, open_suite
-from mlbaseline.tasks.lm_eval.task import _no_task, load_harness_task
+from mlbaseline.tasks import kind_of_suite, load_task, open_suite
+from mlbaseline.tasks.kinds.lm_eval import LmEvalKind
+from mlbaseline.tasks.lm_eval.loading import _no_task, load_lm_eval_task
 
 pytest.importorskip("lm_eval")
 
@@ -186,8 +187,9 @@ def test_what_a_suite_leaves_out_follows_from_the_task(harness: tuple[Path, dict
     assert (len(test), {example.slices["kind"] for example in test}) == (7, {"x", "y"})
     assert len(task.splits["train"].examples) == 6
     assert test[0].fields["context"] == "Say what it is worth.\n\nReview: what a poor soup\nLabel:"
-    of_task = harness_of(suite)
-    assert of_task is not None
+    kind = kind_of_suite(suite)
+    assert isinstance(kind, LmEvalKind)
+    of_task = kind.loaded
     first, again, other = (of_task.prompting(2, seed).prompt(test[3]).context for seed in (0, 0, 1))
     assert first == again != other
     assert first.startswith("Say what it is worth.\n\nReview: ")
@@ -252,7 +254,7 @@ def test_a_name_that_no_task_has(harness: tuple[Path, dict[str, Any]]) -> None:
 def test_without_lm_eval_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     with pytest.raises(DataError, match=r"pip install 'mlbaseline\[lm-eval\]'"):
-        load_harness_task(LmEvalTask(kind="lm_eval", name="anything"), tmp_path)
+        load_lm_eval_task(LmEvalTask(kind="lm_eval", name="anything"), tmp_path)
 
 
 def test_rules_and_fine_tunes_of_a_task(
@@ -271,9 +273,10 @@ def test_rules_and_fine_tunes_of_a_task(
     assert {len(table.frame) for table in tables} == {30}
     checks = {check["name"]: check for check in workflows.doctor(str(path), tracking_uri=place).document["checks"]}
     assert checks["task of lm-eval"]["detail"].startswith("one_token, version 2, lm-eval 0.4.")
-    of_task = harness_of(open_suite(path))
-    assert of_task is not None
-    of_task.own.config.target_delimiter = "\t"
+    kind = kind_of_suite(open_suite(path))
+    assert isinstance(kind, LmEvalKind)
+    config = kind.loaded.lm_eval_task.config
+    config.target_delimiter = "\t"
     with pytest.raises(DataError, match="it can be asked, but not be learnt"):
-        of_task.check_trainable()
-    of_task.own.config.target_delimiter = " "
+        kind.check_trainable()
+    config.target_delimiter = " "

@@ -12,7 +12,7 @@ from mlbaseline import workflows
 from mlbaseline.assets import fetch
 from mlbaseline.models.checkpoint import model_folder
 from mlbaseline.suite import Asset
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task
 
 SUITE = """

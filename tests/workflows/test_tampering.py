@@ -189,7 +189,7 @@ def test_a_matrix_that_was_changed_after_the_runs(walked: Walked) -> None:
 
 def test_changed_rules_do_not_become_the_old_ones_by_a_tag(walked: Walked) -> None:
     """The suite that the first run stored when it started still says otherwise."""
-    from mlbaseline.suite_file import load_suite
+    from mlbaseline.suite.reading import load_suite
 
     walked.edit("margin: -0.1", "margin: -0.2")
     first = walked.run_of("majority")

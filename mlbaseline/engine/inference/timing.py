@@ -33,7 +33,7 @@ def answer_and_time(
         answer_alone: computes the answer to one example, whatever is cached.
     """
     ordered = sorted(examples, key=lambda example: example.id)
-    timed = set(_evenly_spaced(len(ordered), latency_sample))
+    timed = set(evenly_spaced(len(ordered), latency_sample))
     untimed: dict[int, Answer] = {}
     tokens, started = 0, perf_counter()
     with progress_bar(len(ordered), "ex", description) as bar:
@@ -51,6 +51,12 @@ def answer_and_time(
         yield replace(answer, latency_s=perf_counter() - started)
 
 
-def _evenly_spaced(n: int, sample: int) -> list[int]:
+def evenly_spaced(n: int, sample: int) -> list[int]:
+    """Return the positions of the queries that are timed alone, evenly spread: `sample` of `n`, or all.
+
+    Example:
+        >>> evenly_spaced(10, 3)
+        [1, 5, 8]
+    """
     sample = min(n, sample)
     return [(2 * index + 1) * n // (2 * sample) for index in range(sample)]

@@ -11,28 +11,25 @@ from mlbaseline.engine.rungs.pretrained import pretrained_rungs
 from mlbaseline.engine.rungs.production import generation_fields, production_rungs
 from mlbaseline.engine.rungs.recorded import build_recorded_rungs, external_rungs, recorded_rungs
 from mlbaseline.engine.rungs.rung import (
-    Fetch,
     FindRegistered,
-    Opened,
-    Question,
-    Registered,
+    OpenedRung,
+    RegisteredModel,
     Rung,
-    Site,
+    RungContext,
+    TaskDescription,
     describe_baseline,
 )
-from mlbaseline.engine.rungs.shared_checkpoint import LastLoaded
+from mlbaseline.engine.rungs.shared_checkpoint import SharedCheckpoint
 from mlbaseline.engine.rungs.trivial import build_annotators_rung, human_rungs, trivial_rungs
-from mlbaseline.suite import Split, Suite
-from mlbaseline.tasks import LoadedTask
 
 __all__ = [
-    "Fetch",
     "FindRegistered",
-    "LastLoaded",
-    "Opened",
-    "Question",
-    "Registered",
+    "OpenedRung",
+    "RegisteredModel",
     "Rung",
+    "RungContext",
+    "SharedCheckpoint",
+    "TaskDescription",
     "build_annotators_rung",
     "build_recorded_rungs",
     "build_rungs",
@@ -40,7 +37,7 @@ __all__ = [
     "generation_fields",
 ]
 
-_RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
+_RUNGS: dict[type, Callable[[RungContext, str, Any, Sequence[int]], list[Rung]]] = {
     suite.Trivial: trivial_rungs,
     suite.Pretrained: pretrained_rungs,
     **dict.fromkeys(get_args(suite.TrainedSpec), trained_rungs),
@@ -52,26 +49,22 @@ _RUNGS: dict[type, Callable[[Site, str, Any, Sequence[int]], list[Rung]]] = {
 }
 
 
-def build_rungs(
-    suite: Suite,
-    task: LoadedTask,
-    name: str,
-    fetch: Fetch,
-    seeds: Sequence[int],
-    *,
-    split: Split = "test",
-    find_registered: FindRegistered | None = None,
-    fresh: bool = False,
-    loaded: LastLoaded | None = None,
-    processes: int = 1,
-) -> list[Rung]:
-    """The rungs of one baseline: one per seed, or a single one where the seed has no part in it.
+def build_rungs(context: RungContext, name: str, seeds: Sequence[int]) -> list[Rung]:
+    """Make the rungs of one baseline: one per seed, or a single one where the seed decides nothing.
 
-    None where the suite says that the baseline is optional, and there is no such model yet. fresh: no score that was
-    computed before is reused. loaded: shared with the rungs of other baselines. processes: that answer together.
-    Fetches (and hashes) the assets, so that the signature knows them by content; loads none. Raises AssetError,
-    DataError.
+    Models and files are fetched and hashed, so that the signature knows them by content; no model is loaded.
+
+    Args:
+        context: The suite and its data.
+        name: Of the baseline.
+        seeds: Of the suite.
+
+    Returns:
+        No rung where the suite says that the baseline is optional, and there is no such model yet.
+
+    Raises:
+        AssetError: A model or file cannot be had.
+        DataError: The suite's data is not what the baseline needs.
     """
-    spec = suite.baselines[name]
-    site = Site(suite, task, fetch, split, find_registered, fresh, loaded or LastLoaded(), processes)
-    return _RUNGS[type(spec)](site, name, spec, seeds)
+    spec = context.suite.baselines[name]
+    return _RUNGS[type(spec)](context, name, spec, seeds)

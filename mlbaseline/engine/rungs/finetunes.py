@@ -6,167 +6,171 @@ import gc
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from mlbaseline.assets import FetchedAsset, sha256_of
-from mlbaseline.engine.rungs.pretrained import engine_fields, make_worker_pool, resolved, scorer, task_fields
-from mlbaseline.engine.rungs.rung import Opened, Rung, Site, progress_name
+from mlbaseline.engine.answering import AnsweringSpec
+from mlbaseline.engine.inference.timing import evenly_spaced
+from mlbaseline.engine.rungs.language_model import LanguageModel, answering_of, build_model
+from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext, progress_name
 from mlbaseline.errors import AssetError
 from mlbaseline.models.quantization import QUANTISED
-from mlbaseline.records import Model, Scalar, Trained, Weights
+from mlbaseline.records import Model, Scalar, TaskData, Trained, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
-from mlbaseline.tasks import harness_of
+from mlbaseline.tasks import kind_of_suite
 from mlbaseline.tasks.prompting import Teaches
 
 if TYPE_CHECKING:
     from mlbaseline.engine.training.job import TrainingJob
 
 
-def trained_rungs(site: Site, name: str, spec: TrainedSpec, seeds: Sequence[int]) -> list[Rung]:
+def trained_rungs(context: RungContext, name: str, spec: TrainedSpec, seeds: Sequence[int]) -> list[Rung]:
+    """Make the rungs of a model that is fine-tuned here, one per seed."""
     if isinstance(spec, OtherPeft):
         from mlbaseline.engine.training.peft_methods import check_method
 
-        check_method(spec, suite_name=site.suite.name, baseline=name)
-    return [_trained(site, name, _job(site, name, spec, seed)) for seed in seeds]
+        check_method(spec, suite_name=context.suite.name, baseline=name)
+    return [_trained(context, name, _job(context, name, spec, seed)) for seed in seeds]
 
 
-def _job(site: Site, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
+def _job(context: RungContext, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
     from mlbaseline.engine.training.job import TrainingJob
-    from mlbaseline.models.checkpoint import computed_in
 
-    base = site.suite.base_model(spec)
-    asset = site.fetch(base)
-    if harness := harness_of(site.suite):
-        harness.check_trainable()
-    precision, device = resolved(site)
+    base = context.suite.base_model(spec)
+    asset = context.fetch(base)
+    kind_of_suite(context.suite).check_trainable()
+    answering = answering_of(context, seed)
     return TrainingJob(
-        task=site.suite.task,
+        task=context.suite.task,
         spec=spec,
         seed=seed,
         base=asset,
         base_source=base.source,
-        train=site.training_data(name),
-        dev=site.task.splits.get("dev"),
-        prompting=site.prompting(asset.path),
-        evaluation=site.suite.evaluation,
-        # All weights are trained as they are, and quantised to be asked; an adapter learns on the quantised base.
-        precision=precision if isinstance(spec, Peft) else computed_in(precision, device),
-        device=device,
+        train=context.training_data(name),
+        dev=context.task.splits.get("dev"),
+        prompting=context.prompting(asset.path),
+        evaluation=context.suite.evaluation,
+        # All weights are trained as they are, and quantised to answer; an adapter learns on the quantised base.
+        precision=answering.precision if isinstance(spec, Peft) else answering.compute,
+        device=answering.device,
     )
 
 
-def _trained(site: Site, name: str, job: TrainingJob) -> Rung:
+def _trained(context: RungContext, name: str, job: TrainingJob) -> Rung:
+    answering = answering_of(context, job.seed)
+
     def prepare() -> Trained:
         from mlbaseline.engine.training.loop import train
 
-        site.loaded.drop()
+        context.shared_checkpoint.drop()
         return train(job, description=progress_name(name, job.seed))
 
-    def open_() -> Opened:
+    def open_() -> OpenedRung:
         from mlbaseline.engine.training.shared_base import release_base
 
         trained = prepare()
         release_base()  # answering has its memory to itself
-        base_path = job.base.path if isinstance(job.spec, Peft) else None
-        return replace(_open(site, name, job.seed, trained.weights, job.prompting, base=base_path), trained=trained)
+        base = job.base.path if isinstance(job.spec, Peft) else None
+        opened = _open(context, name, answering, _language_model(trained.weights, job.prompting, base))
+        return replace(opened, weights=trained.weights, trained=trained)
 
     fields = {"model.sha256": job.base.sha256, **job.signature_fields()}
-    rung = _rung(site, name, job.seed, prompting=job.prompting, base=job.base, fields=fields, open_=open_)
+    rung = _rung(context, name, answering, prompting=job.prompting, base=job.base, fields=fields, open_=open_)
     return replace(rung, prepare=prepare)
 
 
-def ready_rungs(site: Site, name: str, spec: ReadySpec, seeds: Sequence[int]) -> list[Rung]:
-    each = seeds if site.suite.is_random(name) else (None,)
+def ready_rungs(context: RungContext, name: str, spec: ReadySpec, seeds: Sequence[int]) -> list[Rung]:
+    """Make the rungs of a fine-tune from earlier, one per seed where texts are drawn."""
+    each = seeds if context.suite.is_random(name) else (None,)
     if isinstance(spec, ReadyAdapter):
-        return [_ready_adapter(site, name, spec, seed) for seed in each]
-    return [_ready_model(site, name, spec, seed) for seed in each]
+        return [_ready_adapter(context, name, spec, seed) for seed in each]
+    return [_ready_model(context, name, spec, seed) for seed in each]
 
 
-def _ready_model(site: Site, name: str, spec: ReadyModel, seed: int | None) -> Rung:
-    model = site.fetch(spec.model)
-    prompting = site.prompting(model.path)
+def _ready_model(context: RungContext, name: str, spec: ReadyModel, seed: int | None) -> Rung:
+    model = context.fetch(spec.model)
+    prompting, answering = context.prompting(model.path), answering_of(context, seed)
 
-    def open_() -> Opened:
+    def open_() -> OpenedRung:
         from mlbaseline.engine.training.saved_state import weights_sha256
         from mlbaseline.models.checkpoint import model_folder
 
         folder = model_folder(model.path)
-        return _open(site, name, seed, Weights(folder, weights_sha256(folder)), prompting)
+        weights = Weights(folder, weights_sha256(folder))
+        return replace(_open(context, name, answering, _language_model(weights, prompting)), weights=weights)
 
     fields = {"model.sha256": model.sha256}
-    return _rung(site, name, seed, prompting=prompting, base=model, fields=fields, open_=open_)
+    return _rung(context, name, answering, prompting=prompting, base=model, fields=fields, open_=open_)
 
 
-def _ready_adapter(site: Site, name: str, spec: ReadyAdapter, seed: int | None) -> Rung:
-    source = site.suite.base_model(spec)
-    adapter, base = site.fetch(spec.adapter), site.fetch(source)
+def _ready_adapter(context: RungContext, name: str, spec: ReadyAdapter, seed: int | None) -> Rung:
+    source = context.suite.base_model(spec)
+    adapter, base = context.fetch(spec.adapter), context.fetch(source)
     _require_base(adapter.path, base, source.source, f"baselines.{name}")
-    prompting = site.prompting(base.path)
+    prompting, answering = context.prompting(base.path), answering_of(context, seed)
 
-    def open_() -> Opened:
+    def open_() -> OpenedRung:
         from mlbaseline.engine.training.saved_state import weights_sha256
 
-        return _open(site, name, seed, Weights(adapter.path, weights_sha256(adapter.path)), prompting, base=base.path)
+        weights = Weights(adapter.path, weights_sha256(adapter.path))
+        return replace(_open(context, name, answering, _language_model(weights, prompting, base.path)), weights=weights)
 
     fields = {"model.sha256": base.sha256, "model.adapter_sha256": adapter.sha256}
-    return _rung(site, name, seed, prompting=prompting, base=base, fields=fields, open_=open_)
+    return _rung(context, name, answering, prompting=prompting, base=base, fields=fields, open_=open_)
 
 
 def _rung(
-    site: Site,
+    context: RungContext,
     name: str,
-    seed: int | None,
+    answering: AnsweringSpec,
     *,
     prompting: Teaches,
     base: FetchedAsset,
     fields: Mapping[str, Scalar],
-    open_: Callable[[], Opened],
+    open_: Callable[[], OpenedRung],
 ) -> Rung:
     """base: the model whose tokenizer reads the prompts."""
-    about = {
-        "model.kind": site.suite.baselines[name].kind,
+    fields = {
+        "model.kind": context.suite.baselines[name].kind,
         **fields,
         **prompting.signature_fields(),
-        **engine_fields(site),
-        **task_fields(site, base.path),
+        **answering.signature_fields(base.path),
     }
-    return site.rung(name, seed, fields=about, open_=open_, processes=site.processes)
+    return context.rung(name, answering.seed, fields=fields, open_=open_, uses_processes=True)
 
 
-def _open(
-    site: Site, name: str, seed: int | None, weights: Weights, prompting: Teaches, *, base: Path | None = None
-) -> Opened:
-    """base: of an adapter, which is timed beside its base first, where the rung itself will answer with it merged."""
-    from mlbaseline.models.checkpoint import load_checkpoint
+def _language_model(weights: Weights, prompting: Teaches, base: Path | None = None) -> LanguageModel:
+    # All files, not the weights alone: an adapter's configuration decides as much.
+    sha256 = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
+    return LanguageModel(weights.folder, sha256, prompting, base)
 
-    precision, device = resolved(site)
-    load = partial(load_checkpoint, weights.folder, base=base, precision=precision)
-    unmerged_s = None
-    if base is not None and precision not in QUANTISED and site.suite.evaluation.latency_sample:
-        beside = load(device=device, merge=False)
-        unmerged_s = _latency_p50_s(site, scorer(site, name, seed, beside, prompting, weights=None))
-        del beside
+
+def _open(context: RungContext, name: str, answering: AnsweringSpec, model: LanguageModel) -> OpenedRung:
+    """Load a fine-tune. An adapter is first timed beside its base, where the rung itself will answer with it merged."""
+    from mlbaseline.engine.inference.execution import Execution
+
+    load, unmerged_s = answering.loader(model.path, model.base), None
+    if model.base is not None and answering.precision not in QUANTISED and answering.evaluation.latency_sample:
+        unmerged = load(merge=False)
+        timed = answering.build(unmerged, model.prompting, Execution(description=progress_name(name, answering.seed)))
+        unmerged_s = _latency_p50_s(timed, context.data, answering.evaluation.latency_sample)
+        del unmerged, timed
         gc.collect()
-    checkpoint = load(device=device)
-    is_merged = base is not None and not hasattr(checkpoint.model, "get_base_model")
+    checkpoint = load()
+    is_merged = model.base is not None and not hasattr(checkpoint.model, "get_base_model")
     figures: dict[tuple[str, ...], float] = {}
     if is_merged and unmerged_s is not None:
         figures["latency_unmerged_p50_s",] = unmerged_s
-    # All files, not the weights alone: an adapter's configuration decides as much.
-    known_as = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
-    model = scorer(site, name, seed, checkpoint, prompting, weights=known_as, workers=make_worker_pool(site, load))
-    return Opened(model, weights, figures=figures)
+    return OpenedRung(build_model(context, name, answering, model, checkpoint), figures=figures)
 
 
-def _latency_p50_s(site: Site, model: Model) -> float | None:
-    """Of as many queries as the suite times, evenly spread; None where each of them failed."""
-    wanted = site.suite.evaluation.latency_sample
-    ordered = sorted(site.data.examples, key=lambda example: example.id)
-    sample = ordered[:: max(1, len(ordered) // wanted)][:wanted]
-    times_s = [answer.latency_s for answer in model.answer(sample) if answer.latency_s is not None]
+def _latency_p50_s(model: Model, data: TaskData, sample: int) -> float | None:
+    """Median over `sample` queries, evenly spread; None where each of them failed."""
+    ordered = sorted(data.examples, key=lambda example: example.id)
+    chosen = [ordered[position] for position in evenly_spaced(len(ordered), sample)]
+    times_s = [answer.latency_s for answer in model.answer(chosen) if answer.latency_s is not None]
     return median(times_s) if times_s else None
 
 

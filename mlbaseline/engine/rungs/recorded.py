@@ -1,4 +1,4 @@
-"""Rungs whose answers, or nothing but a score, come from elsewhere."""
+"""Rungs whose answers, or nothing but a score, were made by other tools."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from mlbaseline.engine.rungs.rung import Opened, Rung, Site, describe_baseline, flat, make_rung
+from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext, describe_baseline, flat
 from mlbaseline.models.published_score import read_score, stated_score
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
-from mlbaseline.records import UNKNOWN, Scalar, Signature, TaskData
-from mlbaseline.suite import External, Recorded, Suite
+from mlbaseline.records import UNKNOWN, Scalar, Signature
+from mlbaseline.suite import External, Recorded
 from mlbaseline.tasks.data_files import read_table
 
 
-def external_rungs(site: Site, name: str, spec: External, _: Sequence[int]) -> list[Rung]:
+def external_rungs(context: RungContext, name: str, spec: External, _: Sequence[int]) -> list[Rung]:
+    """Make the rung of a published score."""
     where = f"baselines.{name}.table"
     score = stated_score(spec)
     if spec.table is not None:
-        table = read_table(site.fetch(spec.table.asset).path, None)
+        table = read_table(context.fetch(spec.table.asset).path, None)
         score = read_score(spec, spec.table, table.rows, where=where)
     protocol = {} if spec.protocol is None else spec.protocol.model_dump()
     fields = {"metric": spec.metric, "source": spec.source, **score, **dict(flat("protocol", protocol))}
     published = {f"published.{key}": value for key, value in fields.items()}
     signature = Signature({"model.kind": spec.kind, **published})
-    params = {**describe_baseline(site.suite, name), **published}
+    params = {**describe_baseline(context.suite, name), **published}
     return [Rung(name, spec.kind, None, signature, params, None)]
 
 
-def recorded_rungs(site: Site, name: str, spec: Recorded, seeds: Sequence[int]) -> list[Rung]:
-    asset = site.fetch(spec.recorded.asset)
-    answers = read_answers(read_table(asset.path, None).rows, site.data, where=f"baselines.{name}")
-    return build_recorded_rungs(site.suite, site.data, name, answers, sha256=asset.sha256, seeds=seeds)
+def recorded_rungs(context: RungContext, name: str, spec: Recorded, seeds: Sequence[int]) -> list[Rung]:
+    """Make the rungs of answers in a file."""
+    asset = context.fetch(spec.recorded.asset)
+    answers = read_answers(read_table(asset.path, None).rows, context.data, where=f"baselines.{name}")
+    return build_recorded_rungs(context, name, answers, sha256=asset.sha256, seeds=seeds)
 
 
 def build_recorded_rungs(
-    suite: Suite,
-    data: TaskData,
+    context: RungContext,
     name: str,
     answers: AnswersBySeed,
     *,
@@ -44,12 +45,18 @@ def build_recorded_rungs(
     seeds: Sequence[int],
     known: Mapping[str, Scalar] | None = None,
 ) -> list[Rung]:
-    """The rungs of a baseline whose answers were given elsewhere: one per seed that they name, of those in `seeds`.
+    """Make the rungs of recorded answers, one per seed that they name.
 
-    sha256: of the file that they come from. known: what it says of how they came about.
+    Args:
+        name: Of the baseline.
+        sha256: Of the file that the answers come from.
+        seeds: Only these.
+        known: What the file says of how the answers came about, as fields of a signature.
 
-    Raises DataError for a seed that the suite does not have, and for a fine-tune without one.
+    Raises:
+        DataError: The answers have a seed that the suite does not have, or are a fine-tune's and name none.
     """
+    suite = context.suite
     spec = suite.baselines[name]
     check_seeds(
         answers,
@@ -58,11 +65,9 @@ def build_recorded_rungs(
         where=f"baselines.{name}",
     )
     models = {seed: RecordedAnswers(spec.kind, given, sha256, known) for seed, given in answers.items()}
-    return [
-        replace(
-            make_rung(suite, data, name, seed, fields=model.signature_fields(), open_=partial(Opened, model)),
-            elsewhere=UNKNOWN,
-        )
+    rungs = [
+        context.rung(name, seed, fields=model.signature_fields(), open_=partial(OpenedRung, model))
         for seed, model in models.items()
         if seed is None or seed in seeds
     ]
+    return [replace(rung, external_device=UNKNOWN) for rung in rungs]

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 from mlbaseline import metrics
-from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.inference.chat_prompting import make_prompting
-from mlbaseline.engine.rungs.shared_checkpoint import LastLoaded
+from mlbaseline.engine.rungs.shared_checkpoint import SharedCheckpoint
 from mlbaseline.errors import DataError
-from mlbaseline.metrics.text import K
 from mlbaseline.models.quantization import packages_of
+from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Asset, ChoiceTask, Evaluation, GenerateTask, ReadyAdapter, Split, Suite, Task, TrainedSpec
-from mlbaseline.tasks import LoadedTask, harness_of
+from mlbaseline.suite import Evaluation, ReadyAdapter, Split, Suite, Task, TrainedSpec
+from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
 from mlbaseline.tasks.prompting import Prompting, Teaches
-
-Fetch = Callable[[Asset], FetchedAsset]
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a model of somebody else's has to know of a task. columns: fields of an example that it may be shown."""
+class TaskDescription:
+    """What a registered model has to know of a task.
+
+    columns: fields of an example that it may be shown.
+    """
 
     task: Task
     prompting: Prompting
@@ -34,8 +34,8 @@ class Question:
     evaluation: Evaluation
 
 
-class Registered(Protocol):
-    """A model on the tracking server, found and not yet loaded."""
+class RegisteredModel(Protocol):
+    """A model on the tracking server that is not loaded yet."""
 
     @property
     def facts(self) -> Mapping[str, Scalar]:
@@ -47,24 +47,26 @@ class Registered(Protocol):
         """Whether it draws by a seed of its own, so that every run is the same."""
         ...
 
-    def signature_fields(self, question: Question) -> Mapping[str, Scalar]: ...
+    def signature_fields(self, task: TaskDescription) -> Mapping[str, Scalar]:
+        """Return what its answers depend on."""
+        ...
 
-    def open(self, question: Question) -> Model:
-        """Raises DataError where it wants columns that it may not be shown, TrackingError where it cannot be loaded."""
+    def open(self, task: TaskDescription) -> Model:
+        """Load it. Raises DataError where it needs columns that it may not be shown, TrackingError where it fails."""
         ...
 
 
-FindRegistered = Callable[[str], Registered | None]
+FindRegistered = Callable[[str], RegisteredModel | None]
 """`models:/` or `runs:/` reference ─▶ the model, None where there is none."""
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A rung ready to answer.
+class OpenedRung:
+    """A rung that is loaded and can answer.
 
-    weights: its own, so that it can be promoted. trained: what its training left behind, None where it was not trained
+    weights: its own, so that it can be promoted. trained: the finished training, None where it was not trained
     here. shots: solved examples shown to a model without weights of its own, so that its prompt can be promoted; None
-    for whatever cannot be.
+    where nothing can be promoted.
     figures: what is known of the rung beside its metrics, by the parts of the figure's name.
     """
 
@@ -83,9 +85,9 @@ class Rung:
     for a published score, which answers nothing.
     prepare: the training, a part of which the seeds of a baseline share if all are trained before any of them answers;
     opening does it where it was left out. None where nothing is trained.
-    elsewhere: where its answers are computed if not on this machine, "unknown" or "remote": then nothing of this
-    machine's speed, memory or price is theirs.
-    kept: file that keeps its answers until its run is complete; None where answering again costs nothing but time.
+    external_device: where its answers are computed if not on this machine, "unknown" or "remote": then this machine's
+    speed, memory and price say nothing about it.
+    answer_journal: file that holds its answers until its run is complete; None where answering again costs only time.
     """
 
     baseline: str
@@ -93,10 +95,10 @@ class Rung:
     seed: int | None
     signature: Signature
     params: Mapping[str, Scalar]
-    open: Callable[[], Opened] | None
+    open: Callable[[], OpenedRung] | None
     prepare: Callable[[], object] | None = None
-    elsewhere: str | None = None
-    kept: Path | None = None
+    external_device: str | None = None
+    answer_journal: Path | None = None
 
     @property
     def name(self) -> str:
@@ -104,30 +106,57 @@ class Rung:
 
 
 def progress_name(name: str, seed: int | None) -> str:
-    """How a progress bar calls a rung."""
+    """Return the name of a rung in a progress bar."""
     return name if seed is None else f"{name} · seed {seed}"
 
 
 @dataclass(frozen=True)
-class Site:
-    """What every constructor of rungs may look at.
+class RungContext:
+    """What the rungs of a suite are made from.
 
-    fresh: compute again what was computed before. loaded: a checkpoint that rungs share. processes: that answer
-    together, where a model of ours does.
+    Attributes:
+        suite: Opened, so that its task can be evaluated.
+        task: The examples of every split.
+        fetch: Brings a model or a file to this machine.
+        split: Whose examples are answered.
+        find_registered: Finds a model on the tracking server; None where there is no connection to one.
+        fresh: Whether cached results are computed again.
+        shared_checkpoint: Held in memory for several rungs.
+        processes: Number of processes that answer together, where a model of ours does.
     """
 
     suite: Suite
     task: LoadedTask
     fetch: Fetch
-    split: Split
+    split: Split = "test"
     find_registered: FindRegistered | None = None
     fresh: bool = False
-    loaded: LastLoaded = field(default_factory=LastLoaded)
+    shared_checkpoint: SharedCheckpoint = field(default_factory=SharedCheckpoint)
     processes: int = 1
 
     @property
     def data(self) -> TaskData:
+        """The examples that are answered."""
         return self.task.splits[self.split]
+
+    def prompting(self, model: Path) -> Teaches:
+        """Return prompts without solved examples.
+
+        Args:
+            model: Whose chat template is used.
+
+        Raises:
+            AssetError: The task asks for a chat template and the model has none.
+        """
+        return kind_of_suite(self.suite).prompting(partial(ChatTemplate, model))
+
+    def training_data(self, name: str) -> TaskData:
+        """Return the split train. name: of the baseline that needs it. Raises DataError where there is none."""
+        if "train" not in self.task.splits:
+            raise DataError(
+                f"baselines.{name}: needs the split train, which the suite does not have; add it to `split`"
+            )
+        return self.task.splits["train"]
 
     def rung(
         self,
@@ -135,81 +164,54 @@ class Site:
         seed: int | None,
         *,
         fields: Mapping[str, Scalar],
-        open_: Callable[[], Opened],
-        shares: bool = False,
-        processes: int = 1,
+        open_: Callable[[], OpenedRung],
+        shares_checkpoint: bool = False,
+        uses_processes: bool = False,
     ) -> Rung:
-        """shares: whether `open_` asks for the shared checkpoint; it is dropped before another rung opens."""
+        """Make a rung, with what every signature says of the data and the metrics.
 
-        def open_alone() -> Opened:
-            self.loaded.drop()
+        Args:
+            name: Of the baseline.
+            fields: Of the signature, for this kind of baseline.
+            open_: Loads the rung.
+            shares_checkpoint: Whether it takes the shared checkpoint, which is else dropped before.
+            uses_processes: Whether several processes may answer.
+        """
+
+        def open_alone() -> OpenedRung:
+            self.shared_checkpoint.drop()
             return open_()
 
-        opens = open_ if shares else open_alone
-        return make_rung(self.suite, self.data, name, seed, fields=fields, open_=opens, processes=processes)
+        signature = Signature({**self._common_fields(), **fields, "seed": seed})
+        params = describe_baseline(self.suite, name) | self._evaluation_params(fields)
+        params |= {"distributed.processes": self.processes if uses_processes else 1}
+        kind = self.suite.baselines[name].kind
+        return Rung(name, kind, seed, signature, params, open_ if shares_checkpoint else open_alone)
 
-    def prompting(self, model: Path) -> Teaches:
-        """How a model is asked without examples. model: whose chat template is used.
-
-        Raises AssetError where it has none and the task asks for one.
-        """
-        harness = harness_of(self.suite)
-        return harness.prompting(0, None) if harness else make_prompting(self.suite.task, model)
-
-    def training_data(self, name: str) -> TaskData:
-        if "train" not in self.task.splits:
-            raise DataError(
-                f"baselines.{name}: needs the split train, which the suite does not have; add it to `split`"
-            )
-        return self.task.splits["train"]
-
-
-def make_rung(
-    suite: Suite,
-    data: TaskData,
-    name: str,
-    seed: int | None,
-    *,
-    fields: Mapping[str, Scalar],
-    open_: Callable[[], Opened],
-    processes: int = 1,
-) -> Rung:
-    """A rung with what every signature says of the data and the metrics. fields: what its kind adds."""
-    signature = Signature(
-        {
-            "data.digest": data.digest,
-            "data.split": data.split,
-            "choices.labels": digest_of(data.labels),
+    def _common_fields(self) -> dict[str, Scalar]:
+        return {
+            "data.digest": self.data.digest,
+            "data.split": self.data.split,
+            "choices.labels": digest_of(self.data.labels),
             "metric.version": metrics.VERSION,
-            "metric.names": ",".join(suite.metrics),
-            **(harness.signature_fields("metric") if (harness := harness_of(suite)) else {}),
-            **_task_fields(suite.task),
-            **fields,
-            "seed": seed,
+            "metric.names": ",".join(self.suite.metrics),
+            **kind_of_suite(self.suite).signature_fields(),
         }
-    )
-    params = describe_baseline(suite, name) | {"distributed.processes": processes}
-    if fields.get("engine.precision", UNKNOWN) != UNKNOWN:
-        params |= dict(flat("evaluation", suite.evaluation.model_dump(mode="json")))
-        params |= {"evaluation.resolved_precision": fields["engine.precision"]}
+
+    def _evaluation_params(self, fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Options of evaluation, where a model of ours answers."""
+        precision = fields.get("engine.precision", UNKNOWN)
+        if precision == UNKNOWN:
+            return {}
+        params = dict(flat("evaluation", self.suite.evaluation.model_dump(mode="json")))
+        params["evaluation.resolved_precision"] = precision
         if "engine.compute_precision" in fields:
-            params |= {"evaluation.compute_precision": fields["engine.compute_precision"]}
-        packages = packages_of(fields["engine.precision"])
-        params |= {f"software.{package}": metadata.version(package) for package in packages}
-    return Rung(name, suite.baselines[name].kind, seed, signature, params, open_)
-
-
-def _task_fields(task: Task) -> dict[str, Scalar]:
-    """What of the task alone is part of every rung's scores, however it answers."""
-    if isinstance(task, GenerateTask):
-        return {K: task.k}
-    if isinstance(task, ChoiceTask) and task.normalisation != "none":
-        return {"choices.normalisation": task.normalisation}
-    return {}
+            params["evaluation.compute_precision"] = fields["engine.compute_precision"]
+        return params | {f"software.{package}": metadata.version(package) for package in packages_of(precision)}
 
 
 def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
-    """All options of a baseline, those left out too, and of the model that a fine-tune starts from, as `baseline.*`."""
+    """Return all options of a baseline, and of the model that a fine-tune starts from, as parameters `baseline.*`."""
     spec = suite.baselines[name]
     params = dict(flat("baseline", spec.distinguishing()))
     if isinstance(spec, TrainedSpec | ReadyAdapter):
@@ -219,6 +221,7 @@ def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
 
 
 def flat(prefix: str, content: Mapping[str, Any]) -> Iterable[tuple[str, Scalar]]:
+    """Yield the entries of nested mappings by dotted names; a list is written with commas."""
     for key, value in content.items():
         if isinstance(value, Mapping):
             yield from flat(f"{prefix}.{key}", value)

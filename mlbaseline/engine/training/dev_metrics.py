@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from mlbaseline.engine.answering import answering_model
 from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
 from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.metrics import METRICS, add_scores, measure
+from mlbaseline.metrics import add_scores, measure
 from mlbaseline.models.checkpoint import Checkpoint
-from mlbaseline.records import Signature, TaskData
+from mlbaseline.records import OutputType, Signature, TaskData
 from mlbaseline.results import tabulate
 
 NLL = "nll_nats"
@@ -25,17 +24,16 @@ def measure_dev(job: TrainingJob, checkpoint: Checkpoint) -> dict[str, float]:
     if dev is None:
         return {}
     likelihood = {} if dev.labels else {NLL: _mean_nll_nats(job, checkpoint, dev)}
-    if job.task.kind == "generate" and job.spec.select == NLL:
+    if job.task.output_type is OutputType.GENERATE_UNTIL and job.spec.select == NLL:
         return likelihood
     return {**likelihood, **_measure_answers(job, checkpoint, dev)}
 
 
 def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> dict[str, float]:
-    evaluation = job.evaluation.model_copy(update={"latency_sample": 0})
-    model = answering_model(job.task, checkpoint, job.prompting, dev.labels, evaluation, seed=job.seed)
+    model = job.answering.untimed.build(checkpoint, job.prompting)
     kind = job.spec.kind
     table = tabulate(dev, model.answer(dev.examples), baseline=kind, kind=kind, seed=job.seed, signature=Signature({}))
-    names = [name for name, metric in METRICS.items() if job.task.kind in metric.kinds]
+    names = job.task.metric_names()
     table = add_scores(table, dev.labels, names)
     measured = {name: measure(table, dev.labels, name) for name in names}
     return {name: value for name, value in measured.items() if value is not None}

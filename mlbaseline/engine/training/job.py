@@ -12,6 +12,7 @@ import torch
 from transformers import get_scheduler
 
 from mlbaseline.assets import FetchedAsset
+from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.generation.stop_criteria import end_tokens
 from mlbaseline.engine.inference.tokenization import (
     Encoder,
@@ -22,8 +23,9 @@ from mlbaseline.engine.inference.tokenization import (
 )
 from mlbaseline.errors import DataError
 from mlbaseline.models.checkpoint import Checkpoint, Precision, computed_in, load_checkpoint
-from mlbaseline.records import Scalar, TaskData, digest_of
-from mlbaseline.suite import ChoiceTask, Evaluation, GenerateTask, Peft, PerplexityTask, Task, TrainedSpec
+from mlbaseline.records import OutputType, Scalar, TaskData, digest_of
+from mlbaseline.suite import Evaluation, Peft, Task, TrainedSpec
+from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import Prompt, Teaches
 
 TRAINING_VERSION = 2
@@ -51,6 +53,11 @@ class TrainingJob:
     device: str
 
     @property
+    def answering(self) -> AnsweringSpec:
+        """How the model answers dev while it is trained."""
+        return AnsweringSpec(self.task, self.evaluation, self.precision, self.device, self.seed)
+
+    @property
     def compute(self) -> Precision:
         """What steps are computed in."""
         return computed_in(self.precision, self.device)
@@ -68,7 +75,7 @@ class TrainingJob:
             "training.dev_digest": self.dev.digest if self.dev else None,
             "training.template": prompt["prompt.template"],
             **{f"training.{name}": value for name, value in said.items()},
-            **({} if isinstance(self.task, ChoiceTask) else {"training.task": self.task.kind}),
+            **kind_of(self.task).training_fields(),
             "training.max_length": self.evaluation.max_length,
             "training.precision": self.precision,
             **({} if self.compute == self.precision else {"training.compute_precision": self.compute}),
@@ -113,11 +120,11 @@ def _cached_sequences(_: str) -> list[TargetSequence]:
 
 
 def _encode(job: TrainingJob, checkpoint: Checkpoint, data: TaskData, encoder: Encoder) -> list[TargetSequence]:
-    end = _end(job, checkpoint) if isinstance(job.task, GenerateTask) else ()
+    end = _end(job, checkpoint) if job.task.output_type is OutputType.GENERATE_UNTIL else ()
     sequences: list[TargetSequence] = []
     for example in sorted(data.examples, key=lambda example: example.id):  # an order that content decides
         try:
-            if isinstance(job.task, PerplexityTask):
+            if job.task.output_type is OutputType.LOGLIKELIHOOD_ROLLING:
                 start, tokens = encoder.encode_text(job.prompting.prompt(example).context)
                 sequences += split_into_windows(start, tokens, encoder.max_length, encoder.max_length)
             else:

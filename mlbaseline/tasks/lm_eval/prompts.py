@@ -1,4 +1,4 @@
-"""What lm-eval's own task object shows a model, in the form that our engine asks for."""
+"""Prompts as lm-eval's own task object builds them, in the form that our engine asks for."""
 
 from __future__ import annotations
 
@@ -7,38 +7,41 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example, Scalar, digest_of
+from mlbaseline.records import Example, OutputType, Scalar, digest_of
 from mlbaseline.tasks.prompting import Prompt, Prompting
 
 DEFAULT_SEED = 1234
 """Of lm-eval's few-shot sampler, where its command line is not told another."""
 
 
-def ask(task: Any, doc: Mapping[str, Any], shots: int) -> Prompt:
-    """The requests that lm-eval builds for a document, behind `shots` solved ones that its sampler draws.
+def build_prompt(lm_eval_task: Any, document: Mapping[str, Any], n_shots: int) -> Prompt:
+    """Build the requests of lm-eval for a document, behind solved documents that its sampler draws.
 
-    Raises DataError for a document whose choices stand in the context instead of behind it.
+    Raises:
+        DataError: The choices of the document stand in the context instead of behind it.
     """
-    context = task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc))
+    prefix = lm_eval_task.doc_to_prefix(document)
+    context = lm_eval_task.fewshot_context(document, num_fewshot=n_shots, gen_prefix=prefix)
+    name = lm_eval_task.task_name
     if not isinstance(context, str):
         raise DataError(
-            f"{task.task_name}: puts each choice into a context of its own (as winogrande does), which is not supported"
+            f"{name}: puts each choice into a context of its own (as winogrande does), which is not supported"
         )
-    requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.task_name, 0, 1))
-    if task.OUTPUT_TYPE == "generate_until":
+    requests = lm_eval_task.construct_requests(doc=document, ctx=context, metadata=(name, 0, 1))
+    if lm_eval_task.OUTPUT_TYPE == OutputType.GENERATE_UNTIL:
         return Prompt(context, ())
-    if task.OUTPUT_TYPE == "loglikelihood_rolling":
+    if lm_eval_task.OUTPUT_TYPE == OutputType.LOGLIKELIHOOD_ROLLING:
         return Prompt(str(requests.args[0]), ())
     # acc_mutual_info asks every choice once more, behind nothing.
-    asked = requests[: len(task.doc_to_choice(doc))]
-    return Prompt(asked[0].args[0], tuple(request.args[1] for request in asked))
+    of_choices = requests[: len(lm_eval_task.doc_to_choice(document))]
+    return Prompt(of_choices[0].args[0], tuple(request.args[1] for request in of_choices))
 
 
 @dataclass(frozen=True)
-class HarnessPrompting(Prompting):
+class LmEvalPrompting(Prompting):
     """Prompts by example, the template being no more than their name.
 
-    prompts: example id ─▶ what is asked. answers: example id ─▶ the right answer behind it, delimiter included.
+    prompts: example id ─▶ its prompt. answers: example id ─▶ the right answer behind it, delimiter included.
     fields: `prompt.*` of a signature, beside shots and prefix.
     """
 
@@ -47,13 +50,13 @@ class HarnessPrompting(Prompting):
     fields: Mapping[str, Scalar] = field(default_factory=dict)
 
     def prompt(self, example: Example) -> Prompt:
-        """The prompt of one example. Raises DataError for an example of another task."""
+        """Return the prompt of one example. Raises DataError for an example of another task."""
         if example.id not in self.prompts:
             raise DataError(f"{self.template}: has no document {example.id!r}")
         return self.prompts[example.id]
 
     def solved(self, example: Example, labels: Sequence[str]) -> Prompt:  # noqa: ARG002
-        """The prompt with the right answer as its only continuation: what a training learns from."""
+        """Return the prompt with the right answer as its only continuation: what a training learns from."""
         return Prompt(self.prompt(example).context, (self.answers[example.id],))
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mlbaseline.engine.answering import answering_model
+from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.inference.result_cache import ResultCache
@@ -27,7 +27,7 @@ from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation, GenerateTask, PerplexityTask, Task
 from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import LABELS, PHRASES, SHOTS, TASK, TEMPLATE, make_examples
+from tests.engine.builders import PHRASES, SHOTS, TASK, TEMPLATE, make_examples
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 EVALUATION = Evaluation(batch_tokens=128, max_length=200, latency_sample=2)
@@ -75,7 +75,8 @@ def answers_of(
 ) -> list[Answer]:
     """By id, without the times, which differ every time."""
     prompting = Prompting("{text}") if task.kind == "perplexity" else Prompting(TEMPLATE, SHOTS)
-    model = answering_model(task, checkpoint, prompting, LABELS, evaluation, seed=3, execution=execution)
+    answering = AnsweringSpec(task, evaluation, checkpoint.precision, checkpoint.device, seed=3)
+    model = answering.build(checkpoint, prompting, execution)
     answers = sorted(model.answer(EXAMPLES), key=lambda answer: answer.example_id)
     assert sum(answer.latency_s is not None for answer in answers) == evaluation.latency_sample
     return [replace(answer, compute_s=0.0, latency_s=None) for answer in answers]
@@ -95,14 +96,9 @@ def test_several_processes_give_the_bits_of_one(checkpoint: Checkpoint, tiny_mod
 
 def test_a_lost_process_is_reported_and_finished_results_are_kept(checkpoint: Checkpoint, tiny_model: Path) -> None:
     expected = answers_of(checkpoint, TASK)
-    model = answering_model(
-        TASK,
-        checkpoint,
-        Prompting(TEMPLATE, SHOTS),
-        LABELS,
-        EVALUATION,
-        execution=Execution(ResultCache({}), pool_of(tiny_model, 2)),
-    )
+    answering = AnsweringSpec(TASK, EVALUATION, checkpoint.precision, checkpoint.device)
+    execution = Execution(ResultCache({}), pool_of(tiny_model, 2))
+    model = answering.build(checkpoint, Prompting(TEMPLATE, SHOTS), execution)
     answers = model.answer(EXAMPLES)
     got = [next(answers)]
     (other,) = (child for child in psutil.Process().children() if "multiprocessing.spawn" in " ".join(child.cmdline()))

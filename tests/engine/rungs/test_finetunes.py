@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 
 from mlbaseline.assets import FetchedAsset, fetch
-from mlbaseline.engine.rungs import Opened, Rung, build_rungs
+from mlbaseline.engine.rungs import OpenedRung, Rung, RungContext, build_rungs
 from mlbaseline.engine.rungs.finetunes import _require_base
 from mlbaseline.engine.training import shared_base as base
 from mlbaseline.engine.training.saved_state import weights_sha256
 from mlbaseline.errors import AssetError, SuiteError
 from mlbaseline.suite import Asset
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
 from tests.engine.builders import make_data
 
@@ -82,33 +82,33 @@ def rungs_of(
     def fetched(asset: Asset) -> FetchedAsset:
         return fetch(asset, root=home)
 
-    return build_rungs(suite, load_task(suite, fetched), name, fetched, seeds)
+    return build_rungs(RungContext(suite, load_task(suite, fetched), fetched), name, seeds)
 
 
-def opened(rung: Rung) -> Opened:
+def opened(rung: Rung) -> OpenedRung:
     assert rung.open is not None
     return rung.open()
 
 
-def nats_of(home: Path, model: Path, rung: Opened) -> dict[str, tuple[float, ...]]:
+def nats_of(home: Path, model: Path, rung: OpenedRung) -> dict[str, tuple[float, ...]]:
     suite = parse_suite(SUITE.format(data=home / "data.csv", model=model, adapter=home, earlier=home), root=home)
     data = load_task(suite, lambda asset: fetch(asset, root=home)).splits["test"]
     return {answer.example_id: answer.loglik_nats for answer in rung.model.answer(data.examples)}
 
 
 @pytest.fixture(scope="module")
-def lora(home: Path, tiny_model: Path, shared_cache: None) -> Opened:
+def lora(home: Path, tiny_model: Path, shared_cache: None) -> OpenedRung:
     return opened(rung_of(home, tiny_model, "lora"))
 
 
 @pytest.fixture
-def adapter(lora: Opened, tmp_path: Path) -> Path:
+def adapter(lora: OpenedRung, tmp_path: Path) -> Path:
     """A copy that a test may spoil."""
     assert lora.weights is not None
     return shutil.copytree(lora.weights.folder, tmp_path / "adapter")
 
 
-def test_an_adapter_is_timed_merged_and_beside_its_base(home: Path, tiny_model: Path, lora: Opened) -> None:
+def test_an_adapter_is_timed_merged_and_beside_its_base(home: Path, tiny_model: Path, lora: OpenedRung) -> None:
     assert lora.trained is not None and lora.weights == lora.trained.weights
     assert lora.figures["latency_unmerged_p50_s",] > 0
     prompt = opened(rung_of(home, tiny_model, "prompt"))
@@ -133,7 +133,7 @@ def test_seeds_that_are_trained_in_a_row_share_a_base_which_is_given_back(
 
 
 def test_a_ready_adapter_answers_as_when_it_was_trained(
-    home: Path, tiny_model: Path, lora: Opened, adapter: Path
+    home: Path, tiny_model: Path, lora: OpenedRung, adapter: Path
 ) -> None:
     rung = rung_of(home, tiny_model, "ready", adapter=adapter)
     ready = opened(rung)

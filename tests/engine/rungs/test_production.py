@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from mlbaseline.assets import FetchedAsset, fetch
-from mlbaseline.engine.rungs import build_rungs
+from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import DataError
 from mlbaseline.judge.comparability import mismatches
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
 from tests.engine.builders import make_data
 from tests.models.endpoint.server import Response, serve
@@ -78,9 +78,10 @@ def test_log_likelihoods_over_http_are_those_of_the_engine(tiny_model: Path, tmp
     with serve(Echo(tiny_model)) as server:
         suite = parse_suite(SUITE.format(model=tiny_model, url=server.url), root=tmp_path)
         task = load_task(suite, fetched)
+        context = RungContext(suite, task, fetched)
         tables = {}
         for name in ("zero_shot", "live"):
-            (rung,) = build_rungs(suite, task, name, fetched, (0, 1))
+            (rung,) = build_rungs(context, name, (0, 1))
             assert rung.open is not None
             data, about = task.splits["test"], {"kind": rung.kind, "seed": None, "signature": rung.signature}
             tables[name] = tabulate(data, rung.open().model.answer(data.examples), baseline=name, **about)
@@ -91,10 +92,10 @@ def test_log_likelihoods_over_http_are_those_of_the_engine(tiny_model: Path, tmp
     found = mismatches(tables["zero_shot"].signature, tables["live"].signature)
     assert {mismatch.severity for mismatch in found} == {"warn"}
     assert {mismatch.field for mismatch in found} == {"engine.version", "engine.precision"}
-    assert (rung.elsewhere, rung.signature.fields["model.choose_by"]) == ("remote", "loglik")
-    assert [rung.seed for rung in build_rungs(suite, task, "hot", fetched, (0, 1))] == [0, 1]
+    assert (rung.external_device, rung.signature.fields["model.choose_by"]) == ("remote", "loglik")
+    assert [rung.seed for rung in build_rungs(context, "hot", (0, 1))] == [0, 1]
     with pytest.raises(DataError, match="no connection to one"):
-        build_rungs(suite, task, "champion", fetched, (0,))
+        build_rungs(context, "champion", (0,))
 
 
 @pytest.mark.parametrize("conversation", ["", "  chat_template: true\n  system: Judge.\n"])
@@ -118,9 +119,10 @@ def test_texts_over_http_are_comparable_with_those_of_the_engine(
         text = text.replace("protocol: completions", "protocol: chat")
     suite = parse_suite(text, root=tmp_path)
     task = load_task(suite, fetched)
-    (ours,) = build_rungs(suite, task, "zero_shot", fetched, (0, 1))
+    context = RungContext(suite, task, fetched)
+    (ours,) = build_rungs(context, "zero_shot", (0, 1))
     for name in ("live", "hot"):
-        (theirs,) = build_rungs(suite, task, name, fetched, (0, 1))
+        (theirs,) = build_rungs(context, name, (0, 1))
         found = {m.field: m.severity for m in mismatches(ours.signature, theirs.signature)}
         chats = {"prompt.chat_template"} if "chat" in str(theirs.signature.fields["model.protocol"]) else set()
         assert found == dict.fromkeys({"engine.version", "engine.precision", "generation.version"} | chats, "warn")

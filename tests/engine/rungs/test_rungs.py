@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
-from mlbaseline.engine.rungs import LastLoaded, Rung, build_rungs
+from mlbaseline.engine.rungs import Rung, RungContext, SharedCheckpoint, build_rungs
 from mlbaseline.engine.scoring import log_likelihood_scorer
 from mlbaseline.errors import AssetError, DataError, MlbaselineError
 from mlbaseline.judge.comparability import mismatches
 from mlbaseline.records import Example
 from mlbaseline.results import tabulate
 from mlbaseline.suite import Asset, Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import LoadedTask, load_task
 from tests.engine.builders import make_data
 
@@ -60,7 +60,7 @@ def rungs_of(suite: Suite, name: str, seeds: tuple[int, ...] = (0, 1), **options
     def fetched(asset: Asset) -> FetchedAsset:
         return fetch(asset, root=suite.root)
 
-    return build_rungs(suite, load_task(suite, fetched), name, fetched, seeds, **options)
+    return build_rungs(RungContext(suite, load_task(suite, fetched), fetched, **options), name, seeds)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_missing_train_split_is_named(suite: Suite) -> None:
     bare = LoadedTask({"test": task.splits["test"]}, task.counts)
     for name in ("few_shot", "lora"):
         with pytest.raises(DataError, match=rf"baselines.{name}: needs the split train"):
-            build_rungs(suite, bare, name, lambda asset: fetch(asset, root=suite.root), (0,))
+            build_rungs(RungContext(suite, bare, lambda asset: fetch(asset, root=suite.root)), name, (0,))
 
 
 def test_a_folder_that_is_no_model_is_named_when_it_is_opened(suite: Suite, tmp_path: Path) -> None:
@@ -176,10 +176,10 @@ def test_a_folder_that_is_no_model_is_named_when_it_is_opened(suite: Suite, tmp_
 
 
 def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(suite: Suite) -> None:
-    loaded = LastLoaded()
+    shared = SharedCheckpoint()
 
     def open_(name: str, index: int = 0) -> tuple[Any, list[Any]]:
-        opened = rungs_of(suite, name, loaded=loaded)[index].open
+        opened = rungs_of(suite, name, shared_checkpoint=shared)[index].open
         assert opened is not None
         model: Any = opened().model
         return model._scorer._model, [
@@ -189,7 +189,7 @@ def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(su
     zero_shot, answers = open_("zero_shot")
     assert open_("sampled_shots", 1)[0] is open_("sampled_shots", 0)[0] is zero_shot
     assert open_("zero_shot") == (zero_shot, answers), "asking has changed nothing"
-    majority = rungs_of(suite, "majority", loaded=loaded)[0].open
+    majority = rungs_of(suite, "majority", shared_checkpoint=shared)[0].open
     assert majority is not None
     majority()
     again, same = open_("zero_shot")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlbaseline.engine.answering import answering_model
+from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -33,7 +33,8 @@ def make(own: bool) -> tuple[Example, ...]:
 
 def answers_of(checkpoint: Checkpoint, examples: tuple[Example, ...], by: str) -> list[Answer]:
     task = TASK.model_copy(update={"normalisation": by})
-    model = answering_model(task, checkpoint, Prompting(TEMPLATE), LABELS, EVALUATION)
+    answering = AnsweringSpec(task, EVALUATION, checkpoint.precision, checkpoint.device)
+    model = answering.build(checkpoint, Prompting(TEMPLATE))
     return sorted(model.answer(examples), key=lambda answer: answer.example_id)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mlbaseline.assets import FetchedAsset, fetch
-from mlbaseline.engine.rungs import Rung, build_rungs
+from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.training import loop as training
 from mlbaseline.engine.training.job import TrainingJob
@@ -24,7 +24,7 @@ from mlbaseline.models import checkpoint as checkpoint_module
 from mlbaseline.models.checkpoint import computed_in, dtype_of, load_checkpoint
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset, Evaluation, Ia3, Lora, OtherPeft, PrefixTuning
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.tasks.prompting import Prompting
 from tests.engine.builders import TASK, TEMPLATE, make_data
@@ -184,7 +184,7 @@ def rung_of(home: Path, model: Path, name: str, precision: str) -> tuple[Rung, R
         return fetch(asset, root=home)
 
     task = load_task(suite, fetched)
-    (rung,) = build_rungs(suite, task, name, fetched, [0])
+    (rung,) = build_rungs(RungContext(suite, task, fetched), name, [0])
     assert rung.open is not None
     opened = rung.open()
     assert "latency_unmerged_p50_s" not in {name for (name,) in opened.figures} or precision == "fp32"
@@ -242,7 +242,7 @@ def test_vllm_is_refused_before_anything_is_loaded(home: Path, tiny_model: Path)
         return fetch(asset, root=home)
 
     with pytest.raises(MlbaselineError, match=r"generate_with: vllm computes with quantised weights"):
-        build_rungs(suite, load_task(suite, fetched), "zero_shot", fetched, [0])
+        build_rungs(RungContext(suite, load_task(suite, fetched), fetched), "zero_shot", [0])
 
 
 def test_an_adapter_is_trained_and_asked_on_the_quantised_base(home: Path, tiny_model: Path) -> None:

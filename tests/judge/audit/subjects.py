@@ -13,7 +13,7 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Finding, Scalar, Standing
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.judge.builders import LABELS, REGISTRATION, comparison, evaluation, standing, table, task_data
 
 SUITE = """

@@ -9,7 +9,7 @@ import pytest
 from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.records import Registered, Registration
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.judge.builders import REGISTRATION, comparison
 from tests.judge.test_assessment import SUITE
 

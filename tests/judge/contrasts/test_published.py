@@ -14,7 +14,7 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Assessment, PublishedScore
 from mlbaseline.stats import compare_corpus, compare_published, macro_f1
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.judge.builders import LABELS, REGISTRATION, evaluation, table, task_data
 
 N = 200

@@ -8,7 +8,7 @@ import pytest
 
 from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.records import BreakEven, Cost, Standing
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from tests.judge.builders import COST, standing
 
 SUITE = load_suite("tweets")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mlbaseline.judge.decision.conditions import blocking, confirmatory, every_seed
 from mlbaseline.records import Finding, Outcome, Registered, Severity
 from mlbaseline.suite import Gates
-from mlbaseline.suite_file import load_suite
+from mlbaseline.suite.reading import load_suite
 from tests.judge.builders import REGISTRATION, standing
 
 SUITE = load_suite("tweets").model_copy(update={"gates": Gates(confirmatory=True)})

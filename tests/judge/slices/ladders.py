@@ -11,7 +11,7 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Answer, Example, Signature, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Suite
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.judge.builders import LABELS, SIGNATURE, evaluation
 
 SUITE = """

@@ -1,0 +1,82 @@
+"""What all rungs share that a causal language model of our own answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbaseline.engine.answering import AnsweringSpec
+from mlbaseline.engine.rungs.rung import RungContext, progress_name
+from mlbaseline.errors import MlbaselineError
+from mlbaseline.models.quantization import QUANTISED
+from mlbaseline.records import Model, OutputType
+from mlbaseline.tasks.prompting import Teaches
+
+if TYPE_CHECKING:
+    from mlbaseline.models.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model of ours on disk, and how it is prompted.
+
+    Attributes:
+        path: A folder, a GGUF file, or the folder of an adapter.
+        sha256: Names it by content, so that its cached results are never taken for another's.
+        prompting: How examples become prompts.
+        base: The model that an adapter belongs to.
+    """
+
+    path: Path
+    sha256: str
+    prompting: Teaches
+    base: Path | None = None
+
+
+def answering_of(context: RungContext, seed: int | None) -> AnsweringSpec:
+    """Describe how a rung of the suite answers on this machine.
+
+    Raises:
+        MlbaselineError: A package is missing, or `evaluation.generate_with` does not go with the other options.
+    """
+    suite = context.suite
+    if suite.task.output_type is OutputType.GENERATE_UNTIL and suite.evaluation.generate_with == "vllm":
+        _check_vllm(context)
+    return AnsweringSpec.on_this_machine(suite.task, suite.evaluation, seed=seed)
+
+
+def _check_vllm(context: RungContext) -> None:
+    where = "evaluation.generate_with"
+    if context.suite.evaluation.precision in QUANTISED:
+        raise MlbaselineError(
+            f"{where}: vllm computes with quantised weights in a way of its own; leave it out, or choose another "
+            "`precision`"
+        )
+    if find_spec("vllm") is None:
+        raise MlbaselineError(f'{where}: vllm is not installed; `pip install "mlbaseline[vllm]"`, or leave it out')
+    if context.processes > 1:
+        raise MlbaselineError(f"{where}: vllm fills a GPU by itself; leave --processes out")
+
+
+def build_model(
+    context: RungContext, name: str, answering: AnsweringSpec, model: LanguageModel, checkpoint: Checkpoint
+) -> Model:
+    """Make the model of a rung, with a cache of its results and further processes where the command asks for them.
+
+    Args:
+        name: Of the baseline.
+        answering: How it answers.
+        checkpoint: The loaded model.
+    """
+    from mlbaseline.engine.inference.execution import Execution
+    from mlbaseline.engine.inference.result_cache import ResultCache
+    from mlbaseline.engine.inference.worker_pool import WorkerPool
+
+    workers = None
+    if context.processes > 1:
+        workers = WorkerPool(context.processes, answering.loader(model.path, model.base), answering.device)
+    cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh)
+    execution = Execution(cache, workers, progress_name(name, answering.seed))
+    return answering.build(checkpoint, model.prompting, execution)

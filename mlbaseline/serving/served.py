@@ -1,0 +1,113 @@
+"""A packaged model of ours, read back: how it answers, and the model itself.
+
+The code inside registered models imports this file; what it uses keeps its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mlbaseline.assets import fetch
+from mlbaseline.engine.answering import AnsweringSpec
+from mlbaseline.models.checkpoint import Precision
+from mlbaseline.models.tokenizer import ChatTemplate
+from mlbaseline.records import Example, Model
+from mlbaseline.store.references import resolve
+from mlbaseline.store.tracking import reach
+from mlbaseline.suite import Asset, Evaluation, Task
+from mlbaseline.tasks import kind_of
+from mlbaseline.tasks.prompting import placeholders
+
+SERVED = "served"
+"""Name of the folder inside a model, with the files below."""
+DESCRIPTION, WEIGHTS = "served.json", "weights"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What has to be known to answer as the evaluated rung did.
+
+    base, base_sha256: the model that an adapter belongs to, or that was prompted as it is; None for a whole model of
+    our own. shots: solved examples in front of every prompt. evaluation: batching, length and resolved precision.
+    seed: of what is drawn. compute_precision: what quantised weights were computed with; None where none are.
+    """
+
+    task: Task
+    shots: tuple[Example, ...]
+    evaluation: Evaluation
+    base: str | None
+    base_sha256: str | None
+    seed: int | None
+    compute_precision: Precision | None = None
+
+    @property
+    def choice_columns(self) -> tuple[str, ...]:
+        """Columns of a request that hold the choices."""
+        return self.task.columns.choices or ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a request, all of them text."""
+        return (*placeholders(self.task.prompt), *self.choice_columns)
+
+    def answering(self, *, latency_sample: int = 0) -> AnsweringSpec:
+        """Return how the model answers on this machine. latency_sample: as in `evaluation`."""
+        evaluation = self.evaluation.model_copy(update={"latency_sample": latency_sample})
+        return AnsweringSpec.on_this_machine(
+            self.task, evaluation, seed=self.seed, compute_precision=self.compute_precision
+        )
+
+
+def read_served(folder: Path) -> Served:
+    """Read what a packaged model says of itself. folder: the one called `served`."""
+    content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    task: Task = TypeAdapter(Task).validate_python(content["task"])
+    shots = tuple(_shot(shot) for shot in content.get("shots", ()))  # models from before prompts could win have none
+    typed = {"task": task, "shots": shots, "evaluation": Evaluation.model_validate(content["evaluation"])}
+    return Served(**{**content, **typed})
+
+
+def _shot(shown: Mapping[str, Any]) -> Example:
+    return Example("", shown["fields"], shown["target"], tuple(shown["choices"]))
+
+
+def locate_weights(folder: Path, served: Served) -> tuple[Path, Path | None]:
+    """Return where the weights are on this machine, and the base of an adapter.
+
+    Args:
+        folder: The one called `served`.
+
+    Raises:
+        AssetError: The base cannot be had, or is not the one that the adapter was trained on or that won.
+    """
+    weights = folder / WEIGHTS
+    if served.base is None:
+        return weights, None
+    asset = Asset(source=served.base, sha256=served.base_sha256)
+    base = fetch(asset, root=folder, resolve=lambda uri: resolve(reach(None), uri)).path
+    return (weights, base) if weights.is_dir() else (base, None)
+
+
+def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model]:
+    """Load a packaged model: how it answers, and the model that does.
+
+    Args:
+        folder: The one called `served`.
+        latency_sample: As in `evaluation`; in service nothing is timed a second time.
+
+    Raises:
+        AssetError: The base cannot be had, or is not the one that the adapter was trained on or that won.
+    """
+    served = read_served(folder)
+    path, base = locate_weights(folder, served)
+    answering = served.answering(latency_sample=latency_sample)
+    load_template = partial(ChatTemplate, base or path)
+    prompting = kind_of(served.task).prompting(load_template, shots=served.shots, labels=served.task.labels)
+    return served, answering.build(answering.loader(path, base)(), prompting)

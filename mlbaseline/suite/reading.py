@@ -1,0 +1,101 @@
+"""YAML ─▶ Suite. Every problem of the file is reported at once: path, line, what was expected and what came."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from mlbaseline.errors import SuiteError
+from mlbaseline.suite.kind_checks import find_misfits
+from mlbaseline.suite.reference_checks import find_dangling
+from mlbaseline.suite.root import Suite, with_defaults
+from mlbaseline.suite.task import TaskSpec
+from mlbaseline.suite.yaml_errors import describe, dotted, find_duplicates, line_of
+
+
+def load_suite(reference: str | Path) -> Suite:
+    """Read and validate a suite file.
+
+    Args:
+        reference: Path of a suite file or, where no such file exists, the name of a packaged suite.
+
+    Returns:
+        The validated suite. It is frozen; its `digest` covers everything that the file says.
+
+    Raises:
+        SuiteError: The file cannot be read or is not valid. `problems` has all problems, not only the first.
+
+    Example:
+        >>> import mlbaseline
+        >>> suite = mlbaseline.load_suite("tweets")
+        >>> suite.seeds, suite.matrix.correction
+        ((0, 1, 2), 'holm')
+    """
+    path = Path(reference)
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        packaged = resources.files("mlbaseline.suites") / f"{reference}.yaml"
+        if not packaged.is_file():
+            there_are = ", ".join(packaged_suites())
+            raise SuiteError(
+                str(reference), [f"no such file, and no packaged suite of that name (there are: {there_are})"]
+            )
+        path = Path(str(packaged))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(str(path), [f"cannot be read: {error}"]) from error
+    return parse_suite(text, where=str(path), root=path.resolve().parent)
+
+
+def packaged_suites() -> tuple[str, ...]:
+    """Return the names of the suites that ship with the package."""
+    names = (item.name for item in resources.files("mlbaseline.suites").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suite:
+    """Read a suite from the text of its file.
+
+    Args:
+        text: YAML.
+        where: Name of the file, for messages.
+        root: Folder from which the suite's relative paths start.
+
+    Raises:
+        SuiteError: The text is no valid suite; the message holds every problem.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SuiteError(where, [f"not valid YAML: {error}"]) from error
+    if not isinstance(content, dict):
+        raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
+    content = with_defaults(content)
+    problems = [*find_duplicates(node), *find_dangling(content), *find_misfits(content)]
+    try:
+        suite = Suite.model_validate(content).as_read(root, text)
+    except ValidationError as error:
+        problems = [describe(problem) for problem in error.errors()] + problems
+    if problems:
+        raise SuiteError(
+            where, [f"{line_of(node, path)}{dotted(path) or 'suite'}: {message}" for path, message in problems]
+        )
+    return suite
+
+
+def with_task(suite: Suite, task: TaskSpec) -> Suite:
+    """Return the suite with a loaded task in the place of the one that its file names.
+
+    Raises:
+        SuiteError: The rest of the suite does not fit the loaded task.
+    """
+    written = suite.model_dump(mode="json", exclude_unset=True)
+    content = with_defaults({**written, "task": task.model_dump(mode="json")})
+    problems = list(find_misfits(content))
+    if problems:
+        raise SuiteError(suite.name, [f"{dotted(path)}: {message}" for path, message in problems])
+    return Suite.model_validate(content).as_run(suite)

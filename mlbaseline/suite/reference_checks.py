@@ -1,0 +1,110 @@
+"""Names in a suite file that point to nothing: baselines, metrics, slices and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mlbaseline.records import OutputType
+from mlbaseline.suite.task import TASKS
+from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence
+
+
+def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find names that point to nothing.
+
+    The raw content is read, so that these problems are found beside errors of type and key.
+    """
+    baselines = mapping(content.get("baselines"))
+    metrics = content.get("metrics", ["accuracy"])
+    for name, spec in baselines.items():
+        metric = mapping(spec).get("metric")
+        if mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
+            yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
+        yield from _base(name, mapping(spec), baselines, _selectable(content))
+    if _output_type(content) is OutputType.MULTIPLE_CHOICE:
+        yield from _labels(content, baselines)
+    yield from _prices(content, baselines)
+    slices = mapping(mapping(content.get("task")).get("slices"))
+    for role in ("primary", "guardrails"):
+        for position, contrast in enumerate(sequence(mapping(content.get("matrix")).get(role))):
+            path = ("matrix", role, position)
+            yield from _sides(path, mapping(contrast), baselines)
+            yield from _metric_and_slices(path, mapping(contrast), metrics, slices)
+
+
+def _sides(path: KeyPath, contrast: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[Problem]:
+    candidate, over = contrast.get("candidate"), sequence(contrast.get("over"))
+    for key, named in (("candidate", candidate), *(("over", name) for name in over)):
+        if isinstance(named, str) and named not in baselines:
+            yield (*path, key), f"unknown baseline {named!r}; the suite has: {', '.join(baselines)}"
+        elif key == "candidate" and isinstance(named, str) and mapping(baselines[named]).get("optional"):
+            yield (*path, key), f"{named!r} is optional: what may not exist cannot be a candidate"
+        elif isinstance(named, str) and mapping(baselines[named]).get("kind") == "external":
+            yield (
+                (*path, key),
+                f"{named!r} is a published score: without answers to single examples nothing can be paired "
+                "with it, so it decides nothing. The report compares every candidate with it, unpaired",
+            )
+    if candidate in over:
+        yield (*path, "over"), f"{candidate!r} cannot be compared with itself"
+
+
+def _metric_and_slices(
+    path: KeyPath, contrast: Mapping[str, Any], metrics: Any, slices: Mapping[str, Any]
+) -> Iterator[Problem]:
+    metric = contrast.get("metric", "accuracy")
+    if metric not in metrics:
+        yield (*path, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
+    for name in sequence(contrast.get("slices")):
+        if name not in slices:
+            yield (*path, "slices"), f"unknown slice {name!r}; the suite has: {', '.join(slices) or 'none'}"
+
+
+def _prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in mapping(mapping(content.get("cost")).get("usd_per_million_tokens")):
+        if name not in baselines:
+            path = ("cost", "usd_per_million_tokens", name)
+            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
+
+
+def _base(
+    name: str, spec: Mapping[str, Any], baselines: Mapping[str, Any], metrics: Sequence[Any]
+) -> Iterator[Problem]:
+    """metrics: that an epoch may be chosen by."""
+    if spec.get("kind") not in ("peft", "full") or not isinstance(spec.get("base"), str):
+        return
+    base, path = baselines.get(spec["base"]), ("baselines", name, "base")
+    if base is None:
+        yield path, f"unknown baseline {spec['base']!r}; the suite has: {', '.join(baselines)}"
+    elif mapping(base).get("kind") != "pretrained":
+        yield path, f"{spec['base']!r} is of kind {mapping(base).get('kind')}; a fine-tune starts from a pretrained one"
+    elif "recorded" in mapping(base):
+        yield path, f"{spec['base']!r} is known by its recorded answers only; a fine-tune starts from a model"
+    select = spec.get("select", "accuracy")
+    if "adapter" not in spec and select not in metrics:
+        yield ("baselines", name, "select"), f"{select!r} is not among the suite's metrics {metrics}"
+
+
+def _selectable(content: Mapping[str, Any]) -> list[Any]:
+    """What an epoch may be chosen by: the suite's metrics and, where answers are texts, their likelihood."""
+    metrics = sequence(content.get("metrics", ["accuracy"]))
+    return metrics if _output_type(content) is OutputType.MULTIPLE_CHOICE else [*metrics, "nll_nats"]
+
+
+def _output_type(content: Mapping[str, Any]) -> OutputType | None:
+    kind = mapping(content.get("task")).get("kind")
+    return TASKS[kind].output_type if isinstance(kind, str) and kind in TASKS else None
+
+
+def _labels(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[Problem]:
+    """Labels in the rules of a keyword baseline."""
+    task = mapping(content.get("task"))
+    labels = sequence(task.get("choices")) or [
+        str(position) for position, _ in enumerate(sequence(mapping(task.get("columns")).get("choices")))
+    ]
+    for name, spec in baselines.items():
+        fields = mapping(spec)
+        for label in (*mapping(fields.get("rules")), *([fields["default"]] if fields.get("default") else [])):
+            if label not in labels:
+                yield ("baselines", name, "rules"), f"label {label!r} is not among the choices {labels}"

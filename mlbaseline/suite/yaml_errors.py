@@ -1,0 +1,95 @@
+"""Problems of a suite file: where in the file each one is, and how it is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from mlbaseline.suite.baselines import KINDS, METHODS, PEFT, TAGS
+from mlbaseline.suite.task import TASKS
+
+KeyPath = tuple[str | int, ...]
+"""Keys and positions that lead to a place in the file."""
+Problem = tuple[KeyPath, str]
+
+_SECRET = re.compile(r"(?i)key|token(?!s)|secret|password|auth|header")
+"""Names of keys whose values are not repeated."""
+_NOT_HERE = "and if it holds a secret: that belongs into an environment variable, not into a file"
+
+
+def mapping(content: Any) -> Mapping[str, Any]:
+    """Return a part of the raw content that should be a mapping; an empty one where it is none."""
+    return content if isinstance(content, dict) else {}
+
+
+def sequence(content: Any) -> list[Any]:
+    """Return a part of the raw content that should be a list; an empty one where it is none."""
+    return content if isinstance(content, list) else []
+
+
+def find_duplicates(node: yaml.Node | None, path: KeyPath = ()) -> Iterator[Problem]:
+    """Find keys that stand twice in one mapping; YAML readers keep the last and say nothing."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield (*path, key.value), f"stands twice in the same mapping, again on line {key.start_mark.line + 1}"
+            seen.add(key.value)
+            yield from find_duplicates(value, (*path, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            yield from find_duplicates(item, (*path, position))
+
+
+def describe(problem: Any) -> Problem:
+    """Say in the words of the file what pydantic found."""
+    # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
+    path = problem["loc"]
+    if len(path) > 2 and path[0] == "baselines" and path[2] in TAGS:
+        path = (*path[:2], *path[3:])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        told = _NOT_HERE if _SECRET.search(str(path[-1])) else f"got {problem['input']!r}"
+        return path, f"unknown key, {told}"
+    if problem["type"] == "missing":
+        return path, "is missing"
+    if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
+        method = problem["ctx"]["tag"].removeprefix(PEFT)
+        came = f", got {method!r}" if method else ""
+        return (*path, "method"), f"expected one of {', '.join(METHODS)}, or an `adapter` that is ready{came}"
+    if problem["type"] == "union_tag_invalid":
+        return (*path, "kind"), f"expected one of {', '.join(_kinds(path))}, got {problem['ctx']['tag']!r}"
+    if problem["type"] == "union_tag_not_found":
+        return (*path, "kind"), f"is missing; expected one of {', '.join(_kinds(path))}"
+    if problem["type"] != "value_error":
+        message = f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    return path, message
+
+
+def _kinds(path: KeyPath) -> tuple[str, ...]:
+    return tuple(TASKS) if path[0] == "task" else KINDS
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a path as messages show it."""
+    return ".".join(map(str, path))
+
+
+def line_of(node: yaml.Node | None, path: KeyPath) -> str:
+    """Return `line N: ` of the deepest node that the path reaches; empty where it reaches none."""
+    line = None
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return "" if line is None else f"line {line + 1}: "

@@ -1,0 +1,96 @@
+"""The target column: a label among choices, or the accepted texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from mlbaseline.errors import DataError
+from mlbaseline.suite import ChoiceTask, Task
+from mlbaseline.tasks.data_errors import raise_first
+from mlbaseline.values import as_text, is_missing
+
+
+class TargetReader(Protocol):
+    """Reads the target column of rows."""
+
+    def read(self, values: Mapping[str, Any], where: str) -> list[str]:
+        """Return the accepted answers of one row, the target first. A row without one is a problem on record."""
+        ...
+
+    def raise_problems(self) -> None:
+        """Raise DataError if a row had no valid target."""
+        ...
+
+
+MakeTargetReader = Callable[[Sequence[Mapping[str, Any]]], TargetReader]
+"""All usable rows ─▶ the reader of their targets."""
+
+
+class TextTargets:
+    """Reads the target column of answers in any words: a text, or a list of texts that are all accepted."""
+
+    def __init__(self, task: Task) -> None:
+        self._column = task.columns.target
+        self._problems: list[str] = []
+
+    def read(self, values: Mapping[str, Any], where: str) -> list[str]:
+        """The accepted texts of one row; an empty one, and a problem on record, where there is none."""
+        found = values[self._column]
+        accepted = found if isinstance(found, list) else [found]
+        if not accepted or any(is_missing(text) or isinstance(text, list | dict) for text in accepted):
+            self._problems.append(f"{where}: target {found!r} is neither a text nor a list of texts")
+            return [""]
+        return list(dict.fromkeys(map(as_text, accepted)))
+
+    def raise_problems(self) -> None:
+        raise_first(self._problems, "correct or remove the rows")
+
+
+class LabelTargets:
+    """Reads the target column. With choices of their own per example, a target is the text of the right one or its
+    position; which of the two is a fact of the whole column, not of a row, or a choice "1" would be misread."""
+
+    def __init__(self, task: ChoiceTask, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._task = task
+        self._problems: list[str] = []
+        self._by_position = task.columns.choices is not None and self._positions_fit_better(rows)
+
+    def read(self, values: Mapping[str, Any], where: str) -> list[str]:
+        """The label of one row; the first choice, and a problem on record, where the target is none of them."""
+        target = values[self._task.columns.target]
+        if self._task.columns.choices is None:
+            label = as_text(target) if as_text(target) in self._task.labels else None
+            expected: Sequence[str] = self._task.labels
+        else:
+            label = self._position(values) if self._by_position else self._match(values)
+            texts = [as_text(values[column]) for column in self._task.columns.choices]
+            expected = self._task.labels if self._by_position else texts
+        if label is None:
+            self._problems.append(f"{where}: target {target!r} is none of the choices {list(expected)}")
+        return [label or self._task.labels[0]]
+
+    def raise_problems(self) -> None:
+        raise_first(self._problems, "add the choice, or correct or remove the rows")
+
+    def _position(self, values: Mapping[str, Any]) -> str | None:
+        target = as_text(values[self._task.columns.target]).strip()
+        return target if target in self._task.labels else None
+
+    def _match(self, values: Mapping[str, Any]) -> str | None:
+        texts = [as_text(values[column]) for column in self._task.columns.choices or ()]
+        target = as_text(values[self._task.columns.target])
+        return str(texts.index(target)) if texts.count(target) == 1 else None
+
+    def _positions_fit_better(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        by_position = [self._position(values) for values in rows]
+        by_text = [self._match(values) for values in rows]
+        if None not in by_position and None not in by_text and by_position != by_text:
+            values = next(v for v, a, b in zip(rows, by_position, by_text, strict=True) if a != b)
+            target = values[self._task.columns.target]
+            raise DataError(
+                "data: the targets are valid both as positions and as texts of the choices, and the two disagree "
+                f"(first: target {target!r} of {[values[column] for column in self._task.columns.choices or ()]}); "
+                "give texts that are no positions, or positions that are no texts"
+            )
+        return by_position.count(None) <= by_text.count(None)
