@@ -73,7 +73,20 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny-model"))
 
 
-def write_tiny_model(folder: Path) -> Path:
+@pytest.fixture(scope="session")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with layers as wide as a block of 4-bit weights (64)."""
+    return write_tiny_model(tmp_path_factory.mktemp("wide-model"), width=64)
+
+
+@pytest.fixture(params=["fp32", "bf16"])
+def auto_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the precision `auto` stands for: each in turn, whatever the processor has."""
+    monkeypatch.setenv("MLBASELINE_NATIVE_BF16", str(int(request.param == "bf16")))
+    return str(request.param)
+
+
+def write_tiny_model(folder: Path, width: int = 48) -> Path:
     """Write the checkpoint of `tiny_model` into a folder that exists already, and return that folder."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -95,8 +108,8 @@ def write_tiny_model(folder: Path) -> Path:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=48,
-        intermediate_size=96,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -15,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlbaseline.assets import sha256_of
 from mlbaseline.cache import cache_dir
-from mlbaseline.errors import AssetError
+from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.adapter_files import attach, is_adapter, merged, named_base
 from mlbaseline.models.quantization import (
     QUANTISED,
     compute_exactly,
     loading_options,
+    prepare_quantised_adapter,
     refuse_quantised,
     release_file,
     require_package,
-    require_quantization_support,
 )
 from mlbaseline.records import Scalar
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "int4"]
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+NATIVE_BF16 = "MLBASELINE_NATIVE_BF16"
+"""Environment variable: 1 or 0 makes `auto` bf16 or fp32 on any hardware. torch computes bf16 everywhere, if slowly."""
 CONVERSION = "v1"
 """Part of the cache key of converted files: raise it when the conversion changes what it writes."""
 
@@ -152,7 +155,7 @@ def load_checkpoint(
             model = compute_exactly(release_file(_load(folder, "AutoModelForCausalLM", dtype=dtype, **options)))
             if is_adapter(path):
                 model = attach(model, path)
-                require_quantization_support(model)
+                prepare_quantised_adapter(model)
         elif is_adapter(path):
             model = _load_adapted(folder, path, dtype, merge=merge).to(device=device, dtype=dtype)
         else:
@@ -260,10 +263,15 @@ def _load(folder: Path, kind: str, **options: Any) -> Any:
 
 
 def _has_native_bf16(device: str) -> bool:
+    """Check whether `device` computes bf16 natively, or is declared to by the environment variable `NATIVE_BF16`."""
     import platform
 
     import torch
 
+    if forced := os.environ.get(NATIVE_BF16):
+        if forced not in ("0", "1"):
+            raise MlbaselineError(f"{NATIVE_BF16}: expected 0 or 1, got {forced!r}. Leave it out to ask the hardware")
+        return forced == "1"
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if platform.machine().lower() in ("x86_64", "amd64"):

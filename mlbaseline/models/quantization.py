@@ -10,7 +10,8 @@ import ctypes
 import json
 import logging
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 QUANTISED = ("int8", "int4")
 PACKAGE = "bitsandbytes"
+# bitsandbytes 0.50 logs on import (peft imports it, too) and for every layer, nothing that helps a user.
+logging.getLogger(PACKAGE).setLevel(logging.ERROR)
 
 
 def packages_of(precision: object) -> tuple[str, ...]:
@@ -30,8 +33,6 @@ def packages_of(precision: object) -> tuple[str, ...]:
 
 def require_package(precision: str) -> None:
     """Raise MlbaselineError where the package that a quantised precision needs cannot be imported."""
-    # bitsandbytes 0.50 logs on import and for every layer, nothing that helps a user.
-    logging.getLogger(PACKAGE).setLevel(logging.ERROR)
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
@@ -79,18 +80,47 @@ def compute_exactly(model: Any) -> Any:
     LLM.int8(), the default of bitsandbytes, rounds the input, too. With its threshold, columns of the whole batch are
     exempt, so that an example's score depends on its neighbours; without it, inputs that differ in the last bit may be
     rounded differently (SmolLM2-135M: logits of a text changed by 1.5 with its neighbours, here by 3e-5).
+
+    Raises:
+        MlbaselineError: bitsandbytes would read int4 weights back wrongly on this processor.
     """
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
-    for layer in model.modules():
+    for name, layer in model.named_modules():
         if isinstance(layer, Linear8bitLt):
             layer.init_8bit_state()
             layer.forward = partial(_multiply, layer)
         elif isinstance(layer, Linear4bit):
+            _require_right_scales(name, layer)
             # Otherwise bitsandbytes 0.50 repacks the weights in the first pass, on processors with bf16 in AVX-512, to
             # a form through which no gradient flows.
             layer.support_avx512bf16_for_cpu = False
     return model
+
+
+def _require_right_scales(name: str, layer: Any) -> None:
+    """Raise MlbaselineError if bitsandbytes reads the layer's 4-bit weights back with the scales of other blocks."""
+    block, inputs = layer.weight.quant_state.blocksize, layer.in_features
+    if layer.weight.device.type == "cpu" and inputs % block and _misplaces_scales():
+        raise MlbaselineError(
+            f"precision int4: {name} has {inputs} inputs. On this processor {PACKAGE} {metadata.version(PACKAGE)} "
+            f"computes a 4-bit layer correctly only if its inputs are a multiple of {block}. Choose int8 or another "
+            "precision"
+        )
+
+
+@cache
+def _misplaces_scales() -> bool:
+    """Check whether the CPU kernel of bitsandbytes assumes that each row of 4-bit weights begins with a new block.
+
+    bitsandbytes 0.50 assumes so on processors with AVX-512, although it quantises blocks of the flattened weights.
+    """
+    import torch
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    # One power of two a block of 64, which NF4 holds exactly; a row is one and a half blocks.
+    weights = torch.tensor([1.0, 2.0, 4.0]).repeat_interleave(64).view(2, 96)
+    return not dequantize_4bit(*quantize_4bit(weights, quant_type="nf4")).equal(weights)
 
 
 def release_file(model: Any) -> Any:
@@ -111,7 +141,24 @@ def _multiply(layer: Any, inputs: torch.Tensor) -> Any:
     return MatMul8bitFp.apply(inputs, layer.weight, None, layer.bias, layer.state)
 
 
-def require_quantization_support(adapted: Any) -> None:
+def prepare_quantised_adapter(adapted: Any) -> None:
+    """Make the layers of an adapter compute correctly on a quantised base.
+
+    Raises:
+        MlbaselineError: the method may take the stored numbers of a quantised layer for its weights.
+    """
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+    from peft.tuners.ia3 import IA3Layer, Linear
+
+    _require_quantization_support(adapted)
+    for layer in adapted.modules():
+        if isinstance(layer, IA3Layer) and isinstance(layer.get_base_layer(), Linear4bit | Linear8bitLt):
+            # peft 0.21: IA3's layers for quantised weights return fp32 to a model that computes in bf16 or fp16, whose
+            # attention then refuses the keys. Those for plain weights need no more of the base than its output.
+            layer.forward = partial(Linear.forward, layer)
+
+
+def _require_quantization_support(adapted: Any) -> None:
     """Raise MlbaselineError where a PEFT method may take the stored numbers of a quantised layer for its weights."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from peft.tuners.tuners_utils import BaseTunerLayer

@@ -36,13 +36,25 @@ def test_a_folder_loads_in_the_precision_asked_for(tiny_model: Path) -> None:
         assert checkpoint.max_positions == 256
 
 
-def test_auto_is_bf16_only_where_the_processor_has_it() -> None:
+def test_auto_is_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLBASELINE_NATIVE_BF16", raising=False)
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
     if "flags" not in flags:
         pytest.skip("an x86 Linux tells what its processor can do in /proc/cpuinfo")
     native = " avx512_bf16" in flags or " amx_bf16" in flags
     assert resolve_precision("auto", "cpu") == ("bf16" if native else "fp32")
     assert resolve_precision("bf16", "cpu") == "bf16"
+
+
+def test_auto_can_be_forced_to_either_precision(auto_precision: str, tiny_model: Path) -> None:
+    assert resolve_precision("auto", "cpu") == load_checkpoint(tiny_model, device="cpu").precision == auto_precision
+    assert resolve_precision("fp16", "cpu") == "fp16"
+
+
+def test_auto_is_forced_by_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLBASELINE_NATIVE_BF16", "yes")
+    with pytest.raises(MlbaselineError, match="MLBASELINE_NATIVE_BF16: expected 0 or 1, got 'yes'"):
+        resolve_precision("auto", "cpu")
 
 
 def test_an_adapter_is_merged_into_its_base(tiny_model: Path, adapter: Path) -> None:
@@ -118,7 +130,7 @@ def test_pickled_weights_are_never_read(tiny_model: Path, tmp_path: Path) -> Non
         load_checkpoint(folder)
 
 
-def test_loading_and_answering_say_nothing(tiny_model: Path) -> None:
+def test_loading_and_answering_say_nothing(wide_model: Path) -> None:
     code = (
         "import sys, pathlib, torch, mlbaseline.models.checkpoint as c\n"
         "for precision in sys.argv[2:]:\n"
@@ -126,15 +138,15 @@ def test_loading_and_answering_say_nothing(tiny_model: Path) -> None:
         "    model(torch.arange(9)[None])"
     )
     asked = ["auto", *(["int8", "int4"] if find_spec("bitsandbytes") else [])]
-    command = [sys.executable, "-c", code, str(tiny_model), *asked]
+    command = [sys.executable, "-c", code, str(wide_model), *asked]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (shown.stdout, shown.stderr) == ("", "")
 
 
-def test_a_quantised_precision_says_what_it_needs(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quantised_precision_says_what_it_needs(wide_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     said = r"precision int4 \(`evaluation.precision`.*needs bitsandbytes.*pip install 'mlbaseline\[quantized\]'"
-    for ask in (lambda: resolve_precision("int4", "cpu"), lambda: load_checkpoint(tiny_model, precision="int4")):
+    for ask in (lambda: resolve_precision("int4", "cpu"), lambda: load_checkpoint(wide_model, precision="int4")):
         with pytest.raises(MlbaselineError, match=said):
             ask()
 

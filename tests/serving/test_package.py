@@ -73,6 +73,14 @@ def home(tmp_path: Path, tiny_model: Path, own_cache: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def wide_home(home: Path, wide_model: Path) -> Path:
+    """The same, with a model that int4 can be computed of."""
+    (home / "model").unlink()
+    (home / "model").symlink_to(wide_model)
+    return home
+
+
 def promote_rung(
     server: str, home: Path, winner: str, precision: str = "fp32"
 ) -> tuple[Tracker, Suite, Promotion, ResultTable]:
@@ -202,17 +210,34 @@ def test_earlier_checkpoint_is_promoted_without_what_lies_beside_it(server: str,
     assert "trainable_params" not in run.metrics
 
 
+def test_auto_is_served_as_it_was_resolved(
+    server: str, home: Path, auto_precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On hardware where it would stand for the other precision, too."""
+    from mlflow.pyfunc import load_model
+
+    tracker, suite, promotion, table = promote_rung(server, home, "lora", "auto")
+    monkeypatch.setenv("MLBASELINE_NATIVE_BF16", "0" if auto_precision == "bf16" else "1")
+    uri = f"models:/{promotion.model}@champion"
+    assert load_served(resolve(tracker, f"{uri}/artifacts/served"))[0].evaluation.precision == auto_precision
+    assert_same_answers(load_model(uri).predict(pd.DataFrame({"text": texts(home, suite, table)})), table)
+
+
 @pytest.mark.parametrize(("winner", "precision"), [("lora", "int4"), ("full", "int8")])
-def test_quantised_model_is_served_quantised(server: str, home: Path, winner: str, precision: str) -> None:
+def test_quantised_model_is_served_quantised(
+    server: str, wide_home: Path, auto_precision: str, winner: str, precision: str
+) -> None:
     """In what it was evaluated in, and so is the champion where a later suite in another precision asks it."""
     pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
     from mlflow.pyfunc import load_model
 
+    home = wide_home
     tracker, suite, promotion, table = promote_rung(server, home, winner, precision)
     uri = f"models:/{promotion.model}@champion"
     folder = resolve(tracker, uri)
     served = load_served(folder / "artifacts" / "served")[0]
     compute = table.signature.fields["engine.compute_precision"]
+    assert compute == auto_precision
     assert (served.evaluation.precision, served.compute_precision) == (precision, compute)
     requirements = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert f"bitsandbytes=={metadata.version('bitsandbytes')}" in requirements

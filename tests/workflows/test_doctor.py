@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluation import evaluate
 
@@ -34,7 +33,7 @@ baselines:
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_fine_tunes_are_looked_at(tiny_model: Path, empty_database: Path, tmp_path: Path) -> None:
+def test_fine_tunes_are_looked_at(tiny_model: Path, empty_database: Path, tmp_path: Path, auto_precision: str) -> None:
     rows = [f"text {number},{'good' if number % 2 else 'bad'}" for number in range(30)]
     (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     (tmp_path / "suite.yaml").write_text(SUITE.format(model=tiny_model), encoding="utf-8")
@@ -45,13 +44,13 @@ def test_fine_tunes_are_looked_at(tiny_model: Path, empty_database: Path, tmp_pa
     assert found["model of earlier"][0] == "ok"
     assert "baselines.wrong.options.rank: VeraConfig has no such option" in found["method of wrong"][1]
     assert "nowhere: no such file" in found["adapter of ready"][1]
-    assert found["precision of suite"] == ("ok", resolve_precision("auto", default_device()))
+    assert found["precision of suite"] == ("ok", auto_precision)
     assert outcome.exit_code == 1
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_precision_without_its_package_fails(
-    tiny_model: Path, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, empty_database: Path, tmp_path: Path, auto_precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "rows.csv").write_text("\n".join(["text,label", *(f"t{n},good" for n in range(30))]), encoding="utf-8")
     suite = SUITE.format(model=tiny_model) + "evaluation: {precision: int8}\n"
@@ -67,7 +66,7 @@ def test_a_precision_without_its_package_fails(
     if find_spec("bitsandbytes") is None:
         pytest.skip("the rest needs bitsandbytes")
     found = _found(tmp_path, server)
-    assert found["precision of suite", "ok"].startswith("int8, computed in ")
+    assert found["precision of suite", "ok"] == f"int8, computed in {auto_precision}"
     assert found["bitsandbytes", "ok"] == metadata.version("bitsandbytes")
 
 

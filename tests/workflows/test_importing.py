@@ -28,7 +28,7 @@ task:
   prompt: "Review: {text}\\nLabel:"
   choices: [bad, wonderful thing]
 metrics: [accuracy, nll_nats]
-evaluation: {max_length: 128, latency_sample: 0}
+evaluation: {max_length: 128, latency_sample: 0, precision: PRECISION}
 baselines:
   ours: {kind: pretrained, model: {source: MODEL}}
   theirs: {kind: pretrained, model: {source: MODEL}}
@@ -46,10 +46,11 @@ metric_list: [{metric: acc}]
 """
 
 
-def run_harness(folder: Path, model: Path) -> None:
+def run_harness(folder: Path, model: Path, dtype: str) -> None:
     (folder / "tasks").mkdir()
     (folder / "tasks" / "reviews.yaml").write_text(TASK.replace("DATA", str(folder / "data.jsonl")), encoding="utf-8")
-    command = ["run", "--model", "hf", "--model_args", f"pretrained={model}", "--tasks", "reviews", "--device", "cpu"]
+    command = ["run", "--model", "hf", "--model_args", f"pretrained={model},dtype={dtype}"]
+    command += ["--tasks", "reviews", "--device", "cpu"]
     command += ["--include_path", str(folder / "tasks"), "--output_path", str(folder / "out"), "--log_samples"]
     environment = {**os.environ, **ENVIRONMENT, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     done = subprocess.run(
@@ -58,15 +59,20 @@ def run_harness(folder: Path, model: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_same_items_through_the_harness_and_through_us(site: Site, tiny_model: Path) -> None:
+@pytest.mark.parametrize(
+    ("precision", "dtype", "tolerance_nats"), [("fp32", "float32", 1e-3), ("bf16", "bfloat16", 0.5)]
+)
+def test_the_same_items_through_the_harness_and_through_us(
+    site: Site, tiny_model: Path, precision: str, dtype: str, tolerance_nats: float
+) -> None:
     rows = [
         {"review": f"{opening} {thing}", "label": label}
         for thing in ("soup", "bread", "bus", "room", "lamp", "park", "hotel", "chair")
         for opening, label in (("what a poor", "bad"), ("I love the", "wonderful thing"), ("so nice, this", "bad"))
     ]
     (site.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    site.suite.write_text(SUITE.replace("MODEL", str(tiny_model)), encoding="utf-8")
-    run_harness(site.folder, tiny_model)
+    site.suite.write_text(SUITE.replace("MODEL", str(tiny_model)).replace("PRECISION", precision), encoding="utf-8")
+    run_harness(site.folder, tiny_model, dtype)
     workflows.evaluate(site.suite, baselines=["ours"], tracking_uri=site.uri)
     imported = workflows.import_results(
         "lm-eval", site.folder / "out", site.suite, baseline="theirs", tracking_uri=site.uri
@@ -77,13 +83,13 @@ def test_the_same_items_through_the_harness_and_through_us(site: Site, tiny_mode
     assert theirs.frame["prediction"].tolist() == ours.frame["prediction"].tolist()
     assert theirs.frame["score.accuracy"].tolist() == ours.frame["score.accuracy"].tolist()
     labels = ("bad", "wonderful thing")
-    np.testing.assert_allclose(theirs.logliks(labels), ours.logliks(labels), atol=1e-3)
+    np.testing.assert_allclose(theirs.logliks(labels), ours.logliks(labels), atol=tolerance_nats)
     (results,) = (site.folder / "out").rglob("results_*.json")
     reported = json.loads(results.read_text(encoding="utf-8"))["results"]["reviews"]["acc,none"]
     (evaluation,) = imported.document["evaluations"]
     assert evaluation["metrics"]["accuracy"] == pytest.approx(reported)
     assert theirs.signature.fields["engine.version"].startswith("lm-eval 0.4.")
-    assert theirs.signature.fields["engine.precision"] == "fp32"
+    assert theirs.signature.fields["engine.precision"] == ours.signature.fields["engine.precision"] == precision
     # Its samples hold the prompts, and they are the suite's.
     assert theirs.signature.fields["prompt.template"] == "Review: {text}\nLabel:"
     params = site.run(evaluation["run_id"]).data.params

@@ -13,7 +13,7 @@ from mlbaseline import suite
 from mlbaseline.engine.inference.shared_prefix import cache_arguments, supports_packing
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
-from mlbaseline.models.quantization import QUANTISED, require_quantization_support
+from mlbaseline.models.quantization import QUANTISED, prepare_quantised_adapter
 from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 
 _CAUSAL = {"task_type": "CAUSAL_LM"}
@@ -85,7 +85,7 @@ def add_adapter(checkpoint: Checkpoint, spec: Peft, base_source: str) -> Any:
             f"method {spec.method}: peft cannot adapt {type(model).__name__} ({type(error).__name__}: {error})"
         ) from error
     if checkpoint.precision in QUANTISED:
-        require_quantization_support(adapted)
+        prepare_quantised_adapter(adapted)
     if isinstance(spec, PromptTuning | PrefixTuning):
         _initialise_from_tokens(checkpoint, adapted, spec)
     for parameter in adapted.parameters():

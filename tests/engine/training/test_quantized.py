@@ -20,7 +20,6 @@ from mlbaseline.engine.training.loop import train
 from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.comparability import require_comparable
-from mlbaseline.models import checkpoint as checkpoint_module
 from mlbaseline.models.checkpoint import computed_in, dtype_of, load_checkpoint
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset, Evaluation, Ia3, Lora, OtherPeft, PrefixTuning
@@ -40,10 +39,13 @@ METHODS = {
     "int8 dora": LORA.model_copy(update={"dora": True}),
     "int4 last layer": LORA.model_copy(update={"last_layers": 1}),
     "int8 checkpointing": LORA.model_copy(update={"gradient_checkpointing": True}),
+    "int8 ia3": Ia3(method="ia3", learning_rate=5e-2, **OPTIONS),
     "int4 ia3": Ia3(method="ia3", learning_rate=5e-2, **OPTIONS),
     "int8 prefix": PrefixTuning(method="prefix_tuning", virtual_tokens=4, learning_rate=5e-2, **OPTIONS),
 }
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees")
+AUTO = pytest.mark.usefixtures("auto_precision")
+"""What is computed in, on every machine both of them."""
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_GPU)])
 
 
@@ -66,26 +68,28 @@ def make_job(folder: Path, precision: Any, **changes: Any) -> TrainingJob:
 
 @DEVICES
 @pytest.mark.parametrize("case", METHODS)
-def test_an_adapter_learns_on_a_quantised_base(tiny_model: Path, case: str, device: str) -> None:
+def test_an_adapter_learns_on_a_quantised_base(wide_model: Path, auto_precision: str, case: str, device: str) -> None:
     precision = case.partition(" ")[0]
-    job = make_job(tiny_model, precision, spec=METHODS[case], device=device)
+    job = make_job(wide_model, precision, spec=METHODS[case], device=device)
     trained = train(job)
     assert sum(trained.losses[-6:]) < 0.97 * sum(trained.losses[:6])
-    checkpoint = load_checkpoint(trained.folder, base=tiny_model, precision=precision, device=device)
+    checkpoint = load_checkpoint(trained.folder, base=wide_model, precision=precision, device=device)
     assert job.dev is not None
     scorer = ChoiceScorer(checkpoint, job.prompting, job.dev.labels, job.evaluation)
     targets = {example.id: example.target for example in job.dev.examples}
     right = [answer.prediction == targets[answer.example_id] for answer in scorer.answer(job.dev.examples)]
-    assert sum(right) / len(right) == pytest.approx(trained.dev["accuracy"]), "what was selected is what was saved"
+    # What was selected is what was saved. Training computes the adapter in bf16, too, answering in fp32.
+    tolerance = 1e-6 if auto_precision == "fp32" else 3.1 / len(right)
+    assert sum(right) / len(right) == pytest.approx(trained.dev["accuracy"], abs=tolerance)
 
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_gradients_are_those_of_what_the_weights_stand_for(tiny_model: Path, precision: str) -> None:
+def test_gradients_are_those_of_what_the_weights_stand_for(wide_model: Path, precision: str) -> None:
     """Against a plain model that holds the dequantised weights, after an answer as at the end of an epoch."""
     from peft.utils.integrations import dequantize_module_weight
 
-    quantised = load_checkpoint(tiny_model, precision=precision, compute="fp32", device="cpu")
-    plain = load_checkpoint(tiny_model, precision="fp32", device="cpu")
+    quantised = load_checkpoint(wide_model, precision=precision, compute="fp32", device="cpu")
+    plain = load_checkpoint(wide_model, precision="fp32", device="cpu")
     ids = torch.arange(3, 30).unsqueeze(0)
     with torch.no_grad():
         quantised.model(input_ids=ids)
@@ -108,24 +112,26 @@ def test_gradients_are_those_of_what_the_weights_stand_for(tiny_model: Path, pre
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
 def test_where_bf16_is_native_it_is_what_is_computed_in(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+    wide_model: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     spec = LORA.model_copy(update={"epochs": 1})
     losses = []
-    for native, compute in ((False, "fp32"), (True, "bf16")):
-        monkeypatch.setattr(checkpoint_module, "_has_native_bf16", lambda device, native=native: native)
-        job = make_job(tiny_model, precision, spec=spec)
+    for native, compute in (("0", "fp32"), ("1", "bf16")):
+        monkeypatch.setenv("MLBASELINE_NATIVE_BF16", native)
+        job = make_job(wide_model, precision, spec=spec)
         assert job.signature_fields()["training.compute_precision"] == compute
         trained = train(job)
         losses.append(trained.losses)
-        model = load_checkpoint(trained.folder, base=tiny_model, precision=precision, device="cpu").model
+        model = load_checkpoint(trained.folder, base=wide_model, precision=precision, device="cpu").model
         assert model.get_input_embeddings().weight.dtype == dtype_of(compute)
-    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=0.1)
+    assert sum(losses[1]) == pytest.approx(sum(losses[0]), rel=0.1)
     assert losses[1] != losses[0]
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = make_job(tiny_model, "int4", spec=LORA.model_copy(update={"epochs": 1}))
+@AUTO
+def test_a_killed_training_goes_on_to_the_same_weights(wide_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(wide_model, "int4", spec=LORA.model_copy(update={"epochs": 1}))
     whole = train(job)
     monkeypatch.setenv("MLBASELINE_CACHE", str(whole.folder.parent / "other"))
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
@@ -142,10 +148,10 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_model: Path, monkeyp
     assert train(job).weights_sha256 == whole.weights_sha256
 
 
-def test_a_method_that_does_not_know_quantised_layers_is_refused(tiny_model: Path) -> None:
+def test_a_method_that_does_not_know_quantised_layers_is_refused(wide_model: Path) -> None:
     vera = OtherPeft(method="peft", config="VeraConfig", options={"r": 4}, learning_rate=1e-2, **OPTIONS)
     with pytest.raises(MlbaselineError, match="is not made for quantised weights"):
-        train(make_job(tiny_model, "int8", spec=vera))
+        train(make_job(wide_model, "int8", spec=vera))
 
 
 SUITE = """
@@ -193,10 +199,11 @@ def rung_of(home: Path, model: Path, name: str, precision: str) -> tuple[Rung, R
     return rung, tabulate(data, opened.model.answer(data.examples), **about)
 
 
-def test_a_signature_names_both_precisions_and_a_comparison_warns(home: Path, tiny_model: Path) -> None:
+@AUTO
+def test_a_signature_names_both_precisions_and_a_comparison_warns(home: Path, wide_model: Path) -> None:
     tables = {}
     for precision in ("fp32", "int8", "int4"):
-        rung, tables[precision] = rung_of(home, tiny_model, "zero_shot", precision)
+        rung, tables[precision] = rung_of(home, wide_model, "zero_shot", precision)
         fields = rung.signature.fields
         compute = computed_in("int8", "cpu")
         assert fields["engine.precision"] == rung.params["evaluation.resolved_precision"] == precision
@@ -213,16 +220,17 @@ def test_a_signature_names_both_precisions_and_a_comparison_warns(home: Path, ti
         assert mismatch.severity == "warn"
 
 
-def test_other_compute_warns_too(home: Path, tiny_model: Path) -> None:
-    _, table = rung_of(home, tiny_model, "zero_shot", "int8")
+def test_other_compute_warns_too(home: Path, wide_model: Path) -> None:
+    _, table = rung_of(home, wide_model, "zero_shot", "int8")
     other = replace(table.signature, fields={**table.signature.fields, "engine.compute_precision": "fp16"})
     warnings = require_comparable([table, replace(table, signature=other)])
     assert [warning.field for warning in warnings] == ["engine.compute_precision"]
 
 
-def test_all_weights_are_trained_as_they_are_and_asked_quantised(home: Path, tiny_model: Path) -> None:
-    plain, _ = rung_of(home, tiny_model, "full", computed_in("int4", "cpu"))
-    rung, table = rung_of(home, tiny_model, "full", "int4")
+@AUTO
+def test_all_weights_are_trained_as_they_are_and_asked_quantised(home: Path, wide_model: Path) -> None:
+    plain, _ = rung_of(home, wide_model, "full", computed_in("int4", "cpu"))
+    rung, table = rung_of(home, wide_model, "full", "int4")
     said = {name: value for name, value in rung.signature.fields.items() if "precision" in name}
     assert said["training.precision"] == said["engine.compute_precision"] == computed_in("int4", "cpu")
     assert said["engine.precision"] == "int4"
@@ -233,8 +241,8 @@ def test_all_weights_are_trained_as_they_are_and_asked_quantised(home: Path, tin
     assert table.frame["error"].isna().all()
 
 
-def test_vllm_is_refused_before_anything_is_loaded(home: Path, tiny_model: Path) -> None:
-    text = SUITE.format(model=tiny_model, precision="int4, generate_with: vllm")
+def test_vllm_is_refused_before_anything_is_loaded(home: Path, wide_model: Path) -> None:
+    text = SUITE.format(model=wide_model, precision="int4, generate_with: vllm")
     text = text.replace("choices: [negative, neutral, positive]", "max_new_tokens: 4").replace("choice", "generate")
     suite = parse_suite("metrics: [exact_match]\n" + text, root=home)
 
@@ -245,8 +253,9 @@ def test_vllm_is_refused_before_anything_is_loaded(home: Path, tiny_model: Path)
         build_rungs(RungContext(suite, load_task(suite, fetched), fetched), "zero_shot", [0])
 
 
-def test_an_adapter_is_trained_and_asked_on_the_quantised_base(home: Path, tiny_model: Path) -> None:
-    rung, table = rung_of(home, tiny_model, "lora", "int8")
+@AUTO
+def test_an_adapter_is_trained_and_asked_on_the_quantised_base(home: Path, wide_model: Path) -> None:
+    rung, table = rung_of(home, wide_model, "lora", "int8")
     fields = rung.signature.fields
     assert (fields["training.precision"], fields["training.compute_precision"]) == ("int8", computed_in("int8", "cpu"))
     assert table.frame["error"].isna().all()
