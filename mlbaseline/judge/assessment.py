@@ -62,7 +62,8 @@ def assess(
             n = len(ladder.tables(row.candidate, row.estimand)[0].frame)
             return math.ceil(n * (suite.matrix.min_slice_examples / max(row.n, 1) - 1))
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
-        return examples_to_decide(ladder, row, family=len(family) if row.role == Role.PRIMARY else 1).n_more
+        sharing = len(family) if row.role == Role.PRIMARY else len({other.candidate for other in family})
+        return examples_to_decide(ladder, row, family=sharing).n_more
 
     audited = audit(Subject(ladder, standings, comparisons, registration, trials, champion))
     return Assessment(

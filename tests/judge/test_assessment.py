@@ -118,6 +118,22 @@ def test_romano_wolf_uses_the_joint_distribution() -> None:
     assert [r.p_adjusted for r in recipe] == pytest.approx(adjust([r.p_value for r in recipe], "holm"))
 
 
+def test_guardrails_of_several_candidates_share_the_error_rate() -> None:
+    """One candidate keeps all of it; each of two has half, in its p-value and in its interval."""
+    alone = rows(assessed(), role="guardrail", estimand="checkpoint")
+    assert all(row.p_adjusted == row.p_value and row.simultaneous_low == row.low for row in alone)
+    text = SUITE.replace("CORRECTION", "holm").replace("METRIC", "accuracy")
+    text = text.replace(
+        "  guardrails: [", "  guardrails: [{candidate: annotator, over: [base], metric: accuracy, margin: -0.1}, "
+    )
+    shared = assess(build_ladder(parse_suite(text), [*evaluations(), annotator(0)]), REGISTRATION, {}, {})
+    guardrails = rows(shared, role="guardrail", estimand="checkpoint")
+    assert {row.candidate for row in guardrails} == {"annotator", "lora"}
+    for row in guardrails:
+        assert row.p_adjusted == pytest.approx(min(1.0, 2 * row.p_value))
+        assert row.simultaneous_low < row.low
+
+
 def test_no_correction_leaves_the_pointwise_interval() -> None:
     for row in rows(assessed(correction="none"), role="primary"):
         assert (row.simultaneous_low, row.p_adjusted) == (row.low, row.p_value)
