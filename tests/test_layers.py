@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"documentation", "errors", "progress", "records", "values", "version"},
+    {"documentation", "errors", "progress", "records", "untrusted", "values", "version"},
     {"stats", "results", "suite", "suites", "journal"},
     {"metrics"},
     {"assets"},

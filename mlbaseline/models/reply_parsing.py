@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mlbaseline.records import Answer, Example
+from mlbaseline.untrusted import excerpt, parse_json
 from mlbaseline.values import as_text, is_missing
 
-_SHOWN = 120
+_SHOWN, _SHOWN_ERROR = 120, 2000
+"""Characters of a model's text, and of its own error message, in an error."""
 _AROUND = " \t\r\n\"'`*_.,:;!()[]"
 PROBABILITY = "probability."
 """Prefix of the columns of a served model that hold the probability of a label."""
@@ -95,7 +96,7 @@ def read_choice(text: str, labels: Sequence[str], choices: Sequence[str]) -> Par
 def read_constrained(text: str, labels: Sequence[str], choices: Sequence[str]) -> ParsedReply:
     """Parse the choice in `{"answer": …}`, as the schema of a constrained generation demands."""
     try:
-        answer = json.loads(text)["answer"]
+        answer = parse_json(text)["answer"]
     except (ValueError, TypeError, KeyError):
         return ParsedReply(
             error=f"expected an object with the key `answer`, as the request's schema says, got {shorten(text)}"
@@ -114,7 +115,7 @@ def read_row(row: Any, labels: Sequence[str], choices: Sequence[str]) -> ParsedR
     if not isinstance(row, Mapping):
         return ParsedReply(error="the answer is empty") if is_missing(row) else _label_or_text(row, labels, choices)
     if not is_missing(row.get("error")):
-        return ParsedReply(error=str(row["error"]))
+        return ParsedReply(error=excerpt(str(row["error"]), _SHOWN_ERROR))
     texts = [value for value in row.values() if isinstance(value, str)]
     label = row["label"] if "label" in row else texts[0] if len(texts) == 1 else None
     if is_missing(label):
@@ -132,7 +133,7 @@ def read_text_row(row: Any, decoding: DecodingOptions) -> ParsedReply:
     """
     if isinstance(row, Mapping):
         if not is_missing(row.get("error")):
-            return ParsedReply(error=str(row["error"]))
+            return ParsedReply(error=excerpt(str(row["error"]), _SHOWN_ERROR))
         texts = [value for name, value in row.items() if isinstance(value, str) and name != "error"]
         named = [row[name] for name in ("raw", "text") if isinstance(row.get(name), str)]
         if not named and len(texts) != 1:
@@ -142,7 +143,7 @@ def read_text_row(row: Any, decoding: DecodingOptions) -> ParsedReply:
         return read_text((named or texts)[0], decoding)
     if isinstance(row, str):
         return read_text(row, decoding)
-    return ParsedReply(error=f"expected a text, got {row!r:.{_SHOWN}}")
+    return ParsedReply(error=f"expected a text, got {excerpt(repr(row), _SHOWN)}")
 
 
 def _label_or_text(value: Any, labels: Sequence[str], choices: Sequence[str]) -> ParsedReply:
@@ -166,5 +167,5 @@ def _begins(text: str, choice: str) -> bool:
 
 
 def shorten(text: str) -> str:
-    """Shorten a text for a message."""
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + " …")
+    """Clean and shorten a text for a message."""
+    return repr(excerpt(text, _SHOWN))

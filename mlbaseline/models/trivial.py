@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from time import perf_counter
@@ -14,6 +13,7 @@ import numpy as np
 from mlbaseline import suite
 from mlbaseline.errors import DataError
 from mlbaseline.records import Answer, Example, Scalar, TaskData, digest_of
+from mlbaseline.untrusted import TimedPattern
 
 SMOOTHING = 1.0
 """Added to every label's count before log-likelihoods are taken (Laplace's rule of succession), so that a label that
@@ -71,7 +71,7 @@ class TrivialRule:
         smoothed = (weights + SMOOTHING) / (weights + SMOOTHING).sum()
         is_counted = bool(labels) and spec.strategy in ("majority", "stratified", "uniform")
         self._loglik_nats = tuple(math.log(share) for share in smoothed) if is_counted else ()
-        self._rules = [(label, re.compile(pattern)) for label, pattern in (spec.rules or {}).items()]
+        self._rules = [(label, TimedPattern(rule, f"rules.{label}")) for label, rule in (spec.rules or {}).items()]
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer every example, in their order."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from mlbaseline.records import Scalar
 from mlbaseline.suite import GenerateTask
+from mlbaseline.untrusted import TimedPattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,13 @@ class Decoding:
 
     def answer_in(self, text: str) -> str:
         """The answer in a text that was cut: the first match of `extract`, or that match's first group; without
-        `extract`, all of it. Without surrounding white space, and empty where nothing matches."""
+        `extract`, all of it. Without surrounding white space, and empty where nothing matches.
+
+        Raises DataError where the pattern searches without end."""
         if self.extract is None:
             return text.strip()
-        found = re.search(self.extract, text)
-        return "" if found is None else (found[min(1, found.re.groups)] or "").strip()  # a group may take no part
+        match = TimedPattern(self.extract, "task.extract").search(text)
+        return "" if match is None else (match[min(1, match.re.groups)] or "").strip()  # a group may take no part
 
     def signature_fields(self) -> dict[str, Scalar]:
         """`generation.*`: everything that decides which text comes out, beside prompt and model."""

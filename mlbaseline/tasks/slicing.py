@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from mlbaseline.progress import preparing
 from mlbaseline.records import Example, Fields
 from mlbaseline.suite import Slicing, Split
 from mlbaseline.tasks.data_errors import raise_all
+from mlbaseline.untrusted import TimedPattern
 from mlbaseline.values import as_number, as_text, is_missing
 
 MISSING = "missing"
@@ -86,7 +86,7 @@ def _value(example: Example, column: str) -> str:
 
 
 def _by_pattern(column: str, patterns: Mapping[str, str], default: str) -> Cut:
-    compiled = [(value, re.compile(pattern)) for value, pattern in patterns.items()]
+    compiled = [(value, TimedPattern(pattern, f"patterns.{value}")) for value, pattern in patterns.items()]
 
     def cut(example: Example) -> str:
         text = example.fields[column]

@@ -11,6 +11,7 @@ from mlbaseline.records import Example
 from mlbaseline.suite import SPLITS, Split
 from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.tasks.prompting import placeholders, value_text
+from mlbaseline.untrusted import spreadsheet_cell
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluation import make_fetcher
 
@@ -38,7 +39,8 @@ def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_u
         writer.writerow([*_OWN, *(f"item.{name}" if name in _OWN else name for name in fields)])
         for example in splits[split].examples:
             shown = [value_text(example.fields[name]) for name in fields]
-            writer.writerow([example.id, "", "", _choices(example, loaded.task.labels), *shown])
+            choices = _choices(example, loaded.task.labels)
+            writer.writerow([example.id, "", "", *map(spreadsheet_cell, [choices, *shown])])
     n = len(splits[split].examples)
     return CommandResult(
         {"output": str(output), "items": n}, lambda *_: f"{n:,} items of {split}, without targets: {output}"

@@ -13,7 +13,7 @@ from mlbaseline.engine.inference.batched_model import LOCAL, BatchedModel
 from mlbaseline.engine.inference.execution import Execution, execute_batches
 from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.tokenization import EncodedContext
-from mlbaseline.errors import describe_error
+from mlbaseline.errors import DataError, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -97,7 +97,10 @@ class Generator(BatchedModel):
         if result.error is not None:
             return answer(None, error=result.error)
         texts = [self._decoding.cut(self._decoder.stop_criteria.decode(tokens)) for tokens in result.values]
-        predictions = [self._decoding.answer_in(text) for text in texts]
+        try:
+            predictions = [self._decoding.answer_in(text) for text in texts]
+        except DataError as error:  # a pattern that searches without end
+            return answer(None, error=str(error), raw=texts[0])
         return answer(
             predictions[0],
             raw=texts[0] if self._decoding.extract is not None else None,

@@ -1,11 +1,13 @@
 """One request to an endpoint: timeouts, retries, and the meaning of failures.
 
-Latency is that of the attempt that succeeded, as this client measures it, without other attempts and waiting.
+Latency is that of the attempt that succeeded, as this client measures it, without other attempts and waiting. A reply
+is untrusted: its size, depth and time are bounded, and the key is removed from it before anything else sees it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -18,16 +20,20 @@ from typing import Any
 
 import httpx
 
-from mlbaseline.models.reply_parsing import shorten
 from mlbaseline.suite import Endpoint
+from mlbaseline.untrusted import excerpt, map_texts, parse_json
 
 HasText = Callable[[Any], object]
 """Whether an event of a stream holds text (anything true) or not."""
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _LONGEST_RETRY_AFTER_S = 300.0
+_MAX_BYTES = 16 << 20
+"""Size that a reply may have."""
 _SHOWN = 300
 """Characters of a server's text in a message."""
+_REMOVED = "…"
+"""Stands where the key stood."""
 _RETRYABLE = (408, 425, 429)
 _FATAL = {
     401: "refuses the key; set the environment variable that `api_key_env` names to a valid one",
@@ -71,11 +77,12 @@ class Client:
     """Sends requests to one endpoint, from several threads at once."""
 
     def __init__(self, spec: Endpoint, key: str | None) -> None:
-        """Open connections. key: sent as a bearer token; it never stands in an error of this class."""
+        """Open connections. key: sent as a bearer token; no reply or error of this class holds it."""
         self._spec, self._key = spec, key
         self._stopped = threading.Event()
         self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            # Compressed, a small reply may open to any size.
+            headers={"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})},
             timeout=httpx.Timeout(spec.timeout_s),
             limits=httpx.Limits(max_connections=spec.max_concurrency),
         )
@@ -117,33 +124,48 @@ class Client:
     def _attempt(self, body: Mapping[str, Any], has_text: HasText | None) -> Reply:
         started = time.perf_counter()
         with self._reporting(), self._http.stream("POST", self._spec.address, json=dict(body)) as response:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise RefusedError(f"{self._spec.address} sends compressed replies, which this client does not accept")
             if response.status_code != 200:
-                raise self._failure(response, _read(response, started, self._spec.timeout_s))
+                raise self._failure(response, self._read(response, started))
             if "text/event-stream" in response.headers.get("content-type", ""):
                 return self._events(response, started, has_text)
-            content = _read(response, started, self._spec.timeout_s)
+            content = self._read(response, started)
             latency_s = time.perf_counter() - started
         try:
-            return Reply(json.loads(content), latency_s)
-        except ValueError:
-            raise self._not_json(response, content) from None
+            return Reply(map_texts(parse_json(content), self.without_key), latency_s)
+        except ValueError as error:
+            raise self._not_json(response, content, error) from None
+
+    def _pieces(self, response: httpx.Response, started: float) -> Iterator[bytes]:
+        """Yield a body in pieces. httpx limits the wait for each piece; this limits time and size of the whole."""
+        size_bytes = 0
+        for piece in response.iter_raw():
+            size_bytes += len(piece)
+            if size_bytes > _MAX_BYTES:
+                raise RefusedError(f"{self._spec.address} sends a reply of more than {_MAX_BYTES >> 20} MiB")
+            yield piece
+            _check_deadline(started, self._spec.timeout_s)
+
+    def _read(self, response: httpx.Response, started: float) -> str:
+        return self.without_key(b"".join(self._pieces(response, started)).decode("utf-8", "replace"))
 
     def _events(self, response: httpx.Response, started: float, has_text: HasText | None) -> Reply:
         events: list[Any] = []
         first_token_s = None
-        for line in response.iter_lines():
-            _check_deadline(started, self._spec.timeout_s)
-            data = line.removeprefix("data:").strip()
+        for line in _lines(self._pieces(response, started)):
+            data = self.without_key(line.removeprefix("data:").strip())
             if not line.startswith("data:") or data == "[DONE]":
                 continue
             try:
-                events.append(json.loads(data))
+                events.append(map_texts(parse_json(data), self.without_key))
             except ValueError:
-                raise _RetryableError(f"a stream broke off within {shorten(data)}") from None
+                raise _RetryableError(f"a stream broke off within {excerpt(data, _SHOWN)!r}") from None
             if not isinstance(events[-1], dict):
-                raise RefusedError(f"{self._spec.address} streamed {shorten(data)}, which is no event")
+                raise RefusedError(f"{self._spec.address} streamed {excerpt(data, _SHOWN)!r}, which is no event")
             if "error" in events[-1]:
-                raise _RetryableError(f"a stream ended with the error {shorten(self._clean(str(events[-1]['error'])))}")
+                message = excerpt(str(events[-1]["error"]), _SHOWN)
+                raise _RetryableError(f"a stream ended with the error {message!r}")
             if first_token_s is None and has_text is not None and has_text(events[-1]):
                 first_token_s = time.perf_counter() - started
         if not any(_is_last(event) for event in events):
@@ -157,11 +179,12 @@ class Client:
         except httpx.TimeoutException:
             raise _RetryableError(f"no answer within {self._spec.timeout_s:g} s (`timeout_s`)") from None
         except httpx.RequestError as error:
-            raise _RetryableError(self._clean(f"{type(error).__name__}: {error}")) from None
+            message = self.without_key(f"{type(error).__name__}: {error}")
+            raise _RetryableError(excerpt(message, _SHOWN)) from None
 
-    def _failure(self, response: httpx.Response, content: bytes) -> Exception:
+    def _failure(self, response: httpx.Response, content: str) -> Exception:
         status = response.status_code
-        message = self._clean(_message(content))
+        message = excerpt(self.without_key(_message(content)), _SHOWN)
         summary = f"HTTP {status}" + (f": {message}" if message else "")
         if status in _RETRYABLE or status >= 500:
             wait_s = _retry_after_s(response.headers.get("retry-after"))
@@ -171,21 +194,24 @@ class Client:
         if status in _FATAL:
             return RefusedError(f"{self._spec.address} {_FATAL[status]} ({summary})", fatal=True)
         if 300 <= status < 400:
-            where = response.headers.get("location", "nowhere")
+            where = excerpt(self.without_key(response.headers.get("location", "nowhere")), _SHOWN)
             return RefusedError(f"{self._spec.address} leads on to {where}; name that address in `url`", fatal=True)
         return RefusedError(f"{self._spec.address} takes no such request ({summary})")
 
-    def _not_json(self, response: httpx.Response, content: bytes) -> RefusedError:
-        kind = response.headers.get("content-type", "no content type")
-        shown = shorten(self._clean(content.decode("utf-8", "replace")).strip())
-        what = "JSON that breaks off" if content[:1] in (b"{", b"[") else f"no JSON ({kind})"
+    def _not_json(self, response: httpx.Response, content: str, error: ValueError) -> RefusedError:
+        kind = excerpt(self.without_key(response.headers.get("content-type", "no content type")), _SHOWN)
+        shown = excerpt(content, _SHOWN)
+        if not isinstance(error, json.JSONDecodeError):
+            what = str(error)
+        else:
+            what = "JSON that breaks off" if content[:1] in ("{", "[") else f"no JSON ({kind})"
         return RefusedError(
-            f"{self._spec.address} answered with {what}: {shown}; check `url` and `protocol`", again=True
+            f"{self._spec.address} answered with {what}: {shown!r}; check `url` and `protocol`", again=True
         )
 
-    def _clean(self, text: str) -> str:
+    def without_key(self, text: str) -> str:
         """Remove the key from a text: some servers repeat the key that they refuse."""
-        return text.replace(self._key, "…") if self._key else text
+        return text.replace(self._key, _REMOVED) if self._key else text
 
 
 class _RetryableError(Exception):
@@ -196,27 +222,25 @@ class _RetryableError(Exception):
         self.retry_after_s = retry_after_s
 
 
-def _read(response: httpx.Response, started: float, timeout_s: float) -> bytes:
-    """Read a body; httpx limits the wait for each piece, this function that for the whole."""
-    pieces = []
-    for piece in response.iter_bytes():
-        pieces.append(piece)
-        _check_deadline(started, timeout_s)
-    return b"".join(pieces)
+def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+    """Split a stream into lines, each as soon as it has ended."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).replace(b"\r\n", b"\n").split(b"\n")
+        yield from (line.decode("utf-8", "replace") for line in lines)
+    yield rest.decode("utf-8", "replace")
 
 
-def _message(body: bytes) -> str:
+def _message(text: str) -> str:
     """Return the message of a failure: `error.message`, `error`, `detail` or `message` of a document, else the text."""
-    text = body.decode("utf-8", "replace")
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         for key in ("error", "detail", "message"):
             content = content.get(key) or content if isinstance(content, dict) else content
         text = content if isinstance(content, str) else text
     except ValueError:
         pass
-    text = " ".join(text.split())
-    return "" if text in ("{}", "null") else text if len(text) <= _SHOWN else text[:_SHOWN] + " …"
+    return "" if text.strip() in ("{}", "null") else text
 
 
 def _check_deadline(started: float, timeout_s: float) -> None:
@@ -225,8 +249,9 @@ def _check_deadline(started: float, timeout_s: float) -> None:
 
 
 def _is_last(event: Any) -> bool:
-    choices = (event.get("choices") or []) if isinstance(event, dict) else []
-    return any(choice.get("finish_reason") is not None for choice in choices)
+    choices = event.get("choices") if isinstance(event, dict) else None
+    each = choices if isinstance(choices, list) else ()
+    return any(isinstance(choice, dict) and choice.get("finish_reason") is not None for choice in each)
 
 
 def _retry_after_s(header: str | None) -> float | None:
@@ -234,7 +259,8 @@ def _retry_after_s(header: str | None) -> float | None:
     if header is None:
         return None
     try:
-        return max(float(header), 0.0)
+        wait_s = float(header)
+        return max(wait_s, 0.0) if math.isfinite(wait_s) else None
     except ValueError:
         pass
     try:

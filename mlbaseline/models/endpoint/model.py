@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
 from tqdm import tqdm
 
-from mlbaseline.errors import EndpointError, describe_error
+from mlbaseline.errors import DataError, EndpointError, describe_error
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, UnreachableError
+from mlbaseline.models.endpoint.keys import read_key
 from mlbaseline.models.endpoint.openai_replies import Usage
 from mlbaseline.models.endpoint.protocols import RequestFormat
-from mlbaseline.models.reply_parsing import make_answer
+from mlbaseline.models.reply_parsing import make_answer, shorten
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 
 _MAX_REFUSALS = 3
 """So many refusals before any answer are not caused by the examples."""
+_ODD_REPLY = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+"""What parsing a reply of another shape raises: a list for an object, a number for a text."""
 
 
 class EndpointModel:
@@ -127,9 +129,17 @@ class EndpointModel:
         except Exception as error:  # any error in a user's template or data; one example must not fail the others
             return Answer(example.id, None, error=describe_error(error))
         replies = [client.post(body, self._format.has_text) for body in bodies]
-        samples = [self._format.read(reply.content, example) for reply in replies]
-        usages = [self._format.usage(reply.content) for reply in replies]
+        try:
+            samples = [self._format.read(reply.content, example) for reply in replies]
+            usages = [self._format.usage(reply.content) for reply in replies]
+        except DataError as error:  # a pattern of the suite that searches without end
+            return Answer(example.id, None, error=str(error))
+        except _ODD_REPLY as error:
+            shown = shorten(str([reply.content for reply in replies]))
+            what = f"replied in another form than its protocol's ({describe_error(error)})"
+            raise RefusedError(f"{self._spec.address} {what}: {shown}") from None
         answer = _add_measurements(make_answer(example, samples), replies, usages)
+        answer = _map_texts(answer, client.without_key)  # pieces of a stream may make up the key only together
         self._journal.add(answer)
         return answer
 
@@ -144,6 +154,16 @@ def _add_measurements(answer: Answer, replies: Sequence[Reply], usages: Sequence
         latency_s=sum(reply.latency_s for reply in replies),
         first_token_s=replies[0].first_token_s,
         cost_usd=sum(costs) if len(costs) == len(usages) else None,
+    )
+
+
+def _map_texts(answer: Answer, change: Callable[[str], str]) -> Answer:
+    return replace(
+        answer,
+        prediction=None if answer.prediction is None else change(answer.prediction),
+        raw=None if answer.raw is None else change(answer.raw),
+        error=None if answer.error is None else change(answer.error),
+        samples=tuple(map(change, answer.samples)),
     )
 
 
@@ -177,13 +197,3 @@ class _FailureCounter:
         with self._lock:
             if not self.is_final:
                 self._count = 0
-
-
-def read_key(spec: Endpoint, where: str) -> str | None:
-    """Read the key from the environment variable that the suite names. Raises EndpointError if it is not set."""
-    if spec.api_key_env is None:
-        return None
-    key = os.environ.get(spec.api_key_env, "").strip()
-    if not key:
-        raise EndpointError(f"{where}: the environment variable {spec.api_key_env} (`api_key_env`) is not set")
-    return key

@@ -9,6 +9,9 @@ from typing import Any
 from mlbaseline.models.endpoint.client import RefusedError
 from mlbaseline.models.reply_parsing import shorten
 
+_LARGEST_AMOUNT = 1e12
+"""Of tokens or dollars that one reply may state: beyond any model, and far from the limits of a column."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -53,12 +56,23 @@ def read_echo(choice: Mapping[str, Any], texts: Sequence[str]) -> tuple[int, lis
 
 
 def usage_of(stated: Any) -> Usage:
-    """Parse the `usage` of a reply; without one, nothing is counted."""
+    """Parse the `usage` of a reply; without one, nothing is counted. Raises RefusedError for impossible numbers."""
     if not isinstance(stated, Mapping):
         return Usage()
     cost = stated.get("cost")
     return Usage(
-        int(stated.get("prompt_tokens") or 0),
-        int(stated.get("completion_tokens") or 0),
-        float(cost) if isinstance(cost, int | float) else None,
+        _tokens(stated, "prompt_tokens"),
+        _tokens(stated, "completion_tokens"),
+        None if cost is None else _amount(cost, "cost"),
     )
+
+
+def _tokens(stated: Mapping[str, Any], name: str) -> int:
+    return int(_amount(stated.get(name) or 0, name))
+
+
+def _amount(value: Any, name: str) -> float:
+    """Check a number that a reply states of itself: budgets and prices are computed from it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST_AMOUNT:
+        raise RefusedError(f"states a `usage.{name}` of {shorten(repr(value))}, expected a number of at least 0")
+    return float(value)

@@ -150,15 +150,17 @@ class GeneratedTextFormat:
 
     def piece(self, content: Any) -> str:
         """Return the text of a reply, or of one event of a stream."""
-        choices = (content.get("choices") or []) if isinstance(content, Mapping) else []
-        choice: Mapping[str, Any] = choices[0] if choices else {}
-        if not self._is_chat:
-            return choice.get("text") or ""
-        return (choice.get("message") or choice.get("delta") or {}).get("content") or ""
+        choices = _mapping(content).get("choices")
+        choice = _mapping(choices[0] if isinstance(choices, list) and choices else None)
+        message = _mapping(choice.get("message") or choice.get("delta")) if self._is_chat else choice
+        text = message.get("content" if self._is_chat else "text")
+        if not isinstance(text, str | None):
+            raise RefusedError(f"expected a text, got {shorten(repr(text))}")
+        return text or ""
 
     def usage(self, content: Any) -> Usage:
         parts = content if isinstance(content, list) else [content]
-        stated = [part["usage"] for part in parts if isinstance(part.get("usage"), Mapping)]
+        stated = [part["usage"] for part in parts if isinstance(_mapping(part).get("usage"), Mapping)]
         return usage_of(stated[-1] if stated else None)
 
     def _request(
@@ -264,6 +266,10 @@ def make_request_format(
     if spec.choosing == "loglik":
         return LogProbsFormat(spec, prompting, labels)
     return GeneratedChoiceFormat(spec, prompting, labels, seed)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _model(spec: Endpoint) -> dict[str, Any]:
