@@ -13,8 +13,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
-    {"documentation", "errors", "progress", "records", "untrusted", "values", "version"},
-    {"stats", "results", "suite", "suites", "journal"},
+    {"cache", "documentation", "errors", "progress", "records", "values", "version"},
+    {"journal", "stats", "untrusted"},
+    {"results", "suite", "suites"},
     {"metrics"},
     {"assets"},
     {"tasks", "models", "judge"},

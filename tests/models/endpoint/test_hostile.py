@@ -15,7 +15,7 @@ from mlbaseline.errors import EndpointError
 from mlbaseline.models.endpoint import EndpointModel
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.keys import KEY_HOSTS, read_key
-from mlbaseline.models.endpoint.protocols import make_request_format
+from mlbaseline.models.endpoint.protocols import TextRequest, make_request_format
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.decoding import Decoding
@@ -34,7 +34,12 @@ def answers_of(
         given = {"protocol": "chat", "timeout_s": 5, "retries": 0, "max_concurrency": 1, **options}
         spec = Endpoint(url=server.url, api_key_env="HOSTED_KEY", **given)
         request_format = make_request_format(
-            spec, Prompting("Note: {text}\nLabel:"), ["text"], LABELS, spec.seed, decoding=decoding
+            spec,
+            Prompting("Note: {text}\nLabel:"),
+            ["text"],
+            LABELS,
+            spec.seed,
+            text=TextRequest(decoding) if decoding else None,
         )
         model = EndpointModel(spec, request_format, AnswerJournal(folder / "answers.jsonl"), where="baselines.live")
         return {row.example_id: row for row in model.answer(EXAMPLES)}
