@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
+from mlbaseline.suite.bounded_yaml import load_bounded
 from mlbaseline.suite.kind_checks import find_misfits
 from mlbaseline.suite.reference_checks import find_dangling
 from mlbaseline.suite.root import Suite, with_defaults
@@ -68,10 +68,9 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
         SuiteError: The text is no valid suite; the message holds every problem.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SuiteError(where, [f"not valid YAML: {error}"]) from error
+        node, content = load_bounded(text)
+    except ValueError as error:
+        raise SuiteError(where, [str(error)]) from error
     if not isinstance(content, dict):
         raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
     content = with_defaults(content)

@@ -1,0 +1,92 @@
+"""YAML from outside, such as a suite in a pull request or in a run: bounded before anything is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import yaml
+
+MAX_CHARACTERS = 1 << 20
+MAX_NODES = 50_000
+"""Keys and values that a file may have, those behind aliases counted wherever they are repeated."""
+MAX_DEPTH = 50
+
+
+class _LimitError(ValueError):
+    """The file exceeds a limit."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves dates as text: a suite has none, and `2001-99-99` is an error of the library's."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def load_bounded(text: str) -> tuple[yaml.Node | None, Any]:
+    """Parse YAML with limits of length, depth and size.
+
+    Args:
+        text: One document.
+
+    Returns:
+        Its nodes, which know their lines, and its content. The content is a tree: no part of it contains itself.
+
+    Raises:
+        ValueError: The text is no YAML or exceeds a limit.
+
+    Example:
+        >>> load_bounded("seeds: [0, 1]")[1]
+        {'seeds': [0, 1]}
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"has {len(text):,} characters, expected at most {MAX_CHARACTERS:,}")
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, None
+        _check_size(node)
+        return node, loader.construct_document(node)
+    except _LimitError:
+        raise
+    except yaml.YAMLError as error:
+        raise ValueError(f"not valid YAML: {error}") from error
+    except RecursionError:
+        raise ValueError(f"is nested more than {MAX_DEPTH} levels deep") from None
+    except (ValueError, OverflowError, TypeError) as error:
+        raise ValueError(f"not valid YAML: a value cannot be read: {error}") from error
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Count nodes without repeating what aliases share: an alias bomb of 300 bytes has 10⁹ of them."""
+    sizes: dict[int, int] = {}
+
+    def size_of(node: yaml.Node, depth: int, above: frozenset[int]) -> int:
+        line = f"line {node.start_mark.line + 1}"
+        if id(node) in above:
+            raise _LimitError(f"{line}: an alias stands inside what it names")
+        if depth > MAX_DEPTH:
+            raise _LimitError(f"{line}: is nested more than {MAX_DEPTH} levels deep")
+        if id(node) not in sizes:
+            inside = above | {id(node)}
+            sizes[id(node)] = 1 + sum(size_of(child, depth + 1, inside) for child in _children(node))
+        if sizes[id(node)] > MAX_NODES:
+            raise _LimitError(f"{line}: stands for {sizes[id(node)]:,} keys and values, expected at most {MAX_NODES:,}")
+        return sizes[id(node)]
+
+    size_of(root, 0, frozenset())
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _LimitError(f"line {key.start_mark.line + 1}: a key is a list or mapping, expected a text")
+            yield key
+            yield value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
