@@ -32,6 +32,7 @@ from mlbaseline.stats.paired.margins import (
     is_non_inferior,
     is_superior,
 )
+from mlbaseline.stats.paired.prediction_powered import JudgedComparison, compare_judged
 from mlbaseline.stats.paired.single import MeanEstimate, estimate_mean
 from mlbaseline.stats.paired.unpaired import UnpairedComparison, compare_published, compare_unpaired
 from mlbaseline.stats.planning.extension import SampleSizeExtension, sample_size_extension
@@ -76,6 +77,7 @@ __all__ = [
     "Gap",
     "GapDifference",
     "JointIntervals",
+    "JudgedComparison",
     "MeanEstimate",
     "PairedComparison",
     "PerformanceProfile",
@@ -98,6 +100,7 @@ __all__ = [
     "cohens_d",
     "cohens_g",
     "compare_corpus",
+    "compare_judged",
     "compare_paired",
     "compare_published",
     "compare_ranks",
