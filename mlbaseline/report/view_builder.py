@@ -13,7 +13,7 @@ from mlbaseline.report.sections.cost_tables import cost_section
 from mlbaseline.report.sections.example_lists import example_section
 from mlbaseline.report.sections.findings import audit_section, gates_section
 from mlbaseline.report.sections.finetune_costs import finetune_section
-from mlbaseline.report.sections.headline import key_facts, verdict_sentence, verdict_title
+from mlbaseline.report.sections.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.sections.published_scores import published_section
@@ -50,7 +50,7 @@ def build_view(assessment: Assessment) -> View:
         suite=formats.clean(assessment.suite),
         title=verdict_title(presenter),
         sentence=verdict_sentence(presenter),
-        reason=formats.clean(verdict.reason),
+        reason=verdict_reason(presenter),
         tone=_TONES.get(verdict.decision, "open"),
         facts=key_facts(presenter),
         sections=tuple(section for section in sections if section is not None),

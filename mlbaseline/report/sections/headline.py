@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
@@ -14,6 +15,8 @@ from mlbaseline.report.view import Fact, Tone
 _MAX_NAME = 40
 _MAX_BASELINES = 3
 _MAX_CLAUSES = 2
+_MAX_CLAUSE = 100
+_HEX = re.compile(r"\b[0-9a-f]{32,}\b")
 
 
 def verdict_title(presenter: Presenter) -> str:
@@ -43,7 +46,7 @@ def verdict_sentence(presenter: Presenter) -> str:
     name = verdict.winner or _nearest_candidate(presenter)
     rows = _rows_over_baselines(presenter, name)
     if name is None or not rows:
-        return _closed(formats.clean(verdict.reason))
+        return _closed(verdict_reason(presenter))
     scores = _scores(presenter, name, rows) + _cost(presenter, name, rows[0].baseline)
     return _closed("; ".join([scores, *_consequences(presenter, name)]))
 
@@ -111,6 +114,7 @@ def _open_findings(findings: Iterable[Finding], candidate: str) -> list[Finding]
         for finding in findings
         if finding.outcome not in (Outcome.PASS, Outcome.NOT_APPLICABLE)
         and finding.evidence.get("candidate", candidate) in (None, candidate)
+        and candidate in finding.evidence.get("candidates", (candidate,))
     ]
 
 
@@ -196,12 +200,29 @@ def _open_checks(presenter: Presenter, name: str) -> str:
     ]
     checks = [_row_clause(presenter, row) for row in open_rows]
     checks += [
-        formats.clean(finding.reason)
+        _finding_clause(finding)
         for finding in _open_findings(presenter.assessment.verdict.findings, name)
         if "baseline" not in finding.evidence  # those are the contrasts above
     ]
-    more = [f"{len(checks) - _MAX_CLAUSES} more checks"] if len(checks) > _MAX_CLAUSES else []
-    return listed([*checks[:_MAX_CLAUSES], *more]) or formats.clean(presenter.assessment.verdict.reason)
+    checks = list(dict.fromkeys(checks))
+    n_more = len(checks) - _MAX_CLAUSES
+    more = [f"{n_more} more check{'s' if n_more > 1 else ''}"] if n_more > 0 else []
+    return listed([*checks[:_MAX_CLAUSES], *more]) or verdict_reason(presenter)
+
+
+def _finding_clause(finding: Finding) -> str:
+    """The reason where it is short, else what was checked: the reason in full stands below the headline."""
+    reason = formats.clean(finding.reason)
+    if len(reason) <= _MAX_CLAUSE:
+        return reason
+    if finding.title:
+        return formats.clean(f"{finding.code} {finding.title}")
+    return reason[:_MAX_CLAUSE].rpartition(" ")[0].rstrip(" ,;:(") + "…"
+
+
+def verdict_reason(presenter: Presenter) -> str:
+    """Give the verdict's reason, with run ids and digests cut to their first eight characters."""
+    return _HEX.sub(lambda match: match[0][:8], formats.clean(presenter.assessment.verdict.reason))
 
 
 def _row_clause(presenter: Presenter, row: Comparison) -> str:
@@ -241,4 +262,4 @@ def _short(name: str) -> str:
 
 
 def _closed(sentence: str) -> str:
-    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
+    return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, Finding, Outcome, Severity
 from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.sections.headline import key_facts, verdict_sentence, verdict_title
+from mlbaseline.report.sections.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from tests.report import assessments as given
 
 
@@ -35,6 +35,28 @@ def test_a_hold_says_what_failed() -> None:
     assert text.startswith("lora has accuracy 0.61 against 0.42 for majority")
     assert "not promoted: accuracy over zero_shot on topic: apple is −0.121 [−0.243, +0.001], not more than" in text
     assert text.endswith("and 0.731 s is more than 0.5 s.")
+
+
+def test_what_is_said_of_other_candidates_is_left_out_and_long_reasons_are_cut() -> None:
+    base = given.hold()
+    long = (
+        f"lora: a budget would be judged by figures that no digest covers {'0123456789abcdef' * 2}{', and so on' * 9}"
+    )
+    named = Finding(
+        "MLB106", Severity.ERROR, Outcome.FAIL, long, {"candidates": ["lora"]}, "Compared with the champion"
+    )
+    untitled = Finding("measured", Severity.ERROR, Outcome.FAIL, long, {"candidates": ["lora"]})
+    other = Finding("measured", Severity.ERROR, Outcome.FAIL, "full fails", {"candidates": ["full"]})
+    rows = tuple(replace(row, outcome=Outcome.PASS) if row.outcome else row for row in base.comparisons)
+
+    def told(*findings: Finding) -> str:
+        verdict = replace(base.verdict, findings=findings, reason=long)
+        return sentence(replace(base, comparisons=rows, verdict=verdict)).partition("not promoted: ")[2]
+
+    assert told(other, named) == "MLB106 Compared with the champion."
+    assert told(other, untitled).startswith("lora: a budget would be judged by figures that no digest covers")
+    assert len(told(other, untitled)) <= 100
+    assert "01234567," in verdict_reason(Presenter(replace(base, verdict=replace(base.verdict, reason=long))))
 
 
 def test_a_hold_that_lacks_only_evidence_says_so() -> None:
