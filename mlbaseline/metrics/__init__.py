@@ -1,7 +1,7 @@
 """Metrics by kind of task: what each needs, which way is better, and how it counts an error row.
 
 A per-example metric is a column of the result table (`score.<metric>`), its value the column's mean. A corpus metric is
-a function of sums of per-example statistics, and is resampled through them (`stats.corpus_metrics`). Error rows stay in
+a function of sums of per-example statistics, and is resampled through them (`stats.corpus`). Error rows stay in
 every denominator; how they count stands with the metrics of each kind.
 """
 

@@ -6,23 +6,13 @@ long to load as a small model, before which nobody compares anything.
 
 from mlbaseline.stats import sequential
 from mlbaseline.stats.bootstrap import bootstrap_distribution
+from mlbaseline.stats.corpus.classification import auroc, macro_f1, mcc, micro_f1
 from mlbaseline.stats.corpus.comparison import CorpusComparison, compare_corpus
 from mlbaseline.stats.corpus.influences import pseudo_values
 from mlbaseline.stats.corpus.interval import CorpusInterval, corpus_interval
-from mlbaseline.stats.corpus.metrics import (
-    CorpusMetric,
-    auroc,
-    bits_per_unit,
-    bleu,
-    brier,
-    chrf,
-    ece,
-    macro_f1,
-    mcc,
-    micro_f1,
-    perplexity,
-    squared_calibration_error,
-)
+from mlbaseline.stats.corpus.metric import CorpusMetric
+from mlbaseline.stats.corpus.probabilities import bits_per_unit, brier, ece, perplexity, squared_calibration_error
+from mlbaseline.stats.corpus.text import bleu, chrf
 from mlbaseline.stats.paired.comparison import PairedComparison, compare_paired
 from mlbaseline.stats.paired.effect import DiscordantEffect, Effect, cohens_d, cohens_g, probability_of_improvement
 from mlbaseline.stats.paired.margins import (
@@ -35,16 +25,10 @@ from mlbaseline.stats.paired.margins import (
 from mlbaseline.stats.paired.prediction_powered import JudgedComparison, compare_judged
 from mlbaseline.stats.paired.single import MeanEstimate, estimate_mean
 from mlbaseline.stats.paired.unpaired import UnpairedComparison, compare_published, compare_unpaired
+from mlbaseline.stats.planning.binary import binary_power, binary_sample_size
+from mlbaseline.stats.planning.components import VarianceComponents, estimate_components
 from mlbaseline.stats.planning.extension import SampleSizeExtension, sample_size_extension
-from mlbaseline.stats.planning.power import (
-    VarianceComponents,
-    binary_power,
-    binary_sample_size,
-    detectable_effect,
-    estimate_components,
-    minimum_detectable_effect,
-    sample_size,
-)
+from mlbaseline.stats.planning.power import detectable_effect, minimum_detectable_effect, sample_size
 from mlbaseline.stats.quantiles import QuantileEstimate, quantile_interval
 from mlbaseline.stats.several_tasks import (
     Aggregate,

@@ -65,11 +65,26 @@ def bootstrap_distribution(
     rng: np.random.Generator | None = None,
     engine: Engine | Literal["auto"] = "auto",
 ) -> Array:
-    """(n_resamples, k) means of ``values`` (n, k) over resampled examples, all columns on the same resamples.
+    """Resample the means of columns, all of them on the same resamples.
 
-    ``clusters`` (n,) are labels; whole clusters are resampled, and a mean is the resampled sum over the resampled
-    number of examples. ``engine`` is chosen by shape (see the module) unless it is named.
-    Raises ValueError for an empty or non-finite array, and for labels that do not match it.
+    Args:
+        values: Shape (n, k), finite.
+        n_resamples: Number of resamples, at least 1.
+        clusters: Labels (n,); whole clusters are resampled, and a mean is the resampled sum over the resampled number
+            of examples.
+        rng: Source of random numbers; by default the same at every call.
+        engine: How the draws are made (see the module); by default the cheapest for the shape.
+
+    Returns:
+        Resampled means, shape (n_resamples, k).
+
+    Raises:
+        ValueError: If the array is empty or not finite, the labels do not match it, or ``collapse`` is named and rows
+            hardly repeat.
+
+    Example:
+        >>> bootstrap_distribution([[0.0], [1.0], [1.0]], n_resamples=500).shape
+        (500, 1)
     """
     rng = generator(rng)
     units = gather_units(checked_values(values), clusters)

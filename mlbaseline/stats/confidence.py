@@ -24,7 +24,7 @@ _MAX_Z = 37.0  # the normal tail beyond it underflows
 
 
 class ConfidenceDistribution(Protocol):
-    """What can be inverted to an interval and asked for a p-value."""
+    """What gives bounds at any tail probability and p-values at any margin."""
 
     def lower(self, tail: float) -> Array:
         """The lower bound that the true value undercuts with probability ``tail``, 0 < tail < 0.5."""

@@ -31,8 +31,9 @@ import numpy.typing as npt
 
 from mlbaseline.stats.bootstrap_t import BootstrapConfidence
 from mlbaseline.stats.confidence import ConfidenceDistribution, MeanConfidence, RuleOfThree
+from mlbaseline.stats.contrast_data import ContrastData, Mask
 from mlbaseline.stats.paired.binary import WiderConfidence, WilsonConfidence
-from mlbaseline.stats.summaries import ContrastData, Mask, Summary
+from mlbaseline.stats.summaries import Summary
 from mlbaseline.stats.types import Array
 
 N_RESAMPLES = 9_999

@@ -27,13 +27,28 @@ class QuantileEstimate:
 
 
 def quantile_interval(values: ArrayLike, q: float, *, level: float = 0.95) -> QuantileEstimate:
-    """The ``q`` quantile of ``values`` (n,), with the order statistics that enclose the true one.
+    """Estimate a quantile, with the order statistics that enclose the true one.
 
     The number of values below the true quantile is Binomial(n, q), whatever their distribution, so that the limits
     x₍ₗ₎ and x₍ᵤ₎ with P(B < l) ≤ α/2 and P(B ≥ u) ≤ α/2 hold it with at least ``level`` (Thompson 1936; Conover,
     *Practical Nonparametric Statistics*, 3.2). There is no upper limit unless qⁿ ≤ α/2: at 0.95 the 95th percentile
-    needs 72 values, the 99th 368. The value itself interpolates linearly. Raises ValueError for no values, for values
-    that are not finite, and for ``q`` or ``level`` outside (0, 1).
+    needs 72 values, the 99th 368. The value itself interpolates linearly.
+
+    Args:
+        values: Shape (n,), finite and independent.
+        q: Which quantile, in (0, 1).
+        level: Level of the interval, in (0, 1).
+
+    Returns:
+        The quantile with its limits.
+
+    Raises:
+        ValueError: If there are no values, one is not finite, or a parameter is out of range.
+
+    Example:
+        >>> result = quantile_interval(np.arange(1, 101), 0.5)
+        >>> result.low, result.value, result.high
+        (40.0, 50.5, 61.0)
     """
     ordered = np.sort(np.asarray(values, dtype=float))
     if ordered.ndim != 1 or not len(ordered) or not np.isfinite(ordered).all():

@@ -66,9 +66,23 @@ class RankComparison:
 def interquartile_mean(
     scores: npt.ArrayLike, *, level: float = 0.95, n_resamples: int = 10_000, rng: np.random.Generator | None = None
 ) -> Aggregate:
-    """Mean of the middle half of all runs of ``scores`` (seeds, tasks), a quarter cut off at either end.
+    """Estimate the mean of the middle half of all runs, a quarter cut off at either end.
 
-    Raises ValueError unless scores are finite and every task has at least two seeds.
+    Args:
+        scores: Shape (seeds, tasks), on one scale.
+        level: Level of the interval, in (0, 1).
+        n_resamples: Resamples of seeds within tasks.
+        rng: Source of random numbers; by default the same at every call.
+
+    Returns:
+        The interquartile mean with its interval.
+
+    Raises:
+        ValueError: If a score is not finite or a task has fewer than two seeds.
+
+    Example:
+        >>> interquartile_mean([[0.1, 0.5], [0.3, 0.7]], n_resamples=500).value
+        0.4
     """
     runs = _checked(scores, "scores")
     drawn = _resample(runs, n_resamples, generator(rng), _trimmed_mean)
@@ -132,9 +146,24 @@ def performance_profile(
     n_resamples: int = 2_000,
     rng: np.random.Generator | None = None,
 ) -> PerformanceProfile:
-    """Share of runs of ``scores`` (seeds, tasks) above each of ``thresholds`` (t,).
+    """Estimate the share of runs that score above each of several thresholds.
 
-    Raises ValueError as :func:`interquartile_mean`.
+    Args:
+        scores: Shape (seeds, tasks), on one scale.
+        thresholds: Shape (t,), finite.
+        level: Level of the pointwise intervals, in (0, 1).
+        n_resamples: Resamples of seeds within tasks.
+        rng: Source of random numbers; by default the same at every call.
+
+    Returns:
+        The shares with their intervals.
+
+    Raises:
+        ValueError: If a score or threshold is not finite, or a task has fewer than two seeds.
+
+    Example:
+        >>> performance_profile([[0.1, 0.5], [0.3, 0.7]], [0.2, 0.6], n_resamples=500).share.tolist()
+        [0.75, 0.25]
     """
     runs, at = _checked(scores, "scores"), np.asarray(thresholds, dtype=np.float64)
     if at.ndim != 1 or len(at) == 0 or not np.isfinite(at).all():
@@ -152,10 +181,23 @@ def performance_profile(
 
 
 def compare_ranks(scores: npt.ArrayLike, *, level: float = 0.95) -> RankComparison:
-    """Average ranks of ``scores`` (tasks, systems) with Nemenyi's critical difference (Demšar 2006, section 3.2.2).
+    """Compare systems by their average ranks over tasks, with Nemenyi's critical difference.
 
-    CD = q · sqrt(k(k + 1)/(6 N)), q the studentised range over √2. Raises ValueError for fewer than two systems or
-    tasks, and for scores that are not finite.
+    CD = q · sqrt(k(k + 1)/(6 N)), q the studentised range over √2 (Demšar 2006, section 3.2.2).
+
+    Args:
+        scores: Shape (tasks, systems), higher better, at least two of each.
+        level: Level of the comparison, in (0, 1).
+
+    Returns:
+        Average ranks, the critical difference, and the groups of systems within it.
+
+    Raises:
+        ValueError: If there are fewer than two systems or tasks, or a score is not finite.
+
+    Example:
+        >>> compare_ranks([[0.9, 0.5], [0.8, 0.6], [0.7, 0.2]]).average_ranks.tolist()
+        [1.0, 2.0]
     """
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():

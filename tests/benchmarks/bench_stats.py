@@ -19,7 +19,7 @@ from scipy import stats
 
 from mlbaseline.stats.bootstrap import bootstrap_distribution
 from mlbaseline.stats.corpus.comparison import compare_corpus
-from mlbaseline.stats.corpus.metrics import bleu
+from mlbaseline.stats.corpus.text import bleu
 from mlbaseline.stats.simultaneous.joint import joint_intervals
 
 N_RESAMPLES = 10_000

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mlbaseline.stats import compare_paired, compare_unpaired, estimate_mean, joint_intervals
+from mlbaseline.stats.contrast_data import contrast_data
 from mlbaseline.stats.methods import choose_methods
-from mlbaseline.stats.summaries import contrast_data, summarise
+from mlbaseline.stats.summaries import summarise
 
 RNG = np.random.default_rng(5)
 BASE = RNG.integers(2, 5, 400) / 4

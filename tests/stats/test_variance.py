@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from mlbaseline.stats.summaries import Summary, contrast_data, summarise
+from mlbaseline.stats.contrast_data import contrast_data
+from mlbaseline.stats.summaries import Summary, summarise
 from mlbaseline.stats.variance import Clusters, run_variance, seed_variance
 
 

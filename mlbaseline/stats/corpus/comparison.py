@@ -23,7 +23,7 @@ import scipy
 
 from mlbaseline.stats.bootstrap import bootstrap_distribution, checked_values, gather_units
 from mlbaseline.stats.corpus.influences import effective_df, influences_of, standard_error_of
-from mlbaseline.stats.corpus.metrics import CorpusMetric
+from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.paired.comparison import compare_paired
 from mlbaseline.stats.types import Alternative, Array
 
@@ -136,7 +136,7 @@ class _Hypothesis:
 
     @property
     def tail(self) -> float:
-        """Error rate on each side that is asked about."""
+        """Error rate on each side that the alternative leaves open."""
         return (1.0 - self.level) / (2.0 if self.alternative == "two-sided" else 1.0)
 
     def cut(self, low: float, high: float) -> tuple[float, float]:

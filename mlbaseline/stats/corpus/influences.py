@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.stats.bootstrap import Units, checked_values, gather_units
-from mlbaseline.stats.corpus.metrics import CorpusMetric
+from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.types import Array
 
 

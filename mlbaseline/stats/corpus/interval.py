@@ -11,7 +11,7 @@ import scipy
 
 from mlbaseline.stats.bootstrap import Units, checked_values, gather_units
 from mlbaseline.stats.corpus.influences import effective_df, gradient_at, influences_of, standard_error_of
-from mlbaseline.stats.corpus.metrics import CorpusMetric
+from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.types import Array
 
 PSEUDO_WEIGHT = 0.25

@@ -24,11 +24,25 @@ class Effect:
 
 
 def cohens_d(differences: ArrayLike, *, level: float = 0.95) -> Effect:
-    """Cohen's d of paired differences (n,), mean over standard deviation, with the exact noncentral-t interval.
+    """Compute Cohen's d of paired differences, mean over standard deviation, with the exact noncentral-t interval.
 
     Of all-zero differences d is 0; of equal ones that are not zero it is infinite (``value`` None). In both cases the
-    sample has no spread to measure by, and the interval is (−∞, ∞). Source: Steiger & Fouladi 1997; Cumming & Finch
-    2001. Raises ValueError for fewer than two differences.
+    sample has no spread to measure by, and the interval is (−∞, ∞). Source: Steiger and Fouladi 1997; Cumming and Finch
+    2001.
+
+    Args:
+        differences: Shape (n,), at least two, finite.
+        level: Level of the interval, in (0, 1).
+
+    Returns:
+        The effect size with its interval.
+
+    Raises:
+        ValueError: If there are fewer than two differences, or one is not finite.
+
+    Example:
+        >>> cohens_d([1.0, 2.0, 3.0]).value
+        2.0
     """
     check_hypothesis(level, "two-sided", 0.0)
     values = np.asarray(differences, dtype=float)
@@ -77,11 +91,27 @@ class DiscordantEffect(Effect):
 
 
 def cohens_g(gained: int, lost: int, *, level: float = 0.95) -> DiscordantEffect:
-    """Cohen's g = gained/(gained + lost) − ½ and the odds gained/lost, with Clopper–Pearson intervals.
+    """Compute Cohen's g = gained/(gained + lost) − ½ and the odds gained/lost, with Clopper–Pearson intervals.
 
     The interval excludes 0 (odds 1) exactly when McNemar's exact test rejects. Without a discordant pair g is 0, the
     odds None, and the intervals are everything. Odds with no loss are None with an infinite upper end. Source: Cohen
-    1988, §5.
+    1988, section 5.
+
+    Args:
+        gained: Examples that only the candidate has right.
+        lost: Examples that only the baseline has right.
+        level: Level of the intervals, in (0, 1).
+
+    Returns:
+        The effect size and the odds with their intervals.
+
+    Raises:
+        ValueError: If a count is negative or the level is out of range.
+
+    Example:
+        >>> effect = cohens_g(9, 3)
+        >>> effect.value, effect.odds
+        (0.25, 3.0)
     """
     check_hypothesis(level, "two-sided", 0.0)
     if gained < 0 or lost < 0:
@@ -107,11 +137,25 @@ def cohens_g_value(gained: int, lost: int) -> float:
 
 
 def probability_of_improvement(candidate: ArrayLike, baseline: ArrayLike, *, level: float = 0.95) -> Effect:
-    """The chance that a run of the candidate beats a run of the baseline, ties counting half.
+    """Estimate the probability that a run of the candidate beats a run of the baseline, ties counting half.
 
-    ``candidate`` (R_a,), ``baseline`` (R_b,): one score a seed. θ̂ is the Mann–Whitney statistic over R_a·R_b; the
-    interval is Newcombe's score-like method 5 (2006, Statistics in Medicine 25:559), which keeps a width at 0 and 1.
-    Raises ValueError for fewer than two runs on a side.
+    θ̂ is the Mann–Whitney statistic over R_a·R_b pairs; the interval is Newcombe's score-like method 5 (2006, Statistics
+    in Medicine 25:559), which keeps a width at 0 and 1.
+
+    Args:
+        candidate: One score a seed, shape (R_a,), at least two.
+        baseline: The same of the other system, shape (R_b,).
+        level: Level of the interval, in (0, 1).
+
+    Returns:
+        The probability with its interval.
+
+    Raises:
+        ValueError: If a side has fewer than two runs, or a score is not finite.
+
+    Example:
+        >>> probability_of_improvement([0.8, 0.9, 0.7], [0.6, 0.75]).value
+        0.8333333333333333
     """
     check_hypothesis(level, "two-sided", 0.0)
     a, b = (_runs(scores, name) for scores, name in ((candidate, "candidate"), (baseline, "baseline")))

@@ -11,9 +11,10 @@ import numpy as np
 from mlbaseline.stats import methods
 from mlbaseline.stats.bootstrap_t import BootstrapConfidence
 from mlbaseline.stats.confidence import ConfidenceDistribution, MeanConfidence, SeedVariance
+from mlbaseline.stats.contrast_data import ContrastData, ScoreRanges, contrast_data
 from mlbaseline.stats.inputs import generator
 from mlbaseline.stats.paired.binary import AgrestiMinConfidence
-from mlbaseline.stats.summaries import ContrastData, ScoreRanges, Summary, contrast_data, summarise
+from mlbaseline.stats.summaries import Summary, summarise
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters, seed_variance
 

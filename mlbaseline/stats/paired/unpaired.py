@@ -72,11 +72,33 @@ def compare_published(
     alternative: Alternative = "two-sided",
     margin: float = 0.0,
 ) -> UnpairedComparison:
-    """Candidate scores, (n,) or (seeds, n), against a published mean ``value`` with no examples behind it.
+    """Compare scores with a published mean that has no examples behind it.
 
     The published score's own error comes from ``standard_error`` if given, else from ``n`` (for scores within [0, 1],
-    whose variance is at most value·(1 − value); Wilson's interval), else it is ignored and the reason says so. Raises
-    ValueError where both are given, or n is given for scores that leave [0, 1].
+    whose variance is at most value·(1 − value); Wilson's interval), else it is ignored and the reason says so. The two
+    errors are added in squares (MOVER: Zou and Donner 2008).
+
+    Args:
+        candidate: Scores (n,) or (seeds, n).
+        value: The published mean.
+        n: Examples behind it.
+        standard_error: Its standard error.
+        clusters: Labels (n,) of the candidate's examples that belong together.
+        level: Level of the interval, in (0, 1); at least 0.5 if one-sided.
+        alternative: What to show: the difference is not ``margin``, is ``greater`` or is ``less``.
+        margin: Difference under the null hypothesis.
+
+    Returns:
+        The comparison, labelled as unpaired.
+
+    Raises:
+        ValueError: If both ``n`` and ``standard_error`` are given, ``n`` is given for scores that leave [0, 1], or an
+            input is out of range.
+
+    Example:
+        >>> result = compare_published(np.tile([1, 1, 1, 0], 100), 0.7, n=2_000)
+        >>> round(result.delta, 3), result.baseline_error
+        (0.05, 'from_n')
     """
     check_hypothesis(level, alternative, margin)
     rows = as_scores(candidate, "candidate")
@@ -121,7 +143,29 @@ def compare_unpaired(
     alternative: Alternative = "two-sided",
     margin: float = 0.0,
 ) -> UnpairedComparison:
-    """Two systems scored on different examples drawn from one population; (n,) or (seeds, n) each."""
+    """Compare two systems that were scored on different examples drawn from one population.
+
+    Args:
+        candidate: Scores (n,) or (seeds, n).
+        baseline: Scores (m,) or (seeds, m).
+        candidate_clusters: Labels (n,) of the candidate's examples that belong together.
+        baseline_clusters: Labels (m,) of the baseline's.
+        level: Level of the interval, in (0, 1); at least 0.5 if one-sided.
+        alternative: What to show: the difference is not ``margin``, is ``greater`` or is ``less``.
+        margin: Difference under the null hypothesis.
+
+    Returns:
+        The comparison, labelled as unpaired.
+
+    Raises:
+        ValueError: If scores are not finite, there are fewer than two examples or clusters, or the level is out of
+            range.
+
+    Example:
+        >>> result = compare_unpaired(np.tile([1, 1, 1, 0], 50), np.tile([1, 0], 80))
+        >>> result.delta, result.low > 0
+        (0.25, True)
+    """
     check_hypothesis(level, alternative, margin)
     return _combine(
         bounded_mean(as_scores(candidate, "candidate"), candidate_clusters, "candidate_clusters"),

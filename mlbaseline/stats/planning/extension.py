@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike
 from mlbaseline.stats.inputs import as_clusters, as_scores
 from mlbaseline.stats.methods import is_sparse
 from mlbaseline.stats.paired.methods import PairedSample
+from mlbaseline.stats.planning.binary import binary_sample_size
+from mlbaseline.stats.planning.components import estimate_components
 from mlbaseline.stats.planning.detectable import tail_of
-from mlbaseline.stats.planning.power import binary_sample_size, check_power, estimate_components, sample_size
+from mlbaseline.stats.planning.power import check_power, sample_size
 from mlbaseline.stats.types import Alternative
 
 _MOST_SEEDS = 1_000

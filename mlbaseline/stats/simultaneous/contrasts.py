@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.stats.confidence import ConfidenceDistribution
+from mlbaseline.stats.contrast_data import ContrastData, Mask
 from mlbaseline.stats.methods import choose_methods, confidences
-from mlbaseline.stats.summaries import ContrastData, Mask, Summary
+from mlbaseline.stats.summaries import Summary
 from mlbaseline.stats.types import Alternative, Array
 
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import scipy
 
 from mlbaseline.stats.bootstrap import BINS, bootstrap_distribution, draw_multiplier, draw_normal
-from mlbaseline.stats.summaries import ContrastData, Summary
+from mlbaseline.stats.contrast_data import ContrastData
+from mlbaseline.stats.summaries import Summary
 from mlbaseline.stats.types import Array
 
 Method = Literal["bootstrap", "normal", "multiplier"]

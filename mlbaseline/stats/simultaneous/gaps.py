@@ -53,11 +53,24 @@ _Limits = dict[tuple[int, int], tuple[float, float]]
 
 
 def group_gap(scores: ArrayLike, groups: ArrayLike, *, clusters: ArrayLike | None = None, level: float = 0.95) -> Gap:
-    """The gap between the groups of one system's ``scores`` (n,). ``groups``: (n,) numbers 0 to k − 1, each present.
+    """Estimate the gap between the highest and the lowest group mean of one system.
 
-    ``clusters``: (n,) labels; groups that share a cluster are taken as independent, which is the safe side as long as
-    what belongs together is alike. Raises ValueError for fewer than two groups, or a group with fewer than two examples
-    or clusters.
+    Args:
+        scores: Shape (n,).
+        groups: Numbers 0 to k − 1 of shape (n,), each present, at least two.
+        clusters: Labels (n,); groups that share a cluster are taken as independent, which is the safe side as long as
+            what belongs together is alike.
+        level: Level of the interval, in (0, 1).
+
+    Returns:
+        The gap with its interval.
+
+    Raises:
+        ValueError: If there are fewer than two groups, or a group has fewer than two examples or clusters.
+
+    Example:
+        >>> group_gap([0, 0, 1, 1, 1, 0, 1, 1], [0, 0, 0, 0, 1, 1, 1, 1]).value
+        0.25
     """
     values, numbers, k = _checked(scores, groups)
     means = _means(values, numbers, k, clusters)
@@ -81,7 +94,26 @@ def difference_of_gaps(
     clusters: ArrayLike | None = None,
     level: float = 0.95,
 ) -> GapDifference:
-    """The gap of ``candidate`` less that of ``baseline``, both (n,) on the same examples. Arguments as `group_gap`."""
+    """Estimate the gap of the candidate less that of the baseline.
+
+    Args:
+        candidate: Scores (n,).
+        baseline: Scores (n,) on the same examples.
+        groups: Numbers 0 to k − 1 of shape (n,), each present, at least two.
+        clusters: Labels (n,), as `group_gap`.
+        level: Level of the interval, in (0, 1).
+
+    Returns:
+        The difference with its interval; above 0 where the candidate is the more uneven.
+
+    Raises:
+        ValueError: As `group_gap`.
+
+    Example:
+        >>> groups = [0, 0, 0, 0, 1, 1, 1, 1]
+        >>> difference_of_gaps([0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0, 1, 1], groups).value
+        0.5
+    """
     ours, numbers, k = _checked(candidate, groups)
     theirs, _, _ = _checked(baseline, groups)
     each = 1.0 - (1.0 - level) / (3 * _pairs(k))

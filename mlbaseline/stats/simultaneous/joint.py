@@ -17,11 +17,12 @@ import numpy.typing as npt
 import scipy
 
 from mlbaseline.stats.bootstrap import cluster_codes
+from mlbaseline.stats.contrast_data import contrast_data
 from mlbaseline.stats.inputs import generator
 from mlbaseline.stats.simultaneous.contrasts import ContrastInference, infer_contrasts
 from mlbaseline.stats.simultaneous.dependence import Draws, Method, choose_draws, draw_statistics
 from mlbaseline.stats.simultaneous.step_down import step_down
-from mlbaseline.stats.summaries import contrast_data, summarise
+from mlbaseline.stats.summaries import summarise
 from mlbaseline.stats.types import Alternative, Array
 
 

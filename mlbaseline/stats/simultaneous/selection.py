@@ -1,4 +1,4 @@
-"""The best of several candidates looks better than it is: how much, and what may honestly be said of it."""
+"""The best of several candidates looks better than it is: by how much, and its corrected comparison."""
 
 from __future__ import annotations
 
@@ -17,10 +17,22 @@ _DRAWS = 100_000
 
 
 def expected_selection_bias(standard_error: float, candidates: int, *, correlation: float = 0.0) -> float:
-    """By how much the best of equally good candidates overstates itself: SE · √(1 − ρ) · E[max of k normals].
+    """Compute by how much the best of equally good candidates overstates itself: SE · √(1 − ρ) · E[max of k normals].
 
-    ``standard_error``: of one candidate's mean; ``correlation``: between candidates' means over resampled examples. Ten
-    candidates: 1.54 · SE · √(1 − ρ). Raises ValueError for fewer than one candidate or ρ outside [0, 1].
+    Args:
+        standard_error: Of one candidate's mean.
+        candidates: Their number, at least 1.
+        correlation: Between candidates' means over resampled examples, in [0, 1].
+
+    Returns:
+        The bias, in the unit of the standard error.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> round(expected_selection_bias(1.0, 10), 2)
+        1.54
     """
     if candidates < 1 or not 0.0 <= correlation <= 1.0 or not standard_error >= 0.0:
         raise ValueError(
@@ -61,14 +73,34 @@ def best_of(
     margin: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> SelectedBest:
-    """Pick the candidate with the highest mean and compare it with ``baseline``, corrected for having picked it.
+    """Choose the candidate with the highest mean and compare it with a baseline, corrected for the choice.
 
-    ``candidates``: k scores as ``compare_paired`` takes them, on the same n examples. An interval that covers all k
-    differences at once covers the one that was selected, however it was selected (Berk et al. 2013, Annals of
-    Statistics 41:802). The critical value is the ``level`` quantile of the largest |t| under the candidates' observed
-    correlation, smaller than Bonferroni's where candidates resemble each other; the selected one's interval is then
-    ``compare_paired``'s at the matching single level. Ties go to the first. Selecting on ``dev`` and confirming on
-    ``test`` (``select_then_confirm``) needs no correction and is the better choice where there is a ``dev``.
+    An interval that covers all k differences at once covers the one that was selected, however it was selected (Berk et
+    al. 2013, Annals of Statistics 41:802). The critical value is the ``level`` quantile of the largest |t| under the
+    candidates' observed correlation, smaller than Bonferroni's where candidates resemble each other; the selected one's
+    interval is then `compare_paired`'s at the matching single level. Ties go to the first. Selecting on ``dev`` and
+    confirming on ``test`` (`select_then_confirm`) needs no correction and is the better choice where there is a
+    ``dev``.
+
+    Args:
+        candidates: Scores of k candidates, each as `compare_paired` takes them, on the same n examples.
+        baseline: Scores of the baseline.
+        clusters: Labels (n,) of examples that belong together.
+        level: Level of the interval, in (0, 1).
+        margin: Difference under the null hypothesis.
+        rng: Source of random numbers; by default the same at every call.
+
+    Returns:
+        The choice, its corrected comparison, and what a report without the correction would say.
+
+    Raises:
+        ValueError: If there is no candidate, or the examples do not match.
+
+    Example:
+        >>> candidates = np.random.default_rng(0).integers(0, 2, (3, 200))
+        >>> best = best_of(list(candidates), np.tile([0, 1], 100))
+        >>> best.index == int(candidates.mean(axis=1).argmax()), best.comparison.low < best.naive.low
+        (True, True)
     """
     check_hypothesis(level, "two-sided", margin)
     if len(candidates) == 0:
@@ -151,9 +183,28 @@ def select_then_confirm(
 ) -> Confirmation:
     """Choose the best of k candidates on ``dev`` scores and compare only that one on ``test``.
 
-    The two sets share no examples, so the interval on ``test`` needs no correction for the choice; it is honest as
-    often as ``test`` is looked at once (Cawley & Talbot 2010, JMLR 11:2079). ``dev`` and ``test`` list the same k
-    candidates.
+    The two sets share no examples, so the interval on ``test`` needs no correction for the choice; it is valid as long
+    as ``test`` is looked at once (Cawley and Talbot 2010, JMLR 11:2079).
+
+    Args:
+        dev: Scores of the k candidates on dev.
+        test: Scores of the same candidates on test, in the same order.
+        test_baseline: Scores of the baseline on test.
+        clusters: Labels (n,) of test examples that belong together.
+        level: Level of the interval, in (0, 1).
+        margin: Difference under the null hypothesis.
+        rng: Source of random numbers; by default the same at every call.
+
+    Returns:
+        The choice with its comparison on test.
+
+    Raises:
+        ValueError: If dev and test do not list the same candidates, or as `compare_paired`.
+
+    Example:
+        >>> dev, test = [[0, 1, 0], [1, 1, 1]], [[1, 0, 1, 1], [1, 1, 0, 1]]
+        >>> select_then_confirm(dev, test, [0, 0, 1, 1]).index
+        1
     """
     if len(dev) == 0 or len(dev) != len(test):
         raise ValueError(f"dev and test: expected the same candidates, at least one, got {len(dev)} and {len(test)}")

@@ -10,21 +10,12 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sklearn import metrics as sklearn_metrics
 
+from mlbaseline.stats.corpus.classification import auroc, macro_f1, mcc, micro_f1
 from mlbaseline.stats.corpus.comparison import compare_corpus
 from mlbaseline.stats.corpus.interval import corpus_interval
-from mlbaseline.stats.corpus.metrics import (
-    CorpusMetric,
-    auroc,
-    bleu,
-    brier,
-    chrf,
-    ece,
-    macro_f1,
-    mcc,
-    micro_f1,
-    perplexity,
-    squared_calibration_error,
-)
+from mlbaseline.stats.corpus.metric import CorpusMetric
+from mlbaseline.stats.corpus.probabilities import brier, ece, perplexity, squared_calibration_error
+from mlbaseline.stats.corpus.text import bleu, chrf
 from tests.stats.simultaneous.calibration_joint import draw_corpus, simulate_corpus, simulate_recipe
 
 NAMES = ("macro_f1", "mcc", "auroc", "ece", "brier", "perplexity")

@@ -13,8 +13,10 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from scipy import stats
 
+from mlbaseline.stats.corpus.classification import auroc, macro_f1, mcc
 from mlbaseline.stats.corpus.comparison import compare_corpus
-from mlbaseline.stats.corpus.metrics import CorpusMetric, auroc, brier, ece, macro_f1, mcc, perplexity
+from mlbaseline.stats.corpus.metric import CorpusMetric
+from mlbaseline.stats.corpus.probabilities import brier, ece, perplexity
 from mlbaseline.stats.simultaneous.joint import joint_intervals
 
 ALPHA = 0.05
