@@ -80,3 +80,11 @@ def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == __version__
     assert citation["license"] == "Apache-2.0"
+
+
+def test_files_that_the_contribution_guide_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:mlbaseline|tests|docs)/[\w/.-]+)`", text))
+    assert len(named) > 15
+    # Capital letters stand for a name of the reader's choice.
+    assert not [name for name in named if not re.search(r"NAME|NNN|/x\.|test_x", name) and not (ROOT / name).exists()]
