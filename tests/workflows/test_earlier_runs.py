@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from mlflow.entities import Run
 
+from mlbaseline import workflows
 from mlbaseline.records import Signature
 from tests.fixtures.earlier_runs import unpack
 from tests.workflows.making import Workplace
@@ -68,20 +69,32 @@ def test_stored_signatures_have_their_digests(earlier: Workplace, name: str) -> 
         assert Signature(fields).digest == run.data.tags["mlbaseline.signature_digest"]
 
 
+MEASURED = [
+    *("n", "n_clusters", "n_seeds_candidate", "n_seeds_baseline", "candidate_mean", "baseline_mean", "delta"),
+    *("gained", "lost", "margin", "registered"),
+]
+"""Columns of a comparison that a better method of inference does not change; but calibration error (`ece`) was then
+the plug-in estimate, which is biased."""
+
+
 @pytest.mark.parametrize("name", SUITES)
-def test_the_same_comparison_comes_out(earlier: Workplace, name: str) -> None:
+def test_the_same_differences_come_out(earlier: Workplace, name: str) -> None:
     workplace = of_suite(earlier, name)
     (stored, *_) = runs_of(workplace, "comparison")
     if name == "reviews":  # the stored comparison is with version 1, which was the champion then
         workplace.command("rollback", "reviews-label")
-    comparison = workplace.document("compare", str(workplace.suite))
-    assert (comparison["verdict"], comparison["comparison_run_id"] != stored) == ("promote", True)
-    columns = ["candidate", "baseline", "metric", "slice", "slice_value", "role", "estimand"]
+    comparison = workflows.compare(workplace.suite, tracking_uri=workplace.uri).document
+    key = ["candidate", "baseline", "metric", "slice", "slice_value", "role", "estimand"]
     now, then = (
-        table_of(workplace, run_id, "comparison/comparisons.parquet").set_index(columns).sort_index()
+        table_of(workplace, run_id, "comparison/comparisons.parquet").set_index(key).sort_index()
         for run_id in (comparison["comparison_run_id"], stored)
     )
-    pd.testing.assert_frame_equal(now, then, rtol=1e-6)
+    assert comparison["comparison_run_id"] != stored
+    now, then = (rows[rows.index.get_level_values("metric") != "ece"] for rows in (now, then))
+    pd.testing.assert_frame_equal(now[MEASURED], then[MEASURED], rtol=1e-6)
+    width = then["high"] - then["low"]
+    for limit in ("low", "high"):
+        assert ((now[limit] - then[limit]).abs() <= 0.25 * width).all()
 
 
 def test_a_stored_comparison_is_reported_judged_and_promoted(earlier: Workplace) -> None:
