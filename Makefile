@@ -1,51 +1,112 @@
 # The two commands for a newcomer: `make demo` and `make test`. Each sets up all that it needs in .venv.
 PYTHON ?= python3
 VENV ?= .venv
+# Which versions are installed: `locked` takes those of requirements/, by hash; `newest` and `lowest` take the two ends of
+# what pyproject.toml allows. Give each an environment of its own: make test-fast VERSIONS=newest VENV=.venv-newest
+VERSIONS ?= locked
+GATE_VENV ?= .venv-gate
 BIN := $(VENV)/bin
 # mlflow runs the `python` that stands first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
+PIP := python -m pip install --quiet --disable-pip-version-check
+HASHED := --no-deps --require-hashes
+PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# `pytest -m` for the quick lane; tests/conftest.py says which tests are slow.
+FAST := not slow and not smollm and not server and not browser
 
-.PHONY: demo test lint docs bench calibrate clean
+.PHONY: demo test test-fast test-weights test-lowest test-newest test-gate coverage check docs bench calibrate audit locks clean
 
 demo: $(VENV)/.installed
 	mlflow run . --env-manager local --experiment-name tweets
 	@echo "Open the runs in a browser: $(BIN)/mlflow ui"
 
-test: $(VENV)/.installed-dev lint
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Everything.
+test: $(VENV)/.installed-dev check
+	$(PYTEST)
 
-lint: $(VENV)/.installed-dev
+# The quick lane: no language model with trained weights, no server, no browser, no simulation; under 90 s on two cores.
+test-fast: $(VENV)/.installed-dev
+	$(PYTEST) -m "$(FAST)"
+
+# Training, scoring, generation and serving of models of some kilobytes.
+test-weights: $(VENV)/.installed-dev
+	$(PYTEST) -m "not smollm and not server and not browser" tests/engine tests/serving
+
+test-lowest:
+	$(MAKE) test-fast test-weights VERSIONS=lowest VENV=.venv-lowest
+
+test-newest:
+	$(MAKE) test-fast test-weights VERSIONS=newest VENV=.venv-newest
+
+# Verdicts, reports and imports in an environment of their own, which has no torch.
+test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed
+	MLBASELINE_GATE_PYTHON=$(CURDIR)/$(GATE_VENV)/bin/python python -m pytest tests/workflows/test_light_environment.py
+	@echo "$$(du -sm $(GATE_VENV) | cut -f1) MB"
+
+coverage: $(VENV)/.installed-dev
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=xml --cov-report=html
+
+check: $(VENV)/.installed-dev
 	ruff check .
 	ruff format --check .
 	mypy
 
+docs: $(VENV)/.installed-dev
+	python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	@echo "The documentation: site/index.html"
+
+# One JSON file for each benchmark, under the name of the commit.
 bench: $(VENV)/.installed-dev
-	for file in tests/benchmarks/bench_*.py; do python -m tests.benchmarks.$$(basename $$file .py) || exit 1; done
+	for file in tests/benchmarks/bench_*.py; do \
+	  python -m tests.benchmarks.$$(basename $$file .py) --json benchmarks || exit 1; done
 
 calibrate: $(VENV)/.installed-dev
 	python -m tests.stats.paired.calibration --write docs-table
 	python -m tests.stats.simultaneous.calibration_joint > docs/statistics/calibration-joint.md
 	python -m tests.judge.calibration_verdict > docs/statistics/calibration-verdict.md
 
-docs: $(VENV)/.installed-docs
-	python -m sphinx --fail-on-warning --keep-going --quiet docs site
-	@echo "The documentation: site/index.html"
+# Known vulnerabilities of the locked packages.
+audit: $(VENV)/.installed-dev
+	$(PIP) pip-audit
+	python -m pip_audit --strict --disable-pip --require-hashes -r requirements/dev.txt
+	python -m pip_audit --strict --disable-pip --require-hashes -r requirements/gate.txt
+	python -m pip_audit --strict --disable-pip --no-deps -r requirements/torch.txt
+
+locks: $(VENV)/.installed-dev
+	$(PIP) uv
+	python requirements/lock.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	python -m pip install --quiet --editable .
+$(VENV)/.installed: pyproject.toml requirements/base.txt requirements/torch.txt | $(VENV)/bin/python
+ifeq ($(VERSIONS),locked)
+	$(PIP) $(HASHED) -r requirements/base.txt
+	$(PIP) -r requirements/torch.txt
+	$(PIP) --no-deps --editable .
+else ifeq ($(VERSIONS),lowest)
+	$(PIP) --no-deps -r requirements/lowest.txt
+	$(PIP) --no-deps --editable .
+else
+	$(PIP) --editable .
+endif
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	python -m pip install --quiet --editable '.[dev]'
-	touch $@ $(VENV)/.installed
+$(VENV)/.installed-dev: requirements/dev.txt requirements/lowest.txt $(VENV)/.installed
+ifeq ($(VERSIONS),locked)
+	$(PIP) $(HASHED) -r requirements/dev.txt
+else ifeq ($(VERSIONS),newest)
+	$(PIP) --editable '.[dev]'
+endif
+	touch $@
 
-$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
-	python -m pip install --quiet --editable '.[docs]'
-	touch $@ $(VENV)/.installed
+$(GATE_VENV)/.installed: pyproject.toml requirements/gate.txt
+	$(PYTHON) -m venv --clear $(GATE_VENV)
+	$(GATE_VENV)/bin/$(PIP) $(HASHED) -r requirements/gate.txt
+	$(GATE_VENV)/bin/python -m pip check
+	$(GATE_VENV)/bin/$(PIP) --no-deps .
+	touch $@
 
 clean:
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(GATE_VENV) .venv-lowest .venv-newest site htmlcov coverage.xml .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from mlbaseline.errors import MlbaselineError
+from mlbaseline.errors import WEIGHT_PACKAGES, MlbaselineError
 from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
@@ -292,6 +292,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except MlbaselineError as error:
         click.echo(f"mlbaseline: {error}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in WEIGHT_PACKAGES:
+            raise
+        click.echo(
+            f"mlbaseline: training and answering with a model's weights need {package}, which is not installed: "
+            "pip install mlbaseline",
+            err=True,
+        )
+        sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+WEIGHT_PACKAGES = frozenset({"accelerate", "gguf", "peft", "safetensors", "torch", "transformers"})
+"""Dependencies that only training and answering with local weights import. requirements/gate.txt has none of them."""
+
 
 class MlbaselineError(Exception):
     """An error that the user can act on.

@@ -13,6 +13,31 @@ import pytest
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 
+ROOT = Path(__file__).parents[1]
+SLOW = (
+    "tests/engine",
+    "tests/serving",
+    "tests/workflows",
+    # Simulations.
+    "tests/judge/slices/test_search.py",
+    "tests/judge/test_calibration_verdict.py",
+    "tests/stats/corpus/test_comparison.py",
+    "tests/stats/sequential",
+    "tests/stats/simultaneous/test_joint.py",
+    "tests/stats/simultaneous/test_selection.py",
+    "tests/stats/test_several_tasks.py",
+)
+"""What `make test-fast` leaves out: whole folders and files. A single test is left out by the marker `slow`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests under SLOW."""
+    slow = [ROOT / path for path in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.slow)
+
+
 TINY_SUITE = """
 name: tiny
 task:

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
-import pytest
 import yaml
-from packaging.requirements import Requirement
-from packaging.version import Version
 
 from mlbaseline.cli import cli
 from mlbaseline.suite import KINDS
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    tomllib = pytest.importorskip("tomli")
-
 ROOT = Path(__file__).parent.parent
-
-
-def test_the_pinned_environment_is_the_declared_one() -> None:
-    """conda.yaml pins what pyproject.toml asks for: the same packages, each within its range."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {Requirement(text).name.lower().replace("_", "-"): Requirement(text) for text in project["dependencies"]}
-    conda = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))
-    pins = dict(pin.split("==") for pin in next(d["pip"] for d in conda["dependencies"] if isinstance(d, dict)))
-    pinned = {name.replace("_", "-"): Version(version) for name, version in pins.items()}
-    assert pinned.keys() == declared.keys()
-    outside = {name: str(version) for name, version in pinned.items() if version not in declared[name].specifier}
-    assert not outside
 
 
 def test_entry_points_call_commands_that_exist() -> None:

@@ -42,7 +42,7 @@ def test_answers_in_any_order_are_rows_in_the_order_of_their_ids() -> None:
 def test_columns_are_there_where_an_answer_has_something_for_them() -> None:
     bare = table(2, [Answer("e0", "no"), Answer("e1", None, error="lost")]).frame
     assert not {"raw", "samples", "cost_usd", "first_token_s", "unanswered"} & set(bare)
-    assert not [name for name in bare if name.startswith(("score.", "sum.", "loglik_nats."))]
+    assert not [name for name in map(str, bare) if name.startswith(("score.", "sum.", "loglik_nats."))]
     assert bare["error"].isna().tolist() == [True, False]
     rich = Answer(
         "e1", "b", raw="b.", samples=("b", "c"), scores={"x": 1.0}, sums={"nats": 2.0}, cost_usd=0.5, unanswered=True

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from mlbaseline.records import Scalar
@@ -22,20 +23,22 @@ _STATUS = Path("/proc/self/status")
 def describe_hardware(device: str) -> dict[str, Scalar]:
     """Return the `hardware.*` and `software.*` parameters of a run. device: as torch names it."""
     import psutil
-    import torch
 
     facts: dict[str, Scalar] = {
         "hardware.device": device.split(":", maxsplit=1)[0],
         "hardware.device_name": device_name(device),
         "hardware.cpu": _cpu_name(),
         "hardware.cores": available_cores(),
-        "hardware.threads": torch.get_num_threads(),
         "hardware.memory_bytes": psutil.virtual_memory().total,
         "software.platform": platform.platform(),
         "software.python": platform.python_version(),
     }
-    if device.startswith("cuda"):
-        facts["hardware.device_memory_bytes"] = torch.cuda.get_device_properties(device).total_memory
+    if find_spec("torch") is not None:  # what loads no weights also runs without it
+        import torch
+
+        facts["hardware.threads"] = torch.get_num_threads()
+        if device.startswith("cuda"):
+            facts["hardware.device_memory_bytes"] = torch.cuda.get_device_properties(device).total_memory
     for package in _PACKAGES:
         try:
             facts[f"software.{package}"] = metadata.version(package)
@@ -46,9 +49,11 @@ def describe_hardware(device: str) -> dict[str, Scalar]:
 
 def device_name(device: str) -> str:
     """Return the full name of the processor, as in price lists: `NVIDIA H100 80GB HBM3`, or the CPU's model."""
+    if not device.startswith("cuda"):
+        return _cpu_name()
     import torch
 
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu_name()
+    return torch.cuda.get_device_name(device)
 
 
 def available_cores() -> int:
@@ -79,11 +84,11 @@ def measure_peak_memory(device: str) -> Iterator[PeakMemory]:
 
     On Linux a process can reset its own high-water mark; elsewhere the mark is that since its start, an upper bound.
     """
-    import torch
-
     peak = PeakMemory()
     on_gpu = device.startswith("cuda")
     if on_gpu:
+        import torch
+
         torch.cuda.reset_peak_memory_stats(device)
     else:
         _reset_high_water_mark()

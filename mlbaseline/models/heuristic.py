@@ -117,6 +117,7 @@ def _installed(name: str) -> ModuleType:
     # The first entry is the folder of the command: with `python -m` the one that it was started in.
     installed = PathFinder.find_spec(package, sys.path[1:])
     imported = importlib.util.find_spec(package)
-    if installed is None or imported is None or installed.origin != imported.origin:
+    is_elsewhere = installed is None or imported is None or installed.origin != imported.origin
+    if is_elsewhere and package not in sys.builtin_module_names:
         raise ModuleNotFoundError(f"there is no module {package!r}")
     return importlib.import_module(name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
+from importlib.util import find_spec
 
 from mlbaseline import serving, store
 from mlbaseline.cache import cache_dir
@@ -54,11 +55,11 @@ def doctor(suite: str | None, *, tracking_uri: str | None = None) -> CommandResu
 
 
 def _machine() -> Iterator[Check]:
-    device = default_device()
-    facts = hardware.describe_hardware(device)
-    cores, memory = facts["hardware.cores"], int(str(facts["hardware.memory_bytes"])) / 1e9
-    yield Check("device", "ok", f"{device}: {facts['hardware.device_name']}, {cores} cores, {memory:.0f} GB of memory")
-    yield Check("precision", "ok", f"`auto` is {resolve_precision('auto', device)} on this device")
+    if _has_torch():
+        yield from _device()
+    else:
+        detail = "not installed; only training and answering with a model's weights need it: pip install mlbaseline"
+        yield Check("torch", "ok", detail)
     for package, extra, purpose in _EXTRAS:
         found = next((d.version for d in metadata.distributions(name=package)), None)
         yield Check(package, "ok", found or f"not installed; {purpose} needs it: pip install 'mlbaseline[{extra}]'")
@@ -66,6 +67,18 @@ def _machine() -> Iterator[Check]:
     existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
     yield Check("disk", "ok" if free > _LOW_DISK_BYTES else "warn", f"{free / 1e9:.0f} GB free for the cache {cache}")
+
+
+def _has_torch() -> bool:
+    return find_spec("torch") is not None
+
+
+def _device() -> Iterator[Check]:
+    device = default_device()
+    facts = hardware.describe_hardware(device)
+    cores, memory = facts["hardware.cores"], int(str(facts["hardware.memory_bytes"])) / 1e9
+    yield Check("device", "ok", f"{device}: {facts['hardware.device_name']}, {cores} cores, {memory:.0f} GB of memory")
+    yield Check("precision", "ok", f"`auto` is {resolve_precision('auto', device)} on this device")
 
 
 def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
@@ -82,7 +95,8 @@ def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
 
     checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
     checks += [Check(name, "ok", detail) for name, detail in kind_of_suite(suite).describe().items()]
-    checks.append(_checked("precision of suite", partial(_precision, suite)))
+    if _has_torch():
+        checks.append(_checked("precision of suite", partial(_precision, suite)))
     checks.append(_checked("data", data))
     for name, spec in suite.baselines.items():
         if isinstance(spec, Pretrained | ReadyModel):

@@ -7,13 +7,14 @@ beside what the project promises for 200 runs of 10,000 examples: 60 s and 3 GB 
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +31,7 @@ from mlbaseline.store.evaluations import log_evaluation, open_evaluation
 from mlbaseline.store.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
+from tests.benchmarks.json_results import add_json_option, write_results
 from tests.store.parts import mlflow_server
 
 LABELS = ("negative", "neutral", "positive")
@@ -143,8 +145,16 @@ def timed(command: list[str], cwd: Path, cache: Path) -> Ran:
     return Ran(seconds, usage.ru_utime + usage.ru_stime, peak_bytes)
 
 
-def main(n_runs: int = 200, n_examples: int = 10_000) -> int:
+def main() -> int:
     from mlflow import MlflowClient
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("n_runs", type=int, nargs="?", default=200)
+    parser.add_argument("n_examples", type=int, nargs="?", default=10_000)
+    add_json_option(parser)
+    options = parser.parse_args()
+    n_runs, n_examples = options.n_runs, options.n_examples
+    results = []
 
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -160,9 +170,13 @@ def main(n_runs: int = 200, n_examples: int = 10_000) -> int:
             print(f"{len(runs)} runs of {n_examples:,} examples logged in {time.perf_counter() - started:.0f} s")
             command = [sys.executable, "-m", "mlbaseline", "compare", "many.yaml", "--json", "--tracking-uri", uri]
             for cache in ("empty", "warm"):
-                print(f"compare, {cache} cache: {timed(command, folder, folder / 'cache')}")
+                ran = timed(command, folder, folder / "cache")
+                print(f"compare, {cache} cache: {ran}")
+                case = {"what": f"compare, {cache} cache", "runs": len(runs), "examples": n_examples}
+                results.append({**case, **asdict(ran)})
+    write_results(options.json, "compare", results)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main())

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.engine import hardware
+from tests.benchmarks.json_results import add_json_option, write_results
 
 FEW_ROWS = 200
 BASELINES = ("majority", "zero_shot")
@@ -103,6 +104,7 @@ class Stages:
 def watch_all(stages: Stages) -> None:
     from mlbaseline import store
     from mlbaseline.engine.scoring import choices as scoring
+    from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
     from mlbaseline.workflows import evaluation
 
     for name in ("load_task", "tabulate", "add_scores", "measure_overall", "measure_slices", "cost_of"):
@@ -110,7 +112,7 @@ def watch_all(stages: Stages) -> None:
     stages.watch(store, "log_evaluation")
     stages.watch(scoring, "encode_examples")
     stages.watch(scoring, "plan_batches")
-    stages.watch(scoring.LogLikelihoodScorer, "__call__", "computed by the model")
+    stages.watch(LogLikelihoodScorer, "__call__", "computed by the model")
 
 
 def write_table(path: Path, rows: int) -> None:
@@ -188,6 +190,7 @@ def show(title: str, stages: Stages, rows: int, floor: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=20_000)
+    add_json_option(parser)
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
     parser.add_argument("--baseline", choices=BASELINES, action="append", help="only this one; repeatable")
     arguments = parser.parse_args()
@@ -201,13 +204,18 @@ def main() -> None:
             evaluate(folder, FEW_ROWS, suffix, baseline)
         floor = hardware._high_water_mark()
         stages = Stages()
+        results = []
         watch_all(stages)
         for baseline in arguments.baseline or BASELINES:
             stages.peaks, stages.seconds = {}, {}
             stages.close()
             evaluate(folder, arguments.rows, suffix, baseline)
             stages.close()
+            for name, peak in stages.peaks.items():
+                stage = {"what": f"{baseline}: {name}", "peak_bytes": peak, "cpu_s": stages.seconds[name]}
+                results.append({**stage, "rows": arguments.rows})
             show(f"{baseline}, {arguments.rows:,} rows of {arguments.format}", stages, arguments.rows, floor)
+    write_results(arguments.json, "memory", results)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -26,6 +26,7 @@ from mlbaseline.engine.inference.tokenization import Encoder
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation
+from tests.benchmarks.json_results import add_json_option, write_results
 from tests.benchmarks.scoring_items import Items, packaged_model, sentences, tweets
 from tests.benchmarks.scoring_processes import Spent, make_place, run_ours, run_theirs
 
@@ -59,6 +60,14 @@ class Compared:
     @property
     def is_met(self) -> bool:
         return max(self.ratio("wall_s"), self.ratio("cpu_s")) >= RATIOS[self.what]
+
+    def figures(self) -> dict[str, object]:
+        return {
+            **asdict(self),
+            "ratio_wall": self.ratio("wall_s"),
+            "ratio_cpu": self.ratio("cpu_s"),
+            "met": self.is_met,
+        }
 
     def row(self) -> str:
         shown = [f"{median(spent.wall_s for spent in side):.1f} s" for side in (self.ours, self.theirs)]
@@ -196,6 +205,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--quick", action="store_true", help="40 items, two rounds: a look, not a measurement")
     parser.add_argument("--no-processes", action="store_true", help="scoring alone")
+    add_json_option(parser)
     options = parser.parse_args()
     n, rounds = (40, 2) if options.quick else (options.items, options.rounds)
     torch.set_num_threads(options.threads)
@@ -207,19 +217,24 @@ def main() -> int:
     print("| what | mlbaseline | lm-eval | ratio, clock | ratio, CPU | target | met | tokens needed / ours / theirs |")
     print("| --- | ---: | ---: | ---: | ---: | --- | --- | --- |")
     score_ours(checkpoint, tweets(4))
-    met = []
+    met, results = [], []
     for items in (tweets(n), sentences(n, checkpoint.tokenizer), sentences(n, checkpoint.tokenizer, shots=5)):
         compared = compare(checkpoint, harness, items, rounds)
         share = seconds_of_products(checkpoint, compared) / median(spent.cpu_s for spent in compared.ours)
         padding = compared.tokens[0] / compared.needed[0] - 1
+        results.append({**compared.figures(), "padding": padding, "share_of_products_rate": share})
         met += [compared.is_met, padding < 0.05, share >= 0.7]
         print(f"{compared.row()} padding {padding:.1%} (< 5 %), {share:.0%} of the products' rate (≥ 70 %)", flush=True)
     if not options.no_processes:
         with tempfile.TemporaryDirectory() as folder:
             rows, first = compare_processes(Path(folder), tweets(n), options.checkpoints, min(rounds, 2))
         print("\n".join(row.row() for row in rows))
+        results += [
+            {**row.figures(), "first_batch_wall_s": first.wall_s, "first_batch_cpu_s": first.cpu_s} for row in rows
+        ]
         print(f"\nmlbaseline evaluate to its first batch: {first.wall_s:.1f} s, {first.cpu_s:.1f} CPU s (< 8 s)")
         met += [*(row.is_met for row in rows), min(first.wall_s, first.cpu_s) < 8]
+    write_results(options.json, "scoring", results)
     return 0 if all(met) else 1
 
 

@@ -6,6 +6,7 @@ timed and multiplied by the number of calls needed; the table says so. Exit code
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import sys
@@ -21,6 +22,7 @@ from mlbaseline.stats.bootstrap import bootstrap_distribution
 from mlbaseline.stats.corpus.comparison import compare_corpus
 from mlbaseline.stats.corpus.text import bleu
 from mlbaseline.stats.simultaneous.joint import joint_intervals
+from tests.benchmarks.json_results import add_json_option, write_results
 
 N_RESAMPLES = 10_000
 
@@ -177,6 +179,9 @@ def bleu_pair(rng: np.random.Generator) -> list[Row]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_json_option(parser)
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
     rows = [binary_pair(rng), *columns_and_slices(rng), *bleu_pair(rng), linear_cost(rng), large_table(rng)]
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores" if hasattr(os, "getloadavg") else ""
@@ -187,6 +192,7 @@ def main() -> int:
         ratio = "" if row.theirs_s is None else f"{row.theirs_s / row.ours_s:,.0f}×"
         cells = (row.what, f"{row.ours_s:.4g} s", other, ratio, row.target, "yes" if row.met else "NO", row.note)
         print("| " + " | ".join(cells) + " |")
+    write_results(options.json, "stats", rows)
     return 0 if all(row.met for row in rows) else 1
 
 

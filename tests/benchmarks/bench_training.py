@@ -35,6 +35,7 @@ from mlbaseline.suite import Full, Lora, Peft, Pretrained, TrainedSpec
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.tasks.prompting import Prompting
+from tests.benchmarks.json_results import add_json_option, write_results
 
 OPTIONS: dict[str, Any] = {"base": "zero_shot", "epochs": 1, "batch_size": 8}
 ALL_LAYERS = Lora(kind="peft", method="lora", learning_rate=1e-3, **OPTIONS)
@@ -194,6 +195,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=256)
     parser.add_argument("--model", type=Path, help="a folder instead of the packaged suite's model")
     parser.add_argument("--threads", type=int, help="compute with as many; default: torch's own choice")
+    add_json_option(parser)
     chosen = parser.parse_args()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
@@ -205,17 +207,21 @@ def main() -> int:
     )
     columns = ("mlbaseline, tokens/s", "Trainer, tokens/s", "ratio", "CPU", "mean loss", "its", "same batch", "its")
     print(f"| fine-tune | {' | '.join(columns)} | met |\n| --- |{' ---: |' * len(columns)} --- |")
-    met = True
+    met, results = True, []
     for name, spec in RUNGS.items():
         found = compare(name, replace(job, spec=spec), rounds)
         ratios = [found.ratio(clock) for clock in ("wall_s", "cpu_s")]
         met &= (fine := max(ratios) >= TARGET and found.losses_agree)
         rates = (found.tokens / median(t.wall_s for t in side) for side in (found.ours, found.theirs))
+        results.append(
+            {"what": name, "ratio_wall": ratios[0], "ratio_cpu": ratios[1], "met": fine, "tokens": found.tokens}
+        )
         losses = (mean(found.ours[0].losses), mean(found.theirs[0].losses), *found.same_batch)
         cells = [name, *(f"{rate:,.0f}" for rate in rates), *(f"{ratio:.2f}×" for ratio in ratios)]
         cells += [f"{nats:.4f}" for nats in losses]
         print("| " + " | ".join([*cells, "yes" if fine else "NO"]) + " |", flush=True)
     print(f"\nTarget: {TARGET}× the tokens/s of the plain Trainer; tokens are those of the examples, without padding.")
+    write_results(chosen.json, "training", results)
     return 0 if met else 1
 
 

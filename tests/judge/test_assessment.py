@@ -251,7 +251,7 @@ def test_a_registered_contrast_that_cannot_be_computed_is_an_error() -> None:
     bare = evaluations()
     frame = bare[1].table.frame
     frame = frame.drop(
-        columns=[column for column in frame if column.startswith(("loglik", "score.nll", "score.brier"))]
+        columns=[column for column in frame if str(column).startswith(("loglik", "score.nll", "score.brier"))]
     )
     bare[1] = replace(bare[1], table=replace(bare[1].table, frame=frame))
     with pytest.raises(SuiteError, match="lora over base by nll_nats cannot be computed"):

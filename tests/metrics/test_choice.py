@@ -82,7 +82,7 @@ def test_likelihoods_are_compared_after_normalising_over_the_choices() -> None:
     frame = shifted.frame.assign(
         **{f"loglik_nats.{label}": shifted.frame[f"loglik_nats.{label}"] - 700 for label in LABELS}
     )
-    frame = frame.drop(columns=[column for column in frame if column.startswith("score.")])
+    frame = frame.drop(columns=[column for column in frame if str(column).startswith("score.")])
     moved = add_scores(replace(shifted, frame=frame), LABELS, CHOICE)
     assert measure(moved, LABELS, "nll_nats") == pytest.approx(value("nll_nats"), abs=1e-9)
 

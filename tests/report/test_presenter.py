@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from mlbaseline.records import Comparison
 from mlbaseline.report.presenter import Presenter, listed
 from tests.report import assessments as given
 
 
-def nll(delta: float, half: float = 0.05, **changes: object) -> given.Comparison:
+def nll(delta: float, half: float = 0.05, **changes: object) -> Comparison:
     row = given.comparison("lora", "zero_shot", metric="nll_nats", delta=delta, low=delta - half, high=delta + half)
     return replace(row, **changes)  # type: ignore[arg-type]
 

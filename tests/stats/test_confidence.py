@@ -15,7 +15,7 @@ from mlbaseline.stats.paired.binary import ScoreConfidence
 
 def mean_pivot(estimate: float, variance: float, df: float, seeds: tuple[float, float, float] | None) -> MeanConfidence:
     arrays = [np.asarray(x) for x in (estimate, variance, df, 0.0, 0.0)]
-    return MeanConfidence(*arrays, None if seeds is None else SeedVariance(*(np.asarray(x) for x in seeds)))
+    return MeanConfidence(*arrays, seeds=None if seeds is None else SeedVariance(*(np.asarray(x) for x in seeds)))
 
 
 @pytest.mark.parametrize("df_seeds", [1.0, 2.0, 4.5, 9.0])

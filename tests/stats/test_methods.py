@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,7 @@ def test_a_joint_table_its_slices_and_pairs_agree(scores: np.ndarray, clusters: 
         labels = None if clusters is None else clusters[rows]
         pair = compare_paired(scores[rows, 0], scores[rows, 1], clusters=labels)
         single = estimate_mean(scores[rows, 0], clusters=labels)
+        alone: Any
         for column, alone in enumerate((pair, single)):
             # Resamples differ, formulas do not.
             tolerance = 0.05 * (alone.high - alone.low) if alone.method == "bootstrap_t" else 1e-9

@@ -19,7 +19,7 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def make_suite(folder: Path, baselines: dict[str, Any] | None = None, **task: Any) -> Suite:
     """A suite over `data.jsonl` in `folder` with columns text and label, unless told otherwise."""
-    content = {
+    content: dict[str, Any] = {
         "name": "made",
         "task": {
             "kind": "choice",

@@ -115,7 +115,7 @@ class Client:
                 wait_s = error.retry_after_s
             if wait_s is None:
                 # Full jitter may wait no time at all; half of it relieves the server.
-                wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1.0)
+                wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  a wait, not a secret
             if attempt == self._spec.retries or self._stopped.wait(wait_s):
                 break
         attempts = f"{attempt + 1} attempt{'s' if attempt else ''}"

@@ -61,7 +61,9 @@ def test_what_comes_back_from_disk_is_what_was_encoded(encoder: Encoder, cached:
             assert str(expected) in str(prompts[position])
         else:
             assert prompts[position] == expected
-    truncated = [encoded.truncated for encoded in prompts if not isinstance(encoded, str)]
+    truncated = [
+        encoded.truncated for encoded in map(prompts.__getitem__, range(len(prompts))) if not isinstance(encoded, str)
+    ]
     assert any(truncated) and not all(truncated)
 
 

@@ -119,7 +119,7 @@ def test_seeds_that_are_trained_in_a_row_share_a_base_which_is_given_back(
     home: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
-    read, seeds = base.load_base, []
+    read, seeds = base.load_base, []  # type: ignore[attr-defined]  # imported there
     monkeypatch.setattr(base, "load_base", lambda job: seeds.append(job.seed) or read(job))
     rungs = rungs_of(home, tiny_model, "lora", [0, 1, 2])
     for rung in rungs:

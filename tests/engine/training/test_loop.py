@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
@@ -297,7 +298,7 @@ def test_the_scale_of_gradients_goes_on_where_it_stood(
 ) -> None:
     scalers: list[torch.amp.GradScaler] = []
 
-    class Scaling(training.Accelerator):
+    class Scaling(Accelerator):
         """As for fp16 on a GPU: there accelerate makes one by itself."""
 
         def __init__(self, *given: Any, **options: Any) -> None:

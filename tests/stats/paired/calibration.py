@@ -17,7 +17,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,11 @@ class Result:
 # ---------------------------------------------------------------- 0/1 scores, exactly
 
 
-BINARY = {"score": WiderConfidence, "tango": ScoreConfidence, "agresti_min": AgrestiMinConfidence}
+BINARY: dict[str, Callable[[Array, Array, Array], ConfidenceDistribution]] = {
+    "score": WiderConfidence,
+    "tango": ScoreConfidence,
+    "agresti_min": AgrestiMinConfidence,
+}
 
 
 def enumerate_binary(n: int, discordance: float, share_gained: float, *, method: str = "score") -> Result:
@@ -119,7 +123,7 @@ def _stacked(distributions: list[MeanConfidence]) -> MeanConfidence:
     seeds = [confidence.seeds for confidence in distributions if confidence.seeds is not None]
     joint = SeedVariance(*(np.array([getattr(s, f) for s in seeds]) for f in ("observed", "residual", "df")))
     fields = ("estimate", "variance", "df", "third", "unit")
-    return MeanConfidence(*(stack(field) for field in fields), joint if seeds else None)
+    return MeanConfidence(*(stack(field) for field in fields), seeds=joint if seeds else None)
 
 
 # ---------------------------------------------------------------- the grids

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from tests.stats.paired.calibration import Cell, enumerate_binary, quick_grid, simulate, table, verdict
+from tests.stats.paired.calibration import enumerate_binary, quick_grid, simulate, table, verdict
+from tests.stats.paired.calibration_data import Cell
 
 REPLICATES = 500
 

@@ -1,0 +1,136 @@
+"""Verdicts, reports, lineage and imports without torch, transformers and peft.
+
+`make test-gate` runs this with the environment of requirements/gate.txt. Without it, the Python of the tests stands in,
+in which those packages cannot be imported.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from mlbaseline.errors import WEIGHT_PACKAGES
+from tests.fixtures.earlier_runs import unpack
+from tests.workflows.making import write_reviews
+
+ROOT = Path(__file__).parents[2]
+HIDE = f"""
+import sys
+from importlib.machinery import PathFinder
+
+class WithoutWeights(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        hidden = name.partition(".")[0] in {sorted(WEIGHT_PACKAGES)}
+        return None if hidden else super().find_spec(name, path, target)
+
+sys.meta_path[:] = [WithoutWeights if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+EXIT_CODES = {"promote": 0, "hold": 3, "inconclusive": 4}
+IMPORTED = """
+name: imported
+task:
+  kind: choice
+  data: {source: reviews.csv}
+  columns: {text: review, target: label}
+  prompt: "{text}"
+  choices: [bad, good]
+  split: {train: 96, dev: 32, test: 120, seed: 1}
+metrics: [accuracy, macro_f1]
+seeds: [0]
+baselines:
+  majority: {kind: trivial, strategy: majority}
+  theirs: {kind: production, recorded: {path: theirs.csv}}
+"""
+
+
+@dataclass(frozen=True)
+class LightEnvironment:
+    """A folder with a tracking store, and a Python that has no package for weights."""
+
+    folder: Path
+    python: str
+    import_path: str
+
+    def run(self, *arguments: str) -> CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": self.import_path, "COLUMNS": "120"}
+        environment["MLBASELINE_CACHE"] = str(self.folder / "cache")
+        return subprocess.run(
+            [self.python, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def command(self, *arguments: str, expect: int = 0) -> CompletedProcess[str]:
+        uri = f"sqlite:///{self.folder}/mlflow.db"
+        done = self.run("-m", "mlbaseline", *arguments, "--tracking-uri", uri)
+        assert done.returncode == expect, f"exit {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def document(self, *arguments: str, expect: int = 0) -> dict[str, Any]:
+        document = json.loads(self.command(*arguments, "--json", expect=expect).stdout)
+        assert isinstance(document, dict)
+        return document
+
+
+@pytest.fixture
+def light(tmp_path: Path, empty_database: Path) -> LightEnvironment:
+    """The stored runs of a whole ladder, in which models were trained and one was promoted."""
+    unpack(tmp_path, empty_database)
+    if python := os.environ.get("MLBASELINE_GATE_PYTHON"):
+        return LightEnvironment(tmp_path, python, "")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDE, encoding="utf-8")
+    return LightEnvironment(tmp_path, sys.executable, f"{tmp_path / 'hidden'}{os.pathsep}{ROOT}")
+
+
+def test_it_has_none_of_the_packages(light: LightEnvironment) -> None:
+    for package in WEIGHT_PACKAGES:
+        assert f"No module named '{package}'" in light.run("-c", f"import {package}").stderr
+
+
+def test_runs_are_compared_judged_reported_and_traced(light: LightEnvironment) -> None:
+    comparison = light.document("compare", "reviews.yaml")
+    exit_code = EXIT_CODES[comparison["verdict"]]
+    verdict = light.document("gate", "reviews.yaml", expect=exit_code)
+    assert (verdict["comparison_run_id"], verdict["verdict"]) == (
+        comparison["comparison_run_id"],
+        comparison["verdict"],
+    )
+    light.command("gate", "reviews.yaml", "--format", "junit", "-o", "gate.xml", expect=exit_code)
+    assert "<testsuite" in (light.folder / "gate.xml").read_text(encoding="utf-8")
+    light.command("report", comparison["comparison_run_id"], "--suite", "reviews.yaml", "-o", "report.html")
+    assert "<svg" in (light.folder / "report.html").read_text(encoding="utf-8")
+    assert light.document("lineage", "reviews-label")["complete"]
+
+
+def test_a_table_of_answers_is_imported_and_compared(light: LightEnvironment) -> None:
+    write_reviews(light.folder / "reviews.csv")
+    (light.folder / "imported.yaml").write_text(IMPORTED, encoding="utf-8")
+    light.command("export", "imported.yaml", "-o", "items.csv")
+    with (light.folder / "items.csv").open(encoding="utf-8", newline="") as file:
+        ids = [row["example_id"] for row in csv.DictReader(file)]
+    rows = ["example_id,prediction", *(f"{example_id},good" for example_id in ids)]
+    (light.folder / "theirs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (theirs,) = light.document("import", "csv", "theirs.csv", "imported.yaml", "--as", "theirs")["evaluations"]
+    assert theirs["baseline"] == "theirs"
+    light.command("evaluate", "imported.yaml", "--baseline", "majority")
+    light.document("compare", "imported.yaml")
+
+
+def test_doctor_names_what_is_missing(light: LightEnvironment) -> None:
+    checks = {check["name"]: check for check in light.document("doctor")["checks"]}
+    assert checks["torch"]["detail"].startswith("not installed")
+
+
+def test_a_command_that_needs_weights_names_the_package(light: LightEnvironment) -> None:
+    done = light.command("evaluate", "reviews.yaml", "--baseline", "full", "--fresh", expect=1)
+    assert "pip install mlbaseline" in done.stderr
+    assert "Traceback" not in done.stderr
