@@ -31,8 +31,8 @@ from mlbaseline.report import (
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Production, Suite
 from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.answered_data import read_answered_data
 from mlbaseline.workflows.command_result import CommandResult, document_json, exit_code_of
-from mlbaseline.workflows.example_inputs import read_inputs
 
 log = logging.getLogger("mlbaseline")
 
@@ -81,10 +81,10 @@ def make_comparison(
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
     champion = _champion(suite, tracker)
-    context = _context(suite, with_rows)
+    data = read_answered_data(suite, tracker, task_digest=task_digest)
+    context = {**_context(suite, with_rows), **({"data": dict(data.counts)} if data.counts else {})}
     assessment = assess(rungs, registration, tried, context, published=published, champion=champion)
-    inputs = read_inputs(suite, tracker, task_digest=task_digest)
-    assessment = replace(assessment, examples=report_examples(rungs, inputs))
+    assessment = replace(assessment, examples=report_examples(rungs, data.inputs))
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: task_digest}
     note = f"{render_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
     name = f"{suite.name} comparison: {assessment.verdict.decision}"

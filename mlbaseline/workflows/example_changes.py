@@ -11,9 +11,9 @@ from mlbaseline.judge.example_changes import compare_examples
 from mlbaseline.records import Change
 from mlbaseline.report import counts_document, examples_csv, examples_jsonl, examples_text
 from mlbaseline.tasks import open_suite
+from mlbaseline.workflows.answered_data import read_answered_data
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparison import load_ladder
-from mlbaseline.workflows.example_inputs import read_inputs
 
 _WRITERS = {".csv": examples_csv, ".jsonl": examples_jsonl}
 
@@ -55,7 +55,7 @@ def examples(
     tracker = store.connect(tracking_uri, loaded.name)
     ladder = load_ladder(loaded, tracker)
     answered = next(iter(ladder.rungs.values()))[0].table.signature.fields  # comparable runs have one task
-    inputs = read_inputs(loaded, tracker, task_digest=str(answered["data.digest"]))
+    inputs = read_answered_data(loaded, tracker, task_digest=str(answered["data.digest"])).inputs
     pair = compare_examples(ladder, candidate, baseline, inputs, metric=metric)
     wanted = {change for change, chosen in ((Change.WON, won), (Change.LOST, lost)) if chosen} or set(Change)
     pair = replace(pair, examples=tuple(example for example in pair.examples if example.change in wanted))

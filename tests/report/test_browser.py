@@ -148,6 +148,24 @@ def test_a_folded_table_opens_without_scripts(browser: Browser, reports: dict[st
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "width", "dark"),
+    [("promote", 1200, False), ("promote", 1200, True), ("promote", 390, False), ("hostile", 1200, False)],
+)
+def test_axe_has_no_complaint(browser: Browser, reports: dict[str, Path], name: str, dark: bool, width: int) -> None:
+    """Accessibility as axe-core checks it, with everything unfolded."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    context = browser.new_context(
+        bypass_csp=True, viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+    )
+    page = context.new_page()
+    page.goto(reports[name].as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    results = axe.Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    context.close()
+
+
 def test_examples_are_filtered_without_scripts(browser: Browser, promote: Path) -> None:
     page = Visit(browser, promote, width=1200).page
     examples = page.locator("#examples-pair-1")

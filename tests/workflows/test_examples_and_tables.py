@@ -75,7 +75,9 @@ def test_an_unknown_rung_is_told_which_there_are(ladder: Site) -> None:
 def test_a_comparison_keeps_examples_and_classes_for_its_report(ladder: Site) -> None:
     outcome = workflows.compare(ladder.suite, tracking_uri=ladder.uri)
     run_id = outcome.document["comparison_run_id"]
-    shown = load_assessment(connect(ladder.uri, "reviews"), run_id).examples
+    assessment = load_assessment(connect(ladder.uri, "reviews"), run_id)
+    assert assessment.context["data"] == {"train": 96, "dev": 32, "test": 120, "rows_read": 264, "left_over": 16}
+    shown = assessment.examples
     assert shown is not None
     assert [confusion.baseline for confusion in shown.confusions] == ["majority", "rule"]
     (pair,) = shown.pairs

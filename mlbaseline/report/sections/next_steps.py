@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlbaseline.records import Comparison, Decision, Finding, Outcome
 from mlbaseline.report import formats
+from mlbaseline.report.headline import is_champion
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
-from mlbaseline.report.sections.headline import is_champion
 from mlbaseline.report.sections.slice_exploration import confirmed_losses
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
 

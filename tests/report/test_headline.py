@@ -8,8 +8,8 @@ import pytest
 
 from mlbaseline.records import Assessment, Finding, Outcome, Severity
 from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
+from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.sections.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from tests.report import assessments as given
 
 
@@ -113,3 +113,19 @@ def test_a_contrast_counts_once_whether_as_checkpoint_or_as_recipe() -> None:
     facts = {fact.label: fact.text for fact in key_facts(Presenter(both))}
     assert facts["Primary contrasts"] == "4 of 4 pass"
     assert "not shown: that another training run would beat majority and zero_shot too" in sentence(both)
+
+
+def test_rows_that_were_left_out_are_counted_with_their_reasons() -> None:
+    base = given.promote()
+    counts = {
+        "train": 320,
+        "test": 300,
+        "rows_read": 800,
+        "dropped_ragged": 15,
+        "dropped_duplicates": 5,
+        "left_over": 60,
+    }
+    shown = replace(base, context={**base.context, "data": counts})
+    (fact,) = [fact for fact in key_facts(Presenter(shown)) if fact.label == "Rows left out"]
+    assert (fact.text, fact.tone) == ("20 of 800 (2.5%): ragged 15, duplicates 5", "open")
+    assert "Rows left out" not in [fact.label for fact in key_facts(Presenter(base))]

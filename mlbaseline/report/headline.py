@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
 from mlbaseline.report import formats
@@ -16,6 +16,7 @@ _MAX_NAME = 40
 _MAX_BASELINES = 3
 _MAX_CLAUSES = 2
 _MAX_CLAUSE = 100
+_MANY_LEFT_OUT = 0.02
 _HEX = re.compile(r"\b[0-9a-f]{32,}\b")
 
 
@@ -88,6 +89,8 @@ def key_facts(presenter: Presenter) -> tuple[Fact, ...]:
     sizes = [estimate.n for standing in assessment.standings for estimate in standing.metrics.values()]
     if sizes:
         facts.append(Fact("Test examples", formats.count(max(sizes))))
+    if left_out := _left_out(presenter):
+        facts.append(left_out)
     facts.append(Fact("Confidence level", presenter.level))
     facts += _registration(presenter)
     if searched := search_fact(presenter):
@@ -233,6 +236,25 @@ def _row_clause(presenter: Presenter, row: Comparison) -> str:
         f"{_short(row.metric)} over {_short(row.baseline)}{place} is {presenter.delta_text(row)}, not "
         f"{presenter.required(row)}"
     )
+
+
+def _left_out(presenter: Presenter) -> Fact | None:
+    """Rows of the data that no split has, with the reasons: `15 of 295 (5.1%): ragged 12, without target 3`."""
+    counts = presenter.assessment.context.get("data")
+    if not isinstance(counts, Mapping):
+        return None
+    dropped = {
+        str(name).removeprefix("dropped_").replace("_", " "): count
+        for name, count in counts.items()
+        if str(name).startswith("dropped_") and isinstance(count, int) and count > 0
+    }
+    n_read, n_dropped = counts.get("rows_read"), sum(dropped.values())
+    if not n_dropped or not isinstance(n_read, int) or n_read <= 0:
+        return None
+    reasons = ", ".join(f"{formats.clean(name)} {count:,}" for name, count in dropped.items())
+    share = n_dropped / n_read
+    tone: Tone = "open" if share > _MANY_LEFT_OUT else ""
+    return Fact("Rows left out", f"{n_dropped:,} of {n_read:,} ({formats.percent(share)}): {reasons}", tone)
 
 
 def _registration(presenter: Presenter) -> tuple[Fact, ...]:

@@ -1,9 +1,10 @@
-"""What the prompt shows of each example: result tables hold answers, not what was answered."""
+"""The suite's data, read again for a report: result tables hold answers, not what was answered."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mlbaseline import store
 from mlbaseline.errors import MlbaselineError
@@ -16,8 +17,20 @@ from mlbaseline.workflows.evaluation import make_fetcher
 log = logging.getLogger("mlbaseline")
 
 
-def read_inputs(suite: Suite, server: store.Server, *, task_digest: str) -> Mapping[str, str]:
-    """Read the inputs of the test examples from the suite's data.
+@dataclass(frozen=True)
+class AnsweredData:
+    """The data that was answered, as far as it can be read here.
+
+    inputs: example_id of test ─▶ what the prompt shows of it. counts: examples of each split, and what was read,
+    repaired and left out on the way (`LoadedTask.counts`), without zeros.
+    """
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_answered_data(suite: Suite, server: store.Server, *, task_digest: str) -> AnsweredData:
+    """Read the data that was answered.
 
     Args:
         suite: The suite that was evaluated.
@@ -25,18 +38,22 @@ def read_inputs(suite: Suite, server: store.Server, *, task_digest: str) -> Mapp
         task_digest: Of the test split that was answered.
 
     Returns:
-        example_id ─▶ the fields of the prompt as text. Empty where the data cannot be read here, or is not the data
-        that was answered: a report without inputs is better than none.
+        Inputs and counts. Both are empty where the data cannot be read here, or is not the data that was answered: a
+        report without inputs is better than none.
     """
     try:
-        data = load_task(suite, make_fetcher(suite, server)).splits["test"]
+        task = load_task(suite, make_fetcher(suite, server))
     except MlbaselineError as error:
         log.info("The examples are shown without their inputs: %s", error)
-        return {}
-    if data.digest != task_digest:
+        return AnsweredData()
+    if task.splits["test"].digest != task_digest:
         log.info("The examples are shown without their inputs: the data has changed since they were answered")
-        return {}
-    return {example.id: input_text(suite, example) for example in data.examples}
+        return AnsweredData()
+    sizes = {str(split): len(data.examples) for split, data in task.splits.items()}
+    return AnsweredData(
+        inputs={example.id: input_text(suite, example) for example in task.splits["test"].examples},
+        counts={**sizes, **{name: count for name, count in task.counts.items() if count}},
+    )
 
 
 def input_text(suite: Suite, example: Example) -> str:
