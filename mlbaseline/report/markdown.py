@@ -18,6 +18,8 @@ from mlbaseline.report.view_builder import build_view
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
 _SENTENCE_COLON = re.compile(r"\\:(?= |$)")
 _SUMMARY = ("primary", "guardrail", "findings", "audit", "next")
+_LONGEST_SENTENCE, _LONGEST_FACT = 1_500, 400
+"""Characters: MLflow refuses a note that is too long."""
 _NOTE = ("Audit", "Slices found worse", "Runs differ in")
 _MAX_EXAMPLES = 10
 _LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
@@ -37,8 +39,8 @@ def render_summary(assessment: Assessment) -> str:
 def render_note(assessment: Assessment) -> str:
     """Render the decision, the sentence that explains it, and what the audit holds against it, for a run's note."""
     view = build_view(assessment)
-    facts = [f"{_text(fact.label)}: {_text(fact.text)}." for fact in view.facts if fact.label in _NOTE]
-    return "\n\n".join([f"**{_text(view.title)}.** {_text(view.sentence)}", *facts])
+    facts = [f"{_text(fact.label)}: {_text(fact.text[:_LONGEST_FACT])}." for fact in view.facts if fact.label in _NOTE]
+    return "\n\n".join([f"**{_text(view.title)}.** {_text(view.sentence[:_LONGEST_SENTENCE])}", *facts])
 
 
 def markdown_of(view: View) -> str:

@@ -16,6 +16,9 @@ from mlbaseline.workflows.evaluation import make_fetcher
 
 log = logging.getLogger("mlbaseline")
 
+MAX_EXAMPLES = 200_000
+"""Of test: reading more takes longer than a report may."""
+
 
 @dataclass(frozen=True)
 class AnsweredData:
@@ -29,18 +32,22 @@ class AnsweredData:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_answered_data(suite: Suite, server: store.Server, *, task_digest: str) -> AnsweredData:
+def read_answered_data(suite: Suite, server: store.Server, *, task_digest: str, n_examples: int) -> AnsweredData:
     """Read the data that was answered.
 
     Args:
         suite: The suite that was evaluated.
         server: Where data on the tracking server is fetched from.
         task_digest: Of the test split that was answered.
+        n_examples: How many examples that split has; more than `MAX_EXAMPLES` are not read.
 
     Returns:
         Inputs and counts. Both are empty where the data cannot be read here, or is not the data that was answered: a
         report without inputs is better than none.
     """
+    if n_examples > MAX_EXAMPLES:
+        log.info("The examples are shown without their inputs: there are more than %d of them", MAX_EXAMPLES)
+        return AnsweredData()
     try:
         task = load_task(suite, make_fetcher(suite, server))
     except MlbaselineError as error:

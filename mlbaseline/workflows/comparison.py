@@ -81,7 +81,7 @@ def make_comparison(
     registration = store.find_registration(tracker, suite, task_digest=task_digest)
     tried = _trials(run for run in every if run.task_digest == task_digest)
     champion = _champion(suite, tracker)
-    data = read_answered_data(suite, tracker, task_digest=task_digest)
+    data = read_answered_data(suite, tracker, task_digest=task_digest, n_examples=len(tables[0].table.frame))
     context = {**_context(suite, with_rows), **({"data": dict(data.counts)} if data.counts else {})}
     assessment = assess(rungs, registration, tried, context, published=published, champion=champion)
     assessment = replace(assessment, examples=report_examples(rungs, data.inputs))

@@ -54,9 +54,10 @@ def examples(
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     ladder = load_ladder(loaded, tracker)
-    answered = next(iter(ladder.rungs.values()))[0].table.signature.fields  # comparable runs have one task
-    inputs = read_answered_data(loaded, tracker, task_digest=str(answered["data.digest"])).inputs
-    pair = compare_examples(ladder, candidate, baseline, inputs, metric=metric)
+    answered = next(iter(ladder.rungs.values()))[0].table  # comparable runs have one task
+    digest = str(answered.signature.fields["data.digest"])
+    data = read_answered_data(loaded, tracker, task_digest=digest, n_examples=len(answered.frame))
+    pair = compare_examples(ladder, candidate, baseline, data.inputs, metric=metric)
     wanted = {change for change, chosen in ((Change.WON, won), (Change.LOST, lost)) if chosen} or set(Change)
     pair = replace(pair, examples=tuple(example for example in pair.examples if example.change in wanted))
     document = {"candidate": candidate, "baseline": baseline, "metric": pair.metric, "counts": counts_document(pair)}

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from mlbaseline.documentation import DOCUMENTATION_URL
-from mlbaseline.report import render_markdown, render_summary
+from mlbaseline.report import render_markdown, render_note, render_summary
 from tests.report import assessments as given
 
 # Written by the report itself; everything else must have stayed text.
@@ -112,3 +113,8 @@ def test_the_summary_is_what_decides_and_what_to_do_next() -> None:
     assert titles == ["Primary contrasts", "Guardrails", "Findings", "Audit", "What to do next"]
     assert text.startswith("# Hold\n")
     assert len(text) < len(render_markdown(given.hold())) / 2
+
+
+def test_a_note_fits_into_a_tag_of_mlflow() -> None:
+    base = given.empty()
+    assert len(render_note(replace(base, verdict=replace(base.verdict, reason="word " * 5_000)))) < 5_000
