@@ -26,7 +26,6 @@ myst_heading_anchors = 3
 default_role = "literal"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_use_legacy_class_based = False
 napoleon_numpy_docstring = False
 maximum_signature_line_length = 100
 

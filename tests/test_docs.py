@@ -88,3 +88,13 @@ def test_files_that_the_contribution_guide_names_exist() -> None:
     assert len(named) > 15
     # Capital letters stand for a name of the reader's choice.
     assert not [name for name in named if not re.search(r"NAME|NNN|/x\.|test_x", name) and not (ROOT / name).exists()]
+
+
+def test_make_targets_on_pages_exist() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    pages = [*PAGES, ROOT / ".github" / "PULL_REQUEST_TEMPLATE.md"]
+    named = {
+        name for path in pages for name in re.findall(r"(?:`|^)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert {"demo", "test", "docs"} <= named
+    assert named <= targets
