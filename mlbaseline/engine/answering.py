@@ -24,7 +24,7 @@ from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, OutputType, Scalar
 from mlbaseline.suite import Evaluation, Task
 from mlbaseline.tasks import TaskKind, kind_of
-from mlbaseline.tasks.prompting import Asks
+from mlbaseline.tasks.prompting import PromptFormat
 
 if TYPE_CHECKING:
     from mlbaseline.engine.inference.execution import Execution
@@ -137,7 +137,7 @@ class AnsweringSpec:
             load_checkpoint, path, base=base, precision=self.precision, compute=self.compute, device=self.device
         )
 
-    def build(self, checkpoint: Checkpoint, prompting: Asks, execution: Execution | None = None) -> Model:
+    def build(self, checkpoint: Checkpoint, prompting: PromptFormat, execution: Execution | None = None) -> Model:
         """Make the model that answers the task.
 
         Args:
@@ -155,7 +155,9 @@ class AnsweringSpec:
         return kind_of(self.task)
 
 
-def _make_choice_model(spec: AnsweringSpec, checkpoint: Checkpoint, prompting: Asks, execution: Execution) -> Model:
+def _make_choice_model(
+    spec: AnsweringSpec, checkpoint: Checkpoint, prompting: PromptFormat, execution: Execution
+) -> Model:
     from mlbaseline.engine.inference.tokenization import make_encoder
     from mlbaseline.engine.scoring.choices import ChoiceScorer
     from mlbaseline.engine.scoring.normalization import NormalisedChoices, Unconditional
@@ -176,7 +178,9 @@ def _make_choice_model(spec: AnsweringSpec, checkpoint: Checkpoint, prompting: A
     )
 
 
-def _make_generator(spec: AnsweringSpec, checkpoint: Checkpoint, prompting: Asks, execution: Execution) -> Model:
+def _make_generator(
+    spec: AnsweringSpec, checkpoint: Checkpoint, prompting: PromptFormat, execution: Execution
+) -> Model:
     from mlbaseline.engine.generation.generator import Generator
 
     decoding = spec.kind.decoding
@@ -184,13 +188,15 @@ def _make_generator(spec: AnsweringSpec, checkpoint: Checkpoint, prompting: Asks
     return Generator(checkpoint, prompting, decoding, spec.evaluation, execution, seed=spec.seed)
 
 
-def _make_text_scorer(spec: AnsweringSpec, checkpoint: Checkpoint, prompting: Asks, execution: Execution) -> Model:
+def _make_text_scorer(
+    spec: AnsweringSpec, checkpoint: Checkpoint, prompting: PromptFormat, execution: Execution
+) -> Model:
     from mlbaseline.engine.scoring.perplexity import TextScorer
 
     return TextScorer(checkpoint, prompting, spec.evaluation, execution, stride=spec.kind.stride)
 
 
-_MODELS: dict[OutputType, Callable[[AnsweringSpec, Checkpoint, Asks, Execution], Model]] = {
+_MODELS: dict[OutputType, Callable[[AnsweringSpec, Checkpoint, PromptFormat, Execution], Model]] = {
     OutputType.MULTIPLE_CHOICE: _make_choice_model,
     OutputType.GENERATE_UNTIL: _make_generator,
     OutputType.LOGLIKELIHOOD_ROLLING: _make_text_scorer,

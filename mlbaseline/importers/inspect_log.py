@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.importers.imported import Foreign, Said
+from mlbaseline.importers.imported import ImportedAnswer, ImportedResults
 from mlbaseline.records import Scalar
 from mlbaseline.values import as_text
 
@@ -21,7 +21,7 @@ INSTALL = "is read by inspect itself, which is not installed: pip install 'mlbas
 
 
 def find_log(path: Path) -> Path:
-    """The file itself or, in a folder, its only log. Raises DataError where that is not one file."""
+    """Return the file itself or, in a folder, its only log. Raises DataError where that is not one file."""
     if not path.is_dir():
         return path
     logs = sorted(path.rglob("*.eval"))
@@ -30,11 +30,14 @@ def find_log(path: Path) -> Path:
     return logs[0]
 
 
-def read_log(path: Path, *, scorer: str | None) -> Foreign:
-    """scorer: whose reading of the answer counts; without it the first that extracted one.
+def read_log(path: Path, *, scorer: str | None) -> ImportedResults:
+    """Read a log; every epoch of a sample is an answer.
 
-    Every epoch of a sample is an answer. Raises DataError for a missing inspect, a file that is no log of a version
-    that it reads, and a log without samples.
+    Args:
+        scorer: Whose extracted answer counts; without it the first that extracted one.
+
+    Raises:
+        DataError: inspect is not installed, the file is no log of a version that it reads, or has no samples.
     """
     log = _read(path)
     if not log.samples:
@@ -44,7 +47,7 @@ def read_log(path: Path, *, scorer: str | None) -> Foreign:
     names = {name for sample in log.samples for name in sample.scores or {}}
     if scorer is not None and scorer not in names:
         raise DataError(f"{path}: has no scorer {scorer!r}; it has: {', '.join(sorted(names)) or 'none'}")
-    return Foreign(list(_answers(path, log, scorer)), _known(log))
+    return ImportedResults(list(_answers(path, log, scorer)), _known(log))
 
 
 def _read(path: Path) -> EvalLog:
@@ -67,7 +70,7 @@ def _read(path: Path) -> EvalLog:
 
 
 def _version(path: Path) -> Any:
-    """Format version that an archive names, None where it can be read by inspect alone. Raises DataError for no log."""
+    """Return the format version of an archive; None where inspect alone can read it. Raises DataError for no log."""
     with zipfile.ZipFile(path) as archive:
         member = next((name for name in ("header.json", "_journal/start.json") if name in archive.namelist()), None)
         if member is None:
@@ -95,13 +98,13 @@ def _inspect_version() -> str:
     return version("inspect-ai")
 
 
-def _answers(path: Path, log: EvalLog, scorer: str | None) -> Iterator[Said]:
+def _answers(path: Path, log: EvalLog, scorer: str | None) -> Iterator[ImportedAnswer]:
     for sample in log.samples or ():
         where = f"{path}, sample {sample.id} of epoch {sample.epoch}"
         scores = {name: score.value for name, score in (sample.scores or {}).items()}
         answer = _answer(sample, scorer)
         choices = tuple(sample.choices or ())
-        yield Said(
+        yield ImportedAnswer(
             where,
             as_text(sample.id),
             sample.metadata or {},
@@ -117,7 +120,7 @@ def _answers(path: Path, log: EvalLog, scorer: str | None) -> Iterator[Said]:
 
 
 def _answer(sample: EvalSample, scorer: str | None) -> str:
-    """What a scorer read out of the completion, else the completion itself."""
+    """Return what a scorer extracted from the completion, else the completion itself."""
     for name, score in (sample.scores or {}).items():
         if scorer in (None, name) and score.answer is not None:
             return str(score.answer)
@@ -125,7 +128,7 @@ def _answer(sample: EvalSample, scorer: str | None) -> str:
 
 
 def _letter(answer: str, n: int) -> int | None:
-    """A, B, C as a position; None for anything else."""
+    """Return the position that a letter (A, B, C) stands for; None for anything else."""
     letter = answer.strip().upper()
     position = string.ascii_uppercase.find(letter) if len(letter) == 1 else -1
     return position if 0 <= position < n else None
@@ -142,7 +145,7 @@ def _error(sample: EvalSample) -> str | None:
 
 
 def _measured(sample: EvalSample) -> dict[str, Any]:
-    """Tokens, price and time of a sample, over all models that it used."""
+    """Return tokens, price and time of a sample, over all models that it used."""
     usage = list(sample.model_usage.values())
     costs = [one.total_cost for one in usage]
     return {

@@ -2,9 +2,9 @@
 
 The form is that of lm-eval 0.4: a JSON object per document and filter, with `doc`, `arguments` (of each request), and
 `filtered_resps`: a pair of log-likelihood and "is greedy" per choice, or one generated text; its metrics stand beside
-them by name, those of a whole corpus (F1, BLEU) as the tuples that they are computed from. The file is opened for
-appending, so that it may hold several passes over the same documents. What was run stands in the `results_*.json` of
-the same time.
+them by name, those of a whole corpus (F1, BLEU) as the tuples that they are computed from. lm-eval appends to the file,
+which may therefore hold several runs over the same documents. What was run stands in the `results_*.json` of the same
+time.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.importers.imported import Foreign, Said
+from mlbaseline.importers.imported import ImportedAnswer, ImportedResults
 from mlbaseline.records import Scalar
 from mlbaseline.suite import LM_EVAL_ID
-from mlbaseline.tasks.data_files import Row, read_table
+from mlbaseline.tasks.data_files import read_table
 from mlbaseline.tasks.lm_eval.conversion import document_id
-from mlbaseline.values import as_text
+from mlbaseline.values import NumberedRow, as_text
 
 _FILE = re.compile(r"^samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl$")
 _NEEDED = ("doc_id", "doc", "arguments", "filtered_resps", "filter")
 
 
 def find_samples(path: Path, task: str | None) -> Path:
-    """The file itself or, in a folder, the newest one of the task. Raises DataError where that is not one file."""
+    """Return the file itself or, in a folder, the newest one of the task. Raises DataError where that is not one."""
     if not path.is_dir():
         return path
     named = [(file, match) for file in sorted(path.rglob("samples_*.jsonl")) if (match := _FILE.match(file.name))]
@@ -43,22 +44,26 @@ def find_samples(path: Path, task: str | None) -> Path:
     return max(chosen)[1]
 
 
-def read_samples(path: Path, *, filter: str | None) -> Foreign:
-    """filter: which of the file's filters, needed where there are several. Of several passes the last is taken.
+def read_samples(path: Path, *, filter: str | None) -> ImportedResults:
+    """Read the samples of a file; where it was appended to, those of the last run.
 
-    Raises DataError.
+    Args:
+        filter: Which of the file's filters, needed where there are several.
+
+    Raises:
+        DataError: The file holds no samples of lm-eval 0.4, or an incomplete run.
     """
     rows = read_table(path, "jsonl").rows
     lacking = [name for name in _NEEDED if name not in rows[0][1]]
     if lacking:
         raise DataError(f"{path}: no samples of lm-eval 0.4: a row lacks {', '.join(lacking)}")
-    chosen = _last_pass(path, _of_filter(path, rows, filter))
+    chosen = _last_run(path, _of_filter(path, rows, filter))
     results = _results(path)
-    said = [_said(f"{path}, row {number}", values) for number, values in chosen]
-    return Foreign(said, results.known, results.shots_seed)
+    answers = [_answer(f"{path}, row {number}", values) for number, values in chosen]
+    return ImportedResults(answers, results.known, results.shots_seed)
 
 
-def _of_filter(path: Path, rows: Sequence[Row], filter: str | None) -> list[Row]:
+def _of_filter(path: Path, rows: Sequence[NumberedRow], filter: str | None) -> list[NumberedRow]:
     filters = list(dict.fromkeys(str(values["filter"]) for _, values in rows))
     if filter is None and len(filters) == 1:
         return list(rows)
@@ -67,45 +72,40 @@ def _of_filter(path: Path, rows: Sequence[Row], filter: str | None) -> list[Row]
     return [(number, values) for number, values in rows if values["filter"] == filter]
 
 
-def _last_pass(path: Path, rows: Sequence[Row]) -> list[Row]:
-    passes: defaultdict[str, list[Row]] = defaultdict(list)
+def _last_run(path: Path, rows: Sequence[NumberedRow]) -> list[NumberedRow]:
+    runs: defaultdict[str, list[NumberedRow]] = defaultdict(list)
     for row in rows:
-        passes[as_text(row[1]["doc_id"])].append(row)
-    counts = sorted({len(of_doc) for of_doc in passes.values()})
+        runs[as_text(row[1]["doc_id"])].append(row)
+    counts = sorted({len(of_doc) for of_doc in runs.values()})
     if len(counts) > 1:
         raise DataError(
-            f"{path}: was appended to, and a pass is incomplete: documents have {counts[0]} to {counts[-1]} rows. Keep "
-            "the rows of one whole pass."
+            f"{path}: was appended to, and a run is incomplete: documents have {counts[0]} to {counts[-1]} rows. Keep "
+            "the rows of one whole run."
         )
-    return [of_doc[-1] for of_doc in passes.values()]
+    return [of_doc[-1] for of_doc in runs.values()]
 
 
-def _said(where: str, values: Mapping[str, Any]) -> Said:
+def _answer(where: str, values: Mapping[str, Any]) -> ImportedAnswer:
+    id, responses, document = as_text(values["doc_id"]), values["filtered_resps"], values["doc"]
+    if "doc_hash" in values:
+        document = {**document, LM_EVAL_ID: document_id(id, str(values["doc_hash"]))}
+    answer = partial(ImportedAnswer, where, id, document)
     scores = {name: values.get(name) for name in values.get("metrics") or ()}
-    id, answers = as_text(values["doc_id"]), values["filtered_resps"]
-    doc = (
-        {**values["doc"], LM_EVAL_ID: document_id(id, str(values["doc_hash"]))}
-        if "doc_hash" in values
-        else values["doc"]
-    )
-    asked = [request.get("arg_1") for request in values["arguments"].values()]
+    continuations = [request.get("arg_1") for request in values["arguments"].values()]
     contexts = [request.get("arg_0") for request in values["arguments"].values()]
-    if asked == [None]:  # the likelihood of a whole text
-        return Said(where, id, doc, context=contexts[0], columns={"nats": -_number(where, answers)})
-    if not all(isinstance(continuation, str) for continuation in asked):  # a generation has its options there
-        return Said(where, id, doc, text=_text(where, answers), context=contexts[0], scores=scores)
-    half = len(asked) // 2
-    if half and asked[half:] == asked[:half] and not any(contexts[half:]):
-        asked, answers, contexts = (
-            asked[:half],
-            answers[:half],
-            contexts[:half],
-        )  # acc_mutual_info asks every choice again, behind nothing
-    nats = [float(answer[0]) for answer in answers]
-    # Of equal likelihoods the first asked wins, as lm-eval has it.
+    if continuations == [None]:  # the likelihood of a whole text
+        return answer(context=contexts[0], columns={"nats": -_number(where, responses)})
+    if not all(isinstance(text, str) for text in continuations):  # a generation has its options there
+        return answer(text=_text(where, responses), context=contexts[0], scores=scores)
+    half = len(continuations) // 2
+    if half and continuations[half:] == continuations[:half] and not any(contexts[half:]):
+        # acc_mutual_info asks every choice again, behind nothing
+        continuations, responses, contexts = continuations[:half], responses[:half], contexts[:half]
+    nats = [float(response[0]) for response in responses]
+    # Of equal likelihoods the first wins, as lm-eval has it.
     best = max(range(len(nats)), key=nats.__getitem__)
     context = contexts[0] if len(set(contexts)) == 1 else None
-    return Said(where, id, doc, context=context, choices=tuple(asked), chosen=best, nats=tuple(nats), scores=scores)
+    return answer(context=context, choices=tuple(continuations), chosen=best, nats=tuple(nats), scores=scores)
 
 
 def _number(where: str, answers: Any) -> float:
@@ -128,12 +128,12 @@ def _text(where: str, answers: Any) -> str:
 _PRECISIONS = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
 
 
-def _results(path: Path) -> Foreign:
-    """What the results beside the samples say of how they came about; nothing where they are not there."""
+def _results(path: Path) -> ImportedResults:
+    """Return what the results file beside the samples says of how they came about; nothing where there is none."""
     named = _FILE.match(path.name)
     results = path.with_name(f"results_{named['time']}.json") if named else None
     if named is None or results is None or not results.is_file():
-        return Foreign((), {})
+        return ImportedResults((), {})
     try:
         content = json.loads(results.read_text(encoding="utf-8"))
         task, config = named["task"], content["config"]
@@ -150,4 +150,4 @@ def _results(path: Path) -> Foreign:
         raise DataError(f"{results}: are no results of lm-eval 0.4: {type(error).__name__}: {error}") from error
     # No chat template is a fact here; elsewhere null is what was not written down.
     known = {name: value for name, value in known.items() if value is not None or name == "prompt.chat_template"}
-    return Foreign((), known, config.get("fewshot_seed"))
+    return ImportedResults((), known, config.get("fewshot_seed"))

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.importers.imported import Foreign, Said
+from mlbaseline.importers.imported import ImportedAnswer, ImportedResults
 from mlbaseline.records import Scalar
 from mlbaseline.store.artifacts import check_location, fetch_artifact
 from mlbaseline.store.tracking import Server, reporting
@@ -25,7 +25,7 @@ _SCORE = "/score"
 _ANSWER_COLUMNS = ("predictions", "prediction", "outputs", "output")
 
 
-def read_mlflow_results(server: Server, run_id: str) -> Foreign:
+def read_mlflow_results(server: Server, run_id: str) -> ImportedResults:
     """The table of results of a run or, where it has none, the traces that it left.
 
     Raises TrackingError for a run that is not there, DataError for one that holds neither.
@@ -37,15 +37,15 @@ def read_mlflow_results(server: Server, run_id: str) -> Foreign:
     where = f"run {run_id}"
     known: dict[str, Scalar] = {"model.mlflow_run_id": run_id}
     if TABLE in paths:
-        said = list(_rows(f"{where}, {TABLE}", _table(server, run_id)))
+        answers = list(_rows(f"{where}, {TABLE}", _table(server, run_id)))
     else:
-        said = [_traced(where, trace) for trace in _traces(server, run.info.experiment_id, run_id)]
-    if not said:
+        answers = [_traced(where, trace) for trace in _traces(server, run.info.experiment_id, run_id)]
+    if not answers:
         raise DataError(
             f"{where}: has neither {TABLE}, which mlflow.evaluate leaves, nor traces, "
             "which mlflow.genai.evaluate leaves"
         )
-    return Foreign(said, known)
+    return ImportedResults(answers, known)
 
 
 def _table(server: Server, run_id: str) -> Any:
@@ -54,7 +54,7 @@ def _table(server: Server, run_id: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _rows(where: str, table: Any) -> Iterator[Said]:
+def _rows(where: str, table: Any) -> Iterator[ImportedAnswer]:
     if not isinstance(table, dict) or not {"columns", "data"} <= table.keys():
         raise DataError(f"{where}: expected an object with `columns` and `data`, as mlflow.evaluate writes it")
     columns = table["columns"]
@@ -72,7 +72,9 @@ def _rows(where: str, table: Any) -> Iterator[Said]:
         # A table of answers has one for each row; without such a column, the scores alone are what is there.
         error = "has no answer" if answer is not None and text is None else None
         scores = {name: row[column] for name, column in scored.items()}
-        yield Said(f"{where}, row {number}", None, row, text=text, scores=scores, error=error, columns=measured)
+        yield ImportedAnswer(
+            f"{where}, row {number}", None, row, text=text, scores=scores, error=error, columns=measured
+        )
 
 
 def _number(value: Any) -> float | None:
@@ -92,14 +94,14 @@ def _traces(server: Server, experiment_id: str, run_id: str) -> Iterator[Trace]:
             return
 
 
-def _traced(run: str, trace: Trace) -> Said:
+def _traced(run: str, trace: Trace) -> ImportedAnswer:
     info = trace.info
     root = next((span for span in trace.data.spans if span.parent_id is None), None)
     inputs = root.inputs if root is not None else None
     failed = str(info.state.value) == "ERROR"
     usage = info.token_usage or {}
     outputs = root.outputs if root is not None else None
-    return Said(
+    return ImportedAnswer(
         f"{run}, trace {info.trace_id}",
         info.trace_id,
         {**info.tags, **(inputs if isinstance(inputs, Mapping) else {"inputs": inputs})},

@@ -50,9 +50,9 @@ class ChatPrompting:
         return Prompt(self.prompt(example).context, (answer_text(example, labels),))
 
     @property
-    def head(self) -> str:
+    def shared_prefix(self) -> str:
         """What every prompt begins with."""
-        return self._context(self.prompting.head + _MARK).partition(_MARK)[0]
+        return self._context(self.prompting.shared_prefix + _MARK).partition(_MARK)[0]
 
     @property
     def ending(self) -> str:

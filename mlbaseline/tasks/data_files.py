@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,6 @@ from typing import Any
 from mlbaseline.errors import DataError
 from mlbaseline.progress import BAR_DELAY_S, progress_bar
 from mlbaseline.records import Fields
-
-Row = tuple[int, Mapping[str, Any]]
-"""Number of a row in its file (the first is 1, a header does not count), and column ─▶ value."""
 
 _SHARED_TEXTS, _SHARED_CHARACTERS = 4096, 64
 _PARQUET_ROWS = 16_384

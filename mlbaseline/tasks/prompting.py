@@ -32,7 +32,7 @@ class Prompt:
     continuations: tuple[str, ...]
 
 
-class Asks(Protocol):
+class PromptFormat(Protocol):
     """What the engine asks of whoever makes the prompts."""
 
     def prompt(self, example: Example) -> Prompt:
@@ -40,12 +40,12 @@ class Asks(Protocol):
         ...
 
     @property
-    def head(self) -> str:
+    def shared_prefix(self) -> str:
         """What every prompt begins with; may be empty."""
         ...
 
 
-class Teaches(Asks, Protocol):
+class TrainingPromptFormat(PromptFormat, Protocol):
     """What training and signatures ask beside it."""
 
     def solved(self, example: Example, labels: Sequence[str]) -> Prompt:
@@ -81,7 +81,7 @@ class Prompting:
         return Prompt(context, (CHOICE_DELIMITER + answer_text(example, labels),))
 
     @property
-    def head(self) -> str:
+    def shared_prefix(self) -> str:
         """What every prompt begins with: the prefix, and the template up to its first field."""
         text = self.prefix
         for literal, field in _parts(self.template):

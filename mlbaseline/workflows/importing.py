@@ -10,14 +10,15 @@ from typing import get_args
 from mlbaseline import assets, store
 from mlbaseline.engine.rungs import Rung, RungContext, build_annotators_rung, build_recorded_rungs
 from mlbaseline.errors import DataError, SuiteError
-from mlbaseline.importers.imported import Foreign, Wanted, has_prompts, rows_of
+from mlbaseline.importers.imported import ImportedResults, ImportOptions, has_prompts, make_rows
 from mlbaseline.importers.inspect_log import find_log, read_log
 from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
-from mlbaseline.records import Scalar, TaskData, digest_of
+from mlbaseline.records import Scalar, digest_of
 from mlbaseline.suite import External, Human, MetricName, Suite
 from mlbaseline.tasks import kind_of_suite, load_task, open_suite
-from mlbaseline.tasks.data_files import Row, read_table
+from mlbaseline.tasks.data_files import read_table
+from mlbaseline.values import NumberedRow
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluation import evaluate_each, make_fetcher
 from mlbaseline.workflows.ladder_run import evaluations_text, open_ladder
@@ -35,12 +36,12 @@ _TAKES = {
 
 @dataclass(frozen=True)
 class _Source:
-    """Rows to join, and where they come from. name: for people. foreign: what another tool said, if it was one."""
+    """Rows to join, and where they come from. name: for people. results: those of another tool, if it was one."""
 
-    rows: Sequence[Row]
+    rows: Sequence[NumberedRow]
     name: str
     sha256: str
-    foreign: Foreign | None = None
+    results: ImportedResults | None = None
 
 
 def import_results(
@@ -57,13 +58,25 @@ def import_results(
     epoch: int | None = None,
     tracking_uri: str | None = None,
 ) -> CommandResult:
-    """Write answers to the suite's test split as completed evaluations of `baseline`, one a seed.
+    """Write answers of another tool as completed evaluations of a baseline, one for each seed.
 
-    format: one of FORMATS. path: a file; of lm-eval and inspect also a folder; of mlflow the id of a run. Tables have
-    the columns that `read_answers` says; for a human baseline also those of a sheet of labels. seed: of all the
-    answers, where the source names none. task, filter: which of lm-eval's samples. epoch: which of inspect's; without
-    it, each epoch is one of the suite's seeds. id_field, score: see `tasks.foreign.Wanted`; score is NAME or
-    NAME=METRIC, by default the suite's first metric.
+    Args:
+        format: `lm-eval`, `inspect`, `mlflow`, `csv`, `tsv`, `jsonl` or `parquet`.
+        path: A file; of lm-eval and inspect also a folder; of mlflow the id of a run. Tables have the columns of
+            recorded answers, or those of a sheet of labels for a baseline of kind human.
+        suite: Path of a suite file, or the name of a packaged suite. Its test split is what was answered.
+        baseline: Of the suite.
+        seed: Of all answers, where the source has no seeds.
+        task: Which of lm-eval's tasks.
+        filter: Which of lm-eval's filters.
+        id_field: Field of an item that holds our example ids.
+        score: The source's score that counts, as NAME or NAME=METRIC; by default as the suite's first metric.
+        epoch: Which of inspect's epochs; without it, each epoch is one of the suite's seeds.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Raises:
+        SuiteError: The suite is not valid, or does not have the baseline.
+        DataError: The source cannot be read, or its answers do not fit the suite.
     """
     loaded = open_suite(suite)
     _check_baseline(loaded, baseline)
@@ -71,64 +84,54 @@ def import_results(
     tracker = store.connect(tracking_uri, loaded.name)
     fetch = make_fetcher(loaded, tracker)
     context = RungContext(loaded, load_task(loaded, fetch), fetch)
-    data = context.data
-    wanted = Wanted(id_field, _score(loaded, score))
+    options = ImportOptions(id_field, _score(loaded, score), task, filter, epoch)
     if format == MLFLOW:
-        source = _from_run(tracker, str(path), loaded, data, wanted)
+        source = _from_run(tracker, str(path), context, options)
     else:
-        source = _from_file(format, Path(path), loaded, data, wanted, task=task, filter=filter, epoch=epoch)
+        source = _from_file(format, Path(path), context, options)
     source = replace(source, rows=_with_seed(source, seed))
     rungs = _rungs(context, baseline, source)
     rungs = [replace(rung, params={**rung.params, **_described(format, source, score)}) for rung in rungs]
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_each(loaded, data, rungs, tracker, ladder, fresh=False)
+        evaluated = evaluate_each(loaded, context.data, rungs, tracker, ladder, fresh=False)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
     return CommandResult(document, lambda *_: evaluations_text(evaluated))
 
 
-def _from_run(server: store.Server, run_id: str, suite: Suite, data: TaskData, wanted: Wanted) -> _Source:
-    foreign = store.read_mlflow_results(server, run_id)
-    rows = rows_of(foreign, f"run {run_id}", suite.task, data, wanted)
-    return _Source(rows, run_id, digest_of([run_id, [values for _, values in rows]]), foreign)
+def _from_run(server: store.Server, run_id: str, context: RungContext, options: ImportOptions) -> _Source:
+    results = store.read_mlflow_results(server, run_id)
+    rows = make_rows(results, f"run {run_id}", context.suite.task, context.data, options)
+    return _Source(rows, run_id, digest_of([run_id, [values for _, values in rows]]), results)
 
 
-def _from_file(
-    format: str,
-    path: Path,
-    suite: Suite,
-    data: TaskData,
-    wanted: Wanted,
-    *,
-    task: str | None,
-    filter: str | None,
-    epoch: int | None,
-) -> _Source:
+def _from_file(format: str, path: Path, context: RungContext, options: ImportOptions) -> _Source:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if format not in (LM_EVAL, INSPECT):
         return _Source(read_table(path, format).rows, path.name, assets.sha256_of(path))
-    file = find_samples(path, task) if format == LM_EVAL else find_log(path)
+    file = find_samples(path, options.task) if format == LM_EVAL else find_log(path)
     if format == LM_EVAL:
-        foreign = read_samples(file, filter=filter)
+        results = read_samples(file, filter=options.filter)
     else:
-        foreign = read_log(file, scorer=wanted.score[0] if wanted.score else None)
-    foreign = _of_epoch(file, foreign, epoch)
-    rows = _repeats_as_seeds(file, foreign, rows_of(foreign, str(file), suite.task, data, wanted), suite)
-    return _Source(rows, file.name, assets.sha256_of(file), foreign)
+        results = read_log(file, scorer=options.score[0] if options.score else None)
+    results = _of_epoch(file, results, options.epoch)
+    rows = make_rows(results, str(file), context.suite.task, context.data, options)
+    return _Source(_repeats_as_seeds(file, results, rows, context.suite), file.name, assets.sha256_of(file), results)
 
 
-def _of_epoch(file: Path, foreign: Foreign, epoch: int | None) -> Foreign:
-    epochs = sorted({said.repeat for said in foreign.said})
+def _of_epoch(file: Path, results: ImportedResults, epoch: int | None) -> ImportedResults:
+    epochs = sorted({answer.repeat for answer in results.answers})
     if epoch is None:
-        return foreign
+        return results
     if epoch not in epochs:
         raise DataError(f"{file}: has no epoch {epoch}; it has: {', '.join(map(str, epochs))}")
-    return replace(foreign, said=[replace(said, repeat=1) for said in foreign.said if said.repeat == epoch])
+    answers = [replace(answer, repeat=1) for answer in results.answers if answer.repeat == epoch]
+    return replace(results, answers=answers)
 
 
-def _repeats_as_seeds(file: Path, foreign: Foreign, rows: list[Row], suite: Suite) -> list[Row]:
-    """Every pass over the items is a draw of its own: the k-th gets the suite's k-th seed."""
-    repeats = sorted({said.repeat for said in foreign.said})
+def _repeats_as_seeds(file: Path, results: ImportedResults, rows: list[NumberedRow], suite: Suite) -> list[NumberedRow]:
+    """Give the k-th of several answers to each item the suite's k-th seed: each is drawn by itself."""
+    repeats = sorted({answer.repeat for answer in results.answers})
     if len(repeats) == 1:
         return rows
     if len(repeats) > len(suite.seeds):
@@ -138,14 +141,14 @@ def _repeats_as_seeds(file: Path, foreign: Foreign, rows: list[Row], suite: Suit
         )
     seeds = dict(zip(repeats, suite.seeds, strict=False))
     return [
-        (number, {**values, "seed": seeds[said.repeat]})
-        for said, (number, values) in zip(foreign.said, rows, strict=True)
+        (number, {**values, "seed": seeds[answer.repeat]})
+        for answer, (number, values) in zip(results.answers, rows, strict=True)
     ]
 
 
 def _rungs(context: RungContext, baseline: str, source: _Source) -> list[Rung]:
     spec = context.suite.baselines[baseline]
-    if isinstance(spec, Human) and source.foreign is None and {"annotator", "label"} <= set(source.rows[0][1]):
+    if isinstance(spec, Human) and source.results is None and {"annotator", "label"} <= set(source.rows[0][1]):
         return [build_annotators_rung(context, baseline, source.rows, sha256=source.sha256)]
     answers = read_answers(source.rows, context.data, where=source.name)
     known = _known(context, source)
@@ -156,12 +159,12 @@ def _rungs(context: RungContext, baseline: str, source: _Source) -> list[Rung]:
 
 def _known(context: RungContext, source: _Source) -> dict[str, Scalar]:
     """What the source says of its making, and that its prompts are ours, if it has them and they are."""
-    if source.foreign is None:
+    if source.results is None:
         return {}
-    shots = int(str(source.foreign.known.get("prompt.shots", 0)))
-    prompting = kind_of_suite(context.suite).imported_prompting(shots, source.foreign.shots_seed)
-    is_ours = has_prompts(source.foreign, source.rows, context.data, prompting)
-    return {**source.foreign.known, **(prompting.signature_fields() if is_ours else {})}
+    shots = int(str(source.results.known.get("prompt.shots", 0)))
+    prompting = kind_of_suite(context.suite).imported_prompting(shots, source.results.shots_seed)
+    is_ours = has_prompts(source.results, source.rows, context.data, prompting)
+    return {**source.results.known, **(prompting.signature_fields() if is_ours else {})}
 
 
 def _described(format: str, source: _Source, score: str | None) -> dict[str, str]:
@@ -195,7 +198,7 @@ def _check_baseline(suite: Suite, name: str) -> None:
         raise SuiteError("--as", [f"{name!r} is a published score, which has no answers to import"])
 
 
-def _with_seed(source: _Source, seed: int | None) -> Sequence[Row]:
+def _with_seed(source: _Source, seed: int | None) -> Sequence[NumberedRow]:
     if seed is None:
         return source.rows
     if "seed" in source.rows[0][1]:

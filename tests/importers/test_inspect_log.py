@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mlbaseline.errors import DataError
-from mlbaseline.importers.imported import Wanted, rows_of
+from mlbaseline.importers.imported import ImportOptions, make_rows
 from mlbaseline.importers.inspect_log import find_log, read_log
 from mlbaseline.records import Example, TaskData
 from mlbaseline.suite import ChoiceTask
@@ -114,9 +114,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def rows(path: Path, wanted: Wanted | None = None, scorer: str | None = None) -> list[dict[str, Any]]:
+def rows(path: Path, options: ImportOptions | None = None, scorer: str | None = None) -> list[dict[str, Any]]:
     return [
-        dict(values) for _, values in rows_of(read_log(path, scorer=scorer), str(path), TASK, DATA, wanted or Wanted())
+        dict(values)
+        for _, values in make_rows(read_log(path, scorer=scorer), str(path), TASK, DATA, options or ImportOptions())
     ]
 
 
@@ -131,7 +132,7 @@ def test_letters_are_choices_of_the_item(chosen: Path) -> None:
 
 
 def test_verdicts_are_scores_where_they_are_wanted(chosen: Path) -> None:
-    read = rows(chosen, Wanted(score=("choice", "accuracy")), "choice")
+    read = rows(chosen, ImportOptions(score=("choice", "accuracy")), "choice")
     assert [row.get("score.accuracy") for row in read] == [1.0, None, 1.0, 1.0, 0.0, 1.0]
     with pytest.raises(DataError, match=r"has no scorer 'judge'; it has: choice, includes"):
         read_log(chosen, scorer="judge")
@@ -145,9 +146,9 @@ def test_words_are_labels_and_items_are_told_by_what_was_asked(written: Path) ->
 
 
 def test_ids_by_a_field_of_the_metadata(chosen: Path) -> None:
-    assert rows(chosen, Wanted(id_field="key"))[2]["example_id"] == "e2"
+    assert rows(chosen, ImportOptions(id_field="key"))[2]["example_id"] == "e2"
     with pytest.raises(DataError, match="no field 'nr'; they have: key"):
-        rows(chosen, Wanted(id_field="nr"))
+        rows(chosen, ImportOptions(id_field="nr"))
 
 
 def test_what_the_log_says_of_its_making(chosen: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlbaseline.errors import DataError
-from mlbaseline.importers.imported import Wanted, rows_of
+from mlbaseline.importers.imported import ImportOptions, make_rows
 from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Example, TaskData
@@ -58,9 +58,9 @@ def generated(i: int, said: Any, filter: str = "strict") -> dict[str, Any]:
 def read(path: Path, samples: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
     file = path / "samples.jsonl"
     file.write_text("".join(json.dumps(sample) + "\n" for sample in samples), encoding="utf-8")
-    wanted = Wanted(options.pop("id_field", None), options.pop("score", None))
-    foreign = read_samples(file, **{"filter": None, **options})
-    return [values for _, values in rows_of(foreign, str(file), TASK, DATA, wanted)]
+    chosen_options = ImportOptions(options.pop("id_field", None), options.pop("score", None))
+    results = read_samples(file, **{"filter": None, **options})
+    return [values for _, values in make_rows(results, str(file), TASK, DATA, chosen_options)]
 
 
 def test_choices_are_mapped_by_their_text(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_one_of_several_filters_has_to_be_named(tmp_path: Path) -> None:
 def test_of_an_appended_file_the_last_pass_counts(tmp_path: Path) -> None:
     samples = [chosen(i, *logliks) for logliks in ((-1.0, -2.0), (-2.0, -1.0)) for i in range(3)]
     assert {row["prediction"] for row in read(tmp_path, samples)} == {"good"}
-    with pytest.raises(DataError, match="a pass is incomplete: documents have 1 to 2 rows"):
+    with pytest.raises(DataError, match="a run is incomplete: documents have 1 to 2 rows"):
         read(tmp_path, samples[:-1])
 
 
@@ -183,7 +183,7 @@ def test_texts_are_answers_where_the_task_has_no_labels(tmp_path: Path) -> None:
     file = tmp_path / "samples.jsonl"
     samples = [generated(0, " a b\n"), generated(1, ""), generated(2, "c")]
     file.write_text("".join(json.dumps(sample) + "\n" for sample in samples), encoding="utf-8")
-    rows = rows_of(read_samples(file, filter=None), str(file), task, data, Wanted())
+    rows = make_rows(read_samples(file, filter=None), str(file), task, data, ImportOptions())
     assert [row["prediction"] for _, row in rows] == [" a b\n", "", "c"]
     answers = read_answers(rows, data, where="samples")[None]
     assert (answers["e1"].prediction, answers["e1"].error) == ("", None)
@@ -195,7 +195,7 @@ def test_choices_are_normalised_as_the_suite_asks(tmp_path: Path) -> None:
 
     def predicted(normalisation: str) -> str:
         task = TASK.model_copy(update={"normalisation": normalisation})
-        ((_, row),) = rows_of(read_samples(file, filter=None), str(file), task, DATA, Wanted())
+        ((_, row),) = make_rows(read_samples(file, filter=None), str(file), task, DATA, ImportOptions())
         return str(row["prediction"])
 
     assert [predicted("none"), predicted("byte")] == ["bad", "good"]  # −3.0 / 3 against −3.2 / 4

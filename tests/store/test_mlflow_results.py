@@ -78,14 +78,14 @@ def _experiment(server: Server) -> list[str]:
 
 
 def test_the_table_of_an_evaluation(server: Server, evaluated: str) -> None:
-    foreign = read_mlflow_results(server, evaluated)
-    assert [(said.text, said.scores) for said in foreign.said] == [("a", {"right": 1.0}), ("c", {"right": 0.0})]
-    assert [said.fields["key"] for said in foreign.said] == ["e0", "e1"]
-    assert foreign.known == {"model.mlflow_run_id": evaluated}
+    results = read_mlflow_results(server, evaluated)
+    assert [(said.text, said.scores) for said in results.answers] == [("a", {"right": 1.0}), ("c", {"right": 0.0})]
+    assert [said.fields["key"] for said in results.answers] == ["e0", "e1"]
+    assert results.known == {"model.mlflow_run_id": evaluated}
 
 
 def test_traces_with_assessments(server: Server, judged: str) -> None:
-    said = {one.fields["key"]: one for one in read_mlflow_results(server, judged).said}
+    said = {one.fields["key"]: one for one in read_mlflow_results(server, judged).answers}
     assert {key: one.text for key, one in said.items()} == {"e0": "a", "e1": "c", "e2": None}
     assert said["e0"].scores == {"correct": True, "judge": "no"}  # the later word counts
     assert said["e1"].scores == {"correct": False, "judge": None}  # a judge that failed has said nothing

@@ -228,7 +228,7 @@ def test_what_a_suite_leaves_out_follows_from_the_task(harness: tuple[Path, dict
     assert first == again != other
     assert first.startswith("Say what it is worth.\n\nReview: ")
     assert first.endswith(test[3].fields["context"].removeprefix("Say what it is worth.\n\n"))
-    assert of_task.prompting(2, 0).head.startswith("Say what it is worth.\n\nReview: ")
+    assert of_task.prompting(2, 0).shared_prefix.startswith("Say what it is worth.\n\nReview: ")
     solved = of_task.prompting(0, None).solved(test[0], ())
     assert (solved.context, solved.continuations) == (test[0].fields["context"], (" x",))
 

@@ -133,7 +133,7 @@ def test_a_new_kind_is_evaluated_compared_and_served(suite: Path, tmp_path: Path
     assert all(len(text) <= 4 and (text == "" or text.isalpha()) for text in letters)
 
 
-def test_a_suite_file_is_checked_by_the_new_kind(kind: None) -> None:
+def test_the_new_kind_checks_its_suites(kind: None) -> None:
     text = (
         SUITE.replace("MODEL", "model")
         .replace("seed: 1}\n", "seed: 1}\n  most: many\n")

@@ -18,7 +18,7 @@ from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
-from mlbaseline.tasks.prompting import Asks
+from mlbaseline.tasks.prompting import PromptFormat
 
 GENERATION_VERSION = 1
 """Part of every signature: raised when the same options lead to other texts."""
@@ -34,7 +34,7 @@ class Generator(BatchedModel):
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Asks,
+        prompting: PromptFormat,
         decoding: Decoding,
         evaluation: Evaluation,
         execution: Execution = LOCAL,

@@ -12,7 +12,7 @@ from mlbaseline.engine.inference.tokenization import make_encoder
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Asks
+from mlbaseline.tasks.prompting import PromptFormat
 
 LOCAL = Execution()
 """In this process, without a cache."""
@@ -26,7 +26,7 @@ class BatchedModel(ABC):
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, prompting: Asks, evaluation: Evaluation, execution: Execution = LOCAL
+        self, checkpoint: Checkpoint, prompting: PromptFormat, evaluation: Evaluation, execution: Execution = LOCAL
     ) -> None:
         """Prepare tokenizer and options.
 

@@ -10,10 +10,12 @@ from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.records import Example
 from mlbaseline.suite import Task
 from mlbaseline.tasks import kind_of
-from mlbaseline.tasks.prompting import Teaches
+from mlbaseline.tasks.prompting import TrainingPromptFormat
 
 
-def make_prompting(task: Task, model: Path, *, shots: Sequence[Example] = (), labels: Sequence[str] = ()) -> Teaches:
+def make_prompting(
+    task: Task, model: Path, *, shots: Sequence[Example] = (), labels: Sequence[str] = ()
+) -> TrainingPromptFormat:
     """model: whose chat template is used where the task says so. shots: solved examples to show; labels: of their task.
 
     Raises AssetError where a chat template is asked for and the model has none.

@@ -21,7 +21,7 @@ from mlbaseline.engine.inference.tokenization import EncodedPrompt, Encoder
 from mlbaseline.errors import describe_error
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, digest_of
-from mlbaseline.tasks.prompting import Asks, Prompt
+from mlbaseline.tasks.prompting import Prompt, PromptFormat
 
 CACHED_FROM_EXAMPLES = 4096
 """Fewer take less time to tokenise than to look up in the cache."""
@@ -68,7 +68,7 @@ class CachedPrompts:
         return _unpack(packed)
 
 
-def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> EncodedPrompts:
+def encode_examples(encoder: Encoder, prompting: PromptFormat, examples: Sequence[Example]) -> EncodedPrompts:
     """Tokenise the prompts of examples.
 
     Many of them come from the cache, if the same texts went through the same tokenizer before.
@@ -102,7 +102,7 @@ def encode_examples(encoder: Encoder, prompting: Asks, examples: Sequence[Exampl
     return CachedPrompts(target)
 
 
-def _key(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> str:
+def _key(encoder: Encoder, prompting: PromptFormat, examples: Sequence[Example]) -> str:
     content = hashlib.sha256()
     for prompt in _prompts(prompting, preparing(examples, "Looking up tokens")):
         text = str(prompt) if isinstance(prompt, Exception) else "\x1f".join((prompt.context, *prompt.continuations))
@@ -110,7 +110,7 @@ def _key(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> str:
     return digest_of([_FORMAT, encoder.tokenizer_digest, encoder.max_length, content.hexdigest()])
 
 
-def _prompts(prompting: Asks, examples: Iterable[Example]) -> Iterator[Prompt | Exception]:
+def _prompts(prompting: PromptFormat, examples: Iterable[Example]) -> Iterator[Prompt | Exception]:
     for example in examples:
         try:
             yield prompting.prompt(example)
@@ -118,7 +118,7 @@ def _prompts(prompting: Asks, examples: Iterable[Example]) -> Iterator[Prompt | 
             yield error
 
 
-def _encode(encoder: Encoder, prompting: Asks, examples: Sequence[Example]) -> Iterator[EncodedPrompt | str]:
+def _encode(encoder: Encoder, prompting: PromptFormat, examples: Sequence[Example]) -> Iterator[EncodedPrompt | str]:
     prompts = _prompts(prompting, examples)
     while chunk := list(islice(prompts, _CHUNK_EXAMPLES)):
         tokenised = iter(encoder.encode_many([prompt for prompt in chunk if isinstance(prompt, Prompt)]))

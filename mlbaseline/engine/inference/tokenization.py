@@ -11,7 +11,7 @@ from typing import Any
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import digest_of
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Asks, Prompt
+from mlbaseline.tasks.prompting import Prompt, PromptFormat
 
 Tokens = tuple[int, ...]
 
@@ -170,7 +170,7 @@ class Encoder:
             raise ValueError("the text has no tokens")
         return self._start_token(), tokens
 
-    def shared_prefix(self, prompting: Asks, *, max_new_tokens: int = 0) -> Tokens:
+    def shared_prefix(self, prompting: PromptFormat, *, max_new_tokens: int = 0) -> Tokens:
         """Return the tokens that every prompt begins with; empty where there are none.
 
         The text is cut at its last white space, where no tokenizer merges text before with text behind. A prompt whose
@@ -181,7 +181,7 @@ class Encoder:
             prompting: makes the prompts.
             max_new_tokens: room that is needed behind each prompt.
         """
-        text = re.match(r"(.*\S)(?=\s)", prompting.head, flags=re.DOTALL)
+        text = re.match(r"(.*\S)(?=\s)", prompting.shared_prefix, flags=re.DOTALL)
         tokens = self._tokenise([text[1]])[0] if text else ()
         return tokens if len(tokens) < self.max_length - max_new_tokens else ()
 

@@ -20,7 +20,7 @@ from mlbaseline.models.quantization import QUANTISED
 from mlbaseline.records import Model, Scalar, TaskData, Trained, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks import kind_of_suite
-from mlbaseline.tasks.prompting import Teaches
+from mlbaseline.tasks.prompting import TrainingPromptFormat
 
 if TYPE_CHECKING:
     from mlbaseline.engine.training.job import TrainingJob
@@ -126,7 +126,7 @@ def _rung(
     name: str,
     answering: AnsweringSpec,
     *,
-    prompting: Teaches,
+    prompting: TrainingPromptFormat,
     base: FetchedAsset,
     fields: Mapping[str, Scalar],
     open_: Callable[[], OpenedRung],
@@ -141,7 +141,7 @@ def _rung(
     return context.rung(name, answering.seed, fields=fields, open_=open_, uses_processes=True)
 
 
-def _language_model(weights: Weights, prompting: Teaches, base: Path | None = None) -> LanguageModel:
+def _language_model(weights: Weights, prompting: TrainingPromptFormat, base: Path | None = None) -> LanguageModel:
     # All files, not the weights alone: an adapter's configuration decides as much.
     sha256 = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
     return LanguageModel(weights.folder, sha256, prompting, base)

@@ -12,7 +12,7 @@ from mlbaseline.engine.rungs.rung import RungContext, progress_name
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.quantization import QUANTISED
 from mlbaseline.records import Model, OutputType
-from mlbaseline.tasks.prompting import Teaches
+from mlbaseline.tasks.prompting import TrainingPromptFormat
 
 if TYPE_CHECKING:
     from mlbaseline.models.checkpoint import Checkpoint
@@ -31,7 +31,7 @@ class LanguageModel:
 
     path: Path
     sha256: str
-    prompting: Teaches
+    prompting: TrainingPromptFormat
     base: Path | None = None
 
 

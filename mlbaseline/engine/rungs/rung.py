@@ -17,7 +17,7 @@ from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
 from mlbaseline.suite import Evaluation, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
-from mlbaseline.tasks.prompting import Prompting, Teaches
+from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class RungContext:
         """The examples that are answered."""
         return self.task.splits[self.split]
 
-    def prompting(self, model: Path) -> Teaches:
+    def prompting(self, model: Path) -> TrainingPromptFormat:
         """Return prompts without solved examples.
 
         Args:

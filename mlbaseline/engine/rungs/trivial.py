@@ -13,8 +13,9 @@ from mlbaseline.models.human import ExpectedAnnotator
 from mlbaseline.models.trivial import TrivialRule
 from mlbaseline.records import OutputType
 from mlbaseline.suite import Asset
-from mlbaseline.tasks.data_files import Row, read_table
+from mlbaseline.tasks.data_files import read_table
 from mlbaseline.tasks.prompting import placeholders
+from mlbaseline.values import NumberedRow
 
 
 def trivial_rungs(context: RungContext, name: str, spec: suite.Trivial, seeds: Sequence[int]) -> list[Rung]:
@@ -44,7 +45,7 @@ def human_rungs(context: RungContext, name: str, spec: suite.Human, _: Sequence[
     return [build_annotators_rung(context, name, read_table(asset.path, None).rows, sha256=asset.sha256)]
 
 
-def build_annotators_rung(context: RungContext, name: str, rows: Sequence[Row], *, sha256: str) -> Rung:
+def build_annotators_rung(context: RungContext, name: str, rows: Sequence[NumberedRow], *, sha256: str) -> Rung:
     """Make the rung of annotators' labels, from a sheet with a row for each label.
 
     Args:

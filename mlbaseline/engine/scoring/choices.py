@@ -17,7 +17,7 @@ from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer,
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Asks
+from mlbaseline.tasks.prompting import PromptFormat
 
 ENGINE_VERSION = 1
 """Part of every signature: raised when log-likelihoods change by more than rounding."""
@@ -41,7 +41,7 @@ class ChoiceScorer(BatchedModel):
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Asks,
+        prompting: PromptFormat,
         labels: Sequence[str],
         evaluation: Evaluation,
         execution: Execution = LOCAL,

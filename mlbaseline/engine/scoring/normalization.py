@@ -13,21 +13,21 @@ from time import perf_counter
 from mlbaseline.engine.inference.tokenization import Encoder
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.records import Answer, Example, Model
-from mlbaseline.tasks.prompting import Asks, Prompt
+from mlbaseline.tasks.prompting import Prompt, PromptFormat
 
 
 @dataclass(frozen=True)
 class Unconditional:
     """Prompts without context: how likely is each choice by itself?"""
 
-    prompting: Asks
+    prompting: PromptFormat
 
     def prompt(self, example: Example) -> Prompt:
         """Return the choices behind an empty context."""
         return Prompt("", self.prompting.prompt(example).continuations)
 
     @property
-    def head(self) -> str:
+    def shared_prefix(self) -> str:
         """Return what every prompt begins with: nothing."""
         return ""
 
@@ -43,7 +43,7 @@ class NormalisedChoices:
     def __init__(
         self,
         scorer: Model,
-        prompting: Asks,
+        prompting: PromptFormat,
         encoder: Encoder,
         labels: Sequence[str],
         *,

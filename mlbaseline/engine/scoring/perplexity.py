@@ -17,7 +17,7 @@ from mlbaseline.errors import describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
-from mlbaseline.tasks.prompting import Asks
+from mlbaseline.tasks.prompting import PromptFormat
 
 
 @dataclass
@@ -42,7 +42,7 @@ class TextScorer(BatchedModel):
     def __init__(
         self,
         checkpoint: Checkpoint,
-        prompting: Asks,
+        prompting: PromptFormat,
         evaluation: Evaluation,
         execution: Execution = LOCAL,
         *,

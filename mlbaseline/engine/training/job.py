@@ -26,7 +26,7 @@ from mlbaseline.models.checkpoint import Checkpoint, Precision, computed_in, loa
 from mlbaseline.records import OutputType, Scalar, TaskData, digest_of
 from mlbaseline.suite import Evaluation, Peft, Task, TrainedSpec
 from mlbaseline.tasks import kind_of
-from mlbaseline.tasks.prompting import Prompt, Teaches
+from mlbaseline.tasks.prompting import Prompt, TrainingPromptFormat
 
 TRAINING_VERSION = 2
 """Part of every signature: raised when the same options lead to other weights."""
@@ -47,7 +47,7 @@ class TrainingJob:
     base_source: str
     train: TaskData
     dev: TaskData | None
-    prompting: Teaches
+    prompting: TrainingPromptFormat
     evaluation: Evaluation
     precision: Precision
     device: str

@@ -15,7 +15,7 @@ from mlbaseline.suite import Evaluation, Normalisation, PromptedTask, Shots, Sui
 from mlbaseline.tasks.chat import ChatPrompting, Template
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.loading import Fetch, LoadedTask, load_files
-from mlbaseline.tasks.prompting import Prompting, Teaches, answer_text, choose_shots, render, shots_text
+from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat, answer_text, choose_shots, render, shots_text
 from mlbaseline.tasks.targets import TargetReader, TextTargets
 
 SpecT = TypeVar("SpecT", bound=TaskSpec)
@@ -63,7 +63,7 @@ class TaskKind(ABC, Generic[SpecT]):
 
     def prompting(
         self, load_template: LoadTemplate, *, shots: Sequence[Example] = (), labels: Sequence[str] = ()
-    ) -> Teaches:
+    ) -> TrainingPromptFormat:
         """Return how examples become prompts.
 
         Args:
@@ -79,7 +79,7 @@ class TaskKind(ABC, Generic[SpecT]):
 
     def few_shot_prompting(
         self, shots: Shots | None, seed: int | None, load_train: Callable[[], TaskData], load_template: LoadTemplate
-    ) -> tuple[Teaches, tuple[Example, ...] | None]:
+    ) -> tuple[TrainingPromptFormat, tuple[Example, ...] | None]:
         """Return how examples become prompts behind solved ones, and these; None where each prompt shows others.
 
         Args:
@@ -186,7 +186,7 @@ class PromptedKind(TaskKind[PromptedT]):
 
     def prompting(
         self, load_template: LoadTemplate, *, shots: Sequence[Example] = (), labels: Sequence[str] = ()
-    ) -> Teaches:
+    ) -> TrainingPromptFormat:
         """See `TaskKind.prompting`."""
         task = self.task
         if not task.chat_template:

@@ -20,7 +20,7 @@ from mlbaseline.tasks.kinds.perplexity import PerplexityKind
 from mlbaseline.tasks.lm_eval.conversion import LoadedLmEvalTask
 from mlbaseline.tasks.lm_eval.loading import load_lm_eval_task
 from mlbaseline.tasks.loading import Fetch, LoadedTask, slice_splits
-from mlbaseline.tasks.prompting import Prompting, Teaches
+from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 from mlbaseline.values import as_text
 
 _KINDS: dict[OutputType, type[TaskKind[Any]]] = {
@@ -82,7 +82,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
         *,
         shots: Sequence[Example] = (),
         labels: Sequence[str] = (),
-    ) -> Teaches:
+    ) -> TrainingPromptFormat:
         """Prompts of lm-eval without solved documents; its own sampler draws those of `few_shot_prompting`."""
         del load_template, labels
         assert not shots, "solved documents are drawn by lm-eval"
@@ -90,7 +90,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
 
     def few_shot_prompting(
         self, shots: Shots | None, seed: int | None, load_train: Callable[[], TaskData], load_template: LoadTemplate
-    ) -> tuple[Teaches, tuple[Example, ...] | None]:
+    ) -> tuple[TrainingPromptFormat, tuple[Example, ...] | None]:
         """Prompts of lm-eval, each with solved documents that its sampler draws for it."""
         del load_train, load_template
         sampled = seed if shots and shots.sample == "seed" else None

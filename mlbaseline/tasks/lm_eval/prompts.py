@@ -60,7 +60,7 @@ class LmEvalPrompting(Prompting):
         return Prompt(self.prompt(example).context, (self.answers[example.id],))
 
     @property
-    def head(self) -> str:
+    def shared_prefix(self) -> str:
         """What every prompt begins with."""
         contexts = [prompt.context for prompt in self.prompts.values()]
         first, last = min(contexts), max(contexts)  # whatever lies between them begins as both do

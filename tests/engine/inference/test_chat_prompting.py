@@ -76,8 +76,8 @@ def test_the_prompt_is_that_of_the_harness(model: Path, multiturn: bool, system:
     prompt = prompting.prompt(example)
     assert prompt.context == harness_context(model, example, system=system, multiturn=multiturn, shots=shots)
     assert prompt.continuations == LABELS  # whose turn it is, the template has said
-    assert prompt.context.startswith(prompting.head)
-    assert len(prompting.head) > len("<|user|>")
+    assert prompt.context.startswith(prompting.shared_prefix)
+    assert len(prompting.shared_prefix) > len("<|user|>")
 
 
 def test_what_is_learnt_is_what_is_asked(model: Path) -> None:
