@@ -82,12 +82,21 @@ def test_the_citation_is_of_this_version() -> None:
     assert citation["license"] == "Apache-2.0"
 
 
-def test_files_that_the_contribution_guide_names_exist() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_files_that_a_page_names_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:mlbaseline|tests|docs)/[\w/.-]+)`", text))
-    assert len(named) > 15
+    assert len(named) >= 10
     # Capital letters stand for a name of the reader's choice.
     assert not [name for name in named if not re.search(r"NAME|NNN|/x\.|test_x", name) and not (ROOT / name).exists()]
+
+
+def test_environment_variables_are_documented() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "mlbaseline").rglob("*.py")]
+    read = {name for text in sources for name in re.findall(r"[\"'](MLBASELINE_[A-Z0-9_]+)[\"']", text)}
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert read
+    assert not [name for name in read if f"`{name}`" not in page]
 
 
 def test_make_targets_on_pages_exist() -> None:
