@@ -17,7 +17,7 @@ from mlbaseline.errors import IncomparableError
 from mlbaseline.records import Assessment, Comparison, Registered, Role
 from mlbaseline.store.artifacts import fetch_artifact
 from mlbaseline.store.items import Artifacts, Metrics, Tags, metric_name, write
-from mlbaseline.store.tracking import PREFIX, Run, Tracker, reporting
+from mlbaseline.store.tracking import PREFIX, Run, Server, reporting
 
 COMPARISON = "comparison"
 VERDICT = PREFIX + "verdict"
@@ -56,16 +56,16 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
         )
 
 
-def load_assessment(tracker: Tracker, run_id: str) -> Assessment:
+def load_assessment(server: Server, run_id: str) -> Assessment:
     """Read back what `log_comparison` stored. Raises TrackingError where there is nothing to read.
 
     Raises IncomparableError where the files are not those that the run was completed with.
     """
-    with reporting(f"read the comparison {run_id}", tracker.uri), TemporaryDirectory() as temporary:
-        expected = tracker.client.get_run(run_id).data.tags.get(_SHA256)
+    with reporting(f"read the comparison {run_id}", server.uri), TemporaryDirectory() as temporary:
+        expected = server.client.get_run(run_id).data.tags.get(_SHA256)
         for name in (_FINDINGS, _COMPARISONS):
-            fetch_artifact(tracker, run_id, f"comparison/{name}", Path(temporary))
-        return _read(Path(temporary), expected, where=f"{tracker.uri}: comparison {run_id}")
+            fetch_artifact(server, run_id, f"comparison/{name}", Path(temporary))
+        return _read(Path(temporary), expected, where=f"{server.uri}: comparison {run_id}")
 
 
 def save_assessment(assessment: Assessment, folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import mlflow
 import pytest
 
 from mlbaseline import workflows
@@ -83,7 +84,8 @@ def test_a_comparison_keeps_examples_and_classes_for_its_report(ladder: Site) ->
     (pair,) = shown.pairs
     assert sum(pair.counts.values()) == 120
     assert all(example.input for example in pair.examples)
-    workflows.report(run_id, output=ladder.folder / "report.html", suite=ladder.suite, tracking_uri=ladder.uri)
+    workflows.report(run_id, output=ladder.folder / "report.html", tracking_uri=ladder.uri)
+    assert mlflow.MlflowClient(ladder.uri).get_experiment_by_name("tweets") is None
     page = (ladder.folder / "report.html").read_text(encoding="utf-8")
     assert str(pair.examples[0].input).split()[1] in page
     assert 'id="classes"' in page
