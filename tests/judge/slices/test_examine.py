@@ -11,8 +11,9 @@ from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.slices import examine
 from mlbaseline.records import SliceReport, SmallSlice
 from mlbaseline.stats import joint_intervals
+from mlbaseline.suite_file import parse_suite
 from tests.judge.builders import REGISTRATION
-from tests.judge.slices.ladders import ladder, suite
+from tests.judge.slices.ladders import SUITE, ladder, suite
 
 
 def examined(**options: object) -> SliceReport:
@@ -100,3 +101,12 @@ def test_a_loss_is_better_where_it_is_lower() -> None:
 
 def test_the_same_tables_give_the_same_report() -> None:
     assert examined() == examined()
+
+
+def test_the_loss_of_a_trivial_rung_is_no_measure_of_difficulty() -> None:
+    made = ladder()
+    trivial = SUITE.replace("other: {kind: pretrained, model: {source: m}}", "other: {kind: trivial}")
+    report = examine(replace(made, suite=parse_suite(trivial.replace("METRIC", "accuracy"))), np.random.default_rng(0))
+    names = {name for row in report.deltas for name, _ in row.where}
+    assert "topic" in names
+    assert not any(name.startswith("loss of") for name in names)
