@@ -11,7 +11,7 @@ from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.slices import examine
 from mlbaseline.records import SliceReport, SmallSlice
 from mlbaseline.stats import joint_intervals
-from mlbaseline.suite_file import parse_suite
+from mlbaseline.suite.reading import parse_suite
 from tests.judge.builders import REGISTRATION
 from tests.judge.slices.ladders import SUITE, ladder, suite
 
