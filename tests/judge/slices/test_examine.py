@@ -105,7 +105,9 @@ def test_the_same_tables_give_the_same_report() -> None:
 
 def test_the_loss_of_a_trivial_rung_is_no_measure_of_difficulty() -> None:
     made = ladder()
-    trivial = SUITE.replace("other: {kind: pretrained, model: {source: m}}", "other: {kind: trivial}")
+    trivial = SUITE.replace(
+        "other: {kind: pretrained, model: {source: m}}", "other: {kind: trivial, strategy: majority}"
+    )
     report = examine(replace(made, suite=parse_suite(trivial.replace("METRIC", "accuracy"))), np.random.default_rng(0))
     names = {name for row in report.deltas for name, _ in row.where}
     assert "topic" in names
