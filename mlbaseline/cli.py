@@ -284,6 +284,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
     logging.getLogger("mlbaseline").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _interrupt)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, _interrupt)
     # Importing torch and mlflow, and reading a table, makes objects by the million and hardly any garbage. By default
     # Python looks for garbage after every 700 of them, which is a sixth of the time that the imports take.
     gc.set_threshold(20_000)
@@ -312,5 +314,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """A polite kill ends a command as Ctrl-C does: open runs are closed as killed."""
+    """A polite kill, or a terminal that closes, ends a command as Ctrl-C does: open runs are closed as killed."""
     raise KeyboardInterrupt

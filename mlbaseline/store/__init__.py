@@ -1,6 +1,7 @@
 """Read and write everything that lies on a tracking server. mlflow is imported when it is used, not before."""
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison
+from mlbaseline.store.dead_runs import end_dead_runs
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
 from mlbaseline.store.items import param_text
 from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
@@ -8,7 +9,7 @@ from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
 from mlbaseline.store.references import artifact_path, resolve
-from mlbaseline.store.registry import Plan, plan_promotion, promote, rollback
+from mlbaseline.store.registry import Plan, finish_interrupted, plan_promotion, promote, rollback
 from mlbaseline.store.runs import (
     ComparisonRun,
     EvaluationRun,
@@ -35,11 +36,13 @@ __all__ = [
     "VersionLineage",
     "artifact_path",
     "connect",
+    "end_dead_runs",
     "find_comparison",
     "find_completed",
     "find_evaluations",
     "find_lineage",
     "find_registration",
+    "finish_interrupted",
     "load_assessment",
     "load_evaluations",
     "load_signatures",

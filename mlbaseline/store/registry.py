@@ -14,17 +14,40 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
 from mlbaseline.records import Assessment, Decision, Promotion, seed_text
+from mlbaseline.store.aliases import (
+    CHAMPION,
+    PREVIOUS,
+    AliasMove,
+    aliases_of,
+    finish_interrupted_move,
+    holder,
+    intending,
+    set_aliases,
+    version_number,
+)
 from mlbaseline.store.comparisons import VERDICT, load_assessment, overall_contrasts
 from mlbaseline.store.items import Tags, write
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
-from mlbaseline.store.tracking import PREFIX, Run, Tracker, connect, open_run, reach, reporting, suite_tags
+from mlbaseline.store.tracking import (
+    COMPLETED,
+    PREFIX,
+    STATUS,
+    Run,
+    Server,
+    Tracker,
+    connect,
+    open_run,
+    reach,
+    reporting,
+    run_tags,
+    suite_tags,
+)
 from mlbaseline.store.version_page import describe_version, interval_text
 from mlbaseline.suite import Suite
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION, PREVIOUS = "champion", "previous"
 PROMOTION, ROLLBACK = "promotion", "rollback"
 
 _STATE, _PENDING, _DONE = PREFIX + "promotion", "pending", "done"
@@ -44,6 +67,30 @@ class Plan:
     is_champion: bool
     tags: Mapping[str, str]
     description: str
+
+
+def finish_interrupted(server: Server, model: str) -> None:
+    """Finish a promotion or rollback whose process died between its steps, and complete its record.
+
+    Raises:
+        PromotionError: Somebody else moved the aliases at the same moment.
+        TrackingError: The server cannot be reached.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        interrupted = finish_interrupted_move(server, model)
+    except TrackingError as error:
+        if isinstance(error.__cause__, MlflowException) and error.__cause__.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return  # no such model yet
+        raise
+    if interrupted is None:
+        return
+    run_id, move = interrupted
+    with reporting(f"complete the record of the interrupted run {run_id}", server.uri):
+        server.client.set_model_version_tag(model, move.champion, _STATE, _DONE)
+        server.client.log_batch(run_id, tags=run_tags({STATUS: COMPLETED, **_moved(move)}))
+        server.client.set_terminated(run_id, "FINISHED")
 
 
 # ---- promotion ------------------------------------------------------------------------------------------------------
@@ -70,14 +117,14 @@ def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) ->
             "one by --fresh."
         )
     assert suite.register_as is not None  # _may_promote has checked it
-    champion = _holder(tracker, suite.register_as, CHAMPION)
+    champion = holder(tracker, suite.register_as, CHAMPION)
     return Plan(
         model=suite.register_as,
         winner=winner,
         comparison_run_id=comparison.run_id,
-        previous_version=_number(champion),
+        previous_version=version_number(champion),
         is_champion=champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == run_id,
-        tags=_version_tags(suite, comparison, assessment, winner, _number(champion)),
+        tags=_version_tags(suite, comparison, assessment, winner, version_number(champion)),
         description=describe_version(assessment, winner, comparison, tracker.experiment_id),
     )
 
@@ -93,13 +140,15 @@ def promote(tracker: Tracker, suite: Suite, plan: Plan, *, parent: str | None = 
     name = f"promote {plan.winner.baseline}"
     tags = {**suite_tags(suite), **{key: plan.tags[key] for key in (VERDICT, *_LINKS)}}
     with open_run(tracker, PROMOTION, name=name, tags=tags, parent=parent, note=plan.description) as run:
-        with reporting(f"register {plan.model!r}", tracker.uri), _pending_version(tracker, plan, run) as version:
+        with _pending_version(tracker, plan, run) as version:
             _check_turn(tracker, plan, version)
-        number = str(version.version)
-        with reporting(f"make version {number} of {plan.model!r} the champion", tracker.uri):
-            _move(tracker, plan.model, champion=number, previous=plan.previous_version)
-            tracker.client.set_model_version_tag(plan.model, number, _STATE, _DONE)
-            _note_move(run, plan.model, number, plan.previous_version)
+            move = AliasMove(plan.model, str(version.version), plan.previous_version)
+            with intending(run, move):
+                _check_champion(tracker, plan)
+                set_aliases(tracker, move)
+        with reporting(f"note that version {move.champion} of {plan.model!r} is the champion", tracker.uri):
+            tracker.client.set_model_version_tag(plan.model, move.champion, _STATE, _DONE)
+            _note_move(run, move)
         return _record(plan.model, version)
 
 
@@ -148,21 +197,38 @@ def _version_tags(
 def _pending_version(tracker: Tracker, plan: Plan, run: Run) -> Iterator[ModelVersion]:
     """A new version of the model, which is gone again if the block raises: it was never anybody's champion."""
     client = tracker.client
-    _ensure_registered(tracker, plan.model)
-    version = client.create_model_version(
-        plan.model,
-        source=f"models:/{plan.winner.model_id}",
-        run_id=plan.winner.run_id,
-        tags={**plan.tags, _STATE: _PENDING, PROMOTION_RUN_ID: run.run_id},
-        description=plan.description,
-        model_id=plan.winner.model_id,
-    )
+    with reporting(f"register {plan.model!r}", tracker.uri):
+        _ensure_registered(tracker, plan.model)
+        version = client.create_model_version(
+            plan.model,
+            source=f"models:/{plan.winner.model_id}",
+            run_id=plan.winner.run_id,
+            tags={**plan.tags, _STATE: _PENDING, PROMOTION_RUN_ID: run.run_id},
+            description=plan.description,
+            model_id=plan.winner.model_id,
+        )
     try:
+        _delete_twins(tracker, version, run)
         yield version
     except BaseException:
-        with suppress(TrackingError), reporting("withdraw the version", tracker.uri):
-            client.delete_model_version(plan.model, version.version)
+        with suppress(TrackingError):
+            _delete_version(tracker, version)
         raise
+
+
+def _delete_version(tracker: Tracker, version: ModelVersion) -> None:
+    with reporting(f"withdraw version {version.version} of {version.name!r}", tracker.uri):
+        tracker.client.delete_model_version(version.name, version.version)
+
+
+def _delete_twins(tracker: Tracker, version: ModelVersion, run: Run) -> None:
+    """Delete other versions of this promotion. MLflow's client repeats a request whose answer was lost, and a server
+    that had carried it out then makes a second version."""
+    query = f"name = '{version.name}' and tags.`{PROMOTION_RUN_ID}` = '{run.run_id}'"
+    with reporting(f"look for versions of the run {run.run_id}", tracker.uri):
+        for twin in tracker.client.search_model_versions(query):
+            if str(twin.version) != str(version.version):
+                _delete_version(tracker, twin)
 
 
 def _ensure_registered(tracker: Tracker, model: str) -> None:
@@ -182,8 +248,11 @@ def _check_turn(tracker: Tracker, plan: Plan, ours: ModelVersion) -> None:
             f"{plan.model!r}: another promotion is under way (version {ahead[0].version}, by run "
             f"{ahead[0].tags.get(PROMOTION_RUN_ID)}). Compare again once it is done: the champion will be another one."
         )
-    # Asked after the pending ones: whoever was pending before us and is no longer has moved the alias by now.
-    champion = _number(_holder(tracker, plan.model, CHAMPION))
+
+
+def _check_champion(tracker: Tracker, plan: Plan) -> None:
+    """Compare with the plan. Other moves are looked for before: one that is gone by now has moved the alias."""
+    champion = version_number(holder(tracker, plan.model, CHAMPION))
     if champion != plan.previous_version:
         raise PromotionError(
             f"{plan.model!r}: the champion was version {plan.previous_version} when this promotion was planned, and is "
@@ -207,8 +276,9 @@ def rollback(tracking_uri: str | None, model: str) -> Promotion:
     """
     server = reach(tracking_uri)
     uri, client = server.uri, server.client
+    finish_interrupted(server, model)
     with reporting(f"read the aliases of {model!r}", uri):
-        aliases = _aliases(client.get_registered_model(model))
+        aliases = aliases_of(client.get_registered_model(model))
     if not {CHAMPION, PREVIOUS} <= aliases.keys() or aliases[CHAMPION] == aliases[PREVIOUS]:
         raise PromotionError(
             f"{model!r}: there is nothing to go back to; a rollback needs the aliases `champion` and `previous` on "
@@ -217,68 +287,46 @@ def rollback(tracking_uri: str | None, model: str) -> Promotion:
     with reporting(f"read the champion of {model!r}", uri):
         champion = client.get_model_version(model, aliases[CHAMPION])
     tracker = connect(uri, champion.tags.get(PREFIX + "suite", model))
-    pending = [version for version in _pending(tracker, champion) if version.version != champion.version]
-    if pending:
-        raise PromotionError(
-            f"{model!r}: a promotion is under way (version {pending[0].version}); wait until it is done."
-        )
     tags, name = {PREFIX + "suite": tracker.experiment}, f"roll back {model}"
-    with open_run(tracker, ROLLBACK, name=name, tags=tags) as run, reporting(name, uri):
-        _move(tracker, model, champion=aliases[PREVIOUS], previous=aliases[CHAMPION])
-        _note_move(run, model, aliases[PREVIOUS], aliases[CHAMPION])
-        now = client.get_model_version(model, aliases[PREVIOUS])
-    comparison, evaluation = (now.tags.get(link, "") for link in _LINKS)
+    move = AliasMove(model, aliases[PREVIOUS], aliases[CHAMPION])
+    with open_run(tracker, ROLLBACK, name=name, tags=tags) as run, intending(run, move):
+        _check_nothing_pending(tracker, champion)
+        with reporting(f"read the aliases of {model!r}", uri):
+            now = aliases_of(client.get_registered_model(model))
+        if now != aliases:
+            raise PromotionError(
+                f"{model!r}: the aliases were moved at the same moment, to {now}. Look before you go on."
+            )
+        set_aliases(tracker, move)
+        _note_move(run, move)
+        with reporting(f"read the champion of {model!r}", uri):
+            restored = client.get_model_version(model, move.champion)
+    comparison, evaluation = (restored.tags.get(link, "") for link in _LINKS)
     return Promotion(model, aliases[PREVIOUS], aliases[CHAMPION], comparison, evaluation, run.run_id)
 
 
-# ---- aliases --------------------------------------------------------------------------------------------------------
-
-
-def _holder(tracker: Tracker, model: str, alias: str) -> ModelVersion | None:
-    from mlflow.exceptions import MlflowException
-
-    with reporting(f"read the alias {alias!r} of {model!r}", tracker.uri):
-        try:
-            return tracker.client.get_model_version_by_alias(model, alias)
-        except MlflowException as error:
-            # mlflow 3.17: INVALID_PARAMETER_VALUE is a model without that alias.
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
-
-
-def _number(version: ModelVersion | None) -> str | None:
-    """As text, as the server gives it: without one (mlflow 3.17, a database) it is an int."""
-    return None if version is None else str(version.version)
+def _check_nothing_pending(tracker: Tracker, champion: ModelVersion) -> None:
+    pending = [version for version in _pending(tracker, champion) if version.version != champion.version]
+    if pending:
+        raise PromotionError(
+            f"{champion.name!r}: a promotion is under way (version {pending[0].version}); wait until it is done."
+        )
 
 
 def _required(tracker: Tracker, model: str, alias: str) -> ModelVersion:
-    version = _holder(tracker, model, alias)
+    version = holder(tracker, model, alias)
     if version is None:
         raise PromotionError(f"{tracker.uri}: the registered model {model!r} has no version with the alias {alias!r}.")
     return version
 
 
-def _move(tracker: Tracker, model: str, *, champion: str, previous: str | None) -> None:
-    """Set both aliases and read them back. `previous` goes first: the step that counts is the last one."""
-    if previous is not None:
-        tracker.client.set_registered_model_alias(model, PREVIOUS, previous)
-    tracker.client.set_registered_model_alias(model, CHAMPION, champion)
-    aliases = _aliases(tracker.client.get_registered_model(model))
-    if aliases.get(CHAMPION) != champion or (previous is not None and aliases.get(PREVIOUS) != previous):
-        raise PromotionError(
-            f"{model!r}: the aliases were set to champion {champion} and previous {previous}, but read back as "
-            f"{aliases}: somebody else moved them at the same moment. Look at the registry before you go on."
-        )
+def _note_move(run: Run, move: AliasMove) -> None:
+    write(run, Tags(_moved(move)))
 
 
-def _aliases(registered: RegisteredModel) -> dict[str, str]:
-    return {alias: str(version) for alias, version in registered.aliases.items()}
-
-
-def _note_move(run: Run, model: str, version: str, previous: str | None) -> None:
-    moved = {"model": model, "version": version, "previous_version": previous or "none"}
-    write(run, Tags({PREFIX + key: value for key, value in moved.items()}))
+def _moved(move: AliasMove) -> dict[str, str]:
+    moved = {"model": move.model, "version": move.champion, "previous_version": move.previous or "none"}
+    return {PREFIX + key: value for key, value in moved.items()}
 
 
 def _record(model: str, version: ModelVersion) -> Promotion:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import MlbaselineError, TrackingError
+from mlbaseline.store.heartbeat import beating, process_tags
 from mlbaseline.suite import Suite
 from mlbaseline.version import __version__
 
@@ -28,6 +31,7 @@ STATUS = PREFIX + "status"
 NOTE = "mlflow.note.content"
 """Markdown on a run's page."""
 STARTED, COMPLETED, FAILED = "started", "completed", "failed"
+_LOCK_PATIENCE_S = 180
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def reach(tracking_uri: str | None) -> Server:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient, get_tracking_uri, set_tracking_uri
 
+    _wait_for_locks()
     uri = tracking_uri or get_tracking_uri()
     with reporting("reach the tracking server", uri), _environment(_IMPATIENT), _first_use(uri):
         client = MlflowClient(uri)
@@ -99,6 +104,17 @@ def reach(tracking_uri: str | None) -> Server:
     # mlflow 3.17: the registry in a database looks up models at the process's URI, whatever the client was given.
     set_tracking_uri(uri)
     return Server(uri, client)
+
+
+@cache
+def _wait_for_locks() -> None:
+    """Let every connection to a SQLite file wait for the locks of other processes; by default it gives up after 5 s."""
+    from sqlalchemy import Engine, event
+
+    @event.listens_for(Engine, "connect")
+    def set_patience(connection: object, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute(f"PRAGMA busy_timeout = {_LOCK_PATIENCE_S * 1000}").close()
 
 
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
@@ -219,20 +235,26 @@ def open_run(
     ends it by our exit code, and an end of ours would win over it. note: Markdown, shown on the run's page.
     Raises TrackingError; what the block raises passes through.
     """
-    tags = {KIND: kind, STATUS: STARTED, PREFIX + "version": __version__, **tags}
+    tags = {KIND: kind, STATUS: STARTED, PREFIX + "version": __version__, **process_tags(), **tags}
     if note:
         tags[NOTE] = note
     with reporting(f"start the run {name!r}", tracker.uri):
         run = _adopt(tracker, name, tags) if parent is None else None
         run = run or _create(tracker, name, tags, parent)
     try:
-        yield run
+        with beating(partial(_set_tags, run)):
+            yield run
     except BaseException as error:
         # The reason must not be lost to a server that cannot take the news.
         with suppress(TrackingError):
             _end(run, FAILED, "FAILED" if isinstance(error, Exception) else "KILLED", error)
         raise
     _end(run, COMPLETED, "FINISHED")
+
+
+def _set_tags(run: Run, tags: Mapping[str, str]) -> None:
+    with reporting(f"write to the run {run.name!r} ({run.run_id})", run.tracker.uri):
+        run.tracker.client.log_batch(run.run_id, tags=run_tags(tags))
 
 
 def _create(tracker: Tracker, name: str, tags: Mapping[str, str], parent: str | None) -> Run:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from mlbaseline import store
 from mlbaseline.suite import Suite
+
+log = logging.getLogger("mlbaseline")
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,10 @@ class Evaluated:
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
-    """The parent run of what is evaluated together."""
+    """The parent run of what is evaluated together. Runs that a killed process left open are ended first."""
+    ended = store.end_dead_runs(tracker)
+    if ended:
+        log.info("%d runs whose process is gone were still open; they are marked as killed", len(ended))
     name, tags = f"{suite.name} ladder", store.suite_tags(suite)
     return store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite))
 

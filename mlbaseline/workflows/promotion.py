@@ -43,6 +43,8 @@ def promote(
     run, assessment = judged_comparison(loaded, tracker, comparison)
     if assessment.verdict.decision is not Decision.PROMOTE:
         return verdict_outcome(tracker, run.run_id, assessment)
+    if not dry_run and loaded.register_as is not None:
+        store.finish_interrupted(tracker, loaded.register_as)
     plan = store.plan_promotion(tracker, loaded, run)
     if dry_run:
         shown = {"dry_run": True, "model": plan.model, "evaluation_run_id": plan.winner.run_id, "tags": dict(plan.tags)}
