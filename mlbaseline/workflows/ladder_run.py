@@ -26,10 +26,12 @@ class Evaluated:
 
 
 def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
-    """The parent run of what is evaluated together. Runs that a killed process left open are ended first."""
+    """Open the parent run of what is evaluated together, after what a killed process left open has been ended."""
     ended = store.end_dead_runs(tracker)
     if ended:
         log.info("%d runs whose process is gone were still open; they are marked as killed", len(ended))
+    if suite.register_as is not None:
+        store.finish_interrupted(tracker, suite.register_as)
     name, tags = f"{suite.name} ladder", store.suite_tags(suite)
     return store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite))
 

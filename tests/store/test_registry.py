@@ -179,6 +179,7 @@ def test_references_become_paths(tracker: Tracker, suite: Suite, compare: Compar
     assert resolve(tracker, f"runs:/{run_id}/suite.yaml").read_text().startswith("name: moods")
     assert {path.name for path in resolve(tracker, f"runs:/{run_id}/results").iterdir()} == {
         "examples.parquet",
+        "measured.json",
         "signature.json",
     }
     model_id = find_evaluations(tracker)[1].model_id
