@@ -37,7 +37,7 @@ class AnsweringSpec:
     Baselines, the measurement on dev, the served model and the registered champion all answer by one of these.
 
     Attributes:
-        task: What is asked.
+        task: What the model answers.
         evaluation: Batching, maximum length, what generates texts, and how many queries are timed.
         precision: Of the weights.
         device: On which the model computes, such as `cpu` or `cuda`.
@@ -81,7 +81,7 @@ class AnsweringSpec:
         return replace(self, evaluation=self.evaluation.model_copy(update={"latency_sample": 0}))
 
     def engine_fields(self) -> dict[str, Scalar]:
-        """Return the `engine.*` fields of a signature: how answers are computed, whatever is asked."""
+        """Return the `engine.*` fields of a signature: how answers are computed, whatever the task."""
         from mlbaseline.engine.scoring.choices import ENGINE_VERSION
 
         return {
@@ -201,7 +201,7 @@ _MODELS: dict[OutputType, Callable[[AnsweringSpec, Checkpoint, PromptFormat, Exe
     OutputType.GENERATE_UNTIL: _make_generator,
     OutputType.LOGLIKELIHOOD_ROLLING: _make_text_scorer,
 }
-"""What is asked of a model ─▶ the model that gives it."""
+"""Output type ─▶ what makes its model."""
 
 
 def _generation_version() -> dict[str, Scalar]:

@@ -31,11 +31,16 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in (*CHOICE_METRICS
 
 _KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, tuple[str, ...]], tuple[CorpusMetric, Array] | None]]
 _KNOWN = WeakKeyDictionary()
-"""Statistics of the tables in use: a comparison asks for them once a contrast, and n-grams take their time."""
+"""Statistics of the tables in use: a comparison needs them for each contrast, and n-grams take long."""
 
 
 def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) -> ResultTable:
-    """The table with a `score.<metric>` column for each per-example metric that its rows carry."""
+    """Return the table with a `score.<metric>` column for each per-example metric that its rows allow.
+
+    Args:
+        labels: Of the task; () if it has none.
+        names: Of metrics.
+    """
     columns = {}
     for name in names:
         per_example = METRICS[name].per_example
@@ -47,7 +52,16 @@ def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) 
 def measure(
     table: ResultTable, labels: Sequence[str], name: str, mask: npt.NDArray[np.bool_] | None = None
 ) -> float | None:
-    """The metric of a table, or of the rows in `mask` (n,); None where the rows do not carry it, or there are none."""
+    """Return the metric of a table, or of some of its rows.
+
+    Args:
+        labels: Of the task; () if it has none.
+        name: Of the metric.
+        mask: Rows that count (n,); None for all.
+
+    Returns:
+        None where the rows do not have what the metric needs, or there are none.
+    """
     metric = METRICS[name]
     if metric.per_example:
         scores = table.scores(name)
@@ -64,7 +78,11 @@ def measure(
 
 
 def corpus_statistics(table: ResultTable, labels: Sequence[str], name: str) -> tuple[CorpusMetric, Array] | None:
-    """A corpus metric with the statistics (n, s) of a table's rows; None where the rows do not carry it."""
+    """Return a corpus metric with the statistics (n, s) of a table's rows; None where the rows lack what it needs.
+
+    Raises:
+        ValueError: The metric is a mean of per-example scores.
+    """
     corpus = METRICS[name].corpus
     if corpus is None:
         raise ValueError(f"{name} is a mean of per-example scores; it has no corpus statistics")

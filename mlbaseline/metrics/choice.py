@@ -37,7 +37,11 @@ class Rows:
 
 
 def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
-    """The arrays are the same objects for the same table: read them only. Raises DataError for an unknown target."""
+    """Return a table as arrays: the same objects each time, which must not be changed.
+
+    Raises:
+        DataError: A target is not among the labels.
+    """
     known = _KNOWN.setdefault(table, {})
     key = tuple(labels)
     if key not in known:
@@ -46,7 +50,7 @@ def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
 
 
 _KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, ...], Rows]] = WeakKeyDictionary()
-"""Of the tables in use: every metric on every slice asks for them."""
+"""Of the tables in use: every metric on every slice needs them."""
 
 
 def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> Rows:
@@ -65,7 +69,7 @@ def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> Rows:
 
 
 def _positions(column: pd.Series[str], labels: Sequence[str]) -> Labels:
-    """Of each text in the labels, −1 for another and for none; no text is copied on the way."""
+    """Return the position of each text in the labels, −1 for any other text and for none. No text is copied."""
     position = {label: index for index, label in enumerate(labels)}
     codes, texts = pd.factorize(column)
     # The last one is where the code −1 of a missing text points.
@@ -76,7 +80,7 @@ def _log_probs(logliks: Array | None) -> Array | None:
     if logliks is None:
         return None
     missing = np.isnan(logliks)
-    # An error row knows nothing; elsewhere what is missing is a choice that the example does not have.
+    # An error row has nothing; in others, what is missing is a choice that the example does not have.
     known = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
     shifted = known - known.max(axis=1, keepdims=True)
     log_probs: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -17,16 +17,16 @@ from mlbaseline.results import SUM, ResultTable
 from mlbaseline.stats import CorpusMetric
 
 NATS_PER_BYTE = math.log(256)
-"""Of a text that nothing is known about."""
+"""Cost of a text for a model that knows nothing: 8 bits a byte."""
 
 
 def count_bytes(text: str) -> int:
-    """Bytes of a text in UTF-8."""
+    """Return the number of bytes of a text in UTF-8."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 def count_words(text: str) -> int:
-    """Pieces of a text between white space, as lm-evaluation-harness counts words."""
+    """Return the number of pieces between white space, as lm-evaluation-harness counts words."""
     return len(re.split(r"\s+", text))
 
 

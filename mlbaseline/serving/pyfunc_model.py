@@ -1,4 +1,4 @@
-"""A model of somebody else's, asked through `predict`."""
+"""A registered model that is not ours, called through MLflow's `predict`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,22 @@ from mlbaseline.values import as_number
 _BATCH = 32
 
 
-class Predicting:
-    """A pyfunc model as a `records.Model`. A batch that fails is asked row by row."""
+class PyfuncPredictor:
+    """A pyfunc model as a `records.Model`. A batch that fails is predicted row by row."""
 
     def __init__(self, model: Any, task: TaskDescription, columns: Mapping[str, bool]) -> None:
-        """columns: to be sent, and whether each holds numbers; none: the prompt itself is sent."""
+        """Prepare a loaded model.
+
+        Args:
+            model: Loaded by `mlflow.pyfunc`.
+            task: What it answers.
+            columns: Columns that it is sent, and whether each holds numbers; none: it is sent the prompt itself.
+        """
         self._model, self._task, self._columns = model, task, columns
         self._decoding = kind_of(task.task).decoding
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """Answers in batches; `evaluation.latency_sample` of the examples are asked alone, and timed."""
+        """Answer in batches; `evaluation.latency_sample` of the examples are answered alone, and timed."""
         ordered = sorted(examples, key=lambda example: example.id)
         timed = evenly_spaced(len(ordered), self._task.evaluation.latency_sample)
         alone = {ordered[position].id for position in timed}
@@ -43,7 +49,7 @@ class Predicting:
     def _batch(self, examples: Sequence[Example], *, timed: bool = False) -> Iterator[Answer]:
         started = perf_counter()
         try:
-            said = [self._said(examples) for _ in range(self._decoding.samples if self._decoding else 1)]
+            samples = [self._predict(examples) for _ in range(self._decoding.samples if self._decoding else 1)]
         except Exception as error:  # it is their code that runs
             if len(examples) > 1:
                 for example in examples:
@@ -52,15 +58,15 @@ class Predicting:
                 yield Answer(examples[0].id, None, error=f"{type(error).__name__}: {error}")
             return
         took_s = perf_counter() - started
-        for example, samples in zip(examples, zip(*said, strict=True), strict=True):
+        for example, replies in zip(examples, zip(*samples, strict=True), strict=True):
             yield replace(
-                make_answer(example, samples),
+                make_answer(example, replies),
                 compute_s=took_s / len(examples),
                 latency_s=took_s if timed else None,
             )
 
-    def _said(self, examples: Sequence[Example]) -> list[ParsedReply]:
-        """One sample of each."""
+    def _predict(self, examples: Sequence[Example]) -> list[ParsedReply]:
+        """Return one sample of each example."""
         rows = _rows(self._model.predict(self._inputs(examples)), len(examples))
         return [
             self._read(self._without_prompt(row, example), example) for row, example in zip(rows, examples, strict=True)
@@ -82,14 +88,14 @@ class Predicting:
         )
 
     def _without_prompt(self, row: Any, example: Example) -> Any:
-        """A text-generation pipeline that MLflow logged repeats the prompt in front of its answer."""
+        """Cut the prompt off, which a text-generation pipeline of MLflow's repeats in front of its answer."""
         if self._columns or not isinstance(row, str):
             return row
         return row.removeprefix(self._task.prompting.prompt(example).context)
 
 
 def _rows(predicted: Any, n: int) -> list[Any]:
-    """One entry a row: a mapping of columns, or a bare value."""
+    """Return one entry for each row: a mapping of columns, or a bare value."""
     if isinstance(predicted, pd.DataFrame):
         rows: list[Any] = predicted.to_dict("records")
     elif isinstance(predicted, Mapping):

@@ -12,7 +12,7 @@ from mlbaseline.assets import sha256_of
 from mlbaseline.engine.rungs import RegisteredModel, TaskDescription, generation_fields
 from mlbaseline.errors import DataError, MlbaselineError, TrackingError
 from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
-from mlbaseline.serving.pyfunc_model import Predicting
+from mlbaseline.serving.pyfunc_model import PyfuncPredictor
 from mlbaseline.serving.served import SERVED, Served, load_served, locate_weights, read_served
 from mlbaseline.store.references import parse_model, resolve
 from mlbaseline.store.tracking import PREFIX, Server, reporting
@@ -26,9 +26,10 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def find_registered(server: Server, uri: str) -> RegisteredModel | None:
-    """The model that a `models:/` or `runs:/` reference stands for now, None where there is none.
+    """Return the model that a `models:/` or `runs:/` reference stands for now; None where there is none.
 
-    Raises TrackingError.
+    Raises:
+        TrackingError: The server cannot be reached, or the reference is not valid.
     """
     identity = find_identity(server, uri)
     if identity is None:
@@ -57,7 +58,7 @@ class Identity:
 
 
 def find_identity(server: Server, uri: str) -> Identity | None:
-    """None where nothing is there. Raises TrackingError."""
+    """Return what a reference stands for now; None where there is nothing. Raises TrackingError."""
     from mlflow.exceptions import MlflowException
 
     with reporting(f"find {uri}", server.uri):
@@ -104,7 +105,7 @@ class _StoredModel:
         return f"{self.facts[FACTS + 'uri']} ({self.facts[PRODUCTION_VERSION]})"
 
     def own_fields(self) -> dict[str, Scalar]:
-        """The version, its source, and what its folder holds: a moved alias is another signature."""
+        """Return the version, its source, and the digest of its folder: a moved alias is another signature."""
         known = {f"model.{key.removeprefix(FACTS)}": value for key, value in self.facts.items()}
         return {**known, "model.sha256": sha256_of(self.folder)}
 
@@ -112,7 +113,7 @@ class _StoredModel:
         missing = [column for column in wanted if column not in task.columns]
         if missing:
             raise DataError(
-                f"{self.name}: asks for the columns {list(wanted)}; the task has no {', '.join(map(repr, missing))} to "
+                f"{self.name}: needs the columns {list(wanted)}; the task has no {', '.join(map(repr, missing))} to "
                 f"show it, only {list(task.columns)}. Name them in `task.columns`, as NEEDED: COLUMN"
             )
 
@@ -209,4 +210,4 @@ class PyfuncModel(_StoredModel):
                 f"{self.name}: cannot be loaded here: {type(error).__name__}: {error}. Install what its "
                 "requirements.txt names"
             ) from error
-        return Predicting(model, task, columns)
+        return PyfuncPredictor(model, task, columns)

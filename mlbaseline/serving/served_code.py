@@ -16,24 +16,25 @@ from mlbaseline.tasks import kind_of
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
-    """Rows with the fields of the prompt ─▶ what the kind of task answers, and `error`, one row each, same order.
+    """Answers rows with the fields of the prompt: one row each, in the same order, with the columns of the kind of task
+    and `error`.
 
-    choice: `label` and `probability.<label>`. generate: `text`, and `raw`, all of what was written, where the
-    task extracts its answer. perplexity: `nats` and `tokens`.
+    choice: `label` and `probability.<label>`. generate: `text`, and `raw`, the whole text, where the task extracts its
+    answer. perplexity: `nats` and `tokens`.
     """
 
     def load_context(self, context: Any) -> None:
         self.served, self.model = load_served(Path(context.artifacts[SERVED]))
-        # A server answers several requests at once, and the engine has one model and hooks of its own on it.
-        self.turn = threading.Lock()
+        # A server handles several requests at once, and the engine has one model with hooks on it.
+        self.lock = threading.Lock()
 
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
-        """Answers exactly as in the evaluation that the model was promoted for."""
+        """Answer as in the evaluation that the model was promoted for."""
         rows = [
             dict(zip(self.served.columns, row, strict=True)) for row in model_input[[*self.served.columns]].to_numpy()
         ]
         examples = [_example(self.served, f"{position:09}", row) for position, row in enumerate(rows)]
-        with self.turn:
+        with self.lock:
             answers = {answer.example_id: answer for answer in self.model.answer(examples)}
         kind, ordered = kind_of(self.served.task), [answers[example.id] for example in examples]
         return pd.DataFrame([{**kind.served_row(answer), "error": answer.error} for answer in ordered])

@@ -10,7 +10,7 @@ from mlbaseline.records import Example, Scalar
 from mlbaseline.tasks.prompting import Prompt, Prompting, answer_text
 
 _MARK = "\ue000"
-"""Stands for what differs between prompts; private to whoever uses it (Unicode), so that no template has it."""
+"""Stands for what differs between prompts; a private-use character of Unicode, which no template has."""
 
 
 class Template(Protocol):
@@ -30,10 +30,10 @@ class Template(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompting:
-    """As `Prompting`, the prompt being what the user says. What it has in front (solved examples as text) is said, too.
+    """As `Prompting`, with the prompt as the user's message, solved examples in front of it included.
 
     turns: solved examples as earlier turns, (prompt, answer) of each. Nothing stands between a prompt and its answer:
-    the template has said whose turn it is.
+    the template marks the turns.
     """
 
     prompting: Prompting
@@ -42,11 +42,11 @@ class ChatPrompting:
     turns: tuple[tuple[str, str], ...] = ()
 
     def prompt(self, example: Example) -> Prompt:
-        """The prompt of one example. Raises DataError if the template names a field that the example lacks."""
+        """Return the prompt of one example. Raises DataError if the template names a field that the example lacks."""
         return Prompt(self._context(self.prompting.prompt(example).context), example.choices)
 
     def solved(self, example: Example, labels: Sequence[str]) -> Prompt:
-        """The prompt with the right answer as its only continuation: what a training learns from."""
+        """Return the prompt with the right answer as its only continuation: what a training learns from."""
         return Prompt(self.prompt(example).context, (answer_text(example, labels),))
 
     @property
@@ -59,11 +59,11 @@ class ChatPrompting:
         return self.template.ending()
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """`prompt.*`: everything of a prompt that is not the example's."""
-        said = [text for turn in self.turns for text in turn]
+        """Return the `prompt.*` fields of a signature: everything of a prompt that is not the example's."""
+        turns = [text for turn in self.turns for text in turn]
         return {
             **Prompting(
-                self.prompting.template, self.prompting.prefix + "".join(said), self.prompting.shots
+                self.prompting.template, self.prompting.prefix + "".join(turns), self.prompting.shots
             ).signature_fields(),
             "prompt.choice_delimiter": "",
             "prompt.chat_template": self.template.sha256,
@@ -71,7 +71,7 @@ class ChatPrompting:
             "prompt.multiturn": bool(self.turns),
         }
 
-    def _context(self, said: str) -> str:
-        spoken = [("system", self.system)] if self.system is not None else []
-        spoken += [pair for asked, answered in self.turns for pair in (("user", asked), ("assistant", answered))]
-        return self.template.render([{"role": r, "content": c} for r, c in (*spoken, ("user", said))])
+    def _context(self, message: str) -> str:
+        messages = [("system", self.system)] if self.system is not None else []
+        messages += [pair for prompt, answer in self.turns for pair in (("user", prompt), ("assistant", answer))]
+        return self.template.render([{"role": r, "content": c} for r, c in (*messages, ("user", message))])

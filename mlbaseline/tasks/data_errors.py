@@ -1,4 +1,4 @@
-"""Errors in data, told at once."""
+"""Errors in data, reported at once."""
 
 from __future__ import annotations
 

@@ -36,9 +36,13 @@ class DataTable:
 
 
 def read_table(path: Path, format: str | None) -> DataTable:
-    """Read a csv, tsv, json, jsonl or parquet file; without `format`, by the ending of its name.
+    """Read a csv, tsv, json, jsonl or parquet file.
 
-    Raises DataError if the file is not of its format, or has no rows.
+    Args:
+        format: One of these; None: the ending of the file's name.
+
+    Raises:
+        DataError: The file is not of its format, or has no rows.
     """
     name = format or path.suffix.removeprefix(".").lower()
     if name not in _READERS:
@@ -54,19 +58,19 @@ def read_table(path: Path, format: str | None) -> DataTable:
 
 
 class _Rows:
-    """The rows of a table as they are read, in as little memory as they need."""
+    """Collects the rows of a table as they are read, in little memory."""
 
     def __init__(self, columns: Iterable[str] = ()) -> None:
         self.columns = {column: place for place, column in enumerate(columns)}
-        self.found: list[tuple[int, Fields]] = []
+        self.rows: list[tuple[int, Fields]] = []
         self.broken: Counter[str] = Counter()
         self._shared: dict[str, str] = {}
 
     def add(self, number: int, values: Iterable[Any]) -> None:
-        self.found.append((number, Fields(self.columns, tuple(map(self._share, values)))))
+        self.rows.append((number, Fields(self.columns, tuple(map(self._share, values)))))
 
     def add_object(self, number: int, content: Any, path: Path) -> None:
-        """A row that may have columns that those before it lack; they have None there."""
+        """Add a row that may have columns that earlier rows lack; these have None there."""
         if not isinstance(content, dict):
             raise DataError(f"{path}: row {number}: expected an object with the columns, got {type(content).__name__}")
         for column in content:
@@ -74,7 +78,7 @@ class _Rows:
         self.add(number, [plain(content.get(column), self.broken) for column in self.columns])
 
     def _share(self, value: Any) -> Any:
-        """Labels, categories and the like: one object for equal texts, as long as there are few of them."""
+        """Return one object for equal short texts, such as labels, as long as there are few of them."""
         if not isinstance(value, str) or len(value) > _SHARED_CHARACTERS:
             return value
         if len(self._shared) < _SHARED_TEXTS:
@@ -82,7 +86,7 @@ class _Rows:
         return self._shared.get(value, value)
 
     def table(self, path: Path, replaced: int = 0, ragged: int = 0) -> DataTable:
-        return DataTable(path, tuple(self.columns), self.found, replaced + self.broken.total(), ragged)
+        return DataTable(path, tuple(self.columns), self.rows, replaced + self.broken.total(), ragged)
 
 
 class _Lines:
@@ -110,7 +114,7 @@ class _Lines:
 
     @property
     def replaced(self) -> int:
-        """Those that stood in the file as they are do not count."""
+        """Characters that were replaced; those that stood in the file already do not count."""
         return self._marks and self._marks - _count_in_file(self._path, "\ufffd".encode())
 
 
@@ -201,7 +205,7 @@ def _read_parquet(path: Path) -> DataTable:
         with progress_bar(n_rows, "rows", f"Reading {path.name}", delay_s=BAR_DELAY_S, leave=False) as bar:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    rows.add(len(rows.found) + 1, [plain(value, rows.broken) for value in values])
+                    rows.add(len(rows.rows) + 1, [plain(value, rows.broken) for value in values])
                 bar.update(batch.num_rows)
     except pa.ArrowException as error:
         raise DataError(f"{path}: is not Parquet: {error}") from error
@@ -209,7 +213,11 @@ def _read_parquet(path: Path) -> DataTable:
 
 
 def plain(value: Any, broken: Counter[str]) -> Any:
-    """The value as JSON has it, so that a row has one canonical form to hash. Counts the characters it replaces."""
+    """Return a value as JSON has it, so that a row has one canonical form to hash.
+
+    Args:
+        broken: Counts the characters that are replaced.
+    """
     match value:
         case float() if not math.isfinite(value):
             return None if math.isnan(value) else str(value)
@@ -228,7 +236,7 @@ def plain(value: Any, broken: Counter[str]) -> Any:
 
 
 def _without_surrogates(text: str, broken: Counter[str]) -> str:
-    """JSON can escape half of a character (`"\\ud83d"`), which no tokenizer takes and no Parquet file holds."""
+    """Replace halves of characters, which JSON can escape (`"\\ud83d"`) and neither tokenizers nor Parquet take."""
     if text.isascii():
         return text
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

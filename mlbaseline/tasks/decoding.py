@@ -24,11 +24,11 @@ class Decoding:
         return cls(task.max_new_tokens, task.stop, task.temperature, task.samples, task.extract)
 
     def cut(self, text: str) -> str:
-        """The text up to where the first stop sequence begins, as lm-evaluation-harness cuts it."""
+        """Return the text up to where the first stop sequence begins, as lm-evaluation-harness cuts it."""
         return text[: min((place for stop in self.stop if (place := text.find(stop)) >= 0), default=len(text))]
 
     def answer_in(self, text: str) -> str:
-        """The answer in a text that was cut: the first match of `extract`, or that match's first group; without
+        """Return the answer in a text that was cut: the first match of `extract`, or that match's first group; without
         `extract`, all of it. Without surrounding white space, and empty where nothing matches.
 
         Raises DataError where the pattern searches without end."""
@@ -38,7 +38,7 @@ class Decoding:
         return "" if match is None else (match[min(1, match.re.groups)] or "").strip()  # a group may take no part
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """`generation.*`: everything that decides which text comes out, beside prompt and model."""
+        """Return the `generation.*` fields of a signature: all that decides a text, beside prompt and model."""
         return {
             "generation.max_new_tokens": self.max_new_tokens,
             "generation.stop": "\n".join(map(repr, self.stop)),

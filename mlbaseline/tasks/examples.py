@@ -31,7 +31,7 @@ class Candidate:
 
 
 def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
-    """Every column that the suite names is there. Raises DataError with all problems found."""
+    """Raise DataError, with every problem, where the files lack a column that the suite names."""
     task = suite.task
     problems = list(_prompt_problems(task, {column for table in tables.values() for column in table.columns}))
     for table in tables.values():
@@ -160,7 +160,11 @@ class _Maker:
 
 
 def content_of(texts: Sequence[str]) -> bytes:
-    """What `Candidate.content` is of texts: 16 bytes, where the texts of a large table would fill its memory again."""
+    """Return the `content` of a candidate: 16 bytes, as the texts of a large table would take its memory again.
+
+    Args:
+        texts: What the model is shown of it.
+    """
     # White space, to which \x1f belongs, is one blank by then.
     return hashlib.blake2b(
         "\x1f".join(map(_normalise, texts)).encode("utf-8", "surrogatepass"), digest_size=16

@@ -45,7 +45,7 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
 
     Raises:
         AssetError: A file cannot be had.
-        DataError: A file does not hold what the suite asks of it.
+        DataError: A file does not hold what the suite needs.
     """
     task = suite.task
     tables = {name: read_table(fetch(asset).path, task.data.format) for name, asset in _data_files(task.data).items()}

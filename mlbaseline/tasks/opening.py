@@ -32,6 +32,6 @@ def load_task(suite: Suite, fetch: Fetch) -> LoadedTask:
 
     Raises:
         AssetError: A file cannot be had.
-        DataError: A file does not hold what the suite asks of it.
+        DataError: A file does not hold what the suite needs.
     """
     return kind_of_suite(suite).load(suite, fetch)

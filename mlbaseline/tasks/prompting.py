@@ -26,17 +26,17 @@ SHOT_DELIMITER = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked: the likelihood of each continuation after `context`, one per label."""
+    """A prompt: the context, and the continuations whose likelihood is scored behind it, one per label."""
 
     context: str
     continuations: tuple[str, ...]
 
 
 class PromptFormat(Protocol):
-    """What the engine asks of whoever makes the prompts."""
+    """How examples become prompts: what the engine needs."""
 
     def prompt(self, example: Example) -> Prompt:
-        """The prompt of one example. Raises DataError if it cannot be made."""
+        """Return the prompt of one example. Raises DataError if it cannot be made."""
         ...
 
     @property
@@ -46,10 +46,10 @@ class PromptFormat(Protocol):
 
 
 class TrainingPromptFormat(PromptFormat, Protocol):
-    """What training and signatures ask beside it."""
+    """How examples become prompts: what training and signatures need beside it."""
 
     def solved(self, example: Example, labels: Sequence[str]) -> Prompt:
-        """The prompt with the right answer as its only continuation."""
+        """Return the prompt with the right answer as its only continuation."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class TrainingPromptFormat(PromptFormat, Protocol):
         ...
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """`prompt.*`: everything of a prompt that is not the example's."""
+        """Return the `prompt.*` fields of a signature: everything of a prompt that is not the example's."""
         ...
 
 
@@ -71,12 +71,12 @@ class Prompting:
     shots: int = 0
 
     def prompt(self, example: Example) -> Prompt:
-        """The prompt of one example. Raises DataError if the template names a field that the example lacks."""
+        """Return the prompt of one example. Raises DataError if the template names a field that the example lacks."""
         context = self.prefix + render(self.template, example.fields)
         return Prompt(context, tuple(CHOICE_DELIMITER + choice for choice in example.choices))
 
     def solved(self, example: Example, labels: Sequence[str]) -> Prompt:
-        """The prompt with the right answer as its only continuation: what a training learns from."""
+        """Return the prompt with the right answer as its only continuation: what a training learns from."""
         context = self.prefix + render(self.template, example.fields)
         return Prompt(context, (CHOICE_DELIMITER + answer_text(example, labels),))
 
@@ -95,7 +95,7 @@ class Prompting:
         return ""
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """`prompt.*`: everything of a prompt that is not the example's."""
+        """Return the `prompt.*` fields of a signature: everything of a prompt that is not the example's."""
         return {
             "prompt.template": self.template,
             "prompt.choice_delimiter": CHOICE_DELIMITER,
@@ -106,17 +106,37 @@ class Prompting:
 
 
 def answer_text(example: Example, labels: Sequence[str]) -> str:
-    """The right answer of an example as a text. labels: of its task, in the order of its choices; () if it has none."""
+    """Return the right answer of an example as a text.
+
+    Args:
+        labels: Of its task, in the order of its choices; () if it has none.
+    """
     return example.choices[labels.index(example.target)] if labels else example.target
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """Names of the fields in a template, each once, in order. Raises DataError if it is not a plain template."""
+    """Return the names of the fields in a template, each once, in order.
+
+    Raises:
+        DataError: A field is more than a name, or the braces do not match.
+
+    Example:
+        >>> placeholders("Tweet: {text}\\nTopic: {topic}")
+        ('text', 'topic')
+    """
     return tuple(dict.fromkeys(name for _, name in _parts(template) if name is not None))
 
 
 def render(template: str, fields: Mapping[str, Any]) -> str:
-    """Fill a template. Values are text as they are; a list or mapping is written as JSON."""
+    """Fill a template. Values are text as they are; a list or mapping is written as JSON.
+
+    Raises:
+        DataError: The template names a field that is not there.
+
+    Example:
+        >>> render("Tweet: {text}", {"text": "so nice"})
+        'Tweet: so nice'
+    """
     try:
         return "".join(text if name is None else text + value_text(fields[name]) for text, name in _parts(template))
     except KeyError as error:
@@ -124,12 +144,18 @@ def render(template: str, fields: Mapping[str, Any]) -> str:
 
 
 def choose_shots(shots: Shots, train: TaskData, seed: int) -> tuple[Example, ...]:
-    """The first k of `train`, or k drawn without replacement: a draw that depends on `seed` and the examples' ids only.
+    """Choose solved examples: the first k of `train`, or k drawn without replacement.
 
-    Raises DataError if `train` has fewer than k.
+    Args:
+        seed: Of the draw, which depends on it and on the examples' ids alone.
+
+    Raises:
+        DataError: `train` has fewer than k.
     """
     if shots.k > len(train.examples):
-        raise DataError(f"shots: asks for {shots.k} examples, {train.split} has {len(train.examples)}; lower `k`")
+        raise DataError(
+            f"shots: expected at least {shots.k} examples, {train.split} has {len(train.examples)}; lower `k`"
+        )
     if shots.sample == "first":
         return train.examples[: shots.k]
     by_id = sorted(train.examples, key=lambda example: example.id)
@@ -138,7 +164,7 @@ def choose_shots(shots: Shots, train: TaskData, seed: int) -> tuple[Example, ...
 
 
 def shots_text(template: str, shots: Sequence[Example], labels: Sequence[str]) -> str:
-    """Solved examples, each prompt followed by a space and its answer, each ending in a blank line."""
+    """Return solved examples as text: each prompt followed by a space and its answer, each ending in a blank line."""
     return "".join(
         render(template, shot.fields) + CHOICE_DELIMITER + answer_text(shot, labels) + SHOT_DELIMITER for shot in shots
     )
@@ -159,7 +185,7 @@ def _parts(template: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def value_text(value: Any) -> str:
-    """How a value of the data is shown to a model."""
+    """Return a value of the data as a model is shown it."""
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

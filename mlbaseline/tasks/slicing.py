@@ -27,11 +27,14 @@ Cut = Callable[[Example], str]
 def slice_examples(
     slicings: Mapping[str, Slicing], splits: Mapping[Split, Sequence[Example]]
 ) -> dict[Split, tuple[Example, ...]]:
-    """The examples with `slices` filled in: slice ─▶ value.
+    """Return the examples with `slices` filled in: slice ─▶ value.
 
     Quantiles are those of the test split, where slices are reported, and cut every split at the same edges; equal
-    values fall into the same group. Raises DataError, with all problems found, if bins are asked of a column that holds
-    something else than numbers, or if a pattern, bin or quantile has no example in the test split.
+    values fall into the same group.
+
+    Raises:
+        DataError: Bins cut a column that does not hold numbers, or a pattern, bin or quantile has no example in the
+            test split. The message has every such problem.
     """
     cuts: dict[str, Cut] = {}
     problems: list[str] = []

@@ -15,21 +15,22 @@ from mlbaseline.suite import SPLITS, Split, SplitSizes
 from mlbaseline.tasks.examples import Candidate
 
 _PRIORITY: tuple[Split, ...] = ("test", "dev", "train")
-"""Who is served first: another size of train leaves dev and test as they were, and a leak is cut from train."""
+"""Order in which splits get examples: another size of train leaves dev and test as they were, and a leak is cut from
+train."""
 
 
 def drop_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """One candidate of each content: the one with the lowest id, whatever the order of rows."""
-    kept: dict[bytes, Candidate] = {}
+    """Return one candidate of each content: the one with the lowest id, whatever the order of rows."""
+    unique: dict[bytes, Candidate] = {}
     for candidate in candidates:
-        rival = kept.get(candidate.content)
+        rival = unique.get(candidate.content)
         if rival is None or _rank(candidate) < _rank(rival):
-            kept[candidate.content] = candidate
-    return list(kept.values())
+            unique[candidate.content] = candidate
+    return list(unique.values())
 
 
 def draw(candidates: Sequence[Candidate], sizes: SplitSizes, counts: Mapping[str, int]) -> dict[Split, list[Candidate]]:
-    """Disjoint splits, each in the order drawn. Clusters are drawn whole, and left over where a split has no more room.
+    """Draw disjoint splits. Clusters are drawn whole, and cut where a split has no more room; the rest is left over.
 
     Which examples a split gets depends on `sizes.seed` and on their ids and clusters alone. `counts` goes into the
     message. Raises DataError if a split gets fewer examples than its size, or none.
@@ -59,8 +60,14 @@ def _in_order(members: list[Candidate], seed: int) -> list[Candidate]:
 
 
 def keep_apart(files: Mapping[Split, Sequence[Candidate]], counts: Counter[str]) -> dict[Split, list[Candidate]]:
-    """Files that are splits already, less what would leak: an example leaves train if its content or its cluster is in
-    dev or test, and dev if it is in test. Within a file, copies stay. Raises DataError if nothing is left of one."""
+    """Remove from files that are splits already what would leak.
+
+    An example leaves train if its content or its cluster is in dev or test, and dev if it is in test. Within a file,
+    copies stay.
+
+    Raises:
+        DataError: Nothing is left of a file.
+    """
     contents: set[bytes] = set()
     clusters: set[str | None] = set()
     splits: dict[Split, list[Candidate]] = {}
@@ -72,7 +79,7 @@ def keep_apart(files: Mapping[Split, Sequence[Candidate]], counts: Counter[str])
         if not kept:
             raise DataError(
                 f"data.{split}: no example is left of {len(files[split])} usable rows, once those are gone whose text "
-                f"or cluster is in another split ({_told(counts)})"
+                f"or cluster is in another split ({_describe(counts)})"
             )
         contents.update(candidate.content for candidate in kept)
         clusters.update(candidate.example.cluster for candidate in kept if candidate.example.cluster is not None)
@@ -105,12 +112,12 @@ def _hash(seed: int, name: str) -> bytes:
 
 
 def _too_few(split: Split, got: int, available: int, sizes: SplitSizes, counts: Mapping[str, int]) -> str:
-    asked = ", ".join(f"{name} {getattr(sizes, name):g}" for name in SPLITS)
+    wanted = ", ".join(f"{name} {getattr(sizes, name):g}" for name in SPLITS)
     return (
-        f"split.{split}: gets {got or 'no'} examples: asked for are {asked}, available {available} ({_told(counts)}). "
-        "Ask for less, or give more data."
+        f"split.{split}: gets {got or 'no'} examples: expected {wanted}, available {available} ({_describe(counts)}). "
+        "Lower the sizes, or give more data."
     )
 
 
-def _told(counts: Mapping[str, int]) -> str:
+def _describe(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)

@@ -15,7 +15,7 @@ class TargetReader(Protocol):
     """Reads the target column of rows."""
 
     def read(self, values: Mapping[str, Any], where: str) -> list[str]:
-        """Return the accepted answers of one row, the target first. A row without one is a problem on record."""
+        """Return the accepted answers of one row, the target first; a row without a target is noted as an error."""
         ...
 
     def raise_problems(self) -> None:
@@ -28,14 +28,14 @@ MakeTargetReader = Callable[[Sequence[Mapping[str, Any]]], TargetReader]
 
 
 class TextTargets:
-    """Reads the target column of answers in any words: a text, or a list of texts that are all accepted."""
+    """Reads the target column of tasks without labels: a text, or a list of texts that are all accepted."""
 
     def __init__(self, task: Task) -> None:
         self._column = task.columns.target
         self._problems: list[str] = []
 
     def read(self, values: Mapping[str, Any], where: str) -> list[str]:
-        """The accepted texts of one row; an empty one, and a problem on record, where there is none."""
+        """Return the accepted texts of one row; an empty one, and a noted error, where there is none."""
         found = values[self._column]
         accepted = found if isinstance(found, list) else [found]
         if not accepted or any(is_missing(text) or isinstance(text, list | dict) for text in accepted):
@@ -57,7 +57,7 @@ class LabelTargets:
         self._by_position = task.columns.choices is not None and self._positions_fit_better(rows)
 
     def read(self, values: Mapping[str, Any], where: str) -> list[str]:
-        """The label of one row; the first choice, and a problem on record, where the target is none of them."""
+        """Return the label of one row; the first one, and a noted error, where the target is none of them."""
         target = values[self._task.columns.target]
         if self._task.columns.choices is None:
             label = as_text(target) if as_text(target) in self._task.labels else None

@@ -80,7 +80,7 @@ def test_few_shot_by_seed_differs_by_seed_and_not_by_order() -> None:
 
 
 def test_more_shots_than_train_has_is_an_error() -> None:
-    with pytest.raises(DataError, match="shots: asks for 6 examples, train has 5"):
+    with pytest.raises(DataError, match="shots: expected at least 6 examples, train has 5"):
         prefix_of(TEMPLATE, Shots(k=6), data(5), seed=0)
 
 

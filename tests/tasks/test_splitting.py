@@ -130,12 +130,12 @@ def test_more_than_there_is_says_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_rows(tmp_path, rows, split={"train": 8, "test": 5})
     message = str(caught.value)
-    assert "split.train: gets 5 examples: asked for are train 8, dev 0, test 5, available 10" in message
+    assert "split.train: gets 5 examples: expected train 8, dev 0, test 5, available 10" in message
     assert "14 rows read, 1 dropped without target, 3 dropped duplicates" in message
 
 
 def test_a_fraction_that_comes_to_nothing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"split\.dev: gets no examples: asked for are .* dev 0\.05, .* available 10"):
+    with pytest.raises(DataError, match=r"split\.dev: gets no examples: expected .* dev 0\.05, .* available 10"):
         load_rows(tmp_path, rows_of(10), split={"dev": 0.05, "test": 5})
 
 

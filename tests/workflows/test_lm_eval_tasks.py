@@ -311,6 +311,6 @@ def test_rules_and_fine_tunes_of_a_task(
     assert isinstance(kind, LmEvalKind)
     config = kind.loaded.lm_eval_task.config
     config.target_delimiter = "\t"
-    with pytest.raises(DataError, match="it can be asked, but not be learnt"):
+    with pytest.raises(DataError, match="it can be evaluated, but not be trained on"):
         kind.check_trainable()
     config.target_delimiter = " "

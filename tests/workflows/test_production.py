@@ -116,7 +116,7 @@ def test_what_cannot_be_asked_is_said(site: Site, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no models:/reviews-rule@champion on .* `optional: true`"):
         workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
     register(site, "+*", "text", "title")
-    with pytest.raises(DataError, match=r"\(reviews-rule/1\): asks for the columns .* no 'title' to show it"):
+    with pytest.raises(DataError, match=r"\(reviews-rule/1\): needs the columns .* no 'title' to show it"):
         workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
     register(site, "+*", "label")
     with pytest.raises(DataError, match="no 'label' to show it"):  # it is the target

@@ -167,7 +167,7 @@ def _open(context: RungContext, name: str, answering: AnsweringSpec, model: Lang
 
 
 def _latency_p50_s(model: Model, data: TaskData, sample: int) -> float | None:
-    """Median over `sample` queries, evenly spread; None where each of them failed."""
+    """Return the median latency of `sample` queries, evenly spread; None where each of them failed."""
     ordered = sorted(data.examples, key=lambda example: example.id)
     chosen = [ordered[position] for position in evenly_spaced(len(ordered), sample)]
     times_s = [answer.latency_s for answer in model.answer(chosen) if answer.latency_s is not None]
@@ -178,7 +178,7 @@ _HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
 def _require_base(adapter: Path, base: FetchedAsset, source: str, where: str) -> None:
-    """Raises AssetError for what is no adapter, or one that says that it belongs to another model than `base`."""
+    """Raise AssetError for a folder without adapter, and for an adapter that names another model than `base`."""
     from mlbaseline.models.adapter_files import named_base, recorded_base
 
     named, sha256 = named_base(adapter), recorded_base(adapter)

@@ -63,7 +63,7 @@ def _check_vllm(context: RungContext) -> None:
 def build_model(
     context: RungContext, name: str, answering: AnsweringSpec, model: LanguageModel, checkpoint: Checkpoint
 ) -> Model:
-    """Make the model of a rung, with a cache of its results and further processes where the command asks for them.
+    """Make the model of a rung, with a cache of its results and with worker processes where there are several.
 
     Args:
         name: Of the baseline.

@@ -117,7 +117,7 @@ def generation_fields(task: Task, *, sent: bool) -> dict[str, Scalar]:
     """Return the `generation.*` fields of a model that is not ours; none for a task that generates no texts.
 
     Args:
-        sent: Whether the model is told the task's options. What it is not told is its own and unknown; its texts are
+        sent: Whether the model is sent the task's options. Options that it is not sent are unknown; its texts are
             cut, and answers extracted, here.
     """
     decoding = kind_of(task).decoding

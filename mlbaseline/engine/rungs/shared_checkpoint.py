@@ -10,7 +10,7 @@ from typing import Any
 class SharedCheckpoint:
     """Holds the last checkpoint that a rung loaded to share it, until a rung needs another one.
 
-    It is dropped before that: two models at a time would take memory that no rung asked for. Rungs never change it.
+    It is dropped before that: two models at a time would not fit where one does. Rungs never change it.
     """
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ class TrainingJob:
         """`training.*`: every option, the data and the base, by content."""
         options = self.spec.model_dump(mode="json", exclude={"kind", "base"})
         prompt = self.prompting.signature_fields()
-        said = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
+        given = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
         return {
             "training.version": TRAINING_VERSION,
             "training.kind": self.spec.kind,
@@ -74,7 +74,7 @@ class TrainingJob:
             "training.train_digest": self.train.digest,
             "training.dev_digest": self.dev.digest if self.dev else None,
             "training.template": prompt["prompt.template"],
-            **{f"training.{name}": value for name, value in said.items()},
+            **{f"training.{name}": value for name, value in given.items()},
             **kind_of(self.task).training_fields(),
             "training.max_length": self.evaluation.max_length,
             "training.precision": self.precision,

@@ -92,7 +92,7 @@ class TaskKind(ABC, Generic[SpecT]):
         return self.prompting(load_template, shots=chosen, labels=self.task.labels), tuple(chosen)
 
     def imported_prompting(self, shots: int, seed: int | None) -> Prompting:
-        """Return the prompts that another tool has shown if it asked as this suite does, without a chat template.
+        """Return the prompts that another tool has shown if it prompted as this suite does, without a chat template.
 
         Args:
             shots: Number of solved examples that the tool reports.

@@ -105,7 +105,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
         return {**self.loaded.signature_fields("metric"), **self._inner.signature_fields()}
 
     def check_trainable(self) -> None:
-        """Raise DataError where a served model would be asked otherwise than it learnt."""
+        """Raise DataError where a served model would be prompted otherwise than it was trained."""
         self.loaded.check_trainable()
 
     def conclude(self, answers: Iterable[Answer], examples: Sequence[Example], *, is_raw: bool) -> Iterator[Answer]:
@@ -154,7 +154,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
             return None
         if self.output_type is OutputType.GENERATE_UNTIL:
             return None if answer.prediction is None else [answer.prediction]
-        # Whether a choice is also what greedy decoding would say is not known here; exact_match alone asks for it.
+        # Whether a choice is also what greedy decoding would say is not known here; only exact_match needs it.
         if not answer.loglik_nats or "acc_mutual_info" in self.loaded.lm_eval_task._metric_fn_list:
             return None
         return [(nats, False) for nats in answer.loglik_nats]

@@ -1,4 +1,4 @@
-"""Tasks that ask how likely a model finds whole texts."""
+"""Tasks that measure how likely a model finds whole texts."""
 
 from __future__ import annotations
 

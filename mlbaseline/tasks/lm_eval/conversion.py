@@ -1,6 +1,6 @@
 """Documents of lm-evaluation-harness ─▶ examples, and what kind of task they make.
 
-Everything that a model is shown is asked of lm-eval's own task object; nothing of it is built again here.
+Everything that a model is shown comes from lm-eval's own task object; nothing of it is built again here.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class LoadedLmEvalTask:
         if delimiter != CHOICE_DELIMITER:
             raise DataError(
                 f"{self.name}: puts {delimiter!r} before an answer, where a served model puts "
-                f"{CHOICE_DELIMITER!r}; it can be asked, but not be learnt"
+                f"{CHOICE_DELIMITER!r}; it can be evaluated, but not be trained on"
             )
 
     def signature_fields(self, group: str) -> dict[str, Scalar]:

@@ -43,7 +43,7 @@ def _load(name: str, folder: str | None, limit: int | None, filter: str | None) 
         raise DataError(f"{name}: shows images or sound, or runs what the model writes; neither is supported")
     repeats = lm_eval_task.config.repeats
     if repeats not in (None, 1):
-        raise DataError(f"{name}: asks every document {repeats} times; only one answer each is supported")
+        raise DataError(f"{name}: repeats every document {repeats} times; only one answer each is supported")
     return convert(name, lm_eval_task, limit, filter)
 
 

@@ -1,4 +1,4 @@
-"""Prompts as lm-eval's own task object builds them, in the form that our engine asks for."""
+"""Prompts as lm-eval's own task object builds them, in the form that our engine takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlbaseline.records import Example, OutputType, Scalar, digest_of
 from mlbaseline.tasks.prompting import Prompt, Prompting
 
 DEFAULT_SEED = 1234
-"""Of lm-eval's few-shot sampler, where its command line is not told another."""
+"""Of lm-eval's few-shot sampler, where its command line sets no other."""
 
 
 def build_prompt(lm_eval_task: Any, document: Mapping[str, Any], n_shots: int) -> Prompt:
@@ -32,7 +32,7 @@ def build_prompt(lm_eval_task: Any, document: Mapping[str, Any], n_shots: int) -
         return Prompt(context, ())
     if lm_eval_task.OUTPUT_TYPE == OutputType.LOGLIKELIHOOD_ROLLING:
         return Prompt(str(requests.args[0]), ())
-    # acc_mutual_info asks every choice once more, behind nothing.
+    # acc_mutual_info requests every choice once more, behind an empty context.
     of_choices = requests[: len(lm_eval_task.doc_to_choice(document))]
     return Prompt(of_choices[0].args[0], tuple(request.args[1] for request in of_choices))
 
@@ -68,7 +68,7 @@ class LmEvalPrompting(Prompting):
         return first[:common]
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """`prompt.*`: everything of a prompt that is not the example's."""
+        """Return the `prompt.*` fields of a signature: everything of a prompt that is not the example's."""
         shown = [[id, prompt.context] for id, prompt in sorted(self.prompts.items())] if self.shots else []
         return {
             "prompt.template": self.template,
