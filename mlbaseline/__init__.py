@@ -1,6 +1,6 @@
 """Decide whether a fine-tuned language model is better than what you already had, with MLflow.
 
-Each function does what the command of its name does, and returns an `Outcome` with the document that `--json` prints.
+Each function does what the command of its name does, and returns a `CommandResult` with the document that `--json` prints.
 `mlbaseline.stats` has the statistics alone.
 """
 

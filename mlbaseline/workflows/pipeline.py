@@ -52,8 +52,8 @@ def run(
     Example:
         >>> import mlbaseline
         >>> outcome = mlbaseline.run("suite.yaml")
-        >>> outcome.document["comparison"]["verdict"], outcome.exit_code
-        ('promote', 0)
+        >>> print(outcome.document["comparison"]["verdict"], outcome.exit_code)
+        promote 0
     """
     loaded = open_suite(suite)
     names, chosen_seeds = choose_baselines(loaded, None, baselines), choose_seeds(loaded, seeds)
