@@ -26,6 +26,7 @@ def test_stored_values() -> None:
         "Estimand": ["checkpoint", "recipe"],
         "Registered": ["before", "after", "no"],
         "MismatchEffect": ["refuse", "warn", "cost", "own"],
+        "Change": ["won", "lost", "both_wrong", "both_right"],
     }
 
 
