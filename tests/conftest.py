@@ -26,6 +26,8 @@ SLOW = (
     "tests/stats/simultaneous/test_joint.py",
     "tests/stats/simultaneous/test_selection.py",
     "tests/stats/test_several_tasks.py",
+    # Each notebook starts a kernel and imports MLflow.
+    "tests/test_notebooks.py",
 )
 """What `make test-fast` leaves out: whole folders and files. A single test is left out by the marker `slow`."""
 
