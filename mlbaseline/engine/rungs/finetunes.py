@@ -76,8 +76,8 @@ def _trained(context: RungContext, name: str, job: TrainingJob) -> Rung:
         opened = _open(context, name, answering, _language_model(trained.weights, job.prompting, base))
         return replace(opened, weights=trained.weights, trained=trained)
 
-    fields = {"model.sha256": job.base.sha256, **job.signature_fields()}
-    rung = _rung(context, name, answering, prompting=job.prompting, base=job.base, fields=fields, open_=open_)
+    fields = {"model.sha256": job.base.sha256, **job.signature_fields(), **job.prompting.signature_fields()}
+    rung = _rung(context, name, answering, base=job.base, fields=fields, open_=open_)
     return replace(rung, prepare=prepare)
 
 
@@ -101,8 +101,8 @@ def _ready_model(context: RungContext, name: str, spec: ReadyModel, seed: int | 
         weights = Weights(folder, weights_sha256(folder))
         return replace(_open(context, name, answering, _language_model(weights, prompting)), weights=weights)
 
-    fields = {"model.sha256": model.sha256}
-    return _rung(context, name, answering, prompting=prompting, base=model, fields=fields, open_=open_)
+    fields = {"model.sha256": model.sha256, **prompting.signature_fields()}
+    return _rung(context, name, answering, base=model, fields=fields, open_=open_)
 
 
 def _ready_adapter(context: RungContext, name: str, spec: ReadyAdapter, seed: int | None) -> Rung:
@@ -117,8 +117,9 @@ def _ready_adapter(context: RungContext, name: str, spec: ReadyAdapter, seed: in
         weights = Weights(adapter.path, weights_sha256(adapter.path))
         return replace(_open(context, name, answering, _language_model(weights, prompting, base.path)), weights=weights)
 
-    fields = {"model.sha256": base.sha256, "model.adapter_sha256": adapter.sha256}
-    return _rung(context, name, answering, prompting=prompting, base=base, fields=fields, open_=open_)
+    own = {"model.sha256": base.sha256, "model.adapter_sha256": adapter.sha256}
+    fields = {**own, **prompting.signature_fields()}
+    return _rung(context, name, answering, base=base, fields=fields, open_=open_)
 
 
 def _rung(
@@ -126,7 +127,6 @@ def _rung(
     name: str,
     answering: AnsweringSpec,
     *,
-    prompting: TrainingPromptFormat,
     base: FetchedAsset,
     fields: Mapping[str, Scalar],
     open_: Callable[[], OpenedRung],
@@ -135,7 +135,6 @@ def _rung(
     fields = {
         "model.kind": context.suite.baselines[name].kind,
         **fields,
-        **prompting.signature_fields(),
         **answering.signature_fields(base.path),
     }
     return context.rung(name, answering.seed, fields=fields, open_=open_, uses_processes=True)
