@@ -35,6 +35,8 @@ SLOW = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests under SLOW."""
     slow = [ROOT / path for path in SLOW]
+    if missing := [str(path) for path in slow if not path.exists()]:
+        raise pytest.UsageError(f"SLOW in tests/conftest.py names {missing}, which are not there")
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
