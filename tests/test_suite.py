@@ -276,7 +276,7 @@ def test_invariance_is_an_option_that_leaves_other_digests_alone() -> None:
     assert "invariant" not in suite.evaluation.model_dump()
     assert invariant.evaluation.model_dump()["invariant"] is True
     assert invariant.digest != suite.digest
-    (problem,) = problems_of(("max_length: 512}", "max_length: 512, precision: int8, invariant: true}"))
+    (problem,) = problems_of(("precision: auto,", "precision: int8, invariant: true,"))
     assert "invariant: expected a precision without quantised weights, got int8" in problem
 
 
