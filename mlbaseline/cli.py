@@ -156,6 +156,7 @@ def compare(suite: str, **options: Any) -> CommandResult:
 @command(cli)
 @SUITE
 @click.option("--comparison", metavar="RUN_ID", help="The comparison to judge; default: the suite's newest.")
+@click.option("--verify", is_flag=True, help="Derive the comparison again from its tables; refuse it where it differs.")
 @click.option(
     "--format",
     "output_format",
@@ -176,6 +177,13 @@ def gate(suite: str, **options: Any) -> CommandResult:
 @SUITE
 @click.option("--comparison", metavar="RUN_ID", help="The comparison to promote from; default: the suite's newest.")
 @click.option("--dry-run", is_flag=True, help="Say what would be registered, and register nothing.")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Derive the comparison again from its tables first; refuse it where it differs.",
+)
+@click.option("--allow-rolled-back", is_flag=True, help="Promote a model again that was rolled back before.")
 def promote(suite: str, **options: Any) -> CommandResult:
     """Register the winner of a comparison and move the champion alias to it."""
     from mlbaseline import workflows

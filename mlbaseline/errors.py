@@ -57,6 +57,10 @@ class PromotionError(MlbaselineError):
     """A version cannot be promoted or rolled back, or another promotion is under way."""
 
 
+class NotRegisteredError(PromotionError):
+    """The verdict is to promote, and the winner is not registered: it has no model, or was rolled back before."""
+
+
 class IncomparableError(MlbaselineError):
     """Two results must not be compared. A command ends with exit code 5."""
 

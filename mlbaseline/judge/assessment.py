@@ -15,7 +15,14 @@ from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.contrasts.published import compare_with_published
 from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.judge.cost.pareto import fronts
-from mlbaseline.judge.decision.conditions import answered, blocking, confirmatory, every_seed, measured_under_digest
+from mlbaseline.judge.decision.conditions import (
+    answered,
+    blocking,
+    confirmatory,
+    counted,
+    every_seed,
+    measured_under_digest,
+)
 from mlbaseline.judge.decision.gates import decide
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.slices import examine
@@ -80,6 +87,7 @@ def assess(
             ladder.checkpoints,
             more_examples,
             conditions=(
+                *counted(ladder),
                 *answered(ladder),
                 *every_seed(suite, standings),
                 *confirmatory(suite, registration),

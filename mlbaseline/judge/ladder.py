@@ -19,7 +19,8 @@ class Ladder:
     """rungs: in the order of the suite, their seeds ascending. checkpoints: the one that stands for each rung.
 
     warnings: differences between the runs that do not forbid a comparison. dev: rung ─▶ its chosen checkpoint's answers
-    to the dev split, where those were asked for.
+    to the dev split, where those were asked for. left_aside: rung of the matrix whose runs are all of another suite ─▶
+    how they differ; such a rung is not among `rungs`.
     """
 
     suite: Suite
@@ -27,6 +28,7 @@ class Ladder:
     checkpoints: Mapping[str, Checkpoint]
     warnings: tuple[Mismatch, ...]
     dev: Mapping[str, ResultTable] = field(default_factory=dict)
+    left_aside: Mapping[str, str] = field(default_factory=dict)
 
     def tables(self, name: str, estimand: Estimand) -> list[ResultTable]:
         """What stands for a rung: the chosen checkpoint's table, or for a recipe those of all its seeds."""
@@ -47,21 +49,24 @@ def build_ladder(
     dev: Sequence[CompletedEvaluation] = (),
     *,
     absent: Collection[str] = (),
+    left_aside: Mapping[str, str] | None = None,
 ) -> Ladder:
     """evaluations: completed runs on test, in any order, one for each baseline and seed. dev: those on dev.
 
-    absent: optional baselines known not to exist yet, whose contrasts are then left out.
+    absent: optional baselines known not to exist yet, whose contrasts are then left out. left_aside: rungs whose runs
+    do not count ─▶ why; a comparison without them holds.
 
     Raises IncomparableError (see `require_comparable`), and DataError where a rung of the matrix has no evaluation.
     """
     by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
     found = {name: tuple(e for e in by_seed if e.table.baseline == name) for name in suite.baselines}
     rungs = {name: rung for name, rung in found.items() if rung}
-    _require_matrix(suite, rungs, absent)
+    missing = {name: why for name, why in (left_aside or {}).items() if name not in rungs}
+    _require_matrix(suite, rungs, (*absent, *missing))
     everything = [evaluation for rung in rungs.values() for evaluation in rung]
     warnings = (*require_comparable([e.table for e in everything]), *software_warnings(everything))
     checkpoints = {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}
-    return Ladder(suite, rungs, checkpoints, warnings, _on_dev(checkpoints, [e.table for e in dev]))
+    return Ladder(suite, rungs, checkpoints, warnings, _on_dev(checkpoints, [e.table for e in dev]), missing)
 
 
 def _on_dev(checkpoints: Mapping[str, Checkpoint], tables: Sequence[ResultTable]) -> dict[str, ResultTable]:

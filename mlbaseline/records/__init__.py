@@ -24,6 +24,7 @@ from mlbaseline.records.example_changes import (
     ExamplePair,
     ExampleReport,
 )
+from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -58,6 +59,8 @@ __all__ = [
     "ExampleChange",
     "ExamplePair",
     "ExampleReport",
+    "ExpectedSignature",
+    "FieldDifference",
     "Fields",
     "Finding",
     "FineTune",

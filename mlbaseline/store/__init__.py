@@ -1,6 +1,7 @@
 """Read and write everything that lies on a tracking server. mlflow is imported when it is used, not before."""
 
-from mlbaseline.store.comparisons import load_assessment, log_comparison
+from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of
+from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs
 from mlbaseline.store.dead_runs import end_dead_runs
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
 from mlbaseline.store.items import param_text
@@ -9,7 +10,7 @@ from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
 from mlbaseline.store.references import artifact_path, resolve
-from mlbaseline.store.registry import Plan, finish_interrupted, plan_promotion, promote, rollback
+from mlbaseline.store.registry import PromotionPlan, finish_interrupted, plan_promotion, promote, rollback
 from mlbaseline.store.runs import (
     ComparisonRun,
     EvaluationRun,
@@ -19,6 +20,7 @@ from mlbaseline.store.runs import (
     published_score,
     read_evaluation,
 )
+from mlbaseline.store.suites import stored_suite, suite_artifact, suite_differences
 from mlbaseline.store.tables import load_evaluations, load_signatures, load_tables
 from mlbaseline.store.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 
@@ -26,16 +28,19 @@ __all__ = [
     "FACTS",
     "TASK_DIGEST",
     "ComparisonRun",
+    "CountingRuns",
     "EvaluationRun",
+    "LeftAside",
     "Lineage",
     "LinkedRun",
-    "Plan",
+    "PromotionPlan",
     "Run",
     "Server",
     "Tracker",
     "VersionLineage",
     "artifact_path",
     "connect",
+    "counting_runs",
     "end_dead_runs",
     "find_comparison",
     "find_completed",
@@ -51,6 +56,7 @@ __all__ = [
     "log_evaluation",
     "log_ladder",
     "log_published",
+    "look_of",
     "open_evaluation",
     "open_run",
     "param_text",
@@ -62,5 +68,8 @@ __all__ = [
     "read_mlflow_results",
     "resolve",
     "rollback",
+    "stored_suite",
+    "suite_artifact",
+    "suite_differences",
     "suite_tags",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from shutil import copytree
@@ -14,14 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.records import Assessment, Comparison, Registered, Role
+from mlbaseline.records import Assessment, Comparison, Registered, Role, digest_of
 from mlbaseline.store.artifacts import fetch_artifact
-from mlbaseline.store.items import Artifacts, Metrics, Tags, metric_name, write
+from mlbaseline.store.items import Metrics, Tags, metric_name, write
+from mlbaseline.store.suites import suite_artifact
 from mlbaseline.store.tracking import PREFIX, Run, Server, reporting
+from mlbaseline.suite import Suite
 
 COMPARISON = "comparison"
 VERDICT = PREFIX + "verdict"
 REGISTERED, TEST_LOOKS = PREFIX + "registered", PREFIX + "test_looks"
+LOOK, WAIVED = PREFIX + "look", PREFIX + "waived"
+"""Tags: what was looked at (`look_of`), and the failed audit checks that the suite lets pass, with its reasons."""
 CONFIRMATORY = PREFIX + "confirmatory_contrasts"
 COLUMNS = tuple(field.name for field in fields(Comparison))
 
@@ -31,10 +35,14 @@ _ROLES = tuple(Role)
 _DTYPES = {"gained": "Int64", "lost": "Int64", "effect_size": "Float64", "margin": "Float64"}
 
 
-def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
-    """Store an assessment. rendered: folder with `report.html`, `report.md` and `plots/*.svg`.
+def log_comparison(run: Run, assessment: Assessment, rendered: Path, *, suite: Suite) -> None:
+    """Store an assessment in the run of a comparison, with the suite that it was made by.
 
-    Raises TrackingError.
+    Args:
+        rendered: folder with `report.html`, `report.md` and `plots/*.svg`.
+
+    Raises:
+        TrackingError: the server cannot be reached or refuses.
     """
     with TemporaryDirectory() as temporary, reporting(f"store the comparison {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "comparison")
@@ -42,7 +50,7 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
         digest = save_assessment(assessment, folder)
         write(
             run,
-            Artifacts(Path(temporary)),
+            suite_artifact(suite, Path(temporary)),
             Metrics(_deltas(assessment.comparisons)),
             Tags(
                 {
@@ -51,9 +59,24 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path) -> None:
                     TEST_LOOKS: str(assessment.registration.test_looks),
                     CONFIRMATORY: _confirmatory(assessment.comparisons),
                     _SHA256: digest,
+                    LOOK: look_of(run_id for each in assessment.standings for run_id in each.run_ids.values()),
+                    **({WAIVED: waived_text(assessment)} if assessment.verdict.waived else {}),
                 }
             ),
         )
+
+
+def look_of(run_ids: Iterable[str]) -> str:
+    """Name a look at `test` by the evaluations that were looked at.
+
+    The same runs compared again, by the same rules, are the same look.
+    """
+    return digest_of(sorted(run_ids))[:32]
+
+
+def waived_text(assessment: Assessment) -> str:
+    """Write the waived audit checks in one line: `MLB102: rules only; MLB305: …`."""
+    return "; ".join(f"{code}: {reason}" for code, reason in assessment.verdict.waived.items())
 
 
 def load_assessment(server: Server, run_id: str) -> Assessment:

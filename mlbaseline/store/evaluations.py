@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights, seed_text
 from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
 from mlbaseline.store.items import (
@@ -26,12 +24,12 @@ from mlbaseline.store.items import (
     write,
 )
 from mlbaseline.store.measured import MEASURED_SHA256, Measured, write_measured
+from mlbaseline.store.suites import suite_artifact
 from mlbaseline.store.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
-SUITE_FILE = "suite.yaml"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
 UNANSWERED = PREFIX + "unanswered"
 """Tag of a run some of whose rows are errors that asking again may mend: how many. No later evaluation reuses it."""
@@ -75,8 +73,7 @@ def open_evaluation(
         name = f"{name} · {data.split}"
     with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
         with TemporaryDirectory() as temporary:
-            Path(temporary, SUITE_FILE).write_text(_suite_text(suite), encoding="utf-8")
-            write(run, Artifacts(Path(temporary)), Params(params))
+            write(run, suite_artifact(suite, Path(temporary)), Params(params))
         yield run
 
 
@@ -147,12 +144,6 @@ def log_ladder(run: Run, evaluation_run_ids: Iterable[str], note: str = "") -> N
         path.parent.mkdir()
         path.write_text("\n".join(evaluation_run_ids) + "\n", encoding="utf-8")
         write(run, Artifacts(Path(temporary)), *([Tags({NOTE: note})] if note else []))
-
-
-def _suite_text(suite: Suite) -> str:
-    """A suite file with the same digest, every default written out."""
-    content = suite.written.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _dataset(suite: Suite, data: TaskData) -> Dataset:

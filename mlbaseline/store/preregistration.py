@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping
 
-from mlbaseline.errors import SuiteError, TrackingError
+from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registered, Registration
-from mlbaseline.store.artifacts import fetch_artifact
-from mlbaseline.store.comparisons import COMPARISON
-from mlbaseline.store.evaluations import EVALUATION, SUITE_FILE
-from mlbaseline.store.search import OLDEST, search
-from mlbaseline.store.tracking import COMPLETED, PREFIX, STATUS, Tracker, reporting
+from mlbaseline.store.comparisons import COMPARISON, LOOK
+from mlbaseline.store.evaluations import EVALUATION
+from mlbaseline.store.search import OLDEST, Times, search
+from mlbaseline.store.suites import stored_suite
+from mlbaseline.store.tracking import COMPLETED, PREFIX, STATUS, Tracker
 from mlbaseline.suite import Suite
-from mlbaseline.suite.reading import parse_suite
 
 TASK_DIGEST = PREFIX + "task_digest"
 
 
-def find_registration(tracker: Tracker, suite: Suite, *, task_digest: str) -> Registration:
-    """Whether these rules stood before the first evaluation of the task, for a comparison that is about to be made.
+def find_registration(tracker: Tracker, suite: Suite, *, task_digest: str, look: str | None = None) -> Registration:
+    """Find out whether the suite's rules stood before the first evaluation of the task.
 
-    Every evaluation that started counts, whatever became of it, of whatever suite, in every experiment, deleted or not:
-    from then on somebody could know a score. Start times are MLflow's, which has them (3.17) from the process that
-    starts a run. The suite that the first run stored must bear out its tag: rules that were changed afterwards do not
-    stand before anything because a tag was changed with them. Where those were other rules, it says which claims they
-    made. Raises TrackingError, also where no evaluation of the task has started.
+    Every evaluation that started counts, whatever became of it, of whatever suite, in every experiment, deleted or
+    not: from then on somebody could know a score. Start times are those of the clients that started the runs (mlflow
+    3.17), and a run whose times cannot be true says nothing. The suite that the first run stored must bear out its tag:
+    rules that were changed afterwards do not stand before anything because a tag was changed with them.
+
+    Args:
+        task_digest: of the test data.
+        look: names the evaluations of the comparison that is about to be made (`look_of`). Comparing the same ones
+            again by the same rules is no further look at `test`. None: a look of its own.
+
+    Raises:
+        TrackingError: the server cannot be asked, or no evaluation of the task has started.
     """
-    task = {TASK_DIGEST: task_digest}
-    oldest = search(tracker, EVALUATION, task, everywhere=True, deleted=True, order=OLDEST, page_size=1)
-    first = next(oldest, None)
+    task, times = {TASK_DIGEST: task_digest}, Times(tracker)
+    oldest = search(tracker, EVALUATION, task, everywhere=True, deleted=True, order=OLDEST, page_size=50)
+    first = next((run for run in oldest if times.are_possible(run)), None)
     if first is None:
         raise TrackingError(
             f"{tracker.uri}: expected an evaluation of the task {task_digest[:12]}…, found none. Was it removed while "
             "it was being compared? Run `mlbaseline evaluate` again."
         )
-    looks = search(tracker, COMPARISON, {STATUS: COMPLETED, **task}, everywhere=True, deleted=True)
     carried = first.data.tags.get(PREFIX + "matrix_digest", "")
-    stored = _stored_suite(tracker, first.info.run_id)
+    stored = stored_suite(tracker, first.info.run_id)
     borne_out = stored is not None and stored.matrix_digest == carried
     # A first run from before suites were stored at the start, and broken off, has only its tag to show.
     is_before = carried == suite.matrix_digest and (borne_out or stored is None)
@@ -46,18 +50,18 @@ def find_registration(tracker: Tracker, suite: Suite, *, task_digest: str) -> Re
         first_run_id=first.info.run_id,
         first_started_ms=first.info.start_time,
         first_matrix_digest=carried,
-        test_looks=1 + sum(1 for _ in looks),
+        test_looks=_count_looks(tracker, suite, task, look),
         first_claims=_kept_claims(suite, stored) if stored is not None and borne_out and not is_before else (),
     )
 
 
-def _stored_suite(tracker: Tracker, run_id: str) -> Suite | None:
-    try:
-        with reporting(f"read the rules of the run {run_id}", tracker.uri), TemporaryDirectory() as temporary:
-            path = fetch_artifact(tracker, run_id, SUITE_FILE, Path(temporary))
-            return parse_suite(path.read_text(encoding="utf-8"), where=f"run {run_id}: {SUITE_FILE}")
-    except (TrackingError, SuiteError):
-        return None  # deleted for good, or of a version with other options
+def _count_looks(tracker: Tracker, suite: Suite, task: Mapping[str, str], look: str | None) -> int:
+    """Count the different looks at `test`, the one to come included. A comparison without a tag is one of its own."""
+    runs = search(tracker, COMPARISON, {STATUS: COMPLETED, **task}, everywhere=True, deleted=True)
+    looks = {
+        (run.data.tags.get(LOOK, run.info.run_id), run.data.tags.get(PREFIX + "matrix_digest", "")) for run in runs
+    }
+    return len(looks | {(look or "to come", suite.matrix_digest)})
 
 
 def _kept_claims(suite: Suite, stored: Suite) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
+from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError, TrackingError
 from mlbaseline.records import Assessment, Decision, Promotion, seed_text
 from mlbaseline.store.aliases import (
     CHAMPION,
@@ -25,8 +25,9 @@ from mlbaseline.store.aliases import (
     set_aliases,
     version_number,
 )
-from mlbaseline.store.comparisons import VERDICT, load_assessment, overall_contrasts
+from mlbaseline.store.comparisons import VERDICT, WAIVED, overall_contrasts, waived_text
 from mlbaseline.store.items import Tags, write
+from mlbaseline.store.rolled_back import ROLLBACK, require_not_rolled_back
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
 from mlbaseline.store.tracking import (
     COMPLETED,
@@ -48,7 +49,7 @@ from mlbaseline.suite import Suite
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-PROMOTION, ROLLBACK = "promotion", "rollback"
+PROMOTION = "promotion"
 
 _STATE, _PENDING, _DONE = PREFIX + "promotion", "pending", "done"
 PROMOTION_RUN_ID, PREVIOUS_VERSION = PREFIX + "promotion_run_id", PREFIX + "previous_version"
@@ -57,7 +58,7 @@ _ABANDONED_AFTER_MS = 10 * 60 * 1000
 
 
 @dataclass(frozen=True)
-class Plan:
+class PromotionPlan:
     """What a promotion would do. previous_version: today's champion. is_champion: the winner is that already."""
 
     model: str
@@ -96,14 +97,45 @@ def finish_interrupted(server: Server, model: str) -> None:
 # ---- promotion ------------------------------------------------------------------------------------------------------
 
 
-def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) -> Plan:
-    """Read the winner and its lineage back from the server; nothing is written, so this is the dry run as well.
+def plan_promotion(
+    tracker: Tracker,
+    suite: Suite,
+    comparison: ComparisonRun,
+    assessment: Assessment,
+    *,
+    allow_rolled_back: bool = False,
+) -> PromotionPlan:
+    """Read the winner and its lineage back from the server. Nothing is written, so this is the dry run as well.
 
-    Raises PromotionError if the verdict is not to promote or there is nothing to register, IncomparableError if suite
-    and comparison do not belong together, TrackingError.
+    Args:
+        assessment: what the comparison found, as `load_assessment` gives it.
+        allow_rolled_back: promote a model again that was rolled back before.
+
+    Raises:
+        NotRegisteredError: the winner has no model that could be registered, or was rolled back before.
+        PromotionError: the verdict is not to promote.
+        IncomparableError: suite and comparison do not belong together.
+        TrackingError: the server cannot be asked.
     """
-    assessment = load_assessment(tracker, comparison.run_id)
     _may_promote(suite, comparison, assessment)
+    assert suite.register_as is not None  # _may_promote has checked it
+    winner = _winner(tracker, comparison, assessment)
+    champion = holder(tracker, suite.register_as, CHAMPION)
+    is_champion = champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == winner.run_id
+    if not (is_champion or allow_rolled_back):
+        require_not_rolled_back(tracker, suite.register_as, winner)
+    return PromotionPlan(
+        model=suite.register_as,
+        winner=winner,
+        comparison_run_id=comparison.run_id,
+        previous_version=version_number(champion),
+        is_champion=is_champion,
+        tags=_version_tags(suite, comparison, assessment, winner, version_number(champion)),
+        description=describe_version(assessment, winner, comparison, tracker.experiment_id),
+    )
+
+
+def _winner(tracker: Tracker, comparison: ComparisonRun, assessment: Assessment) -> EvaluationRun:
     verdict = assessment.verdict
     run_ids = {standing.baseline: standing.run_ids for standing in assessment.standings}
     run_id = run_ids.get(str(verdict.winner), {}).get(seed_text(verdict.winner_seed))
@@ -111,25 +143,15 @@ def plan_promotion(tracker: Tracker, suite: Suite, comparison: ComparisonRun) ->
         raise PromotionError(f"comparison {comparison.run_id}: it has no run of its own winner {verdict.winner!r}.")
     winner = read_evaluation(tracker, run_id)
     if winner.model_id is None:
-        raise PromotionError(
+        raise NotRegisteredError(
             f"{winner.baseline} (run {winner.run_id}) won, but left no model that could be registered: answers that "
             "were recorded elsewhere, rules and people have none. A checkpoint that an earlier version evaluated gets "
             "one by --fresh."
         )
-    assert suite.register_as is not None  # _may_promote has checked it
-    champion = holder(tracker, suite.register_as, CHAMPION)
-    return Plan(
-        model=suite.register_as,
-        winner=winner,
-        comparison_run_id=comparison.run_id,
-        previous_version=version_number(champion),
-        is_champion=champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == run_id,
-        tags=_version_tags(suite, comparison, assessment, winner, version_number(champion)),
-        description=describe_version(assessment, winner, comparison, tracker.experiment_id),
-    )
+    return winner
 
 
-def promote(tracker: Tracker, suite: Suite, plan: Plan, *, parent: str | None = None) -> Promotion:
+def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str | None = None) -> Promotion:
     """Register the winner, make it `champion` and its predecessor `previous`, in a run that is the record of it.
 
     A winner that is champion already stays what it is, with the record that it has. Raises PromotionError if another
@@ -184,6 +206,7 @@ def _version_tags(
         PREFIX + "evaluation_run_id": winner.run_id,
         PREFIX + "task_digest": winner.task_digest,
         PREVIOUS_VERSION: previous or "none",
+        **({WAIVED: waived_text(assessment)} if assessment.verdict.waived else {}),
     }
     for standing in assessment.standings:
         tags[f"{PREFIX}baseline.{standing.baseline}.run_ids"] = ",".join(standing.run_ids.values())
@@ -194,7 +217,7 @@ def _version_tags(
 
 
 @contextmanager
-def _pending_version(tracker: Tracker, plan: Plan, run: Run) -> Iterator[ModelVersion]:
+def _pending_version(tracker: Tracker, plan: PromotionPlan, run: Run) -> Iterator[ModelVersion]:
     """A new version of the model, which is gone again if the block raises: it was never anybody's champion."""
     client = tracker.client
     with reporting(f"register {plan.model!r}", tracker.uri):
@@ -241,7 +264,7 @@ def _ensure_registered(tracker: Tracker, model: str) -> None:
             raise
 
 
-def _check_turn(tracker: Tracker, plan: Plan, ours: ModelVersion) -> None:
+def _check_turn(tracker: Tracker, plan: PromotionPlan, ours: ModelVersion) -> None:
     ahead = [version for version in _pending(tracker, ours) if int(version.version) < int(ours.version)]
     if ahead:
         raise PromotionError(
@@ -250,7 +273,7 @@ def _check_turn(tracker: Tracker, plan: Plan, ours: ModelVersion) -> None:
         )
 
 
-def _check_champion(tracker: Tracker, plan: Plan) -> None:
+def _check_champion(tracker: Tracker, plan: PromotionPlan) -> None:
     """Compare with the plan. Other moves are looked for before: one that is gone by now has moved the alias."""
     champion = version_number(holder(tracker, plan.model, CHAMPION))
     if champion != plan.previous_version:

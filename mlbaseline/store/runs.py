@@ -23,13 +23,14 @@ from mlbaseline.store.evaluations import (
 )
 from mlbaseline.store.items import param_text
 from mlbaseline.store.measured import MEASURED_SHA256
-from mlbaseline.store.search import search
+from mlbaseline.store.search import Times, search
 from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 _PUBLISHED = "published."
+_PROJECT_ENTRY_POINT = "mlflow.project.entryPoint"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class EvaluationRun:
 
     seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
     examples_sha256: None for a published score, which has no rows. unanswered: rows that asking again may mend.
-    measured_sha256: None for a run of before `results/measured.json` was written.
+    measured_sha256: None for a run of before `results/measured.json` was written. weights_sha256: of its own weights.
     """
 
     run_id: str
@@ -59,6 +60,7 @@ class EvaluationRun:
     model_id: str | None
     unanswered: int = 0
     measured_sha256: str | None = None
+    weights_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signatu
 
 def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:
     runs = search(tracker, EVALUATION, {STATUS: COMPLETED, **tags})
+    times = Times(tracker)
     # Both must hold: the tag is ours to set, the status is MLflow's, and a crash may fall between the two.
-    return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED")
+    return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED" and times.are_possible(run))
 
 
 def read_evaluation(tracker: Tracker, run_id: str) -> EvaluationRun:
@@ -119,24 +122,46 @@ def read_evaluation(tracker: Tracker, run_id: str) -> EvaluationRun:
 
 
 def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRun | None:
-    """The newest completed comparison of the suite, or the one with this id.
+    """Find the newest completed comparison of the suite, or the one with a run id.
 
-    Raises TrackingError where the server cannot be asked, or where the id is not that of such a run.
+    A comparison counts if it is FINISHED, lies in the suite's experiment (or was made by `mlflow run`, which chooses
+    the experiment), and has times that can be true.
+
+    Raises:
+        TrackingError: the server cannot be asked, or the id is not that of such a run.
     """
+    times = Times(tracker)
     if run_id is None:
         tags = {STATUS: COMPLETED, PREFIX + "suite": tracker.experiment}
-        run = next(search(tracker, COMPARISON, tags, everywhere=True, page_size=1), None)
-        return None if run is None else _comparison(run)
+        runs = search(tracker, COMPARISON, tags, everywhere=True, page_size=50)
+        found = next((run for run in runs if not _against_comparison(tracker, run, times)), None)
+        return None if found is None else _comparison(found)
     with reporting(f"read the run {run_id}", tracker.uri):
         run = tracker.client.get_run(run_id)
-    tags = run.data.tags
-    is_one = tags.get(KIND) == COMPARISON and tags.get(STATUS) == COMPLETED
-    if not is_one or tags.get(PREFIX + "suite") != tracker.experiment:
+    if reasons := _against_comparison(tracker, run, times):
         raise TrackingError(
-            f"{tracker.uri}: expected {run_id} to be a completed comparison of {tracker.experiment!r}, got a run of "
-            f"kind {tags.get(KIND)!r}, status {tags.get(STATUS)!r}, suite {tags.get(PREFIX + 'suite')!r}."
+            f"{tracker.uri}: expected {run_id} to be a completed comparison of {tracker.experiment!r}; "
+            f"{'; '.join(reasons)}."
         )
     return _comparison(run)
+
+
+def _against_comparison(tracker: Tracker, run: MlflowRun, times: Times) -> list[str]:
+    """Why a run is no completed comparison of the suite; empty where it is one."""
+    tags, reasons = run.data.tags, []
+    for what, expected, got in (
+        ("kind", COMPARISON, tags.get(KIND)),
+        ("status", COMPLETED, tags.get(STATUS)),
+        ("suite", tracker.experiment, tags.get(PREFIX + "suite")),
+        ("MLflow status", "FINISHED", run.info.status),
+    ):
+        if got != expected:
+            reasons.append(f"{what}: expected {expected!r}, got {got!r}")
+    if run.info.experiment_id != tracker.experiment_id and _PROJECT_ENTRY_POINT not in tags:
+        reasons.append(f"it lies in the experiment {run.info.experiment_id}, not in that of the suite")
+    if not times.are_possible(run):
+        reasons.append("its start or end is in the future, or before its experiment was created")
+    return reasons
 
 
 def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
@@ -162,6 +187,7 @@ def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
             model_id=models[0].model_id if models else None,
             unanswered=int(tags.get(UNANSWERED, 0)),
             measured_sha256=tags.get(MEASURED_SHA256),
+            weights_sha256=tags.get(PREFIX + "weights_sha256"),
         )
     except (KeyError, ValueError) as error:
         raise TrackingError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from mlbaseline.store.tracking import KIND, Tracker, reporting
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
+_CLOCK_SKEW_MS = 10 * 60 * 1000
+"""By so much the clock of a client may differ from that of the server."""
 NEWEST, OLDEST = "attributes.start_time DESC", "attributes.start_time ASC"
 _PAGE = 1000
 
@@ -45,6 +48,37 @@ def search(
         token = page.token
         if not token:
             return
+
+
+class Times:
+    """Tells which runs have times that can be true.
+
+    A client names the times of its runs. The server's own time of an experiment's creation bounds them from below, and
+    the present bounds them from above.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._created_ms: dict[str, int] = {}
+        self._latest_ms = int(time.time() * 1000) + _CLOCK_SKEW_MS
+
+    def are_possible(self, run: MlflowRun) -> bool:
+        """Tell whether a run started after its experiment was created, has not ended before that, and not tomorrow.
+
+        Raises TrackingError.
+        """
+        start, end = run.info.start_time, run.info.end_time
+        created = self._created(run.info.experiment_id)
+        if start is None or not created - _CLOCK_SKEW_MS <= start <= self._latest_ms:
+            return False
+        return end is None or start <= end <= self._latest_ms
+
+    def _created(self, experiment_id: str) -> int:
+        if experiment_id not in self._created_ms:
+            with reporting(f"read the experiment {experiment_id}", self._tracker.uri):
+                created = self._tracker.client.get_experiment(experiment_id).creation_time
+            self._created_ms[experiment_id] = created or 0
+        return self._created_ms[experiment_id]
 
 
 def _experiments(tracker: Tracker, view: int) -> Iterator[str]:

@@ -70,6 +70,8 @@ def _load_signature(tracker: Tracker, run: EvaluationRun, folder: Path) -> Signa
     path = folder / f"{run.signature_digest}.json"
     signature = _read_signature(path)
     if signature is None or signature.digest != run.signature_digest:
+        check_location(tracker, run.artifact_uri)
+        _require_results(tracker, run)
         with TemporaryDirectory() as temporary:
             fetched = fetch_artifact(tracker, run.run_id, SIGNATURE, Path(temporary))
             signature = _read_signature(fetched)

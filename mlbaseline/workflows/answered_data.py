@@ -10,7 +10,7 @@ from mlbaseline import store
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.records import Example
 from mlbaseline.suite import ChoiceTask, GenerateTask, Suite
-from mlbaseline.tasks import load_task
+from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.workflows.evaluation import make_fetcher
 
@@ -56,9 +56,15 @@ def read_answered_data(suite: Suite, server: store.Server, *, task_digest: str, 
     if task.splits["test"].digest != task_digest:
         log.info("The examples are shown without their inputs: the data has changed since they were answered")
         return AnsweredData()
+    return answered_data(suite, task)
+
+
+def answered_data(suite: Suite, task: LoadedTask) -> AnsweredData:
+    """Take inputs and counts from data that is loaded. Of more than `MAX_EXAMPLES` examples it takes no inputs."""
     sizes = {str(split): len(data.examples) for split, data in task.splits.items()}
+    examples = task.splits["test"].examples
     return AnsweredData(
-        inputs={example.id: input_text(suite, example) for example in task.splits["test"].examples},
+        inputs={e.id: input_text(suite, e) for e in examples} if len(examples) <= MAX_EXAMPLES else {},
         counts={**sizes, **{name: count for name, count in task.counts.items() if count}},
     )
 

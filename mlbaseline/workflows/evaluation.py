@@ -87,6 +87,7 @@ def evaluate_rungs(
     fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
     _tell_data(suite, task)
+    _warn_of_other_tasks(suite, task, tracker)
 
     context = RungContext(
         suite,
@@ -289,6 +290,20 @@ def _tell_data(suite: Suite, task: LoadedTask) -> None:
     sizes = ", ".join(f"{name} {len(data.examples):,}" for name, data in task.splits.items())
     notes = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in task.counts.items() if count)
     log.info("%s: %s (%s)", suite.name, sizes, notes)
+
+
+def _warn_of_other_tasks(suite: Suite, task: LoadedTask, tracker: store.Tracker) -> None:
+    """Warn where the experiment has runs on other test data: of an earlier version of the suite, or of a namesake."""
+    ours = task.splits["test"].digest
+    others = {run.task_digest for run in store.find_evaluations(tracker) if run.split == "test"} - {ours}
+    if others:
+        log.warning(
+            "%s: the experiment has runs on other test data (digest %s…, here %s…). They are of an earlier version of "
+            "this suite, or of another suite of the same name; comparisons leave them aside.",
+            suite.name,
+            "…, ".join(sorted(digest[:12] for digest in others)),
+            ours[:12],
+        )
 
 
 def _warn_about_rows(rung: Rung, table: ResultTable) -> None:

@@ -13,7 +13,7 @@ from mlbaseline.report import counts_document, examples_csv, examples_jsonl, exa
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.answered_data import read_answered_data
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.comparison import load_ladder
+from mlbaseline.workflows.derivation import load_ladder
 
 _WRITERS = {".csv": examples_csv, ".jsonl": examples_jsonl}
 

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mlbaseline import store
+from mlbaseline.errors import NotRegisteredError
 from mlbaseline.records import Decision, Promotion
 from mlbaseline.report import render_note
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, exit_code_of
-from mlbaseline.workflows.comparison import comparison_outcome, make_comparison, required_comparison
+from mlbaseline.workflows.comparison import comparison_outcome, judged_comparison, make_comparison
 from mlbaseline.workflows.evaluation import evaluate_rungs
 from mlbaseline.workflows.ladder_run import ladder_note, open_ladder
 from mlbaseline.workflows.promotion import promotion_text
@@ -41,7 +42,8 @@ def run(
 
     Returns:
         The document has `ladder_run_id`, `evaluations`, `comparison` (see `compare`) and `promotion` (None where
-        nothing was promoted). The exit code is the verdict: 0 promote, 3 hold, 4 inconclusive.
+        nothing was promoted) and `not_registered`: why a winner was not registered. The exit code is the verdict: 0
+        promote, 3 hold, 4 inconclusive; it is 1 where the winner could not be registered.
 
     Raises:
         SuiteError: The suite file is not valid. All of its problems are named.
@@ -59,6 +61,7 @@ def run(
     names, chosen_seeds = choose_baselines(loaded, None, baselines), choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
     promotion: Promotion | None = None
+    not_registered: str | None = None
     with open_ladder(tracker, loaded) as ladder:
         evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh, processes=processes)
         # A part of the ladder is compared with what earlier ladders have of the rest.
@@ -70,20 +73,27 @@ def run(
             ladder_note(loaded, ladder, evaluated, render_note(assessment)),
         )
         if assessment.verdict.decision is Decision.PROMOTE and not no_promote and loaded.register_as is not None:
-            plan = store.plan_promotion(tracker, loaded, required_comparison(loaded, tracker, run_id))
-            promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)
+            try:
+                plan = store.plan_promotion(tracker, loaded, *judged_comparison(loaded, tracker, run_id))
+                promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)
+            except NotRegisteredError as error:  # the ladder and its report are whole all the same
+                not_registered = str(error)
     compared = comparison_outcome(tracker, run_id, assessment)
     document = {
         "ladder_run_id": ladder.run_id,
         "evaluations": [asdict(rung) for rung in evaluated],
         "comparison": compared.document,
         "promotion": None if promotion is None else asdict(promotion),
+        "not_registered": not_registered,
     }
 
     def text(colour: bool, width: int) -> str:
         closing = [promotion_text(promotion)] if promotion else []
+        closing += [f"Not registered: {not_registered}"] if not_registered else []
         return "\n".join([compared.text(colour, width), *closing, _ui_text(tracker)])
 
+    if not_registered:
+        return CommandResult(document, text, exit_code=NotRegisteredError.exit_code)
     return CommandResult(document, text, exit_code=0 if no_promote else exit_code_of(assessment.verdict.decision))
 
 

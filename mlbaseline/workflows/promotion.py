@@ -9,11 +9,17 @@ from mlbaseline import store
 from mlbaseline.records import Decision, Promotion
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.comparison import judged_comparison, verdict_outcome
+from mlbaseline.workflows.comparison import judged_comparison, verdict_outcome, verify_comparison
 
 
 def promote(
-    suite: str | Path, *, comparison: str | None = None, dry_run: bool = False, tracking_uri: str | None = None
+    suite: str | Path,
+    *,
+    comparison: str | None = None,
+    dry_run: bool = False,
+    verify: bool = True,
+    allow_rolled_back: bool = False,
+    tracking_uri: str | None = None,
 ) -> CommandResult:
     """Register the winner of a comparison as champion, if its verdict is to promote.
 
@@ -21,6 +27,8 @@ def promote(
         suite: Path of a suite file, or the name of a packaged suite.
         comparison: Run of the comparison. By default the suite's newest.
         dry_run: Say what would be registered, and register nothing.
+        verify: Derive the comparison again from the tables of its runs, and refuse it where it comes out otherwise.
+        allow_rolled_back: Promote a model again that was rolled back before.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -28,8 +36,9 @@ def promote(
         verdict is not to promote, it is that of the comparison, with exit code 3 (hold) or 4 (inconclusive).
 
     Raises:
-        IncomparableError: The comparison was made by other rules than the suite has now.
-        PromotionError: The winner cannot be registered, or somebody else promotes at the same time.
+        IncomparableError: The comparison was made with another suite than the present one, or does not verify.
+        NotRegisteredError: The winner has no model that could be registered, or was rolled back before.
+        PromotionError: Somebody else promotes at the same time.
         TrackingError: There is no completed comparison.
 
     Example:
@@ -45,7 +54,9 @@ def promote(
         return verdict_outcome(tracker, run.run_id, assessment)
     if not dry_run and loaded.register_as is not None:
         store.finish_interrupted(tracker, loaded.register_as)
-    plan = store.plan_promotion(tracker, loaded, run)
+    plan = store.plan_promotion(tracker, loaded, run, assessment, allow_rolled_back=allow_rolled_back)
+    if verify and not plan.is_champion:
+        verify_comparison(loaded, tracker, run, assessment)
     if dry_run:
         shown = {"dry_run": True, "model": plan.model, "evaluation_run_id": plan.winner.run_id, "tags": dict(plan.tags)}
         return CommandResult(shown, lambda *_: _plan_text(plan))
@@ -81,6 +92,6 @@ def promotion_text(promotion: Promotion) -> str:
     return f"Champion of {promotion.model}: version {promotion.version}{before} (record: run {promotion.run_id})"
 
 
-def _plan_text(plan: store.Plan) -> str:
+def _plan_text(plan: store.PromotionPlan) -> str:
     what = "is champion already" if plan.is_champion else f"would follow version {plan.previous_version or 'none'}"
     return f"Dry run: {plan.winner.baseline} (run {plan.winner.run_id}) {what} as champion of {plan.model}"

@@ -108,10 +108,10 @@ def promote_rung(
     with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as comparison:
         (home / "rendered").mkdir()
         assessment = make_assessment(suite, run_ids, candidate=winner)
-        log_comparison(comparison, assessment, home / "rendered")
+        log_comparison(comparison, assessment, home / "rendered", suite=suite)
     found_comparison = find_comparison(tracker)
     assert found_comparison is not None
-    return tracker, suite, promote(tracker, suite, plan_promotion(tracker, suite, found_comparison)), table
+    return tracker, suite, promote(tracker, suite, plan_promotion(tracker, suite, found_comparison, assessment)), table
 
 
 def texts(home: Path, suite: Suite, table: ResultTable) -> list[str]:

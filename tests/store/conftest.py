@@ -92,7 +92,8 @@ def compare(evaluate: Evaluate, tmp_path: Path) -> Compare:
         tags = {**suite_tags(suite), TASK_DIGEST: evaluate.data.digest}
         with open_run(tracker, "comparison", name="comparison", tags=tags) as run:
             (tmp_path / "rendered").mkdir(exist_ok=True)
-            log_comparison(run, make_assessment(suite, run_ids, decision), tmp_path / "rendered")
+            assessment = make_assessment(suite, run_ids, decision)
+            log_comparison(run, assessment, tmp_path / "rendered", suite=suite)
         return found(find_comparison(tracker, run.run_id))
 
     return compare

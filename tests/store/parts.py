@@ -45,7 +45,10 @@ from mlbaseline.records import (
 )
 from mlbaseline.results import ResultTable
 from mlbaseline.serving import package_model
+from mlbaseline.store.comparisons import load_assessment
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
+from mlbaseline.store.registry import PromotionPlan, plan_promotion
+from mlbaseline.store.runs import ComparisonRun
 from mlbaseline.store.tracking import Tracker
 from mlbaseline.suite import Suite
 
@@ -261,3 +264,11 @@ def mlflow_server(folder: Path, empty_database: Path, **options: Any) -> Iterato
     command = [sys.executable, "-m", "mlflow", "server", *arguments]
     with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder, **options):
         yield uri
+
+
+def planned(
+    tracker: Tracker, suite: Suite, comparison: ComparisonRun, *, allow_rolled_back: bool = False
+) -> PromotionPlan:
+    """Plan the promotion of a comparison's winner, from what the comparison stored."""
+    assessment = load_assessment(tracker, comparison.run_id)
+    return plan_promotion(tracker, suite, comparison, assessment, allow_rolled_back=allow_rolled_back)

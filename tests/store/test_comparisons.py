@@ -60,7 +60,7 @@ def log(tracker: Tracker, suite: Suite, assessment: Assessment, folder: Path) ->
     (folder / "report.html").write_text("<p>report")
     (folder / "plots" / "forest.svg").write_text("<svg/>")
     with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as run:
-        log_comparison(run, assessment, folder)
+        log_comparison(run, assessment, folder, suite=suite)
     return run.run_id
 
 

@@ -19,10 +19,11 @@ from mlbaseline.store import aliases as moving
 from mlbaseline.store.aliases import AliasMove
 from mlbaseline.store.dead_runs import end_dead_runs
 from mlbaseline.store.heartbeat import HEARTBEAT, PROCESS, is_gone, process_tags
-from mlbaseline.store.registry import finish_interrupted, plan_promotion, promote, rollback
+from mlbaseline.store.registry import finish_interrupted, promote, rollback
 from mlbaseline.store.tracking import Tracker, connect, open_run
 from mlbaseline.suite import Suite
 from tests.store.conftest import Compare
+from tests.store.parts import planned
 from tests.store.test_registry import aliases
 
 WAITS = """
@@ -132,8 +133,8 @@ def kill_writer_of(tracker: Tracker, kind: str) -> str:
 def test_a_promotion_that_died_is_finished_or_undone(
     tracker: Tracker, suite: Suite, compare: Compare, step: str
 ) -> None:
-    first = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
-    plan = plan_promotion(tracker, suite, compare())
+    first = promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True))
+    plan = planned(tracker, suite, compare(), allow_rolled_back=True)
     with pytest.MonkeyPatch.context() as patch:
         die_at(patch, step)
         with pytest.raises(DiedError):
@@ -156,15 +157,15 @@ def test_a_promotion_that_died_is_finished_or_undone(
     assert (record.info.status, record.data.tags["mlbaseline.version"]) == ("FINISHED", "2")
     back = rollback(tracker.uri, first.model)
     assert (back.version, back.previous_version) == ("1", "2")
-    third = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    third = promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True))
     assert aliases(tracker, first.model) == {"champion": third.version, "previous": "1"}
 
 
 def test_a_rollback_that_died_half_way_is_finished_by_the_next(
     tracker: Tracker, suite: Suite, compare: Compare
 ) -> None:
-    model = promote(tracker, suite, plan_promotion(tracker, suite, compare())).model
-    promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    model = promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True)).model
+    promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True))
     with pytest.MonkeyPatch.context() as patch:
         die_at(patch, "half")
         with pytest.raises(DiedError):
@@ -180,7 +181,7 @@ def test_a_version_of_a_repeated_request_is_deleted(
     tracker: Tracker, suite: Suite, compare: Compare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow's client sends a POST again whose answer was lost, and the server makes a second version."""
-    plan = plan_promotion(tracker, suite, compare())
+    plan = planned(tracker, suite, compare(), allow_rolled_back=True)
     create = tracker.client.create_model_version
     monkeypatch.setattr(tracker.client, "create_model_version", lambda *a, **k: (create(*a, **k), create(*a, **k))[1])
     promotion = promote(tracker, suite, plan)
@@ -191,13 +192,13 @@ def test_a_version_of_a_repeated_request_is_deleted(
 
 def test_moves_that_meet_leave_aliases_and_records_that_agree(tracker: Tracker, suite: Suite, compare: Compare) -> None:
     """A promotion and a rollback at the same time, at random distances."""
-    model = promote(tracker, suite, plan_promotion(tracker, suite, compare())).model
-    promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    model = promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True)).model
+    promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True))
     draws = random.Random(0)
     rounds = int(os.environ.get("MLBASELINE_TEST_INTERLEAVINGS", "6"))
     for _ in range(rounds):
         before = aliases(tracker, model)
-        plan = plan_promotion(tracker, suite, compare())
+        plan = planned(tracker, suite, compare(), allow_rolled_back=True)
         ended: dict[str, str] = {}
 
         def attempt(name: str, wait_s: float, move: Callable[[], object], ended: dict[str, str] = ended) -> None:

@@ -7,14 +7,15 @@ import pytest
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import TaskData
 from mlbaseline.store.lineage import Lineage, find_lineage
-from mlbaseline.store.registry import plan_promotion, promote
+from mlbaseline.store.registry import promote
 from mlbaseline.store.tracking import Tracker
 from mlbaseline.suite import Suite
 from tests.store.conftest import Compare
+from tests.store.parts import planned
 
 
 def promoted(tracker: Tracker, suite: Suite, compare: Compare) -> str:
-    return promote(tracker, suite, plan_promotion(tracker, suite, compare())).version
+    return promote(tracker, suite, planned(tracker, suite, compare())).version
 
 
 def walked(tracker: Tracker, suite: Suite, **start: str) -> Lineage:

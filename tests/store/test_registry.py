@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mlbaseline.errors import IncomparableError, PromotionError, TrackingError
+from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError, TrackingError
 from mlbaseline.records import Promotion, TaskData
 from mlbaseline.store.references import artifact_path, resolve
-from mlbaseline.store.registry import plan_promotion, promote, rollback
+from mlbaseline.store.registry import promote, rollback
 from mlbaseline.store.runs import find_comparison, find_evaluations
 from mlbaseline.store.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.store.conftest import Compare, found
+from tests.store.parts import planned
 
 WEIGHTS = "artifacts/served/weights"
 
@@ -29,7 +30,7 @@ def test_winner_becomes_champion_with_its_lineage(
     tracker: Tracker, suite: Suite, data: TaskData, compare: Compare
 ) -> None:
     comparison = compare()
-    plan = plan_promotion(tracker, suite, comparison)
+    plan = planned(tracker, suite, comparison)
     assert (plan.previous_version, plan.is_champion, plan.winner.seed) == (None, False, 1)
     assert not tracker.client.search_registered_models(f"name = '{plan.model}'")  # a plan alone writes nothing
     promotion = promote(tracker, suite, plan)
@@ -63,8 +64,8 @@ def test_winner_becomes_champion_with_its_lineage(
 def test_next_champion_keeps_the_one_before_and_can_be_rolled_back(
     tracker: Tracker, suite: Suite, compare: Compare
 ) -> None:
-    first = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
-    second = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    first = promote(tracker, suite, planned(tracker, suite, compare()))
+    second = promote(tracker, suite, planned(tracker, suite, compare()))
     assert (second.version, second.previous_version) == ("2", "1")
     assert aliases(tracker, first.model) == {"champion": "2", "previous": "1"}
     back = rollback(tracker.uri, first.model)
@@ -73,14 +74,17 @@ def test_next_champion_keeps_the_one_before_and_can_be_rolled_back(
     record = tracker.client.get_run(back.run_id)
     assert record.data.tags["mlbaseline.kind"] == "rollback"
     assert record.info.experiment_id == tracker.experiment_id
-    third = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    again = compare()  # the same weights as those that were rolled back, whatever the run
+    with pytest.raises(NotRegisteredError, match=r"is the model of version 2 .* which was rolled back"):
+        planned(tracker, suite, again)
+    third = promote(tracker, suite, planned(tracker, suite, again, allow_rolled_back=True))
     assert (third.version, third.previous_version) == ("3", "1")
 
 
 def test_champion_that_wins_again_stays_as_it_is(tracker: Tracker, suite: Suite, compare: Compare) -> None:
     comparison = compare()
-    promotion = promote(tracker, suite, plan_promotion(tracker, suite, comparison))
-    plan = plan_promotion(tracker, suite, comparison)
+    promotion = promote(tracker, suite, planned(tracker, suite, comparison))
+    plan = planned(tracker, suite, comparison)
     assert plan.is_champion
     assert promote(tracker, suite, plan) == promotion
     assert len(tracker.client.search_model_versions(f"name = '{promotion.model}'")) == 1
@@ -92,10 +96,10 @@ def test_nothing_is_registered_without_the_verdict(
 ) -> None:
     comparison = compare(decision)
     with pytest.raises(PromotionError, match=f"its verdict is '{decision}'"):
-        plan_promotion(tracker, suite, comparison)
+        planned(tracker, suite, comparison)
     tracker.client.set_tag(comparison.run_id, "mlbaseline.verdict", "promote")
     with pytest.raises(PromotionError, match=f"its verdict is '{decision}'"):
-        plan_promotion(tracker, suite, found(find_comparison(tracker, comparison.run_id)))
+        planned(tracker, suite, found(find_comparison(tracker, comparison.run_id)))
     assert not tracker.client.search_registered_models(f"name = '{suite.register_as}'")
 
 
@@ -105,20 +109,20 @@ def test_suite_that_changed_since_the_comparison_is_refused(
     comparison = compare()
     looser = parse_suite(suite_text.replace("metric: accuracy}", "metric: accuracy, margin: -0.5}"))
     with pytest.raises(IncomparableError, match="another suite"):
-        plan_promotion(tracker, looser, comparison)
+        planned(tracker, looser, comparison)
     unnamed = parse_suite(suite_text.replace(f"register_as: {suite.register_as}", ""))
     with pytest.raises(PromotionError, match="no `register_as`"):
-        plan_promotion(tracker, unnamed, comparison)
+        planned(tracker, unnamed, comparison)
 
 
 def test_winner_without_a_model_is_refused(tracker: Tracker, suite: Suite, compare: Compare) -> None:
     with pytest.raises(PromotionError, match="left no model that could be registered"):
-        plan_promotion(tracker, suite, compare(served=False))
+        planned(tracker, suite, compare(served=False))
 
 
 def test_of_several_promotions_at_once_one_wins(tracker: Tracker, suite: Suite, compare: Compare) -> None:
-    promote(tracker, suite, plan_promotion(tracker, suite, compare()))
-    plan = plan_promotion(tracker, suite, compare())
+    promote(tracker, suite, planned(tracker, suite, compare()))
+    plan = planned(tracker, suite, compare())
     trackers = [connect(tracker.uri, suite.name) for _ in range(4)]
 
     def attempt(tracker: Tracker) -> Promotion | PromotionError:
@@ -142,8 +146,8 @@ def test_of_several_promotions_at_once_one_wins(tracker: Tracker, suite: Suite, 
 
 
 def test_plan_that_another_promotion_overtook_is_refused(tracker: Tracker, suite: Suite, compare: Compare) -> None:
-    plan = plan_promotion(tracker, suite, compare())
-    promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    plan = planned(tracker, suite, compare())
+    promote(tracker, suite, planned(tracker, suite, compare()))
     with pytest.raises(PromotionError, match="was version None when this promotion was planned, and is 1 now"):
         promote(tracker, suite, plan)
     assert aliases(tracker, plan.model) == {"champion": "1"}
@@ -153,7 +157,7 @@ def test_plan_that_another_promotion_overtook_is_refused(tracker: Tracker, suite
 def test_promotion_that_died_blocks_others_for_a_while_only(
     database: str, suite: Suite, tracker: Tracker, compare: Compare
 ) -> None:
-    plan = plan_promotion(tracker, suite, compare())
+    plan = planned(tracker, suite, compare())
     tracker.client.create_registered_model(plan.model)
     source = f"models:/{plan.winner.model_id}"
     tracker.client.create_model_version(plan.model, source, tags={"mlbaseline.promotion": "pending"})
@@ -168,13 +172,13 @@ def test_promotion_that_died_blocks_others_for_a_while_only(
 def test_rollback_without_a_previous_one_is_refused(tracker: Tracker, suite: Suite, compare: Compare) -> None:
     with pytest.raises(TrackingError, match="no-such-model"):
         rollback(tracker.uri, "no-such-model")
-    promotion = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    promotion = promote(tracker, suite, planned(tracker, suite, compare()))
     with pytest.raises(PromotionError, match="nothing to go back to"):
         rollback(tracker.uri, promotion.model)
 
 
 def test_references_become_paths(tracker: Tracker, suite: Suite, compare: Compare, own_cache: Path) -> None:
-    promotion = promote(tracker, suite, plan_promotion(tracker, suite, compare()))
+    promotion = promote(tracker, suite, planned(tracker, suite, compare()))
     run_id = promotion.evaluation_run_id
     assert resolve(tracker, f"runs:/{run_id}/suite.yaml").read_text().startswith("name: moods")
     assert {path.name for path in resolve(tracker, f"runs:/{run_id}/results").iterdir()} == {

@@ -106,7 +106,7 @@ def test_a_stored_comparison_is_reported_judged_and_promoted(earlier: Workplace)
     assert earlier.document("promote", suite)["version"] == "2"  # champion already
     back = earlier.document("rollback", "reviews-label")
     assert (back["version"], back["previous_version"]) == ("1", "2")
-    promotion = earlier.document("promote", suite)
+    promotion = earlier.document("promote", suite, "--allow-rolled-back")
     assert (promotion["version"], promotion["previous_version"]) == ("3", "1")
     assert promotion["comparison_run_id"] == stored
     client = mlflow.MlflowClient(earlier.uri)

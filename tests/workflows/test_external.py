@@ -42,7 +42,7 @@ def test_a_published_score_is_read_back_and_stands_beside_the_ladder(site: Site)
     assert (paper.value, paper.n, paper.date, paper.run_id) == (0.71, 2000, "2024-05-01", run_ids["paper"])
     assert (board.standard_error, board.protocol, board.n) == (0.01, "5-shot", None)
     workflows.report(None, output=site.folder / "report.md", suite=site.suite, tracking_uri=site.uri)
-    assert "they decide nothing" in (site.folder / "report.md").read_text(encoding="utf-8")
+    assert "They decide nothing" in (site.folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_what_is_corrected_is_another_evaluation(site: Site) -> None:

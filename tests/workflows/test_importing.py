@@ -122,7 +122,7 @@ def test_a_seed_for_answers_that_name_none(site: Site) -> None:
     site.write("coin: {kind: trivial, strategy: uniform}")
     file = site.folder / "coin.csv"
     site.answers(bool).to_csv(file, index=False)
-    with pytest.raises(DataError, match="what is trained or drawn has a seed"):
+    with pytest.raises(DataError, match="is trained or drawn with a seed"):
         workflows.import_results("csv", file, site.suite, baseline="coin", tracking_uri=site.uri)
     outcome = workflows.import_results("csv", file, site.suite, baseline="coin", seed=1, tracking_uri=site.uri)
     assert [e["seed"] for e in outcome.document["evaluations"]] == [1]

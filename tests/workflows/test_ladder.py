@@ -213,11 +213,13 @@ def test_compare_refuses_other_data(workplace: Workplace) -> None:
     assert "the matrix compares zero_shot, but no completed evaluation" in missing.stderr
     workplace.edit("seed: 1}", "seed: 2}")
     workplace.command("evaluate", suite, "--baseline", "zero_shot")
-    refused = workplace.command("compare", suite, expect=5)
-    assert "differ in data.digest" in refused.stderr
+    held = workplace.document("compare", suite)
+    assert held["verdict"] == "hold"
+    assert "uniform has no run that the suite would make now" in held["reason"]
     workplace.edit("zero_shot: {kind: pretrained,", "zero_shot: {kind: pretrained, shots: 1,")
-    changed = workplace.command("compare", suite, expect=1)
-    assert "Left aside: runs of zero_shot whose options are not those of the suite now" in changed.stderr
+    changed = workplace.command("compare", suite, expect=5)
+    assert "no run is one that the suite would make now" in changed.stderr
+    assert "baseline.shots.k" in changed.stderr
 
 
 def test_a_killed_ladder_keeps_what_is_complete_and_goes_on(workplace: Workplace) -> None:

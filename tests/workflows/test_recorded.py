@@ -58,7 +58,7 @@ def test_answers_that_do_not_fit_end_with_their_reasons(site: Site) -> None:
     with pytest.raises(DataError, match=r"baselines.rule: .*\n  - 1 examples of the split test without a row"):
         workflows.evaluate(site.suite, baselines=["rule"], tracking_uri=site.uri)
     site.answers(bool).to_csv(site.folder / "lora.tsv", index=False, sep="\t")
-    with pytest.raises(DataError, match="what is trained or drawn has a seed"):
+    with pytest.raises(DataError, match="is trained or drawn with a seed"):
         workflows.evaluate(site.suite, baselines=["lora"], tracking_uri=site.uri)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from mlbaseline import suite
+from mlbaseline.engine.rungs.expected import Expectation
 from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
 from mlbaseline.engine.rungs.pretrained import pretrained_rungs
 from mlbaseline.engine.rungs.production import generation_fields, production_rungs
@@ -23,6 +24,7 @@ from mlbaseline.engine.rungs.shared_checkpoint import SharedCheckpoint
 from mlbaseline.engine.rungs.trivial import build_annotators_rung, human_rungs, trivial_rungs
 
 __all__ = [
+    "Expectation",
     "FindRegistered",
     "OpenedRung",
     "RegisteredModel",

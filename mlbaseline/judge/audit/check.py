@@ -49,8 +49,9 @@ class Subject:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """Whoever may be promoted."""
-        return tuple(dict.fromkeys(contrast.candidate for contrast in self.suite.matrix.primary))
+        """Candidates of the primary contrasts that were evaluated."""
+        primary = self.suite.matrix.primary
+        return tuple(dict.fromkeys(c.candidate for c in primary if c.candidate in self.standings))
 
     @property
     def deciding(self) -> list[Comparison]:

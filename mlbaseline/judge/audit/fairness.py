@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
 from mlbaseline.judge.comparability import one_tokenizer, same_hardware
-from mlbaseline.records import NO_SEED, Severity
+from mlbaseline.records import NO_SEED, UNKNOWN, Scalar, Severity
+from mlbaseline.results import ResultTable
 from mlbaseline.suite import TrainedSpec
 
 SEVERAL_SEEDS = 3
@@ -31,11 +32,12 @@ def _seeds(subject: Subject) -> Ruling:
 
 
 def _same_reading(subject: Subject) -> Ruling:
-    asked = [table for table in subject.tables if "prompt.template" in table.signature.fields]
+    asked = [t for t in subject.tables if t.signature.fields.get("prompt.template", UNKNOWN) != UNKNOWN]
     if not asked:
-        return does_not_apply("no rung reads a prompt")
-    different = [field for field in _READING if len({table.signature.fields.get(field) for table in asked}) > 1]
-    if len({table.signature.fields.get("prompt.chat_template") is None for table in asked}) > 1:
+        return does_not_apply("no rung reads a prompt that is known")
+    # What a source did not record is unknown: that is a warning of the comparability, and no difference that was seen.
+    different = [field for field in _READING if len(_known_values(asked, field)) > 1]
+    if len({template is None for template in _known_values(asked, "prompt.chat_template")}) > 1:
         different.append("prompt.chat_template")
     if different:
         return failed(f"rungs differ in {', '.join(different)}", fields=different)
@@ -50,6 +52,13 @@ def _same_reading(subject: Subject) -> Ruling:
         else "several base models, each with a tokenizer of its own, read the same text"
     )
     return passed(f"same prompt, choices and length limit; {tokenizers}", one_tokenizer=one_tokenizer(asked))
+
+
+def _known_values(tables: Sequence[ResultTable], field: str) -> set[Scalar]:
+    """The different values of a field; of the engine only where the rung has one."""
+    fields = [table.signature.fields for table in tables]
+    found = {each.get(field) for each in fields if field in each or not field.startswith("engine.")}
+    return found - {UNKNOWN}
 
 
 def _budget_parity(subject: Subject) -> Ruling:

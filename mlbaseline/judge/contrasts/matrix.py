@@ -40,7 +40,7 @@ class Planned:
 def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]) -> tuple[Planned, ...]:
     """Every row of a comparison: the registered ones, then those to explore, which never repeat a registered question.
 
-    baselines: those that have results. Contrasts over others are left out: only what is optional gets this far.
+    baselines: those that have results. Contrasts of or over others are left out; the decision misses them.
 
     Explored are each candidate against every other rung, and against the rungs of its contrasts also by the other
     metrics and on every slice.
@@ -65,7 +65,7 @@ def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequ
 def _registered(
     role: Role, contrast: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
 ) -> Iterator[Planned]:
-    for baseline in (name for name in contrast.over if name in baselines):
+    for baseline in (name for name in contrast.over if name in baselines and contrast.candidate in baselines):
         row = Planned(role, contrast.candidate, baseline, contrast.metric, contrast.margin)
         yield row
         for name in contrast.slices:
@@ -76,6 +76,8 @@ def _explored(
     suite: Suite, registration: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
 ) -> Iterator[Planned]:
     candidate, metric = registration.candidate, registration.metric
+    if candidate not in baselines:
+        return
     for baseline in baselines:
         if baseline != candidate:
             yield Planned(Role.EXPLORATORY, candidate, baseline, metric, None)

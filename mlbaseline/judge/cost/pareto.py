@@ -211,7 +211,8 @@ def _resampled(drawn: _Resamples, axis: str, name: str, value: float) -> Array:
 
 def _reference(ladder: Ladder, standings: Mapping[str, Standing]) -> Standing | None:
     """Whose hardware the others must share: the first candidate that ran on a known one, else the first such rung."""
-    candidates = [standings[contrast.candidate] for contrast in ladder.suite.matrix.primary]
+    primary = ladder.suite.matrix.primary
+    candidates = [standings[contrast.candidate] for contrast in primary if contrast.candidate in standings]
     return next((standing for standing in (*candidates, *standings.values()) if _host(standing)), None)
 
 

@@ -49,6 +49,13 @@ def answered(ladder: Ladder) -> Iterator[Finding]:
             yield gate_finding("answered", Outcome.FAIL, reason, {"baseline": name, "unanswered": missing, "n": n})
 
 
+def counted(ladder: Ladder) -> Iterator[Finding]:
+    """Yield a failure for each rung of the matrix whose runs are all of another suite than the present one."""
+    for name, why in ladder.left_aside.items():
+        reason = f"{name} has no run that the suite would make now; {why}. Evaluate it again"
+        yield gate_finding("counted", Outcome.FAIL, reason, {"baseline": name})
+
+
 def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:
     """Every rung of the matrix must have all seeds of the suite, or none: choosing among them is choosing results."""
     contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)

@@ -53,9 +53,9 @@ def decide(
     if still_open:
         reason, count = _nearest(still_open, {name: _needed(name, deciding, more_examples) for name in still_open})
         return Verdict(Decision.INCONCLUSIVE, reason, everything, more_examples=count)
-    failed = [
-        finding.reason for finding in everything if not _holds(finding) and finding.outcome != Outcome.INCONCLUSIVE
-    ]
+    # What holds every candidate explains most, so it is named first.
+    named_first = (*conditions, *(finding for found in findings.values() for finding in found))
+    failed = [f.reason for f in named_first if not _holds(f) and f.outcome is not Outcome.INCONCLUSIVE]
     seeds, examples = _missing(asked)
     reason = f"no candidate passed: {'; '.join(failed[:3])}"
     return Verdict(Decision.HOLD, reason, everything, more_examples=examples, more_seeds=seeds)

@@ -62,7 +62,7 @@ def _questions(ladder: Ladder) -> Iterator[tuple[str, str, str]]:
     for contrast in suite.matrix.primary:
         metric = contrast.metric if contrast.metric in scored else next(iter(scored), None)
         if metric is not None:
-            over = [baseline for baseline in contrast.over if baseline in ladder.rungs]
+            over = [name for name in contrast.over if name in ladder.rungs and contrast.candidate in ladder.rungs]
             asked |= {(contrast.candidate, baseline, metric): None for baseline in over}
     yield from asked
 

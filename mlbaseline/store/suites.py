@@ -1,0 +1,62 @@
+"""The suite file as runs keep it: `suite.yaml`, with every default written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from mlbaseline.errors import SuiteError, TrackingError
+from mlbaseline.store.artifacts import fetch_artifact
+from mlbaseline.store.items import Artifacts, Item
+from mlbaseline.store.tracking import Tracker
+from mlbaseline.suite import Suite
+from mlbaseline.suite.reading import parse_suite
+
+SUITE_FILE = "suite.yaml"
+_SHOWN = 60
+"""Characters of a value in a difference."""
+
+
+def suite_artifact(suite: Suite, folder: Path) -> Item:
+    """Write `suite.yaml` into a folder, and return it as an artifact. The file has the digest of the suite."""
+    content = suite.written.model_dump(mode="json", exclude_none=True)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+    (folder / SUITE_FILE).write_text(text, encoding="utf-8")
+    return Artifacts(folder)
+
+
+def stored_suite(tracker: Tracker, run_id: str) -> Suite | None:
+    """Read the suite that a run keeps; None where it keeps none, or one of a version with other options."""
+    try:
+        with TemporaryDirectory() as temporary:
+            path = fetch_artifact(tracker, run_id, SUITE_FILE, Path(temporary))
+            return parse_suite(path.read_text(encoding="utf-8"), where=f"run {run_id}: {SUITE_FILE}")
+    except (TrackingError, SuiteError):
+        return None
+
+
+def suite_differences(before: Suite, now: Suite) -> list[str]:
+    """Name what differs between two suites, as in `task.prompt: 'Tweet: {text}' before, '{text}' now`."""
+    old, new = (dict(_flat("", suite.written.model_dump(mode="json"))) for suite in (before, now))
+    names = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
+    return [f"{name}: {_shown(old, name)} before, {_shown(new, name)} now" for name in names]
+
+
+def _flat(prefix: str, content: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), value)
+    elif isinstance(content, list) and any(isinstance(value, Mapping) for value in content):
+        for position, value in enumerate(content):
+            yield from _flat(f"{prefix}.{position}", value)
+    else:
+        yield prefix, content
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    text = repr(values[name]) if name in values else "nothing"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

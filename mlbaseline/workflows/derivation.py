@@ -1,0 +1,237 @@
+"""From the completed runs on the server to a ladder, and to an assessment of it. Nothing is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mlbaseline import serving, store
+from mlbaseline.cache import cache_dir
+from mlbaseline.engine.rungs import Expectation, RungContext, build_rungs, describe_baseline
+from mlbaseline.errors import IncomparableError
+from mlbaseline.judge.assessment import assess
+from mlbaseline.judge.audit import Champion, Trials
+from mlbaseline.judge.example_changes import report_examples
+from mlbaseline.judge.ladder import Ladder, build_ladder
+from mlbaseline.records import Assessment, ExpectedSignature
+from mlbaseline.results import CompletedEvaluation
+from mlbaseline.suite import Production, Split, Suite
+from mlbaseline.tasks import LoadedTask, load_task
+from mlbaseline.workflows.answered_data import answered_data
+from mlbaseline.workflows.evaluation import make_fetcher
+
+log = logging.getLogger("mlbaseline")
+_NAMED = 5
+"""Runs that a message names one by one."""
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """What a comparison is derived from: a suite, its data, and the evaluations on a tracking server.
+
+    found: completed evaluations to choose from, newest first; None for all of the suite. task: the suite's data, where
+    it is loaded already.
+    """
+
+    suite: Suite
+    tracker: store.Tracker
+    found: Sequence[store.EvaluationRun] | None = None
+    task: LoadedTask | None = None
+
+    def ladder(self) -> Ladder:
+        """Build the ladder of the runs that count.
+
+        Raises:
+            IncomparableError: no run counts, or two that do may not be compared.
+            DataError: a rung of the matrix was never evaluated.
+        """
+        counting, dev = self.counting, store.counting_runs(self.suite, self._found, self.why_not, split="dev")
+        return build_ladder(
+            self.suite,
+            self._load(counting.with_rows),
+            dev=self._load(dev.runs),
+            absent=self._absent,
+            left_aside={each.baseline: str(each) for each in reversed(counting.left_aside)},
+        )
+
+    def assessment(self) -> Assessment:
+        """Compare and judge the runs that count. Raises as `ladder` does, SuiteError and TrackingError."""
+        ladder, runs = self.ladder(), self.counting.with_rows
+        data = answered_data(self.suite, self._loaded)
+        evaluations = [run for run in self._every if run.task_digest == self.task_digest]
+        assessment = assess(
+            ladder,
+            store.find_registration(
+                self.tracker,
+                self.suite,
+                task_digest=self.task_digest,
+                look=store.look_of(run.run_id for run in runs),
+            ),
+            _trials(evaluations),
+            {**_context(self.suite, runs), **({"data": dict(data.counts)} if data.counts else {})},
+            published=[store.published_score(run) for run in self.counting.published],
+            champion=self._champion(),
+        )
+        return replace(assessment, examples=report_examples(ladder, data.inputs))
+
+    @property
+    def task_digest(self) -> str:
+        """Digest of the suite's test data."""
+        return self._loaded.splits["test"].digest
+
+    @cached_property
+    def counting(self) -> store.CountingRuns:
+        """The runs on `test` that count. Raises IncomparableError where there are runs, and none counts."""
+        counting = store.counting_runs(self.suite, self._found, self.why_not)
+        if counting.left_aside:
+            log.warning("Left aside, because the suite would not make them now:\n%s", _listed(counting.left_aside))
+        if counting.left_aside and not counting.with_rows:
+            raise IncomparableError(
+                f"{self.suite.name}: no run is one that the suite would make now:\n{_listed(counting.left_aside)}\n"
+                "The suite or its data changed after the runs. Evaluate again, or restore them."
+            )
+        return counting
+
+    def why_not(self, run: store.EvaluationRun) -> str | None:
+        """Say why a run is not one that the suite would make now; None where it is."""
+        spec = self.suite.baselines[run.baseline]
+        version = run.params.get(serving.PRODUCTION_VERSION)
+        if isinstance(spec, Production) and spec.uri and version != self._in_production[run.baseline]:
+            return f"it evaluated {version}; in production is {self._in_production[run.baseline] or 'no such model'}"
+        if options := _other_options(self.suite, run):
+            return "; ".join(options[:_NAMED])
+        if run.examples_sha256 is None:
+            return None
+        expected = self._expected(run)
+        if run.task_digest != (ours := str(expected.fields["data.digest"])):
+            return f"it is of other data (digest {run.task_digest[:12]}… in the run, {ours[:12]}… by the suite)"
+        (signature,) = store.load_signatures(self.tracker, [run], cache=_tables())
+        differences = expected.differences(signature)
+        return "; ".join(map(str, differences[:_NAMED])) or None
+
+    def _expected(self, run: store.EvaluationRun) -> ExpectedSignature:
+        is_imported = any(name.startswith("imported.") for name in run.params)
+        key = run.baseline, run.seed, run.split, is_imported
+        if key not in self._expected_signatures:
+            split: Split = "dev" if run.split == "dev" else "test"
+            self._expected_signatures[key] = self._expectation.signature(
+                run.baseline, run.seed, split, is_imported=is_imported
+            )
+        return self._expected_signatures[key]
+
+    @cached_property
+    def _expected_signatures(self) -> dict[tuple[str, int | None, str, bool], ExpectedSignature]:
+        return {}
+
+    @cached_property
+    def _expectation(self) -> Expectation:
+        fetch = make_fetcher(self.suite, self.tracker)
+        return Expectation(RungContext(self.suite, self._loaded, fetch), build_rungs, self._in_production)
+
+    @cached_property
+    def _every(self) -> tuple[store.EvaluationRun, ...]:
+        return store.find_evaluations(self.tracker)
+
+    @property
+    def _found(self) -> Sequence[store.EvaluationRun]:
+        return self._every if self.found is None else self.found
+
+    @cached_property
+    def _loaded(self) -> LoadedTask:
+        return self.task or load_task(self.suite, make_fetcher(self.suite, self.tracker))
+
+    def _load(self, runs: Sequence[store.EvaluationRun]) -> list[CompletedEvaluation]:
+        return store.load_evaluations(self.tracker, runs, cache=_tables())
+
+    @cached_property
+    def _in_production(self) -> dict[str, str | None]:
+        """Which version each production baseline with a `uri` stands for now; None where there is no such model."""
+        specs = self.suite.baselines.items()
+        uris = {name: spec.uri for name, spec in specs if isinstance(spec, Production) and spec.uri}
+        found = {name: serving.find_identity(self.tracker, uri) for name, uri in uris.items()}
+        return {name: None if identity is None else identity.version for name, identity in found.items()}
+
+    @property
+    def _absent(self) -> list[str]:
+        """Optional models that do not exist yet. One that exists and was not evaluated is not among them."""
+        return [
+            name for name, version in self._in_production.items() if version is None and self.suite.is_optional(name)
+        ]
+
+    def _champion(self) -> Champion | None:
+        if self.suite.register_as is None:
+            return None
+        found = serving.find_identity(self.tracker, f"models:/{self.suite.register_as}@champion")
+        return None if found is None else Champion(found.version, found.evaluation_run_id)
+
+
+def load_ladder(suite: Suite, tracker: store.Tracker) -> Ladder:
+    """Load the newest counting evaluation of each baseline and seed of the suite, rows included."""
+    return Derivation(suite, tracker).ladder()
+
+
+def _tables() -> Path:
+    return cache_dir() / "tables"
+
+
+def _listed(left_aside: Sequence[store.LeftAside]) -> str:
+    more = [f"  … and {len(left_aside) - _NAMED} more"] if len(left_aside) > _NAMED else []
+    return "\n".join([*(f"  - {each}" for each in left_aside[:_NAMED]), *more])
+
+
+def _other_options(suite: Suite, run: store.EvaluationRun) -> list[str]:
+    """Options of a run that the suite has otherwise. One that a later version added is not in an earlier run."""
+    options = describe_baseline(suite, run.baseline)
+    logged = {name: text for name, text in run.params.items() if name.startswith("baseline.")}
+    present = {name: store.param_text(value) for name, value in options.items()}
+    return [
+        f"{name} is {text} in the run, {present.get(name, 'nothing')} by the suite"
+        for name, text in logged.items()
+        if present.get(name) != text
+    ]
+
+
+def _trials(runs: Iterable[store.EvaluationRun]) -> Trials:
+    """Collect the settings of each trained baseline that have a completed run, whatever the suite says now."""
+    tried: dict[str, set[tuple[float, int]]] = {}
+    for run in runs:
+        if {"baseline.learning_rate", "baseline.epochs"} <= run.params.keys():
+            setting = float(run.params["baseline.learning_rate"]), int(run.params["baseline.epochs"])
+            tried.setdefault(run.baseline, set()).add(setting)
+    return {name: frozenset(settings) for name, settings in tried.items()}
+
+
+def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any]:
+    def shared(prefix: str) -> dict[str, str]:
+        """Each parameter with its value, or with all values where the runs differ."""
+        names = sorted({name for run in runs for name in run.params if name.startswith(prefix)})
+        return {name: " | ".join(sorted({run.params[name] for run in runs if name in run.params})) for name in names}
+
+    precisions = sorted({said for run in runs if (said := _precision(run.params))})
+    return {
+        "suite_digest": suite.digest,
+        "matrix_digest": suite.matrix_digest,
+        "task_digest": runs[0].task_digest,
+        "seeds": list(suite.seeds),
+        **{f"in production, {run.baseline}": said for run in runs if (said := _in_production(run.params))},
+        **({"precision": " | ".join(precisions)} if precisions else {}),
+        **shared("hardware."),
+        **shared("software."),
+    }
+
+
+def _precision(params: Mapping[str, str]) -> str | None:
+    precision, compute = (params.get(f"evaluation.{name}_precision") for name in ("resolved", "compute"))
+    return precision if compute is None else f"{precision}, computed in {compute}"
+
+
+def _in_production(params: Mapping[str, str]) -> str | None:
+    """Which version, or which model behind which address, chosen by what."""
+    if serving.PRODUCTION_VERSION in params:
+        return params[serving.PRODUCTION_VERSION]
+    endpoint = [params.get(f"baseline.endpoint.{name}") for name in ("url", "protocol", "model", "choose_by")]
+    return " · ".join(said for said in endpoint if said not in (None, store.param_text(None))) or None
