@@ -11,9 +11,17 @@ import numpy.typing as npt
 from mlbaseline.errors import DataError
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics import METRICS, read_rows
-from mlbaseline.records import Change, Confusion, Estimand, ExampleAnswer, ExampleChange, ExamplePair, ExampleReport
+from mlbaseline.records import (
+    Change,
+    Confusion,
+    Estimand,
+    ExampleAnswer,
+    ExampleChange,
+    ExamplePair,
+    ExampleReport,
+    OutputType,
+)
 from mlbaseline.results import SLICE, ResultTable
-from mlbaseline.suite import ChoiceTask
 
 Array = npt.NDArray[np.float64]
 MAX_PAIRS = 6
@@ -241,7 +249,7 @@ def _cut(text: str | None) -> str | None:
 def _confusions(ladder: Ladder) -> Iterator[Confusion]:
     """One a rung that answers with labels. Choices that differ by example are no classes."""
     task = ladder.suite.task
-    if not isinstance(task, ChoiceTask) or task.columns.choices is not None:
+    if task.output_type is not OutputType.MULTIPLE_CHOICE or task.columns.choices is not None:
         return
     for name in ladder.rungs:
         rows = read_rows(ladder.tables(name, Estimand.CHECKPOINT)[0], task.labels)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from mlbaseline import store
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.records import Example
-from mlbaseline.suite import ChoiceTask, GenerateTask, Suite
+from mlbaseline.records import Example, OutputType
+from mlbaseline.suite import Suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.workflows.evaluation import make_fetcher
@@ -80,7 +80,8 @@ def input_text(suite: Suite, example: Example) -> str:
         The text; without a prompt, that of all fields.
     """
     task = suite.task
-    names = placeholders(task.prompt) if isinstance(task, ChoiceTask | GenerateTask) else tuple(example.fields)
+    has_prompt = task.output_type is not OutputType.LOGLIKELIHOOD_ROLLING
+    names = placeholders(task.prompt) if has_prompt else tuple(example.fields)
     if len(names) == 1:
         return value_text(example.fields[names[0]])
     return "\n".join(f"{name}: {value_text(example.fields[name])}" for name in names)
