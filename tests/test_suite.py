@@ -270,6 +270,16 @@ def test_answering_dev_needs_a_dev() -> None:
     assert "evaluation.answer_dev: expected a split dev to answer, the suite has none" in problem
 
 
+def test_invariance_is_an_option_that_leaves_other_digests_alone() -> None:
+    suite = parse_suite(TEXT)
+    invariant = parse_suite(TEXT.replace("max_length: 512}", "max_length: 512, invariant: true}"))
+    assert "invariant" not in suite.evaluation.model_dump()
+    assert invariant.evaluation.model_dump()["invariant"] is True
+    assert invariant.digest != suite.digest
+    (problem,) = problems_of(("precision: auto,", "precision: int8, invariant: true,"))
+    assert "invariant: expected a precision without quantised weights, got int8" in problem
+
+
 def test_a_slice_needs_two_examples_to_be_compared() -> None:
     (problem,) = problems_of(("level: 0.95", "level: 0.95, min_slice_examples: 1".replace(", ", "\n  ")))
     assert "matrix.min_slice_examples: input should be greater than or equal to 2, got 1" in problem

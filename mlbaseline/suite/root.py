@@ -7,9 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from mlbaseline.records import digest_of
+from mlbaseline.records import OutputType, digest_of
 from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.external import External
@@ -40,6 +48,25 @@ class Evaluation(Node):
     """If true, the rungs of the primary contrasts also answer `dev`. Slices where a candidate is worse are then
     searched on `dev` and tested on all of `test`.
     """
+    invariant: bool = False
+    """If true, a log-likelihood is the same bits whatever else is in its batch: other examples, another `batch_tokens`
+    or order. Slower. Not for generated texts and quantised weights.
+    """
+
+    @model_validator(mode="after")
+    def _computes_invariantly(self) -> Evaluation:
+        if self.invariant and self.precision in ("int8", "int4"):
+            raise ValueError(
+                f"invariant: expected a precision without quantised weights, got {self.precision}; leave one of the "
+                "two out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a key that came after suites were first digested, where the suite does not use it."""
+        content: dict[str, Any] = serialize(self)
+        return content if self.invariant else {key: value for key, value in content.items() if key != "invariant"}
 
 
 def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -183,6 +210,8 @@ class Suite(Node):
     @model_validator(mode="after")
     def _generates_as_it_can(self) -> Suite:
         self.task.check_generation(self.evaluation.generate_with)
+        if self.evaluation.invariant and self.task.output_type is OutputType.GENERATE_UNTIL:
+            raise ValueError("evaluation.invariant: generated texts depend on their batch; leave it out")
         return self
 
     @cached_property

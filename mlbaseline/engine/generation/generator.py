@@ -13,7 +13,7 @@ from mlbaseline.engine.inference.batched_model import LOCAL, BatchedModel
 from mlbaseline.engine.inference.execution import Execution, execute_batches
 from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.tokenization import EncodedContext
-from mlbaseline.errors import DataError, describe_error
+from mlbaseline.errors import DataError, MlbaselineError, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -52,10 +52,12 @@ class Generator(BatchedModel):
             seed: needed at a temperature above 0.
 
         Raises:
-            MlbaselineError: the decoder does not support the model's adapter.
+            MlbaselineError: the decoder does not support the model's adapter, or invariance is wanted.
         """
         if decoding.temperature > 0 and seed is None:
             raise ValueError("texts are drawn at a temperature above 0: give a seed")
+        if evaluation.invariant:
+            raise MlbaselineError("evaluation.invariant: generated texts depend on their batch; leave `invariant` out")
         super().__init__(checkpoint, prompting, evaluation, execution)
         self._decoding = decoding
         self._make_decoder = self._choose_decoder(seed)

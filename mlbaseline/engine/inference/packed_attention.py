@@ -54,19 +54,24 @@ class PackedLayout:
     prefix: SharedPrefix | None
 
 
-def make_layout(parents: Sequence[Sequence[int]], prefix: SharedPrefix | None, device: Any) -> PackedLayout:
+def make_layout(
+    parents: Sequence[Sequence[int]], prefix: SharedPrefix | None, device: Any, *, by_row: bool = False
+) -> PackedLayout:
     """Lay out rows in one sequence, in their order.
 
     Args:
         parents: for each row and token, the position in the row of the token before it; -1: only the prefix is before.
         prefix: stands before every row.
         device: where the model computes.
+        by_row: compute attention of every row by itself, so that its bits do not depend on the other rows.
     """
     starts = list(accumulate(map(len, parents), initial=0))
     target = torch.empty(starts[-1], dtype=torch.long)
     buckets = []
     n_positions = 0
-    for members in _group_by_length([len(row) for row in parents]):
+    lengths_of_rows = [len(row) for row in parents]
+    groups = [[index] for index in range(len(parents))] if by_row else _group_by_length(lengths_of_rows)
+    for members in groups:
         rows = [parents[index] for index in members]
         lengths, columns = torch.tensor([len(row) for row in rows])[:, None], torch.arange(len(rows[0]))
         inside = columns < lengths
@@ -138,7 +143,10 @@ def _attend(
     prefix = layout.prefix.layers[module.layer_idx] if layout.prefix else None
     states = [state[0].transpose(0, 1) for state in (query, key, value)]
     attended = [_attend_bucket(bucket, states, prefix, scaling) for bucket in layout.buckets]
-    return torch.cat(attended)[layout.target].unsqueeze(0), None
+    outputs = torch.cat(attended)[layout.target]
+    if n_padding := len(states[0]) - len(outputs):
+        outputs = torch.cat([outputs, outputs.new_zeros(n_padding, *outputs.shape[1:])])
+    return outputs.unsqueeze(0), None
 
 
 def _attend_bucket(

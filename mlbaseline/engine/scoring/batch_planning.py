@@ -55,12 +55,14 @@ class PlanOptions:
         soft_prompt: virtual tokens, which stand before prompts that do not begin with `prefix`.
         batch_tokens: tokens of a batch at most.
         packed: whether the model computes packed prefix trees, see `supports_packing`.
+        grouped: whether examples that begin alike share a prefix tree.
     """
 
     prefix: SharedPrefix | None
     soft_prompt: SharedPrefix | None
     batch_tokens: int
     packed: bool
+    grouped: bool = True
 
 
 def make_request(position: int, prompt: EncodedPrompt, prefix: SharedPrefix | None) -> ScoringRequest:
@@ -182,7 +184,7 @@ def _measure(prompts: EncodedPrompts, options: PlanOptions) -> tuple[_Measured, 
         n_prefix_tokens = _count_prefix_tokens(prompt, options.prefix)
         positions.append(position)
         lengths.append(_count_tokens(prompt, n_prefix_tokens, packed=options.packed))
-        openings.append(_hash_opening(prompt, n_prefix_tokens) if options.packed else 0)
+        openings.append(_hash_opening(prompt, n_prefix_tokens) if options.packed and options.grouped else 0)
         behind.append(n_prefix_tokens > 0)
     measured = _Measured(_as_array(positions), _as_array(lengths), _as_array(openings))
     return measured, np.frombuffer(behind, dtype=np.bool_)

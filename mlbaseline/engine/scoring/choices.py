@@ -59,7 +59,10 @@ class ChoiceScorer(BatchedModel):
         self._labels = tuple(labels)
         prefix_tokens = self._encoder.shared_prefix(prompting)
         self._make_scorer = partial(
-            LogLikelihoodScorer, batch_tokens=evaluation.batch_tokens, prefix_tokens=prefix_tokens
+            LogLikelihoodScorer,
+            batch_tokens=evaluation.batch_tokens,
+            prefix_tokens=prefix_tokens,
+            invariant=evaluation.invariant,
         )
         self._scorer = self._make_scorer(checkpoint)
 
@@ -72,7 +75,9 @@ class ChoiceScorer(BatchedModel):
         started = perf_counter()
         scorer = self._scorer
         prompts = encode_examples(self._encoder, self._prompting, examples)
-        options = PlanOptions(scorer.prefix, scorer.soft_prompt, self._evaluation.batch_tokens, scorer.packed)
+        options = PlanOptions(
+            scorer.prefix, scorer.soft_prompt, self._evaluation.batch_tokens, scorer.packed, not scorer.invariant
+        )
         plan = plan_batches(prompts, options)
         setup_s = (perf_counter() - started) / max(len(examples), 1)
         for position, example in enumerate(examples):

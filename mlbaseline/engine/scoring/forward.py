@@ -7,12 +7,14 @@ not support packing get one padded row for each different sequence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mlbaseline.engine.inference.batching import make_padded_batches
+from mlbaseline.engine.inference.invariance import FixedTiles, pad_to_tiles
 from mlbaseline.engine.inference.packed_attention import make_layout, packed_attention
 from mlbaseline.engine.inference.shared_prefix import SharedPrefix, logits_at
 from mlbaseline.engine.inference.tokenization import TargetSequence
@@ -32,7 +34,7 @@ class _Target(NamedTuple):
 
 
 def score_packed(
-    model: Any, groups: Sequence[RequestGroup], prefix: SharedPrefix | None = None
+    model: Any, groups: Sequence[RequestGroup], prefix: SharedPrefix | None = None, *, invariant: bool = False
 ) -> list[tuple[float, ...]]:
     """Compute log-likelihoods of requests whose groups are packed into one sequence.
 
@@ -40,15 +42,18 @@ def score_packed(
         model: see `supports_packing`.
         groups: each is one prefix tree. All requests omit exactly the tokens of the shared prefix.
         prefix: stands before every tree.
+        invariant: compute the same bits for a group whatever other groups there are.
 
     Returns:
         For each request, in order, the log-likelihood (nats) of the targets of each sequence.
     """
     trees = [build_prefix_tree(group) for group in groups]
-    ids = torch.tensor([[token for tree in trees for token in tree.tokens]], device=model.device)
+    padding = [0] * pad_to_tiles(sum(len(tree.tokens) for tree in trees)) if invariant else []
+    ids = torch.tensor([[*(token for tree in trees for token in tree.tokens), *padding]], device=model.device)
     n_virtual = prefix.n_virtual_tokens if prefix else 0
-    positions = torch.tensor([[n_virtual + depth for tree in trees for depth in tree.depths]], device=model.device)
-    layout = make_layout([tree.parents for tree in trees], prefix, model.device)
+    depths = [*(n_virtual + depth for tree in trees for depth in tree.depths), *padding]
+    positions = torch.tensor([depths], device=model.device)
+    layout = make_layout([tree.parents for tree in trees], prefix, model.device, by_row=invariant)
     targets: list[_Target] = []
     start = n_sequences = 0
     for group, tree in zip(groups, trees, strict=True):
@@ -58,7 +63,7 @@ def score_packed(
                 targets.append(_Target(n_sequences, 0, start + node, token))
             n_sequences += 1
         start += len(tree.tokens)
-    with packed_attention(model, layout):
+    with packed_attention(model, layout), FixedTiles() if invariant else nullcontext():
         nats = iter(_log_likelihoods(model, targets, n_sequences, input_ids=ids, position_ids=positions))
     return [tuple(next(nats) for _ in request.sequences) for group in groups for request in group]
 

@@ -15,7 +15,7 @@ from mlbaseline.engine.inference.shared_prefix import SharedPrefix, compute_pref
 from mlbaseline.engine.inference.tokenization import Tokens
 from mlbaseline.engine.scoring.forward import score_packed, score_padded
 from mlbaseline.engine.scoring.prefix_tree import RequestGroup, ScoringRequest, count_input_tokens
-from mlbaseline.errors import describe_error
+from mlbaseline.errors import MlbaselineError, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 
 LogLikelihoods = tuple[float, ...]
@@ -45,16 +45,28 @@ class ScoringBatch:
 class LogLikelihoodScorer:
     """A model that scores batches of requests."""
 
-    def __init__(self, checkpoint: Checkpoint, *, batch_tokens: int, prefix_tokens: Tokens = ()) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, *, batch_tokens: int, prefix_tokens: Tokens = (), invariant: bool = False
+    ) -> None:
         """Prepare a checkpoint.
 
         Args:
             checkpoint: causal language model.
             batch_tokens: tokens of a batch at most.
             prefix_tokens: computed once for all requests that begin with them, if the model supports it.
+            invariant: compute the same bits for a request whatever else is in its batch.
+
+        Raises:
+            MlbaselineError: the model cannot be computed invariantly.
         """
         self._model, self.soft_prompt = unwrap_adapter(checkpoint.model)
         self.packed = supports_packing(self._model)
+        self.invariant = invariant
+        if invariant and not self.packed:
+            raise MlbaselineError(
+                f"evaluation.invariant: expected a model whose layers all attend to everything before them, got "
+                f"{type(self._model).__name__}; leave `invariant` out"
+            )
         self._prefix_tokens = prefix_tokens if self.packed else ()
         self._retry: OutOfMemoryRetry[RequestGroup] = OutOfMemoryRetry(
             batch_tokens, lambda group: count_input_tokens(group, packed=self.packed)
@@ -121,7 +133,7 @@ class LogLikelihoodScorer:
     ) -> list[list[LogLikelihoods]]:
         """Score each request of each group. row_tokens: of the rows that are computed together without packing."""
         if self.packed:
-            scores = iter(score_packed(self._model, groups, prefix))
+            scores = iter(score_packed(self._model, groups, prefix, invariant=self.invariant))
         else:
             requests = [request for group in groups for request in group]
             sequences = [sequence for request in requests for sequence in request.sequences]

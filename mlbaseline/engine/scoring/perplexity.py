@@ -59,7 +59,9 @@ class TextScorer(BatchedModel):
         """
         super().__init__(checkpoint, prompting, evaluation, execution)
         self._stride = min(stride or self._encoder.max_length, self._encoder.max_length)
-        self._make_scorer = partial(LogLikelihoodScorer, batch_tokens=evaluation.batch_tokens)
+        self._make_scorer = partial(
+            LogLikelihoodScorer, batch_tokens=evaluation.batch_tokens, invariant=evaluation.invariant
+        )
         self._scorer = self._make_scorer(checkpoint)
 
     def _answer_all(self, examples: Sequence[Example], *, execution: Execution) -> Iterator[tuple[int, Answer]]:

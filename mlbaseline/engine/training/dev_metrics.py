@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
 from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
@@ -30,7 +32,9 @@ def measure_dev(job: TrainingJob, checkpoint: Checkpoint) -> dict[str, float]:
 
 
 def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> dict[str, float]:
-    model = job.answering.untimed.build(checkpoint, job.prompting)
+    # Not invariant, whatever the evaluation: the epoch that is chosen must not depend on an option of it.
+    evaluation = job.evaluation.model_copy(update={"latency_sample": 0, "invariant": False})
+    model = replace(job.answering, evaluation=evaluation).build(checkpoint, job.prompting)
     kind = job.spec.kind
     table = tabulate(dev, model.answer(dev.examples), baseline=kind, kind=kind, seed=job.seed, signature=Signature({}))
     names = job.task.metric_names()
