@@ -96,6 +96,7 @@ endif
 $(VENV)/.installed-dev: requirements/dev.txt requirements/lowest.txt $(VENV)/.installed
 ifeq ($(VERSIONS),locked)
 	$(PIP) $(HASHED) -r requirements/dev.txt
+	python -m pip check
 else ifeq ($(VERSIONS),newest)
 	$(PIP) --editable '.[dev]'
 endif

@@ -41,10 +41,11 @@ def main() -> None:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text(versions, encoding="utf-8")
         same = ("--generate-hashes", "--constraints", str(constraints))
-        base = compiled(["pyproject.toml"], *same)
+        in_base = {name_of(block) for block in compiled(["pyproject.toml"], *same)}
         gate = compiled(["-"], *same, given="\n".join(light_dependencies()))
-    in_base = {name_of(block) for block in base}
-    write(FOLDER / "base.txt", "mlbaseline's dependencies without torch.", without_torch(base))
+    # As development needs it: what one dependency asks for on some platforms, another may ask for on all.
+    base = without_torch(block for block in full if name_of(block) in in_base)
+    write(FOLDER / "base.txt", "mlbaseline's dependencies without torch.", base)
     rest = without_torch(block for block in full if name_of(block) not in in_base)
     write(FOLDER / "dev.txt", "What tests, lint and documentation need beside base.txt.", ["-r base.txt", *rest])
     write(FOLDER / "gate.txt", "Where verdicts are read and no model is loaded: no torch, no transformers.", gate)

@@ -41,6 +41,19 @@ def test_locked_versions_are_allowed(python: str) -> None:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
+def test_what_development_needs_is_locked(python: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = map(Requirement, [*extras["dev"], *extras["docs"]])
+    wanted = {
+        canonicalize_name(r.name): r for r in asked if not r.marker or r.marker.evaluate({"python_version": python})
+    }
+    pins = pins_for([*blocks_of("base.txt"), *blocks_of("dev.txt")], python)
+    assert wanted.keys() <= pins.keys(), "after a change in pyproject.toml: make locks"
+    assert {name for name, requirement in wanted.items() if pins[name] not in requirement.specifier} == set()
+
+
+@pytest.mark.parametrize("python", PYTHONS)
 def test_the_gate_has_the_versions_of_the_rest_and_no_weights(python: str) -> None:
     base, gate = (pins_for(blocks_of(name), python) for name in ("base.txt", "gate.txt"))
     assert gate.items() <= base.items()
