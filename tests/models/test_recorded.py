@@ -81,7 +81,7 @@ def test_a_seed_column_makes_a_rung_per_seed() -> None:
     check_seeds({0: {}, 1: {}}, [0, 1, 2], needs_seed=True, where="a")
     with pytest.raises(DataError, match=r"seeds \[1\], which are not among the suite's seeds \[0\]"):
         check_seeds({0: {}, 1: {}}, [0], needs_seed=True, where="a")
-    with pytest.raises(DataError, match="what is trained or drawn has a seed"):
+    with pytest.raises(DataError, match="is trained or drawn with a seed"):
         check_seeds({None: {}}, [0], needs_seed=True, where="a")
     check_seeds({None: {}}, [0], needs_seed=False, where="a")
 

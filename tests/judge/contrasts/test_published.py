@@ -37,6 +37,7 @@ baselines:
   paper: {kind: external, metric: accuracy, value: 0.75, n: 1000, source: a paper}
 matrix:
   primary: [{candidate: b, over: [a]}]
+gates: {waive: {MLB101: "every table here is of one kind", MLB102: "every table here is of one kind"}}
 """
 
 
