@@ -18,11 +18,16 @@ SLOW = (
     "tests/engine",
     "tests/serving",
     "tests/workflows",
+    # Processes that are killed, and servers that go away.
+    "tests/store/test_faults.py",
     # Simulations.
     "tests/judge/slices/test_search.py",
     "tests/judge/test_calibration_verdict.py",
     "tests/stats/corpus/test_comparison.py",
     "tests/stats/sequential",
+    "tests/stats/paired/test_calibration.py",
+    "tests/stats/planning/test_power.py",
+    "tests/stats/simultaneous/test_gaps.py",
     "tests/stats/simultaneous/test_joint.py",
     "tests/stats/simultaneous/test_selection.py",
     "tests/stats/test_several_tasks.py",

@@ -32,7 +32,7 @@ def database(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> 
     return f"sqlite:///{copy(empty_database, tmp_path_factory.mktemp('database'))}"
 
 
-@pytest.fixture(params=["sqlite", "http"])
+@pytest.fixture(params=["sqlite", pytest.param("http", marks=pytest.mark.server)])
 def tracking_uri(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("server" if request.param == "http" else "database"))
 
