@@ -29,9 +29,9 @@ test: $(VENV)/.installed-dev check
 test-fast: $(VENV)/.installed-dev
 	$(PYTEST) -m "$(FAST)"
 
-# Training, scoring, generation and serving of models of some kilobytes.
+# Models of some kilobytes (training, scoring, generation, serving) and all of the store.
 test-weights: $(VENV)/.installed-dev
-	$(PYTEST) -m "not smollm and not server and not browser" tests/engine tests/serving
+	$(PYTEST) -m "not smollm and not server and not browser" tests/engine tests/models tests/serving tests/store
 
 test-lowest:
 	$(MAKE) test-fast test-weights VERSIONS=lowest VENV=.venv-lowest

@@ -18,6 +18,13 @@ SLOW = (
     "tests/engine",
     "tests/serving",
     "tests/workflows",
+    # They import torch.
+    "tests/models/test_checkpoint.py",
+    "tests/models/test_quantization.py",
+    # They install packages, and write many runs.
+    "tests/test_assets.py",
+    "tests/store/test_lineage.py",
+    "tests/store/test_registry.py",
     # Processes that are killed, and servers that go away.
     "tests/store/test_faults.py",
     # Simulations.
