@@ -25,6 +25,7 @@ SLOW = (
     "tests/test_assets.py",
     "tests/store/test_lineage.py",
     "tests/store/test_registry.py",
+    "tests/store/test_tracking.py",
     # Processes that are killed, and servers that go away.
     "tests/store/test_faults.py",
     # Simulations.
@@ -33,6 +34,7 @@ SLOW = (
     "tests/stats/corpus/test_comparison.py",
     "tests/stats/sequential",
     "tests/stats/paired/test_calibration.py",
+    "tests/stats/paired/test_prediction_powered.py",
     "tests/stats/planning/test_power.py",
     "tests/stats/simultaneous/test_gaps.py",
     "tests/stats/simultaneous/test_joint.py",
