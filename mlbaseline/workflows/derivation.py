@@ -188,8 +188,13 @@ def _other_options(suite: Suite, run: store.EvaluationRun) -> list[str]:
     options = describe_baseline(suite, run.baseline)
     logged = {name: text for name, text in run.params.items() if name.startswith("baseline.")}
     present = {name: store.param_text(value) for name, value in options.items()}
+
+    def by_suite(name: str) -> str:
+        inside = [f"{key}: {text}" for key, text in present.items() if key.startswith(f"{name}.")]
+        return present.get(name) or ", ".join(inside) or "nothing"
+
     return [
-        f"{name} is {text} in the run, {present.get(name, 'nothing')} by the suite"
+        f"{name} is {text} in the run, {by_suite(name)} by the suite"
         for name, text in logged.items()
         if present.get(name) != text
     ]

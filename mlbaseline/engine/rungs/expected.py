@@ -63,7 +63,8 @@ class Expectation:
         rung = context.rung(name, seed, fields={"model.kind": spec.kind}, open_=_never_opened)
         shared = rung.signature.fields
         if is_imported or isinstance(spec, External):
-            return ExpectedSignature({**shared, "prompt.template": context.suite.task.prompt}, _TASK)
+            template = kind_of_suite(context.suite).imported_prompting(0, None).signature_fields()["prompt.template"]
+            return ExpectedSignature({**shared, "prompt.template": template}, _TASK)
         if isinstance(spec, Trivial | Human | Recorded) or (isinstance(spec, Production) and spec.endpoint is not None):
             return self._whole(context, name, seed) or ExpectedSignature(shared, _TASK)
         if isinstance(spec, Production):

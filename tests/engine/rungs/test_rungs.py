@@ -132,9 +132,9 @@ def test_an_option_that_changes_answers_changes_the_signature(suite: Suite, name
 def test_scores_are_kept_for_each_model_and_fresh_ignores_them(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     score_packed, scored = log_likelihood_scorer.score_packed, []  # type: ignore[attr-defined]  # imported there
 
-    def counting(model: Any, groups: Any, prefix: Any) -> Any:
+    def counting(model: Any, groups: Any, prefix: Any, **options: Any) -> Any:
         scored.append(len(groups))
-        return score_packed(model, groups, prefix)
+        return score_packed(model, groups, prefix, **options)
 
     monkeypatch.setattr(log_likelihood_scorer, "score_packed", counting)
     found = []
