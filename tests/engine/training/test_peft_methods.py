@@ -187,7 +187,7 @@ def test_a_model_that_cannot_follow_a_head_is_asked_plainly(tiny_model: Path) ->
     adapted = replace(checkpoint, model=add_adapter(checkpoint, SPECS["prompt_tuning"], "tiny").eval())
     assert unwrap_adapter(adapted.model) == (adapted.model, None)
     assert_close(scored(adapted), plainly(adapted))
-    with pytest.raises(MlbaselineError, match="PROMPT_TUNING: this model cannot write behind virtual tokens"):
+    with pytest.raises(MlbaselineError, match="PROMPT_TUNING: this model cannot generate behind virtual tokens"):
         Generator(adapted, PROMPTING, Decoding(max_new_tokens=4), EVALUATION)
     with pytest.raises(MlbaselineError, match="prefix_tuning needs layers that all attend"):
         add_adapter(sliding(tiny_model), SPECS["prefix_tuning"], "tiny")
@@ -248,7 +248,7 @@ def test_bf16_keeps_fp32_what_it_trains(tiny_model: Path, own_cache: Path, name:
         ),
         (
             other("PromptEncoderConfig", num_virtual_tokens=3).model_copy(update={"gradient_checkpointing": True}),
-            r"baselines\.x\.gradient_checkpointing: drops what PromptEncoderConfig puts before",
+            r"baselines\.x\.gradient_checkpointing: drops the virtual tokens of PromptEncoderConfig",
         ),
     ],
 )
