@@ -23,11 +23,11 @@ SLOW = (
     "tests/models/test_quantization.py",
     # They install packages, and write many runs.
     "tests/test_assets.py",
-    "tests/store/test_lineage.py",
-    "tests/store/test_registry.py",
-    "tests/store/test_tracking.py",
+    "tests/store/registry/test_lineage.py",
+    "tests/store/registry/test_promotion.py",
+    "tests/store/server/test_tracking.py",
     # Processes that are killed, and servers that go away.
-    "tests/store/test_faults.py",
+    "tests/store/registry/test_faults.py",
     # Simulations.
     "tests/judge/slices/test_search.py",
     "tests/judge/test_calibration_verdict.py",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mlbaseline.errors import DataError
 from mlbaseline.judge.comparability import require_comparable, software_warnings
-from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint, choose_checkpoint
+from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint, choose_checkpoint
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Estimand, Mismatch, Scalar
 from mlbaseline.results import SLICE, CompletedEvaluation, ResultTable
@@ -25,7 +25,7 @@ class Ladder:
 
     suite: Suite
     rungs: Mapping[str, tuple[CompletedEvaluation, ...]]
-    checkpoints: Mapping[str, Checkpoint]
+    checkpoints: Mapping[str, ChosenCheckpoint]
     warnings: tuple[Mismatch, ...]
     dev: Mapping[str, ResultTable] = field(default_factory=dict)
     left_aside: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def build_ladder(
     return Ladder(suite, rungs, checkpoints, warnings, _on_dev(checkpoints, [e.table for e in dev]), missing)
 
 
-def _on_dev(checkpoints: Mapping[str, Checkpoint], tables: Sequence[ResultTable]) -> dict[str, ResultTable]:
+def _on_dev(checkpoints: Mapping[str, ChosenCheckpoint], tables: Sequence[ResultTable]) -> dict[str, ResultTable]:
     """What the chosen checkpoints themselves answered on dev: other weights or another prompt would be another model.
 
     Raises IncomparableError where these are not all of the same dev split.
@@ -97,7 +97,7 @@ def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[CompletedEvaluati
         )
 
 
-def _checkpoint(suite: Suite, name: str, rung: Sequence[CompletedEvaluation]) -> Checkpoint:
+def _checkpoint(suite: Suite, name: str, rung: Sequence[CompletedEvaluation]) -> ChosenCheckpoint:
     """By the metric that the rung is a candidate for; by the suite's first for all others."""
     metric = next((c.metric for c in suite.matrix.primary if c.candidate == name), suite.metrics[0])
     return choose_checkpoint(rung, metric, higher_is_better=METRICS[metric].higher_is_better)

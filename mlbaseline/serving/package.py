@@ -23,7 +23,7 @@ from mlbaseline.records import Example, Signature, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.serving.served import DESCRIPTION, SERVED, WEIGHTS, Served
 from mlbaseline.store.items import LoggedModel
-from mlbaseline.store.tracking import PREFIX
+from mlbaseline.store.server.tracking import PREFIX
 from mlbaseline.suite import (
     Peft,
     Pretrained,

@@ -14,8 +14,8 @@ from mlbaseline.errors import DataError, MlbaselineError, TrackingError
 from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
 from mlbaseline.serving.pyfunc_model import PyfuncPredictor
 from mlbaseline.serving.served import SERVED, Served, load_served, locate_weights, read_served
-from mlbaseline.store.references import parse_model, resolve
-from mlbaseline.store.tracking import PREFIX, Server, reporting
+from mlbaseline.store.server.references import parse_model, resolve
+from mlbaseline.store.server.tracking import PREFIX, Server, reporting
 from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text
 
 FACTS = "production."

@@ -19,8 +19,8 @@ from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.models.checkpoint import Precision
 from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.records import Example, Model
-from mlbaseline.store.references import resolve
-from mlbaseline.store.tracking import reach
+from mlbaseline.store.server.references import resolve
+from mlbaseline.store.server.tracking import reach
 from mlbaseline.suite import Asset, Evaluation, Task
 from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import placeholders

@@ -2,15 +2,14 @@
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of
 from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs
-from mlbaseline.store.dead_runs import end_dead_runs
 from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
 from mlbaseline.store.items import param_text
-from mlbaseline.store.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
-from mlbaseline.store.references import artifact_path, resolve
-from mlbaseline.store.registry import PromotionPlan, finish_interrupted, plan_promotion, promote, rollback
+from mlbaseline.store.registry.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
+from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
+from mlbaseline.store.registry.promotion import finish_interrupted, promote, rollback
 from mlbaseline.store.runs import (
     ComparisonRun,
     EvaluationRun,
@@ -20,9 +19,11 @@ from mlbaseline.store.runs import (
     published_score,
     read_evaluation,
 )
+from mlbaseline.store.server.dead_runs import end_dead_runs
+from mlbaseline.store.server.references import artifact_path, resolve
+from mlbaseline.store.server.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 from mlbaseline.store.suites import stored_suite, suite_artifact, suite_differences
 from mlbaseline.store.tables import load_evaluations, load_signatures, load_tables
-from mlbaseline.store.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 
 __all__ = [
     "FACTS",

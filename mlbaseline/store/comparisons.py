@@ -15,10 +15,10 @@ from pydantic_core import to_json
 
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import Assessment, Comparison, Registered, Role, digest_of
-from mlbaseline.store.artifacts import fetch_artifact
 from mlbaseline.store.items import Metrics, Tags, metric_name, write
+from mlbaseline.store.server.artifacts import fetch_artifact
+from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
 from mlbaseline.store.suites import suite_artifact
-from mlbaseline.store.tracking import PREFIX, Run, Server, reporting
 from mlbaseline.suite import Suite
 
 COMPARISON = "comparison"

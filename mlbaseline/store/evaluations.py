@@ -24,8 +24,8 @@ from mlbaseline.store.items import (
     write,
 )
 from mlbaseline.store.measured import MEASURED_SHA256, Measured, write_measured
+from mlbaseline.store.server.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.store.suites import suite_artifact
-from mlbaseline.store.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.suite import Suite
 
 EVALUATION = "evaluation"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbaseline.records import Scalar
-from mlbaseline.store.tracking import Run, fitting, reporting, run_tags
+from mlbaseline.store.server.tracking import Run, fitting, reporting, run_tags
 
 
 @dataclass(frozen=True)

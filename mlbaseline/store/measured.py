@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.store.tracking import PREFIX
+from mlbaseline.store.server.tracking import PREFIX
 
 MEASURED = "results/measured.json"
 MEASURED_SHA256 = PREFIX + "measured_sha256"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from mlbaseline.errors import DataError
 from mlbaseline.importers.imported import ImportedAnswer, ImportedResults
 from mlbaseline.records import Scalar
-from mlbaseline.store.artifacts import check_location, fetch_artifact
-from mlbaseline.store.tracking import Server, reporting
+from mlbaseline.store.server.artifacts import check_location, fetch_artifact
+from mlbaseline.store.server.tracking import Server, reporting
 from mlbaseline.tasks.prompting import value_text
 from mlbaseline.values import as_number, is_missing
 

@@ -8,9 +8,9 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registered, Registration
 from mlbaseline.store.comparisons import COMPARISON, LOOK
 from mlbaseline.store.evaluations import EVALUATION
-from mlbaseline.store.search import OLDEST, Times, search
+from mlbaseline.store.server.search import OLDEST, Times, search
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker
 from mlbaseline.store.suites import stored_suite
-from mlbaseline.store.tracking import COMPLETED, PREFIX, STATUS, Tracker
 from mlbaseline.suite import Suite
 
 TASK_DIGEST = PREFIX + "task_digest"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import PublishedScore, seed_from_text, seed_text
-from mlbaseline.store.artifacts import fetch_artifact
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
     EVALUATION,
@@ -23,8 +22,9 @@ from mlbaseline.store.evaluations import (
 )
 from mlbaseline.store.items import param_text
 from mlbaseline.store.measured import MEASURED_SHA256
-from mlbaseline.store.search import Times, search
-from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
+from mlbaseline.store.server.artifacts import fetch_artifact
+from mlbaseline.store.server.search import Times, search
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

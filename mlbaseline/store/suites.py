@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from mlbaseline.errors import SuiteError, TrackingError
-from mlbaseline.store.artifacts import fetch_artifact
 from mlbaseline.store.items import Artifacts, Item
-from mlbaseline.store.tracking import Tracker
+from mlbaseline.store.server.artifacts import fetch_artifact
+from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 

@@ -13,11 +13,11 @@ from mlbaseline.errors import IncomparableError
 from mlbaseline.records import Signature
 from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.results import load_table as read_table
-from mlbaseline.store.artifacts import check_location, fetch_artifact
 from mlbaseline.store.evaluations import EXAMPLES, SIGNATURE
 from mlbaseline.store.measured import FACTS, MEASURED, Measured, read_measured
 from mlbaseline.store.runs import EvaluationRun
-from mlbaseline.store.tracking import Tracker, reporting
+from mlbaseline.store.server.artifacts import check_location, fetch_artifact
+from mlbaseline.store.server.tracking import Tracker, reporting
 
 _DOWNLOADS = 8
 

@@ -32,7 +32,7 @@ _EXTRAS = (
 
 
 @dataclass(frozen=True)
-class Check:
+class HealthCheck:
     """outcome: ok, warn or fail."""
 
     name: str
@@ -54,47 +54,53 @@ def doctor(suite: str | None, *, tracking_uri: str | None = None) -> CommandResu
     )
 
 
-def _machine() -> Iterator[Check]:
+def _machine() -> Iterator[HealthCheck]:
     if _has_torch():
         yield from _device()
     else:
         detail = "not installed; only training and answering with a model's weights need it: pip install mlbaseline"
-        yield Check("torch", "ok", detail)
+        yield HealthCheck("torch", "ok", detail)
     for package, extra, purpose in _EXTRAS:
         found = next((d.version for d in metadata.distributions(name=package)), None)
-        yield Check(package, "ok", found or f"not installed; {purpose} needs it: pip install 'mlbaseline[{extra}]'")
+        yield HealthCheck(
+            package, "ok", found or f"not installed; {purpose} needs it: pip install 'mlbaseline[{extra}]'"
+        )
     cache = cache_dir()
     existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
-    yield Check("disk", "ok" if free > _LOW_DISK_BYTES else "warn", f"{free / 1e9:.0f} GB free for the cache {cache}")
+    yield HealthCheck(
+        "disk", "ok" if free > _LOW_DISK_BYTES else "warn", f"{free / 1e9:.0f} GB free for the cache {cache}"
+    )
 
 
 def _has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-def _device() -> Iterator[Check]:
+def _device() -> Iterator[HealthCheck]:
     device = default_device()
     facts = hardware.describe_hardware(device)
     cores, memory = facts["hardware.cores"], int(str(facts["hardware.memory_bytes"])) / 1e9
-    yield Check("device", "ok", f"{device}: {facts['hardware.device_name']}, {cores} cores, {memory:.0f} GB of memory")
-    yield Check("precision", "ok", f"`auto` is {resolve_precision('auto', device)} on this device")
+    yield HealthCheck(
+        "device", "ok", f"{device}: {facts['hardware.device_name']}, {cores} cores, {memory:.0f} GB of memory"
+    )
+    yield HealthCheck("precision", "ok", f"`auto` is {resolve_precision('auto', device)} on this device")
 
 
-def _suite(reference: str, tracking_uri: str | None) -> list[Check]:
+def _suite(reference: str, tracking_uri: str | None) -> list[HealthCheck]:
     try:
         suite = open_suite(reference)
         server = store.reach(tracking_uri)
         fetch = make_fetcher(suite, server)
     except MlbaselineError as error:
-        return [Check("suite", "fail", str(error))]
+        return [HealthCheck("suite", "fail", str(error))]
 
     def data() -> str:
         splits = load_task(suite, fetch).splits
         return ", ".join(f"{name} {len(split.examples):,}" for name, split in splits.items())
 
-    checks = [Check("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
-    checks += [Check(name, "ok", detail) for name, detail in kind_of_suite(suite).describe().items()]
+    checks = [HealthCheck("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
+    checks += [HealthCheck(name, "ok", detail) for name, detail in kind_of_suite(suite).describe().items()]
     if _has_torch():
         checks.append(_checked("precision of suite", partial(_precision, suite)))
     checks.append(_checked("data", data))
@@ -143,19 +149,21 @@ def _in_production(server: store.Server, name: str, spec: Production) -> str:
     raise DataError(f"no {spec.uri} on the tracking server")
 
 
-def _prices(suite: Suite) -> Check:
+def _prices(suite: Suite) -> HealthCheck:
     device = default_device()
     price = suite.cost.hourly_price(hardware.device_name(device), device)
     if price is not None:
-        return Check("price", "ok", f"{price:g} USD per hour on this device")
+        return HealthCheck("price", "ok", f"{price:g} USD per hour on this device")
     by_the_hour = {contrast.candidate for contrast in suite.matrix.primary} - set(suite.cost.usd_per_million_tokens)
     needs_price = suite.gates.cost_per_query_usd is not None and bool(by_the_hour)
     detail = f"`cost.usd_per_hour` names no price for this device ({device}), so nothing here has a cost"
-    return Check("price", "fail" if needs_price else "warn", detail + (", and the cost gate cannot pass" * needs_price))
+    return HealthCheck(
+        "price", "fail" if needs_price else "warn", detail + (", and the cost gate cannot pass" * needs_price)
+    )
 
 
-def _checked(name: str, look: Callable[[], str]) -> Check:
+def _checked(name: str, look: Callable[[], str]) -> HealthCheck:
     try:
-        return Check(name, "ok", look())
+        return HealthCheck(name, "ok", look())
     except MlbaselineError as error:
-        return Check(name, "fail", str(error))
+        return HealthCheck(name, "fail", str(error))

@@ -21,8 +21,15 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Recorded, Suite
 from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite, load_task, open_suite
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.ladder_run import Evaluated, evaluations_text, ladder_note, metrics_text, open_ladder
-from mlbaseline.workflows.selection import choose_baselines, choose_seeds
+from mlbaseline.workflows.ladder_run import (
+    Evaluated,
+    choose_baselines,
+    choose_seeds,
+    evaluations_text,
+    ladder_note,
+    metrics_text,
+    open_ladder,
+)
 
 log = logging.getLogger("mlbaseline")
 

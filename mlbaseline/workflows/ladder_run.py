@@ -1,4 +1,4 @@
-"""What has been evaluated, and how the ladder tells of it."""
+"""The run of a ladder: what it covers, what has been evaluated, and its note in MLflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from mlbaseline import store
-from mlbaseline.suite import Suite
+from mlbaseline.errors import SuiteError
+from mlbaseline.suite import KINDS, Suite
 
 log = logging.getLogger("mlbaseline")
 
@@ -75,3 +76,25 @@ def evaluations_text(evaluated: Sequence[Evaluated]) -> str:
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+
+
+def choose_baselines(suite: Suite, kind: str | None, names: Sequence[str]) -> tuple[str, ...]:
+    if kind is not None and kind not in KINDS:
+        raise SuiteError("--kind", [f"unknown kind {kind!r}; there are: {', '.join(KINDS)}"])
+    unknown = [name for name in names if name not in suite.baselines]
+    if unknown:
+        raise SuiteError(
+            "--baseline", [f"unknown baseline {n!r}; {suite.name} has: {', '.join(suite.baselines)}" for n in unknown]
+        )
+    chosen = tuple(name for name in suite.of_kind(kind) if not names or name in names)
+    if not chosen:
+        raise SuiteError(suite.name, [f"no baseline of kind {kind} among {', '.join(names or suite.baselines)}"])
+    return chosen
+
+
+def choose_seeds(suite: Suite, seeds: Sequence[int]) -> tuple[int, ...]:
+    unknown = [seed for seed in seeds if seed not in suite.seeds]
+    if unknown:
+        # Seeds are registered beforehand: an extra one would be a second draw.
+        raise SuiteError("--seed", [f"{seed} is not among the suite's seeds {list(suite.seeds)}" for seed in unknown])
+    return tuple(seed for seed in suite.seeds if not seeds or seed in seeds)

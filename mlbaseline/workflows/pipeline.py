@@ -14,9 +14,8 @@ from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, exit_code_of
 from mlbaseline.workflows.comparison import comparison_outcome, judged_comparison, make_comparison
 from mlbaseline.workflows.evaluation import evaluate_rungs
-from mlbaseline.workflows.ladder_run import ladder_note, open_ladder
+from mlbaseline.workflows.ladder_run import choose_baselines, choose_seeds, ladder_note, open_ladder
 from mlbaseline.workflows.promotion import promotion_text
-from mlbaseline.workflows.selection import choose_baselines, choose_seeds
 
 
 def run(

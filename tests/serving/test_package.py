@@ -26,10 +26,11 @@ from mlbaseline.serving.registered_models import find_registered
 from mlbaseline.serving.served import load_served
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
-from mlbaseline.store.references import resolve
-from mlbaseline.store.registry import plan_promotion, promote
+from mlbaseline.store.registry.plan import plan_promotion
+from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.runs import find_comparison, find_evaluations
-from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.server.references import resolve
+from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task

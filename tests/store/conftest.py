@@ -13,7 +13,7 @@ from mlbaseline.records import Example, TaskData
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.runs import ComparisonRun, find_comparison, find_evaluations
-from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.store.parts import SUITE, Evaluate, made_up_training, make_assessment, mlflow_server

@@ -47,9 +47,9 @@ from mlbaseline.results import ResultTable
 from mlbaseline.serving import package_model
 from mlbaseline.store.comparisons import load_assessment
 from mlbaseline.store.evaluations import log_evaluation, open_evaluation
-from mlbaseline.store.registry import PromotionPlan, plan_promotion
+from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.runs import ComparisonRun
-from mlbaseline.store.tracking import Tracker
+from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
 
 SUITE = """

@@ -15,8 +15,8 @@ from mlbaseline.errors import IncomparableError
 from mlbaseline.records import TaskData
 from mlbaseline.store.items import Dataset, metric_name, write
 from mlbaseline.store.runs import EvaluationRun, find_completed, find_evaluations
+from mlbaseline.store.server.tracking import Tracker, open_run
 from mlbaseline.store.tables import load_tables
-from mlbaseline.store.tracking import Tracker, open_run
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.store.parts import NO_COST, Evaluate, made_up_training, make_table

@@ -11,7 +11,7 @@ import pytest
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registration, TaskData
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
-from mlbaseline.store.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.store.parts import Evaluate

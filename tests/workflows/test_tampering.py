@@ -313,7 +313,7 @@ def forge_comparison(walked: Walked, run_id: str, **changes: object) -> str:
     from mlbaseline.store import connect, load_assessment
     from mlbaseline.store.comparisons import log_comparison
     from mlbaseline.store.preregistration import TASK_DIGEST
-    from mlbaseline.store.tracking import open_run, suite_tags
+    from mlbaseline.store.server.tracking import open_run, suite_tags
 
     tracker = connect(walked.uri, "reviews")
     assessment = load_assessment(tracker, run_id)

@@ -16,7 +16,7 @@ NLL = "nll_nats"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class ChosenCheckpoint:
     """dev_quality: the metric on `dev`, oriented so that more is better, or without it how likely the right answers
     are; -inf where the rung was never put to dev."""
 
@@ -24,7 +24,9 @@ class Checkpoint:
     dev_quality: float
 
 
-def choose_checkpoint(evaluations: Sequence[CompletedEvaluation], metric: str, *, higher_is_better: bool) -> Checkpoint:
+def choose_checkpoint(
+    evaluations: Sequence[CompletedEvaluation], metric: str, *, higher_is_better: bool
+) -> ChosenCheckpoint:
     """The seed with the best `metric` on dev; the first seed on ties and for rungs without a dev score."""
     sign = 1.0 if higher_is_better else -1.0
     by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
@@ -36,4 +38,4 @@ def choose_checkpoint(evaluations: Sequence[CompletedEvaluation], metric: str, *
         return sign * value
 
     best = max(by_seed, key=quality)
-    return Checkpoint(best, quality(best))
+    return ChosenCheckpoint(best, quality(best))

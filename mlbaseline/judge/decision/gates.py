@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint
+from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL
 from mlbaseline.judge.decision.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
 from mlbaseline.judge.decision.finding import gate_finding
@@ -19,7 +19,7 @@ def decide(
     suite: Suite,
     comparisons: Sequence[Comparison],
     standings: Mapping[str, Standing],
-    checkpoints: Mapping[str, Checkpoint],
+    checkpoints: Mapping[str, ChosenCheckpoint],
     more_examples: Callable[[Comparison], int | None],
     *,
     conditions: Sequence[Finding],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbaseline.judge.contrasts.chosen_checkpoint import Checkpoint, choose_checkpoint
+from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint, choose_checkpoint
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.gates import decide
 from mlbaseline.records import Bounds, Comparison, Finding, Outcome, Standing, Verdict
@@ -23,7 +23,7 @@ DATA = task_data(4)
 RIGHT = np.ones(4, dtype=bool)
 
 
-def checkpoint(name: str, dev: float) -> Checkpoint:
+def checkpoint(name: str, dev: float) -> ChosenCheckpoint:
     return choose_checkpoint(
         [evaluation(table(DATA, RIGHT, baseline=name, seed=2), dev__accuracy=dev)], "accuracy", higher_is_better=True
     )

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import PromotionError, TrackingError
-from mlbaseline.store.heartbeat import is_gone
-from mlbaseline.store.tracking import PREFIX, Run, Server, reporting
+from mlbaseline.store.server.heartbeat import is_gone
+from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel

@@ -9,8 +9,9 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import EVALUATION
 from mlbaseline.store.preregistration import TASK_DIGEST
-from mlbaseline.store.registry import PREVIOUS_VERSION, PROMOTION, PROMOTION_RUN_ID
-from mlbaseline.store.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reach, reporting
+from mlbaseline.store.registry.plan import PREVIOUS_VERSION
+from mlbaseline.store.registry.promotion import PROMOTION, PROMOTION_RUN_ID
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reach, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

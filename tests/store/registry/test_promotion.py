@@ -10,10 +10,10 @@ import pytest
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError, TrackingError
 from mlbaseline.records import Promotion, TaskData
-from mlbaseline.store.references import artifact_path, resolve
-from mlbaseline.store.registry import promote, rollback
+from mlbaseline.store.registry.promotion import promote, rollback
 from mlbaseline.store.runs import find_comparison, find_evaluations
-from mlbaseline.store.tracking import Tracker, connect
+from mlbaseline.store.server.references import artifact_path, resolve
+from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.store.conftest import Compare, found

@@ -15,20 +15,20 @@ from collections.abc import Callable
 import pytest
 
 from mlbaseline.errors import PromotionError, TrackingError
-from mlbaseline.store import aliases as moving
-from mlbaseline.store.aliases import AliasMove
-from mlbaseline.store.dead_runs import end_dead_runs
-from mlbaseline.store.heartbeat import HEARTBEAT, PROCESS, is_gone, process_tags
-from mlbaseline.store.registry import finish_interrupted, promote, rollback
-from mlbaseline.store.tracking import Tracker, connect, open_run
+from mlbaseline.store.registry import aliases as moving
+from mlbaseline.store.registry.aliases import AliasMove
+from mlbaseline.store.registry.promotion import finish_interrupted, promote, rollback
+from mlbaseline.store.server.dead_runs import end_dead_runs
+from mlbaseline.store.server.heartbeat import HEARTBEAT, PROCESS, is_gone, process_tags
+from mlbaseline.store.server.tracking import Tracker, connect, open_run
 from mlbaseline.suite import Suite
 from tests.store.conftest import Compare
 from tests.store.parts import planned
-from tests.store.test_registry import aliases
+from tests.store.registry.test_promotion import aliases
 
 WAITS = """
 import sys, time
-from mlbaseline.store.tracking import connect, open_run
+from mlbaseline.store.server.tracking import connect, open_run
 with open_run(connect(sys.argv[1], sys.argv[2]), "evaluation", name="waits", tags={}) as run:
     print(run.run_id, flush=True)
     time.sleep(600)
@@ -112,12 +112,12 @@ def die_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
             whole(server, move)
         raise DiedError
 
-    for module in ("mlbaseline.store.aliases", "mlbaseline.store.registry"):
+    for module in ("mlbaseline.store.registry.aliases", "mlbaseline.store.registry.promotion"):
         monkeypatch.setattr(f"{module}.set_aliases", dies)
     # What a dead process does not do any more.
-    monkeypatch.setattr("mlbaseline.store.aliases._withdraw", lambda *_: None)
-    monkeypatch.setattr("mlbaseline.store.registry._delete_version", lambda *_: None)
-    monkeypatch.setattr("mlbaseline.store.tracking._end", lambda *_: None)
+    monkeypatch.setattr("mlbaseline.store.registry.aliases._withdraw", lambda *_: None)
+    monkeypatch.setattr("mlbaseline.store.registry.promotion._delete_version", lambda *_: None)
+    monkeypatch.setattr("mlbaseline.store.server.tracking._end", lambda *_: None)
 
 
 def kill_writer_of(tracker: Tracker, kind: str) -> str:

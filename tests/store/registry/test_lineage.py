@@ -6,9 +6,9 @@ import pytest
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import TaskData
-from mlbaseline.store.lineage import Lineage, find_lineage
-from mlbaseline.store.registry import promote
-from mlbaseline.store.tracking import Tracker
+from mlbaseline.store.registry.lineage import Lineage, find_lineage
+from mlbaseline.store.registry.promotion import promote
+from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
 from tests.store.conftest import Compare
 from tests.store.parts import planned

@@ -12,8 +12,8 @@ from filelock import FileLock
 from mlbaseline.cache import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
-from mlbaseline.store.artifacts import check_location
-from mlbaseline.store.tracking import Server, reporting
+from mlbaseline.store.server.artifacts import check_location
+from mlbaseline.store.server.tracking import Server, reporting
 
 _MODEL = re.compile(
     r"^models:/((?P<id>m-[0-9a-f]+)|(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+)))(?P<path>/.+)?$"

@@ -7,14 +7,15 @@ only if the champion is still the one that the comparison was planned against; t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError, TrackingError
-from mlbaseline.records import Assessment, Decision, Promotion, seed_text
-from mlbaseline.store.aliases import (
+from mlbaseline.errors import PromotionError, TrackingError
+from mlbaseline.records import Promotion
+from mlbaseline.store.comparisons import VERDICT
+from mlbaseline.store.items import Tags, write
+from mlbaseline.store.registry.aliases import (
     CHAMPION,
     PREVIOUS,
     AliasMove,
@@ -25,11 +26,9 @@ from mlbaseline.store.aliases import (
     set_aliases,
     version_number,
 )
-from mlbaseline.store.comparisons import VERDICT, WAIVED, overall_contrasts, waived_text
-from mlbaseline.store.items import Tags, write
-from mlbaseline.store.rolled_back import ROLLBACK, require_not_rolled_back
-from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
-from mlbaseline.store.tracking import (
+from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, PromotionPlan
+from mlbaseline.store.registry.rolled_back import ROLLBACK
+from mlbaseline.store.server.tracking import (
     COMPLETED,
     PREFIX,
     STATUS,
@@ -43,7 +42,6 @@ from mlbaseline.store.tracking import (
     run_tags,
     suite_tags,
 )
-from mlbaseline.store.version_page import describe_version, interval_text
 from mlbaseline.suite import Suite
 
 if TYPE_CHECKING:
@@ -52,22 +50,9 @@ if TYPE_CHECKING:
 PROMOTION = "promotion"
 
 _STATE, _PENDING, _DONE = PREFIX + "promotion", "pending", "done"
-PROMOTION_RUN_ID, PREVIOUS_VERSION = PREFIX + "promotion_run_id", PREFIX + "previous_version"
+PROMOTION_RUN_ID = PREFIX + "promotion_run_id"
 _ABANDONED_AFTER_MS = 10 * 60 * 1000
 """A pending version of this age belongs to a process that has died: between the two steps lie seconds."""
-
-
-@dataclass(frozen=True)
-class PromotionPlan:
-    """What a promotion would do. previous_version: today's champion. is_champion: the winner is that already."""
-
-    model: str
-    winner: EvaluationRun
-    comparison_run_id: str
-    previous_version: str | None
-    is_champion: bool
-    tags: Mapping[str, str]
-    description: str
 
 
 def finish_interrupted(server: Server, model: str) -> None:
@@ -94,63 +79,6 @@ def finish_interrupted(server: Server, model: str) -> None:
         server.client.set_terminated(run_id, "FINISHED")
 
 
-# ---- promotion ------------------------------------------------------------------------------------------------------
-
-
-def plan_promotion(
-    tracker: Tracker,
-    suite: Suite,
-    comparison: ComparisonRun,
-    assessment: Assessment,
-    *,
-    allow_rolled_back: bool = False,
-) -> PromotionPlan:
-    """Read the winner and its lineage back from the server. Nothing is written, so this is the dry run as well.
-
-    Args:
-        assessment: what the comparison found, as `load_assessment` gives it.
-        allow_rolled_back: promote a model again that was rolled back before.
-
-    Raises:
-        NotRegisteredError: the winner has no model that could be registered, or was rolled back before.
-        PromotionError: the verdict is not to promote.
-        IncomparableError: suite and comparison do not belong together.
-        TrackingError: the server cannot be asked.
-    """
-    _may_promote(suite, comparison, assessment)
-    assert suite.register_as is not None  # _may_promote has checked it
-    winner = _winner(tracker, comparison, assessment)
-    champion = holder(tracker, suite.register_as, CHAMPION)
-    is_champion = champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == winner.run_id
-    if not (is_champion or allow_rolled_back):
-        require_not_rolled_back(tracker, suite.register_as, winner)
-    return PromotionPlan(
-        model=suite.register_as,
-        winner=winner,
-        comparison_run_id=comparison.run_id,
-        previous_version=version_number(champion),
-        is_champion=is_champion,
-        tags=_version_tags(suite, comparison, assessment, winner, version_number(champion)),
-        description=describe_version(assessment, winner, comparison, tracker.experiment_id),
-    )
-
-
-def _winner(tracker: Tracker, comparison: ComparisonRun, assessment: Assessment) -> EvaluationRun:
-    verdict = assessment.verdict
-    run_ids = {standing.baseline: standing.run_ids for standing in assessment.standings}
-    run_id = run_ids.get(str(verdict.winner), {}).get(seed_text(verdict.winner_seed))
-    if run_id is None:
-        raise PromotionError(f"comparison {comparison.run_id}: it has no run of its own winner {verdict.winner!r}.")
-    winner = read_evaluation(tracker, run_id)
-    if winner.model_id is None:
-        raise NotRegisteredError(
-            f"{winner.baseline} (run {winner.run_id}) won, but left no model that could be registered: answers that "
-            "were recorded elsewhere, rules and people have none. A checkpoint that an earlier version evaluated gets "
-            "one by --fresh."
-        )
-    return winner
-
-
 def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str | None = None) -> Promotion:
     """Register the winner, make it `champion` and its predecessor `previous`, in a run that is the record of it.
 
@@ -160,7 +88,7 @@ def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str 
     if plan.is_champion:
         return _record(plan.model, _required(tracker, plan.model, CHAMPION))
     name = f"promote {plan.winner.baseline}"
-    tags = {**suite_tags(suite), **{key: plan.tags[key] for key in (VERDICT, *_LINKS)}}
+    tags = {**suite_tags(suite), **{key: plan.tags[key] for key in (VERDICT, *LINKS)}}
     with open_run(tracker, PROMOTION, name=name, tags=tags, parent=parent, note=plan.description) as run:
         with _pending_version(tracker, plan, run) as version:
             _check_turn(tracker, plan, version)
@@ -172,48 +100,6 @@ def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str 
             tracker.client.set_model_version_tag(plan.model, move.champion, _STATE, _DONE)
             _note_move(run, move)
         return _record(plan.model, version)
-
-
-_LINKS = (PREFIX + "comparison_run_id", PREFIX + "evaluation_run_id")
-
-
-def _may_promote(suite: Suite, comparison: ComparisonRun, assessment: Assessment) -> None:
-    decision = assessment.verdict.decision
-    if decision is not Decision.PROMOTE or comparison.verdict != Decision.PROMOTE.value:
-        raise PromotionError(
-            f"comparison {comparison.run_id}: its verdict is {decision.value!r}, only `promote` registers."
-        )
-    if suite.register_as is None:
-        raise PromotionError(f"suite {suite.name!r} has no `register_as`: give it the name of a registered model.")
-    for what, ours, theirs in (
-        ("suite", suite.digest, comparison.suite_digest),
-        ("matrix", suite.matrix_digest, comparison.matrix_digest),
-    ):
-        if ours != theirs:
-            raise IncomparableError(
-                f"comparison {comparison.run_id} was made with another {what} than that of {suite.name!r}: digest "
-                f"{theirs[:12]}…, the suite file now has {ours[:12]}…. Compare again, or restore the suite file."
-            )
-
-
-def _version_tags(
-    suite: Suite, comparison: ComparisonRun, assessment: Assessment, winner: EvaluationRun, previous: str | None
-) -> dict[str, str]:
-    tags = {
-        **suite_tags(suite),
-        VERDICT: assessment.verdict.decision.value,
-        PREFIX + "comparison_run_id": comparison.run_id,
-        PREFIX + "evaluation_run_id": winner.run_id,
-        PREFIX + "task_digest": winner.task_digest,
-        PREVIOUS_VERSION: previous or "none",
-        **({WAIVED: waived_text(assessment)} if assessment.verdict.waived else {}),
-    }
-    for standing in assessment.standings:
-        tags[f"{PREFIX}baseline.{standing.baseline}.run_ids"] = ",".join(standing.run_ids.values())
-    for (candidate, baseline, metric), row in overall_contrasts(assessment.comparisons).items():
-        if candidate == winner.baseline:
-            tags[f"{PREFIX}delta.{baseline}.{metric}"] = interval_text(row)
-    return tags
 
 
 @contextmanager
@@ -324,7 +210,7 @@ def rollback(tracking_uri: str | None, model: str) -> Promotion:
         _note_move(run, move)
         with reporting(f"read the champion of {model!r}", uri):
             restored = client.get_model_version(model, move.champion)
-    comparison, evaluation = (restored.tags.get(link, "") for link in _LINKS)
+    comparison, evaluation = (restored.tags.get(link, "") for link in LINKS)
     return Promotion(model, aliases[PREVIOUS], aliases[CHAMPION], comparison, evaluation, run.run_id)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlbaseline.store.heartbeat import is_gone
-from mlbaseline.store.tracking import FAILED, PREFIX, STARTED, STATUS, Tracker, reporting, run_tags
+from mlbaseline.store.server.heartbeat import is_gone
+from mlbaseline.store.server.tracking import FAILED, PREFIX, STARTED, STATUS, Tracker, reporting, run_tags
 
 _REASON = "its process ended without closing the run: killed, out of memory, or the machine went down"
 

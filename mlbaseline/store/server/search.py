@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from mlbaseline.store.tracking import KIND, Tracker, reporting
+from mlbaseline.store.server.tracking import KIND, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

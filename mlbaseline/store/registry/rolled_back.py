@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlbaseline.errors import NotRegisteredError, TrackingError
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
-from mlbaseline.store.search import OLDEST, search
-from mlbaseline.store.tracking import COMPLETED, PREFIX, STATUS, Tracker, reporting
+from mlbaseline.store.server.search import OLDEST, search
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, reporting
 
 ROLLBACK = "rollback"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from mlbaseline.errors import TrackingError
-from mlbaseline.store.tracking import Server, reporting
+from mlbaseline.store.server.tracking import Server, reporting
 
 ALLOWED_HOSTS = "MLBASELINE_ARTIFACT_HOSTS"
 """Environment variable: further hosts, separated by commas, that artifacts may be fetched from over HTTP."""

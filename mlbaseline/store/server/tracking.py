@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import MlbaselineError, TrackingError
-from mlbaseline.store.heartbeat import beating, process_tags
+from mlbaseline.store.server.heartbeat import beating, process_tags
 from mlbaseline.suite import Suite
 from mlbaseline.version import __version__
 

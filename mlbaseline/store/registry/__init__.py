@@ -1,0 +1,1 @@
+"""Versions of registered models: promotion, rollback, aliases, lineage."""
