@@ -137,5 +137,11 @@ CHOICE_METRICS = (
     Metric("mcc", True, corpus=_counted(_confusion(stats.mcc))),
     Metric("nll_nats", False, per_example=_scored(_nll_nats), lowest=0),
     Metric("brier", False, per_example=_scored(_brier), lowest=0, highest=2),
-    Metric("ece", False, corpus=_counted(_ece)),
+    Metric(
+        "ece",
+        False,
+        corpus=_counted(_ece),
+        # The binned error is biased upwards, and more so for sharp models: two perfectly calibrated ones would differ.
+        compared_as="squared calibration error without the bias of its bins",
+    ),
 )

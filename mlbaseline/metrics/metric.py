@@ -21,8 +21,8 @@ class Metric:
     rows lack what it needs.
 
     per_example: (n,) scores, whose mean is the metric. corpus: the metric, and its statistics (n, s). lowest, highest:
-    bounds of a per-example score; a corpus metric has bounds of its own. Which answers it can score,
-    `suite.METRIC_NAMES` says.
+    bounds of a per-example score; a corpus metric has bounds of its own. compared_as: what a comparison has in place of
+    the metric, where two values of it must not be subtracted. Which answers it can score, `suite.METRIC_NAMES` says.
     """
 
     name: str
@@ -31,3 +31,4 @@ class Metric:
     corpus: Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None] | None = None
     lowest: float = -math.inf
     highest: float = math.inf
+    compared_as: str | None = None

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mlbaseline.metrics import METRICS
 from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.report import formats
 from mlbaseline.report.plots.forest_plot import ForestPanel, ForestPlot, ForestRow
@@ -189,10 +190,12 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
 
 
 def _column_note(presenter: Presenter) -> str:
+    others = {row.metric: METRICS[row.metric].compared_as for row in presenter.overall if row.metric in METRICS}
+    compared = "".join(f" {name} is compared as {what}." for name, what in others.items() if what is not None)
     return (
         f"Δ is candidate minus baseline on the same examples with its {presenter.level} interval. MDE: smallest true "
         "difference that this design detects with 80% power. Gained / lost: examples that only the candidate, only the "
-        "baseline, gets right. Seeds are counted as candidate / baseline."
+        "baseline, gets right. Seeds are counted as candidate / baseline." + compared
     )
 
 

@@ -118,3 +118,13 @@ def test_each_contrast_has_its_own_status() -> None:
     position = [column.title for column in table.columns].index("Status")
     statuses = [f"{row.cells[position].text} {row.cells[position].detail}".strip() for row in table.rows]
     assert statuses == ["confirmatory", *["exploratory (registered after)"] * (len(table.rows) - 1)]
+
+
+def test_a_metric_that_is_compared_in_another_form_says_so() -> None:
+    def notes(assessment: Assessment) -> str:
+        return str([table.notes for tables in tables_of(assessment).values() for table in tables])
+
+    assessment = given.promote()
+    assert "compared as" not in notes(assessment)
+    by_ece = tuple(replace(row, metric="ece") for row in assessment.comparisons)
+    assert "ece is compared as squared calibration error" in notes(replace(assessment, comparisons=by_ece))
