@@ -12,6 +12,7 @@ import pytest
 
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
+from tests.support.tiny_models import write_tiny_model
 
 ROOT = Path(__file__).parents[1]
 SLOW = (
@@ -102,14 +103,6 @@ def tiny_suite(tmp_path: Path) -> Suite:
     return parse_suite(TINY_SUITE, root=tmp_path)
 
 
-_TEXTS = (
-    "Tweet: the flight was late and I am not happy about it",
-    "Tweet: thank you, what a wonderful crew! Best airline ever",
-    "Tweet: driverless cars are tested on public roads this year",
-    "Sentiment: negative, neutral, positive. very bad indeed, so-so, what a wonderful thing",
-)
-
-
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random Llama with two layers and a byte-level tokenizer of its own: loads in milliseconds."""
@@ -127,43 +120,6 @@ def auto_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """What the precision `auto` stands for: each in turn, whatever the processor has."""
     monkeypatch.setenv("MLBASELINE_NATIVE_BF16", str(int(request.param == "bf16")))
     return str(request.param)
-
-
-def write_tiny_model(folder: Path, width: int = 48) -> Path:
-    """Write the checkpoint of `tiny_model` into a folder that exists already, and return that folder."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        _TEXTS,
-        trainers.BpeTrainer(
-            vocab_size=320,
-            special_tokens=["<s>", "</s>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.doctests import assert_holds
+
 ROOT = Path(__file__).parent.parent
-OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FILES = [path for path in sorted((ROOT / "mlbaseline").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
 
 
@@ -32,10 +33,3 @@ def test_an_example_does_what_it_shows(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLBASELINE_DOCS_URL", raising=False)
     assert_holds(example)
-
-
-def assert_holds(example: doctest.DocTest) -> None:
-    """Run an example and fail with what it printed instead."""
-    found: list[str] = []
-    doctest.DocTestRunner(optionflags=OPTIONS).run(example, out=found.append)
-    assert not found, "".join(found)

@@ -32,7 +32,7 @@ from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
 from tests.benchmarks.json_results import add_json_option, write_results
-from tests.store.parts import mlflow_server
+from tests.support.servers import mlflow_server
 
 LABELS = ("negative", "neutral", "positive")
 SEEDS = 5

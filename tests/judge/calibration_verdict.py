@@ -23,7 +23,7 @@ from mlbaseline.results import CompletedEvaluation
 from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.judge.builders import LABELS, table
+from tests.support.judged import LABELS, table
 
 TOPICS = ("airline", "cars", "football")
 SLICE_MARGIN = 0.10

@@ -18,7 +18,7 @@ from mlbaseline.results import CompletedEvaluation, tabulate
 from mlbaseline.stats import adjust, compare_paired
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.judge.builders import LABELS, REGISTRATION, SIGNATURE, evaluation, table, task_data
+from tests.support.judged import LABELS, REGISTRATION, SIGNATURE, evaluation, table, task_data
 
 N = 400
 DATA = task_data(N)

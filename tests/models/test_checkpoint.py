@@ -13,18 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint, model_folder, resolve_precision
+from tests.support.tiny_models import write_adapter
 
 
 @pytest.fixture
 def adapter(tiny_model: Path, tmp_path: Path) -> Path:
     """A LoRA adapter of the tiny model that changes what it says."""
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(3)
-    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
-    adapted = get_peft_model(load_checkpoint(tiny_model, precision="fp32", device="cpu").model, config)
-    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
-    return tmp_path / "adapter"
+    return write_adapter(tiny_model, tmp_path / "adapter")
 
 
 def test_a_folder_loads_in_the_precision_asked_for(tiny_model: Path) -> None:

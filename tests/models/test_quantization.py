@@ -16,7 +16,9 @@ from mlbaseline.models import quantization
 from mlbaseline.models.checkpoint import Checkpoint, computed_in, load_checkpoint, precision_fields
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import PHRASES, SHOTS, TEMPLATE, make_examples, plain_answers
+from tests.support.choice_task import PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.plain_scoring import plain_answers
+from tests.support.tiny_models import write_adapter
 
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
 
@@ -136,13 +138,7 @@ def test_the_file_that_was_read_is_let_go(wide_model: Path, precision: str) -> N
 @pytest.fixture
 def adapter(wide_model: Path, tmp_path: Path) -> Path:
     """A LoRA adapter, trained by nobody, that changes what the model says."""
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(3)
-    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
-    adapted = get_peft_model(load_checkpoint(wide_model, precision="fp32", device="cpu").model, config)
-    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
-    return tmp_path / "adapter"
+    return write_adapter(wide_model, tmp_path / "adapter")
 
 
 @DEVICES

@@ -11,23 +11,11 @@ import pytest
 from mlbaseline.errors import AssetError
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.models.tokenizer import ChatTemplate, tokenizer_sha256
-
-TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'system' and not loop.first %}"
-    "{{ raise_exception('system first') }}{% endif %}<|{{ message['role'] }}|>{{ message['content'] | trim }}</s>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-WITHOUT_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
-
-
-def chatty(source: Path, folder: Path, template: str = TEMPLATE) -> Path:
-    shutil.copytree(source, folder)
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    return folder
+from tests.support.tiny_models import CHAT_TEMPLATE, CHAT_TEMPLATE_WITHOUT_SYSTEM, write_chat_model
 
 
 def test_a_conversation_is_written_as_the_tokenizer_writes_it(tiny_model: Path, tmp_path: Path) -> None:
-    folder = chatty(tiny_model, tmp_path / "m")
+    folder = write_chat_model(tiny_model, tmp_path / "m")
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     tokenizer = load_checkpoint(folder, precision="fp32", device="cpu").tokenizer
     expected = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -36,17 +24,22 @@ def test_a_conversation_is_written_as_the_tokenizer_writes_it(tiny_model: Path, 
 
 
 def test_a_template_that_knows_no_system_message_gets_none(tiny_model: Path, tmp_path: Path) -> None:
-    folder = chatty(tiny_model, tmp_path / "m", WITHOUT_SYSTEM)
+    folder = write_chat_model(tiny_model, tmp_path / "m", CHAT_TEMPLATE_WITHOUT_SYSTEM)
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     assert ChatTemplate(folder).render(messages) == "<|user|>Hi</s>\n<|assistant|>"
 
 
 def test_a_template_is_named_by_its_text_wherever_it_stands(tiny_model: Path, tmp_path: Path) -> None:
-    one, other = chatty(tiny_model, tmp_path / "a"), chatty(tiny_model, tmp_path / "b", WITHOUT_SYSTEM)
+    one, other = (
+        write_chat_model(tiny_model, tmp_path / "a"),
+        write_chat_model(tiny_model, tmp_path / "b", CHAT_TEMPLATE_WITHOUT_SYSTEM),
+    )
     within = tmp_path / "c"
     shutil.copytree(tiny_model, within)
     config = json.loads((within / "tokenizer_config.json").read_text("utf-8"))
-    (within / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": TEMPLATE}), encoding="utf-8")
+    (within / "tokenizer_config.json").write_text(
+        json.dumps({**config, "chat_template": CHAT_TEMPLATE}), encoding="utf-8"
+    )
     assert ChatTemplate(one).sha256 == ChatTemplate(within).sha256 != ChatTemplate(other).sha256
 
 
@@ -56,7 +49,7 @@ def test_a_model_without_a_template_says_so(tiny_model: Path) -> None:
 
 
 def test_a_tokenizer_is_named_by_what_it_cuts(tiny_model: Path, tmp_path: Path) -> None:
-    same, other = chatty(tiny_model, tmp_path / "same"), chatty(tiny_model, tmp_path / "other")
+    same, other = write_chat_model(tiny_model, tmp_path / "same"), write_chat_model(tiny_model, tmp_path / "other")
     content = json.loads((same / "tokenizer.json").read_text("utf-8"))
     (same / "tokenizer.json").write_text(json.dumps({**content, "truncation": None, "padding": None}, indent=3))
     content["model"]["merges"] = content["model"]["merges"][:-1]

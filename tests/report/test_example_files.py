@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from mlbaseline.records import Change, ExamplePair
 from mlbaseline.report import examples_csv, examples_jsonl, examples_text
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def the_pair() -> ExamplePair:

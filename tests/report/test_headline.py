@@ -10,7 +10,7 @@ from mlbaseline.records import Assessment, Finding, Outcome, Severity
 from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.presenter import Presenter
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def sentence(assessment: Assessment) -> str:

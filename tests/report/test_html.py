@@ -7,7 +7,7 @@ import pytest
 
 from mlbaseline.documentation import DOCUMENTATION_URL
 from mlbaseline.report import render_html, render_plots
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 NAMES = """

@@ -7,7 +7,7 @@ import pytest
 
 from mlbaseline.records import Assessment, Finding
 from mlbaseline.report import render_junit
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def suite_of(assessment: Assessment) -> ET.Element:

@@ -9,7 +9,7 @@ from markdown_it.token import Token
 
 from mlbaseline.documentation import DOCUMENTATION_URL
 from mlbaseline.report import render_markdown, render_note, render_summary
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 # Written by the report itself; everything else must have stayed text.
 OWN_HTML = re.compile(r"</?(details|sub)>|<summary>[^<]*</summary>")

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from mlbaseline.records import Assessment, Estimand, Registered, Role
 from mlbaseline.report import TableFormat, render_paper_table
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def render(table_format: TableFormat, assessment: Assessment | None = None, *, correction: str = "holm") -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from mlbaseline.records import Comparison
 from mlbaseline.report.presenter import Presenter, listed
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def nll(delta: float, half: float = 0.05, **changes: object) -> Comparison:

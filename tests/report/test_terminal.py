@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from mlbaseline.report import render_terminal, wants_colour
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mlbaseline.report.view_builder import build_view
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def test_the_verdict_names_the_checkpoint_that_would_be_promoted() -> None:

@@ -34,7 +34,8 @@ from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_t
 from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.store.parts import COST, free_port, make_assessment, serving
+from tests.support.servers import free_port, serving
+from tests.support.stored import COST, make_assessment
 
 SUITE = """
 name: {name}

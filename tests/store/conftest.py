@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
 
@@ -16,9 +16,8 @@ from mlbaseline.store.runs import ComparisonRun, find_comparison, find_evaluatio
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.store.parts import SUITE, Evaluate, made_up_training, make_assessment, mlflow_server
-
-Compare = Callable[..., ComparisonRun]
+from tests.support.servers import mlflow_server
+from tests.support.stored import SUITE, Compare, Evaluate, found, made_up_training, make_assessment
 
 
 @pytest.fixture(scope="session")
@@ -70,11 +69,6 @@ def data() -> TaskData:
 @pytest.fixture
 def evaluate(tracker: Tracker, suite: Suite, data: TaskData) -> Evaluate:
     return Evaluate(tracker, suite, data)
-
-
-def found(comparison: ComparisonRun | None) -> ComparisonRun:
-    assert comparison is not None
-    return comparison
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mlbaseline.store.comparisons import load_assessment, log_comparison, save_a
 from mlbaseline.store.runs import find_comparison
 from mlbaseline.store.server.tracking import Tracker, open_run, suite_tags
 from mlbaseline.suite import Suite
-from tests.store.parts import make_assessment
+from tests.support.stored import make_assessment
 
 COLUMNS = [
     "candidate",

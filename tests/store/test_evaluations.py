@@ -19,7 +19,7 @@ from mlbaseline.store.server.tracking import Tracker, open_run
 from mlbaseline.store.tables import load_tables
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.store.parts import NO_COST, Evaluate, made_up_training, make_table
+from tests.support.stored import NO_COST, Evaluate, made_up_training, make_table
 
 WEIGHTS = "artifacts/served/weights"
 

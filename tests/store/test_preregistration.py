@@ -14,7 +14,7 @@ from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.store.parts import Evaluate
+from tests.support.stored import Evaluate
 
 
 @pytest.fixture

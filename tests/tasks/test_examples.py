@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlbaseline.errors import DataError
-from tests.tasks.making import load, load_rows, make_suite, rows_of, write_jsonl
+from tests.support.written_data import load, load_rows, make_suite, rows_of, write_jsonl
 
 ALL = {"test": 1.0}
 OWN = {"choices": None, "columns": {"target": "label", "choices": ["a", "b"]}, "split": ALL, "prompt": "{q}"}

@@ -16,7 +16,7 @@ from mlbaseline.records import Example
 from mlbaseline.suite import SplitSizes
 from mlbaseline.tasks.examples import Candidate, content_of
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
-from tests.tasks.making import load, load_rows, make_suite, rows_of, write_jsonl
+from tests.support.written_data import load, load_rows, make_suite, rows_of, write_jsonl
 
 
 def candidate(id: str, content: str, cluster: str | None = None, **fields: Any) -> Candidate:

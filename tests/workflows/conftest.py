@@ -8,8 +8,8 @@ from shutil import copy
 
 import pytest
 
-from tests.workflows.elsewhere import Site
-from tests.workflows.making import Workplace, write_reviews, write_suite
+from tests.support.cheap_ladder import CheapLadder
+from tests.support.workplace import Workplace, write_reviews, write_suite
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +34,12 @@ def workplace(
 
 
 @pytest.fixture
-def site(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def cheap_ladder(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CheapLadder]:
     """A ladder of cheap rungs, beside which results from elsewhere can be put."""
     monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     copy(empty_database, tmp_path / "mlflow.db")
     write_reviews(tmp_path / "reviews.csv")
-    site = Site(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
-    site.write()
-    yield site
+    cheap_ladder = CheapLadder(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
+    cheap_ladder.write()
+    yield cheap_ladder

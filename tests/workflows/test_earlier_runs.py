@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from mlbaseline import workflows
 from mlbaseline.records import Signature
 from tests.fixtures.earlier_runs import unpack
-from tests.workflows.making import Workplace
+from tests.support.workplace import Workplace
 
 SUITES = {"reviews": 14, "texts": 3, "perplexity": 3}
 """Suite ─▶ evaluations of it that are there: of each baseline and seed, and of the champion that was there before."""

@@ -11,8 +11,8 @@ import pytest
 
 from mlbaseline import workflows
 from mlbaseline.errors import EndpointError
-from tests.models.endpoint.server import Response, chat, serve
-from tests.workflows.elsewhere import WAIVED, Site
+from tests.support.cheap_ladder import WAIVED, CheapLadder
+from tests.support.http_server import Response, chat, serve
 
 RULE = "rule: {kind: trivial, strategy: keyword, rules: {good: '[+*^!]$'}, default: bad}"
 
@@ -25,32 +25,34 @@ def say_bad(body: Any) -> Response:
     return chat("Bad.", prompt_tokens=10, completion_tokens=1)
 
 
-def write(site: Site, live: str) -> None:
-    site.write(RULE, live)
+def write(cheap_ladder: CheapLadder, live: str) -> None:
+    cheap_ladder.write(RULE, live)
     matrix = "matrix:\n  primary: [{candidate: rule, over: [majority, live]}]\n"
-    text = site.suite.read_text(encoding="utf-8") + "\n" + matrix + WAIVED
+    text = cheap_ladder.suite.read_text(encoding="utf-8") + "\n" + matrix + WAIVED
     prices = "cost: {usd_per_million_tokens: {live: {input: 1.0, output: 5.0}}, "
-    site.suite.write_text(text.replace("cost: {", prices), encoding="utf-8")
+    cheap_ladder.suite.write_text(text.replace("cost: {", prices), encoding="utf-8")
 
 
 def test_from_the_suite_to_the_verdict_without_a_word_of_the_key(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cheap_ladder: CheapLadder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("LIVE_KEY", "secret-1234")
     caplog.set_level(logging.DEBUG)
     with serve(say_bad) as server:
-        write(site, endpoint(server.url, ", api_key_env: LIVE_KEY"))
-        document = workflows.run(site.suite, tracking_uri=site.uri).document
+        write(cheap_ladder, endpoint(server.url, ", api_key_env: LIVE_KEY"))
+        document = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
         assert len(server.requests) == 120
         # Another patience changes no answer; what is complete stays what it is, here and in a comparison.
-        write(site, endpoint(server.url, ", timeout_s: 5, max_concurrency: 2"))
-        (again,) = workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri).document["evaluations"]
+        write(cheap_ladder, endpoint(server.url, ", timeout_s: 5, max_concurrency: 2"))
+        (again,) = workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri).document[
+            "evaluations"
+        ]
         assert (again["reused"], len(server.requests)) == (True, 120)
-        assert workflows.compare(site.suite, tracking_uri=site.uri).document["verdict"] == "promote"
-        workflows.evaluate(site.suite, kind="production", fresh=True, tracking_uri=site.uri)
+        assert workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document["verdict"] == "promote"
+        workflows.evaluate(cheap_ladder.suite, kind="production", fresh=True, tracking_uri=cheap_ladder.uri)
         assert len(server.requests) == 240
     assert document["comparison"]["verdict"] == "promote"
-    run = site.run(next(e["run_id"] for e in document["evaluations"] if e["baseline"] == "live"))
+    run = cheap_ladder.run(next(e["run_id"] for e in document["evaluations"] if e["baseline"] == "live"))
     assert run.data.metrics["accuracy"] == pytest.approx(0.5, abs=0.15)
     assert run.data.metrics["cost_per_query_usd"] == pytest.approx(15e-6)
     assert run.data.metrics["latency_p95_s"] > 0
@@ -58,41 +60,41 @@ def test_from_the_suite_to_the_verdict_without_a_word_of_the_key(
     assert run.data.params["endpoint.api_key_env"] == "LIVE_KEY"
     assert not {"peak_memory_bytes", "examples_per_s"} & run.data.metrics.keys()
     assert "secret-1234" not in caplog.text
-    written = [path for path in site.folder.rglob("*") if path.is_file()]
+    written = [path for path in cheap_ladder.folder.rglob("*") if path.is_file()]
     assert any(path.name == "mlflow.db" for path in written)
     assert not [path for path in written if b"secret-1234" in path.read_bytes()]
 
 
-def test_nobody_wins_against_what_was_not_answered(site: Site) -> None:
+def test_nobody_wins_against_what_was_not_answered(cheap_ladder: CheapLadder) -> None:
     def answer(body: Any) -> Response:
         return say_bad(body) if len(server.requests) <= 50 else Response({}, 503)
 
     with serve(answer) as server:
-        write(site, endpoint(server.url))
-        broken = workflows.run(site.suite, tracking_uri=site.uri).document["comparison"]
+        write(cheap_ladder, endpoint(server.url))
+        broken = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document["comparison"]
         assert broken["verdict"] == "hold"
         (finding,) = (f for f in broken["findings"] if f["code"] == "answered")
         assert f"live: {finding['evidence']['unanswered']} of 120 examples were never answered" in finding["reason"]
         # While nothing comes at all there is nothing new to say, and no second run says it again.
         with pytest.raises(EndpointError, match="HTTP 503"):
-            workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
+            workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)
         server.answer = say_bad
         asked = len(server.requests)
-        mended = workflows.run(site.suite, tracking_uri=site.uri).document
+        mended = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
     assert len(server.requests) == asked + finding["evidence"]["unanswered"]
     assert mended["comparison"]["verdict"] == "promote"
     assert [e["reused"] for e in mended["evaluations"]] == [True, True, False]
 
 
-def test_an_error_ends_the_command_and_leaves_a_failed_run(site: Site) -> None:
+def test_an_error_ends_the_command_and_leaves_a_failed_run(cheap_ladder: CheapLadder) -> None:
     with serve(lambda body: Response({"error": "no such key"}, 401)) as server:
-        write(site, endpoint(server.url))
+        write(cheap_ladder, endpoint(server.url))
         with pytest.raises(EndpointError, match=r"baselines\.live\.endpoint: .*refuses the key"):
-            workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
+            workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)
         assert len(server.requests) == 1
-    client = mlflow.MlflowClient(site.uri)
+    client = mlflow.MlflowClient(cheap_ladder.uri)
     experiment = client.get_experiment_by_name("reviews")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id], "tags.`mlbaseline.baseline` = 'live'")
     assert [run.info.status for run in found] == ["FAILED"]
-    assert not Path(site.folder, "cache", "answers").exists()
+    assert not Path(cheap_ladder.folder, "cache", "answers").exists()

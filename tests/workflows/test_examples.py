@@ -6,8 +6,8 @@ import doctest
 from pathlib import Path
 
 from mlbaseline import workflows
-from tests.test_examples import assert_holds
-from tests.workflows.making import Workplace
+from tests.support.doctests import assert_holds
+from tests.support.workplace import Workplace
 
 SUITE = """
 name: reviews

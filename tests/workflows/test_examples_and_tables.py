@@ -11,19 +11,19 @@ import pytest
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, IncomparableError, SuiteError
 from mlbaseline.store import connect, load_assessment
-from tests.workflows.elsewhere import Site
+from tests.support.cheap_ladder import CheapLadder
 
 
 @pytest.fixture
-def ladder(site: Site) -> Site:
+def ladder(cheap_ladder: CheapLadder) -> CheapLadder:
     """A rule that is right on two of three examples, compared with the majority."""
-    site.write("rule: {kind: production, recorded: {path: rule.csv}}", candidate="rule")
-    site.answers(lambda position: position % 3 > 0).to_csv(site.folder / "rule.csv", index=False)
-    workflows.run(site.suite, tracking_uri=site.uri)
-    return site
+    cheap_ladder.write("rule: {kind: production, recorded: {path: rule.csv}}", candidate="rule")
+    cheap_ladder.answers(lambda position: position % 3 > 0).to_csv(cheap_ladder.folder / "rule.csv", index=False)
+    workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
+    return cheap_ladder
 
 
-def test_examples_come_with_what_was_asked_and_what_both_answered(ladder: Site) -> None:
+def test_examples_come_with_what_was_asked_and_what_both_answered(ladder: CheapLadder) -> None:
     targets = {example.id: (example.target, example.fields["review"]) for example in ladder.test_data().examples}
     shown = workflows.examples(ladder.suite, candidate="rule", baseline="majority", tracking_uri=ladder.uri)
     counts, examples = shown.document["counts"], shown.document["examples"]
@@ -38,7 +38,7 @@ def test_examples_come_with_what_was_asked_and_what_both_answered(ladder: Site) 
     assert f"{counts['won']} won" in won.text(False, 100)
 
 
-def test_examples_go_to_files(ladder: Site) -> None:
+def test_examples_go_to_files(ladder: CheapLadder) -> None:
     def write(name: str, **options: bool) -> None:
         workflows.examples(
             ladder.suite, candidate="rule", baseline="majority", output=ladder.folder / name, tracking_uri=ladder.uri,
@@ -58,19 +58,19 @@ def test_examples_go_to_files(ladder: Site) -> None:
         write("out/all.xlsx")
 
 
-def test_changed_data_is_not_shown_as_what_was_answered(ladder: Site) -> None:
+def test_changed_data_is_not_shown_as_what_was_answered(ladder: CheapLadder) -> None:
     path = ladder.folder / "reviews.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("soup", "stew"), encoding="utf-8")
     with pytest.raises(IncomparableError, match="no run is one that the suite would make now"):
         workflows.examples(ladder.suite, candidate="rule", baseline="majority", tracking_uri=ladder.uri)
 
 
-def test_an_unknown_rung_is_told_which_there_are(ladder: Site) -> None:
+def test_an_unknown_rung_is_told_which_there_are(ladder: CheapLadder) -> None:
     with pytest.raises(DataError, match="there is: majority, rule"):
         workflows.examples(ladder.suite, candidate="rules", baseline="majority", tracking_uri=ladder.uri)
 
 
-def test_a_comparison_keeps_examples_and_classes_for_its_report(ladder: Site) -> None:
+def test_a_comparison_keeps_examples_and_classes_for_its_report(ladder: CheapLadder) -> None:
     outcome = workflows.compare(ladder.suite, tracking_uri=ladder.uri)
     run_id = outcome.document["comparison_run_id"]
     assessment = load_assessment(connect(ladder.uri, "reviews"), run_id)
@@ -88,7 +88,7 @@ def test_a_comparison_keeps_examples_and_classes_for_its_report(ladder: Site) ->
     assert 'id="classes"' in page
 
 
-def test_the_table_of_the_newest_comparison(ladder: Site) -> None:
+def test_the_table_of_the_newest_comparison(ladder: CheapLadder) -> None:
     shown = workflows.table(ladder.suite, table_format="latex", tracking_uri=ladder.uri)
     assert r"\toprule" in shown.text(False, 80)
     assert r"rule & 1 & \textbf{0.667}\textsuperscript{a}" in shown.document["table"]

@@ -8,7 +8,7 @@ import pytest
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, load_assessment
-from tests.workflows.elsewhere import Site
+from tests.support.cheap_ladder import CheapLadder
 
 PAPER = (
     "paper: {kind: external, metric: accuracy, value: 0.71, n: 2000, source: 'https://example.org', date: 2024-05-01}"
@@ -17,19 +17,19 @@ BOARD = "board: {kind: external, metric: macro_f1, value: 0.6, standard_error: 0
 RULE = "rule: {kind: production, recorded: {path: rule.csv}}"
 
 
-def test_a_published_score_is_read_back_and_stands_beside_the_ladder(site: Site) -> None:
-    site.write(PAPER, BOARD, RULE, candidate="rule")
-    site.answers(lambda position: position % 10 > 0).to_csv(site.folder / "rule.csv", index=False)
-    outcome = workflows.run(site.suite, tracking_uri=site.uri)
+def test_a_published_score_is_read_back_and_stands_beside_the_ladder(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(PAPER, BOARD, RULE, candidate="rule")
+    cheap_ladder.answers(lambda position: position % 10 > 0).to_csv(cheap_ladder.folder / "rule.csv", index=False)
+    outcome = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
     run_ids = {e["baseline"]: e["run_id"] for e in outcome.document["evaluations"]}
-    run = site.run(run_ids["paper"])
+    run = cheap_ladder.run(run_ids["paper"])
     assert run.data.tags["mlbaseline.kind"] == "evaluation"
     assert run.data.tags["mlbaseline.baseline_kind"] == "external"
     assert run.data.tags["mlbaseline.task_digest"] == run.data.tags["mlbaseline.split"] == "none"
     assert len(run.data.tags["mlbaseline.signature_digest"]) == 64
     assert run.data.metrics == {"accuracy": 0.71}
     assert run.data.params["baseline.date"] == "2024-05-01"
-    client = mlflow.MlflowClient(site.uri)
+    client = mlflow.MlflowClient(cheap_ladder.uri)
     assert [item.path for item in client.list_artifacts(run.info.run_id, "results")] == ["results/signature.json"]
     comparison = outcome.document["comparison"]
     assert {(row["candidate"], row["published"]) for row in comparison["unpaired"]} == {
@@ -37,31 +37,39 @@ def test_a_published_score_is_read_back_and_stands_beside_the_ladder(site: Site)
         ("rule", "board"),
     }
     assert all("paper" not in (row["candidate"], row["baseline"]) for row in comparison["comparisons"])
-    assessment = load_assessment(connect(site.uri, "reviews"), comparison["comparison_run_id"])
+    assessment = load_assessment(connect(cheap_ladder.uri, "reviews"), comparison["comparison_run_id"])
     paper, board = assessment.published
     assert (paper.value, paper.n, paper.date, paper.run_id) == (0.71, 2000, "2024-05-01", run_ids["paper"])
     assert (board.standard_error, board.protocol, board.n) == (0.01, "5-shot", None)
-    workflows.report(None, output=site.folder / "report.md", suite=site.suite, tracking_uri=site.uri)
-    assert "They decide nothing" in (site.folder / "report.md").read_text(encoding="utf-8")
+    workflows.report(
+        None, output=cheap_ladder.folder / "report.md", suite=cheap_ladder.suite, tracking_uri=cheap_ladder.uri
+    )
+    assert "They decide nothing" in (cheap_ladder.folder / "report.md").read_text(encoding="utf-8")
 
 
-def test_what_is_corrected_is_another_evaluation(site: Site) -> None:
-    site.write(PAPER)
+def test_what_is_corrected_is_another_evaluation(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(PAPER)
     first, again = (
-        workflows.evaluate(site.suite, kind="external", tracking_uri=site.uri).document["evaluations"][0]
+        workflows.evaluate(cheap_ladder.suite, kind="external", tracking_uri=cheap_ladder.uri).document["evaluations"][
+            0
+        ]
         for _ in range(2)
     )
-    site.write(PAPER.replace("0.71", "0.72"))
-    (corrected,) = workflows.evaluate(site.suite, kind="external", tracking_uri=site.uri).document["evaluations"]
+    cheap_ladder.write(PAPER.replace("0.71", "0.72"))
+    (corrected,) = workflows.evaluate(cheap_ladder.suite, kind="external", tracking_uri=cheap_ladder.uri).document[
+        "evaluations"
+    ]
     assert [e["reused"] for e in (first, again, corrected)] == [False, True, False]
 
 
-def test_it_cannot_be_paired(site: Site) -> None:
-    site.write(PAPER, RULE)
-    text = site.suite.read_text(encoding="utf-8")
-    site.suite.write_text(text + "\nmatrix: {primary: [{candidate: rule, over: [majority, paper]}]}", encoding="utf-8")
+def test_it_cannot_be_paired(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(PAPER, RULE)
+    text = cheap_ladder.suite.read_text(encoding="utf-8")
+    cheap_ladder.suite.write_text(
+        text + "\nmatrix: {primary: [{candidate: rule, over: [majority, paper]}]}", encoding="utf-8"
+    )
     with pytest.raises(SuiteError, match=r"'paper' is a published score: without answers .* nothing can be paired"):
-        workflows.compare(site.suite, tracking_uri=site.uri)
+        workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
 
 
 @pytest.mark.parametrize(
@@ -75,10 +83,10 @@ def test_it_cannot_be_paired(site: Site) -> None:
         (("n: 2000", "recorded: {path: a.csv}"), "kind: input should be 'trivial'"),
     ],
 )
-def test_what_a_published_score_cannot_be(site: Site, change: tuple[str, str], message: str) -> None:
-    site.write(PAPER.replace(*change))
+def test_what_a_published_score_cannot_be(cheap_ladder: CheapLadder, change: tuple[str, str], message: str) -> None:
+    cheap_ladder.write(PAPER.replace(*change))
     with pytest.raises(SuiteError, match=message):
-        workflows.evaluate(site.suite, tracking_uri=site.uri)
+        workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
 
 
 LISTED = (
@@ -95,21 +103,27 @@ c,reviews,,,,
 """
 
 
-def test_a_leaderboards_row_is_read_and_its_protocol_held_against_ours(site: Site) -> None:
-    site.write(LISTED, RULE, candidate="rule")
-    (site.folder / "board.csv").write_text(TABLE, encoding="utf-8")
-    site.answers(lambda position: position % 10 > 0).to_csv(site.folder / "rule.csv", index=False)
-    outcome = workflows.run(site.suite, tracking_uri=site.uri)
+def test_a_leaderboards_row_is_read_and_its_protocol_held_against_ours(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(LISTED, RULE, candidate="rule")
+    (cheap_ladder.folder / "board.csv").write_text(TABLE, encoding="utf-8")
+    cheap_ladder.answers(lambda position: position % 10 > 0).to_csv(cheap_ladder.folder / "rule.csv", index=False)
+    outcome = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
     comparison = outcome.document["comparison"]
-    listed = load_assessment(connect(site.uri, "reviews"), comparison["comparison_run_id"]).published[0]
+    listed = load_assessment(connect(cheap_ladder.uri, "reviews"), comparison["comparison_run_id"]).published[0]
     assert (listed.value, listed.n, listed.standard_error, listed.date) == (0.815, 1000, 0.015, "2025-02")
-    assert site.run(listed.run_id).data.metrics == {"accuracy": 0.815}
+    assert cheap_ladder.run(listed.run_id).data.metrics == {"accuracy": 0.815}
     (row,) = comparison["unpaired"]
     assert (row["value"], row["protocol_gaps"]) == (0.815, ("shots '5' there, '0' here",))
-    workflows.report(None, output=site.folder / "report.md", suite=site.suite, tracking_uri=site.uri)
-    assert "differs, or may: shots '5' there, '0' here" in (site.folder / "report.md").read_text(encoding="utf-8")
-    (site.folder / "board.csv").write_text(TABLE.replace("81.5", "82.5"), encoding="utf-8")
-    (again,) = workflows.evaluate(site.suite, kind="external", tracking_uri=site.uri).document["evaluations"]
+    workflows.report(
+        None, output=cheap_ladder.folder / "report.md", suite=cheap_ladder.suite, tracking_uri=cheap_ladder.uri
+    )
+    assert "differs, or may: shots '5' there, '0' here" in (cheap_ladder.folder / "report.md").read_text(
+        encoding="utf-8"
+    )
+    (cheap_ladder.folder / "board.csv").write_text(TABLE.replace("81.5", "82.5"), encoding="utf-8")
+    (again,) = workflows.evaluate(cheap_ladder.suite, kind="external", tracking_uri=cheap_ladder.uri).document[
+        "evaluations"
+    ]
     assert (again["reused"], again["metrics"]) == (False, {"accuracy": 0.825})
 
 
@@ -128,8 +142,10 @@ def test_a_leaderboards_row_is_read_and_its_protocol_held_against_ours(site: Sit
         (("count", "score"), "expected a whole number of examples"),
     ],
 )
-def test_a_row_that_is_not_what_the_suite_says(site: Site, change: tuple[str, str], message: str) -> None:
-    site.write(LISTED.replace(*change))
-    (site.folder / "board.csv").write_text(TABLE, encoding="utf-8")
+def test_a_row_that_is_not_what_the_suite_says(
+    cheap_ladder: CheapLadder, change: tuple[str, str], message: str
+) -> None:
+    cheap_ladder.write(LISTED.replace(*change))
+    (cheap_ladder.folder / "board.csv").write_text(TABLE, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        workflows.evaluate(site.suite, tracking_uri=site.uri)
+        workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)

@@ -13,7 +13,8 @@ from mlbaseline import workflows
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, find_evaluations, load_assessment, load_tables
 from mlbaseline.suite.reading import load_suite
-from tests.workflows.elsewhere import Site
+from tests.support.cheap_ladder import CheapLadder
+from tests.support.inspect_logs import write_log
 
 MODEL = "prompted: {kind: pretrained, model: {source: none}}"
 
@@ -22,18 +23,16 @@ def replace_in(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
-def write_log(site: Site, epochs: int) -> Path:
+def log_reviews(cheap_ladder: CheapLadder, epochs: int) -> Path:
     from inspect_ai.dataset import Sample
     from inspect_ai.scorer import match
     from inspect_ai.solver import generate
 
-    from tests.importers.test_inspect_log import write_log as write
-
-    examples = site.test_data().examples
+    examples = cheap_ladder.test_data().examples
     samples = [Sample(id=e.id, input=str(e.fields["review"]), target=e.target) for e in examples]
     answers = ["good"] * len(samples) + ["bad"] * len(samples)
-    return write(
-        site.folder / "logs",
+    return write_log(
+        cheap_ladder.folder / "logs",
         samples,
         answers[: epochs * len(samples)],
         solver=generate(),
@@ -42,39 +41,49 @@ def write_log(site: Site, epochs: int) -> Path:
     )
 
 
-def test_a_log_of_inspect_is_compared_with_warnings(site: Site) -> None:
+def test_a_log_of_inspect_is_compared_with_warnings(cheap_ladder: CheapLadder) -> None:
     pytest.importorskip("inspect_ai")
-    site.write(MODEL, "also: {kind: pretrained, model: {source: none}}", candidate="prompted")
-    replace_in(site.suite, "test: 120", "test: 20")
-    workflows.evaluate(site.suite, baselines=["majority"], tracking_uri=site.uri)
-    log = write_log(site, epochs=2)
-    outcome = workflows.import_results("inspect", log, site.suite, baseline="prompted", tracking_uri=site.uri)
+    cheap_ladder.write(MODEL, "also: {kind: pretrained, model: {source: none}}", candidate="prompted")
+    replace_in(cheap_ladder.suite, "test: 120", "test: 20")
+    workflows.evaluate(cheap_ladder.suite, baselines=["majority"], tracking_uri=cheap_ladder.uri)
+    log = log_reviews(cheap_ladder, epochs=2)
+    outcome = workflows.import_results(
+        "inspect", log, cheap_ladder.suite, baseline="prompted", tracking_uri=cheap_ladder.uri
+    )
     assert [rung["seed"] for rung in outcome.document["evaluations"]] == [0, 1]  # an epoch is a draw of its own
-    share = sum(e.target == "good" for e in site.test_data().examples) / 20
+    share = sum(e.target == "good" for e in cheap_ladder.test_data().examples) / 20
     assert [r["metrics"]["accuracy"] for r in outcome.document["evaluations"]] == pytest.approx([share, 1 - share])
     (second,) = workflows.import_results(
-        "inspect", log, site.suite, baseline="also", epoch=2, score="match=accuracy", tracking_uri=site.uri
+        "inspect",
+        log,
+        cheap_ladder.suite,
+        baseline="also",
+        epoch=2,
+        score="match=accuracy",
+        tracking_uri=cheap_ladder.uri,
     ).document["evaluations"]
     assert (second["seed"], second["metrics"]["accuracy"]) == (None, pytest.approx(1 - share))
-    params = site.run(second["run_id"]).data.params
+    params = cheap_ladder.run(second["run_id"]).data.params
     assert (params["imported.format"], params["imported.score"]) == ("inspect", "match=accuracy")
-    compared = workflows.compare(site.suite, tracking_uri=site.uri).document
-    assessment = load_assessment(connect(site.uri, "reviews"), compared["comparison_run_id"])
+    compared = workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
+    assessment = load_assessment(connect(cheap_ladder.uri, "reviews"), compared["comparison_run_id"])
     assert {mismatch.severity for mismatch in assessment.mismatches} == {"warn"}
     # Two unknown prompts are not known to be equal; the engine is one and known.
     fields = {mismatch.field for mismatch in assessment.mismatches}
     assert fields == {"engine.precision", "metric.version", "prompt.chat_template", "prompt.template"}
     with pytest.raises(DataError, match="has no epoch 3; it has: 1, 2"):
-        workflows.import_results("inspect", log, site.suite, baseline="also", epoch=3, tracking_uri=site.uri)
-    replace_in(site.suite, "seeds: [0, 1]", "seeds: [0]")
+        workflows.import_results(
+            "inspect", log, cheap_ladder.suite, baseline="also", epoch=3, tracking_uri=cheap_ladder.uri
+        )
+    replace_in(cheap_ladder.suite, "seeds: [0, 1]", "seeds: [0]")
     with pytest.raises(DataError, match="has 2 epochs, reviews has 1 seeds"):
-        workflows.import_results("inspect", log, site.suite, baseline="also", tracking_uri=site.uri)
+        workflows.import_results("inspect", log, cheap_ladder.suite, baseline="also", tracking_uri=cheap_ladder.uri)
 
 
-def test_a_run_of_mlflow_by_content_or_id(site: Site) -> None:
-    site.write(MODEL)
-    examples = site.test_data().examples
-    client = mlflow.MlflowClient(site.uri)
+def test_a_run_of_mlflow_by_content_or_id(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(MODEL)
+    examples = cheap_ladder.test_data().examples
+    client = mlflow.MlflowClient(cheap_ladder.uri)
     run = client.create_run(client.create_experiment("others"))
     columns = ["review", "key", "predictions", "right/score"]
     data = [[e.fields["review"], e.id, "good", float(e.target == "good")] for e in examples]
@@ -82,43 +91,56 @@ def test_a_run_of_mlflow_by_content_or_id(site: Site) -> None:
     share = sum(e.target == "good" for e in examples) / 120
     for options in ({}, {"id_field": "key"}, {"score": "right"}):
         (rung,) = workflows.import_results(
-            "mlflow", run.info.run_id, site.suite, baseline="prompted", tracking_uri=site.uri, **options
+            "mlflow", run.info.run_id, cheap_ladder.suite, baseline="prompted", tracking_uri=cheap_ladder.uri, **options
         ).document["evaluations"]
         assert rung["metrics"]["accuracy"] == pytest.approx(share)
-    tracker = connect(site.uri, load_suite(site.suite).name)
-    tables = load_tables(tracker, find_evaluations(tracker), cache=site.folder / "tables")
+    tracker = connect(cheap_ladder.uri, load_suite(cheap_ladder.suite).name)
+    tables = load_tables(tracker, find_evaluations(tracker), cache=cheap_ladder.folder / "tables")
     assert {table.signature.fields["model.mlflow_run_id"] for table in tables} == {run.info.run_id}
     with pytest.raises(DataError, match="no field 'nr'; they have: review, key"):
         workflows.import_results(
-            "mlflow", run.info.run_id, site.suite, baseline="prompted", id_field="nr", tracking_uri=site.uri
+            "mlflow",
+            run.info.run_id,
+            cheap_ladder.suite,
+            baseline="prompted",
+            id_field="nr",
+            tracking_uri=cheap_ladder.uri,
         )
     with pytest.raises(SuiteError, match="--epoch goes with inspect, not with mlflow"):
-        workflows.import_results("mlflow", "x", site.suite, baseline="prompted", epoch=1, tracking_uri=site.uri)
+        workflows.import_results(
+            "mlflow", "x", cheap_ladder.suite, baseline="prompted", epoch=1, tracking_uri=cheap_ladder.uri
+        )
 
 
-def test_the_sheet_comes_back_through_import(site: Site) -> None:
-    workflows.export(site.suite, output=site.folder / "sheet.csv", tracking_uri=site.uri)
-    sheet = pd.read_csv(site.folder / "sheet.csv", dtype=str, keep_default_na=False)
-    targets = {e.id: e.target for e in site.test_data().examples}
+def test_the_sheet_comes_back_through_import(cheap_ladder: CheapLadder) -> None:
+    workflows.export(cheap_ladder.suite, output=cheap_ladder.folder / "sheet.csv", tracking_uri=cheap_ladder.uri)
+    sheet = pd.read_csv(cheap_ladder.folder / "sheet.csv", dtype=str, keep_default_na=False)
+    targets = {e.id: e.target for e in cheap_ladder.test_data().examples}
     ann = sheet.assign(annotator="ann", label=[targets[id] for id in sheet["example_id"]])
     ben = sheet.assign(annotator="ben", label="good")
-    pd.concat([ann, ben, sheet.head(3)]).to_csv(site.folder / "filled.csv", index=False)
-    site.write("people: {kind: human, labels: filled.csv}", candidate="people")
+    pd.concat([ann, ben, sheet.head(3)]).to_csv(cheap_ladder.folder / "filled.csv", index=False)
+    cheap_ladder.write("people: {kind: human, labels: filled.csv}", candidate="people")
     (imported,) = workflows.import_results(
-        "csv", site.folder / "filled.csv", site.suite, baseline="people", tracking_uri=site.uri
+        "csv", cheap_ladder.folder / "filled.csv", cheap_ladder.suite, baseline="people", tracking_uri=cheap_ladder.uri
     ).document["evaluations"]
     share = sum(target == "good" for target in targets.values()) / 120
-    metrics = site.run(imported["run_id"]).data.metrics
+    metrics = cheap_ladder.run(imported["run_id"]).data.metrics
     assert imported["metrics"]["accuracy"] == pytest.approx((1 + share) / 2)
     assert (metrics["human/annotators"], metrics["human/annotator/ann/accuracy"]) == (2, 1.0)
     assert metrics["human/annotator/ben/accuracy"] == pytest.approx(share)
     # The suite's own way to the same file finds it done.
-    (again,) = workflows.evaluate(site.suite, kind="human", tracking_uri=site.uri).document["evaluations"]
+    (again,) = workflows.evaluate(cheap_ladder.suite, kind="human", tracking_uri=cheap_ladder.uri).document[
+        "evaluations"
+    ]
     assert (again["run_id"], again["reused"]) == (imported["run_id"], True)
     for wrong, message in (("nobody", "labels that are none of"), ("good", "label an example twice")):
         rows = sheet.assign(annotator="ann", label=wrong)
-        pd.concat([rows, rows]).to_csv(site.folder / "filled.csv", index=False)
+        pd.concat([rows, rows]).to_csv(cheap_ladder.folder / "filled.csv", index=False)
         with pytest.raises(DataError, match=message):
             workflows.import_results(
-                "csv", site.folder / "filled.csv", site.suite, baseline="people", tracking_uri=site.uri
+                "csv",
+                cheap_ladder.folder / "filled.csv",
+                cheap_ladder.suite,
+                baseline="people",
+                tracking_uri=cheap_ladder.uri,
             )

@@ -16,8 +16,8 @@ from mlbaseline.cli import cli
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, find_evaluations, load_tables
 from mlbaseline.workflows.importing import FORMATS
-from tests.workflows.elsewhere import Site
-from tests.workflows.making import ENVIRONMENT
+from tests.support.cheap_ladder import CheapLadder
+from tests.support.workplace import ENVIRONMENT
 
 SUITE = """
 name: harness
@@ -63,28 +63,30 @@ def run_harness(folder: Path, model: Path, dtype: str) -> None:
     ("precision", "dtype", "tolerance_nats"), [("fp32", "float32", 1e-3), ("bf16", "bfloat16", 0.5)]
 )
 def test_the_same_items_through_the_harness_and_through_us(
-    site: Site, tiny_model: Path, precision: str, dtype: str, tolerance_nats: float
+    cheap_ladder: CheapLadder, tiny_model: Path, precision: str, dtype: str, tolerance_nats: float
 ) -> None:
     rows = [
         {"review": f"{opening} {thing}", "label": label}
         for thing in ("soup", "bread", "bus", "room", "lamp", "park", "hotel", "chair")
         for opening, label in (("what a poor", "bad"), ("I love the", "wonderful thing"), ("so nice, this", "bad"))
     ]
-    (site.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    site.suite.write_text(SUITE.replace("MODEL", str(tiny_model)).replace("PRECISION", precision), encoding="utf-8")
-    run_harness(site.folder, tiny_model, dtype)
-    workflows.evaluate(site.suite, baselines=["ours"], tracking_uri=site.uri)
-    imported = workflows.import_results(
-        "lm-eval", site.folder / "out", site.suite, baseline="theirs", tracking_uri=site.uri
+    (cheap_ladder.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    cheap_ladder.suite.write_text(
+        SUITE.replace("MODEL", str(tiny_model)).replace("PRECISION", precision), encoding="utf-8"
     )
-    tracker = connect(site.uri, "harness")
-    theirs, ours = load_tables(tracker, find_evaluations(tracker), cache=site.folder / "tables")
+    run_harness(cheap_ladder.folder, tiny_model, dtype)
+    workflows.evaluate(cheap_ladder.suite, baselines=["ours"], tracking_uri=cheap_ladder.uri)
+    imported = workflows.import_results(
+        "lm-eval", cheap_ladder.folder / "out", cheap_ladder.suite, baseline="theirs", tracking_uri=cheap_ladder.uri
+    )
+    tracker = connect(cheap_ladder.uri, "harness")
+    theirs, ours = load_tables(tracker, find_evaluations(tracker), cache=cheap_ladder.folder / "tables")
     assert (theirs.baseline, ours.baseline) == ("theirs", "ours")
     assert theirs.frame["prediction"].tolist() == ours.frame["prediction"].tolist()
     assert theirs.frame["score.accuracy"].tolist() == ours.frame["score.accuracy"].tolist()
     labels = ("bad", "wonderful thing")
     np.testing.assert_allclose(theirs.logliks(labels), ours.logliks(labels), atol=tolerance_nats)
-    (results,) = (site.folder / "out").rglob("results_*.json")
+    (results,) = (cheap_ladder.folder / "out").rglob("results_*.json")
     reported = json.loads(results.read_text(encoding="utf-8"))["results"]["reviews"]["acc,none"]
     (evaluation,) = imported.document["evaluations"]
     assert evaluation["metrics"]["accuracy"] == pytest.approx(reported)
@@ -92,14 +94,14 @@ def test_the_same_items_through_the_harness_and_through_us(
     assert theirs.signature.fields["engine.precision"] == ours.signature.fields["engine.precision"] == precision
     # Its samples hold the prompts, and they are the suite's.
     assert theirs.signature.fields["prompt.template"] == "Review: {text}\nLabel:"
-    params = site.run(evaluation["run_id"]).data.params
+    params = cheap_ladder.run(evaluation["run_id"]).data.params
     assert params["imported.format"] == "lm-eval"
     assert params["imported.file"].startswith("samples_reviews_")
 
 
 @pytest.mark.parametrize("format", ["csv", "tsv", "jsonl", "parquet"])
-def test_a_table_of_answers(site: Site, format: str) -> None:
-    answers, file = site.answers(lambda position: position > 30), site.folder / "answers"
+def test_a_table_of_answers(cheap_ladder: CheapLadder, format: str) -> None:
+    answers, file = cheap_ladder.answers(lambda position: position > 30), cheap_ladder.folder / "answers"
     match format:
         case "parquet":
             answers.to_parquet(file)
@@ -107,37 +109,44 @@ def test_a_table_of_answers(site: Site, format: str) -> None:
             answers.to_json(file, orient="records", lines=True)
         case _:
             answers.to_csv(file, index=False, sep="\t" if format == "tsv" else ",")
-    site.write("rule: {kind: trivial, strategy: keyword, rules: {good: x}, default: bad}", candidate="rule")
-    workflows.evaluate(site.suite, tracking_uri=site.uri)
+    cheap_ladder.write("rule: {kind: trivial, strategy: keyword, rules: {good: x}, default: bad}", candidate="rule")
+    workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
     first, again = (
-        workflows.import_results(format, file, site.suite, baseline="rule", tracking_uri=site.uri) for _ in range(2)
+        workflows.import_results(format, file, cheap_ladder.suite, baseline="rule", tracking_uri=cheap_ladder.uri)
+        for _ in range(2)
     )
     assert [outcome.document["evaluations"][0]["reused"] for outcome in (first, again)] == [False, True]
-    compared = workflows.compare(site.suite, tracking_uri=site.uri).document
+    compared = workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
     rows = [row for row in compared["comparisons"] if row["metric"] == "accuracy" and row["role"] == "primary"]
     assert rows[0]["candidate_mean"] == pytest.approx(89 / 120)  # the newest evaluation of the rung counts
 
 
-def test_a_seed_for_answers_that_name_none(site: Site) -> None:
-    site.write("coin: {kind: trivial, strategy: uniform}")
-    file = site.folder / "coin.csv"
-    site.answers(bool).to_csv(file, index=False)
+def test_a_seed_for_answers_that_name_none(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write("coin: {kind: trivial, strategy: uniform}")
+    file = cheap_ladder.folder / "coin.csv"
+    cheap_ladder.answers(bool).to_csv(file, index=False)
     with pytest.raises(DataError, match="is trained or drawn with a seed"):
-        workflows.import_results("csv", file, site.suite, baseline="coin", tracking_uri=site.uri)
-    outcome = workflows.import_results("csv", file, site.suite, baseline="coin", seed=1, tracking_uri=site.uri)
+        workflows.import_results("csv", file, cheap_ladder.suite, baseline="coin", tracking_uri=cheap_ladder.uri)
+    outcome = workflows.import_results(
+        "csv", file, cheap_ladder.suite, baseline="coin", seed=1, tracking_uri=cheap_ladder.uri
+    )
     assert [e["seed"] for e in outcome.document["evaluations"]] == [1]
-    site.answers(bool).assign(seed=0).to_csv(file, index=False)
+    cheap_ladder.answers(bool).assign(seed=0).to_csv(file, index=False)
     with pytest.raises(SuiteError, match="has seeds of its own"):
-        workflows.import_results("csv", file, site.suite, baseline="coin", seed=1, tracking_uri=site.uri)
+        workflows.import_results(
+            "csv", file, cheap_ladder.suite, baseline="coin", seed=1, tracking_uri=cheap_ladder.uri
+        )
 
 
-def test_what_cannot_be_imported(site: Site) -> None:
-    site.write("paper: {kind: external, metric: accuracy, value: 0.7, source: a paper}")
-    file = site.folder / "answers.csv"
-    site.answers(bool).to_csv(file, index=False)
+def test_what_cannot_be_imported(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write("paper: {kind: external, metric: accuracy, value: 0.7, source: a paper}")
+    file = cheap_ladder.folder / "answers.csv"
+    cheap_ladder.answers(bool).to_csv(file, index=False)
 
     def attempt(**options: str) -> None:
-        workflows.import_results("csv", file, site.suite, tracking_uri=site.uri, **{"baseline": "majority", **options})
+        workflows.import_results(
+            "csv", file, cheap_ladder.suite, tracking_uri=cheap_ladder.uri, **{"baseline": "majority", **options}
+        )
 
     with pytest.raises(SuiteError, match="unknown baseline 'new'; reviews has: majority, paper"):
         attempt(baseline="new")

@@ -15,7 +15,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from tests.workflows.making import ENVIRONMENT, Workplace
+from tests.support.workplace import ENVIRONMENT, Workplace
 
 CONTRACT_COLUMNS = [
     *("candidate", "baseline", "metric", "slice", "slice_value", "role", "estimand", "n", "n_clusters"),

@@ -20,7 +20,7 @@ import pytest
 
 from mlbaseline.errors import WEIGHT_PACKAGES
 from tests.fixtures.earlier_runs import unpack
-from tests.workflows.making import write_reviews
+from tests.support.workplace import write_reviews
 
 ROOT = Path(__file__).parents[2]
 HIDE = f"""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlflow
 
-from tests.workflows.making import ENVIRONMENT, Workplace
+from tests.support.workplace import ENVIRONMENT, Workplace
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlflow
 import pandas as pd
 
-from tests.workflows.making import Workplace
+from tests.support.workplace import Workplace
 
 
 def loglik_nats(client: mlflow.MlflowClient, run_id: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from mlflow.types import ColSpec, Schema
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, TrackingError
 from mlbaseline.store import connect, load_assessment
-from tests.workflows.elsewhere import WAIVED, Site
+from tests.support.cheap_ladder import WAIVED, CheapLadder
 
 CHAMPION = "champion: {kind: production, uri: 'models:/reviews-rule@champion', optional: true}"
 RULE = "rule: {kind: trivial, strategy: keyword, rules: {good: '[+*^!]$'}, default: bad}"
@@ -31,11 +31,11 @@ set_model(Rule())
 """
 
 
-def register(site: Site, signs: str, *columns: str) -> str:
+def register(cheap_ladder: CheapLadder, signs: str, *columns: str) -> str:
     """A pyfunc model from code, that calls what ends in one of the signs good, as the champion. Gives its version."""
-    code = site.folder / "model.py"
+    code = cheap_ladder.folder / "model.py"
     code.write_text(MODEL.replace("SIGNS", signs), encoding="utf-8")
-    mlflow.set_tracking_uri(site.uri)
+    mlflow.set_tracking_uri(cheap_ladder.uri)
     mlflow.set_experiment("somebody-elses")
     with mlflow.start_run():
         info = mlflow.pyfunc.log_model(
@@ -47,16 +47,18 @@ def register(site: Site, signs: str, *columns: str) -> str:
             ),
             registered_model_name="reviews-rule",
         )
-    client = mlflow.MlflowClient(site.uri)
+    client = mlflow.MlflowClient(cheap_ladder.uri)
     client.set_registered_model_alias("reviews-rule", "champion", info.registered_model_version)
     return str(info.registered_model_version)
 
 
-def test_before_there_is_one_it_is_left_out_and_afterwards_it_counts(site: Site) -> None:
-    site.write(RULE, CHAMPION)
+def test_before_there_is_one_it_is_left_out_and_afterwards_it_counts(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(RULE, CHAMPION)
     matrix = "matrix:\n  primary: [{candidate: rule, over: [majority, champion]}]\n"
-    site.suite.write_text(site.suite.read_text(encoding="utf-8") + "\n" + matrix + WAIVED, encoding="utf-8")
-    first = workflows.run(site.suite, tracking_uri=site.uri).document
+    cheap_ladder.suite.write_text(
+        cheap_ladder.suite.read_text(encoding="utf-8") + "\n" + matrix + WAIVED, encoding="utf-8"
+    )
+    first = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
     assert [e["baseline"] for e in first["evaluations"]] == ["majority", "rule"]
     comparison = first["comparison"]
     assert comparison["verdict"] == "promote"
@@ -71,19 +73,19 @@ def test_before_there_is_one_it_is_left_out_and_afterwards_it_counts(site: Site)
     (audited,) = (finding for finding in comparison["audit"] if finding["code"] == "MLB103")
     assert (audited["outcome"], audited["evidence"]) == ("pass", {"baselines": ["champion"]})
 
-    register(site, "+*", "text")
+    register(cheap_ladder, "+*", "text")
     with pytest.raises(DataError, match="compares champion, but no completed evaluation"):
-        workflows.compare(site.suite, tracking_uri=site.uri)
-    second = workflows.run(site.suite, tracking_uri=site.uri).document
+        workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
+    second = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
     champion = second["evaluations"][2]
     assert (champion["baseline"], champion["reused"]) == ("champion", False)
-    run = site.run(champion["run_id"])
+    run = cheap_ladder.run(champion["run_id"])
     assert run.data.params["production.version"] == "reviews-rule/1"
     assert run.data.params["hardware.device"] == "cpu"
     assert run.data.metrics["compute_s_per_query"] > 0
-    path = mlflow.MlflowClient(site.uri).download_artifacts(champion["run_id"], "results/examples.parquet")
+    path = mlflow.MlflowClient(cheap_ladder.uri).download_artifacts(champion["run_id"], "results/examples.parquet")
     rows = pd.read_parquet(path).set_index("example_id")
-    texts = {example.id: str(example.fields["text"]) for example in site.test_data().examples}
+    texts = {example.id: str(example.fields["text"]) for example in cheap_ladder.test_data().examples}
     answered = rows[rows["error"].isna()]
     expected = ["good" if texts[id][-1] in "+*" else "bad" for id in answered.index]
     assert answered["prediction"].tolist() == expected
@@ -92,35 +94,35 @@ def test_before_there_is_one_it_is_left_out_and_afterwards_it_counts(site: Site)
     assert all("soup" in texts[id] for id in failed.index)
     assert len(rows["latency_s"].dropna()) + len(failed) == 24
     assert ("rule", "champion") in {(c["candidate"], c["baseline"]) for c in second["comparison"]["comparisons"]}
-    assessment = load_assessment(connect(site.uri, "reviews"), second["comparison"]["comparison_run_id"])
+    assessment = load_assessment(connect(cheap_ladder.uri, "reviews"), second["comparison"]["comparison_run_id"])
     assert assessment.context["in production, champion"] == "reviews-rule/1"
 
 
-def test_a_moved_alias_is_another_model(site: Site) -> None:
-    site.write(RULE, CHAMPION, candidate="rule")
-    register(site, "+*", "text")
-    evaluate = lambda: workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri).document  # noqa: E731
+def test_a_moved_alias_is_another_model(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(RULE, CHAMPION, candidate="rule")
+    register(cheap_ladder, "+*", "text")
+    evaluate = lambda: workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri).document  # noqa: E731
     (first,), (again,) = evaluate()["evaluations"], evaluate()["evaluations"]
     assert (first["reused"], again["reused"]) == (False, True)
-    register(site, "+*^!", "text")
-    workflows.evaluate(site.suite, kind="trivial", tracking_uri=site.uri)
-    stale = workflows.compare(site.suite, tracking_uri=site.uri).document
+    register(cheap_ladder, "+*^!", "text")
+    workflows.evaluate(cheap_ladder.suite, kind="trivial", tracking_uri=cheap_ladder.uri)
+    stale = workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
     assert "champion" not in {row["baseline"] for row in stale["comparisons"]}
     (moved,) = evaluate()["evaluations"]
     assert not moved["reused"]
     assert moved["metrics"]["accuracy"] > first["metrics"]["accuracy"]
 
 
-def test_what_cannot_be_asked_is_said(site: Site, tmp_path: Path) -> None:
-    site.write(CHAMPION.replace(", optional: true", ""))
+def test_what_cannot_be_asked_is_said(cheap_ladder: CheapLadder, tmp_path: Path) -> None:
+    cheap_ladder.write(CHAMPION.replace(", optional: true", ""))
     with pytest.raises(DataError, match=r"no models:/reviews-rule@champion on .* `optional: true`"):
-        workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
-    register(site, "+*", "text", "title")
+        workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)
+    register(cheap_ladder, "+*", "text", "title")
     with pytest.raises(DataError, match=r"\(reviews-rule/1\): needs the columns .* no 'title' to show it"):
-        workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
-    register(site, "+*", "label")
+        workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)
+    register(cheap_ladder, "+*", "label")
     with pytest.raises(DataError, match="no 'label' to show it"):  # it is the target
-        workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
-    site.write("champion: {kind: production, uri: 'models:/reviews-rule@champion/artifacts'}")
+        workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)
+    cheap_ladder.write("champion: {kind: production, uri: 'models:/reviews-rule@champion/artifacts'}")
     with pytest.raises(TrackingError, match="expected a model, not a path inside one"):
-        workflows.evaluate(site.suite, kind="production", tracking_uri=site.uri)
+        workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)

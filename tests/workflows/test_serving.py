@@ -19,8 +19,8 @@ import yaml
 
 from mlbaseline.journal import Journal
 from mlbaseline.store import reach, resolve
-from tests.store.parts import free_port, serving
-from tests.workflows.making import ENVIRONMENT, Workplace
+from tests.support.servers import free_port, serving
+from tests.support.workplace import ENVIRONMENT, Workplace
 
 _BEFORE_THE_KILL = 20
 _OPTIONS: dict[str, Any] = {"max_concurrency": 2, "retries": 1, "timeout_s": 30}

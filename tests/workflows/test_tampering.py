@@ -21,7 +21,7 @@ from mlbaseline.errors import DataError, IncomparableError, TrackingError
 from mlbaseline.records import Decision
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.workflows import CommandResult
-from tests.workflows.making import write_reviews
+from tests.support.workplace import write_reviews
 
 SUITE = """
 name: reviews

@@ -7,7 +7,7 @@ import math
 import mlflow
 import pandas as pd
 
-from tests.workflows.making import Workplace
+from tests.support.workplace import Workplace
 
 HEAD = """
 name: {name}

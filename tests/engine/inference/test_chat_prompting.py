@@ -12,15 +12,15 @@ from mlbaseline.engine.inference.chat_prompting import make_prompting
 from mlbaseline.records import Example
 from mlbaseline.suite import GenerateTask
 from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import LABELS, TASK, make_examples
-from tests.models.test_tokenizer import chatty
+from tests.support.choice_task import LABELS, TASK, make_examples
+from tests.support.tiny_models import write_chat_model
 
 SHOTS = make_examples(n=9)[7:]
 
 
 @pytest.fixture
 def model(tiny_model: Path, tmp_path: Path) -> Path:
-    return chatty(tiny_model, tmp_path / "chatty")
+    return write_chat_model(tiny_model, tmp_path / "write_chat_model")
 
 
 def harness_context(model: Path, example: Example, *, system: str | None, multiturn: bool, shots: int) -> str:

@@ -22,7 +22,7 @@ from mlbaseline.errors import AssetError, SuiteError
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.engine.builders import make_data
+from tests.support.choice_task import make_data
 
 SUITE = """
 name: tiny

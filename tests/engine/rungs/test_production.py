@@ -19,9 +19,9 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.engine.builders import make_data
-from tests.models.endpoint.server import Response, serve
-from tests.models.test_tokenizer import chatty
+from tests.support.choice_task import make_data
+from tests.support.http_server import Response, serve
+from tests.support.tiny_models import write_chat_model
 
 SUITE = """
 name: tiny
@@ -110,7 +110,7 @@ def test_texts_over_http_are_comparable_with_those_of_the_engine(
     def fetched(asset: Asset) -> FetchedAsset:
         return fetch(asset, root=tmp_path)
 
-    model = chatty(tiny_model, tmp_path / "chatty") if conversation else tiny_model
+    model = write_chat_model(tiny_model, tmp_path / "write_chat_model") if conversation else tiny_model
     text = SUITE.format(model=model, url="http://localhost:1")
     text = text.replace("kind: choice", "kind: generate").replace("[accuracy, nll_nats]", "[exact_match]")
     text = text.replace("  choices: [negative, neutral, positive]\n", conversation + '  stop: ["\\n"]\n')

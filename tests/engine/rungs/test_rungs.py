@@ -17,7 +17,7 @@ from mlbaseline.results import tabulate
 from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import LoadedTask, load_task
-from tests.engine.builders import make_data
+from tests.support.choice_task import make_data
 
 SUITE = """
 name: tiny

@@ -13,8 +13,8 @@ from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.bench_scoring import RATIOS, compare, make_harness
 from tests.benchmarks.scoring_items import packaged_model, sentences, tweets
-from tests.engine.builders import make_examples
 from tests.engine.scoring.test_lm_eval import CASES, harness_logliks
+from tests.support.choice_task import make_examples
 
 N = 100
 NAMES = ("one token per choice", "several tokens per choice", "few-shot, several tokens", "left cut off")

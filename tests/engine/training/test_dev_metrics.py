@@ -14,8 +14,8 @@ from mlbaseline.engine.training.dev_metrics import measure_dev
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation, Full, GenerateTask, PerplexityTask, Task
-from tests.engine.builders import make_data
-from tests.models.test_tokenizer import chatty
+from tests.support.choice_task import make_data
+from tests.support.tiny_models import write_chat_model
 
 DATA = {"data": {"test": "t.csv"}}
 GENERATE = GenerateTask.model_validate(
@@ -67,7 +67,7 @@ def test_an_answer_is_learnt_with_its_end(checkpoint: Checkpoint, tiny_model: Pa
 
 
 def test_in_a_conversation_the_templates_end_is_learnt(tiny_model: Path, tmp_path: Path) -> None:
-    folder = chatty(tiny_model, tmp_path / "chatty")
+    folder = write_chat_model(tiny_model, tmp_path / "write_chat_model")
     job = job_of(folder, GENERATE.model_copy(update={"chat_template": True}))
     checkpoint = load_checkpoint(folder, precision="fp32", device="cpu")
     sequence = make_sequences(job, checkpoint, job.train)[0]

@@ -15,10 +15,8 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
-from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.training import frozen_layers as frozen
 from mlbaseline.engine.training import loop as training
@@ -28,48 +26,18 @@ from mlbaseline.engine.training.saved_state import TrainingState, save_state, we
 from mlbaseline.engine.training.shared_base import release_base
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint
-from mlbaseline.records import Trained
-from mlbaseline.suite import Evaluation, Full, Lora, Peft, TrainedSpec
-from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import TASK, TEMPLATE, make_data
+from mlbaseline.suite import Peft, TrainedSpec
+from tests.support.choice_task import make_data
+from tests.support.training_jobs import FULL, LORA, make_job, same_weights, weights_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
-OPTIONS: dict[str, Any] = {"base": "zero_shot", "epochs": 3, "batch_size": 8}
-LORA = Lora(kind="peft", method="lora", rank=4, dropout=0.1, learning_rate=2e-2, **OPTIONS)
-FULL = Full(kind="full", learning_rate=2e-3, **OPTIONS)
 BOTH = pytest.mark.parametrize("spec", [LORA, FULL], ids=["lora", "full"])
 
 
 @pytest.fixture
 def job(tiny_model: Path) -> TrainingJob:
     return make_job(tiny_model, LORA)
-
-
-def make_job(folder: Path, spec: TrainedSpec, seed: int = 0) -> TrainingJob:
-    return TrainingJob(
-        task=TASK,
-        spec=spec,
-        seed=seed,
-        base=FetchedAsset(folder, "0" * 64),
-        base_source="tiny",
-        train=make_data("train", 42),
-        dev=make_data("dev", 15),
-        prompting=Prompting(TEMPLATE),
-        evaluation=Evaluation(max_length=64, latency_sample=0),
-        precision="fp32",
-        device="cpu",
-    )
-
-
-def weights_of(trained: Trained) -> dict[str, torch.Tensor]:
-    (file,) = trained.folder.glob("*.safetensors")
-    return load_file(file)
-
-
-def same_weights(one: Trained, other: Trained) -> bool:
-    ours, theirs = weights_of(one), weights_of(other)
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @BOTH
@@ -260,7 +228,7 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from mlbaseline.engine.training import loop as training\n"
-        "from tests.engine.training.test_loop import make_job, LORA\n"
+        "from tests.support.training_jobs import make_job, LORA\n"
         "training.SAVE_EVERY_S, training.SAVE_SHARE = 0.0, float('inf')\n"
         "save_state = training.save_state\n"
         "def save(folder, state, *rest):\n"

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.generation.generator import Generator
 from mlbaseline.engine.inference.shared_prefix import unwrap_adapter
 from mlbaseline.engine.scoring.choices import ChoiceScorer
@@ -26,7 +25,9 @@ from mlbaseline.records import Trained
 from mlbaseline.suite import Evaluation, Ia3, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import LABELS, SHOTS, TASK, TEMPLATE, make_data, make_examples, plain_answers
+from tests.support.choice_task import LABELS, SHOTS, TEMPLATE, make_data, make_examples
+from tests.support.plain_scoring import plain_answers
+from tests.support.training_jobs import make_job
 
 OPTIONS: dict[str, Any] = {"kind": "peft", "base": "zero_shot", "epochs": 1, "batch_size": 8, "learning_rate": 5e-2}
 
@@ -54,26 +55,15 @@ PROMPTING = Prompting(TEMPLATE, SHOTS, 2)
 EVALUATION = Evaluation(max_length=200, latency_sample=0)
 
 
-def make_job(folder: Path, spec: Peft, **changes: Any) -> TrainingJob:
-    fields: dict[str, Any] = {"base_source": "tiny", "dev": None, "precision": "fp32", "device": "cpu", **changes}
-    base = FetchedAsset(folder, "0" * 64)
-    return TrainingJob(
-        task=TASK,
-        spec=spec,
-        seed=0,
-        base=base,
-        train=DATA,
-        prompting=Prompting(TEMPLATE),
-        evaluation=EVALUATION,
-        **fields,
-    )
+def make_peft_job(folder: Path, spec: Peft, **changes: Any) -> TrainingJob:
+    return make_job(folder, spec, train=DATA, dev=None, evaluation=EVALUATION, **changes)
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLBASELINE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return {name: train(make_job(tiny_model, spec)) for name, spec in SPECS.items()}
+        return {name: train(make_peft_job(tiny_model, spec)) for name, spec in SPECS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +221,7 @@ def test_a_prefix_starts_as_if_its_text_stood_there(tiny_model: Path) -> None:
 def test_bf16_keeps_fp32_what_it_trains(tiny_model: Path, own_cache: Path, name: str) -> None:
     from safetensors.torch import load_file
 
-    one = train(make_job(tiny_model, SPECS[name], precision="bf16"))
+    one = train(make_peft_job(tiny_model, SPECS[name], precision="bf16"))
     assert {tensor.dtype for tensor in load_file(one.folder / "adapter_model.safetensors").values()} == {torch.float32}
     assert scored(load_checkpoint(one.folder, base=tiny_model, precision="bf16", device="cpu"))
 

@@ -15,18 +15,17 @@ from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.training import loop as training
-from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.loop import train
 from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.comparability import require_comparable
 from mlbaseline.models.checkpoint import computed_in, dtype_of, load_checkpoint
 from mlbaseline.results import ResultTable, tabulate
-from mlbaseline.suite import Asset, Evaluation, Ia3, Lora, OtherPeft, PrefixTuning
+from mlbaseline.suite import Asset, Ia3, Lora, OtherPeft, PrefixTuning
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from mlbaseline.tasks.prompting import Prompting
-from tests.engine.builders import TASK, TEMPLATE, make_data
+from tests.support.choice_task import make_data
+from tests.support.training_jobs import make_job
 
 pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -49,28 +48,11 @@ AUTO = pytest.mark.usefixtures("auto_precision")
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_GPU)])
 
 
-def make_job(folder: Path, precision: Any, **changes: Any) -> TrainingJob:
-    job = TrainingJob(
-        task=TASK,
-        spec=LORA,
-        seed=0,
-        base=FetchedAsset(folder, "0" * 64),
-        base_source="tiny",
-        train=make_data("train", 42),
-        dev=make_data("dev", 15),
-        prompting=Prompting(TEMPLATE),
-        evaluation=Evaluation(max_length=64, latency_sample=0),
-        precision=precision,
-        device="cpu",
-    )
-    return replace(job, **changes)
-
-
 @DEVICES
 @pytest.mark.parametrize("case", METHODS)
 def test_an_adapter_learns_on_a_quantised_base(wide_model: Path, auto_precision: str, case: str, device: str) -> None:
     precision = case.partition(" ")[0]
-    job = make_job(wide_model, precision, spec=METHODS[case], device=device)
+    job = make_job(wide_model, METHODS[case], precision=precision, device=device)
     trained = train(job)
     assert sum(trained.losses[-6:]) < 0.97 * sum(trained.losses[:6])
     checkpoint = load_checkpoint(trained.folder, base=wide_model, precision=precision, device=device)
@@ -118,7 +100,7 @@ def test_where_bf16_is_native_it_is_what_is_computed_in(
     losses = []
     for native, compute in (("0", "fp32"), ("1", "bf16")):
         monkeypatch.setenv("MLBASELINE_NATIVE_BF16", native)
-        job = make_job(wide_model, precision, spec=spec)
+        job = make_job(wide_model, spec, precision=precision)
         assert job.signature_fields()["training.compute_precision"] == compute
         trained = train(job)
         losses.append(trained.losses)
@@ -131,7 +113,7 @@ def test_where_bf16_is_native_it_is_what_is_computed_in(
 
 @AUTO
 def test_a_killed_training_goes_on_to_the_same_weights(wide_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = make_job(wide_model, "int4", spec=LORA.model_copy(update={"epochs": 1}))
+    job = make_job(wide_model, LORA.model_copy(update={"epochs": 1}), precision="int4")
     whole = train(job)
     monkeypatch.setenv("MLBASELINE_CACHE", str(whole.folder.parent / "other"))
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
@@ -151,7 +133,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(wide_model: Path, monkeyp
 def test_a_method_that_does_not_know_quantised_layers_is_refused(wide_model: Path) -> None:
     vera = OtherPeft(method="peft", config="VeraConfig", options={"r": 4}, learning_rate=1e-2, **OPTIONS)
     with pytest.raises(MlbaselineError, match="is not made for quantised weights"):
-        train(make_job(wide_model, "int8", spec=vera))
+        train(make_job(wide_model, vera, precision="int8"))
 
 
 SUITE = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.judge.audit.subjects import finding, outcome, standings, subject
-from tests.judge.builders import MACHINE
+from tests.support.audit_subjects import finding, outcome, standings, subject
+from tests.support.judged import MACHINE
 
 
 def test_one_machine() -> None:

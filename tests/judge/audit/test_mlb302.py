@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mlbaseline.records import Comparison
-from tests.judge.audit.subjects import finding, subject
-from tests.judge.builders import comparison
+from tests.support.audit_subjects import finding, subject
+from tests.support.judged import comparison
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from tests.judge.audit.subjects import outcome, subject
-from tests.judge.builders import comparison
+from tests.support.audit_subjects import outcome, subject
+from tests.support.judged import comparison
 
 
 @pytest.mark.parametrize(

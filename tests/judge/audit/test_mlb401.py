@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.judge.audit.subjects import KINDS, finding, outcome, rung, subject
-from tests.judge.builders import SIGNATURE
+from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject
+from tests.support.judged import SIGNATURE
 
 
 @pytest.mark.parametrize(

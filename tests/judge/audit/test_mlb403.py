@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.judge.audit.subjects import outcome, standings, subject
+from tests.support.audit_subjects import outcome, standings, subject
 
 
 @pytest.mark.parametrize("rate", [0.01, float("nan")])

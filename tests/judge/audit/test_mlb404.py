@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.judge.audit.subjects import KINDS, finding, outcome, rung, subject, suite
+from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject, suite
 
 
 def shots(prefix: str | None, count: int | str = 4) -> list:

@@ -10,8 +10,8 @@ from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.records import Registered, Registration
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.judge.builders import REGISTRATION, comparison
 from tests.judge.test_assessment import SUITE
+from tests.support.judged import REGISTRATION, comparison
 
 ROWS = (
     comparison(candidate="lora", baseline="floor"),

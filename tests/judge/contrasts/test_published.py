@@ -15,7 +15,7 @@ from mlbaseline.records import Assessment, PublishedScore
 from mlbaseline.stats import compare_corpus, compare_published, macro_f1
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.judge.builders import LABELS, REGISTRATION, evaluation, table, task_data
+from tests.support.judged import LABELS, REGISTRATION, evaluation, table, task_data
 
 N = 200
 DATA = task_data(N)

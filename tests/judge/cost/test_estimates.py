@@ -14,8 +14,8 @@ from mlbaseline.judge.cost.estimates import Metered, cost_of
 from mlbaseline.records import Bounds
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import CostModel, Suite, TokenPrice
-from tests.judge.builders import table, task_data
 from tests.judge.test_assessment import suite
+from tests.support.judged import table, task_data
 
 N = 400
 DATA = task_data(N)

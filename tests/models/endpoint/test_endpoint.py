@@ -20,7 +20,7 @@ from mlbaseline.models.endpoint.protocols import make_request_format
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.prompting import Prompting
-from tests.models.endpoint.server import AskedServer, Response, chat, events, serve
+from tests.support.http_server import RecordingServer, Response, chat, events, serve
 
 LABELS = ("bad", "very good")
 EXAMPLES = [
@@ -33,7 +33,7 @@ EXAMPLES = [
 def ask(tmp_path: Path) -> Callable[..., dict[str, Answer]]:
     """Ask an endpoint for the answers to all examples, or the first `n`; answers are kept from one call to the next."""
 
-    def ask(server: AskedServer | str, *, n: int = len(EXAMPLES), **options: Any) -> dict[str, Answer]:
+    def ask(server: RecordingServer | str, *, n: int = len(EXAMPLES), **options: Any) -> dict[str, Answer]:
         url = server if isinstance(server, str) else server.url
         given = {"protocol": "chat", "timeout_s": 5, "retries": 1, "max_concurrency": 2, **options}
         spec = Endpoint(url=url, **given)

@@ -16,7 +16,7 @@ from mlbaseline.report.plots.render import render_plot
 from mlbaseline.report.plots.svg import BETTER
 from mlbaseline.report.view import Section
 from mlbaseline.report.view_builder import build_view
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,8 +8,8 @@ from mlbaseline.records import Assessment, Finding, Mismatch
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
 from mlbaseline.report.view import Steps
-from tests.report import assessments as given
 from tests.report.sections.test_findings import texts
+from tests.support import assessments as given
 
 
 def said(assessment: Assessment) -> str:

@@ -6,7 +6,7 @@ from mlbaseline.records import Assessment
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.contrasts import contrast_forest, contrast_sections
 from mlbaseline.report.view import Cell, Table
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def tables_of(assessment: Assessment) -> dict[str, list[Table]]:

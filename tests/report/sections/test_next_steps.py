@@ -6,8 +6,8 @@ from mlbaseline.records import Assessment
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.view import Steps
-from tests.report import assessments as given
 from tests.report.sections.test_findings import texts
+from tests.support import assessments as given
 
 
 def steps(assessment: Assessment) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from mlbaseline.report.plots.tradeoff_plot import TradeoffPlot
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.pareto_fronts import front_cell, tradeoff_plots
 from mlbaseline.report.view import Cell
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def cost_plot(assessment: Assessment) -> TradeoffPlot:

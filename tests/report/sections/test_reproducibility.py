@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.reproducibility import reproducibility_section
-from tests.report import assessments as given
 from tests.report.sections.test_findings import texts
+from tests.support import assessments as given
 
 
 def test_reproducibility_flattens_the_context_and_lists_every_run() -> None:

@@ -8,7 +8,7 @@ from mlbaseline.records import Assessment
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.rung_table import rung_section
 from mlbaseline.report.view import Cell, Table
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def table_of(assessment: Assessment) -> tuple[Table, dict[str, dict[str, Cell]]]:

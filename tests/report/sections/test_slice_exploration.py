@@ -10,7 +10,7 @@ from mlbaseline.report.sections.slice_exploration import exploration_blocks
 from mlbaseline.report.sections.slice_tables import slice_section
 from mlbaseline.report.view import Table
 from mlbaseline.report.view_builder import build_view
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def tables() -> dict[str, Table]:

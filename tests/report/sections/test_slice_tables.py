@@ -7,7 +7,7 @@ from mlbaseline.report.plots.forest_plot import ForestPlot
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.slice_tables import slice_section
 from mlbaseline.report.view import Table
-from tests.report import assessments as given
+from tests.support import assessments as given
 
 
 def blocks_of(assessment: Assessment) -> tuple[list[ForestPlot], list[Table]]:

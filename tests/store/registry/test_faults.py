@@ -22,9 +22,7 @@ from mlbaseline.store.server.dead_runs import end_dead_runs
 from mlbaseline.store.server.heartbeat import HEARTBEAT, PROCESS, is_gone, process_tags
 from mlbaseline.store.server.tracking import Tracker, connect, open_run
 from mlbaseline.suite import Suite
-from tests.store.conftest import Compare
-from tests.store.parts import planned
-from tests.store.registry.test_promotion import aliases
+from tests.support.stored import Compare, aliases, planned
 
 WAITS = """
 import sys, time

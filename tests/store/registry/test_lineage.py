@@ -10,8 +10,7 @@ from mlbaseline.store.registry.lineage import Lineage, find_lineage
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
-from tests.store.conftest import Compare
-from tests.store.parts import planned
+from tests.support.stored import Compare, planned
 
 
 def promoted(tracker: Tracker, suite: Suite, compare: Compare) -> str:

@@ -16,14 +16,9 @@ from mlbaseline.store.server.references import artifact_path, resolve
 from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.store.conftest import Compare, found
-from tests.store.parts import planned
+from tests.support.stored import Compare, aliases, found, planned
 
 WEIGHTS = "artifacts/served/weights"
-
-
-def aliases(tracker: Tracker, model: str) -> dict[str, str]:
-    return {alias: str(n) for alias, n in tracker.client.get_registered_model(model).aliases.items()}
 
 
 def test_winner_becomes_champion_with_its_lineage(

@@ -19,7 +19,8 @@ from mlbaseline.store.items import Artifacts, Params, Tags, write
 from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
-from tests.store.parts import Evaluate, free_port, mlflow_server
+from tests.support.servers import free_port, mlflow_server
+from tests.support.stored import Evaluate
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])

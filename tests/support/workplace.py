@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from tests.workflows.commands import run_command
+from tests.support.commands import run_command
 
 SUITE = """
 name: reviews

@@ -1,20 +1,11 @@
-"""A suite whose results are quick to make up, and real servers."""
+"""A suite whose results are quick to make up, and what stores them on a tracking server."""
 
 from __future__ import annotations
 
 import math
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import copy
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -73,6 +64,8 @@ matrix: {primary: [{candidate: lora, over: [majority], metric: accuracy}]}
 """
 
 COST = Cost(12.5, 0.001, 0.01, 3e-7, 0.009, 0.02, 500_000_000)
+Compare = Callable[..., ComparisonRun]
+"""The fixture `compare`: stores a ladder and a comparison of it."""
 NO_COST = Cost(None, None, 0.0, None, None, None, None)
 
 
@@ -224,51 +217,18 @@ def made_up_training(folder: Path) -> Trained:
     return Trained(folder, "f" * 64, 12.5, 4096, (2.0, 1.0), {"accuracy": 0.7}, 2)
 
 
-@contextmanager
-def serving(command: list[str], health: str, log: Path, **options: Any) -> Iterator[None]:
-    """The command in a process group of its own, from when `health` answers until the block ends."""
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **options)
-    try:
-        for _ in range(600):
-            if process.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(health, timeout=1).read()
-                break
-            except OSError:
-                time.sleep(0.2)
-        assert process.poll() is None, log.read_text()[-3000:]
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def mlflow_server(folder: Path, empty_database: Path, **options: Any) -> Iterator[str]:
-    """URI of a server with its database and its artifacts in `folder`. options: of its process."""
-    copy(empty_database, folder / "server.db")
-    port = free_port()
-    arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    arguments += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", *arguments]
-    with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder, **options):
-        yield uri
-
-
 def planned(
     tracker: Tracker, suite: Suite, comparison: ComparisonRun, *, allow_rolled_back: bool = False
 ) -> PromotionPlan:
     """Plan the promotion of a comparison's winner, from what the comparison stored."""
     assessment = load_assessment(tracker, comparison.run_id)
     return plan_promotion(tracker, suite, comparison, assessment, allow_rolled_back=allow_rolled_back)
+
+
+def found(comparison: ComparisonRun | None) -> ComparisonRun:
+    assert comparison is not None
+    return comparison
+
+
+def aliases(tracker: Tracker, model: str) -> dict[str, str]:
+    return {alias: str(n) for alias, n in tracker.client.get_registered_model(model).aliases.items()}

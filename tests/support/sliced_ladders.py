@@ -12,7 +12,7 @@ from mlbaseline.records import Answer, Example, Signature, TaskData
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.judge.builders import LABELS, SIGNATURE, evaluation
+from tests.support.judged import LABELS, SIGNATURE, evaluation
 
 SUITE = """
 name: small

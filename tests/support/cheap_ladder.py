@@ -35,7 +35,7 @@ WAIVED = """gates: {waive: {MLB102: "answers from elsewhere, there is no checkpo
 
 
 @dataclass(frozen=True)
-class Site:
+class CheapLadder:
     """A folder with the data and the suite, and a tracking store of its own."""
 
     folder: Path

@@ -14,7 +14,7 @@ from mlbaseline.records import Finding, Scalar, Standing
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.judge.builders import LABELS, REGISTRATION, comparison, evaluation, standing, table, task_data
+from tests.support.judged import LABELS, REGISTRATION, comparison, evaluation, standing, table, task_data
 
 SUITE = """
 name: small

@@ -28,7 +28,7 @@ class Response:
 
 
 @dataclass
-class AskedServer:
+class RecordingServer:
     """answer: request's body ─▶ response. requests: bodies, in the order in which they came."""
 
     url: str
@@ -39,7 +39,7 @@ class AskedServer:
 
 
 @contextmanager
-def serve(answer: Callable[[Any], Response], port: int = 0) -> Iterator[AskedServer]:
+def serve(answer: Callable[[Any], Response], port: int = 0) -> Iterator[RecordingServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -72,7 +72,7 @@ def serve(answer: Callable[[Any], Response], port: int = 0) -> Iterator[AskedSer
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
-    served = AskedServer(f"http://127.0.0.1:{server.server_address[1]}", answer)
+    served = RecordingServer(f"http://127.0.0.1:{server.server_address[1]}", answer)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
