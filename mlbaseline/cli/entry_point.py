@@ -1,0 +1,84 @@
+"""The group of all commands, and the process around them: signals, logs, errors and exit codes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from mlbaseline.cli.answer_commands import export, import_
+from mlbaseline.cli.ladder_commands import evaluate, run
+from mlbaseline.cli.preparation_commands import doctor, schema
+from mlbaseline.cli.registry_commands import lineage, promote, rollback
+from mlbaseline.cli.result_commands import examples, report, table
+from mlbaseline.cli.verdict_commands import compare, gate, power
+from mlbaseline.errors import WEIGHT_PACKAGES, MlbaselineError
+from mlbaseline.version import __version__
+
+
+@click.group(context_settings={"auto_envvar_prefix": "MLBASELINE", "help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Is the fine-tuned model really better than what you already had?
+
+    SUITE is a path to a suite file or the name of a packaged suite.
+
+    \b
+    Exit codes: 0 done, gate passed · 1 error · 2 wrong usage · 3 gate failed · 4 inconclusive · 5 not comparable.
+    """
+
+
+_COMMANDS = (
+    *(run, evaluate),
+    *(import_, export),
+    *(compare, gate, power),
+    *(promote, rollback, lineage),
+    *(report, examples, table),
+    *(doctor, schema),
+)
+for _command in _COMMANDS:
+    cli.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line; errors that the user can act on become one message and their exit code."""
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("mlbaseline").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, _interrupt)
+    # Importing torch and mlflow, and reading a table, makes objects by the million and hardly any garbage. By default
+    # Python looks for garbage after every 700 of them, which is a sixth of the time that the imports take.
+    gc.set_threshold(20_000)
+    try:
+        cli.main(arguments, prog_name="mlbaseline", standalone_mode=False)
+    except MlbaselineError as error:
+        click.echo(f"mlbaseline: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in WEIGHT_PACKAGES:
+            raise
+        click.echo(
+            f"mlbaseline: training and answering with a model's weights need {package}, which is not installed: "
+            "pip install mlbaseline",
+            err=True,
+        )
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("mlbaseline: interrupted; what is complete is kept, the same command goes on from there", err=True)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """A polite kill, or a terminal that closes, ends a command as Ctrl-C does: open runs are closed as killed."""
+    raise KeyboardInterrupt

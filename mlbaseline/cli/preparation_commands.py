@@ -1,0 +1,29 @@
+"""Commands for before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlbaseline.cli.command import command
+
+if TYPE_CHECKING:
+    from mlbaseline.workflows import CommandResult
+
+
+@command()
+@click.argument("suite", required=False)
+def doctor(suite: str | None, **options: Any) -> CommandResult:
+    """What this machine, tracking server and suite can and cannot do."""
+    from mlbaseline import workflows
+
+    return workflows.doctor(suite, **options)
+
+
+@command()
+def schema(**_: Any) -> CommandResult:
+    """The suite's JSON Schema, for editors."""
+    from mlbaseline import workflows
+
+    return workflows.schema()

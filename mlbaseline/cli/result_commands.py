@@ -1,0 +1,60 @@
+"""Commands that show and write what a comparison came to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlbaseline.cli.command import SUITE, command
+
+if TYPE_CHECKING:
+    from mlbaseline.workflows import CommandResult
+
+
+@command()
+@click.argument("comparison", default="")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.html or FILE.md"
+)
+@click.option("--suite", default="tweets", show_default=True, help="Whose newest comparison, where no run is named.")
+def report(comparison: str, **options: Any) -> CommandResult:
+    """Write the report of a COMPARISON run to a file."""
+    from mlbaseline import workflows
+
+    return workflows.report(comparison or None, **options)
+
+
+@command()
+@SUITE
+@click.option("--candidate", metavar="NAME", required=True, help="The rung whose answers are looked at.")
+@click.option("--baseline", metavar="NAME", required=True, help="The rung that it is compared with.")
+@click.option("--metric", metavar="NAME", help="Which answer is better, by this metric; default: the suite's first.")
+@click.option("--won", is_flag=True, help="Only examples that the candidate answers better.")
+@click.option("--lost", is_flag=True, help="Only examples that the baseline answers better.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="FILE.csv or FILE.jsonl")
+def examples(suite: str, **options: Any) -> CommandResult:
+    """Show which examples a candidate wins and loses against a baseline. Exploratory."""
+    from mlbaseline import workflows
+
+    return workflows.examples(suite, **options)
+
+
+@command()
+@SUITE
+@click.option("--comparison", metavar="RUN_ID", help="The comparison to show; default: the suite's newest.")
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["latex", "markdown", "csv"]),
+    default="markdown",
+    show_default=True,
+    help="LaTeX needs the package booktabs; CSV is unrounded.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+def table(suite: str, **options: Any) -> CommandResult:
+    """Write the scores of every rung as a table for a paper."""
+    from mlbaseline import workflows
+
+    return workflows.table(suite, **options)

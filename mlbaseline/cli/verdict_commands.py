@@ -1,0 +1,55 @@
+"""Commands that compare, plan a comparison and judge one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlbaseline.cli.command import SUITE, command
+
+if TYPE_CHECKING:
+    from mlbaseline.workflows import CommandResult
+
+
+@command()
+@SUITE
+@click.option("--ladder", metavar="RUN_ID", help="Compare the runs of this ladder; default: the newest of each rung.")
+def compare(suite: str, **options: Any) -> CommandResult:
+    """Query the server for the suite's runs, pair them by example and write a comparison run."""
+    from mlbaseline import workflows
+
+    return workflows.compare(suite, **options)
+
+
+@command()
+@SUITE
+@click.option("--comparison", metavar="RUN_ID", help="The comparison to judge; default: the suite's newest.")
+@click.option("--verify", is_flag=True, help="Derive the comparison again from its tables; refuse it where it differs.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "junit", "markdown"]),
+    default="text",
+    show_default=True,
+    help="JUnit XML and a Markdown summary are for CI systems.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+def gate(suite: str, **options: Any) -> CommandResult:
+    """Judge a comparison by the suite's rules; the exit code is the verdict."""
+    from mlbaseline import workflows
+
+    return workflows.gate(suite, **options)
+
+
+@command()
+@SUITE
+@click.option("--candidate", metavar="NAME", help="Only contrasts of this candidate.")
+@click.option("--baseline", metavar="NAME", help="Only contrasts over this baseline.")
+@click.option("--delta", type=float, help="The true difference to plan for; default: what was observed.")
+def power(suite: str, **options: Any) -> CommandResult:
+    """How small a difference the suite can detect, and how many examples a difference needs."""
+    from mlbaseline import workflows
+
+    return workflows.power(suite, **options)
