@@ -53,6 +53,10 @@ class TrackingError(MlbaselineError):
     """The tracking server cannot be reached, or does not have the runs that are needed."""
 
 
+class LedgerError(MlbaselineError):
+    """The ledger of live traffic cannot be used: it belongs to another suite, is damaged, or cannot be reached."""
+
+
 class PromotionError(MlbaselineError):
     """A version cannot be promoted or rolled back, or another promotion is under way."""
 

@@ -41,7 +41,7 @@ def stored_suite(tracker: Tracker, run_id: str) -> Suite | None:
 
 def suite_differences(before: Suite, now: Suite) -> list[str]:
     """Name what differs between two suites, as in `task.prompt: 'Tweet: {text}' before, '{text}' now`."""
-    old, new = (dict(_flat("", suite.written.model_dump(mode="json"))) for suite in (before, now))
+    old, new = (dict(_flat("", suite.written.model_dump(mode="json", exclude={"monitor"}))) for suite in (before, now))
     names = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
     return [f"{name}: {_shown(old, name)} before, {_shown(new, name)} now" for name in names]
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite.bounded_yaml import load_bounded
 from mlbaseline.suite.kind_checks import find_misfits
+from mlbaseline.suite.monitor.checks import find_unwatchable
 from mlbaseline.suite.reference_checks import find_dangling
 from mlbaseline.suite.root import Suite, with_defaults
 from mlbaseline.suite.task import TaskSpec
@@ -74,7 +75,7 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
     if not isinstance(content, dict):
         raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
     content = with_defaults(content)
-    problems = [*find_duplicates(node), *find_dangling(content), *find_misfits(content)]
+    problems = [*find_duplicates(node), *find_dangling(content), *find_misfits(content), *find_unwatchable(content)]
     try:
         suite = Suite.model_validate(content).as_read(root, text)
     except ValidationError as error:

@@ -22,6 +22,7 @@ from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
+from mlbaseline.suite.monitor import Monitor
 from mlbaseline.suite.node import Asset, MetricName, Name, Node
 from mlbaseline.suite.production import Production
 from mlbaseline.suite.task import TASKS, ChoiceTask, Task
@@ -160,6 +161,8 @@ class Suite(Node):
     """The comparisons that decide. They are registered before the first run."""
     gates: Gates = Gates()
     """Budgets and conditions that the winner must keep."""
+    monitor: Monitor | None = None
+    """What goes on after a promotion: live traffic, snapshots, drift, canary, retraining."""
     _root: Path = PrivateAttr(Path())
     _text: str = PrivateAttr("")
     _written: Suite | None = PrivateAttr(None)
@@ -216,8 +219,13 @@ class Suite(Node):
 
     @cached_property
     def digest(self) -> str:
-        """Over everything the file says, wherever it lies."""
-        return digest_of(self.written.model_dump(mode="json"))
+        """Over everything the file says, wherever it lies, except `monitor`: its rules may change after the runs."""
+        return digest_of(self.written.model_dump(mode="json", exclude={"monitor"}))
+
+    @cached_property
+    def monitor_digest(self) -> str | None:
+        """Over the rules of what goes on after a promotion; None where the suite has none."""
+        return None if self.monitor is None else digest_of(self.monitor.model_dump(mode="json"))
 
     @cached_property
     def matrix_digest(self) -> str:
