@@ -110,4 +110,4 @@ $(GATE_VENV)/.installed: pyproject.toml requirements/gate.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(GATE_VENV) .venv-lowest .venv-newest site htmlcov coverage.xml .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(GATE_VENV) .venv-lowest .venv-newest site htmlcov coverage.xml .coverage* .pytest_cache .mypy_cache .ruff_cache .calibration

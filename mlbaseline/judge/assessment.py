@@ -8,30 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.judge.audit import Champion, Subject, Trials, audit
+from mlbaseline.judge.audit import Champion, Subject, Trials
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
 from mlbaseline.judge.contrasts.power import examples_to_decide
 from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.contrasts.published import compare_with_published
 from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.judge.cost.pareto import fronts
-from mlbaseline.judge.decision.conditions import (
-    answered,
-    blocking,
-    confirmatory,
-    counted,
-    every_seed,
-    measured_under_digest,
-)
-from mlbaseline.judge.decision.gates import decide
+from mlbaseline.judge.decision.judgement import judge
 from mlbaseline.judge.ladder import Ladder
+from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Assessment, Comparison, PublishedScore, Registration, Role
-
-RESAMPLING_SEED = 20_260_101
-"""The comparison of the same tables gives the same numbers every time."""
 
 
 def assess(
@@ -72,7 +62,8 @@ def assess(
         sharing = len(family) if row.role == Role.PRIMARY else len({other.candidate for other in family})
         return examples_to_decide(ladder, row, family=sharing).n_more
 
-    audited = audit(Subject(ladder, standings, comparisons, registration, trials, champion))
+    subject = Subject(ladder, standings, comparisons, registration, trials, champion)
+    audited, verdict = judge(subject, more_examples)
     return Assessment(
         suite=suite.name,
         level=suite.matrix.level,
@@ -80,21 +71,7 @@ def assess(
         standings=tuple(standings.values()),
         comparisons=comparisons,
         mismatches=ladder.warnings,
-        verdict=decide(
-            suite,
-            comparisons,
-            standings,
-            ladder.checkpoints,
-            more_examples,
-            conditions=(
-                *counted(ladder),
-                *answered(ladder),
-                *every_seed(suite, standings),
-                *confirmatory(suite, registration),
-                *measured_under_digest(suite, ladder),
-                *blocking(suite, audited),
-            ),
-        ),
+        verdict=verdict,
         registration=registration,
         audit=audited,
         break_even=break_evens(suite, standings),

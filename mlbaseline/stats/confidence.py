@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from mlbaseline.stats.types import Alternative, Array
 
 _MAX_Z = 37.0  # the normal tail beyond it underflows
+_PARTS, _FEW_PLACES = 32, 64
 
 
 class ConfidenceDistribution(Protocol):
@@ -67,13 +68,32 @@ def infer(
 
 
 def first_true(predicate: Callable[[Array], NDArray[np.bool_]], low: ArrayLike, high: ArrayLike, steps: int) -> Array:
-    """By bisection: where a predicate that turns from false to true between ``low`` and ``high`` turns."""
+    """Where a predicate that turns from false to true between ``low`` and ``high`` turns.
+
+    By bisection; of few places at once by their 32nds, which takes a fifth of the calls of numpy.
+
+    Args:
+        predicate: Takes points (…), or (31, …) with a new first axis, for places (…).
+        low: Where it is false still.
+        high: Where it is true.
+        steps: Halvings.
+
+    Returns:
+        The places (…), to 2^−steps of the range at least, on the true side.
+    """
     below, above = np.broadcast_arrays(np.asarray(low, dtype=float), np.asarray(high, dtype=float))
-    for _ in range(steps):
-        middle = (below + above) / 2.0
-        reached = predicate(middle)
-        above = np.where(reached, middle, above)
-        below = np.where(reached, below, middle)
+    if below.size > _FEW_PLACES:
+        for _ in range(steps):
+            middle = (below + above) / 2.0
+            reached = predicate(middle)
+            above = np.where(reached, middle, above)
+            below = np.where(reached, below, middle)
+        return above
+    shares = (np.arange(1, _PARTS) / _PARTS).reshape(-1, *(1,) * below.ndim)
+    for _ in range(-(-steps // 5)):
+        short = np.count_nonzero(~predicate(below + (above - below) * shares), axis=0)
+        width = (above - below) / _PARTS
+        below, above = below + width * short, np.where(short == _PARTS - 1, above, below + width * (short + 1))
     return above
 
 

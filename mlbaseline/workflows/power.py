@@ -10,10 +10,10 @@ import numpy as np
 
 from mlbaseline import store
 from mlbaseline.errors import DataError
-from mlbaseline.judge.assessment import RESAMPLING_SEED
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
 from mlbaseline.judge.contrasts.power import examples_for
 from mlbaseline.judge.ladder import Ladder
+from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.suite import Suite
 from mlbaseline.tasks import open_suite

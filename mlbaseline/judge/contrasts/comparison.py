@@ -33,12 +33,23 @@ def compare(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
     Raises SuiteError where a registered contrast cannot be computed, because a side lacks the metric or the examples,
     and IncomparableError where a registered candidate lacks the score of some example.
     """
+    roles, estimands = (Role.PRIMARY, Role.GUARDRAIL, Role.EXPLORATORY), (Estimand.CHECKPOINT, Estimand.RECIPE)
+    return _families(ladder, [(role, estimand) for role in roles for estimand in estimands], rng)
+
+
+def compare_deciding(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
+    """The rows of `compare` that decide, and no others: registered contrasts between checkpoints."""
+    return _families(ladder, [(role, Estimand.CHECKPOINT) for role in (Role.PRIMARY, Role.GUARDRAIL)], rng)
+
+
+def _families(
+    ladder: Ladder, families: Sequence[tuple[Role, Estimand]], rng: np.random.Generator
+) -> tuple[Comparison, ...]:
     planned = plan(ladder.suite, tuple(ladder.rungs), ladder.slice_values)
     rows: list[Comparison] = []
-    for role in (Role.PRIMARY, Role.GUARDRAIL, Role.EXPLORATORY):
-        for estimand in (Estimand.CHECKPOINT, Estimand.RECIPE):
-            family = [row for row in planned if row.role == role and _applies(ladder, row, estimand)]
-            rows += Family(ladder, role, estimand, rng).judge(family)
+    for role, estimand in families:
+        family = [row for row in planned if row.role == role and _applies(ladder, row, estimand)]
+        rows += Family(ladder, role, estimand, rng).judge(family)
     return tuple(rows)
 
 
@@ -107,10 +118,18 @@ class Family:
         shared = 1.0 - (1.0 - level) / sharing
         cells = []
         for (row, alone), p in zip(found, p_adjusted, strict=True):
-            wide = alone if sharing == 1 else self._contrast(row, shared)
-            assert wide is not None  # the level decides nothing about what can be computed
-            cells.append(JointCell(float(p), wide.low, wide.high))
+            cells.append(JointCell(float(p), *self._limits(row, alone, shared)))
         return cells
+
+    def _limits(self, row: Planned, alone: Contrasted, level: float) -> tuple[float, float]:
+        """The interval of a row at another level than its own."""
+        if level == self.ladder.suite.matrix.level:
+            return alone.low, alone.high
+        if alone.limits is not None:
+            return alone.limits(level)
+        wide = self._contrast(row, level)
+        assert wide is not None  # the level decides nothing about what can be computed
+        return wide.low, wide.high
 
     def _n_sharing(self, family: Sequence[Planned], correction: str) -> int:
         """Number of rows, or of candidates in the case of guardrails, that share the error rate."""

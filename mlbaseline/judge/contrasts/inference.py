@@ -6,7 +6,7 @@ Per-example metrics go to `stats.compare_paired`, corpus metrics to `stats.compa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,7 @@ class Contrasted:
     """Candidate minus baseline in the metric's own unit.
 
     p_value: of the true difference being `margin`, two-sided. mde: smallest difference detected with 80 % power.
+    limits: the interval at another level, from the same resamples; None where it takes others.
     """
 
     candidate_mean: float
@@ -50,6 +51,7 @@ class Contrasted:
     effect_size: float | None = None
     gained: int | None = None
     lost: int | None = None
+    limits: Callable[[float], tuple[float, float]] | None = None
 
 
 def contrast(
@@ -89,6 +91,7 @@ def contrast(
         effect_size=found.effect_size,
         gained=found.gained,
         lost=found.lost,
+        limits=found.limits,
     )
 
 

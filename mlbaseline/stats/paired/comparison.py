@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mlbaseline.stats.confidence import SeedVariance, infer
+from mlbaseline.stats import methods
+from mlbaseline.stats.confidence import ConfidenceDistribution, SeedVariance, infer
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
-from mlbaseline.stats.paired.binary import is_binary
+from mlbaseline.stats.paired.binary import infer_pair, is_binary
 from mlbaseline.stats.paired.effect import cohens_d_value, cohens_g_value
-from mlbaseline.stats.paired.methods import Method, PairedSample, choose_method
+from mlbaseline.stats.paired.methods import ChosenMethod, Method, PairedSample, choose_method
 from mlbaseline.stats.types import Alternative, Array
 
 
@@ -61,6 +62,13 @@ class PairedComparison:
     reason: str
     examples_df: float | None = None
     seeds: SeedVariance | None = None
+    confidence: ConfidenceDistribution | None = field(default=None, repr=False, compare=False)
+
+    def limits(self, level: float) -> tuple[float, float]:
+        """Limits of the two-sided interval at another level, from the same resamples."""
+        assert self.confidence is not None
+        tail = (1.0 - level) / 2.0
+        return float(self.confidence.lower(tail)), -float(self.confidence.mirrored().lower(tail))
 
 
 def compare_paired(
@@ -114,7 +122,7 @@ def compare_paired(
     groups = as_clusters(clusters, a.shape[1])
     sample = PairedSample.of(a, b, groups)
     chosen = choose_method(sample, method, rng)
-    answer = infer(chosen.confidence, level=level, alternative=alternative, margin=margin)
+    low, high, p_value = _infer(chosen, sample, level, alternative, margin)
     binary = len(a) == len(b) == 1 and is_binary(a) and is_binary(b)
     differences = sample.differences
     gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
@@ -122,10 +130,10 @@ def compare_paired(
         candidate_mean=float(a.mean()),
         baseline_mean=float(b.mean()),
         delta=float(sample.summary.mean),
-        low=float(answer.low),
-        high=float(answer.high),
+        low=low,
+        high=high,
         level=level,
-        p_value=float(answer.p_value),
+        p_value=p_value,
         alternative=alternative,
         margin=margin,
         effect_size=cohens_g_value(gained, lost) if binary else cohens_d_value(differences),
@@ -144,7 +152,20 @@ def compare_paired(
         reason=chosen.reason + _single_seed_note(candidate, baseline),
         examples_df=None if chosen.df is None else float(sample.summary.df),
         seeds=sample.seeds() if chosen.name.startswith("crossed") else None,
+        confidence=chosen.confidence,
     )
+
+
+def _infer(
+    chosen: ChosenMethod, sample: PairedSample, level: float, alternative: Alternative, margin: float
+) -> tuple[float, float, float]:
+    """Lower and upper limit and p-value."""
+    if chosen.name == methods.SCORE:
+        summary = sample.summary
+        counts = (float(summary.gained), float(summary.lost), float(summary.n))
+        return infer_pair(counts, level, alternative, margin)
+    answer = infer(chosen.confidence, level=level, alternative=alternative, margin=margin)
+    return float(answer.low), float(answer.high), float(answer.p_value)
 
 
 def _single_seed_note(candidate: ArrayLike, baseline: ArrayLike) -> str:

@@ -14,12 +14,12 @@ difference, which agree with the bounds (tests/stats/test_paired_properties.py).
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -30,6 +30,7 @@ from mlbaseline.stats.paired.methods import PairedSample, choose_method
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters
 from tests.stats.paired.calibration_data import Cell, clustered, crossed, dense, sparse, sparse_crossed
+from tests.support.calibration_rows import Rows
 
 
 @dataclass(frozen=True)
@@ -137,29 +138,29 @@ def exact_grid() -> Iterator[Result]:
                 yield enumerate_binary(n, discordance, share_gained)
 
 
-def full_grid() -> Iterator[tuple[Cell, int]]:
-    """Every simulated cell of the documented table, and how many data sets it gets."""
+def full_grid() -> Iterator[Cell]:
+    """Every simulated cell of the documented table."""
     laws = ("normal", "t, 3 df", "exponential", "lognormal")
-    yield from ((dense(law, n), 2_000) for law in laws for n in (20, 50, 100, 199, 200, 500, 2_000))
+    yield from (dense(law, n) for law in laws for n in (20, 50, 100, 199, 200, 500, 2_000))
     rates = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
     sizes = (20, 50, 100, 200, 500, 1_000, 2_000)
-    yield from ((sparse(n, rate, share), 1_000) for n in sizes for rate in rates for share in (0.0, 0.5))
+    yield from (sparse(n, rate, share) for n in sizes for rate in rates for share in (0.0, 0.5))
     shapes = ((50, 5), (200, 10), (200, 20), (500, 20), (2_000, 20))
     for equal in (True, False):
         for n, size in shapes:
-            yield from ((clustered(kind, n, size, equal), 1_000) for kind in ("normal", "exponential"))
+            yield from (clustered(kind, n, size, equal) for kind in ("normal", "exponential"))
         for n, size in ((50, 5), (200, 2), (200, 10), (500, 5), (2_000, 20)):
             for kind in ("0/1 even", "0/1 losses"):
-                yield from ((clustered(kind, n, size, equal, rate), 1_000) for rate in (0.01, 0.05, 0.2, 0.4))
+                yield from (clustered(kind, n, size, equal, rate) for rate in (0.01, 0.05, 0.2, 0.4))
     for n, size in ((200, 10), (2_000, 20)):
-        yield from ((clustered("0/1 whole losses", n, size, True, rate), 1_000) for rate in (0.01, 0.05, 0.2, 0.4))
+        yield from (clustered("0/1 whole losses", n, size, True, rate) for rate in (0.01, 0.05, 0.2, 0.4))
     seeds = ((2, 1), (3, 1), (5, 1), (10, 1), (2, 5), (3, 3), (5, 5))
     for runs in seeds:
         for n in (50, 500, 2_000):
-            yield from ((crossed("0/1", n, runs, sigma), 1_000) for sigma in (0.0, 0.01, 0.05))
-        yield from ((crossed("normal", 500, runs, sigma), 1_000) for sigma in (0.0, 0.03))
+            yield from (crossed("0/1", n, runs, sigma) for sigma in (0.0, 0.01, 0.05))
+        yield from (crossed("normal", 500, runs, sigma) for sigma in (0.0, 0.03))
     for runs in ((2, 1), (3, 1), (3, 3)):
-        yield from ((sparse_crossed(n, runs, rate), 600) for n in (50, 500, 2_000) for rate in (0.01, 0.05, 0.2))
+        yield from (sparse_crossed(n, runs, rate) for n in (50, 500, 2_000) for rate in (0.01, 0.05, 0.2))
 
 
 def quick_grid() -> Iterator[Cell]:
@@ -274,14 +275,19 @@ def wider_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _simulated(cell: Cell, replicates: int) -> dict[str, Any]:
+    return asdict(simulate(cell, replicates, seed=1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", choices=["docs-table"], help="write the table instead of printing it")
+    parser.add_argument("--replicates", type=int, default=1_000, help="data sets of each simulated row")
     arguments = parser.parse_args()
-    start, results = time.process_time(), list(exact_grid())
-    for cell, replicates in full_grid():
-        results.append(simulate(cell, replicates, seed=1))
-        print(f"{time.process_time() - start:6.0f} s  {results[-1]}", file=sys.stderr)
+    rows, results = Rows("paired"), list(exact_grid())
+    for cell in full_grid():
+        about = {"family": cell.family, "setting": cell.setting, "n": cell.n, "replicates": arguments.replicates}
+        results.append(Result(**rows.get(about, partial(_simulated, cell, arguments.replicates))))
     text = table(results)
     if arguments.write:
         target = Path(__file__).parents[3] / "docs" / "statistics" / "calibration-paired.md"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -18,6 +19,7 @@ from mlbaseline.stats.corpus.comparison import compare_corpus
 from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.corpus.probabilities import brier, ece, perplexity
 from mlbaseline.stats.simultaneous.joint import joint_intervals
+from tests.support.calibration_rows import Rows, table_line
 
 ALPHA = 0.05
 
@@ -213,37 +215,69 @@ def few_units() -> Iterator[Scenario]:
         yield Scenario("ordinal losses", n, n_contrasts=5, effect=rate)
 
 
-def print_row(*cells: object) -> None:
-    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+HEADER = """# Calibration of joint and corpus inference
+
+Written by `make calibrate` (`python -m tests.stats.simultaneous.calibration_joint`); not edited by hand.
+
+Joint intervals at 0.95 (standard error of a rate of 0.05: 0.007 over 1,000 tables). *Coverage* is that of single cells,
+*one-sided error* how often a gate at 2.5 % passes a contrast whose true value is its margin.
+"""
 
 
-def print_scenario(s: Scenario, n_tables: int) -> None:
-    setting = (n_tables, s.scores, s.n, s.n_contrasts, s.slices, s.spread, s.cluster_size, s.effect)
-    print_row(*setting, *[f"{rate:.3f}" for rate in astuple(simulate(s, n_tables))])
+def _joint(scenario: Scenario, n_tables: int) -> dict[str, float]:
+    return asdict(simulate(scenario, n_tables))
+
+
+def _corpus(name: str, n: int, n_tables: int, cluster_size: int) -> dict[str, float]:
+    return asdict(simulate_corpus(name, n, n_tables, cluster_size))
+
+
+def _recipe(n_seeds: int, spread: float, n_tables: int) -> dict[str, float]:
+    return asdict(simulate_recipe(n_seeds, spread, n_tables))
+
+
+def joint_table(rows: Rows, n_tables: int) -> list[str]:
+    """Contrasts of many scores on the same examples, overall and by slice."""
+    names = ("tables", "scores", "n", "contrasts", "slices", "own share", "cluster", "effect")
+    lines = [table_line([*names, *(name.replace("_", " ") for name in FOUND)])]
+    lines.append(table_line(["---:", "---", *["---:"] * (len(names) + len(FOUND) - 2)]))
+    for s in grid():
+        found = rows.get({"joint": asdict(s), "tables": n_tables}, partial(_joint, s, n_tables))
+        cluster = f"{s.cluster_size}{' unequal' if s.unequal else ''}"
+        setting = (f"{n_tables:,}", s.scores, s.n, s.n_contrasts, s.slices, s.spread, cluster, s.effect)
+        lines.append(table_line([*setting, *(f"{found[name]:.3f}" for name in FOUND)]))
+    return lines
+
+
+def corpus_table(rows: Rows, n_tables: int) -> list[str]:
+    """Corpus metrics of two checkpoints."""
+    lines = [table_line(["metric", "n", "cluster up to", "coverage", "size"]), table_line(["---", *["---:"] * 4])]
+    for name in ("macro_f1", "macro_f1 sparse", "mcc", "auroc", "ece", "brier", "perplexity"):
+        for n, cluster_size in ((50, 1), (200, 1), (1_000, 1), (200, 5)):
+            about = {"corpus": name, "n": n, "cluster": cluster_size, "tables": n_tables}
+            found = rows.get(about, partial(_corpus, name, n, n_tables, cluster_size))
+            lines.append(table_line([name, n, cluster_size, f"{found['coverage']:.3f}", f"{found['size']:.3f}"]))
+    return lines
+
+
+def recipe_table(rows: Rows, n_tables: int) -> list[str]:
+    """A corpus metric of a recipe."""
+    lines = [table_line(["seeds", "σ_seed", "coverage", "coverage of one seed as if a checkpoint"])]
+    lines.append(table_line(["---:"] * 4))
+    for n_seeds in (2, 3, 5, 10):
+        for spread in (0.0, 0.02, 0.05):
+            about = {"recipe": n_seeds, "spread": spread, "tables": n_tables}
+            found = rows.get(about, partial(_recipe, n_seeds, spread, n_tables))
+            lines.append(table_line([n_seeds, spread, f"{found['coverage']:.3f}", f"{found['examples_only']:.3f}"]))
+    return lines
 
 
 def main(n_tables: int = 1_000) -> int:
-    print("# Calibration of joint and corpus inference\n")
-    print("Written by `make calibrate` (`python -m tests.stats.simultaneous.calibration_joint`); not edited by hand.\n")
-    print("Joint intervals at 0.95 (standard error of a rate of 0.05: 0.022 over 100 tables, 0.007 over 1,000).\n")
-    print_row("tables", "scores", "n", "contrasts", "slices", "own share", "cluster", "effect", *FOUND)
-    print_row("---:", "---", *["---:"] * 10)
-    for s in grid():
-        print_scenario(s, n_tables)
-    print(f"\nCorpus metrics, two checkpoints, {n_tables:,} tables a row.\n")
-    print_row("metric", "n", "cluster up to", "coverage", "size")
-    print_row("---", *["---:"] * 4)
-    for name in ("macro_f1", "macro_f1 sparse", "mcc", "auroc", "ece", "brier", "perplexity"):
-        for n, cluster_size in ((50, 1), (200, 1), (1_000, 1), (200, 5)):
-            c = simulate_corpus(name, n, n_tables, cluster_size)
-            print_row(name, n, cluster_size, f"{c.coverage:.3f}", f"{c.size:.3f}")
-    print(f"\nMacro-F1 of a recipe (seeds × 400 examples) against a checkpoint, {n_tables:,} tables a row.\n")
-    print_row("seeds", "σ_seed", "coverage", "coverage of one seed as if a checkpoint")
-    print_row(*["---:"] * 4)
-    for n_seeds in (2, 3, 5, 10):
-        for spread in (0.0, 0.02, 0.05):
-            r = simulate_recipe(n_seeds, spread, n_tables)
-            print_row(n_seeds, spread, f"{r.coverage:.3f}", f"{r.examples_only:.3f}")
+    rows = Rows("joint")
+    parts = [HEADER, *joint_table(rows, n_tables)]
+    parts += [f"\nCorpus metrics, two checkpoints, {n_tables:,} tables a row.\n", *corpus_table(rows, n_tables)]
+    title = f"Macro-F1 of a recipe (seeds × 400 examples) against a checkpoint, {n_tables:,} tables a row."
+    print("\n".join([*parts, f"\n{title}\n", *recipe_table(rows, n_tables)]))
     return 0
 
 
