@@ -65,6 +65,10 @@ class NotRegisteredError(PromotionError):
     """The verdict is to promote, and the winner is not registered: it has no model, or was rolled back before."""
 
 
+class UntrustedModelError(MlbaselineError):
+    """A registered model is not what its records say, is not signed as it must be, or would run foreign code."""
+
+
 class IncomparableError(MlbaselineError):
     """Two results must not be compared. A command ends with exit code 5."""
 

@@ -18,6 +18,7 @@ LAYERS = (
     {"results", "suite", "suites"},
     {"metrics"},
     {"assets"},
+    {"model_files"},
     {"tasks", "models", "judge"},
     {"importers"},
     {"engine", "monitor"},

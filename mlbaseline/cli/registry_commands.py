@@ -48,3 +48,15 @@ def lineage(model: str, **options: Any) -> CommandResult:
     from mlbaseline import workflows
 
     return workflows.lineage(model, **options)
+
+
+@command()
+@click.argument("model")
+def verify(model: str, **options: Any) -> CommandResult:
+    """Recompute and check every link of a version of a registered model; exit 1 where one is missing or wrong.
+
+    MODEL is models:/NAME@ALIAS or models:/NAME/VERSION; a name alone stands for its champion.
+    """
+    from mlbaseline import workflows
+
+    return workflows.verify(model, **options)

@@ -11,17 +11,19 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 from mlbaseline.assets import MODEL_FILES
+from mlbaseline.model_files import SERVED, WEIGHTS
 from mlbaseline.models.checkpoint import Precision
 from mlbaseline.models.quantization import packages_of
 from mlbaseline.records import Example, Signature, Weights
 from mlbaseline.results import ResultTable
-from mlbaseline.serving.served import DESCRIPTION, SERVED, WEIGHTS, Served
+from mlbaseline.serving.served import DESCRIPTION, Served
+from mlbaseline.store.evaluations import WEIGHTS_SHA256
 from mlbaseline.store.items import LoggedModel
 from mlbaseline.store.server.tracking import PREFIX
 from mlbaseline.suite import (
@@ -53,7 +55,7 @@ def package_model(
     """
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
     assert isinstance(spec, TrainedSpec | ReadySpec | Pretrained)
-    served = _describe(suite, spec, signature, seed, shots)
+    served = replace(_describe(suite, spec, signature, seed, shots), weights_sha256=weights.sha256 if weights else None)
     (folder / SERVED).mkdir(parents=True)
     content = {field.name: getattr(served, field.name) for field in fields(served)}
     content |= {name: content[name].model_dump(mode="json") for name in ("task", "evaluation")}
@@ -70,7 +72,7 @@ def package_model(
         },
         params={"baseline": baseline, "seed": seed, "base": served.base, "template": served.task.prompt},
         tags={
-            PREFIX + "weights_sha256": weights.sha256 if weights else str(served.base_sha256),
+            WEIGHTS_SHA256: weights.sha256 if weights else str(served.base_sha256),
             PREFIX + "signature_digest": signature.digest,
         },
     )

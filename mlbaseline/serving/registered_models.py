@@ -11,11 +11,14 @@ from typing import Any
 from mlbaseline.assets import sha256_of
 from mlbaseline.engine.rungs import RegisteredModel, TaskDescription, generation_fields
 from mlbaseline.errors import DataError, MlbaselineError, TrackingError
+from mlbaseline.model_files import NO_DIGESTS, SERVED, ModelDigests
 from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
 from mlbaseline.serving.pyfunc_model import PyfuncPredictor
-from mlbaseline.serving.served import SERVED, Served, load_served, locate_weights, read_served
+from mlbaseline.serving.served import Served, load_served, locate_weights, read_served
+from mlbaseline.store.evaluations import MODEL_SHA256, WEIGHTS_SHA256
+from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model, stated_digests
 from mlbaseline.store.server.references import parse_model, resolve
-from mlbaseline.store.server.tracking import PREFIX, Server, reporting
+from mlbaseline.store.server.tracking import Server, reporting
 from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text
 
 FACTS = "production."
@@ -30,14 +33,16 @@ def find_registered(server: Server, uri: str) -> RegisteredModel | None:
 
     Raises:
         TrackingError: The server cannot be reached, or the reference is not valid.
+        UntrustedModelError: Its files are not those that were evaluated.
     """
     identity = find_identity(server, uri)
     if identity is None:
         return None
     folder = resolve(server, identity.uri)
+    require_same_model(folder, identity.stated, f"{uri} ({identity.version})")
     facts = {FACTS + "uri": uri, PRODUCTION_VERSION: identity.version, FACTS + "source_run_id": identity.source_run_id}
-    if identity.weights_sha256 is not None:
-        facts[FACTS + "weights_sha256"] = identity.weights_sha256
+    if identity.stated.weights_sha256 is not None:
+        facts[FACTS + "weights_sha256"] = identity.stated.weights_sha256
     served = folder / "artifacts" / SERVED
     return OwnModel(facts, folder, served) if served.is_dir() else PyfuncModel(facts, folder)
 
@@ -46,14 +51,14 @@ def find_registered(server: Server, uri: str) -> RegisteredModel | None:
 class Identity:
     """What a reference stands for now. version: `NAME/NUMBER`, or the reference itself where it cannot move.
 
-    uri: the same without an alias. weights_sha256: of a model that mlbaseline trained. evaluation_run_id: of a version
-    that mlbaseline registered, the run that evaluated these weights.
+    uri: the same without an alias. stated: digests of a model that mlbaseline evaluated. evaluation_run_id: of a
+    version that mlbaseline registered, the run that evaluated these weights.
     """
 
     version: str
     uri: str
     source_run_id: str | None
-    weights_sha256: str | None = None
+    stated: ModelDigests = NO_DIGESTS
     evaluation_run_id: str | None = None
 
 
@@ -74,23 +79,25 @@ def _identity(server: Server, uri: str) -> Identity:
     client = server.client
     if uri.startswith("runs:/"):
         run_id = uri.removeprefix("runs:/").partition("/")[0]
-        return Identity(uri, uri, run_id, client.get_run(run_id).data.tags.get(PREFIX + "weights_sha256"))
+        tags = client.get_run(run_id).data.tags
+        return Identity(uri, uri, run_id, ModelDigests(tags.get(MODEL_SHA256), tags.get(WEIGHTS_SHA256)))
     parts = parse_model(uri)
     if parts["path"]:
         raise TrackingError(f"{uri}: expected a model, not a path inside one")
     if parts["id"]:
         model = client.get_logged_model(parts["id"])
-        return Identity(uri, uri, model.source_run_id, model.tags.get(PREFIX + "weights_sha256"))
+        # Of a prompted model, the tag about weights names those that it was prompted with, and it has none of its own.
+        return Identity(uri, uri, model.source_run_id, ModelDigests(model.tags.get(MODEL_SHA256)))
     name = parts["name"]
     version = (
         client.get_model_version_by_alias(name, parts["alias"])
         if parts["alias"]
         else client.get_model_version(name, parts["version"])
     )
-    evaluated = version.tags.get(PREFIX + "evaluation_run_id")
-    weights = client.get_run(evaluated).data.tags.get(PREFIX + "weights_sha256") if evaluated else None
+    evaluated = version.tags.get(EVALUATION_RUN_ID)
     number = f"{name}/{version.version}"
-    return Identity(number, f"models:/{number}", version.run_id or None, weights, evaluated)
+    stated = stated_digests(server, version)
+    return Identity(number, f"models:/{number}", version.run_id or None, stated, evaluated)
 
 
 @dataclass(frozen=True)

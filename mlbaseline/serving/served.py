@@ -16,18 +16,22 @@ from pydantic import TypeAdapter
 
 from mlbaseline.assets import fetch
 from mlbaseline.engine.answering import AnsweringSpec
+from mlbaseline.errors import UntrustedModelError
+from mlbaseline.model_files import SERVED, WEIGHTS, weights_sha256
 from mlbaseline.models.checkpoint import Precision
 from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.records import Example, Model
+from mlbaseline.store.registry.loaded import check_registered
 from mlbaseline.store.server.references import resolve
 from mlbaseline.store.server.tracking import reach
 from mlbaseline.suite import Asset, Evaluation, Task
 from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import placeholders
 
-SERVED = "served"
-"""Name of the folder inside a model, with the files below."""
-DESCRIPTION, WEIGHTS = "served.json", "weights"
+__all__ = ["DESCRIPTION", "SERVED", "WEIGHTS", "Served", "load_served", "locate_weights", "read_served"]
+
+DESCRIPTION = "served.json"
+"""Name of the file in the folder `served`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Served:
     base, base_sha256: the model that an adapter belongs to, or that was prompted as it is; None for a whole model of
     our own. shots: solved examples in front of every prompt. evaluation: batching, length and resolved precision.
     seed: of what is drawn. compute_precision: what quantised weights were computed with; None where none are.
+    weights_sha256: of its own weights, by name and content; None where it has none, and in models of version 0.2.
     """
 
     task: Task
@@ -46,6 +51,7 @@ class Served:
     base_sha256: str | None
     seed: int | None
     compute_precision: Precision | None = None
+    weights_sha256: str | None = None
 
     @property
     def choice_columns(self) -> tuple[str, ...]:
@@ -95,6 +101,27 @@ def locate_weights(folder: Path, served: Served) -> tuple[Path, Path | None]:
     return (weights, base) if weights.is_dir() else (base, None)
 
 
+def check_served(folder: Path, served: Served) -> None:
+    """Check that a packaged model's files are those that were evaluated.
+
+    By what the model says of itself, which finds damage; and by the registry's records, where it was loaded from one.
+
+    Args:
+        folder: The one called `served`.
+
+    Raises:
+        UntrustedModelError: They are others.
+    """
+    if served.weights_sha256 is not None:
+        found = weights_sha256(folder / WEIGHTS, remembered=False)
+        if found != served.weights_sha256:
+            raise UntrustedModelError(
+                f"{folder / WEIGHTS}: expected the weights with the digest {served.weights_sha256[:16]}…, got those "
+                f"with {found[:16]}…. They were changed after the model was evaluated, or the copy is damaged."
+            )
+    check_registered(folder.parents[1])
+
+
 def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model]:
     """Load a packaged model: how it answers, and the model that does.
 
@@ -104,8 +131,10 @@ def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model
 
     Raises:
         AssetError: The base cannot be had, or is not the one that the adapter was trained on or that won.
+        UntrustedModelError: The files are not those that were evaluated.
     """
     served = read_served(folder)
+    check_served(folder, served)
     path, base = locate_weights(folder, served)
     answering = served.answering(latency_sample=latency_sample)
     load_template = partial(ChatTemplate, base or path)

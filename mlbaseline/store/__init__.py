@@ -8,8 +8,10 @@ from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
 from mlbaseline.store.registry.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
+from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.registry.promotion import finish_interrupted, promote, rollback
+from mlbaseline.store.registry.verification import VersionLinks, find_version
 from mlbaseline.store.runs import (
     ComparisonRun,
     EvaluationRun,
@@ -33,12 +35,15 @@ __all__ = [
     "EvaluationRun",
     "LeftAside",
     "Lineage",
+    "LinkCheck",
+    "LinkStatus",
     "LinkedRun",
     "PromotionPlan",
     "Run",
     "Server",
     "Tracker",
     "VersionLineage",
+    "VersionLinks",
     "artifact_path",
     "connect",
     "counting_runs",
@@ -48,6 +53,7 @@ __all__ = [
     "find_evaluations",
     "find_lineage",
     "find_registration",
+    "find_version",
     "finish_interrupted",
     "load_assessment",
     "load_evaluations",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights, seed_text
+from mlbaseline.model_files import file_digests
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights, digest_of, seed_text
 from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -31,6 +33,8 @@ from mlbaseline.suite import Suite
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
 EXAMPLES_SHA256 = PREFIX + "examples_sha256"
+MODEL_SHA256, WEIGHTS_SHA256 = PREFIX + "model_sha256", PREFIX + "weights_sha256"
+"""Tags of an evaluation and of a registered version: digest of all files of the model, and of its weights alone."""
 UNANSWERED = PREFIX + "unanswered"
 """Tag of a run some of whose rows are errors that asking again may mend: how many. No later evaluation reuses it."""
 NO_DATA = "none"
@@ -121,9 +125,10 @@ def log_evaluation(
         if trained is not None:
             items.append(Series("train_loss_nats", trained.losses))
         if weights is not None:
-            items.append(Tags({PREFIX + "weights_sha256": weights.sha256}))
+            items.append(Tags({WEIGHTS_SHA256: weights.sha256}))
         if model is not None:
-            items.append(model)
+            digest = {MODEL_SHA256: digest_of(file_digests(model.folders))}
+            items += [replace(model, tags={**model.tags, **digest}), Tags(digest)]
         write(run, *items)
 
 

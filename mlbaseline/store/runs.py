@@ -11,20 +11,23 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
+from mlbaseline.model_files import NO_DIGESTS, ModelDigests
 from mlbaseline.records import PublishedScore, seed_from_text, seed_text
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
     EVALUATION,
     EXAMPLES_SHA256,
     LADDER_RUNS,
+    MODEL_SHA256,
     PUBLISHED,
     UNANSWERED,
+    WEIGHTS_SHA256,
 )
 from mlbaseline.store.items import param_text
 from mlbaseline.store.measured import MEASURED_SHA256
 from mlbaseline.store.server.artifacts import fetch_artifact
 from mlbaseline.store.server.search import Times, search
-from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -39,7 +42,7 @@ class EvaluationRun:
 
     seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
     examples_sha256: None for a published score, which has no rows. unanswered: rows that asking again may mend.
-    measured_sha256: None for a run of before `results/measured.json` was written. weights_sha256: of its own weights.
+    measured_sha256: None for a run of before `results/measured.json` was written. model: digests of its model's files.
     """
 
     run_id: str
@@ -60,7 +63,7 @@ class EvaluationRun:
     model_id: str | None
     unanswered: int = 0
     measured_sha256: str | None = None
-    weights_sha256: str | None = None
+    model: ModelDigests = NO_DIGESTS
 
 
 @dataclass(frozen=True)
@@ -108,17 +111,17 @@ def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[Evalua
     return tuple(_evaluation(tracker, run) for run in runs if run.info.status == "FINISHED" and times.are_possible(run))
 
 
-def read_evaluation(tracker: Tracker, run_id: str) -> EvaluationRun:
+def read_evaluation(server: Server, run_id: str) -> EvaluationRun:
     """The completed evaluation with this run id. Raises TrackingError if there is none."""
-    with reporting(f"read the run {run_id}", tracker.uri):
-        run = tracker.client.get_run(run_id)
+    with reporting(f"read the run {run_id}", server.uri):
+        run = server.client.get_run(run_id)
     tags = run.data.tags
     if (tags.get(KIND), tags.get(STATUS), run.info.status) != (EVALUATION, COMPLETED, "FINISHED"):
         raise TrackingError(
-            f"{tracker.uri}: expected {run_id} to be a completed evaluation, got a run of kind {tags.get(KIND)!r}, "
+            f"{server.uri}: expected {run_id} to be a completed evaluation, got a run of kind {tags.get(KIND)!r}, "
             f"status {tags.get(STATUS)!r} ({run.info.status})."
         )
-    return _evaluation(tracker, run)
+    return _evaluation(server, run)
 
 
 def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRun | None:
@@ -164,7 +167,7 @@ def _against_comparison(tracker: Tracker, run: MlflowRun, times: Times) -> list[
     return reasons
 
 
-def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
+def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
     tags = run.data.tags
     models = run.outputs.model_outputs if run.outputs else []
     try:
@@ -187,11 +190,11 @@ def _evaluation(tracker: Tracker, run: MlflowRun) -> EvaluationRun:
             model_id=models[0].model_id if models else None,
             unanswered=int(tags.get(UNANSWERED, 0)),
             measured_sha256=tags.get(MEASURED_SHA256),
-            weights_sha256=tags.get(PREFIX + "weights_sha256"),
+            model=ModelDigests(tags.get(MODEL_SHA256), tags.get(WEIGHTS_SHA256)),
         )
     except (KeyError, ValueError) as error:
         raise TrackingError(
-            f"{tracker.uri}: the run {run.info.run_id} says that it is a completed evaluation, but its tags do not "
+            f"{server.uri}: the run {run.info.run_id} says that it is a completed evaluation, but its tags do not "
             f"bear it out: {error}. Delete it, or set its tag {STATUS} to something else."
         ) from error
 

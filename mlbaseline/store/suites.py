@@ -12,7 +12,7 @@ import yaml
 from mlbaseline.errors import SuiteError, TrackingError
 from mlbaseline.store.items import Artifacts, Item
 from mlbaseline.store.server.artifacts import fetch_artifact
-from mlbaseline.store.server.tracking import Tracker
+from mlbaseline.store.server.tracking import Server
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 
@@ -29,11 +29,11 @@ def suite_artifact(suite: Suite, folder: Path) -> Item:
     return Artifacts(folder)
 
 
-def stored_suite(tracker: Tracker, run_id: str) -> Suite | None:
+def stored_suite(server: Server, run_id: str) -> Suite | None:
     """Read the suite that a run keeps; None where it keeps none, or one of a version with other options."""
     try:
         with TemporaryDirectory() as temporary:
-            path = fetch_artifact(tracker, run_id, SUITE_FILE, Path(temporary))
+            path = fetch_artifact(server, run_id, SUITE_FILE, Path(temporary))
             return parse_suite(path.read_text(encoding="utf-8"), where=f"run {run_id}: {SUITE_FILE}")
     except (TrackingError, SuiteError):
         return None

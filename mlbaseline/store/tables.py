@@ -17,12 +17,12 @@ from mlbaseline.store.evaluations import EXAMPLES, SIGNATURE
 from mlbaseline.store.measured import FACTS, MEASURED, Measured, read_measured
 from mlbaseline.store.runs import EvaluationRun
 from mlbaseline.store.server.artifacts import check_location, fetch_artifact
-from mlbaseline.store.server.tracking import Tracker, reporting
+from mlbaseline.store.server.tracking import Server, reporting
 
 _DOWNLOADS = 8
 
 
-def load_tables(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[ResultTable, ...]:
+def load_tables(server: Server, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[ResultTable, ...]:
     """Load the result tables of runs, in parallel.
 
     Args:
@@ -36,24 +36,24 @@ def load_tables(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path)
         TrackingError: they cannot be fetched.
     """
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        return tuple(pool.map(lambda run: _load_table(tracker, run, cache), runs))
+        return tuple(pool.map(lambda run: _load_table(server, run, cache), runs))
 
 
-def load_evaluations(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> list[CompletedEvaluation]:
+def load_evaluations(server: Server, runs: Sequence[EvaluationRun], *, cache: Path) -> list[CompletedEvaluation]:
     """Load runs with their tables and with what was measured around the rows.
 
     What was measured comes from the run's `results/measured.json`. An earlier run has none: there it is what the run's
     metrics and parameters say, and the evaluation says that no digest covers it. For arguments and errors see
     `load_tables`.
     """
-    tables = load_tables(tracker, runs, cache=cache)
+    tables = load_tables(server, runs, cache=cache)
     return [_evaluation(run, table, cache) for run, table in zip(runs, tables, strict=True)]
 
 
-def load_signatures(tracker: Tracker, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[Signature, ...]:
+def load_signatures(server: Server, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[Signature, ...]:
     """Load the signatures alone, each checked by its digest. Arguments and errors: see `load_tables`."""
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        return tuple(pool.map(lambda run: _load_signature(tracker, run, cache / "signatures"), runs))
+        return tuple(pool.map(lambda run: _load_signature(server, run, cache / "signatures"), runs))
 
 
 def _evaluation(run: EvaluationRun, table: ResultTable, cache: Path) -> CompletedEvaluation:
@@ -66,20 +66,20 @@ def _evaluation(run: EvaluationRun, table: ResultTable, cache: Path) -> Complete
     )
 
 
-def _load_signature(tracker: Tracker, run: EvaluationRun, folder: Path) -> Signature:
+def _load_signature(server: Server, run: EvaluationRun, folder: Path) -> Signature:
     path = folder / f"{run.signature_digest}.json"
     signature = _read_signature(path)
     if signature is None or signature.digest != run.signature_digest:
-        check_location(tracker, run.artifact_uri)
-        _require_results(tracker, run)
+        check_location(server, run.artifact_uri)
+        _require_results(server, run)
         with TemporaryDirectory() as temporary:
-            fetched = fetch_artifact(tracker, run.run_id, SIGNATURE, Path(temporary))
+            fetched = fetch_artifact(server, run.run_id, SIGNATURE, Path(temporary))
             signature = _read_signature(fetched)
             if signature is None or signature.digest != run.signature_digest:
-                raise _edited(tracker, run, SIGNATURE)
+                raise _edited(server, run, SIGNATURE)
             folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(fetched.read_bytes())
-    _check_tags(tracker, run, signature)
+    _check_tags(server, run, signature)
     return signature
 
 
@@ -95,52 +95,52 @@ def _folder(run: EvaluationRun, cache: Path) -> Path:
     return cache / f"{run.signature_digest}-{run.examples_sha256}{measured}"
 
 
-def _load_table(tracker: Tracker, run: EvaluationRun, cache: Path) -> ResultTable:
+def _load_table(server: Server, run: EvaluationRun, cache: Path) -> ResultTable:
     folder = _folder(run, cache)
     if _edited_file(run, folder):
-        _fetch(tracker, run, folder)
+        _fetch(server, run, folder)
     table = read_table(folder, baseline=run.baseline, kind=run.kind, seed=run.seed)
-    _check_tags(tracker, run, table.signature)
+    _check_tags(server, run, table.signature)
     return table
 
 
-def _check_tags(tracker: Tracker, run: EvaluationRun, signature: Signature) -> None:
+def _check_tags(server: Server, run: EvaluationRun, signature: Signature) -> None:
     """What the tags say of the rows, the signature says too: it was digested when the run was completed."""
     for field, tagged in (("seed", run.seed), ("data.split", run.split), ("data.digest", run.task_digest)):
         if field in signature.fields and signature.fields[field] != tagged:
             raise IncomparableError(
-                f"{tracker.uri}: the run {run.run_id} ({run.baseline}) is tagged with {field} {tagged!r}, and its "
+                f"{server.uri}: the run {run.run_id} ({run.baseline}) is tagged with {field} {tagged!r}, and its "
                 f"signature says {signature.fields[field]!r}. The tag was edited afterwards: evaluate again with "
                 "--fresh."
             )
 
 
-def _fetch(tracker: Tracker, run: EvaluationRun, folder: Path) -> None:
+def _fetch(server: Server, run: EvaluationRun, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    check_location(tracker, run.artifact_uri)
-    _require_results(tracker, run)
+    check_location(server, run.artifact_uri)
+    _require_results(server, run)
     with TemporaryDirectory(dir=folder.parent) as temporary:
-        fetched = fetch_artifact(tracker, run.run_id, "results", Path(temporary))
+        fetched = fetch_artifact(server, run.run_id, "results", Path(temporary))
         if edited := _edited_file(run, fetched):
-            raise _edited(tracker, run, edited)
+            raise _edited(server, run, edited)
         for path in fetched.iterdir():
             path.replace(folder / path.name)
 
 
-def _edited(tracker: Tracker, run: EvaluationRun, path: str) -> IncomparableError:
+def _edited(server: Server, run: EvaluationRun, path: str) -> IncomparableError:
     return IncomparableError(
-        f"{tracker.uri}: {path} of {run.baseline} (run {run.run_id}) is not the file that the run was completed with: "
+        f"{server.uri}: {path} of {run.baseline} (run {run.run_id}) is not the file that the run was completed with: "
         "its digest is not the one in the run's tags. One of them was edited afterwards: evaluate again with --fresh."
     )
 
 
-def _require_results(tracker: Tracker, run: EvaluationRun) -> None:
-    with reporting(f"list the results of the run {run.run_id}", tracker.uri):
-        stored = {item.path for item in tracker.client.list_artifacts(run.run_id, "results")}
+def _require_results(server: Server, run: EvaluationRun) -> None:
+    with reporting(f"list the results of the run {run.run_id}", server.uri):
+        stored = {item.path for item in server.client.list_artifacts(run.run_id, "results")}
     expected = {EXAMPLES, SIGNATURE} | ({MEASURED} if run.measured_sha256 else set())
     if missing := sorted(expected - stored):
         raise IncomparableError(
-            f"{tracker.uri}: the run {run.run_id} ({run.baseline}) says that it is completed, and has no "
+            f"{server.uri}: the run {run.run_id} ({run.baseline}) says that it is completed, and has no "
             f"{' and no '.join(missing)}. What it found cannot be compared: evaluate again with --fresh."
         )
 

@@ -11,7 +11,7 @@ from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluation import evaluate
 from mlbaseline.workflows.example_changes import examples
 from mlbaseline.workflows.importing import import_results
-from mlbaseline.workflows.lineage import lineage
+from mlbaseline.workflows.lineage import lineage, verify
 from mlbaseline.workflows.paper_table import table
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power, schema
@@ -34,4 +34,5 @@ __all__ = [
     "run",
     "schema",
     "table",
+    "verify",
 ]

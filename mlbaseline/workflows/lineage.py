@@ -1,4 +1,4 @@
-"""What a registered version stands on."""
+"""What a registered version stands on, and whether every link to it holds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,48 @@ from mlbaseline.workflows.command_result import CommandResult
 def lineage(
     model: str, *, version: str | None = None, alias: str = "champion", tracking_uri: str | None = None
 ) -> CommandResult:
-    """From a version back to its comparison, evaluations, data, rules and predecessors; what is missing is named."""
+    """From a version back to its comparison, evaluations, data, rules and predecessors.
+
+    Returns:
+        What is missing or wrong is named; the exit code is then 1.
+    """
     found = store.find_lineage(tracking_uri, model, version=version, alias=alias)
-    return CommandResult({**asdict(found), "complete": not found.missing}, lambda *_: "\n".join(_lines(found)))
+    document = {**asdict(found), "complete": not found.missing}
+    return CommandResult(document, lambda *_: "\n".join(_lines(found)), exit_code=1 if found.missing else 0)
+
+
+def verify(model: str, *, tracking_uri: str | None = None) -> CommandResult:
+    """Recompute and check every link of a version: its tags against its runs, and all digests against the files.
+
+    Args:
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a name, which stands for its champion.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document has `model`, `version`, `verified`, and `links`: each with `link`, `status` (`ok`, `missing`,
+        `wrong`, or `not_asked`) and `detail`. The exit code is 1 where one is missing or wrong.
+
+    Raises:
+        TrackingError: There is no such version, or the server cannot be reached.
+    """
+    server = store.reach(tracking_uri)
+    version = store.find_version(server, model)
+    checks = list(store.VersionLinks(server, version).checks())
+    failed = [check for check in checks if check.failed]
+    document = {
+        "model": version.name,
+        "version": str(version.version),
+        "verified": not failed,
+        "links": [asdict(check) for check in checks],
+    }
+    return CommandResult(document, lambda *_: _checks_text(document, checks, len(failed)), exit_code=1 if failed else 0)
+
+
+def _checks_text(document: dict[str, object], checks: list[store.LinkCheck], n_failed: int) -> str:
+    width = max(len(check.link) for check in checks)
+    lines = [f"  {check.status.value.replace('_', ' '):<9} {check.link:<{width}}  {check.detail}" for check in checks]
+    closing = f"{n_failed} of {len(checks)} links do not hold." if n_failed else "Every link holds."
+    return "\n".join([f"{document['model']} version {document['version']}", *lines, closing])
 
 
 def _lines(found: store.Lineage) -> Iterator[str]:
@@ -23,10 +62,10 @@ def _lines(found: store.Lineage) -> Iterator[str]:
         yield from _version_lines(found.model, version)
         yield ""
     if found.missing:
-        yield "Missing:"
+        yield "Missing or wrong:"
         yield from (f"  - {what}" for what in found.missing)
     else:
-        yield "Every link leads somewhere."
+        yield "Every link holds."
 
 
 def _version_lines(model: str, version: store.VersionLineage) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlbaseline.model_files import weights_sha256
 from mlbaseline.records import (
     Assessment,
     BreakEven,
@@ -214,7 +215,7 @@ class Evaluate:
 def made_up_training(folder: Path) -> Trained:
     folder.mkdir(exist_ok=True)
     (folder / "adapter.safetensors").write_bytes(b"weights")
-    return Trained(folder, "f" * 64, 12.5, 4096, (2.0, 1.0), {"accuracy": 0.7}, 2)
+    return Trained(folder, weights_sha256(folder), 12.5, 4096, (2.0, 1.0), {"accuracy": 0.7}, 2)
 
 
 def planned(

@@ -109,6 +109,13 @@ def test_runs_are_compared_judged_reported_and_traced(light: LightEnvironment) -
     light.command("report", comparison["comparison_run_id"], "--suite", "reviews.yaml", "-o", "report.html")
     assert "<svg" in (light.folder / "report.html").read_text(encoding="utf-8")
     assert light.document("lineage", "reviews-label")["complete"]
+    links = light.document("verify", "models:/reviews-label@champion")["links"]
+    assert {link["status"] for link in links} == {"ok"}
+    folders = light.folder.glob("mlruns/**/served/weights")
+    for file in [file for folder in folders for file in folder.glob("*.safetensors")]:
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    verified = light.document("verify", "reviews-label", expect=1)
+    assert [link["link"] for link in verified["links"] if link["status"] == "wrong"] == ["files"]
 
 
 def test_a_table_of_answers_is_imported_and_compared(light: LightEnvironment) -> None:

@@ -16,6 +16,7 @@ from mlbaseline.engine.inference.timing import evenly_spaced
 from mlbaseline.engine.rungs.language_model import LanguageModel, answering_of, build_model
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext, progress_name
 from mlbaseline.errors import AssetError
+from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.quantization import QUANTISED
 from mlbaseline.records import Model, Scalar, TaskData, Trained, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
@@ -94,7 +95,6 @@ def _ready_model(context: RungContext, name: str, spec: ReadyModel, seed: int | 
     prompting, answering = context.prompting(model.path), answering_of(context, seed)
 
     def open_() -> OpenedRung:
-        from mlbaseline.engine.training.saved_state import weights_sha256
         from mlbaseline.models.checkpoint import model_folder
 
         folder = model_folder(model.path)
@@ -112,8 +112,6 @@ def _ready_adapter(context: RungContext, name: str, spec: ReadyAdapter, seed: in
     prompting, answering = context.prompting(base.path), answering_of(context, seed)
 
     def open_() -> OpenedRung:
-        from mlbaseline.engine.training.saved_state import weights_sha256
-
         weights = Weights(adapter.path, weights_sha256(adapter.path))
         return replace(_open(context, name, answering, _language_model(weights, prompting, base.path)), weights=weights)
 

@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mlbaseline.assets import sha256_of
-from mlbaseline.records import Trained, digest_of
+from mlbaseline.model_files import weights_sha256
+from mlbaseline.records import Trained
 
 _PROGRESS, _TRAINED = "progress.json", "trained.json"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -109,11 +109,6 @@ def load_result(folder: Path) -> Trained | None:
     if weights_sha256(weights) != facts["weights_sha256"]:
         return None
     return Trained(folder=weights, **{**facts, "losses": tuple(facts["losses"])})
-
-
-def weights_sha256(folder: Path) -> str:
-    """Return the SHA-256 over names and contents of the safetensors files in a folder: it names a checkpoint."""
-    return digest_of({file.name: sha256_of(file) for file in sorted(folder.glob("*.safetensors"))})
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import EVALUATION
 from mlbaseline.store.preregistration import TASK_DIGEST
-from mlbaseline.store.registry.plan import PREVIOUS_VERSION
+from mlbaseline.store.registry.link_checks import find_run, run_problems, tag_differences
+from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION
 from mlbaseline.store.registry.promotion import PROMOTION, PROMOTION_RUN_ID
-from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reach, reporting
+from mlbaseline.store.server.tracking import PREFIX, STATUS, Server, reach, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -55,7 +57,7 @@ class VersionLineage:
 
 @dataclass(frozen=True)
 class Lineage:
-    """From a version of a registered model back to the first one. missing: every link that leads nowhere, in words."""
+    """From a version of a registered model back to the first one. missing: every link that does not hold, in words."""
 
     model: str
     versions: tuple[VersionLineage, ...]
@@ -110,13 +112,16 @@ class _Walk:
             self._miss(version, f"the evaluation of its own weights ({own or 'no tag'}) is not among those found")
         for run in (*([comparison] if comparison else []), *found):
             self._check_digests(version, run)
+        promotion = self._link(version, PROMOTION_RUN_ID, PROMOTION)
+        self._check_tags(version, promotion, (VERDICT, *LINKS, PREVIOUS_VERSION))
+        self._check_tags(version, comparison, (VERDICT, PREFIX + "suite_digest", PREFIX + "matrix_digest"))
         return VersionLineage(
             version=str(version.version),
             aliases=tuple(sorted(version.aliases)),
             verdict=tags.get(VERDICT, ""),
             evaluation_run_id=own,
             comparison=comparison,
-            promotion=self._link(version, PROMOTION_RUN_ID, PROMOTION),
+            promotion=promotion,
             evaluations=found,
         )
 
@@ -129,17 +134,14 @@ class _Walk:
 
     def _run(self, version: ModelVersion, role: str, run_id: str, kind: str) -> LinkedRun | None:
         if run_id not in self.seen:
-            self.seen[run_id] = self._get(run_id)
+            self.seen[run_id] = find_run(self.server, run_id)
         run = self.seen[run_id]
         if run is None:
             self._miss(version, f"{role}: the run {run_id} is gone")
             return None
         tags = run.data.tags
-        if (tags.get(KIND), tags.get(STATUS)) != (kind, COMPLETED):
-            said = f"kind {tags.get(KIND)!r}, status {tags.get(STATUS)!r}"
-            self._miss(version, f"{role}: the run {run_id} is no completed {kind} ({said})")
-        if run.info.lifecycle_stage != "active":
-            self._miss(version, f"{role}: the run {run_id} was deleted, and will be gone with the next `mlflow gc`")
+        for problem in run_problems(run, kind):
+            self._miss(version, f"{role}: {problem}")
         datasets = run.inputs.dataset_inputs if run.inputs else []
         return LinkedRun(
             role=role,
@@ -154,23 +156,19 @@ class _Walk:
             dataset=" ".join(f"{entry.dataset.name} ({entry.dataset.digest})" for entry in datasets),
         )
 
-    def _get(self, run_id: str) -> MlflowRun | None:
-        from mlflow.exceptions import MlflowException
-
-        with reporting(f"read the run {run_id}", self.server.uri):
-            try:
-                return self.server.client.get_run(run_id)
-            except MlflowException as error:
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                    return None
-                raise
-
     def _check_digests(self, version: ModelVersion, run: LinkedRun) -> None:
         """The data must be those of the version. Suite and rules may be of an earlier day: evaluations are reused."""
         expected = version.tags.get(TASK_DIGEST, "")
         if run.task_digest != expected:
             said = f"{run.task_digest[:12] or 'none'}, the version says {expected[:12] or 'none'}"
             self._miss(version, f"{run.role}: the run {run.run_id} has the task digest {said}")
+
+    def _check_tags(self, version: ModelVersion, linked: LinkedRun | None, keys: Sequence[str]) -> None:
+        """The run of a version's promotion or comparison says the same as the version itself."""
+        run = self.seen.get(linked.run_id) if linked else None
+        if linked is not None and run is not None:
+            for difference in tag_differences(version.tags, run.data.tags, keys, of=linked.role):
+                self._miss(version, difference)
 
     def _before(self, version: ModelVersion) -> ModelVersion | None:
         number = version.tags.get(PREVIOUS_VERSION)

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError
 from mlbaseline.records import Assessment, Decision, seed_text
 from mlbaseline.store.comparisons import VERDICT, WAIVED, overall_contrasts, waived_text
-from mlbaseline.store.registry.aliases import (
-    CHAMPION,
-    holder,
-    version_number,
-)
+from mlbaseline.store.evaluations import MODEL_SHA256
+from mlbaseline.store.registry.aliases import CHAMPION, holder, version_number
 from mlbaseline.store.registry.rolled_back import require_not_rolled_back
+from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.registry.version_page import describe_version, interval_text
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
-from mlbaseline.store.server.tracking import (
-    PREFIX,
-    Tracker,
-    suite_tags,
-)
+from mlbaseline.store.server.references import stored_model
+from mlbaseline.store.server.tracking import PREFIX, Tracker, suite_tags
 from mlbaseline.suite import Suite
 
-if TYPE_CHECKING:
-    pass
-
-LINKS = (PREFIX + "comparison_run_id", PREFIX + "evaluation_run_id")
+LINKS = (PREFIX + "comparison_run_id", EVALUATION_RUN_ID)
 """Tags of a version that name the runs that it stands on."""
 PREVIOUS_VERSION = PREFIX + "previous_version"
 
@@ -62,14 +53,17 @@ def plan_promotion(
     Raises:
         NotRegisteredError: the winner has no model that could be registered, or was rolled back before.
         PromotionError: the verdict is not to promote.
+        UntrustedModelError: the winner's files are not those that were evaluated.
         IncomparableError: suite and comparison do not belong together.
         TrackingError: the server cannot be asked.
     """
     _may_promote(suite, comparison, assessment)
     assert suite.register_as is not None  # _may_promote has checked it
     winner = _winner(tracker, comparison, assessment)
+    with stored_model(tracker, f"models:/{winner.model_id}") as folder:
+        require_same_model(folder, winner.model, f"the model of {winner.baseline} (run {winner.run_id})")
     champion = holder(tracker, suite.register_as, CHAMPION)
-    is_champion = champion is not None and champion.tags.get(PREFIX + "evaluation_run_id") == winner.run_id
+    is_champion = champion is not None and champion.tags.get(EVALUATION_RUN_ID) == winner.run_id
     if not (is_champion or allow_rolled_back):
         require_not_rolled_back(tracker, suite.register_as, winner)
     return PromotionPlan(
@@ -78,7 +72,11 @@ def plan_promotion(
         comparison_run_id=comparison.run_id,
         previous_version=version_number(champion),
         is_champion=is_champion,
-        tags=_version_tags(suite, comparison, assessment, winner, version_number(champion)),
+        tags={
+            **suite_tags(suite),
+            **evidence_tags(comparison.run_id, assessment, winner),
+            PREVIOUS_VERSION: version_number(champion) or "none",
+        },
         description=describe_version(assessment, winner, comparison, tracker.experiment_id),
     )
 
@@ -118,16 +116,14 @@ def _may_promote(suite: Suite, comparison: ComparisonRun, assessment: Assessment
             )
 
 
-def _version_tags(
-    suite: Suite, comparison: ComparisonRun, assessment: Assessment, winner: EvaluationRun, previous: str | None
-) -> dict[str, str]:
+def evidence_tags(comparison_run_id: str, assessment: Assessment, winner: EvaluationRun) -> dict[str, str]:
+    """Give the tags of a version that follow from its comparison and from the evaluation of its weights."""
     tags = {
-        **suite_tags(suite),
         VERDICT: assessment.verdict.decision.value,
-        PREFIX + "comparison_run_id": comparison.run_id,
-        PREFIX + "evaluation_run_id": winner.run_id,
+        PREFIX + "comparison_run_id": comparison_run_id,
+        EVALUATION_RUN_ID: winner.run_id,
+        **({MODEL_SHA256: winner.model.model_sha256} if winner.model.model_sha256 else {}),
         PREFIX + "task_digest": winner.task_digest,
-        PREVIOUS_VERSION: previous or "none",
         **({WAIVED: waived_text(assessment)} if assessment.verdict.waived else {}),
     }
     for standing in assessment.standings:

@@ -47,5 +47,5 @@ def _evaluation_of(tracker: Tracker, model: str, number: str) -> EvaluationRun |
 
 
 def _is_same_model(one: EvaluationRun, other: EvaluationRun) -> bool:
-    same_weights = one.weights_sha256 is not None and one.weights_sha256 == other.weights_sha256
+    same_weights = one.model.weights_sha256 is not None and one.model.weights_sha256 == other.model.weights_sha256
     return one.run_id == other.run_id or same_weights or one.signature_digest == other.signature_digest

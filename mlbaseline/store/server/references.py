@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,6 +46,27 @@ def resolve(server: Server, uri: str) -> Path:
                     folder.rename(kept)
     # MLflow puts what a location names into the folder, without its parents.
     return kept / stored.rpartition("/")[2]
+
+
+@contextmanager
+def stored_model(server: Server, uri: str) -> Iterator[Path]:
+    """Give the files of a `models:/` reference as they are stored now, whatever this machine's cache has of them.
+
+    Where they lie on this machine, that is where they lie; else they are fetched for the length of the block. Raises
+    TrackingError.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import is_local_uri
+
+    with TemporaryDirectory() as temporary:
+        with reporting(f"fetch {uri}", server.uri):
+            location = check_location(server, _stored_at(server, _location(server, uri)))
+            if is_local_uri(location, is_tracking_or_registry_uri=False):
+                folder = Path(local_file_uri_to_path(location))
+            else:
+                folder = Path(download_artifacts(location, dst_path=temporary, tracking_uri=server.uri))
+        yield folder
 
 
 def _stored_at(server: Server, stored: str) -> str:

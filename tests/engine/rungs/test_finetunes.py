@@ -17,8 +17,8 @@ from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import OpenedRung, Rung, RungContext, build_rungs
 from mlbaseline.engine.rungs.finetunes import _require_base
 from mlbaseline.engine.training import shared_base as base
-from mlbaseline.engine.training.saved_state import weights_sha256
 from mlbaseline.errors import AssetError, SuiteError
+from mlbaseline.model_files import weights_sha256
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task

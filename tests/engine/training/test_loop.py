@@ -22,9 +22,10 @@ from mlbaseline.engine.training import frozen_layers as frozen
 from mlbaseline.engine.training import loop as training
 from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.loop import train
-from mlbaseline.engine.training.saved_state import TrainingState, save_state, weights_sha256
+from mlbaseline.engine.training.saved_state import TrainingState, save_state
 from mlbaseline.engine.training.shared_base import release_base
 from mlbaseline.errors import AssetError, MlbaselineError
+from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.suite import Peft, TrainedSpec
 from tests.support.choice_task import make_data

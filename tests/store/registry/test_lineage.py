@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlbaseline import workflows
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import TaskData
 from mlbaseline.store.registry.lineage import Lineage, find_lineage
@@ -29,6 +30,7 @@ def test_every_link_is_walked_back_to_the_first_version(
     promoted(tracker, suite, compare)
     found = walked(tracker, suite)
     assert found.missing == ()
+    assert workflows.lineage(str(suite.register_as), tracking_uri=tracker.uri).exit_code == 0
     assert [(version.version, version.aliases) for version in found.versions] == [
         ("2", ("champion",)),
         ("1", ("previous",)),
@@ -66,6 +68,7 @@ def test_what_is_missing_is_named(tracker: Tracker, suite: Suite, compare: Compa
     assert "it has no tag mlbaseline.promotion_run_id" in said
     assert f"the version before it, {first}, is gone" in said
     assert len(found.missing) == 5
+    assert workflows.lineage(model, tracking_uri=tracker.uri).exit_code == 1
 
 
 def test_a_version_that_was_not_promoted_here_says_so(tracker: Tracker, suite: Suite, compare: Compare) -> None:
