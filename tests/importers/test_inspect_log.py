@@ -15,23 +15,15 @@ from mlbaseline.errors import DataError
 from mlbaseline.importers.imported import ImportOptions, make_rows
 from mlbaseline.importers.inspect_log import find_log, read_log
 from mlbaseline.records import Example, TaskData
-from mlbaseline.suite import ChoiceTask
 from tests.support.inspect_logs import write_log
+from tests.support.suites import REVIEW_LABELS, REVIEW_TASK
 
 pytest.importorskip("inspect_ai")
 
-LABELS = ("bad", "good")
-TASK = ChoiceTask.model_validate(
-    {
-        "kind": "choice",
-        "data": {"test": "data.jsonl"},
-        "columns": {"text": "review", "target": "label"},
-        "prompt": "Review: {text}",
-        "choices": LABELS,
-    }
+EXAMPLES = tuple(
+    Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}"}, REVIEW_LABELS[i % 2], REVIEW_LABELS) for i in range(3)
 )
-EXAMPLES = tuple(Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}"}, LABELS[i % 2], LABELS) for i in range(3))
-DATA = TaskData("test", EXAMPLES, LABELS, "d" * 64)
+DATA = TaskData("test", EXAMPLES, REVIEW_LABELS, "d" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +64,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rows(path: Path, options: ImportOptions | None = None, scorer: str | None = None) -> list[dict[str, Any]]:
     return [
         dict(values)
-        for _, values in make_rows(read_log(path, scorer=scorer), str(path), TASK, DATA, options or ImportOptions())
+        for _, values in make_rows(
+            read_log(path, scorer=scorer), str(path), REVIEW_TASK, DATA, options or ImportOptions()
+        )
     ]
 
 

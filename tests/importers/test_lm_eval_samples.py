@@ -14,22 +14,13 @@ from mlbaseline.importers.imported import ImportOptions, make_rows
 from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Example, TaskData
-from mlbaseline.suite import ChoiceTask, GenerateTask
+from mlbaseline.suite import GenerateTask
+from tests.support.suites import REVIEW_LABELS, REVIEW_TASK
 
-LABELS = ("bad", "good")
-TASK = ChoiceTask.model_validate(
-    {
-        "kind": "choice",
-        "data": {"test": "data.jsonl"},
-        "columns": {"text": "review", "target": "label"},
-        "prompt": "Review: {text}",
-        "choices": LABELS,
-    }
-)
 EXAMPLES = tuple(
-    Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}", "label": "good"}, "good", LABELS) for i in range(3)
+    Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}", "label": "good"}, "good", REVIEW_LABELS) for i in range(3)
 )
-DATA = TaskData("test", EXAMPLES, LABELS, "d" * 64)
+DATA = TaskData("test", EXAMPLES, REVIEW_LABELS, "d" * 64)
 
 
 def chosen(i: int, bad: float, good: float, **changes: Any) -> dict[str, Any]:
@@ -60,7 +51,7 @@ def read(path: Path, samples: list[dict[str, Any]], **options: Any) -> list[dict
     file.write_text("".join(json.dumps(sample) + "\n" for sample in samples), encoding="utf-8")
     chosen_options = ImportOptions(options.pop("id_field", None), options.pop("score", None))
     results = read_samples(file, **{"filter": None, **options})
-    return [values for _, values in make_rows(results, str(file), TASK, DATA, chosen_options)]
+    return [values for _, values in make_rows(results, str(file), REVIEW_TASK, DATA, chosen_options)]
 
 
 def test_choices_are_mapped_by_their_text(tmp_path: Path) -> None:
@@ -177,7 +168,7 @@ def test_results_beside_the_samples_say_what_was_run(tmp_path: Path) -> None:
 
 
 def test_texts_are_answers_where_the_task_has_no_labels(tmp_path: Path) -> None:
-    content = TASK.model_dump(exclude={"kind", "choices", "slices", "normalisation"})
+    content = REVIEW_TASK.model_dump(exclude={"kind", "choices", "slices", "normalisation"})
     task = GenerateTask.model_validate({**content, "kind": "generate"})
     data = TaskData("test", tuple(replace(e, choices=(), target="a b") for e in EXAMPLES), (), "d" * 64)
     file = tmp_path / "samples.jsonl"
@@ -194,7 +185,7 @@ def test_choices_are_normalised_as_the_suite_asks(tmp_path: Path) -> None:
     file.write_text(json.dumps(chosen(0, -3.0, -3.2)) + "\n", encoding="utf-8")
 
     def predicted(normalisation: str) -> str:
-        task = TASK.model_copy(update={"normalisation": normalisation})
+        task = REVIEW_TASK.model_copy(update={"normalisation": normalisation})
         ((_, row),) = make_rows(read_samples(file, filter=None), str(file), task, DATA, ImportOptions())
         return str(row["prediction"])
 

@@ -28,6 +28,7 @@ from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.calibration_rows import Rows, table_line
 from tests.support.judged import LABELS, table
+from tests.support.suites import fill, yes_no_suite
 
 TOPICS = ("airline", "cars", "football")
 SLICE_MARGIN = 0.10
@@ -36,16 +37,8 @@ OWN = 0.4
 """Share of an answer's variance that is the model's own and not the example's difficulty."""
 HELD_OUT = 1_000_000
 """Seeds from here on are those of the table; none of them was looked at while anything was tuned."""
-SUITE = """
-name: simulated
-task:
-  kind: choice
-  data: {source: data.csv}
-  columns: {text: text, target: label}
-  prompt: "{text}"
-  choices: ["no", "yes"]
-  split: {test: 300}
-  slices: {topic: {column: text}}
+SUITE = yes_no_suite(
+    """
 metrics: [accuracy]
 seeds: [SEEDS]
 baselines:
@@ -58,7 +51,10 @@ matrix:
   primary: [PRIMARY]
   guardrails: [GUARDRAILS]
 gates: {min_seeds: 1, max_error_rate: 0.01, min_examples: 100, confirmatory: true, audit: [MLB202, MLB403]}
-"""
+""",
+    n=300,
+    slices="{topic: {column: text}}",
+)
 
 
 @dataclass(frozen=True)
@@ -106,16 +102,14 @@ def suite_of(truth: Truth) -> Suite:
     """The suite's text with the candidates of a row."""
     peft = "{kind: peft, method: lora, base: base, learning_rate: 1.0e-3}"
     guard = f"over: [champion], slices: [topic], margin: -{SLICE_MARGIN}"
-    parts = {
-        "SEEDS": ", ".join(map(str, truth.seeds)),
-        "CANDIDATES": "\n".join(f"  {name}: {peft}" for name in truth.names),
-        "CORRECTION": truth.correction,
-        "PRIMARY": ", ".join(f"{{candidate: {name}, over: [floor, champion]}}" for name in truth.names),
-        "GUARDRAILS": ", ".join(f"{{candidate: {name}, {guard}}}" for name in truth.names),
-    }
-    text = SUITE
-    for key, part in parts.items():
-        text = text.replace(key, part)
+    text = fill(
+        SUITE,
+        seeds=", ".join(map(str, truth.seeds)),
+        candidates="\n".join(f"  {name}: {peft}" for name in truth.names),
+        correction=truth.correction,
+        primary=", ".join(f"{{candidate: {name}, over: [floor, champion]}}" for name in truth.names),
+        guardrails=", ".join(f"{{candidate: {name}, {guard}}}" for name in truth.names),
+    )
     return parse_suite(text)
 
 

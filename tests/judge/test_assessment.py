@@ -16,46 +16,18 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Answer, Assessment, Comparison, Signature
 from mlbaseline.results import CompletedEvaluation, tabulate
 from mlbaseline.stats import adjust, compare_paired
-from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.judged import LABELS, REGISTRATION, SIGNATURE, evaluation, table, task_data
+from tests.support.suites import JUDGED, JUDGED_METRICS, fill, judged_suite
 
 N = 400
 DATA = task_data(N)
-METRICS = ("accuracy", "macro_f1", "nll_nats", "ece")
-SUITE = """
-name: small
-task:
-  kind: choice
-  data: {source: data.csv}
-  columns: {text: text, target: label}
-  prompt: "{text}"
-  choices: ["no", "yes"]
-  split: {test: 400}
-  slices: {half: {column: text}}
-metrics: [accuracy, macro_f1, nll_nats, ece]
-seeds: [0, 1, 2]
-baselines:
-  floor: {kind: trivial, strategy: majority}
-  base: {kind: pretrained, model: {source: m}}
-  lora: {kind: peft, method: lora, base: base, learning_rate: 1.0e-3}
-  annotator: {kind: human, agreement: text}
-matrix:
-  correction: CORRECTION
-  primary: [{candidate: lora, over: [floor, base], metric: METRIC}]
-  guardrails: [{candidate: lora, over: [base], metric: accuracy, slices: [half], margin: -0.1}]
-gates: {waive: {MLB101: "every table here is of one kind", MLB102: "every table here is of one kind"}}
-"""
-
-
-def suite(correction: str = "holm", metric: str = "accuracy") -> Suite:
-    return parse_suite(SUITE.replace("CORRECTION", correction).replace("METRIC", metric))
 
 
 def rung(name: str, rate: float, seed: int | None = None, **dev: float) -> CompletedEvaluation:
     """Right on a random share `rate` of the examples."""
     right = np.random.default_rng([len(name), seed or 0, int(rate * 1000)]).random(N) < rate
-    return evaluation(add_scores(table(DATA, right, baseline=name, seed=seed), LABELS, METRICS), **dev)
+    return evaluation(add_scores(table(DATA, right, baseline=name, seed=seed), LABELS, JUDGED_METRICS), **dev)
 
 
 def evaluations(lora: float = 0.8) -> list[CompletedEvaluation]:
@@ -73,11 +45,11 @@ def annotator(missing: int) -> CompletedEvaluation:
     ]
     fields = {key: value for key, value in SIGNATURE.items() if not key.startswith(("prompt.", "engine."))}
     made = tabulate(DATA, answers, baseline="annotator", kind="human", seed=None, signature=Signature(fields))
-    return CompletedEvaluation("run-annotator", add_scores(made, LABELS, METRICS), {})
+    return CompletedEvaluation("run-annotator", add_scores(made, LABELS, JUDGED_METRICS), {})
 
 
 def assessed(found: list[CompletedEvaluation] | None = None, **options: str) -> Assessment:
-    return assess(build_ladder(suite(**options), found or evaluations()), REGISTRATION, {}, {})
+    return assess(build_ladder(judged_suite(**options), found or evaluations()), REGISTRATION, {}, {})
 
 
 def rows(assessment: Assessment, **wanted: object) -> list[Comparison]:
@@ -122,7 +94,7 @@ def test_guardrails_of_several_candidates_share_the_error_rate() -> None:
     """One candidate keeps all of it; each of two has half, in its p-value and in its interval."""
     alone = rows(assessed(), role="guardrail", estimand="checkpoint")
     assert all(row.p_adjusted == row.p_value and row.simultaneous_low == row.low for row in alone)
-    text = SUITE.replace("CORRECTION", "holm").replace("METRIC", "accuracy")
+    text = fill(JUDGED, correction="holm", metric="accuracy")
     text = text.replace(
         "  guardrails: [", "  guardrails: [{candidate: annotator, over: [base], metric: accuracy, margin: -0.1}, "
     )
@@ -165,7 +137,9 @@ def test_guardrails_hold_on_every_slice() -> None:
     hurt = [
         *evaluations()[:2],
         *(
-            evaluation(add_scores(table(DATA, broken, baseline="lora", seed=s), LABELS, METRICS), dev__accuracy=0.7)
+            evaluation(
+                add_scores(table(DATA, broken, baseline="lora", seed=s), LABELS, JUDGED_METRICS), dev__accuracy=0.7
+            )
             for s in (0, 1, 2)
         ),
     ]
@@ -208,7 +182,7 @@ def test_standing_over_seeds() -> None:
     assert accuracy.low < accuracy.value < accuracy.high
     assert accuracy.n_seeds == 3
     assert standing.seed_std["accuracy"] == pytest.approx(np.std(means, ddof=1))
-    for metric in METRICS:
+    for metric in JUDGED_METRICS:
         assert standing.metrics[metric].low <= standing.metrics[metric].value <= standing.metrics[metric].high
     assert set(standing.slices["half"]) == {"a", "b"}
 
@@ -228,7 +202,7 @@ def test_an_open_question_says_what_would_settle_it() -> None:
 
 
 def test_planning_follows_the_square_root_law() -> None:
-    ladder = build_ladder(suite(), evaluations())
+    ladder = build_ladder(judged_suite(), evaluations())
     row = rows(assessed(), role="primary", estimand="checkpoint", baseline="base")[0]
     needed, half = examples_for(ladder, row, 0.02), examples_for(ladder, row, 0.01)
     assert needed is not None and half is not None
@@ -242,9 +216,9 @@ def test_planning_follows_the_square_root_law() -> None:
 
 def test_what_the_matrix_needs_must_be_there() -> None:
     with pytest.raises(DataError, match="the matrix compares base, but no completed evaluation of it"):
-        build_ladder(suite(), [e for e in evaluations() if e.table.baseline != "base"])
+        build_ladder(judged_suite(), [e for e in evaluations() if e.table.baseline != "base"])
     with pytest.raises(DataError, match="no completed evaluation was found"):
-        build_ladder(suite(), [])
+        build_ladder(judged_suite(), [])
 
 
 def test_a_registered_contrast_that_cannot_be_computed_is_an_error() -> None:
@@ -263,11 +237,11 @@ def test_other_data_is_refused() -> None:
     stale = Signature({**other[0].table.signature.fields, "data.digest": "x"})
     other[0] = replace(other[0], table=replace(other[0].table, signature=stale))
     with pytest.raises(IncomparableError, match=r"data\.digest"):
-        build_ladder(suite(), other)
+        build_ladder(judged_suite(), other)
 
 
 def test_plan_lists_registered_rows_first_and_once() -> None:
-    planned = plan(suite(), ("floor", "base", "lora"), {"half": ("a", "b")})
+    planned = plan(judged_suite(), ("floor", "base", "lora"), {"half": ("a", "b")})
     roles = [row.role for row in planned]
     assert roles == sorted(roles, key=["primary", "guardrail", "exploratory"].index)
     assert len(set(planned)) == len(planned)

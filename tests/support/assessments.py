@@ -37,6 +37,7 @@ from mlbaseline.records import (
     UnpairedContrast,
     Verdict,
 )
+from tests.support import judged
 
 NAN, INF = math.nan, math.inf
 N = 300
@@ -108,38 +109,31 @@ def hash_of(name: str, seed: int) -> str:
 def comparison(candidate: str, baseline: str, *, half: float = 0.071, **changes: object) -> Comparison:
     ours, theirs = RUNGS[candidate][1], RUNGS[baseline][1]
     delta = ours - theirs
-    values: dict[str, object] = {
-        "candidate": candidate,
-        "baseline": baseline,
-        "metric": "accuracy",
-        "slice": None,
-        "slice_value": None,
-        "role": "primary",
-        "estimand": "recipe",
-        "n": N,
-        "n_clusters": N,
-        "n_seeds_candidate": RUNGS[candidate][6],
-        "n_seeds_baseline": RUNGS[baseline][6],
-        "candidate_mean": ours,
-        "baseline_mean": theirs,
-        "delta": delta,
-        "low": delta - half,
-        "high": delta + half,
-        "level": 0.95,
-        "simultaneous_low": delta - 1.22 * half,
-        "simultaneous_high": delta + 1.22 * half,
-        "effect_size": delta / 0.62,
-        "p_value": 2.1e-7,
-        "p_adjusted": 8.4e-7,
-        "gained": 92,
-        "lost": 35,
-        "mde": 1.43 * half,
-        "margin": 0.0,
-        "method": "crossed t",
-        "outcome": "pass",
-        "registered": "before",
-    }
-    return Comparison(**{**values, **changes})  # type: ignore[arg-type]
+    row = judged.comparison(
+        candidate=candidate,
+        baseline=baseline,
+        estimand="recipe",
+        n=N,
+        n_clusters=N,
+        n_seeds_candidate=RUNGS[candidate][6],
+        n_seeds_baseline=RUNGS[baseline][6],
+        candidate_mean=ours,
+        baseline_mean=theirs,
+        delta=delta,
+        low=delta - half,
+        high=delta + half,
+        simultaneous_low=delta - 1.22 * half,
+        simultaneous_high=delta + 1.22 * half,
+        effect_size=delta / 0.62,
+        p_value=2.1e-7,
+        p_adjusted=8.4e-7,
+        gained=92,
+        lost=35,
+        mde=1.43 * half,
+        method="crossed t",
+        registered="before",
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
 
 
 def by_slice(candidate: str, baseline: str, **changes: object) -> list[Comparison]:

@@ -15,17 +15,10 @@ from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.judged import LABELS, REGISTRATION, comparison, evaluation, standing, table, task_data
+from tests.support.suites import yes_no_suite
 
-SUITE = """
-name: small
-task:
-  kind: choice
-  data: {source: data.csv}
-  columns: {text: text, target: label}
-  prompt: "{text}"
-  choices: ["no", "yes"]
-  split: {test: 60}
-  slices: {half: {column: text}}
+SUITE = yes_no_suite(
+    """
 metrics: [accuracy, macro_f1]
 seeds: [0, 1, 2]
 baselines:
@@ -35,7 +28,10 @@ baselines:
   full: {kind: full, base: zero_shot, epochs: 2, learning_rate: 1.0e-4}
 matrix:
   primary: [{candidate: lora, over: [majority, full], margin: 0.05}]
-"""
+""",
+    n=60,
+    slices="{half: {column: text}}",
+)
 TRAINING: dict[str, Scalar] = {
     "training.train_digest": "train",
     "training.dev_digest": "dev",

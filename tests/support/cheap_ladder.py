@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -14,36 +13,25 @@ from mlbaseline.assets import fetch
 from mlbaseline.records import TaskData
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task
+from tests.support.suites import reviews_suite
+from tests.support.workplace import Workplace
 
-SUITE = """
-name: reviews
-task:
-  kind: choice
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}"
-  choices: [bad, good]
-  split: {train: 96, dev: 32, test: 120, seed: 1}
+SUITE = reviews_suite(
+    """
 metrics: [accuracy, macro_f1]
 seeds: [0, 1]
 cost: {usd_per_hour: {cpu: 0.10}}
 baselines:
   majority: {kind: trivial, strategy: majority}
-"""
+""",
+)
 WAIVED = """gates: {waive: {MLB102: "answers from elsewhere, there is no checkpoint"}}
 """
 
 
 @dataclass(frozen=True)
-class CheapLadder:
-    """A folder with the data and the suite, and a tracking store of its own."""
-
-    folder: Path
-    uri: str
-
-    @property
-    def suite(self) -> Path:
-        return self.folder / "suite.yaml"
+class CheapLadder(Workplace):
+    """A workplace whose suite has one cheap rung; a test puts results from elsewhere beside it."""
 
     def write(self, *baselines: str, candidate: str | None = None) -> None:
         """A suite with these baselines (lines of YAML) beside the majority, and the candidate's contrast with it."""

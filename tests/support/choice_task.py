@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
 
 from mlbaseline.records import Example, TaskData, digest_of
 from mlbaseline.suite import ChoiceTask
@@ -47,3 +50,13 @@ def make_data(split: str, n: int) -> TaskData:
         for i in range(n)
     )
     return TaskData(split, examples, LABELS, digest_of([example.id for example in examples]))
+
+
+def write_data(path: Path, n: int, **columns: object) -> None:
+    """Write n learnable examples, all different, as CSV with the columns text and target. columns: further ones."""
+    examples = make_data("any", n).examples
+    rows = [
+        {"text": f"{example.fields['text']} {index}", "target": example.target, **columns}
+        for index, example in enumerate(examples)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)

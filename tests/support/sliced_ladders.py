@@ -13,17 +13,10 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.judged import LABELS, SIGNATURE, evaluation
+from tests.support.suites import ONE_KIND, yes_no_suite
 
-SUITE = """
-name: small
-task:
-  kind: choice
-  data: {source: data.csv}
-  columns: {text: text, target: label}
-  prompt: "{text}"
-  choices: ["no", "yes"]
-  split: {test: 600}
-  slices: {topic: {column: text}, form: {column: text}}
+SUITE = yes_no_suite(
+    """
 metrics: [accuracy, nll_nats]
 seeds: [0]
 baselines:
@@ -33,8 +26,11 @@ baselines:
 matrix:
   primary: [{candidate: lora, over: [base], metric: METRIC}]
   guardrails: [{candidate: lora, over: [base], slices: [topic], margin: -0.1}]
-gates: {waive: {MLB101: "every table here is of one kind", MLB102: "every table here is of one kind"}}
 """
+    + ONE_KIND,
+    n=600,
+    slices="{topic: {column: text}, form: {column: text}}",
+)
 
 
 def suite(metric: str = "accuracy") -> Suite:

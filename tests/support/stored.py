@@ -43,18 +43,12 @@ from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.runs import ComparisonRun
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
+from tests.support.judged import comparison
+from tests.support.suites import choice_suite
 
-SUITE = """
-name: moods
+SUITE = choice_suite(
+    """
 register_as: moods-model
-task:
-  kind: choice
-  data: {source: moods.csv}
-  columns: {text: text, target: mood}
-  prompt: "Text: {text}\\nMood:"
-  choices: [bad, good]
-  split: {test: 1.0}
-  slices: {length: {column: text, quantiles: 2}}
 metrics: [accuracy]
 seeds: [0, 1]
 baselines:
@@ -62,7 +56,14 @@ baselines:
   small: {kind: pretrained, model: {source: nowhere}}
   lora: {kind: peft, method: lora, base: small, learning_rate: 1.0e-3}
 matrix: {primary: [{candidate: lora, over: [majority], metric: accuracy}]}
-"""
+""",
+    name="moods",
+    data="moods.csv",
+    columns="{text: text, target: mood}",
+    prompt="Text: {text}\\nMood:",
+    choices="[bad, good]",
+    slices="{length: {column: text, quantiles: 2}}",
+)
 
 COST = Cost(12.5, 0.001, 0.01, 3e-7, 0.009, 0.02, 500_000_000)
 Compare = Callable[..., ComparisonRun]
@@ -71,35 +72,25 @@ NO_COST = Cost(None, None, 0.0, None, None, None, None)
 
 
 def make_comparison(candidate: str = "lora", baseline: str = "majority", **values: object) -> Comparison:
-    row = Comparison(
+    row = comparison(
         candidate=candidate,
         baseline=baseline,
-        metric="accuracy",
-        slice=None,
-        slice_value=None,
-        role=Role.PRIMARY,
         estimand=Estimand.RECIPE,
         n=60,
         n_clusters=60,
         n_seeds_candidate=2,
-        n_seeds_baseline=1,
         candidate_mean=0.8,
         baseline_mean=0.687,
         delta=0.113,
         low=0.071,
         high=0.155,
-        level=0.95,
         simultaneous_low=0.06,
         simultaneous_high=0.166,
-        effect_size=0.3,
         p_value=0.001,
         p_adjusted=0.002,
         gained=12,
         lost=5,
-        mde=0.06,
-        margin=0.0,
         method="seeds_and_examples",
-        outcome=Outcome.PASS,
     )
     return replace(row, **values)
 
@@ -218,17 +209,15 @@ def made_up_training(folder: Path) -> Trained:
     return Trained(folder, weights_sha256(folder), 12.5, 4096, (2.0, 1.0), {"accuracy": 0.7}, 2)
 
 
-def planned(
-    tracker: Tracker, suite: Suite, comparison: ComparisonRun, *, allow_rolled_back: bool = False
-) -> PromotionPlan:
+def planned(tracker: Tracker, suite: Suite, stored: ComparisonRun, *, allow_rolled_back: bool = False) -> PromotionPlan:
     """Plan the promotion of a comparison's winner, from what the comparison stored."""
-    assessment = load_assessment(tracker, comparison.run_id)
-    return plan_promotion(tracker, suite, comparison, assessment, allow_rolled_back=allow_rolled_back)
+    assessment = load_assessment(tracker, stored.run_id)
+    return plan_promotion(tracker, suite, stored, assessment, allow_rolled_back=allow_rolled_back)
 
 
-def found(comparison: ComparisonRun | None) -> ComparisonRun:
-    assert comparison is not None
-    return comparison
+def found(run: ComparisonRun | None) -> ComparisonRun:
+    assert run is not None
+    return run
 
 
 def aliases(tracker: Tracker, model: str) -> dict[str, str]:

@@ -12,19 +12,11 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from tests.support.commands import run_command
+from tests.support.suites import fill, reviews_suite
 
-SUITE = """
-name: reviews
+SUITE = reviews_suite(
+    """
 register_as: reviews-label
-task:
-  kind: choice
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}"
-  choices: [bad, good]
-  split: {train: 96, dev: 32, test: 120, seed: 1}
-  slices:
-    topic: {column: review, patterns: {food: soup|bread|cheese}, default: other}
 metrics: [accuracy, macro_f1, nll_nats, ece]
 seeds: [0, 1]
 evaluation: {batch_tokens: 1024, max_length: 128, latency_sample: 4}
@@ -46,7 +38,9 @@ matrix:
   guardrails:
     - {candidate: lora, over: [majority, champion], slices: [topic], margin: -0.3}
 gates: {min_seeds: 2, max_error_rate: 0.0, latency_p95_s: 5.0, cost_per_query_usd: 1.0}
-"""
+""",
+    slices="{topic: {column: review, patterns: {food: soup|bread|cheese}, default: other}}",
+)
 
 
 # One thread: a tiny model's threads would wait for each other longer than they compute.
@@ -55,9 +49,15 @@ ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "120", "
 
 @dataclass(frozen=True)
 class Workplace:
+    """A folder with data and a suite, and a tracking store of its own at `uri`."""
+
     folder: Path
-    suite: Path
     uri: str
+    suite_name: str = "suite.yaml"
+
+    @property
+    def suite(self) -> Path:
+        return self.folder / self.suite_name
 
     def edit(self, old: str, new: str) -> None:
         text = self.suite.read_text(encoding="utf-8")
@@ -97,5 +97,5 @@ def write_reviews(path: Path) -> None:
 
 
 def write_suite(path: Path, model: Path) -> Path:
-    path.write_text(SUITE.replace("MODEL", str(model)), encoding="utf-8")
+    path.write_text(fill(SUITE, model=model), encoding="utf-8")
     return path

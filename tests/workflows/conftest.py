@@ -29,8 +29,8 @@ def workplace(
     monkeypatch.setenv("MLBASELINE_CACHE", str(shared_cache))
     copy(empty_database, tmp_path / "mlflow.db")
     write_reviews(tmp_path / "reviews.csv")
-    suite = write_suite(tmp_path / "suite.yaml", tiny_model)
-    yield Workplace(tmp_path, suite, f"sqlite:///{tmp_path}/mlflow.db")
+    write_suite(tmp_path / "suite.yaml", tiny_model)
+    yield Workplace(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
 
 
 @pytest.fixture

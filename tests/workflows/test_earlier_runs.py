@@ -29,11 +29,11 @@ def earlier(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     uri = unpack(tmp_path, empty_database)
-    return Workplace(tmp_path, tmp_path / "reviews.yaml", uri)
+    return Workplace(tmp_path, uri, "reviews.yaml")
 
 
 def of_suite(earlier: Workplace, name: str) -> Workplace:
-    return replace(earlier, suite=earlier.folder / f"{name}.yaml")
+    return replace(earlier, suite_name=f"{name}.yaml")
 
 
 def runs_of(workplace: Workplace, kind: str) -> dict[str, Run]:

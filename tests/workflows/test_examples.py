@@ -7,18 +7,12 @@ from pathlib import Path
 
 from mlbaseline import workflows
 from tests.support.doctests import assert_holds
+from tests.support.suites import reviews_suite
 from tests.support.workplace import Workplace
 
-SUITE = """
-name: reviews
+SUITE = reviews_suite(
+    """
 register_as: reviews-label
-task:
-  kind: choice
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}"
-  choices: [bad, good]
-  split: {train: 96, dev: 32, test: 120, seed: 1}
 evaluation: {max_length: 128, latency_sample: 4}
 baselines:
   majority: {kind: trivial, strategy: constant, default: good}
@@ -27,7 +21,8 @@ baselines:
 matrix:
   primary: [{candidate: zero_shot, over: [majority], margin: -0.9}]
   guardrails: [{candidate: zero_shot, over: [champion], margin: -0.9}]
-"""
+""",
+)
 
 
 def test_the_examples_of_the_workflows_do_what_they_show(workplace: Workplace, tiny_model: Path) -> None:

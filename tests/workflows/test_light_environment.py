@@ -20,6 +20,7 @@ import pytest
 
 from mlbaseline.errors import WEIGHT_PACKAGES
 from tests.fixtures.earlier_runs import unpack
+from tests.support.suites import reviews_suite
 from tests.support.workplace import write_reviews
 
 ROOT = Path(__file__).parents[2]
@@ -36,21 +37,16 @@ class WithoutWeights(PathFinder):
 sys.meta_path[:] = [WithoutWeights if finder is PathFinder else finder for finder in sys.meta_path]
 """
 EXIT_CODES = {"promote": 0, "hold": 3, "inconclusive": 4}
-IMPORTED = """
-name: imported
-task:
-  kind: choice
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}"
-  choices: [bad, good]
-  split: {train: 96, dev: 32, test: 120, seed: 1}
+IMPORTED = reviews_suite(
+    """
 metrics: [accuracy, macro_f1]
 seeds: [0]
 baselines:
   majority: {kind: trivial, strategy: majority}
   theirs: {kind: production, recorded: {path: theirs.csv}}
-"""
+""",
+    name="imported",
+)
 
 
 @dataclass(frozen=True)

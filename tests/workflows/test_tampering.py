@@ -21,18 +21,11 @@ from mlbaseline.errors import DataError, IncomparableError, TrackingError
 from mlbaseline.records import Decision
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.workflows import CommandResult
-from tests.support.workplace import write_reviews
+from tests.support.suites import reviews_suite
+from tests.support.workplace import Workplace, write_reviews
 
-SUITE = """
-name: reviews
-task:
-  kind: choice
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}"
-  choices: [bad, good]
-  split: {train: 60, dev: 60, test: 120, seed: 1}
-  slices: {topic: {column: review, patterns: {food: soup|bread|cheese}, default: other}}
+SUITE = reviews_suite(
+    """
 metrics: [accuracy, macro_f1]
 seeds: [0, 1]
 evaluation: {answer_dev: true}
@@ -45,28 +38,19 @@ matrix:
   primary: [{candidate: rule, over: [majority, uniform]}]
   guardrails: [{candidate: rule, over: [majority], slices: [topic], margin: -0.1}]
 gates: {confirmatory: true, cost_per_query_usd: 1.0, waive: {MLB102: "rules only, there is no checkpoint"}}
-"""
+""",
+    split="{train: 60, dev: 60, test: 120, seed: 1}",
+    slices="{topic: {column: review, patterns: {food: soup|bread|cheese}, default: other}}",
+)
 
 
 @dataclass(frozen=True)
-class Walked:
+class Walked(Workplace):
     """A ladder that was walked in `folder`. uri: of a copy of its database."""
-
-    folder: Path
-    uri: str
-
-    @property
-    def suite(self) -> Path:
-        return self.folder / "suite.yaml"
 
     @property
     def client(self) -> mlflow.MlflowClient:
         return mlflow.MlflowClient(self.uri)
-
-    def edit(self, old: str, new: str) -> None:
-        text = self.suite.read_text(encoding="utf-8")
-        assert old in text
-        self.suite.write_text(text.replace(old, new), encoding="utf-8")
 
     def run_of(self, baseline: str, seed: str = "none", split: str = "test") -> Run:
         tags = {"kind": "evaluation", "baseline": baseline, "seed": seed, "split": split}

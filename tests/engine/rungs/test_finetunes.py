@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -22,36 +21,29 @@ from mlbaseline.model_files import weights_sha256
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.choice_task import make_data
+from tests.support.choice_task import write_data
+from tests.support.suites import fill, sentiment_suite
 
-SUITE = """
-name: tiny
-task:
-  kind: choice
-  data: {{source: {data}, format: csv}}
-  columns: {{text: text, target: target}}
-  prompt: "Tweet: {{text}}\\nSentiment:"
-  choices: [negative, neutral, positive]
-  split: {{train: 24, test: 20, seed: 1}}
-evaluation: {{batch_tokens: 512, max_length: 64, latency_sample: 2}}
+SUITE = sentiment_suite(
+    """
+evaluation: {batch_tokens: 512, max_length: 64, latency_sample: 2}
 baselines:
-  zero_shot: {{kind: pretrained, model: {{source: "{model}"}}}}
-  lora: {{kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 1, batch_size: 8, learning_rate: 2.0e-2}}
-  prompt: {{kind: peft, method: prompt_tuning, base: zero_shot, epochs: 1, batch_size: 8, learning_rate: 2.0e-2}}
-  wrong: {{kind: peft, method: peft, config: VeraConfig, options: {{rank: 4}}, base: zero_shot, learning_rate: 1.0e-2}}
-  ready: {{kind: peft, adapter: {{source: "{adapter}"}}, base: zero_shot}}
-  earlier: {{kind: full, model: {{source: "{earlier}"}}}}
-"""
+  zero_shot: {kind: pretrained, model: {source: "MODEL"}}
+  lora: {kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 1, batch_size: 8, learning_rate: 2.0e-2}
+  prompt: {kind: peft, method: prompt_tuning, base: zero_shot, epochs: 1, batch_size: 8, learning_rate: 2.0e-2}
+  wrong: {kind: peft, method: peft, config: VeraConfig, options: {rank: 4}, base: zero_shot, learning_rate: 1.0e-2}
+  ready: {kind: peft, adapter: {source: "ADAPTER"}, base: zero_shot}
+  earlier: {kind: full, model: {source: "EARLIER"}}
+""",
+    split="{train: 24, test: 20, seed: 1}",
+    data="DATA",
+)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
-    rows = [
-        {"text": f"{example.fields['text']} {index}", "target": example.target}
-        for index, example in enumerate(make_data("any", 60).examples)
-    ]
-    pd.DataFrame(rows).to_csv(folder / "data.csv", index=False)
+    write_data(folder / "data.csv", 60)
     return folder
 
 
@@ -77,7 +69,7 @@ def rungs_of(
     earlier: Path | None = None,
 ) -> list[Rung]:
     paths = {"data": home / "data.csv", "model": model, "adapter": adapter or home, "earlier": earlier or home}
-    suite = parse_suite(SUITE.format(**paths), root=home)
+    suite = parse_suite(fill(SUITE, **paths), root=home)
 
     def fetched(asset: Asset) -> FetchedAsset:
         return fetch(asset, root=home)
@@ -91,7 +83,7 @@ def opened(rung: Rung) -> OpenedRung:
 
 
 def nats_of(home: Path, model: Path, rung: OpenedRung) -> dict[str, tuple[float, ...]]:
-    suite = parse_suite(SUITE.format(data=home / "data.csv", model=model, adapter=home, earlier=home), root=home)
+    suite = parse_suite(fill(SUITE, data=home / "data.csv", model=model, adapter=home, earlier=home), root=home)
     data = load_task(suite, lambda asset: fetch(asset, root=home)).splits["test"]
     return {answer.example_id: answer.loglik_nats for answer in rung.model.answer(data.examples)}
 

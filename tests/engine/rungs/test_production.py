@@ -21,26 +21,22 @@ from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
 from tests.support.choice_task import make_data
 from tests.support.http_server import Response, serve
+from tests.support.suites import fill, sentiment_suite
 from tests.support.tiny_models import write_chat_model
 
-SUITE = """
-name: tiny
-task:
-  kind: choice
-  data: {{source: data.csv, format: csv}}
-  columns: {{text: text, target: target}}
-  prompt: "Tweet: {{text}}\\nSentiment:"
-  choices: [negative, neutral, positive]
-  split: {{test: 20, seed: 1}}
+SUITE = sentiment_suite(
+    """
 metrics: [accuracy, nll_nats]
 seeds: [0, 1]
-evaluation: {{precision: fp32, latency_sample: 0}}
+evaluation: {precision: fp32, latency_sample: 0}
 baselines:
-  zero_shot: {{kind: pretrained, model: {{source: "{model}"}}}}
-  live: {{kind: production, endpoint: {{url: "{url}", protocol: completions, model: m}}}}
-  hot: {{kind: production, endpoint: {{url: "{url}", protocol: chat, temperature: 0.7}}}}
-  champion: {{kind: production, uri: "models:/m@champion"}}
-"""
+  zero_shot: {kind: pretrained, model: {source: "MODEL"}}
+  live: {kind: production, endpoint: {url: "URL", protocol: completions, model: m}}
+  hot: {kind: production, endpoint: {url: "URL", protocol: chat, temperature: 0.7}}
+  champion: {kind: production, uri: "models:/m@champion"}
+""",
+    split="{test: 20, seed: 1}",
+)
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -76,7 +72,7 @@ def test_log_likelihoods_over_http_are_those_of_the_engine(tiny_model: Path, tmp
         return fetch(asset, root=tmp_path)
 
     with serve(Echo(tiny_model)) as server:
-        suite = parse_suite(SUITE.format(model=tiny_model, url=server.url), root=tmp_path)
+        suite = parse_suite(fill(SUITE, model=tiny_model, url=server.url), root=tmp_path)
         task = load_task(suite, fetched)
         context = RungContext(suite, task, fetched)
         tables = {}
@@ -111,7 +107,7 @@ def test_texts_over_http_are_comparable_with_those_of_the_engine(
         return fetch(asset, root=tmp_path)
 
     model = write_chat_model(tiny_model, tmp_path / "write_chat_model") if conversation else tiny_model
-    text = SUITE.format(model=model, url="http://localhost:1")
+    text = fill(SUITE, model=model, url="http://localhost:1")
     text = text.replace("kind: choice", "kind: generate").replace("[accuracy, nll_nats]", "[exact_match]")
     text = text.replace("  choices: [negative, neutral, positive]\n", conversation + '  stop: ["\\n"]\n')
     text = text.replace(", temperature: 0.7", "")

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
@@ -17,43 +16,35 @@ from mlbaseline.results import tabulate
 from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import LoadedTask, load_task
-from tests.support.choice_task import make_data
+from tests.support.choice_task import write_data
+from tests.support.suites import fill, sentiment_suite
 
-SUITE = """
-name: tiny
-task:
-  kind: choice
-  data: {{source: data.csv, format: csv}}
-  columns: {{text: text, target: target}}
-  prompt: "Tweet: {{text}}\\nSentiment:"
-  choices: [negative, neutral, positive]
-  split: {{train: 40, dev: 12, test: 20, seed: 1}}
+SUITE = sentiment_suite(
+    """
 metrics: [accuracy, nll_nats]
 seeds: [0, 1]
-evaluation: {{batch_tokens: 512, max_length: 64, latency_sample: 2}}
+evaluation: {batch_tokens: 512, max_length: 64, latency_sample: 2}
 baselines:
-  majority: {{kind: trivial, strategy: majority}}
-  uniform: {{kind: trivial, strategy: uniform}}
-  keyword: {{kind: trivial, strategy: keyword, rules: {{negative: bad}}, default: positive}}
-  zero_shot: {{kind: pretrained, model: {{source: "{model}"}}}}
-  few_shot: {{kind: pretrained, model: {{source: "{model}"}}, shots: 2}}
-  sampled_shots: {{kind: pretrained, model: {{source: "{model}"}}, shots: {{k: 2, sample: seed}}}}
-  lora: {{kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 2, batch_size: 8, learning_rate: 2.0e-2}}
-  full: {{kind: full, base: zero_shot, epochs: 2, batch_size: 8, learning_rate: 2.0e-3}}
-  annotator: {{kind: human, agreement: agreement}}
-"""
+  majority: {kind: trivial, strategy: majority}
+  uniform: {kind: trivial, strategy: uniform}
+  keyword: {kind: trivial, strategy: keyword, rules: {negative: bad}, default: positive}
+  zero_shot: {kind: pretrained, model: {source: "MODEL"}}
+  few_shot: {kind: pretrained, model: {source: "MODEL"}, shots: 2}
+  sampled_shots: {kind: pretrained, model: {source: "MODEL"}, shots: {k: 2, sample: seed}}
+  lora: {kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 2, batch_size: 8, learning_rate: 2.0e-2}
+  full: {kind: full, base: zero_shot, epochs: 2, batch_size: 8, learning_rate: 2.0e-3}
+  annotator: {kind: human, agreement: agreement}
+""",
+    split="{train: 40, dev: 12, test: 20, seed: 1}",
+)
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
 def suite(tiny_model: Path, tmp_path: Path) -> Suite:
-    rows = [
-        {"text": f"{example.fields['text']} {index}", "target": example.target, "agreement": 0.8}
-        for index, example in enumerate(make_data("any", 90).examples)
-    ]
-    pd.DataFrame(rows).to_csv(tmp_path / "data.csv", index=False)
-    return parse_suite(SUITE.format(model=tiny_model), root=tmp_path)
+    write_data(tmp_path / "data.csv", 90, agreement=0.8)
+    return parse_suite(fill(SUITE, model=tiny_model), root=tmp_path)
 
 
 def rungs_of(suite: Suite, name: str, seeds: tuple[int, ...] = (0, 1), **options: Any) -> list[Rung]:
@@ -202,7 +193,7 @@ def suite_data(suite: Suite) -> tuple[Example, ...]:
 
 
 def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:
-    text = SUITE.format(model=suite.baselines["zero_shot"].model.source)
+    text = fill(SUITE, model=suite.baselines["zero_shot"].model.source)
     for old, new in (
         ("kind: choice", "kind: generate"),
         ("  choices: [negative, neutral, positive]\n", ""),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 
@@ -24,7 +23,8 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset, Ia3, Lora, OtherPeft, PrefixTuning
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.choice_task import make_data
+from tests.support.choice_task import write_data
+from tests.support.suites import fill, sentiment_suite
 from tests.support.training_jobs import make_job
 
 pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
@@ -136,37 +136,28 @@ def test_a_method_that_does_not_know_quantised_layers_is_refused(wide_model: Pat
         train(make_job(wide_model, vera, precision="int8"))
 
 
-SUITE = """
-name: tiny
-task:
-  kind: choice
-  data: {{source: data.csv}}
-  columns: {{text: text, target: target}}
-  prompt: "Tweet: {{text}}\\nSentiment:"
-  choices: [negative, neutral, positive]
-  split: {{train: 24, test: 20, seed: 1}}
-evaluation: {{precision: {precision}, max_length: 64, latency_sample: 1}}
+SUITE = sentiment_suite(
+    """
+evaluation: {precision: PRECISION, max_length: 64, latency_sample: 1}
 baselines:
-  majority: {{kind: trivial, strategy: majority}}
-  zero_shot: {{kind: pretrained, model: {{source: "{model}"}}}}
-  lora: {{kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 1, batch_size: 8, learning_rate: 2.0e-2}}
-  full: {{kind: full, base: zero_shot, epochs: 1, batch_size: 8, learning_rate: 1.0e-3}}
-"""
+  majority: {kind: trivial, strategy: majority}
+  zero_shot: {kind: pretrained, model: {source: "MODEL"}}
+  lora: {kind: peft, method: lora, base: zero_shot, rank: 4, epochs: 1, batch_size: 8, learning_rate: 2.0e-2}
+  full: {kind: full, base: zero_shot, epochs: 1, batch_size: 8, learning_rate: 1.0e-3}
+""",
+    split="{train: 24, test: 20, seed: 1}",
+)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    rows = [
-        {"text": f"{example.fields['text']} {index}", "target": example.target}
-        for index, example in enumerate(make_data("any", 60).examples)
-    ]
-    pd.DataFrame(rows).to_csv(tmp_path / "data.csv", index=False)
+    write_data(tmp_path / "data.csv", 60)
     return tmp_path
 
 
 def rung_of(home: Path, model: Path, name: str, precision: str) -> tuple[Rung, ResultTable]:
     """The rung and its answers, from a cache of their own or from what was kept."""
-    suite = parse_suite(SUITE.format(model=model, precision=precision), root=home)
+    suite = parse_suite(fill(SUITE, model=model, precision=precision), root=home)
 
     def fetched(asset: Asset) -> FetchedAsset:
         return fetch(asset, root=home)
@@ -224,7 +215,7 @@ def test_all_weights_are_trained_as_they_are_and_asked_quantised(home: Path, wid
 
 
 def test_vllm_is_refused_before_anything_is_loaded(home: Path, wide_model: Path) -> None:
-    text = SUITE.format(model=wide_model, precision="int4, generate_with: vllm")
+    text = fill(SUITE, model=wide_model, precision="int4, generate_with: vllm")
     text = text.replace("choices: [negative, neutral, positive]", "max_new_tokens: 4").replace("choice", "generate")
     suite = parse_suite("metrics: [exact_match]\n" + text, root=home)
 

@@ -10,8 +10,8 @@ from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.records import Registered, Registration
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.judge.test_assessment import SUITE
 from tests.support.judged import REGISTRATION, comparison
+from tests.support.suites import JUDGED, fill
 
 ROWS = (
     comparison(candidate="lora", baseline="floor"),
@@ -23,7 +23,7 @@ ROWS = (
 
 
 def suite(old: str = "", new: str = "") -> Suite:
-    text = SUITE.replace("CORRECTION", "holm").replace("METRIC", "accuracy")
+    text = fill(JUDGED, correction="holm", metric="accuracy")
     assert old in text
     return parse_suite(text.replace(old, new) if old else text)
 

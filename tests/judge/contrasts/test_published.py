@@ -16,20 +16,15 @@ from mlbaseline.stats import compare_corpus, compare_published, macro_f1
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.judged import LABELS, REGISTRATION, evaluation, table, task_data
+from tests.support.suites import ONE_KIND, yes_no_suite
 
 N = 200
 DATA = task_data(N)
 RIGHT = np.arange(N) % 5 > 0
 PAPER = PublishedScore("paper", "accuracy", 0.75, 1000, None, "a paper", None, None, "run")
 
-SUITE = """
-name: judged
-task:
-  kind: choice
-  data: {test: data.csv}
-  columns: {text: text, target: target}
-  prompt: "{text}"
-  choices: ["no", "yes"]
+SUITE = yes_no_suite(
+    """
 metrics: [accuracy, macro_f1, nll_nats]
 baselines:
   a: {kind: trivial, strategy: uniform}
@@ -37,8 +32,10 @@ baselines:
   paper: {kind: external, metric: accuracy, value: 0.75, n: 1000, source: a paper}
 matrix:
   primary: [{candidate: b, over: [a]}]
-gates: {waive: {MLB101: "every table here is of one kind", MLB102: "every table here is of one kind"}}
 """
+    + ONE_KIND,
+    n=N,
+)
 
 
 def suite() -> Suite:

@@ -14,8 +14,8 @@ from mlbaseline.judge.cost.estimates import Metered, cost_of
 from mlbaseline.records import Bounds
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import CostModel, Suite, TokenPrice
-from tests.judge.test_assessment import suite
 from tests.support.judged import table, task_data
+from tests.support.suites import judged_suite
 
 N = 400
 DATA = task_data(N)
@@ -30,7 +30,7 @@ def rows(seed: int | None = None, **columns: Any) -> ResultTable:
 
 
 def priced(**cost: Any) -> Suite:
-    return suite().model_copy(update={"cost": CostModel(**cost)})
+    return judged_suite().model_copy(update={"cost": CostModel(**cost)})
 
 
 HOURLY = priced(usd_per_hour={"cpu": 3.6}, queries=1_000)

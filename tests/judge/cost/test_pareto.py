@@ -15,8 +15,8 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Front
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import CostModel
-from tests.judge.test_assessment import METRICS, suite
 from tests.support.judged import LABELS, evaluation, table, task_data
+from tests.support.suites import JUDGED_METRICS, judged_suite
 
 POINTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12)
 
@@ -58,14 +58,14 @@ def rung(
 ) -> CompletedEvaluation:
     """Right on the first `rate` of the examples, so that the better one is right wherever the worse one is."""
     right = np.random.default_rng(5).permutation(N) < rate * N
-    made = add_scores(table(DATA, right, baseline=name, seed=seed), LABELS, METRICS)
+    made = add_scores(table(DATA, right, baseline=name, seed=seed), LABELS, JUDGED_METRICS)
     frame = made.frame.assign(compute_s=seconds * (1 + np.arange(N) / N), latency_s=seconds * (1 + np.arange(N) / N))
     kind = {"lora": "peft", "base": "pretrained"}.get(name, "trivial")
     return replace(evaluation(replace(made, frame=frame, kind=kind)), facts=facts)
 
 
 def found(*rungs: CompletedEvaluation, prices: dict[str, float] | None = None) -> dict[str, Front]:
-    suite_ = suite().model_copy(update={"cost": CostModel(usd_per_hour=prices or {})})
+    suite_ = judged_suite().model_copy(update={"cost": CostModel(usd_per_hour=prices or {})})
     ladder = build_ladder(suite_, rungs)
     rng = np.random.default_rng(0)
     standings = {name: stand(suite_, name, each, rng) for name, each in ladder.rungs.items()}
