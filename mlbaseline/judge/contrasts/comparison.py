@@ -17,7 +17,8 @@ from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.contrasts.inference import Contrasted, contrast
 from mlbaseline.judge.contrasts.joint import JointCell, judge_jointly
-from mlbaseline.judge.contrasts.matrix import Planned, mask_of, plan, sign_of
+from mlbaseline.judge.contrasts.matrix import Planned, mask_of, plan, sign_of, signed_margin
+from mlbaseline.judge.contrasts.pair import pair_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison, Estimand, Outcome, Role
 from mlbaseline.results import ResultTable
@@ -147,23 +148,13 @@ class Family:
         return self.ladder.tables(name, self.estimand)
 
     def _contrast(self, row: Planned, level: float) -> Contrasted | None:
-        candidate, baseline = self._tables(row.candidate), self._tables(row.baseline)
+        pair = pair_of(self.ladder, row, self.estimand)
         if row.role != Role.EXPLORATORY:
-            _require_scores(candidate, row)
-            require_same_unit(row.metric, (*candidate, *baseline))
-        elif not same_unit(row.metric, (*candidate, *baseline)):
+            _require_scores(pair.candidate, row)
+            require_same_unit(row.metric, (*pair.candidate, *pair.baseline))
+        elif not same_unit(row.metric, (*pair.candidate, *pair.baseline)):
             return None
-        margin = (row.margin or 0.0) * sign_of(row.metric)
-        found = contrast(
-            candidate,
-            baseline,
-            self.ladder.suite.task.labels,
-            row.metric,
-            mask=mask_of(candidate[0], row),
-            level=level,
-            margin=margin,
-            rng=self.rng,
-        )
+        found = contrast(pair, level=level, margin=signed_margin(row), rng=self.rng)
         if found is None and row.role != Role.EXPLORATORY:
             where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
             raise SuiteError(

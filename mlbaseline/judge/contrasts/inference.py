@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mlbaseline.judge.contrasts.pair import Pair
 from mlbaseline.metrics import METRICS, corpus_statistics
 from mlbaseline.records import Estimate
 from mlbaseline.results import ResultTable
@@ -54,28 +55,26 @@ class Contrasted:
     limits: Callable[[float], tuple[float, float]] | None = None
 
 
-def contrast(
-    candidate: Sequence[ResultTable],
-    baseline: Sequence[ResultTable],
-    labels: Sequence[str],
-    metric: str,
-    *,
-    mask: Mask,
-    level: float,
-    margin: float,
-    rng: np.random.Generator,
-) -> Contrasted | None:
-    """Compare two rungs, each by one table (checkpoint) or several (recipe), on the rows of `mask` (n,).
+def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:
+    """Compare the two sides of a pair.
 
-    margin: in the metric's own unit. An example that one side has no score for (an annotator's agreement that was not
-    recorded) is left out for both. None: a side lacks the metric, or fewer than two examples are left.
+    An example that one side has no score for (an annotator's agreement that was not recorded) is left out for both.
+
+    Args:
+        pair: What is compared.
+        level: Confidence level of the interval, in (0, 1).
+        margin: The difference that the p-value tests, in the metric's own unit.
+        rng: Source of resamples.
+
+    Returns:
+        The difference. None where a side lacks the metric, or fewer than two examples are left.
     """
-    if METRICS[metric].corpus:
-        return _corpus_contrast(candidate, baseline, labels, metric, mask=mask, level=level, margin=margin, rng=rng)
-    pair = paired_scores(candidate, baseline, metric, mask=mask)
-    if pair is None:
+    if METRICS[pair.metric].corpus:
+        return _corpus_contrast(pair, level=level, margin=margin, rng=rng)
+    scores = paired_scores(pair)
+    if scores is None:
         return None
-    ours, theirs, clusters = pair
+    ours, theirs, clusters = scores
     found = compare_paired(ours, theirs, clusters=clusters, level=level, margin=margin, rng=rng)
     return Contrasted(
         candidate_mean=float(ours.mean()),
@@ -95,39 +94,27 @@ def contrast(
     )
 
 
-def paired_scores(
-    candidate: Sequence[ResultTable], baseline: Sequence[ResultTable], metric: str, *, mask: Mask
-) -> tuple[Array, Array, npt.NDArray[np.object_] | None] | None:
-    """Per-example scores (seeds, n) of both sides and the clusters (n,), as `stats` takes them; None as `contrast`."""
-    ours, theirs = _scores(candidate, metric), _scores(baseline, metric)
+def paired_scores(pair: Pair) -> tuple[Array, Array, npt.NDArray[np.object_] | None] | None:
+    """Collect the scores (seeds, n) of both sides and the clusters (n,), as `stats` takes them; None as `contrast`."""
+    ours, theirs = _scores(pair.candidate, pair.metric), _scores(pair.baseline, pair.metric)
     if ours is None or theirs is None:
         return None
-    scored: Mask = mask & ~np.isnan(ours).any(axis=0) & ~np.isnan(theirs).any(axis=0)
-    clusters = clusters_of(candidate[0], scored)
+    scored: Mask = pair.mask & ~np.isnan(ours).any(axis=0) & ~np.isnan(theirs).any(axis=0)
+    clusters = clusters_of(pair.candidate[0], scored)
     if scored.sum() < max(2, len(ours), len(theirs)) or (clusters is not None and len(set(clusters)) < 2):
         return None
     return ours[:, scored], theirs[:, scored], clusters
 
 
-def _corpus_contrast(
-    candidate: Sequence[ResultTable],
-    baseline: Sequence[ResultTable],
-    labels: Sequence[str],
-    metric: str,
-    *,
-    mask: Mask,
-    level: float,
-    margin: float,
-    rng: np.random.Generator,
-) -> Contrasted | None:
-    ours, theirs = _statistics(candidate, labels, metric), _statistics(baseline, labels, metric)
-    clusters = clusters_of(candidate[0], mask)
-    if ours is None or theirs is None or mask.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
+def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:
+    ours, theirs = (_statistics(side, pair.labels, pair.metric) for side in (pair.candidate, pair.baseline))
+    clusters = clusters_of(pair.candidate[0], pair.mask)
+    if ours is None or theirs is None or pair.mask.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
         return None
     corpus, ours_statistics = ours
     found = compare_corpus(
-        ours_statistics[:, mask],
-        theirs[1][:, mask],
+        ours_statistics[:, pair.mask],
+        theirs[1][:, pair.mask],
         corpus,
         clusters=clusters,
         level=level,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlbaseline.judge.contrasts.inference import clusters_of
-from mlbaseline.judge.contrasts.matrix import Planned, mask_of, sign_of
+from mlbaseline.judge.contrasts.matrix import Planned, mask_of, signed_margin
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Estimand
 from mlbaseline.stats import joint_intervals
@@ -48,7 +48,7 @@ def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Gen
     cells = [(positions.get(row.cut, 0), questions.index((row.candidate, row.baseline, row.metric))) for row in rows]
     margins, family = np.zeros(found.estimate.shape), np.zeros(found.estimate.shape, dtype=bool)
     for row, cell in zip(rows, cells, strict=True):
-        margins[cell], family[cell] = (row.margin or 0.0) * sign_of(row.metric), True
+        margins[cell], family[cell] = signed_margin(row), True
     adjusted = np.full(found.estimate.shape, np.nan)
     adjusted[family] = found.adjusted_p_values(margins, family=family)
     return [

@@ -98,3 +98,8 @@ def mask_of(table: ResultTable, row: Planned | Comparison) -> npt.NDArray[np.boo
 def sign_of(metric: str) -> int:
     """1 where more is better, −1 where less is."""
     return 1 if METRICS[metric].higher_is_better else -1
+
+
+def signed_margin(row: Planned | Comparison) -> float:
+    """Give the margin of a row as a difference of the metric: below 0 where less of the metric is better."""
+    return (row.margin or 0.0) * sign_of(row.metric)

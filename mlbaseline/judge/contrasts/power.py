@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 
 from mlbaseline.judge.contrasts.inference import paired_scores
-from mlbaseline.judge.contrasts.matrix import mask_of, sign_of
+from mlbaseline.judge.contrasts.matrix import sign_of, signed_margin
+from mlbaseline.judge.contrasts.pair import pair_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison
 from mlbaseline.stats import SampleSizeExtension, estimate_components, sample_size, sample_size_extension
@@ -24,15 +25,15 @@ def examples_to_decide(ladder: Ladder, row: Comparison, *, family: int) -> Sampl
         The number of examples of the test, or why none would do.
     """
     level = 1.0 - (1.0 - row.level) / family
-    candidate, baseline = (ladder.tables(name, row.estimand) for name in (row.candidate, row.baseline))
-    margin = (row.margin or 0.0) * sign_of(row.metric)
-    pair = paired_scores(candidate, baseline, row.metric, mask=mask_of(candidate[0], row))
-    if pair is not None:
-        ours, theirs, clusters = pair
+    pair = pair_of(ladder, row, row.estimand)
+    margin = signed_margin(row)
+    scores = paired_scores(pair)
+    if scores is not None:
+        ours, theirs, clusters = scores
         extension = sample_size_extension(ours, theirs, clusters=clusters, margin=margin, level=level)
     else:
         extension = _corpus_extension(row, margin)
-    return _of_whole_test(extension, len(candidate[0].frame), row.n)
+    return _of_whole_test(extension, len(pair.candidate[0].frame), row.n)
 
 
 def _corpus_extension(row: Comparison, margin: float) -> SampleSizeExtension:
@@ -67,17 +68,15 @@ def examples_for(ladder: Ladder, row: Comparison, delta: float) -> int | None:
 
     Raises ValueError for a delta that lies on the margin.
     """
-    candidate, baseline = (ladder.tables(name, row.estimand) for name in (row.candidate, row.baseline))
-    pair = paired_scores(candidate, baseline, row.metric, mask=mask_of(candidate[0], row))
-    if pair is None:
+    scores = paired_scores(pair_of(ladder, row, row.estimand))
+    if scores is None:
         distance = abs(delta - (row.margin or 0.0))
         return math.ceil(row.n * (row.mde / distance) ** 2)
-    ours, theirs, clusters = pair
-    sign = sign_of(row.metric)
+    ours, theirs, clusters = scores
     return sample_size(
-        delta * sign,
+        delta * sign_of(row.metric),
         estimate_components(ours, theirs, clusters=clusters),
-        margin=(row.margin or 0.0) * sign,
+        margin=signed_margin(row),
         seeds_candidate=len(ours),
         seeds_baseline=len(theirs),
         level=row.level,

@@ -1,0 +1,39 @@
+"""The two sides of one row of a comparison: whose tables are compared, by which metric, on which examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbaseline.judge.contrasts.matrix import Planned, mask_of
+from mlbaseline.judge.ladder import Ladder
+from mlbaseline.records import Comparison, Estimand
+from mlbaseline.results import ResultTable
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A candidate and a baseline, each by one table (checkpoint) or several (recipe).
+
+    Attributes:
+        candidate: Tables of the candidate, one for each seed.
+        baseline: Tables of the baseline, over the same examples in the same order.
+        metric: Name of the metric that they are compared by.
+        labels: Labels of the task; empty where it has none.
+        mask: (n,) which rows of the tables count.
+    """
+
+    candidate: Sequence[ResultTable]
+    baseline: Sequence[ResultTable]
+    metric: str
+    labels: Sequence[str]
+    mask: npt.NDArray[np.bool_]
+
+
+def pair_of(ladder: Ladder, row: Planned | Comparison, estimand: Estimand) -> Pair:
+    """Collect what a row of the comparison compares, between checkpoints or between recipes."""
+    candidate, baseline = (ladder.tables(name, estimand) for name in (row.candidate, row.baseline))
+    return Pair(candidate, baseline, row.metric, ladder.suite.task.labels, mask_of(candidate[0], row))
