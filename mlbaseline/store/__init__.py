@@ -2,7 +2,14 @@
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of
 from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs
-from mlbaseline.store.evaluations import log_evaluation, log_ladder, log_published, open_evaluation
+from mlbaseline.store.evaluations import (
+    EvaluatedModel,
+    EvaluationFigures,
+    log_evaluation,
+    log_ladder,
+    log_published,
+    open_evaluation,
+)
 from mlbaseline.store.items import param_text
 from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
@@ -32,6 +39,8 @@ __all__ = [
     "TASK_DIGEST",
     "ComparisonRun",
     "CountingRuns",
+    "EvaluatedModel",
+    "EvaluationFigures",
     "EvaluationRun",
     "LeftAside",
     "Lineage",

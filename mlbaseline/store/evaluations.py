@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,6 +43,40 @@ PUBLISHED = "external"
 
 SliceMetrics = Mapping[str, Mapping[str, Mapping[str, float]]]
 """slice ─▶ value ─▶ metric ─▶ number."""
+
+
+@dataclass(frozen=True)
+class EvaluationFigures:
+    """What an evaluation came to, beside its rows.
+
+    Attributes:
+        metrics: Metric ─▶ its value over all examples, None where it has none.
+        slices: The same on the slices.
+        cost: What training and answering took.
+        others: Further numbers, by the parts of their names.
+        facts: The run's parameters about machine, software and prices.
+    """
+
+    metrics: Mapping[str, float | None]
+    slices: SliceMetrics
+    cost: Cost
+    others: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """The model that answered, as far as it is our own.
+
+    Attributes:
+        weights: Those of a fine-tune.
+        trained: How they were trained.
+        logged: What MLflow needs to serve the model; None where there is nothing to serve.
+    """
+
+    weights: Weights | None = None
+    trained: Trained | None = None
+    logged: LoggedModel | None = None
 
 
 @contextmanager
@@ -87,48 +121,44 @@ def log_evaluation(
     *,
     suite: Suite,
     data: TaskData,
-    metrics: Mapping[str, float | None],
-    slices: SliceMetrics,
-    cost: Cost,
-    weights: Weights | None = None,
-    trained: Trained | None = None,
-    model: LoggedModel | None = None,
-    figures: Mapping[tuple[str, ...], float] | None = None,
-    facts: Mapping[str, Scalar] | None = None,
+    figures: EvaluationFigures,
+    model: EvaluatedModel = EvaluatedModel(),
 ) -> None:
     """Write the results of an evaluation into its run.
 
     Args:
-        metrics: of all examples.
-        weights: of a fine-tune.
-        model: what MLflow needs to serve a model of our own; None where there is nothing to serve.
-        figures: further numbers, by the parts of their names.
-        facts: the run's parameters about machine, software and prices.
+        run: The run, open.
+        table: The rows, with their scores.
+        suite: The suite that was evaluated.
+        data: The examples that were answered.
+        figures: What the evaluation came to.
+        model: The model that answered.
 
     Raises:
-        TrackingError: the server cannot be reached or refuses, or the disk is full.
+        TrackingError: The server cannot be reached or refuses, or the disk is full.
     """
     with TemporaryDirectory() as temporary, reporting(f"store the results of {run.name!r}", run.tracker.uri):
         folder = Path(temporary, "run")
         table.save(folder / "results")
-        measured = _measured(cost, weights, trained, figures or {})
-        texts = {name: param_text(value) for name, value in (facts or {}).items()}
+        measured = _measured(figures, model)
+        texts = {name: param_text(value) for name, value in figures.facts.items()}
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
             Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
             Tags({MEASURED_SHA256: write_measured(folder / "results", Measured(measured, texts))}),
             Tags({UNANSWERED: str(table.n_unanswered)} if table.n_unanswered else {}),
-            Metrics({**metrics, **_flat(slices), **_costs(cost), **_rates(table), **_first_token(table)}),
+            Metrics({**figures.metrics, **_flat(figures.slices), **_costs(figures.cost)}),
+            Metrics({**_rates(table), **_first_token(table)}),
             Metrics(measured),
         ]
-        if trained is not None:
-            items.append(Series("train_loss_nats", trained.losses))
-        if weights is not None:
-            items.append(Tags({WEIGHTS_SHA256: weights.sha256}))
-        if model is not None:
-            digest = {MODEL_SHA256: digest_of(file_digests(model.folders))}
-            items += [replace(model, tags={**model.tags, **digest}), Tags(digest)]
+        if model.trained is not None:
+            items.append(Series("train_loss_nats", model.trained.losses))
+        if model.weights is not None:
+            items.append(Tags({PREFIX + "weights_sha256": model.weights.sha256}))
+        if model.logged is not None:
+            digest = {MODEL_SHA256: digest_of(file_digests(model.logged.folders))}
+            items += [replace(model.logged, tags={**model.logged.tags, **digest}), Tags(digest)]
         write(run, *items)
 
 
@@ -207,15 +237,14 @@ def _first_token(table: ResultTable) -> dict[str, float]:
     return {f"first_token_{name}_s": float(waits.quantile(q)) for name, q in (("p50", 0.5), ("p95", 0.95))}
 
 
-def _measured(
-    cost: Cost, weights: Weights | None, trained: Trained | None, figures: Mapping[tuple[str, ...], float]
-) -> dict[str, float]:
+def _measured(figures: EvaluationFigures, model: EvaluatedModel) -> dict[str, float]:
     """Collect what was measured around the rows, by the names of the run's metrics."""
+    trained = model.trained
     measured: dict[str, float | None] = {
-        "train_s": cost.train_s,
-        "peak_memory_bytes": cost.peak_memory_bytes,
-        "weights_bytes": None if weights is None else weights.size_bytes,
-        **{metric_name(*parts): value for parts, value in figures.items()},
+        "train_s": figures.cost.train_s,
+        "peak_memory_bytes": figures.cost.peak_memory_bytes,
+        "weights_bytes": None if model.weights is None else model.weights.size_bytes,
+        **{metric_name(*parts): value for parts, value in figures.others.items()},
     }
     if trained is not None:
         measured |= {"trainable_params": trained.trainable_params, "selected_epoch": trained.selected_epoch}

@@ -27,7 +27,7 @@ from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Example, Signature, TaskData
 from mlbaseline.results import ResultTable
-from mlbaseline.store.evaluations import log_evaluation, open_evaluation
+from mlbaseline.store.evaluations import EvaluationFigures, log_evaluation, open_evaluation
 from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
@@ -127,9 +127,11 @@ def log_run(tracker: Tracker, suite: Suite, data: TaskData, baseline: str, seed:
             table,
             suite=suite,
             data=data,
-            metrics=measure_overall(table, suite),
-            slices=measure_slices(table, suite),
-            cost=cost_of(suite, [Metered(table, HARDWARE)]),
+            figures=EvaluationFigures(
+                measure_overall(table, suite),
+                measure_slices(table, suite),
+                cost_of(suite, [Metered(table, HARDWARE)]),
+            ),
         )
 
 

@@ -25,7 +25,7 @@ from mlbaseline.serving.package import package_model
 from mlbaseline.serving.registered_models import find_registered
 from mlbaseline.serving.served import load_served
 from mlbaseline.store.comparisons import log_comparison
-from mlbaseline.store.evaluations import log_evaluation, open_evaluation
+from mlbaseline.store.evaluations import EvaluatedModel, EvaluationFigures, log_evaluation, open_evaluation
 from mlbaseline.store.registry.plan import plan_promotion
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.runs import find_comparison, find_evaluations
@@ -101,11 +101,11 @@ def promote_rung(
     with open_evaluation(tracker, suite, **about, data=data, params=rung.params) as run:
         opened = rung.open()
         table = tabulate(data, opened.model.answer(data.examples), kind=rung.kind, **about)
-        found = {"metrics": {"accuracy": 0.5}, "slices": {}, "cost": COST}
         with TemporaryDirectory() as staging:
-            model = package_model(Path(staging), suite, table, opened.weights, opened.shots or ())
-            about_model = {"weights": opened.weights, "trained": opened.trained, "model": model}
-            log_evaluation(run, table, suite=suite, data=data, **about_model, **found)
+            logged = package_model(Path(staging), suite, table, opened.weights, opened.shots or ())
+            model = EvaluatedModel(opened.weights, opened.trained, logged)
+            figures = EvaluationFigures({"accuracy": 0.5}, {}, COST)
+            log_evaluation(run, table, suite=suite, data=data, figures=figures, model=model)
     run_ids = {winner: {"1": run.run_id}}
     with open_run(tracker, "comparison", name="comparison", tags=suite_tags(suite)) as comparison:
         (home / "rendered").mkdir()

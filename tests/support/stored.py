@@ -34,11 +34,12 @@ from mlbaseline.records import (
     TaskData,
     Trained,
     Verdict,
+    Weights,
 )
 from mlbaseline.results import ResultTable
 from mlbaseline.serving import package_model
 from mlbaseline.store.comparisons import load_assessment
-from mlbaseline.store.evaluations import log_evaluation, open_evaluation
+from mlbaseline.store.evaluations import EvaluatedModel, EvaluationFigures, log_evaluation, open_evaluation
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.runs import ComparisonRun
 from mlbaseline.store.server.tracking import Tracker
@@ -189,17 +190,27 @@ class Evaluate:
     suite: Suite
     data: TaskData
 
-    def __call__(self, baseline: str, seed: int | None, **more: Any) -> ResultTable:
+    def __call__(
+        self,
+        baseline: str,
+        seed: int | None,
+        *,
+        trained: Trained | None = None,
+        weights: Weights | None = None,
+        **figures: Any,
+    ) -> ResultTable:
+        """figures: fields of EvaluationFigures."""
         table = make_table(self.data, baseline, self.suite.baselines[baseline].kind, seed)
         params = {"baseline.learning_rate": 0.001, "baseline.shots": None, "hardware.bf16": False}
         about = {"baseline": baseline, "seed": seed, "signature": table.signature, "data": self.data}
         with open_evaluation(self.tracker, self.suite, params={**params, "baseline.kind": table.kind}, **about) as run:
-            found = {"metrics": {"accuracy": 0.75, "ece": None}, "slices": {"length": {"1": {"accuracy": 0.75}}}}
-            given = {"suite": self.suite, "data": self.data, "cost": COST}
+            metrics = {"accuracy": 0.75, "ece": None}
+            slices = {"length": {"1": {"accuracy": 0.75}}}
+            found = EvaluationFigures(**{"metrics": metrics, "slices": slices, "cost": COST, **figures})
             with TemporaryDirectory() as staging:
-                weights = more.get("weights")
-                model = package_model(Path(staging), self.suite, table, weights) if weights else None
-                log_evaluation(run, table, **{**given, **found, "model": model, **more})
+                logged = package_model(Path(staging), self.suite, table, weights) if weights else None
+                model = EvaluatedModel(weights, trained, logged)
+                log_evaluation(run, table, suite=self.suite, data=self.data, figures=found, model=model)
         return table
 
 
