@@ -155,7 +155,7 @@ def log_evaluation(
         if model.trained is not None:
             items.append(Series("train_loss_nats", model.trained.losses))
         if model.weights is not None:
-            items.append(Tags({PREFIX + "weights_sha256": model.weights.sha256}))
+            items.append(Tags({WEIGHTS_SHA256: model.weights.sha256}))
         if model.logged is not None:
             digest = {MODEL_SHA256: digest_of(file_digests(model.logged.folders))}
             items += [replace(model.logged, tags={**model.logged.tags, **digest}), Tags(digest)]

@@ -4,15 +4,17 @@ Each takes a suite (a path or the name of a packaged one) and the options of its
 What a later step needs from an earlier one it reads back from the tracking server, never from this process's memory.
 """
 
-from mlbaseline.workflows.annotation_sheet import export
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.comparison import compare, gate, report
+from mlbaseline.workflows.comparisons.comparison import compare
+from mlbaseline.workflows.comparisons.example_changes import examples
+from mlbaseline.workflows.comparisons.gate import gate
+from mlbaseline.workflows.comparisons.paper_table import table
+from mlbaseline.workflows.comparisons.report_file import report
 from mlbaseline.workflows.doctor import doctor
-from mlbaseline.workflows.evaluation import evaluate
-from mlbaseline.workflows.example_changes import examples
-from mlbaseline.workflows.importing import import_results
+from mlbaseline.workflows.evaluations.annotation_sheet import export
+from mlbaseline.workflows.evaluations.evaluation import evaluate
+from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.lineage import lineage, verify
-from mlbaseline.workflows.paper_table import table
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power, schema
 from mlbaseline.workflows.promotion import promote, rollback

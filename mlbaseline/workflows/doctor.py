@@ -16,8 +16,8 @@ from mlbaseline.errors import DataError, MlbaselineError
 from mlbaseline.models.checkpoint import computed_in, default_device, resolve_precision
 from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdapter, ReadyModel, Suite
 from mlbaseline.tasks import Fetch, kind_of_suite, load_task, open_suite
+from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.evaluation import make_fetcher
 
 _LOW_DISK_BYTES = 5 * 10**9
 """A full fine-tune of a small model leaves half a gigabyte a seed, in the cache and again in the artifact store."""

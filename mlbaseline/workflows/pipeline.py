@@ -12,9 +12,10 @@ from mlbaseline.records import Decision, Promotion
 from mlbaseline.report import render_note
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, exit_code_of
-from mlbaseline.workflows.comparison import comparison_outcome, judged_comparison, make_comparison
-from mlbaseline.workflows.evaluation import evaluate_rungs
-from mlbaseline.workflows.ladder_run import choose_baselines, choose_seeds, ladder_note, open_ladder
+from mlbaseline.workflows.comparisons.comparison import comparison_outcome, make_comparison
+from mlbaseline.workflows.comparisons.gate import judged_comparison
+from mlbaseline.workflows.evaluations.evaluation import evaluate_rungs
+from mlbaseline.workflows.evaluations.ladder_run import choose_baselines, choose_seeds, open_ladder
 from mlbaseline.workflows.promotion import promotion_text
 
 
@@ -62,15 +63,11 @@ def run(
     promotion: Promotion | None = None
     not_registered: str | None = None
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_rungs(loaded, names, chosen_seeds, tracker, ladder, fresh=fresh, processes=processes)
+        evaluated = evaluate_rungs(ladder, names, chosen_seeds, fresh=fresh, processes=processes)
         # A part of the ladder is compared with what earlier ladders have of the rest.
         whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
         run_id, assessment = make_comparison(loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id)
-        store.log_ladder(
-            ladder,
-            [rung.run_id for rung in evaluated],
-            ladder_note(loaded, ladder, evaluated, render_note(assessment)),
-        )
+        ladder.log(evaluated, render_note(assessment))
         if assessment.verdict.decision is Decision.PROMOTE and not no_promote and loaded.register_as is not None:
             try:
                 plan = store.plan_promotion(tracker, loaded, *judged_comparison(loaded, tracker, run_id))

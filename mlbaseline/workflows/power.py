@@ -18,7 +18,7 @@ from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.suite import Suite
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.derivation import load_ladder
+from mlbaseline.workflows.comparisons.derivation import load_ladder
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from mlbaseline import store
 from mlbaseline.records import Decision, Promotion
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.comparison import judged_comparison, verdict_outcome, verify_comparison
+from mlbaseline.workflows.comparisons.gate import judged_comparison, verdict_outcome, verify_comparison
 
 
 def promote(

@@ -12,7 +12,7 @@ import pytest
 
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.workflows.doctor import doctor
-from mlbaseline.workflows.evaluation import evaluate
+from mlbaseline.workflows.evaluations.evaluation import evaluate
 
 SUITE = """
 name: t

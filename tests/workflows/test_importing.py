@@ -15,7 +15,7 @@ from mlbaseline import workflows
 from mlbaseline.cli import cli
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, find_evaluations, load_tables
-from mlbaseline.workflows.importing import FORMATS
+from mlbaseline.workflows.evaluations.importing import FORMATS
 from tests.support.cheap_ladder import CheapLadder
 from tests.support.workplace import ENVIRONMENT
 

@@ -9,7 +9,7 @@ import pytest
 from mlbaseline.engine.rungs import Rung
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.records import Signature
-from mlbaseline.workflows.evaluation import _prepare
+from mlbaseline.workflows.evaluations.rung_evaluation import _prepare
 
 
 def rung(seed: int, prepare: Callable[[], object] | None) -> Rung:

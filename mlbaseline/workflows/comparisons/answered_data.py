@@ -12,7 +12,7 @@ from mlbaseline.records import Example, OutputType
 from mlbaseline.suite import Suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.tasks.prompting import placeholders, value_text
-from mlbaseline.workflows.evaluation import make_fetcher
+from mlbaseline.workflows.asset_fetcher import make_fetcher
 
 log = logging.getLogger("mlbaseline")
 

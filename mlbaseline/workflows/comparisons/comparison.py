@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from mlbaseline import store
-from mlbaseline.errors import IncomparableError, SuiteError, TrackingError
-from mlbaseline.judge.verification import assessment_differences
 from mlbaseline.records import Assessment
 from mlbaseline.report import (
     render_html,
-    render_junit,
     render_markdown,
     render_note,
     render_plots,
-    render_summary,
     render_terminal,
     summarise,
 )
 from mlbaseline.suite import Suite
 from mlbaseline.tasks import LoadedTask, open_suite
-from mlbaseline.workflows.command_result import CommandResult, document_json, exit_code_of
-from mlbaseline.workflows.derivation import Derivation
+from mlbaseline.workflows.command_result import CommandResult
+from mlbaseline.workflows.comparisons.derivation import Derivation
 
 
 def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> CommandResult:
@@ -124,139 +118,3 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
     return CommandResult(
         document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where
     )
-
-
-def gate(
-    suite: str | Path,
-    *,
-    comparison: str | None = None,
-    verify: bool = False,
-    output_format: str = "text",
-    output: Path | None = None,
-    tracking_uri: str | None = None,
-) -> CommandResult:
-    """Give the verdict of a comparison as exit code, if the comparison was made by the present suite.
-
-    Args:
-        suite: Path of a suite file, or the name of a packaged suite.
-        comparison: Run of the comparison. By default the suite's newest.
-        verify: Derive the comparison again from the tables of its runs, and refuse it where it comes out otherwise.
-        output_format: `text`, `json`, `junit` or `markdown`.
-        output: File to write to, in place of the terminal.
-        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
-
-    Returns:
-        The document of the comparison (see `compare`), with exit code 0 (promote), 3 (hold) or 4 (inconclusive).
-
-    Raises:
-        IncomparableError: The comparison was made with another suite than the present one, or does not verify.
-        TrackingError: There is no completed comparison.
-    """
-    loaded = open_suite(suite)
-    tracker = store.connect(tracking_uri, loaded.name)
-    run, assessment = judged_comparison(loaded, tracker, comparison)
-    if verify:
-        verify_comparison(loaded, tracker, run, assessment)
-    verdict = assessment.verdict
-    outcome = verdict_outcome(tracker, run.run_id, assessment)
-    if output_format != "text":
-        outcome = replace(outcome, text=_in_format(output_format, outcome.document, assessment))
-    if output is None:
-        return outcome
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(outcome.text(False, 100), encoding="utf-8")
-    return replace(outcome, text=lambda *_: f"{verdict.decision}: {summarise(assessment)}\nGate: {output}")
-
-
-def judged_comparison(
-    suite: Suite, tracker: store.Tracker, run_id: str | None
-) -> tuple[store.ComparisonRun, Assessment]:
-    """Read a comparison (default: the newest) and what it found.
-
-    Raises:
-        IncomparableError: it was made with another suite than the present one; the message says what differs.
-        TrackingError: there is no such comparison.
-    """
-    run = required_comparison(suite, tracker, run_id)
-    if run.suite_digest != suite.digest:
-        what = "judged by other rules" if run.matrix_digest != suite.matrix_digest else "made with another suite"
-        raise IncomparableError(
-            f"comparison {run.run_id} was {what} than the suite file has now (suite digest {run.suite_digest[:12]}… "
-            f"then, {suite.digest[:12]}… now):\n{_changes(suite, tracker, run)}\nCompare again, or restore the file."
-        )
-    return run, store.load_assessment(tracker, run.run_id)
-
-
-def _changes(suite: Suite, tracker: store.Tracker, run: store.ComparisonRun) -> str:
-    stored = store.stored_suite(tracker, run.run_id)
-    if stored is None or stored.digest != run.suite_digest:
-        return "  - what differs is not known: the comparison keeps no suite with that digest"
-    return "\n".join(f"  - {difference}" for difference in store.suite_differences(stored, suite))
-
-
-def verify_comparison(suite: Suite, tracker: store.Tracker, run: store.ComparisonRun, stored: Assessment) -> None:
-    """Derive a comparison again from the tables of its runs, and check that it comes out as it was stored.
-
-    Raises:
-        IncomparableError: its runs do not count for the present suite, or the verdict or a registered contrast differs.
-    """
-    run_ids = {run_id for standing in stored.standings for run_id in standing.run_ids.values()}
-    run_ids |= {score.run_id for score in stored.published}
-    found = [each for each in store.find_evaluations(tracker) if each.run_id in run_ids or each.split == "dev"]
-    derived = Derivation(suite, tracker, found).assessment()
-    if differences := assessment_differences(stored, derived):
-        listed = "\n".join(f"  - {difference}" for difference in differences[:10])
-        raise IncomparableError(
-            f"comparison {run.run_id} is not what its runs give when it is derived again:\n{listed}\nCompare again."
-        )
-
-
-def verdict_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> CommandResult:
-    """The comparison's outcome with its verdict as exit code."""
-    return replace(comparison_outcome(tracker, run_id, assessment), exit_code=exit_code_of(assessment.verdict.decision))
-
-
-def _in_format(output_format: str, document: Mapping[str, Any], assessment: Assessment) -> Callable[[bool, int], str]:
-    match output_format:
-        case "json":
-            return lambda *_: document_json(document)
-        case "junit":
-            return lambda *_: render_junit(assessment)
-        case "markdown":
-            return lambda *_: render_summary(assessment)
-        case _:
-            raise ValueError(f"expected text, json, junit or markdown, got {output_format!r}")
-
-
-def report(
-    comparison: str | None, *, output: Path, suite: str | Path = "tweets", tracking_uri: str | None = None
-) -> CommandResult:
-    """Write the report of a comparison to a file: HTML or Markdown by its ending. suite: needed without a run's id."""
-    renderers = {".html": render_html, ".htm": render_html, ".md": render_markdown}
-    if output.suffix.lower() not in renderers:
-        raise SuiteError(
-            "--output",
-            [f"expected a name that ends in .html or .md, got {output.name!r}; mlbaseline table writes LaTeX and CSV"],
-        )
-    if comparison is None:
-        loaded = open_suite(suite)
-        tracker = store.connect(tracking_uri, loaded.name)
-        server: store.Server = tracker
-        run_id = required_comparison(loaded, tracker, None).run_id
-    else:
-        server, run_id = store.reach(tracking_uri), comparison
-    text = renderers[output.suffix.lower()](store.load_assessment(server, run_id))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
-    return CommandResult(
-        {"comparison_run_id": run_id, "output": str(output)}, lambda *_: f"Report of {run_id}: {output}"
-    )
-
-
-def required_comparison(suite: Suite, tracker: store.Tracker, run_id: str | None) -> store.ComparisonRun:
-    run = store.find_comparison(tracker, run_id)
-    if run is None:
-        raise TrackingError(
-            f"{tracker.uri}: no completed comparison of {suite.name!r}. Run `mlbaseline compare` first."
-        )
-    return run

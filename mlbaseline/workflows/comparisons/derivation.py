@@ -21,8 +21,8 @@ from mlbaseline.records import Assessment, ExpectedSignature
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Production, Split, Suite
 from mlbaseline.tasks import LoadedTask, load_task
-from mlbaseline.workflows.answered_data import answered_data
-from mlbaseline.workflows.evaluation import make_fetcher
+from mlbaseline.workflows.asset_fetcher import make_fetcher
+from mlbaseline.workflows.comparisons.answered_data import answered_data
 
 log = logging.getLogger("mlbaseline")
 _NAMED = 5

@@ -11,9 +11,9 @@ from mlbaseline.judge.example_changes import compare_examples
 from mlbaseline.records import Change
 from mlbaseline.report import counts_document, examples_csv, examples_jsonl, examples_text
 from mlbaseline.tasks import open_suite
-from mlbaseline.workflows.answered_data import read_answered_data
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.derivation import load_ladder
+from mlbaseline.workflows.comparisons.answered_data import read_answered_data
+from mlbaseline.workflows.comparisons.derivation import load_ladder
 
 _WRITERS = {".csv": examples_csv, ".jsonl": examples_jsonl}
 

@@ -8,7 +8,7 @@ from mlbaseline import store
 from mlbaseline.report import TableFormat, render_paper_table
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.comparison import judged_comparison
+from mlbaseline.workflows.comparisons.gate import judged_comparison
 
 
 def table(

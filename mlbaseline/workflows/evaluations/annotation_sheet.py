@@ -12,8 +12,8 @@ from mlbaseline.suite import SPLITS, Split
 from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.untrusted import spreadsheet_cell
+from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.evaluation import make_fetcher
 
 _OWN = ("example_id", "annotator", "label", "choices")
 

@@ -19,9 +19,10 @@ from mlbaseline.suite import External, Human, MetricName, Suite
 from mlbaseline.tasks import kind_of_suite, load_task, open_suite
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.values import NumberedRow
+from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.evaluation import evaluate_each, make_fetcher
-from mlbaseline.workflows.ladder_run import evaluations_text, open_ladder
+from mlbaseline.workflows.evaluations.ladder_run import evaluations_text, open_ladder
+from mlbaseline.workflows.evaluations.rung_evaluation import evaluate_each
 
 LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"
 FORMATS = (LM_EVAL, INSPECT, MLFLOW, "csv", "tsv", "jsonl", "parquet")
@@ -93,7 +94,7 @@ def import_results(
     rungs = _rungs(context, baseline, source)
     rungs = [replace(rung, params={**rung.params, **_described(format, source, score)}) for rung in rungs]
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_each(loaded, context.data, rungs, tracker, ladder, fresh=False)
+        evaluated = evaluate_each(ladder, context.data, rungs, fresh=False)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
     return CommandResult(document, lambda *_: evaluations_text(evaluated))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mlbaseline import store
@@ -12,6 +12,8 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.suite import KINDS, Suite
 
 log = logging.getLogger("mlbaseline")
+_NOTED = 40
+"""Runs in the note of a ladder: MLflow keeps a few thousand characters."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,43 @@ class Evaluated:
     split: str = "test"
 
 
-def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[store.Run]:
+@dataclass(frozen=True)
+class LadderRun:
+    """The parent run of rungs of a suite that are evaluated together."""
+
+    suite: Suite
+    run: store.Run
+
+    @property
+    def tracker(self) -> store.Tracker:
+        return self.run.tracker
+
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
+
+    def log(self, evaluated: Sequence[Evaluated], verdict: str = "") -> None:
+        """Note which evaluations the ladder stands on. verdict: a sentence that goes first in its note."""
+        store.log_ladder(self.run, [rung.run_id for rung in evaluated], self._note(evaluated, verdict))
+
+    def _note(self, evaluated: Sequence[Evaluated], verdict: str) -> str:
+        """Write in Markdown what every rung came to, with links to the runs."""
+        names = self.suite.metrics[:4]
+        lines = [
+            f"| rung | seed | {' | '.join(names)} | |",
+            "| --- | --- |" + " --- |" * (len(names) + 1),
+        ]
+        for rung in evaluated[:_NOTED]:
+            link = f"[{rung.baseline}](#/experiments/{self.tracker.experiment_id}/runs/{rung.run_id})"
+            values = (f"{rung.metrics[name]:.3f}" if name in rung.metrics else "" for name in names)
+            seed = "" if rung.seed is None else rung.seed
+            lines.append(f"| {link} | {seed} | {' | '.join(values)} | {'reused' if rung.reused else ''} |")
+        more = [f"… and {len(evaluated) - _NOTED} more runs."] if len(evaluated) > _NOTED else []
+        return "\n".join([*([verdict, ""] if verdict else []), *lines, "", *more, "", _about_ladder(self.suite)])
+
+
+@contextmanager
+def open_ladder(tracker: store.Tracker, suite: Suite) -> Iterator[LadderRun]:
     """Open the parent run of what is evaluated together, after what a killed process left open has been ended."""
     ended = store.end_dead_runs(tracker)
     if ended:
@@ -34,27 +72,8 @@ def open_ladder(tracker: store.Tracker, suite: Suite) -> AbstractContextManager[
     if suite.register_as is not None:
         store.finish_interrupted(tracker, suite.register_as)
     name, tags = f"{suite.name} ladder", store.suite_tags(suite)
-    return store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite))
-
-
-_NOTED = 40
-"""Runs in the note of a ladder: MLflow keeps a few thousand characters."""
-
-
-def ladder_note(suite: Suite, ladder: store.Run, evaluated: Sequence[Evaluated], verdict: str = "") -> str:
-    """Markdown: what every rung came to, with links to the runs. verdict: a sentence that goes first."""
-    names = suite.metrics[:4]
-    lines = [
-        f"| rung | seed | {' | '.join(names)} | |",
-        "| --- | --- |" + " --- |" * (len(names) + 1),
-    ]
-    for rung in evaluated[:_NOTED]:
-        link = f"[{rung.baseline}](#/experiments/{ladder.tracker.experiment_id}/runs/{rung.run_id})"
-        values = (f"{rung.metrics[name]:.3f}" if name in rung.metrics else "" for name in names)
-        seed = "" if rung.seed is None else rung.seed
-        lines.append(f"| {link} | {seed} | {' | '.join(values)} | {'reused' if rung.reused else ''} |")
-    more = [f"… and {len(evaluated) - _NOTED} more runs."] if len(evaluated) > _NOTED else []
-    return "\n".join([*([verdict, ""] if verdict else []), *lines, "", *more, "", _about_ladder(suite)])
+    with store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite)) as run:
+        yield LadderRun(suite, run)
 
 
 def _about_ladder(suite: Suite) -> str:

@@ -1,0 +1,1 @@
+"""From completed evaluations to a comparison, and what is read from one."""
