@@ -36,7 +36,7 @@ def suite_keys() -> Iterator[str]:
 
 
 def _in_order_of_use(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The definitions of a schema, each after the type that first refers to it."""
+    """Order the definitions of a schema, each after the type that first refers to it."""
     definitions, ordered = schema["$defs"], {}
 
     def visit(node: Any) -> None:
@@ -62,7 +62,7 @@ def _references(node: Any) -> Iterator[str]:
 
 
 def _type(field: Mapping[str, Any]) -> str:
-    """A field's type as a reader of YAML thinks of it, with its limits."""
+    """Describe a field's type as a reader of YAML thinks of it, with its limits."""
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
@@ -75,7 +75,7 @@ def _type(field: Mapping[str, Any]) -> str:
 
 
 def _of_values(field: Mapping[str, Any]) -> str:
-    """The type of a list, of a mapping, or of a plain value."""
+    """Describe the type of a list, of a mapping, or of a plain value."""
     kind = field.get("type", "any value")
     if kind == "array":
         return f"list of {_type(field['items'])}" if "items" in field else "list"

@@ -264,7 +264,7 @@ def _note_of(kept: Path) -> Path:
 
 
 def _noted(kept: Path) -> str | None:
-    """The digest at extraction, which tells whether a file that the suite gives no checksum for was damaged since."""
+    """Read the digest noted at extraction: it shows whether a file that the suite does not pin was damaged since."""
     note = _note_of(kept)
     return note.read_text(encoding="ascii") if note.is_file() else None
 

@@ -20,14 +20,14 @@ def is_missing(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """The value as a label or name: 1 and 1.0 are both "1", since a column with gaps turns integers into floats."""
+    """Read a value as a label or name: 1 and 1.0 are both "1", since a column with gaps makes floats of integers."""
     if isinstance(value, str):
         return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def as_number(value: Any) -> float | None:
-    """The value as a number, None where it is missing ("NA", "null" and their like included).
+    """Read the value as a number, None where it is missing ("NA", "null" and their like included).
 
     Raises ValueError if it is something else.
     """

@@ -80,5 +80,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """A polite kill, or a terminal that closes, ends a command as Ctrl-C does: open runs are closed as killed."""
+    """End a command as Ctrl-C does when it is told to stop, or its terminal closes: open runs are closed as killed."""
     raise KeyboardInterrupt

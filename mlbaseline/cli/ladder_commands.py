@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @PROCESSES
 @click.option("--no-promote", is_flag=True, help="Stop after the comparison: no gate, no registration.")
 def run(suite: str, **options: Any) -> CommandResult:
-    """The whole ladder, then compare, gate and promote."""
+    """Run the whole ladder, then compare, gate and promote."""
     from mlbaseline import workflows
 
     return workflows.run(suite, **options)

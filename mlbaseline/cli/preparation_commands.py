@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @command()
 @click.argument("suite", required=False)
 def doctor(suite: str | None, **options: Any) -> CommandResult:
-    """What this machine, tracking server and suite can and cannot do."""
+    """Show what this machine, tracking server and suite can and cannot do."""
     from mlbaseline import workflows
 
     return workflows.doctor(suite, **options)
@@ -23,7 +23,7 @@ def doctor(suite: str | None, **options: Any) -> CommandResult:
 
 @command()
 def schema(**_: Any) -> CommandResult:
-    """The suite's JSON Schema, for editors."""
+    """Print the suite's JSON Schema, for editors."""
     from mlbaseline import workflows
 
     return workflows.schema()

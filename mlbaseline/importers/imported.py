@@ -94,8 +94,11 @@ def make_rows(
     example get a name by which the join reports them.
 
     Args:
+        results: The answers of the other tool.
         source: Name of the file or run, for messages.
+        task: The task of the suite.
         data: The split that was answered.
+        options: What counts of the source.
 
     Raises:
         DataError: The answers do not fit the task, or the examples cannot be told apart.
@@ -121,7 +124,10 @@ def has_prompts(results: ImportedResults, rows: Sequence[NumberedRow], data: Tas
     """Tell whether all answers were given to the very prompts and choices that `prompting` makes.
 
     Args:
+        results: The answers of the other tool.
         rows: Of the same answers, from `make_rows`.
+        data: The split that was answered.
+        prompting: How the suite writes its prompts.
     """
     examples = {example.id: example for example in data.examples}
     for answer, (_, row) in zip(results.answers, rows, strict=True):

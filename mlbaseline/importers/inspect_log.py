@@ -34,6 +34,7 @@ def read_log(path: Path, *, scorer: str | None) -> ImportedResults:
     """Read a log; every epoch of a sample is an answer.
 
     Args:
+        path: The file of the log.
         scorer: Whose extracted answer counts; without it the first that extracted one.
 
     Raises:

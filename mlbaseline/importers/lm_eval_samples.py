@@ -48,6 +48,7 @@ def read_samples(path: Path, *, filter: str | None) -> ImportedResults:
     """Read the samples of a file; where it was appended to, those of the last run.
 
     Args:
+        path: The file of samples.
         filter: Which of the file's filters, needed where there are several.
 
     Raises:

@@ -77,7 +77,7 @@ def same_unit(metric: str, tables: Sequence[ResultTable]) -> bool:
 
 
 def require_same_unit(metric: str, tables: Sequence[ResultTable]) -> None:
-    """Raises IncomparableError where the tables do not, see `same_unit`."""
+    """Raise IncomparableError where the tables do not count a metric in the same unit, see `same_unit`."""
     if not same_unit(metric, tables):
         named = {table.name: str(table.signature.fields.get(_TOKENIZER, UNKNOWN))[:12] for table in tables}
         raise IncomparableError(
@@ -108,7 +108,7 @@ def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
 
 
 def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
-    """The warnings among all pairs of tables, each distinct one once.
+    """Compare the signatures of all pairs of tables, and return the distinct warnings.
 
     Raises IncomparableError naming every pair, field and both values where a difference forbids the comparison, or
     where two tables do not hold the same examples.
@@ -168,7 +168,7 @@ def one_tokenizer(tables: Sequence[ResultTable]) -> bool:
 
 
 def measured_on(evaluations: Sequence[CompletedEvaluation]) -> dict[str, str]:
-    """What latency and seconds of a rung stand on: those facts and signature fields of its runs that a rule counts."""
+    """Collect what latency and seconds of a rung depend on: the facts and signature fields of its runs with a rule."""
     seen: dict[str, set[str]] = {}
     for evaluation in evaluations:
         known = {**evaluation.table.signature.fields, **evaluation.facts}

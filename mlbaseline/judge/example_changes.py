@@ -170,14 +170,14 @@ def _scores(table: ResultTable, metric: str) -> Array:
 
 
 def _changes(metric: str, difference: Array, ours: Array) -> npt.NDArray[np.str_]:
-    """The change of each example (n,), as text; empty where a side has no score."""
+    """Classify the change of each example (n,), as text; empty where a side has no score."""
     tied = np.where(ours == _best(metric), Change.BOTH_RIGHT.value, Change.BOTH_WRONG.value)
     changes = np.select([difference > 0, difference < 0], [Change.WON.value, Change.LOST.value], default=tied)
     return np.where(np.isnan(difference), "", changes)
 
 
 def _best(metric: str) -> float:
-    """The best score that an example can have, infinite where there is none."""
+    """Give the best score that an example can have, infinite where there is none."""
     return METRICS[metric].highest if METRICS[metric].higher_is_better else METRICS[metric].lowest
 
 

@@ -31,7 +31,7 @@ class Ladder:
     left_aside: Mapping[str, str] = field(default_factory=dict)
 
     def tables(self, name: str, estimand: Estimand) -> list[ResultTable]:
-        """What stands for a rung: the chosen checkpoint's table, or for a recipe those of all its seeds."""
+        """Give the tables of a rung: the chosen checkpoint's, or for a recipe those of all its seeds."""
         if estimand == Estimand.CHECKPOINT:
             return [self.checkpoints[name].evaluation.table]
         return [evaluation.table for evaluation in self.rungs[name]]
@@ -51,12 +51,21 @@ def build_ladder(
     absent: Collection[str] = (),
     left_aside: Mapping[str, str] | None = None,
 ) -> Ladder:
-    """evaluations: completed runs on test, in any order, one for each baseline and seed. dev: those on dev.
+    """Arrange evaluations by rung, check that they may be compared, and choose the checkpoint of each rung.
 
-    absent: optional baselines known not to exist yet, whose contrasts are then left out. left_aside: rungs whose runs
-    do not count ─▶ why; a comparison without them holds.
+    Args:
+        suite: The suite that they are of.
+        evaluations: Completed runs on test, in any order, one for each baseline and seed.
+        dev: Completed runs on dev.
+        absent: Optional baselines known not to exist yet, whose contrasts are then left out.
+        left_aside: Rung whose runs do not count ─▶ why. A comparison without it holds.
 
-    Raises IncomparableError (see `require_comparable`), and DataError where a rung of the matrix has no evaluation.
+    Returns:
+        The ladder, its rungs in the order of the suite.
+
+    Raises:
+        IncomparableError: Two runs may not be compared, see `require_comparable`.
+        DataError: A rung of the matrix has no evaluation.
     """
     by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
     found = {name: tuple(e for e in by_seed if e.table.baseline == name) for name in suite.baselines}
@@ -70,7 +79,7 @@ def build_ladder(
 
 
 def _on_dev(checkpoints: Mapping[str, ChosenCheckpoint], tables: Sequence[ResultTable]) -> dict[str, ResultTable]:
-    """What the chosen checkpoints themselves answered on dev: other weights or another prompt would be another model.
+    """Select what the chosen checkpoints answered on dev: other weights or another prompt would be another model.
 
     Raises IncomparableError where these are not all of the same dev split.
     """

@@ -20,7 +20,7 @@ SliceMetrics = dict[str, dict[str, dict[str, float]]]
 
 
 def stand(suite: Suite, name: str, evaluations: Sequence[CompletedEvaluation], rng: np.random.Generator) -> Standing:
-    """The standing of one rung from its evaluations, one per seed."""
+    """Summarise one rung from its evaluations, one per seed."""
     tables = [evaluation.table for evaluation in evaluations]
     labels = suite.task.labels
     estimates: dict[str, Estimate] = {

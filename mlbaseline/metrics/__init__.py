@@ -38,6 +38,7 @@ def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) 
     """Return the table with a `score.<metric>` column for each per-example metric that its rows allow.
 
     Args:
+        table: The result table.
         labels: Of the task; () if it has none.
         names: Of metrics.
     """
@@ -55,6 +56,7 @@ def measure(
     """Return the metric of a table, or of some of its rows.
 
     Args:
+        table: The result table.
         labels: Of the task; () if it has none.
         name: Of the metric.
         mask: Rows that count (n,); None for all.

@@ -17,8 +17,9 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Metric:
-    """One way to score a table, by one of two functions of the table and the task's labels; each gives None where the
-    rows lack what it needs.
+    """One way to score a table, by one of two functions of the table and the task's labels.
+
+    Each gives None where the rows lack what it needs.
 
     per_example: (n,) scores, whose mean is the metric. corpus: the metric, and its statistics (n, s). lowest, highest:
     bounds of a per-example score; a corpus metric has bounds of its own. compared_as: what a comparison has in place of

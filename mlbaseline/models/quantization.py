@@ -124,8 +124,10 @@ def _misplaces_scales() -> bool:
 
 
 def release_file(model: Any) -> Any:
-    """Release the file of a model's weights: safetensors maps it, and a weight that was not quantised would keep all of
-    it in memory. On a GPU none does."""
+    """Release the file of a model's weights.
+
+    safetensors maps it, and a weight that was not quantised would keep all of it in memory. On a GPU none does.
+    """
     with suppress(OSError, AttributeError):  # only glibc keeps freed memory, up to the size of the model
         ctypes.CDLL(None).malloc_trim(0)
     for parameter in model.parameters():

@@ -69,7 +69,7 @@ class EventArrays:
         return len(self.time_us)
 
     def take(self, rows: Flags | Integers | slice) -> EventArrays:
-        """The events at these rows: a mask (n,), positions in ascending order, or a slice."""
+        """Take the events at these rows: a mask (n,), positions in ascending order, or a slice."""
         arrays = {
             field.name: getattr(self, field.name)[rows]
             for field in fields(self)
@@ -84,7 +84,7 @@ class EventArrays:
         return found or ScoreArrays(np.full(len(self), np.nan), np.full(len(self), -1, dtype=np.int64))
 
     def known_at(self, moment_us: int) -> EventArrays:
-        """What was known at a moment: the events until then, and the labels until then."""
+        """Take what was known at a moment: the events until then, and the labels until then."""
         before = self.take(slice(0, int(np.searchsorted(self.time_us, moment_us, side="right"))))
         scores = {}
         for name, labels in before.scores.items():

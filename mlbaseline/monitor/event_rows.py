@@ -156,7 +156,7 @@ class _Rows:
         return pd.DataFrame(columns)
 
     def labels(self, column: str, ids: pd.Series, request_us: pd.Series, is_request: np.ndarray) -> pd.DataFrame:
-        """The labels of one score."""
+        """Collect the labels of one score."""
         name, there = column.removeprefix(SCORE), ~self.missing(column)
         score = self.flag_numbers(column)
         bad = there & ~((score >= 0) & (score <= 1))
@@ -202,7 +202,7 @@ class _Rows:
         return by_value(self.column(name), _short_text)
 
     def time(self, name: str) -> pd.Series:
-        """Times of plausible years; missing where there is none."""
+        """Read times of plausible years; missing where there is none."""
         column = self.column(name)
         if is_textual(column):
             column = by_value(column, lambda value: value if not isinstance(value, bool | int | float) else None)
@@ -234,7 +234,7 @@ class _Rows:
         return np.where(unusable, np.nan, values)
 
     def flags(self, name: str, is_request: np.ndarray) -> np.ndarray:
-        """Flags (n,); false where there is none."""
+        """Read flags (n,); false where there is none."""
         values = self.flag_numbers(name)
         unusable = ~self.missing(name) & ~np.isin(values, (0.0, 1.0))
         self.refuse(is_request & unusable, EventProblem.INCOMPLETE, name)
@@ -321,7 +321,7 @@ def _flag_or_number(value: object) -> object:
 
 
 def _number_or_text(value: object) -> object:
-    """What pandas can be asked to read as a number: neither true nor a list, nor an integer that no float holds."""
+    """Give what pandas can read as a number: neither true nor a list, nor an integer that no float holds."""
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value) if abs(value) < _LARGEST else None
     return value if isinstance(value, str | float | np.number | Decimal) else None

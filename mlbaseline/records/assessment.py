@@ -80,8 +80,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Whether the rules of a decision were written down before the first score of their task, and how often `test` was
-    looked at.
+    """Whether the rules of a decision stood before the first score of their task, and how often `test` was looked at.
 
     status: `before` where the first evaluation of the task already carried these rules when it started, so that their
     contrasts are confirmatory; else `after`. first_*: that evaluation, and the digest of the rules it carried; started

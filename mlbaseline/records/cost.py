@@ -42,8 +42,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class FrontPoint:
-    """One rung before a front. x: its cost on the front's axis. probability: share of the resamples in which no other
-    rung beats it in both quality and cost. Both None where the rung is not compared there; reason: why not.
+    """One rung before a front.
+
+    x: its cost on the front's axis. probability: share of the resamples in which no other rung beats it in both quality
+    and cost. Both None where the rung is not compared there; reason: why not.
     """
 
     baseline: str

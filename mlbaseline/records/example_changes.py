@@ -73,8 +73,10 @@ class ExamplePair:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """counts[i][j]: examples of class `labels[i]` that the checkpoint answered with `labels[j]`; in the last column
-    those that it answered with none of them.
+    """The confusion matrix of a rung's checkpoint.
+
+    counts[i][j]: examples of class `labels[i]` that the checkpoint answered with `labels[j]`; in the last column those
+    that it answered with none of them.
     """
 
     baseline: str

@@ -20,7 +20,7 @@ class Fields(Mapping[str, Any]):
         self._values = values
 
     def under(self, places: Mapping[str, int]) -> Fields:
-        """The same values by other names."""
+        """Give the same values by other names."""
         return Fields(places, self._values)
 
     def __getitem__(self, name: str) -> Any:

@@ -28,7 +28,7 @@ _CANONICAL = json.JSONEncoder(
 
 
 def canonical_json(content: Any) -> bytes:
-    """The one way to write `content` as JSON: sorted keys, no spaces, UTF-8."""
+    """Write `content` as JSON in the one way that digests use: sorted keys, no spaces, UTF-8."""
     return _CANONICAL.encode(content).encode("utf-8", "surrogatepass")
 
 

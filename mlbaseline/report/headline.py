@@ -69,7 +69,7 @@ def _consequences(presenter: Presenter, name: str) -> list[str]:
 
 
 def _rows_over_baselines(presenter: Presenter, name: str | None) -> list[Comparison]:
-    """The deciding overall rows of a candidate on the metric of its first contrast, the hardest baseline first."""
+    """Select the deciding overall rows of a candidate by the metric of its first contrast, hardest baseline first."""
     rows = [
         row for row in presenter.deciding if row.role == Role.PRIMARY and row.candidate == name and row.slice is None
     ]
@@ -111,7 +111,7 @@ def _nearest_candidate(presenter: Presenter) -> str | None:
 
 
 def _open_findings(findings: Iterable[Finding], candidate: str) -> list[Finding]:
-    """Findings that stand against a candidate: its own, and those that hold for all."""
+    """Select the findings against a candidate: its own, and those that hold for all."""
     return [
         finding
         for finding in findings
@@ -162,7 +162,7 @@ def _cost(presenter: Presenter, name: str, rival: str) -> str:
 
 
 def _not_shown(presenter: Presenter, name: str) -> list[str]:
-    """What a reader of a promotion may take for shown and is not, the gravest first, at most two."""
+    """List what a reader of a promotion may take for shown and is not, the gravest first, at most two."""
     assessment = presenter.assessment
     gaps = []
     if not assessment.registration.is_confirmatory:
@@ -214,7 +214,7 @@ def _open_checks(presenter: Presenter, name: str) -> str:
 
 
 def _finding_clause(finding: Finding) -> str:
-    """The reason where it is short, else what was checked: the reason in full stands below the headline."""
+    """Give the reason where it is short, else what was checked: the reason in full stands below the headline."""
     reason = formats.clean(finding.reason)
     if len(reason) <= _MAX_CLAUSE:
         return reason

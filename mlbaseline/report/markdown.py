@@ -66,7 +66,7 @@ def _block(block: Block) -> str:
 
 
 def _examples(block: ExampleList) -> Table:
-    """The first examples of each change as a folded table."""
+    """Show the first examples of each change as a folded table."""
     names = [answer.rung for answer in block.items[0].answers]
     columns = (Column("Change"), Column("Example", code=True), Column("Input"), Column("Right"), *map(Column, names))
     shown = [item for group in range(len(block.groups)) for item in _first(block, group)]

@@ -63,6 +63,6 @@ def summarise(assessment: Assessment) -> str:
 
 
 def _overview(presenter: Presenter) -> Section | None:
-    """The plots that answer the question at once: differences, and quality against money."""
+    """Show the plots that answer the question at once: differences, and quality against money."""
     plots = tuple(plot for plot in (contrast_forest(presenter), *tradeoff_plots(presenter, money=True)) if plot)
     return Section("glance", "At a glance", plots) if plots else None

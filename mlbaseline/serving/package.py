@@ -49,6 +49,7 @@ def package_model(
 
     Args:
         folder: Where new files are written; the weights stay in place.
+        suite: The suite that was evaluated.
         table: The rung's results.
         weights: None for a model that is prompted as it comes.
         shots: Solved examples in front of every prompt.

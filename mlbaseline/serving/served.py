@@ -89,6 +89,7 @@ def locate_weights(folder: Path, served: Served) -> tuple[Path, Path | None]:
 
     Args:
         folder: The one called `served`.
+        served: What the package says of its model.
 
     Raises:
         AssetError: The base cannot be had, or is not the one that the adapter was trained on or that won.
@@ -108,6 +109,7 @@ def check_served(folder: Path, served: Served) -> None:
 
     Args:
         folder: The one called `served`.
+        served: What the package says of its model.
 
     Raises:
         UntrustedModelError: They are others.

@@ -16,8 +16,9 @@ from mlbaseline.tasks import kind_of
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
-    """Answers rows with the fields of the prompt: one row each, in the same order, with the columns of the kind of task
-    and `error`.
+    """Answers rows with the fields of the prompt: one row each, in the same order.
+
+    An answer has the columns of the kind of task and `error`.
 
     choice: `label` and `probability.<label>`. generate: `text`, and `raw`, the whole text, where the task extracts its
     answer. perplexity: `nats` and `tokens`.

@@ -113,7 +113,7 @@ def bootstrap_distribution(
 
 
 def choose_engine(n_units: int, n_columns: int, n_resamples: int) -> Engine:
-    """The engine for rows that do not repeat.
+    """Choose the engine for rows that do not repeat.
 
     Past MAX_WEIGHTS the cheaper of ``normal`` (units × columns²) and ``multiplier`` (bins × columns × resamples).
     """
@@ -134,7 +134,7 @@ def checked_values(values: npt.ArrayLike) -> Array:
 
 
 def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.intp] | None:
-    """The labels as codes 0 … C−1 (n,), or None where there are none. ValueError if they are not n labels."""
+    """Give the labels codes 0 … C−1 (n,), or None where there are none. ValueError if they are not n labels."""
     if clusters is None:
         return None
     labels = np.asarray(clusters)
@@ -147,7 +147,7 @@ def cluster_codes(clusters: npt.ArrayLike | None, n: int) -> npt.NDArray[np.intp
 
 
 def gather_units(values: Array, clusters: npt.ArrayLike | None) -> Units:
-    """Sums and sizes per unit: the rows themselves without clusters."""
+    """Sum rows and count them per unit: without clusters each row is a unit."""
     n = len(values)
     codes = cluster_codes(clusters, n)
     if codes is None:
@@ -158,7 +158,7 @@ def gather_units(values: Array, clusters: npt.ArrayLike | None) -> Units:
 
 
 def collapse_rows(rows: Array, limit: int) -> tuple[Array, npt.NDArray[np.intp]] | None:
-    """The distinct rows (P, k) and how often each comes (P,), or None if there are more than ``limit``."""
+    """Find the distinct rows (P, k) and how often each comes (P,), or None if there are more than ``limit``."""
     n, k = rows.shape
     sample = rows[:: max(1, n // 512)]
     if len(np.unique(sample, axis=0)) > min(limit, max(2, len(sample) // 2)):

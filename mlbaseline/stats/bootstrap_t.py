@@ -60,16 +60,16 @@ class BootstrapConfidence:
         return cls(mean, np.sqrt(variance), np.sort(sign[:, None] * draws.T, axis=1), np.full(len(mean), n - 1.0))
 
     def mirrored(self) -> BootstrapConfidence:
-        """The same for the negated data."""
+        """Give the same for the negated data."""
         return BootstrapConfidence(-self.estimate, self.standard_error, -self.draws[..., ::-1], self.df)
 
     def lower(self, tail: float) -> Array:
-        """The lower bound at a tail probability."""
+        """Compute the lower bound at a tail probability."""
         t = np.maximum(self._quantile(np.asarray(tail)), -scipy.special.stdtrit(self.df, tail))
         return np.asarray(self.estimate - t * self.standard_error)
 
     def p_greater(self, margin: ArrayLike) -> Array:
-        """The p-value of a mean of ``margin`` or less."""
+        """Compute the p-value of a mean of ``margin`` or less."""
         observed = np.asarray((self.estimate - np.asarray(margin)) / self.standard_error)
         as_large = np.count_nonzero(self.draws >= observed[..., None], axis=-1)
         resampled = (1.0 + as_large) / (self.draws.shape[-1] + 1.0)
@@ -90,7 +90,7 @@ class BootstrapConfidence:
         return np.asarray(self.draws[..., -max(rank, 1)])
 
     def _quantile(self, tail: Array) -> Array:
-        """The upper ``tail`` quantile of t*; one tail for all, or one for each below the reachable one."""
+        """Compute the upper ``tail`` quantile of t*; one tail for all, or one for each below the reachable one."""
         reachable = self._reachable
         if tail.ndim == 0 and tail >= reachable:
             return self._order_statistic(float(tail))

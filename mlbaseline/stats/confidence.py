@@ -28,13 +28,13 @@ class ConfidenceDistribution(Protocol):
     """What gives bounds at any tail probability and p-values at any margin."""
 
     def lower(self, tail: float) -> Array:
-        """The lower bound that the true value undercuts with probability ``tail``, 0 < tail < 0.5."""
+        """Compute the lower bound that the true value undercuts with probability ``tail``, 0 < tail < 0.5."""
 
     def p_greater(self, margin: ArrayLike) -> Array:
-        """The p-value of the hypothesis that the true value is ``margin`` or less."""
+        """Compute the p-value of the hypothesis that the true value is ``margin`` or less."""
 
     def mirrored(self) -> ConfidenceDistribution:
-        """The same for the negated data."""
+        """Give the same for the negated data."""
 
 
 @dataclass(frozen=True)
@@ -237,15 +237,15 @@ class RuleOfThree:
     n: Array
 
     def mirrored(self) -> RuleOfThree:
-        """The same for the negated data."""
+        """Give the same for the negated data."""
         return RuleOfThree(-self.value, self.up, self.down, self.n)
 
     def lower(self, tail: float) -> Array:
-        """The lower bound at a tail probability."""
+        """Compute the lower bound at a tail probability."""
         return np.asarray(self.value + np.expm1(math.log(tail) / self.n) * self.down)
 
     def p_greater(self, margin: ArrayLike) -> Array:
-        """The p-value of a true value of ``margin`` or less."""
+        """Compute the p-value of a true value of ``margin`` or less."""
         distance = self.value - np.asarray(margin)
         share_left = np.clip(1.0 - distance / np.maximum(self.down, 1e-300), 0.0, 1.0)
         return np.where(distance <= 0.0, 1.0, share_left**self.n)

@@ -60,12 +60,12 @@ def as_clusters(labels: ArrayLike | None, n: int) -> Clusters | None:
 
 
 def generator(rng: np.random.Generator | None) -> np.random.Generator:
-    """The source of random numbers: a fixed one unless one is given, so that equal calls give equal results."""
+    """Give the source of random numbers: a fixed one unless one is given, so that equal calls give equal results."""
     return np.random.default_rng(0) if rng is None else rng
 
 
 def check_hypothesis(level: float, alternative: str, margin: float) -> None:
-    """Raises ValueError unless level, alternative and margin make sense."""
+    """Raise ValueError unless level, alternative and margin make sense."""
     if alternative not in get_args(Alternative):
         raise ValueError(f"alternative: expected one of {', '.join(get_args(Alternative))}, got {alternative!r}")
     smallest = 0.0 if alternative == "two-sided" else 0.5

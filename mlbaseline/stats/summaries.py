@@ -66,7 +66,7 @@ class Summary:
     clustered: bool
 
     def at(self, samples: Mask | tuple[int, ...]) -> Summary:
-        """The summaries of some samples only."""
+        """Take the summaries of some samples only."""
         arrays: dict[str, Any] = {name: value[samples] for name, value in vars(self).items() if name != "clustered"}
         return replace(self, **arrays)
 

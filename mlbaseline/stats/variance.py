@@ -26,7 +26,7 @@ class Clusters:
         return cls(codes.reshape(-1), sizes.astype(float))
 
     def sums(self, values: Array) -> Array:
-        """Sums within clusters: (n,) ─▶ (C,)."""
+        """Sum within clusters: (n,) ─▶ (C,)."""
         return np.asarray(np.bincount(self.codes, weights=values, minlength=len(self.sizes)), dtype=float)
 
 
@@ -72,7 +72,7 @@ def run_variance(scores: Array, clusters: Clusters | None) -> RunVariance:
 
 
 def seed_variance(sides: Sequence[Array], clusters: Clusters | None) -> SeedVariance | None:
-    """The seeds' part of the variance of a mean difference; None if no side has two seeds.
+    """Estimate the seeds' part of the variance of a mean difference; None if no side has two seeds.
 
     ``sides``: one (R, n) matrix for each side that has seeds, R may differ. For each, Var_r(run mean)/R estimates
     σ_seed²/R + σ_residual²/(R n); MS_residual/(R n) is what must come off it, because the variance over examples

@@ -39,7 +39,10 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path, *, suite: S
     """Store an assessment in the run of a comparison, with the suite that it was made by.
 
     Args:
+        run: The run of the comparison, open.
+        assessment: What the comparison came to.
         rendered: folder with `report.html`, `report.md` and `plots/*.svg`.
+        suite: The suite that it was made by.
 
     Raises:
         TrackingError: the server cannot be reached or refuses.

@@ -52,6 +52,7 @@ def counting_runs(
     """Choose the newest run of each baseline and seed of the suite that the present suite would make.
 
     Args:
+        suite: The suite as it is now.
         found: completed evaluations, newest first.
         why_not: says why a run is not one that the suite would make; None where it is.
         split: that was answered. Published scores, which are of none, go with `test`.

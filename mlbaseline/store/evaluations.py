@@ -91,7 +91,7 @@ def open_evaluation(
     params: Mapping[str, Scalar],
     parent: str | None = None,
 ) -> Iterator[Run]:
-    """The evaluation run of a baseline and a seed for the length of the block, in which `log_evaluation` fills it.
+    """Open the run of a baseline and a seed for the length of the block, in which `log_evaluation` fills it.
 
     data: None for a published score, which `log_published` writes: it was not measured on our examples.
 

@@ -119,7 +119,7 @@ def _metric_part(part: str) -> str:
 
 
 def param_text(value: Scalar) -> str:
-    """A parameter as it stands in the run."""
+    """Give a parameter as it stands in the run."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -1,5 +1,7 @@
-"""What MLflow's own evaluations left behind: a table of results (`mlflow.evaluate`), or traces with assessments
-(`mlflow.genai.evaluate`)."""
+"""Read what MLflow's own evaluations left behind.
+
+That is a table of results (`mlflow.evaluate`), or traces with assessments (`mlflow.genai.evaluate`).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _ANSWER_COLUMNS = ("predictions", "prediction", "outputs", "output")
 
 
 def read_mlflow_results(server: Server, run_id: str) -> ImportedResults:
-    """The table of results of a run or, where it has none, the traces that it left.
+    """Read the table of results of a run or, where it has none, the traces that it left.
 
     Raises TrackingError for a run that is not there, DataError for one that holds neither.
     """
@@ -123,7 +125,7 @@ def _failure(trace: Trace) -> str:
 
 
 def _text(outputs: Any) -> str:
-    """A text as it is, the message of a chat completion, or else its JSON."""
+    """Take a text as it is, the message of a chat completion, or else its JSON."""
     match outputs:
         case {"choices": [{"message": {"content": str(content)}}, *_]} | {"content": str(content)}:
             return content

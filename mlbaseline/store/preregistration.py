@@ -25,6 +25,8 @@ def find_registration(tracker: Tracker, suite: Suite, *, task_digest: str, look:
     rules that were changed afterwards do not stand before anything because a tag was changed with them.
 
     Args:
+        tracker: The tracking server.
+        suite: The suite with the rules.
         task_digest: of the test data.
         look: names the evaluations of the comparison that is about to be made (`look_of`). Comparing the same ones
             again by the same rules is no further look at `test`. None: a look of its own.

@@ -95,7 +95,7 @@ def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[Ev
 
 
 def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
-    """The newest completed evaluation that another one with this signature would only repeat.
+    """Find the newest completed evaluation that another one with this signature would only repeat.
 
     That is none that lacks answers which asking again may get. Raises TrackingError.
     """
@@ -112,7 +112,7 @@ def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[Evalua
 
 
 def read_evaluation(server: Server, run_id: str) -> EvaluationRun:
-    """The completed evaluation with this run id. Raises TrackingError if there is none."""
+    """Read the completed evaluation with this run id. Raises TrackingError if there is none."""
     with reporting(f"read the run {run_id}", server.uri):
         run = server.client.get_run(run_id)
     tags = run.data.tags
@@ -217,7 +217,7 @@ def _number(value: float) -> float:
 
 
 def published_score(run: EvaluationRun) -> PublishedScore:
-    """What a run of a published score says."""
+    """Read a published score from its run."""
     nothing = param_text(None)
     # Earlier runs have no `published.*`: there the suite's own options are all there is.
     prefix = _PUBLISHED if any(name.startswith(_PUBLISHED) for name in run.params) else "baseline."

@@ -26,6 +26,8 @@ def load_tables(server: Server, runs: Sequence[EvaluationRun], *, cache: Path) -
     """Load the result tables of runs, in parallel.
 
     Args:
+        server: The tracking server.
+        runs: Completed evaluations.
         cache: folder that keeps files under their digests, so that each is fetched once.
 
     Returns:
@@ -105,7 +107,7 @@ def _load_table(server: Server, run: EvaluationRun, cache: Path) -> ResultTable:
 
 
 def _check_tags(server: Server, run: EvaluationRun, signature: Signature) -> None:
-    """What the tags say of the rows, the signature says too: it was digested when the run was completed."""
+    """Check that the tags agree with the signature, whose digest was taken when the run was completed."""
     for field, tagged in (("seed", run.seed), ("data.split", run.split), ("data.digest", run.task_digest)):
         if field in signature.fields and signature.fields[field] != tagged:
             raise IncomparableError(
@@ -146,7 +148,7 @@ def _require_results(server: Server, run: EvaluationRun) -> None:
 
 
 def _edited_file(run: EvaluationRun, folder: Path) -> str | None:
-    """The file whose content is not what the run's tags say; None if all are as they were. A missing file is not."""
+    """Find a file whose content is not what the run's tags say, or that is missing; None if all are unchanged."""
     for path, expected in ((EXAMPLES, run.examples_sha256), (MEASURED, run.measured_sha256)):
         if expected is not None and _sha256_of(folder / Path(path).name) != expected:
             return path

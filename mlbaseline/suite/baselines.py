@@ -145,7 +145,7 @@ PEFT = "peft:"
 
 
 def _tag_of(spec: Any) -> str | None:
-    """What tells the specs apart: kind, method, and whether there are answers or weights already."""
+    """Give what tells the specs apart: kind, method, and whether there are answers or weights already."""
     if not isinstance(spec, Mapping | Baseline):
         return None
     fields = spec if isinstance(spec, Mapping) else vars(spec)

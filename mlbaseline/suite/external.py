@@ -105,6 +105,6 @@ class External(Baseline):
 
 
 def check_range(metric: str, value: float) -> None:
-    """Raises ValueError for what the metric cannot be."""
+    """Raise ValueError for what the metric cannot be."""
     if metric == "accuracy" and not 0 <= value <= 1:
         raise ValueError(f"value: an accuracy is a share from 0 to 1, got {value:g}")

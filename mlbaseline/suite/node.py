@@ -49,5 +49,5 @@ class Baseline(Node):
         return False
 
     def distinguishing(self) -> dict[str, Any]:
-        """What the file says of it, defaults included, as JSON has it: runs with other options are other rungs."""
+        """Give all options as JSON, defaults included: runs with other options are other rungs."""
         return self.model_dump(mode="json")

@@ -87,7 +87,7 @@ def _base(
 
 
 def _selectable(content: Mapping[str, Any]) -> list[Any]:
-    """What an epoch may be chosen by: the suite's metrics and, where answers are texts, their likelihood."""
+    """List what an epoch may be chosen by: the suite's metrics and, where answers are texts, their likelihood."""
     metrics = sequence(content.get("metrics", ["accuracy"]))
     return metrics if _output_type(content) is OutputType.MULTIPLE_CHOICE else [*metrics, "nll_nats"]
 

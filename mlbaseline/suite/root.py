@@ -71,7 +71,7 @@ class Evaluation(Node):
 
 
 def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The content of a suite file with those options filled in that follow from the kind of its task.
+    """Fill in the options of a suite file that follow from the kind of its task.
 
     They are the metrics, that of every contrast, and the one by which a training chooses its epoch; for kind `choice`
     they are the defaults of those options anyway. Leaves alone what is no mapping or list where it should be.
@@ -168,12 +168,12 @@ class Suite(Node):
     _written: Suite | None = PrivateAttr(None)
 
     def as_read(self, root: Path, text: str) -> Suite:
-        """The same suite, knowing the folder that its relative paths start from and the file as it was written."""
+        """Note the folder that the suite's relative paths start from, and the file as it was written."""
         self._root, self._text = root, text
         return self
 
     def as_run(self, written: Suite) -> Suite:
-        """The same suite, knowing the written one of which it is the concrete form: digests are those of the text."""
+        """Note the written suite of which this one is the concrete form: digests are those of the text."""
         self._written = written
         return self.as_read(written.root, written.text)
 
@@ -193,7 +193,7 @@ class Suite(Node):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_kind(cls, content: Any) -> Any:
-        """What a suite leaves out follows from what it asks: the metrics, that of a contrast, and that of training."""
+        """Fill in what a suite leaves out and its kind of task tells: metrics, that of contrasts, that of training."""
         return with_defaults(content) if isinstance(content, Mapping) else content
 
     @field_validator("seeds")
@@ -249,7 +249,7 @@ class Suite(Node):
         return spec.is_random or (self.task.is_random and not isinstance(spec, Trivial | Human | External | Recorded))
 
     def base_model(self, spec: TrainedSpec | ReadyAdapter) -> Asset:
-        """The model that a fine-tune starts from, or that an adapter belongs to."""
+        """Find the model that a fine-tune starts from, or that an adapter belongs to."""
         base = self.baselines[spec.base]
         assert isinstance(base, Pretrained)  # `suite.reading` has checked it
         return base.model

@@ -276,7 +276,7 @@ class LmEvalTask(TaskSpec):
         return "{context}"
 
     def check_generation(self, generate_with: str) -> None:
-        """The loaded task knows whether it generates texts, and checks it."""
+        """Leave the check to the loaded task, which knows whether it generates texts."""
 
 
 TASKS: dict[str, type[TaskSpec]] = {

@@ -24,7 +24,7 @@ class Template(Protocol):
         ...
 
     def ending(self) -> str:
-        """What stands behind an assistant's answer once it is given."""
+        """Give what the template puts behind an assistant's answer."""
         ...
 
 

@@ -39,6 +39,7 @@ def read_table(path: Path, format: str | None) -> DataTable:
     """Read a csv, tsv, json, jsonl or parquet file.
 
     Args:
+        path: The file.
         format: One of these; None: the ending of the file's name.
 
     Raises:
@@ -216,6 +217,7 @@ def plain(value: Any, broken: Counter[str]) -> Any:
     """Return a value as JSON has it, so that a row has one canonical form to hash.
 
     Args:
+        value: A cell of a table.
         broken: Counts the characters that are replaced.
     """
     match value:

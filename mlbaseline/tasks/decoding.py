@@ -28,10 +28,12 @@ class Decoding:
         return text[: min((place for stop in self.stop if (place := text.find(stop)) >= 0), default=len(text))]
 
     def answer_in(self, text: str) -> str:
-        """Return the answer in a text that was cut: the first match of `extract`, or that match's first group; without
-        `extract`, all of it. Without surrounding white space, and empty where nothing matches.
+        """Return the answer in a text that was cut.
 
-        Raises DataError where the pattern searches without end."""
+        It is the first match of `extract`, or that match's first group; without `extract`, all of the text. It has no
+        white space around it, and is empty where nothing matches. Raises DataError where the pattern searches without
+        end.
+        """
         if self.extract is None:
             return text.strip()
         match = TimedPattern(self.extract, "task.extract").search(text)

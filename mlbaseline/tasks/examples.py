@@ -23,8 +23,11 @@ _ID_CHARACTERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An example, not yet sliced. Two with equal `content` (a digest) are duplicates: a model is shown the same, give
-    or take case, white space and Unicode form, whatever their targets."""
+    """An example, not yet sliced.
+
+    Two with equal `content` (a digest) are duplicates: a model is shown the same, give or take case, white space and
+    Unicode form, whatever their targets.
+    """
 
     example: Example
     content: bytes
@@ -86,6 +89,9 @@ def build_candidates(
     """Make candidates of the usable rows of each file, in its order; what is left out is added to `counts`.
 
     Args:
+        task: The task of the suite.
+        tables: File ─▶ its table.
+        counts: How many rows were left out, by reason; it is added to.
         make_reader: Makes the reader of the target column from all usable rows.
 
     Raises:

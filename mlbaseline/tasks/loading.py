@@ -41,6 +41,8 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
     With one source, examples stand in the order drawn; with a file per split, in the order of the file.
 
     Args:
+        suite: The suite.
+        fetch: Brings a data file to this machine.
         make_reader: Makes the reader of the target column.
 
     Raises:
@@ -104,8 +106,10 @@ def _task_data(split: Split, examples: Sequence[Example], labels: tuple[str, ...
 
 
 def _digest(split: str, examples: Sequence[Example], labels: tuple[str, ...]) -> str:
-    """Over everything that is known of the examples, in the order of their ids: the digest of
-    `{"labels": labels, "examples": [...]}`, of which a million do not stand in memory as JSON at once."""
+    """Digest everything that is known of the examples, in the order of their ids.
+
+    It is the digest of `{"labels": labels, "examples": [...]}`, but a million examples never stand in memory as JSON.
+    """
     digest = hashlib.sha256(b'{"examples":[')
     ordered = sorted(examples, key=lambda example: example.id)
     for position, example in enumerate(preparing(ordered, f"Hashing {split}")):

@@ -28,6 +28,7 @@ def load_task(suite: Suite, fetch: Fetch) -> LoadedTask:
     """Load the examples of every split of a suite: read, cleaned, split and sliced.
 
     Args:
+        suite: The suite.
         fetch: Brings a data file to this machine.
 
     Raises:

@@ -109,6 +109,7 @@ def answer_text(example: Example, labels: Sequence[str]) -> str:
     """Return the right answer of an example as a text.
 
     Args:
+        example: The example.
         labels: Of its task, in the order of its choices; () if it has none.
     """
     return example.choices[labels.index(example.target)] if labels else example.target
@@ -147,6 +148,8 @@ def choose_shots(shots: Shots, train: TaskData, seed: int) -> tuple[Example, ...
     """Choose solved examples: the first k of `train`, or k drawn without replacement.
 
     Args:
+        shots: How many, and whether they are drawn.
+        train: The split that they come from.
         seed: Of the draw, which depends on it and on the examples' ids alone.
 
     Raises:

@@ -130,7 +130,7 @@ def _by_quantile(column: str, groups: int, splits: Mapping[Split, Sequence[Examp
 
 
 def _measure(column: str, splits: Mapping[Split, Sequence[Example]]) -> Callable[[Example], float | None]:
-    """The number itself where every value is one, else the length of the text in characters."""
+    """Measure by the number itself where every value is one, else by the length of the text in characters."""
     try:
         for examples in splits.values():
             for example in examples:

@@ -88,7 +88,7 @@ def keep_apart(files: Mapping[Split, Sequence[Candidate]], counts: Counter[str])
 
 
 def _name_copies(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Copies within a file share their content, and so their id: the second, by its other columns, becomes `…-2`."""
+    """Tell apart copies within a file, which share content and so an id: the second becomes `…-2`."""
     times = Counter(candidate.example.id for candidate in candidates)
     by_id: dict[str, list[int]] = {}
     for position, candidate in enumerate(candidates):

@@ -48,8 +48,11 @@ class TextTargets:
 
 
 class LabelTargets:
-    """Reads the target column. With choices of their own per example, a target is the text of the right one or its
-    position; which of the two is a fact of the whole column, not of a row, or a choice "1" would be misread."""
+    """Reads the target column.
+
+    With choices of their own per example, a target is the text of the right one or its position; which of the two is a
+    fact of the whole column, not of a row, or a choice "1" would be misread.
+    """
 
     def __init__(self, task: ChoiceTask, rows: Sequence[Mapping[str, Any]]) -> None:
         self._task = task

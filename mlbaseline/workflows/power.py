@@ -90,6 +90,6 @@ def _text(plans: list[Plan]) -> str:
 
 
 def schema() -> CommandResult:
-    """The JSON Schema of a suite file."""
+    """Return the JSON Schema of a suite file."""
     document = Suite.model_json_schema()
     return CommandResult(document, lambda *_: json.dumps(document, indent=2))

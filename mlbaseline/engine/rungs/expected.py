@@ -79,7 +79,7 @@ class Expectation:
         return ExpectedSignature(fields, _ANSWERING, _OF_THE_MODEL)
 
     def _whole(self, context: RungContext, name: str, seed: int | None) -> ExpectedSignature | None:
-        """The whole signature of a rung that needs no model of ours; None where its files are not on this machine."""
+        """Give the whole signature of a rung without a model of ours; None where its files are not on this machine."""
         seeds = context.suite.seeds if seed is None else (seed,)
         try:
             rungs = self.build_rungs(context, name, seeds)
@@ -112,7 +112,7 @@ def _checkpoint_fields(context: RungContext, name: str) -> dict[str, Scalar]:
 
 
 def _sha256_of(context: RungContext, asset: Asset) -> str | None:
-    """The digest of an asset; None where it is not pinned and not a path on this machine."""
+    """Give the digest of an asset; None where it is not pinned and not a path on this machine."""
     if asset.sha256 is not None:
         return asset.sha256
     is_here = ":/" not in asset.source and Path(context.suite.root, asset.source).exists()

@@ -129,7 +129,7 @@ def _rung(
     fields: Mapping[str, Scalar],
     open_: Callable[[], OpenedRung],
 ) -> Rung:
-    """base: the model whose tokenizer reads the prompts."""
+    """Make the rung of a fine-tune. base: the model whose tokenizer reads the prompts."""
     fields = {
         "model.kind": context.suite.baselines[name].kind,
         **fields,

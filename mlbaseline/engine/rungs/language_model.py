@@ -66,8 +66,10 @@ def build_model(
     """Make the model of a rung, with a cache of its results and with worker processes where there are several.
 
     Args:
+        context: The suite, its data, and how many processes answer.
         name: Of the baseline.
         answering: How it answers.
+        model: What the rung answers with.
         checkpoint: The loaded model.
     """
     from mlbaseline.engine.inference.execution import Execution

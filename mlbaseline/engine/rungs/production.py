@@ -117,6 +117,7 @@ def generation_fields(task: Task, *, sent: bool) -> dict[str, Scalar]:
     """Return the `generation.*` fields of a model that is not ours; none for a task that generates no texts.
 
     Args:
+        task: The task of the suite.
         sent: Whether the model is sent the task's options. Options that it is not sent are unknown; its texts are
             cut, and answers extracted, here.
     """

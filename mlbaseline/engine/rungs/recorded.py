@@ -48,7 +48,9 @@ def build_recorded_rungs(
     """Make the rungs of recorded answers, one per seed that they name.
 
     Args:
+        context: The suite and its data.
         name: Of the baseline.
+        answers: The answers of each seed.
         sha256: Of the file that the answers come from.
         seeds: Only these.
         known: What the file says of how the answers came about, as fields of a signature.

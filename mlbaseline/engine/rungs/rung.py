@@ -172,6 +172,7 @@ class RungContext:
 
         Args:
             name: Of the baseline.
+            seed: None where the baseline has no seeds.
             fields: Of the signature, for this kind of baseline.
             open_: Loads the rung.
             shares_checkpoint: Whether it takes the shared checkpoint, which is else dropped before.

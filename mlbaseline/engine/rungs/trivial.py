@@ -49,6 +49,7 @@ def build_annotators_rung(context: RungContext, name: str, rows: Sequence[Number
     """Make the rung of annotators' labels, from a sheet with a row for each label.
 
     Args:
+        context: The suite and its data.
         name: Of the baseline.
         rows: Of the sheet.
         sha256: Of its file.

@@ -80,8 +80,10 @@ def _count_prefix_tokens(prompt: EncodedPrompt, prefix: SharedPrefix | None) -> 
 
 
 class BatchPlan(Sequence[PlannedBatch]):
-    """Batches in the order in which they are computed, stored as numbers: for a million examples, objects would take
-    more memory than their scores."""
+    """Batches in the order in which they are computed.
+
+    They are stored as numbers: for a million examples, objects would take more memory than their scores.
+    """
 
     def __init__(self, members: IntArray, group_ends: IntArray, batch_ends: IntArray, behind: Sequence[bool]) -> None:
         """Store a plan.

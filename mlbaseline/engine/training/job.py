@@ -100,8 +100,9 @@ class TrainingJob:
 
 
 def make_sequences(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> list[TargetSequence]:
-    """Make what is learnt of the examples of a split: the right choice; the wanted text and its end token; or a whole
-    text, in windows that do not overlap.
+    """Make what is learnt of the examples of a split.
+
+    That is the right choice, the wanted text with its end token, or a whole text in windows that do not overlap.
 
     Raises:
         DataError: an example cannot be encoded.
@@ -135,8 +136,11 @@ def _encode(job: TrainingJob, checkpoint: Checkpoint, data: TaskData, encoder: E
 
 
 def _end(job: TrainingJob, checkpoint: Checkpoint) -> Tokens:
-    """Return the token that ends an answer: the first that the chat template writes behind one, if it ends a text for
-    this model, else the tokenizer's end token."""
+    """Return the token that ends an answer.
+
+    It is the first that the chat template writes behind an answer, if that ends a text for this model, else the
+    tokenizer's end token.
+    """
     written = checkpoint.tokenizer(job.prompting.ending, add_special_tokens=False)["input_ids"][:1]
     if written and written[0] in end_tokens(checkpoint):
         return tuple(written)
@@ -152,14 +156,13 @@ def _encode_answer(encoder: Encoder, solved: Prompt, end: Tokens) -> TargetSeque
 
 
 def load_base(job: TrainingJob) -> Checkpoint:
-    """The base of a training. What is trained is held in fp32 whatever the precision computed in; a frozen base is
-    held in that precision."""
+    """Load the base of a training: in the precision of the job if it is frozen, in fp32 if it is trained."""
     precision = job.precision if isinstance(job.spec, Peft) else "fp32"
     return load_checkpoint(job.base.path, precision=precision, device=job.device)
 
 
 def make_optimizer(model: Any, spec: TrainedSpec) -> torch.optim.Optimizer:
-    """AdamW over what is trainable; norms and biases do not decay."""
+    """Make AdamW over what is trainable; norms and biases do not decay."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": spec.weight_decay},

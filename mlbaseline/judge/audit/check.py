@@ -81,7 +81,7 @@ def failed(reason: str, **evidence: Any) -> Ruling:
 
 
 def does_not_apply(reason: str, **evidence: Any) -> Ruling:
-    """The question does not arise. A fact that is missing is not that: it fails."""
+    """Rule that the question does not arise. A fact that is missing is another matter: it fails."""
     return Ruling(Outcome.NOT_APPLICABLE, reason, evidence)
 
 

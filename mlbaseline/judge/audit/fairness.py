@@ -55,7 +55,7 @@ def _same_reading(subject: Subject) -> Ruling:
 
 
 def _known_values(tables: Sequence[ResultTable], field: str) -> set[Scalar]:
-    """The different values of a field; of the engine only where the rung has one."""
+    """Collect the different values of a field; of the engine only where the rung has one."""
     fields = [table.signature.fields for table in tables]
     found = {each.get(field) for each in fields if field in each or not field.startswith("engine.")}
     return found - {UNKNOWN}

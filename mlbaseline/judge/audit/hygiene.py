@@ -50,7 +50,7 @@ def _error_rows(subject: Subject) -> Ruling:
 
 
 def _few_shot(subject: Subject) -> Ruling:
-    """Here, shots are drawn from train, which loading keeps apart from test. Of others nobody here can say that."""
+    """Check that shots come from train, which loading keeps apart from test. Of recorded answers nothing is known."""
     shots = {
         table.name: table.signature.fields["prompt.shots"]
         for table in subject.tables

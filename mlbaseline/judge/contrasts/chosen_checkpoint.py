@@ -17,8 +17,11 @@ NLL = "nll_nats"
 
 @dataclass(frozen=True)
 class ChosenCheckpoint:
-    """dev_quality: the metric on `dev`, oriented so that more is better, or without it how likely the right answers
-    are; -inf where the rung was never put to dev."""
+    """The evaluation that stands for a rung.
+
+    dev_quality: the metric on `dev`, oriented so that more is better, or without it how likely the right answers are;
+    -inf where the rung was never put to dev.
+    """
 
     evaluation: CompletedEvaluation
     dev_quality: float
@@ -27,7 +30,7 @@ class ChosenCheckpoint:
 def choose_checkpoint(
     evaluations: Sequence[CompletedEvaluation], metric: str, *, higher_is_better: bool
 ) -> ChosenCheckpoint:
-    """The seed with the best `metric` on dev; the first seed on ties and for rungs without a dev score."""
+    """Choose the seed with the best `metric` on dev; the first seed on ties and for rungs without a dev score."""
     sign = 1.0 if higher_is_better else -1.0
     by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
 

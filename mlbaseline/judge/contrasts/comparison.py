@@ -39,7 +39,7 @@ def compare(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
 
 
 def compare_deciding(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
-    """The rows of `compare` that decide, and no others: registered contrasts between checkpoints."""
+    """Compute the rows of `compare` that decide, and no others: registered contrasts between checkpoints."""
     return _families(ladder, [(role, Estimand.CHECKPOINT) for role in (Role.PRIMARY, Role.GUARDRAIL)], rng)
 
 
@@ -55,7 +55,7 @@ def _families(
 
 
 def _applies(ladder: Ladder, row: Planned, estimand: Estimand) -> bool:
-    """A recipe needs a side with several seeds."""
+    """Tell whether a row has this estimand: a recipe needs a side with several seeds."""
     return estimand == Estimand.CHECKPOINT or max(len(ladder.rungs[name]) for name in (row.candidate, row.baseline)) > 1
 
 
@@ -78,7 +78,7 @@ class Family:
     rng: np.random.Generator
 
     def judge(self, family: Sequence[Planned]) -> list[Comparison]:
-        """The rows of the family; an exploratory one that cannot be computed is left out.
+        """Compute the rows of the family; an exploratory one that cannot be computed is left out.
 
         A registered slice with too few examples is not tested: it takes no part in the family, and stays undecided.
         """
@@ -123,7 +123,7 @@ class Family:
         return cells
 
     def _limits(self, row: Planned, alone: Contrasted, level: float) -> tuple[float, float]:
-        """The interval of a row at another level than its own."""
+        """Compute the interval of a row at another level than its own."""
         if level == self.ladder.suite.matrix.level:
             return alone.low, alone.high
         if alone.limits is not None:
@@ -133,7 +133,7 @@ class Family:
         return wide.low, wide.high
 
     def _n_sharing(self, family: Sequence[Planned], correction: str) -> int:
-        """Number of rows, or of candidates in the case of guardrails, that share the error rate."""
+        """Count the rows, or in the case of guardrails the candidates, that share the error rate."""
         if self.role == Role.GUARDRAIL:
             return len({row.candidate for row in family})
         return 1 if correction == "none" else len(family)
@@ -201,7 +201,7 @@ class Family:
 
 
 def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
-    """A candidate answers everything: examples that it has no score for would be left out, the hard ones say."""
+    """Require a score of the candidate for every example: those without one, often the hard ones, would be left out."""
     for table in candidate:
         scores = table.scores(row.metric)
         missing = 0 if scores is None else int(np.isnan(scores).sum())

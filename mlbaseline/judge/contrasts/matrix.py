@@ -88,7 +88,7 @@ def _explored(
 
 
 def mask_of(table: ResultTable, row: Planned | Comparison) -> npt.NDArray[np.bool_]:
-    """The rows of the table (n,) that a row of the comparison is about."""
+    """Mark the rows of the table (n,) that a row of the comparison is about."""
     if row.slice is None:
         return np.ones(len(table.frame), dtype=bool)
     mask: npt.NDArray[np.bool_] = (table.frame[SLICE + row.slice] == row.slice_value).to_numpy(dtype=bool)

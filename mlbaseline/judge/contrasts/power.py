@@ -37,7 +37,7 @@ def examples_to_decide(ladder: Ladder, row: Comparison, *, family: int) -> Sampl
 
 
 def _corpus_extension(row: Comparison, margin: float) -> SampleSizeExtension:
-    """A corpus metric has no scores per example, but its standard error shrinks with the root of n all the same."""
+    """Plan for a corpus metric, whose standard error shrinks with the root of n as that of scores does."""
     distance = abs(row.delta - margin)
     if distance == 0:
         reason = "the observed difference lies on the margin: more examples would not help"
@@ -49,7 +49,7 @@ def _corpus_extension(row: Comparison, margin: float) -> SampleSizeExtension:
 
 
 def _of_whole_test(extension: SampleSizeExtension, n_test: int, n_slice: int) -> SampleSizeExtension:
-    """The same in examples of the whole test, of which a slice keeps its share."""
+    """Convert to examples of the whole test, of which a slice keeps its share."""
     if extension.n is None or n_slice == n_test:
         return extension
 

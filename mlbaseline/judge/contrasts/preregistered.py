@@ -12,7 +12,7 @@ from mlbaseline.suite import Suite
 def mark_registered(
     suite: Suite, registration: Registration, comparisons: Sequence[Comparison]
 ) -> tuple[Comparison, ...]:
-    """The rows, each saying when its question was registered.
+    """Mark each row with when its question was registered.
 
     Where the rules have changed since the first evaluation, a row whose claim stands word for word in both is still
     from before. Primary rows are corrected as one family: once a claim has left it, the rest are corrected for less

@@ -25,7 +25,7 @@ def _break_even(tuned: Standing, prompt: Standing, queries: int) -> BreakEven:
 
 
 def _query_usd(cost: Cost, queries: int) -> float | None:
-    """What computing a query costs: a trained rung's `usd_per_query` holds a share of the training as well."""
+    """Price the computing of a query: a trained rung's `usd_per_query` holds a share of the training as well."""
     if cost.usd_per_query is None or (cost.train_s is not None and cost.train_usd is None):
         return None
     return cost.usd_per_query - (cost.train_usd or 0.0) / queries

@@ -61,7 +61,7 @@ class Metered:
 
 
 def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
-    """The cost of a rung from its evaluations, one per seed."""
+    """Estimate the cost of a rung from its evaluations, one per seed."""
     trained_s = [run.train_s for run in metered]
     train_usd = [_train_usd(suite, run) for run in metered]
     mean, bounds = _query_usd(suite, metered, train_usd)
@@ -89,7 +89,7 @@ def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
 
 
 def answer_usd(suite: Suite, run: Metered) -> Array | None:
-    """What each answer cost (n,), training left out. NaN: the source left it out; None: there is no price for it."""
+    """Price each answer (n,), training left out. NaN: the source left it out; None: there is no price for it."""
     frame, by = run.table.frame, _priced_by(suite, run)
     if by == SOURCE:
         return np.asarray(frame["cost_usd"], dtype=float)
@@ -123,7 +123,7 @@ def _priced_by(suite: Suite, run: Metered) -> str:
 def _query_usd(
     suite: Suite, metered: Sequence[Metered], train_usd: Sequence[float | None]
 ) -> tuple[float | None, dict[str, Bounds]]:
-    """The mean over seeds and examples with the training's share, and its interval."""
+    """Average over seeds and examples, with the training's share, and give the interval."""
     each = [answer_usd(suite, run) for run in metered]
     known = [usd for usd in each if usd is not None]
     shares = [

@@ -125,7 +125,7 @@ class _Quality:
 
 
 def _statistics(table: ResultTable, labels: Sequence[str], metric: str) -> tuple[CorpusMetric | None, Array] | None:
-    """The columns (n, s) whose means give the metric; None where the table lacks it."""
+    """Collect the columns (n, s) whose means give the metric; None where the table lacks it."""
     if METRICS[metric].corpus is not None:
         return corpus_statistics(table, labels, metric)
     scores = table.scores(metric)
@@ -136,7 +136,7 @@ def _statistics(table: ResultTable, labels: Sequence[str], metric: str) -> tuple
 
 
 def _latencies(ladder: Ladder, rng: np.random.Generator) -> dict[str, Array]:
-    """The 95th percentile in each resample of the timed queries.
+    """Compute the 95th percentile in each resample of the timed queries.
 
     Of m values, sampled uniformly, the j-th in order lies at a Beta(j, m − j + 1) share of them. The shares are the
     same for rungs that timed as many queries: what takes one model long takes all of them long.
@@ -200,7 +200,7 @@ def _judged(
 
 
 def _resampled(drawn: _Resamples, axis: str, name: str, value: float) -> Array:
-    """The rung's cost in each resample. What was measured once for the whole run is the same in all."""
+    """Give the rung's cost in each resample. What was measured once for the whole run is the same in all."""
     if axis == USD and name in drawn.usd:
         usd = drawn.usd[name]
         return usd + (value - float(usd.mean()))  # the training's share, which no example changes
@@ -217,7 +217,7 @@ def _reference(ladder: Ladder, standings: Mapping[str, Standing]) -> Standing | 
 
 
 def _host(standing: Standing) -> str:
-    """The processor that a rung computed on; empty where it is not known."""
+    """Name the processor that a rung computed on; empty where it is not known."""
     facts = standing.measured_on
     return "" if facts.get(DEVICE, UNKNOWN) == UNKNOWN else facts.get(DEVICE_NAME, facts[DEVICE])
 

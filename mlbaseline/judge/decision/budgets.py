@@ -64,7 +64,7 @@ def budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
 
 
 def _bounds(suite: Suite, cost: Cost, field: str) -> Bounds | None:
-    """The interval that must keep a budget; None where the estimate alone must."""
+    """Give the interval that must keep a budget; None where the estimate alone must."""
     return cost.bounds.get(field, Bounds(None, None)) if suite.gates.strict else None
 
 
@@ -94,7 +94,7 @@ def _at_most(budget: Budget, name: str, measured: float | None, bounds: Bounds |
 
 
 def _with_timings(found: Finding, suite: Suite, n_timed: int, q: float) -> Finding:
-    """An open budget of latency says how many timings bound its quantile at all."""
+    """Add to an open budget of latency how many timings bound its quantile at all."""
     if found.outcome != Outcome.INCONCLUSIVE:
         return found
     tail = (1.0 - suite.matrix.level) / 2.0

@@ -36,7 +36,7 @@ def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
 
 
 def answered(ladder: Ladder) -> Iterator[Finding]:
-    """A registered rung whose model could not be reached for some rows was not measured: nobody wins against that."""
+    """Require that registered rungs answered all rows: nothing wins against a model that could not be reached."""
     contrasts = (*ladder.suite.matrix.primary, *ladder.suite.matrix.guardrails)
     for name in dict.fromkeys(name for contrast in contrasts for name in (contrast.candidate, *contrast.over)):
         tables = [evaluation.table for evaluation in ladder.rungs.get(name, ())]

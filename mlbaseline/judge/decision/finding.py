@@ -12,6 +12,9 @@ def gate_finding(code: str, outcome: Outcome, reason: str, evidence: Mapping[str
     """Make a finding of a gate. Whatever a gate finds decides, so its severity is always `error`.
 
     Args:
+        code: Name of the gate.
+        outcome: Whether it is passed.
+        reason: Why, in a sentence.
         evidence: JSON values, so that they come back from a file as they were.
     """
     return Finding(code, Severity.ERROR, outcome, reason, evidence or {})

@@ -89,7 +89,7 @@ def _judge(
 
 
 def _nearest(asked: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | None]) -> tuple[str, int | None]:
-    """What is open about the candidate that the fewest further examples would settle, and how many those are."""
+    """Say what is open about the candidate that needs the fewest further examples, and how many those are."""
     known = {name: count for name, count in needed.items() if count is not None}
     nearest = min(known, key=known.__getitem__) if known else next(iter(asked))
     count = known.get(nearest)
@@ -116,8 +116,11 @@ def _missing(asked: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | 
 def _contrasts(
     suite: Suite, candidate: str, deciding: Sequence[Comparison], standings: Collection[str]
 ) -> Iterator[Finding]:
-    """What each registered contrast came to. One without a row, overall or on one of its slices, has failed, unless it
-    is over an optional model that does not exist yet."""
+    """Report each registered contrast.
+
+    One without a row, overall or on one of its slices, has failed, unless it is over an optional model that does not
+    exist yet.
+    """
     rows = [row for row in deciding if row.candidate == candidate]
     if not any(row.role == Role.PRIMARY for row in rows):
         yield gate_finding(_SUPERIORITY, Outcome.FAIL, f"{candidate} has no primary contrast with results")

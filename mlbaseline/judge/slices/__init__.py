@@ -90,7 +90,7 @@ def _sample(ladder: Ladder, question: tuple[str, str, str], third: str | None, *
 
 
 def _third(ladder: Ladder, candidate: str, baseline: str) -> str | None:
-    """The first rung that is neither side and gives log-likelihoods, of those answered on dev where any were.
+    """Find the first rung that is neither side and gives log-likelihoods, of those answered on dev where any were.
 
     Not a trivial one: its loss depends on the target alone, and says nothing of how difficult an example is.
     """

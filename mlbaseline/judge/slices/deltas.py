@@ -77,5 +77,5 @@ def gaps(sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *,
 
 
 def _separable(sample: Sample, cuts: Sequence[Cut]) -> bool:
-    """A group needs two clusters for its mean to have an error."""
+    """Tell whether each group has the two clusters that its mean needs to have an error."""
     return sample.clusters is None or all(len(set(sample.clusters[cut.rows])) > 1 for cut in cuts)

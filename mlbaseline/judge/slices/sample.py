@@ -55,7 +55,7 @@ class Sample:
 def sample_of(
     candidate: ResultTable, baseline: ResultTable, third: ResultTable | None, labels: Sequence[str], metric: str
 ) -> Sample | None:
-    """The scored rows of two aligned tables; None where a side lacks the metric.
+    """Collect the scored rows of two aligned tables; None where a side lacks the metric.
 
     third: a rung that is neither side, whose loss says how difficult an example is. The loss of a side itself would
     not do: where the baseline was right it can only be lost to, whoever the candidate is.

@@ -23,7 +23,7 @@ _PAIRS = 1_000
 
 
 def halves(sample: Sample) -> tuple[Sample, Sample]:
-    """The half to search and the half to test, whole clusters in one of them, whatever the order of rows."""
+    """Split into a half to search and a half to test, each cluster whole in one of them, whatever the order of rows."""
     first: Mask = np.array([hashlib.sha256(f"half\n{unit}".encode()).digest()[0] % 2 == 0 for unit in sample.units])
     return sample.take(first), sample.take(~first)
 

@@ -111,7 +111,7 @@ class Ledger:
         return arrays if (first, last) == (0, len(arrays)) else arrays.take(slice(first, last))
 
     def revision(self) -> int:
-        """A number that rises with every change: a reader that has seen it need not read again."""
+        """Give a number that rises with every change: a reader that has seen it need not read again."""
         with self._tables.reading() as connection:
             return int(connection.execute(select(LEDGER.c.writes)).scalar_one())
 

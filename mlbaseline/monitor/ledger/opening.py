@@ -39,13 +39,13 @@ class OpenLedger:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that reads. Raises LedgerError."""
+        """Open a transaction that reads. Raises LedgerError."""
         with reporting(self.url), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes, one at a time over all processes; nothing is kept if it raises.
+        """Open a transaction that writes, one at a time over all processes; nothing is kept if it raises.
 
         Raises LedgerError.
         """
@@ -106,7 +106,7 @@ def _prepare_sqlite(engine: Engine, target: URL, shown: str) -> None:
 
 
 def _check_size(path: Path, shown: str) -> None:
-    """A file that was cut off opens without complaint; its header says how many pages it should have."""
+    """Check that the file has the pages that its header promises: one that was cut off opens without complaint."""
     log = path.with_name(path.name + "-wal")
     if not path.is_file() or not path.stat().st_size or (log.is_file() and log.stat().st_size):
         return  # with a write-ahead log, the rest may stand there

@@ -128,13 +128,13 @@ class _Batch:
         return records(rows)
 
     def number_of(self, name: str, is_unit: bool) -> int:
-        """A unit as a number that only this ledger knows how to make: ids of users do not lie in it."""
+        """Turn a unit into a number that only this ledger can make, so that no ids of users lie in it."""
         person = b"unit" if is_unit else b"request"
         digest = hashlib.blake2b(name.encode(), digest_size=8, key=self.salt, person=person).digest()
         return int.from_bytes(digest, "big", signed=True)
 
     def slice_sets(self, contents: Sequence[str]) -> dict[str, int]:
-        """Number of each combination of slice values; new ones are added."""
+        """Look up the number of each combination of slice values; new ones are added."""
         sha256 = {hashlib.sha256(content.encode()).hexdigest(): content for content in contents}
         numbers = {}
         for some in _pieces(list(sha256)):
@@ -203,7 +203,7 @@ class _Batch:
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, object]]:
-    """The rows as the database takes them: column ─▶ value."""
+    """List the rows as the database takes them: column ─▶ value."""
     columns = [str(name) for name in rows.columns]
     return [dict(zip(columns, values, strict=True)) for values in rows.itertuples(index=False, name=None)]
 

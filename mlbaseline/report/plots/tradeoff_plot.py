@@ -147,7 +147,7 @@ def _place(point: TradeoffPoint, x: float, y: _Scale, region: tuple[float, float
 
 
 def _across(point: TradeoffPoint, x: _Scale) -> tuple[float, float] | None:
-    """The interval of the cost, as far as the plot shows it."""
+    """Cut the interval of the cost to what the plot shows."""
     if point.x_low is None or point.x_high is None or (x.log and point.x_low <= 0):
         return None
     return max(x(point.x_low), x.start), min(x(point.x_high), x.end)

@@ -144,7 +144,7 @@ def _heat_cell(presenter: Presenter, row: Comparison | None, largest: float) -> 
 
 
 def _score_tables(presenter: Presenter) -> list[Table]:
-    """The leading metric of every rung on every value of each slice."""
+    """Show the leading metric of every rung on every value of each slice."""
     if not presenter.metrics:
         return []
     metric, standings = presenter.metrics[0], presenter.assessment.standings

@@ -140,7 +140,7 @@ class _Hypothesis:
         return (1.0 - self.level) / (2.0 if self.alternative == "two-sided" else 1.0)
 
     def cut(self, low: float, high: float) -> tuple[float, float]:
-        """The limits, with an infinite end where a one-sided question has none."""
+        """Cut the limits: an end that a one-sided question does not have is infinite."""
         return (-math.inf if self.alternative == "less" else low, math.inf if self.alternative == "greater" else high)
 
 

@@ -28,7 +28,7 @@ def gradient_at(metric: CorpusMetric, totals: Array) -> Array:
 
 
 def standard_error_of(influences: Array) -> float:
-    """Standard error of the mean of influences, 0 for a single unit."""
+    """Compute the standard error of the mean of influences, 0 for a single unit."""
     n = len(influences)
     return float(np.sqrt(np.square(influences).sum() / (n * (n - 1)))) if n > 1 else 0.0
 

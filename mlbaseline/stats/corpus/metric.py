@@ -39,7 +39,7 @@ class CorpusMetric:
     pseudo_examples: Callable[[Array], Array] | None = None
 
     def of(self, statistics: Array) -> float:
-        """The metric of one corpus from its (n, s) statistics."""
+        """Compute the metric of one corpus from its (n, s) statistics."""
         return float(self.from_totals(statistics.sum(axis=0)))
 
 

@@ -12,7 +12,7 @@ from mlbaseline.stats.types import Array
 
 
 def ece(n_bins: int = 15) -> CorpusMetric:
-    """Expected calibration error over equal bins (low, high] of confidence (Guo et al. 2017).
+    """Make the expected calibration error over equal bins (low, high] of confidence (Guo et al. 2017).
 
     The plug-in value is biased upward by chance gaps within bins, the more the sharper the confidences: two perfectly
     calibrated models, one of them sharp, differ "significantly" in 24 % of tables. It is reported, and comparisons use

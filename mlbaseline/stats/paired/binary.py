@@ -174,11 +174,11 @@ class WilsonConfidence:
     sign: float = 1.0
 
     def mirrored(self) -> WilsonConfidence:
-        """The same for the negated proportion."""
+        """Give the same for the negated proportion."""
         return WilsonConfidence(self.successes, self.n, -self.sign)
 
     def lower(self, tail: float) -> Array:
-        """The lower bound at a tail probability."""
+        """Compute the lower bound at a tail probability."""
         z = self.sign * float(scipy.special.ndtri(tail))
         share = self.successes / self.n
         centre = (share + z * z / (2.0 * self.n)) / (1.0 + z * z / self.n)
@@ -186,7 +186,7 @@ class WilsonConfidence:
         return self.sign * np.clip(centre + half, 0.0, 1.0)
 
     def p_greater(self, margin: ArrayLike) -> Array:
-        """The p-value of a proportion of ``margin`` or less: a number, or one for each proportion."""
+        """Compute the p-value of a proportion of ``margin`` or less: a number, or one for each proportion."""
         rate = self.sign * np.asarray(margin, dtype=float)
         inside = np.clip(rate, 1e-300, 1.0 - 1e-16)
         z = (self.successes / self.n - inside) / np.sqrt(inside * (1.0 - inside) / self.n)

@@ -169,7 +169,7 @@ def _infer(
 
 
 def _single_seed_note(candidate: ArrayLike, baseline: ArrayLike) -> str:
-    """A recipe of one seed cannot show what its other seeds would do: say so."""
+    """Warn that a recipe of one seed cannot show what its other seeds would do."""
     single = [
         name
         for name, scores in (("candidate", candidate), ("baseline", baseline))

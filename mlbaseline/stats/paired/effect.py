@@ -65,7 +65,7 @@ def cohens_d_value(differences: Array) -> float | None:
 
 
 def _noncentrality(t: float, n: int, probability: float) -> float:
-    """The noncentrality at which a t of n − 1 degrees of freedom falls below ``t`` with this probability."""
+    """Solve for the noncentrality at which a t of n − 1 degrees of freedom falls below ``t`` with this probability."""
     if n > 1_000 or abs(t) > 30:  # the normal limit: SE(d)² = 1/n + d²/(2n), in units of √n
         return float(t - scipy.special.ndtri(probability) * math.sqrt(1.0 + t * t / (2.0 * n)))
     step = math.sqrt(1.0 + t * t / (2.0 * (n - 1.0)))
@@ -132,7 +132,7 @@ def cohens_g(gained: int, lost: int, *, level: float = 0.95) -> DiscordantEffect
 
 
 def cohens_g_value(gained: int, lost: int) -> float:
-    """The candidate's share of the discordant pairs, less ½; 0 without any."""
+    """Compute the candidate's share of the discordant pairs, less ½; 0 without any."""
     return gained / (gained + lost) - 0.5 if gained + lost else 0.0
 
 

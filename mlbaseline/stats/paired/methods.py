@@ -44,7 +44,7 @@ class PairedSample:
 
     @classmethod
     def of(cls, candidate: Array, baseline: Array, clusters: Clusters | None) -> PairedSample:
-        """The sample of two systems."""
+        """Make the sample of two systems."""
         ranges = ScoreRanges(
             *(np.array([f(side) for side in (candidate, baseline)]) for f in (np.min, np.max, _zero_one))
         )
@@ -54,7 +54,7 @@ class PairedSample:
 
     @classmethod
     def single(cls, scores: Array, clusters: Clusters | None) -> PairedSample:
-        """The sample of one system's own scores (R, n)."""
+        """Make the sample of one system's own scores (R, n)."""
         ranges = ScoreRanges(*(np.array([f(scores)]) for f in (np.min, np.max, _zero_one)))
         none = np.zeros((1, scores.shape[1]))
         data = _contrast_data(scores.mean(axis=0)[:, None], np.ones((1, 1)), clusters, ranges)
@@ -82,7 +82,7 @@ class PairedSample:
         return bool(methods.is_constant(self.summary))
 
     def seeds(self) -> SeedVariance | None:
-        """The part of the variance that comes from training seeds; None where no side has two."""
+        """Compute the part of the variance that comes from training seeds; None where no side has two."""
         return seed_variance((self.candidate, self.baseline), self.clusters)
 
 
@@ -269,7 +269,7 @@ def _mean_reason(sample: PairedSample, seeds: SeedVariance | None, sparse: bool,
 
 
 def _few_rows_note(sample: PairedSample) -> str:
-    """A warning where a few examples carry most of the variance: no interval is reliable then."""
+    """Warn where a few examples carry most of the variance: no interval is reliable then."""
     squares = np.sort(np.square(sample.data.values[:, 0]))[::-1]
     few = max(1, round(_FEW_ROWS * len(squares)))
     if methods.is_sparse(sample.summary) or len(squares) < 20 or squares[:few].sum() <= 0.5 * squares.sum():

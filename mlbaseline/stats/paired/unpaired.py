@@ -27,8 +27,10 @@ class BoundedMean:
     n: int | None
 
     def minus(self, other: BoundedMean, tail: float) -> tuple[float, float]:
-        """Bounds of the difference of two independent means, each distance added in squares (MOVER: Zou & Donner 2008,
-        Statistics in Medicine 27:1693; with Wilson bounds it is Newcombe's hybrid score interval, 1998, ibid. 17:873).
+        """Bound the difference of two independent means, each distance added in squares.
+
+        This is MOVER (Zou & Donner 2008, Statistics in Medicine 27:1693). With Wilson bounds it is Newcombe's hybrid
+        score interval (1998, ibid. 17:873).
         """
         (low_a, high_a), (low_b, high_b) = self.bounds(tail), other.bounds(tail)
         delta = self.value - other.value
@@ -217,7 +219,7 @@ def _combine(
 
 
 def _crossing(excluded: Callable[[float], bool]) -> float:
-    """The smallest tail at which the margin is excluded, by bisection on the normal quantile."""
+    """Find the smallest tail at which the margin is excluded, by bisection on the normal quantile."""
     low, high = 0.0, 37.0
     for _ in range(45):
         middle = (low + high) / 2.0
@@ -226,7 +228,7 @@ def _crossing(excluded: Callable[[float], bool]) -> float:
 
 
 def bounded_mean(rows: Array, clusters: ArrayLike | None, name: str) -> BoundedMean:
-    """A mean of scores (seeds, n) with its bounds, by the method that suits them."""
+    """Estimate a mean of scores (seeds, n) with its bounds, by the method that suits them."""
     try:
         groups = as_clusters(clusters, rows.shape[1])
     except ValueError as error:

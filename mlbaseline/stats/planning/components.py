@@ -41,7 +41,7 @@ class VarianceComponents:
                 raise ValueError(f"{name}: expected a variance, finite and zero or more, got {value!r}")
 
     def precision(self, n: int, seeds_candidate: int = 1, seeds_baseline: int = 1) -> Precision:
-        """What is known of the difference from n examples and these numbers of runs, at the expected values."""
+        """Compute how well n examples and these numbers of runs determine the difference, at the expected values."""
         sides = [
             (self.candidate_residual, self.candidate_seed, seeds_candidate),
             (self.baseline_residual, self.baseline_seed, seeds_baseline),

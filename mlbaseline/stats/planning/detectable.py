@@ -42,7 +42,7 @@ def tail_of(level: float, alternative: Alternative) -> float:
 
 
 def detectable(precision: Precision, tail: float, power: float) -> float:
-    """The smallest true distance from a margin whose bound at ``tail`` excludes the margin with probability ``power``.
+    """Find the smallest true distance from a margin whose bound at ``tail`` excludes it with probability ``power``.
 
     A bound lies the half-width of the interval away from the estimate, and the half-width varies from sample to sample.
     Over examples alone that is the noncentral t distribution. With seeds the half-widths are those of `MeanConfidence`
@@ -63,7 +63,7 @@ def detectable(precision: Precision, tail: float, power: float) -> float:
 
 
 def _noncentrality(df: float, tail: float, power: float) -> float:
-    """The noncentrality at which t exceeds its ``tail`` quantile with probability ``power``."""
+    """Solve for the noncentrality at which t exceeds its ``tail`` quantile with probability ``power``."""
     if df > _NORMAL_FROM_DF:
         return float(-scipy.special.ndtri(tail) + scipy.special.ndtri(power))
     critical = float(-scipy.special.stdtrit(df, tail))

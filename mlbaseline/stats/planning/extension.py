@@ -147,7 +147,7 @@ def _unseen_size(sample: PairedSample, distance: float, tail: float) -> int | No
 
 
 def _seeds_needed(needed: Callable[..., int | None], seeds_candidate: int, seeds_baseline: int) -> int | None:
-    """The fewest runs a seeded side with which some number of examples is enough; None past _MOST_SEEDS."""
+    """Find the fewest runs a seeded side with which some number of examples is enough; None past _MOST_SEEDS."""
 
     def enough(runs: int) -> bool:
         counts = [max(runs, seeds) if seeds > 1 else 1 for seeds in (seeds_candidate, seeds_baseline)]

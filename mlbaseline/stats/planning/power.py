@@ -119,7 +119,7 @@ def sample_size(
         raise ValueError(f"delta: expected a difference beyond the margin {margin:g} ({alternative}), got {delta!r}")
 
     def ratio(n: int) -> float:
-        """The distance that n examples show, in units of the wanted one."""
+        """Compute the distance that n examples show, in units of the wanted one."""
         detected = minimum_detectable_effect(
             components,
             n,

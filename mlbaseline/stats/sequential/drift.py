@@ -105,7 +105,7 @@ class SlicedDriftDetector(Generic[Slice]):
         return [evidence for evidence in self.evidence() if evidence.alarm]
 
     def evidence(self) -> list[SliceEvidence[Slice]]:
-        """The state of every slice, the strongest evidence first."""
+        """List the state of every slice, the strongest evidence first."""
         log_e = {name: float(np.logaddexp.reduce(log_m) - math.log(len(_GRID))) for name, log_m in self._log_m.items()}
         ranked = sorted(log_e, key=lambda name: -log_e[name])
         thresholds = [math.log(len(ranked) / (self._alpha * rank)) for rank in range(1, len(ranked) + 1)]

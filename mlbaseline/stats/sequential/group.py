@@ -54,7 +54,7 @@ class GroupSequentialPlan:
         return LookDecision.FUTILITY if z <= self.futility[look] else LookDecision.CONTINUE
 
     def level(self, look: int) -> float:
-        """The level of the two-sided interval at a look (0 the first) that agrees with its boundary.
+        """Compute the level of the two-sided interval at a look (0 the first) that agrees with its boundary.
 
         Intervals at these levels hold at all looks together with probability 1 − 2α at least (repeated confidence
         intervals: Jennison and Turnbull 1989).
@@ -62,7 +62,7 @@ class GroupSequentialPlan:
         return 1.0 - 2.0 * float(scipy.special.ndtr(-self.efficacy[look]))
 
     def p_value(self, statistics: ArrayLike) -> float:
-        """The smallest one-sided size at which a plan with these looks would have stopped for efficacy by now.
+        """Compute the smallest one-sided size at which a plan with these looks would have stopped for efficacy by now.
 
         Args:
             statistics: The z statistics of the looks so far, shape (looks so far,).
@@ -202,14 +202,14 @@ class _Paths:
         return float(scipy.special.ndtr(self._standardised(b)) @ self._starts[1])
 
     def upper_bound(self, rate: float) -> float:
-        """The point that is exceeded with probability ``rate``."""
+        """Find the point that is exceeded with probability ``rate``."""
         low, high = self._ends()
         if self.above(high) >= rate:
             return high
         return float(scipy.optimize.brentq(lambda b: self.above(b) - rate, low, high, xtol=1e-10))
 
     def lower_bound(self, rate: float) -> float:
-        """The point that is undercut with probability ``rate``."""
+        """Find the point that is undercut with probability ``rate``."""
         low, high = self._ends()
         if self.below(low) >= rate:
             return low

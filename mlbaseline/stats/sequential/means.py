@@ -111,12 +111,12 @@ def _log_mixture(z: float, r: float) -> float:
 
 
 def _log_half_mixture(z: float, r: float) -> float:
-    """The same over drifts above 0 only."""
+    """Compute the same over drifts above 0 only."""
     return _log_mixture(z, r) + math.log(2.0) + float(scipy.special.log_ndtr(z / math.sqrt(1.0 + r)))
 
 
 def _one_sided_width(alpha: float, r: float) -> float:
-    """The z at which the one-sided e-value reaches 1/α."""
+    """Find the z at which the one-sided e-value reaches 1/α."""
     target, high = math.log(1.0 / alpha), 1.0
     while _log_half_mixture(high, r) < target:
         high *= 2.0

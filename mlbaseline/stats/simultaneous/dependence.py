@@ -32,7 +32,7 @@ INFLUENCE_COST = 100
 
 
 def choose_draws(n_units: int, n_contrasts: int, n_resamples: int) -> Method:
-    """The cheaper way: units × contrasts² for the covariance, or bins × contrasts × resamples for the multipliers."""
+    """Choose the cheaper: units × contrasts² for the covariance, or bins × contrasts × resamples for multipliers."""
     normal = (2 * n_units + n_resamples) * n_contrasts**2
     normal += (INFLUENCE_COST * n_units + NORMAL_COST * n_resamples) * n_contrasts
     multiplier = min(n_units, BINS) * n_resamples * (n_contrasts + NORMAL_COST) + n_units * n_contrasts

@@ -170,5 +170,5 @@ def _extremes(means: Sequence[BoundedMean]) -> tuple[int, int]:
 
 
 def _least(limits: _Limits) -> float:
-    """What the gap is at least. A pair whose upper limit lies below it does not attain the gap."""
+    """Compute what the gap is at least. A pair whose upper limit lies below it does not attain the gap."""
     return max(0.0, *(low for low, _ in limits.values()))

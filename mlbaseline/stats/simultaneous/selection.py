@@ -139,8 +139,7 @@ def best_of(
 
 
 def _largest_t(root: Array, rng: np.random.Generator) -> Array:
-    """Draws of the largest |t| of k correlated contrasts, as normal |z| so that any single-comparison method can use
-    it."""
+    """Draw the largest |t| of k correlated contrasts, as normal |z| that any single-comparison method can use."""
     return np.asarray(np.abs(rng.standard_normal((_DRAWS, root.shape[1])) @ root.T).max(axis=1))
 
 
@@ -163,8 +162,7 @@ def _expected_maximum(units: Array, root: Array, n: int) -> float:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A candidate chosen on ``dev`` and judged once on ``test``; ``dev_lead`` is its mean there over the
-    runner-up's."""
+    """A candidate chosen on ``dev``, by ``dev_lead`` over the runner-up's mean, and judged once on ``test``."""
 
     index: int
     dev_lead: float

@@ -157,14 +157,14 @@ class _Walk:
         )
 
     def _check_digests(self, version: ModelVersion, run: LinkedRun) -> None:
-        """The data must be those of the version. Suite and rules may be of an earlier day: evaluations are reused."""
+        """Check that the data are those of the version. Suite and rules may be older: evaluations are reused."""
         expected = version.tags.get(TASK_DIGEST, "")
         if run.task_digest != expected:
             said = f"{run.task_digest[:12] or 'none'}, the version says {expected[:12] or 'none'}"
             self._miss(version, f"{run.role}: the run {run.run_id} has the task digest {said}")
 
     def _check_tags(self, version: ModelVersion, linked: LinkedRun | None, keys: Sequence[str]) -> None:
-        """The run of a version's promotion or comparison says the same as the version itself."""
+        """Check that the run of a version's promotion or comparison says the same as the version itself."""
         run = self.seen.get(linked.run_id) if linked else None
         if linked is not None and run is not None:
             for difference in tag_differences(version.tags, run.data.tags, keys, of=linked.role):

@@ -79,6 +79,8 @@ def tag_differences(version: Mapping[str, str], other: Mapping[str, str], keys: 
     """Name the tags in which a version and what it stands on differ.
 
     Args:
+        version: tags of the version.
+        other: tags of what it stands on.
         keys: the tags that must agree.
         of: whose the other tags are.
     """

@@ -47,6 +47,9 @@ def plan_promotion(
     """Read the winner and its lineage back from the server. Nothing is written, so this is the dry run as well.
 
     Args:
+        tracker: The tracking server.
+        suite: The suite as it is now.
+        comparison: The run of the comparison.
         assessment: what the comparison found, as `load_assessment` gives it.
         allow_rolled_back: promote a model again that was rolled back before.
 

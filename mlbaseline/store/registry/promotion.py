@@ -104,7 +104,7 @@ def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str 
 
 @contextmanager
 def _pending_version(tracker: Tracker, plan: PromotionPlan, run: Run) -> Iterator[ModelVersion]:
-    """A new version of the model, which is gone again if the block raises: it was never anybody's champion."""
+    """Create a version of the model, and delete it again if the block raises: it never was the champion."""
     client = tracker.client
     with reporting(f"register {plan.model!r}", tracker.uri):
         _ensure_registered(tracker, plan.model)
@@ -131,8 +131,11 @@ def _delete_version(tracker: Tracker, version: ModelVersion) -> None:
 
 
 def _delete_twins(tracker: Tracker, version: ModelVersion, run: Run) -> None:
-    """Delete other versions of this promotion. MLflow's client repeats a request whose answer was lost, and a server
-    that had carried it out then makes a second version."""
+    """Delete other versions of this promotion.
+
+    MLflow's client repeats a request whose answer was lost, and a server that had carried it out then makes a second
+    version.
+    """
     query = f"name = '{version.name}' and tags.`{PROMOTION_RUN_ID}` = '{run.run_id}'"
     with reporting(f"look for versions of the run {run.run_id}", tracker.uri):
         for twin in tracker.client.search_model_versions(query):

@@ -37,7 +37,7 @@ def _rolled_back(tracker: Tracker, model: str) -> dict[str, str]:
 
 
 def _evaluation_of(tracker: Tracker, model: str, number: str) -> EvaluationRun | None:
-    """The evaluation of a version's own weights; None where the version or the run is gone."""
+    """Find the evaluation of a version's own weights; None where the version or the run is gone."""
     try:
         with reporting(f"read version {number} of {model!r}", tracker.uri):
             version = tracker.client.get_model_version(model, number)

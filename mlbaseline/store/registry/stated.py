@@ -39,6 +39,7 @@ def require_same_model(folder: Path, stated: ModelDigests, what: str) -> None:
 
     Args:
         folder: the whole model, as it is stored or fetched.
+        stated: the digests that the registry has of it.
         what: names it in the message.
 
     Raises:

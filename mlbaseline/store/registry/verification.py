@@ -44,6 +44,7 @@ def find_version(server: Server, uri: str) -> ModelVersion:
     """Read the version that a reference stands for now.
 
     Args:
+        server: the tracking server.
         uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the name alone, which stands for its champion.
 
     Raises:
@@ -119,7 +120,7 @@ class VersionLinks:
             return error
 
     def _findings(self) -> LinkCheck:
-        """The tags of the version against what the comparison's own files say."""
+        """Compare the tags of the version with what the comparison's own files say."""
         link, found, own = "findings", self._assessment, self._own
         if isinstance(found, MlbaselineError):
             return _of(link, found)
@@ -220,6 +221,6 @@ def _gone(run_id: str | None, tag: str) -> str:
 
 
 def _of(link: str, error: MlbaselineError) -> LinkCheck:
-    """A run or file that cannot be had is missing; one that is there and is another is wrong."""
+    """Report a run or file that cannot be had as missing, and one that is there and is another as wrong."""
     detail = excerpt(str(error), _SHOWN)
     return missing(link, detail) if isinstance(error, TrackingError) else wrong(link, [detail])

@@ -72,6 +72,8 @@ def fetch_artifact(server: Server, run_id: str, path: str, folder: Path) -> Path
     """Fetch a file or folder of a run, from an allowed location only.
 
     Args:
+        server: The tracking server.
+        run_id: The run that has the artifact.
         path: of the artifact in the run.
         folder: where to put it; it is created if it is not there.
 

@@ -23,7 +23,7 @@ _MODEL = re.compile(
 
 
 def resolve(server: Server, uri: str) -> Path:
-    """The file or folder that a reference stands for, kept in the cache of this machine.
+    """Fetch the file or folder that a reference stands for, and keep it in the cache of this machine.
 
     What a model's version holds stays what it is and is fetched once; a run may have got new files, and is asked every
     time. Raises TrackingError.
@@ -70,7 +70,7 @@ def stored_model(server: Server, uri: str) -> Iterator[Path]:
 
 
 def _stored_at(server: Server, stored: str) -> str:
-    """The location of the artifacts that a `runs:/` reference or an address stands for."""
+    """Find the location of the artifacts that a `runs:/` reference or an address stands for."""
     if stored.startswith("runs:/"):
         return str(server.client.get_run(stored.removeprefix("runs:/").partition("/")[0]).info.artifact_uri)
     if stored.startswith("models:/"):

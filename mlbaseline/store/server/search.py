@@ -27,7 +27,7 @@ def search(
     order: str = NEWEST,
     page_size: int = 1000,
 ) -> Iterator[MlflowRun]:
-    """Runs of a kind that carry all the tags, page by page as they are asked for.
+    """Find runs of a kind that carry all the tags, and fetch each page only when it is needed.
 
     everywhere: in every experiment, because a run that `mlflow run` started lies in the one that *it* was told, not in
     that of the suite. deleted: those as well that somebody has deleted. page_size: 1 where the first one is enough.

@@ -85,7 +85,7 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
 
 
 def reach(tracking_uri: str | None) -> Server:
-    """The server alone; see `connect`. Raises TrackingError."""
+    """Reach the server without an experiment; see `connect`. Raises TrackingError."""
     # MLflow reads these from the environment at every request and has no other place for them.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -197,7 +197,7 @@ def _remedy(error: BaseException, uri: str) -> str:
 
 
 def fitting(value: str, limit: int, what: str) -> str:
-    """The value, or a TrackingError where a server (mlflow 3.17) would cut it, silently and whatever a client says."""
+    """Return the value. Raise TrackingError where a server (mlflow 3.17) would cut it, which it does silently."""
     if len(value) > limit:
         raise TrackingError(
             f"{what} has {len(value)} characters, MLflow keeps at most {limit} characters of it: {value[:80]!r} … "
@@ -229,7 +229,7 @@ def suite_tags(suite: Suite) -> dict[str, str]:
 def open_run(
     tracker: Tracker, kind: str, *, name: str, tags: Mapping[str, str], parent: str | None = None, note: str = ""
 ) -> Iterator[Run]:
-    """A run of that kind for the length of the block: completed where the block ends, failed where it raises.
+    """Open a run of that kind for the length of the block: completed where the block ends, failed where it raises.
 
     A run without a parent is the one that `mlflow run` started for us, if there is one. That run is left open: mlflow
     ends it by our exit code, and an end of ours would win over it. note: Markdown, shown on the run's page.

@@ -53,7 +53,7 @@ class ChoiceKind(PromptedKind[ChoiceTask]):
         return max(range(len(scores)), key=scores.__getitem__)
 
     def served_columns(self) -> tuple[ServedColumn, ...]:
-        """The label, and the probability of each."""
+        """Return the label, and the probability of each."""
         probabilities = (ServedColumn(f"probability.{label}", "double") for label in self.task.labels)
         return (ServedColumn("label", "string"), *probabilities)
 

@@ -18,14 +18,14 @@ class GenerateKind(PromptedKind[GenerateTask]):
         return Decoding.of(self.task)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """The k of pass@k."""
+        """Return the k of pass@k."""
         return {K: self.task.k}
 
     def served_columns(self) -> tuple[ServedColumn, ...]:
-        """The answer and, where it is extracted, the whole text."""
+        """Return the answer and, where it is extracted, the whole text."""
         raw = () if self.task.extract is None else (ServedColumn("raw", "string"),)
         return (ServedColumn("text", "string"), *raw)
 
     def served_row(self, answer: Answer) -> dict[str, str | float | None]:
-        """The answer and, where it is extracted, the whole text."""
+        """Return the answer and, where it is extracted, the whole text."""
         return {"text": answer.prediction, **({} if self.task.extract is None else {"raw": answer.raw})}

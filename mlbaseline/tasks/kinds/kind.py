@@ -145,6 +145,7 @@ class TaskKind(ABC, Generic[SpecT]):
         """Turn the answers of a model into answers to the task.
 
         Args:
+            answers: As the model gave them.
             examples: That were answered.
             is_raw: Whether the answers are a language model's own output, or were made for the task elsewhere.
         """

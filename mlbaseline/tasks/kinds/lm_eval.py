@@ -101,7 +101,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
         return self.loaded.prompting(shots, seed)
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """The version and the configuration of lm-eval's task, beside what decides the scores of its kind."""
+        """Return the version and configuration of lm-eval's task, beside what decides the scores of its kind."""
         return {**self.loaded.signature_fields("metric"), **self._inner.signature_fields()}
 
     def check_trainable(self) -> None:
@@ -116,7 +116,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
             yield self._scored(self._filtered(answer, example) if is_raw else answer, example)
 
     def _filtered(self, answer: Answer, example: Example) -> Answer:
-        """A generated answer after the task's filter; all others as they are."""
+        """Apply the task's filter to a generated answer; leave all others as they are."""
         name = self.loaded.filter
         if name is None or answer.error is not None or answer.prediction is None:
             return answer
@@ -133,7 +133,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
         return replace(answer, prediction=as_text(filtered), raw=text)
 
     def _scored(self, answer: Answer, example: Example) -> Answer:
-        """The answer with the task's own scores of it, those that are numbers of a single example."""
+        """Add the task's own scores to the answer, those that are numbers of a single example."""
         results = self._results(answer)
         if results is None:
             return answer
@@ -149,7 +149,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
         return replace(answer, scores={**scores, **answer.scores})
 
     def _results(self, answer: Answer) -> list[Any] | None:
-        """What lm-eval's task takes for the results of its requests; None where there are none."""
+        """Give what lm-eval's task takes for the results of its requests; None where there are none."""
         if answer.error is not None or self.output_type is OutputType.LOGLIKELIHOOD_ROLLING:
             return None
         if self.output_type is OutputType.GENERATE_UNTIL:

@@ -23,7 +23,7 @@ class PerplexityKind(TaskKind[PerplexityTask]):
         return True
 
     def answer_fields(self, evaluation: Evaluation) -> dict[str, Scalar]:
-        """The windows in which a text is read."""
+        """Return the windows in which a text is read."""
         return {"text.window": evaluation.max_length, "text.stride": self.task.stride}
 
     def served_columns(self) -> tuple[ServedColumn, ...]:

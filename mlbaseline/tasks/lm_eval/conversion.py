@@ -55,6 +55,7 @@ class LoadedLmEvalTask:
         """Return prompts with `shots` solved documents in front, which the task's own sampler draws.
 
         Args:
+            shots: Number of solved documents.
             seed: Of the sampler, which draws in the order of the documents; None is lm-eval's own default.
 
         Raises:
@@ -102,6 +103,8 @@ def convert(name: str, lm_eval_task: Any, limit: int | None, filter: str | None)
     """Turn a task object of lm-eval into a task of ours, with its examples.
 
     Args:
+        name: Name of the task.
+        lm_eval_task: The task as lm-eval loaded it.
         limit: Take the first documents only, this many.
         filter: Name of a filter pipeline of the task; None is its first.
 
@@ -204,7 +207,7 @@ class _Converter:
     def _target(
         self, id: str, doc: Mapping[str, Any], labels: Sequence[str]
     ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """The right answer, further right ones, and the choices."""
+        """Find the right answer, further right ones, and the choices."""
         gold = self._source.doc_to_target(doc)
         if not labels:
             if self._source.config.doc_to_choice is not None and isinstance(gold, int):
@@ -241,5 +244,5 @@ def _doc_hash(doc: Mapping[str, Any]) -> str:
 
 
 def _stable(value: Any) -> str:
-    """A function of a task's configuration by its name: its address differs by process."""
+    """Name a function of a task's configuration: its address differs by process."""
     return getattr(value, "__qualname__", None) or type(value).__qualname__

@@ -21,6 +21,7 @@ def load_lm_eval_task(spec: LmEvalTask, root: Path) -> LoadedLmEvalTask:
     """Load the task that a suite names.
 
     Args:
+        spec: The task as the suite names it.
         root: Folder from which the suite's relative paths start.
 
     Raises:

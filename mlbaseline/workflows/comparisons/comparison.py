@@ -63,6 +63,8 @@ def make_comparison(
     """Compare the runs that count, and write the comparison run.
 
     Args:
+        suite: The suite.
+        tracker: The tracking server.
         ladder: only the runs of this ladder; None for the newest of each baseline and seed.
         parent: run of the ladder that the comparison belongs to.
         task: the suite's data, where it is loaded already.

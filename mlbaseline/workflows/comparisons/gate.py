@@ -105,7 +105,7 @@ def verify_comparison(suite: Suite, tracker: store.Tracker, run: store.Compariso
 
 
 def verdict_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> CommandResult:
-    """The comparison's outcome with its verdict as exit code."""
+    """Give the comparison's outcome with its verdict as exit code."""
     return replace(comparison_outcome(tracker, run_id, assessment), exit_code=exit_code_of(assessment.verdict.decision))
 
 

@@ -48,6 +48,6 @@ def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_u
 
 
 def _choices(example: Example, labels: tuple[str, ...]) -> str:
-    """The labels to choose from, each with its text where the two differ."""
+    """List the labels to choose from, each with its text where the two differ."""
     pairs = zip(labels, example.choices, strict=True)
     return " | ".join(label if label == choice else f"{label}: {choice}" for label, choice in pairs)

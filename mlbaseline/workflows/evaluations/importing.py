@@ -159,7 +159,7 @@ def _rungs(context: RungContext, baseline: str, source: _Source) -> list[Rung]:
 
 
 def _known(context: RungContext, source: _Source) -> dict[str, Scalar]:
-    """What the source says of its making, and that its prompts are ours, if it has them and they are."""
+    """Collect the signature fields that the source tells, those of our prompt among them if its prompts are ours."""
     if source.results is None:
         return {}
     shots = int(str(source.results.known.get("prompt.shots", 0)))

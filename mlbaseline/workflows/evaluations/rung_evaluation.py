@@ -70,8 +70,10 @@ def _find_completed(ladder: LadderRun, rung: Rung) -> Evaluated | None:
 
 
 def _prepare(rung: Rung, later: Sequence[Rung]) -> None:
-    """Train the seeds of a baseline one after the other. One that fails does so again when its turn comes, after those
-    before it have answered."""
+    """Train the seeds of a baseline one after the other.
+
+    One that fails does so again when its turn comes, after those before it have answered.
+    """
     for each in (rung, *later):
         try:
             if each.prepare is not None:
@@ -183,7 +185,7 @@ def _describe_hardware(rung: Rung, device: str) -> dict[str, Scalar]:
 
 
 def _prices(suite: Suite) -> dict[str, Scalar]:
-    """What the run's cost is reckoned with: another price list or another number of queries gives another cost."""
+    """List what the run's cost is computed with: another price list or another number of queries gives another cost."""
     return {
         "cost.usd_per_hour": json.dumps(suite.cost.usd_per_hour, sort_keys=True),
         "cost.queries": suite.cost.queries,
