@@ -105,10 +105,11 @@ def watch_all(stages: Stages) -> None:
     from mlbaseline import store
     from mlbaseline.engine.scoring import choices as scoring
     from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
-    from mlbaseline.workflows import evaluation
+    from mlbaseline.workflows.evaluations import evaluation, rung_evaluation
 
-    for name in ("load_task", "tabulate", "add_scores", "measure_overall", "measure_slices", "cost_of"):
-        stages.watch(evaluation, name)
+    stages.watch(evaluation, "load_task")
+    for name in ("tabulate", "add_scores", "measure_overall", "measure_slices", "cost_of"):
+        stages.watch(rung_evaluation, name)
     stages.watch(store, "log_evaluation")
     stages.watch(scoring, "encode_examples")
     stages.watch(scoring, "plan_batches")
@@ -165,7 +166,7 @@ def write_model(folder: Path) -> None:
 
 
 def evaluate(folder: Path, rows: int, suffix: str, baseline: str) -> dict[str, Any]:
-    from mlbaseline.workflows import evaluation
+    from mlbaseline import workflows
 
     suite = folder / f"suite-{rows}.yaml"
     if not suite.is_file():
@@ -173,7 +174,7 @@ def evaluate(folder: Path, rows: int, suffix: str, baseline: str) -> dict[str, A
         content = SUITE.format(rows=rows, test=rows - 50, data=f"reviews-{rows}{suffix}", model=folder / "model")
         suite.write_text(content, encoding="utf-8")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    document: dict[str, Any] = dict(evaluation.evaluate(suite, baselines=[baseline], tracking_uri=uri).document)
+    document: dict[str, Any] = dict(workflows.evaluate(suite, baselines=[baseline], tracking_uri=uri).document)
     return document
 
 

@@ -20,20 +20,20 @@ from tests.benchmarks.scoring_items import Items
 FIRST_BATCH = """
 import sys, time
 import psutil
-from mlbaseline.workflows import evaluation
+from mlbaseline.workflows.evaluations import rung_evaluation as evaluation
 
 evaluate = evaluation._evaluate_rung
 def watched(*arguments, **options):
-    from mlbaseline.engine.scoring import log_likelihoods as reading  # imported by now
+    from mlbaseline.engine.scoring import log_likelihood_scorer as scoring  # imported by now
 
-    read = reading.score_packed
-    def first(*arguments):
+    score_packed = scoring.score_packed
+    def first(*arguments, **options):
         took_s = time.time() - psutil.Process().create_time()
         print("first batch", took_s, time.process_time(), file=sys.stderr, flush=True)
-        reading.score_packed = read
-        return read(*arguments)
+        scoring.score_packed = score_packed
+        return score_packed(*arguments, **options)
 
-    reading.score_packed = first
+    scoring.score_packed = first
     return evaluate(*arguments, **options)
 
 evaluation._evaluate_rung = watched
