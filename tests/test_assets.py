@@ -21,8 +21,7 @@ from typing import ClassVar
 
 import pytest
 
-from mlbaseline import assets
-from mlbaseline.assets import HubReference, fetch, parse_hub_reference, sha256_of
+from mlbaseline.assets import HubReference, digests, fetch, parse_hub_reference, sha256_of
 from mlbaseline.cache import cache_dir, sign
 from mlbaseline.errors import AssetError
 from mlbaseline.suite import Asset
@@ -117,7 +116,7 @@ def test_a_folder_is_hashed_over_names_and_contents(tmp_path: Path) -> None:
 
 
 def hashed_in_another_process(file: Path, *, pinned: bool = False) -> str:
-    assets._hashed_here.clear()
+    digests._hashed_here.clear()
     return fetch(Asset(source=str(file), sha256=SHA256 if pinned else None), root=file.parent).sha256
 
 
@@ -128,7 +127,7 @@ def test_a_digest_is_remembered_until_the_file_changes(
     file.write_bytes(CONTENT)
     assert sha256_of(file) == SHA256
     with monkeypatch.context() as patch:
-        patch.setattr(assets, "_copy", None)  # the content is not read again
+        patch.setattr(digests, "copy_and_hash", None)  # the content is not read again
         assert hashed_in_another_process(file) == SHA256
     before = file.stat()
     file.write_bytes(b"X" + CONTENT[1:])

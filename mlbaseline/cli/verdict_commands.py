@@ -49,7 +49,7 @@ def gate(suite: str, **options: Any) -> CommandResult:
 @click.option("--baseline", metavar="NAME", help="Only contrasts over this baseline.")
 @click.option("--delta", type=float, help="The true difference to plan for; default: what was observed.")
 def power(suite: str, **options: Any) -> CommandResult:
-    """How small a difference the suite can detect, and how many examples a difference needs."""
+    """Show how small a difference the suite can detect, and how many examples a difference needs."""
     from mlbaseline import workflows
 
     return workflows.power(suite, **options)

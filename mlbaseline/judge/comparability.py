@@ -72,7 +72,7 @@ _TOKENIZER = "model.tokenizer_sha256"
 
 
 def same_unit(metric: str, tables: Sequence[ResultTable]) -> bool:
-    """Whether the tables count by the same unit: tokens, where the metric is per token, are known to be the same."""
+    """Tell whether the tables count by the same unit: tokens, where the metric is per token, are known to be alike."""
     return metric not in PER_TOKEN or one_tokenizer(tables)
 
 
@@ -92,7 +92,7 @@ def rule_of(field: str) -> Rule:
 
 
 def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
-    """Fields in which two signatures differ although comparable rungs share them. A field of unknown kind refuses."""
+    """Find fields in which two signatures differ although comparable rungs share them. An unknown field refuses."""
     found = []
     for name in sorted(ours.fields.keys() | theirs.fields.keys()):
         severity = rule_of(name).severity
@@ -138,7 +138,7 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
 
 
 def software_warnings(evaluations: Sequence[CompletedEvaluation]) -> tuple[Mismatch, ...]:
-    """Versions, of what computes the scores, in which the runs of rungs with an engine differ."""
+    """Find the versions of what computes the scores in which the runs of rungs with an engine differ."""
     seen: dict[str, dict[str, None]] = {}
     for evaluation in evaluations:
         if _ENGINE in evaluation.table.signature.fields:
@@ -153,7 +153,7 @@ def software_warnings(evaluations: Sequence[CompletedEvaluation]) -> tuple[Misma
 
 
 def one_tokenizer(tables: Sequence[ResultTable]) -> bool:
-    """Whether the tables are known to be of one tokenizer: by its digest, else of one base, whose fine-tunes keep it.
+    """Tell whether the tables are known to be of one tokenizer: by digest, else by one base, whose fine-tunes keep it.
 
     Different tokenizers are no obstacle to comparing what is said of the same text; to `PER_TOKEN` metrics they are.
     """
@@ -179,7 +179,7 @@ def measured_on(evaluations: Sequence[CompletedEvaluation]) -> dict[str, str]:
 
 
 def same_hardware(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
-    """Why the latencies of two rungs may not be set side by side: empty where machine and batches are the same.
+    """Say why the latencies of two rungs may not be compared: empty where machine and batches are the same.
 
     What is unknown on either side is a difference. A rung without an engine is compared by the host alone.
     """

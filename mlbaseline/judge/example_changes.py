@@ -247,7 +247,7 @@ def _cut(text: str | None) -> str | None:
 
 
 def _confusions(ladder: Ladder) -> Iterator[Confusion]:
-    """One a rung that answers with labels. Choices that differ by example are no classes."""
+    """Count a confusion matrix of each rung that answers with labels. Choices that differ by example are no classes."""
     task = ladder.suite.task
     if task.output_type is not OutputType.MULTIPLE_CHOICE or task.columns.choices is not None:
         return

@@ -48,13 +48,13 @@ def stand(suite: Suite, name: str, evaluations: Sequence[CompletedEvaluation], r
 
 
 def measure_overall(table: ResultTable, suite: Suite) -> dict[str, float]:
-    """Each metric of the suite that the table carries."""
+    """Measure each metric of the suite that the table carries."""
     found: dict[str, float | None] = {name: measure(table, suite.task.labels, name) for name in suite.metrics}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def measure_slices(table: ResultTable, suite: Suite) -> SliceMetrics:
-    """Each metric on each value of each slice."""
+    """Measure each metric on each value of each slice."""
     slices: SliceMetrics = {}
     for name in suite.task.slices:
         codes, values = pd.factorize(table.frame[SLICE + name], sort=True)

@@ -100,7 +100,7 @@ class Model(Protocol):
     """Whatever answers a task: a rule, a checkpoint behind the scoring engine, an endpoint, recorded answers."""
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
-        """One answer per example, in any order."""
+        """Answer each example once, in any order."""
         ...
 
 

@@ -33,5 +33,5 @@ def canonical_json(content: Any) -> bytes:
 
 
 def digest_of(content: Any) -> str:
-    """SHA-256 (64 hex characters) over the canonical JSON of `content`."""
+    """Compute the SHA-256 (64 hex characters) over the canonical JSON of `content`."""
     return hashlib.sha256(canonical_json(content)).hexdigest()

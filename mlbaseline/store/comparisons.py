@@ -132,7 +132,7 @@ def _digest(folder: Path) -> str:
 
 
 def overall_contrasts(comparisons: Sequence[Comparison]) -> dict[tuple[str, str, str], Comparison]:
-    """(candidate, baseline, metric) ─▶ its overall row; of several (roles, estimands), the one that decides most."""
+    """Map (candidate, baseline, metric) to its overall row; of several, the one that decides most."""
     rows: dict[tuple[str, str, str], Comparison] = {}
     for row in sorted(comparisons, key=lambda row: _ROLES.index(row.role)):
         if row.slice is None:

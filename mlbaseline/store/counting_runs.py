@@ -44,7 +44,7 @@ class CountingRuns:
 
 def counting_runs(
     suite: Suite,
-    found: Sequence[EvaluationRun],
+    evaluations: Sequence[EvaluationRun],
     why_not: Callable[[EvaluationRun], str | None],
     *,
     split: Split = "test",
@@ -53,17 +53,17 @@ def counting_runs(
 
     Args:
         suite: The suite as it is now.
-        found: completed evaluations, newest first.
+        evaluations: completed ones, newest first.
         why_not: says why a run is not one that the suite would make; None where it is.
         split: that was answered. Published scores, which are of none, go with `test`.
     """
     if split == "dev":
-        found = [run for run in found if run.split == "dev"] if suite.evaluation.answer_dev else []
+        evaluations = [run for run in evaluations if run.split == "dev"] if suite.evaluation.answer_dev else []
     else:
-        found = [run for run in found if run.split != "dev"]
+        evaluations = [run for run in evaluations if run.split != "dev"]
     chosen: dict[tuple[str, int | None], EvaluationRun] = {}
     left_aside: list[LeftAside] = []
-    for run in found:
+    for run in evaluations:
         key = run.baseline, run.seed
         if key in chosen or run.baseline not in suite.baselines or run.seed not in (None, *suite.seeds):
             continue

@@ -103,7 +103,7 @@ def write(run: Run, *items: Item) -> None:
 
 
 def metric_name(*parts: str) -> str:
-    """`slice/topic/airline/accuracy` from its parts, in the characters that MLflow allows.
+    """Join parts to a metric's name, as `slice/topic/airline/accuracy`, in the characters that MLflow allows.
 
     What does not fit is replaced, and a piece of the part's own digest is added, so that two slice values that differ
     in such characters only keep their own metrics.

@@ -82,7 +82,7 @@ class ComparisonRun:
 
 
 def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[EvaluationRun, ...]:
-    """Completed evaluations of the suite, newest first; of one ladder: those that it ran, and those it reused.
+    """Find completed evaluations of the suite, newest first; of one ladder: those that it ran, and those it reused.
 
     Raises TrackingError.
     """
@@ -221,21 +221,21 @@ def published_score(run: EvaluationRun) -> PublishedScore:
     nothing = param_text(None)
     # Earlier runs have no `published.*`: there the suite's own options are all there is.
     prefix = _PUBLISHED if any(name.startswith(_PUBLISHED) for name in run.params) else "baseline."
-    said = {
+    stated = {
         name.removeprefix(prefix): value
         for name, value in run.params.items()
         if name.startswith(prefix) and value != nothing
     }
-    protocol = {key: said[name] for key in ("prompt", "shots", "split") if (name := f"protocol.{key}") in said}
+    protocol = {key: stated[name] for key in ("prompt", "shots", "split") if (name := f"protocol.{key}") in stated}
     return PublishedScore(
         baseline=run.baseline,
-        metric=said["metric"],
-        value=run.metrics[said["metric"]],
-        n=int(said["n"]) if "n" in said else None,
-        standard_error=float(said["standard_error"]) if "standard_error" in said else None,
-        source=said["source"],
-        date=said.get("date"),
-        protocol=said.get("protocol.note", said.get("protocol")),
+        metric=stated["metric"],
+        value=run.metrics[stated["metric"]],
+        n=int(stated["n"]) if "n" in stated else None,
+        standard_error=float(stated["standard_error"]) if "standard_error" in stated else None,
+        source=stated["source"],
+        date=stated.get("date"),
+        protocol=stated.get("protocol.note", stated.get("protocol")),
         measured_by=protocol,
         run_id=run.run_id,
     )

@@ -45,7 +45,7 @@ class Matrix(Node):
     def claim(
         self, role: str, candidate: str, baseline: str, *, metric: str, margin: float | None, slicing: str | None
     ) -> str:
-        """One registered question in words, with all that its test depends on but the seeds. role: primary, guardrail.
+        """Put a registered question in words: all that its test depends on but the seeds. role: primary, guardrail.
 
         Equal words are the same claim, whichever suite says them.
         """
@@ -57,7 +57,7 @@ class Matrix(Node):
         )
 
     def claims(self) -> tuple[str, ...]:
-        """Every registered question, primary ones first."""
+        """List every registered question, primary ones first."""
         roles = (("primary", self.primary), ("guardrail", self.guardrails))
         return tuple(
             self.claim(

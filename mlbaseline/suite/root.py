@@ -131,7 +131,7 @@ class CostModel(Node):
     """Number of queries over which the cost of training is spread."""
 
     def hourly_price(self, device_name: str, device: str) -> float | None:
-        """Of the device's full name, else of its type (`cuda`, `cpu`), else None: a price is never guessed."""
+        """Find the price for the device's full name, else for its type (`cuda`, `cpu`), else None: none is guessed."""
         for key in (device_name, device.split(":", maxsplit=1)[0]):
             if key in self.usd_per_hour:
                 return self.usd_per_hour[key]
@@ -237,12 +237,12 @@ class Suite(Node):
         return tuple(name for name, spec in self.baselines.items() if kind in (None, spec.kind))
 
     def is_optional(self, name: str) -> bool:
-        """Whether a baseline may be left out where it does not exist yet."""
+        """Tell whether a baseline may be left out where it does not exist yet."""
         spec = self.baselines[name]
         return isinstance(spec, Production) and spec.optional
 
     def is_random(self, name: str) -> bool:
-        """Whether a baseline runs once a seed: what it is, or how it is asked, lets another seed give other answers."""
+        """Tell whether a baseline runs once a seed: by its kind or its options, another seed gives other answers."""
         spec = self.baselines[name]
         if isinstance(spec, Trivial) and not self.task.trivial_is_random:
             return False

@@ -20,7 +20,7 @@ class Template(Protocol):
     def sha256(self) -> str: ...
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """messages: role and content of each."""
+        """Write a conversation as a text. messages: role and content of each."""
         ...
 
     def ending(self) -> str:

@@ -36,7 +36,7 @@ class Candidate:
 def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
     """Raise DataError, with every problem, where the files lack a column that the suite names."""
     task = suite.task
-    problems = list(_prompt_problems(task, {column for table in tables.values() for column in table.columns}))
+    problems = list(_prompt_errors(task, {column for table in tables.values() for column in table.columns}))
     for table in tables.values():
         there = {*table.columns, *task.columns.fields}
         for role, column in _named_columns(suite):
@@ -66,7 +66,7 @@ def _named_columns(suite: Suite) -> Iterator[tuple[str, str]]:
             yield f"baselines.{name}.agreement", spec.agreement
 
 
-def _prompt_problems(task: Task, columns: set[str]) -> Iterator[str]:
+def _prompt_errors(task: Task, columns: set[str]) -> Iterator[str]:
     try:
         names = placeholders(task.prompt)
     except DataError as error:
@@ -103,7 +103,7 @@ def build_candidates(
     for name, usable in rows.items():
         maker = _Maker(task, targets, tables[name])
         found[name] = [maker.make(*row) for row in preparing(usable, f"Preparing {tables[name].path.name}")]
-    targets.raise_problems()
+    targets.raise_errors()
     if task.columns.id is not None:
         _check_ids([candidate.example.id for candidates in found.values() for candidate in candidates])
     return found

@@ -18,7 +18,7 @@ class TargetReader(Protocol):
         """Return the accepted answers of one row, the target first; a row without a target is noted as an error."""
         ...
 
-    def raise_problems(self) -> None:
+    def raise_errors(self) -> None:
         """Raise DataError if a row had no valid target."""
         ...
 
@@ -43,7 +43,7 @@ class TextTargets:
             return [""]
         return list(dict.fromkeys(map(as_text, accepted)))
 
-    def raise_problems(self) -> None:
+    def raise_errors(self) -> None:
         raise_first(self._problems, "correct or remove the rows")
 
 
@@ -73,7 +73,7 @@ class LabelTargets:
             self._problems.append(f"{where}: target {target!r} is none of the choices {list(expected)}")
         return [label or self._task.labels[0]]
 
-    def raise_problems(self) -> None:
+    def raise_errors(self) -> None:
         raise_first(self._problems, "add the choice, or correct or remove the rows")
 
     def _position(self, values: Mapping[str, Any]) -> str | None:

@@ -26,7 +26,7 @@ def exit_code_of(decision: Decision) -> int:
 
 
 def document_json(document: Mapping[str, Any]) -> str:
-    """As a command prints it. JSON has no NaN and no infinity: both are null."""
+    """Write the document as a command prints it. JSON has no NaN and no infinity: both are null."""
     return to_json(document, indent=2, inf_nan_mode="null").decode() + "\n"
 
 

@@ -84,9 +84,9 @@ def run(
     }
 
     def text(colour: bool, width: int) -> str:
-        closing = [promotion_text(promotion)] if promotion else []
-        closing += [f"Not registered: {not_registered}"] if not_registered else []
-        return "\n".join([compared.text(colour, width), *closing, _ui_text(tracker)])
+        notes = [promotion_text(promotion)] if promotion else []
+        notes += [f"Not registered: {not_registered}"] if not_registered else []
+        return "\n".join([compared.text(colour, width), *notes, _ui_text(tracker)])
 
     if not_registered:
         return CommandResult(document, text, exit_code=NotRegisteredError.exit_code)

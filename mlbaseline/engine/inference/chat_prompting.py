@@ -16,7 +16,7 @@ from mlbaseline.tasks.prompting import TrainingPromptFormat
 def make_prompting(
     task: Task, model: Path, *, shots: Sequence[Example] = (), labels: Sequence[str] = ()
 ) -> TrainingPromptFormat:
-    """model: whose chat template is used where the task says so. shots: solved examples to show; labels: of their task.
+    """Make the prompts of a task. model: whose chat template is used if the task says so. shots: solved examples.
 
     Raises AssetError where a chat template is asked for and the model has none.
     """

@@ -10,5 +10,5 @@ __all__ = ["CHECKS", "Champion", "Check", "Subject", "Trials", "audit"]
 
 
 def audit(subject: Subject) -> tuple[Finding, ...]:
-    """One finding for each check, in the order of their codes."""
+    """Run every check, one finding each, in the order of their codes."""
     return tuple(check(subject) for check in CHECKS)

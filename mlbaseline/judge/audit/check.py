@@ -59,7 +59,7 @@ class Subject:
         return [row for row in self.comparisons if row.role is Role.PRIMARY and row.estimand is Estimand.CHECKPOINT]
 
     def of_kind(self, *kinds: str) -> list[str]:
-        """Rungs of these kinds that were evaluated."""
+        """List the rungs of these kinds that were evaluated."""
         return [name for name, standing in self.standings.items() if standing.kind in kinds]
 
 

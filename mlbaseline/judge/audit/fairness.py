@@ -32,26 +32,26 @@ def _seeds(subject: Subject) -> Ruling:
 
 
 def _same_reading(subject: Subject) -> Ruling:
-    asked = [t for t in subject.tables if t.signature.fields.get("prompt.template", UNKNOWN) != UNKNOWN]
-    if not asked:
+    prompted = [t for t in subject.tables if t.signature.fields.get("prompt.template", UNKNOWN) != UNKNOWN]
+    if not prompted:
         return does_not_apply("no rung reads a prompt that is known")
     # What a source did not record is unknown: that is a warning of the comparability, and no difference that was seen.
-    different = [field for field in _READING if len(_known_values(asked, field)) > 1]
-    if len({template is None for template in _known_values(asked, "prompt.chat_template")}) > 1:
+    different = [field for field in _READING if len(_known_values(prompted, field)) > 1]
+    if len({template is None for template in _known_values(prompted, "prompt.chat_template")}) > 1:
         different.append("prompt.chat_template")
     if different:
         return failed(f"rungs differ in {', '.join(different)}", fields=different)
-    truncated = {table.name: int(table.frame["truncated"].sum()) for table in asked if "truncated" in table.frame}
+    truncated = {table.name: int(table.frame["truncated"].sum()) for table in prompted if "truncated" in table.frame}
     if len(set(truncated.values())) > 1:
         cut = {name: count for name, count in truncated.items() if count}
         shown = ", ".join(f"{name} {count:,}" for name, count in cut.items())
         return failed(f"some rungs lost context that others could read: {shown} examples", truncated=cut)
     tokenizers = (
         "one base model, so one tokenizer"
-        if one_tokenizer(asked)
+        if one_tokenizer(prompted)
         else "several base models, each with a tokenizer of its own, read the same text"
     )
-    return passed(f"same prompt, choices and length limit; {tokenizers}", one_tokenizer=one_tokenizer(asked))
+    return passed(f"same prompt, choices and length limit; {tokenizers}", one_tokenizer=one_tokenizer(prompted))
 
 
 def _known_values(tables: Sequence[ResultTable], field: str) -> set[Scalar]:

@@ -59,14 +59,15 @@ def _few_shot(subject: Subject) -> Ruling:
     if not shots:
         return does_not_apply("no prompt has solved examples in it")
     recorded = {name for name, spec in subject.suite.baselines.items() if isinstance(spec, Recorded)}
-    foreign = [t.name for t in subject.tables if t.name in shots and (t.baseline in recorded or _is_elsewhere(t))]
-    if foreign:
-        shown = ", ".join(f"{name} ({shots[name]} shots)" for name in foreign)
-        return failed(f"solved examples of these may be among the test examples: {shown}", runs=foreign)
+    not_ours = [t.name for t in subject.tables if t.name in shots and (t.baseline in recorded or _has_other_prompts(t))]
+    if not_ours:
+        shown = ", ".join(f"{name} ({shots[name]} shots)" for name in not_ours)
+        return failed(f"solved examples of these may be among the test examples: {shown}", runs=not_ours)
     return passed("solved examples are drawn from train, which shares no text and no cluster with test", shots=shots)
 
 
-def _is_elsewhere(table: ResultTable) -> bool:
+def _has_other_prompts(table: ResultTable) -> bool:
+    """Tell whether the prompts of a table were made elsewhere, so that their solved examples are not known."""
     return table.signature.fields.get("prompt.prefix_sha256") in (None, UNKNOWN)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.contrasts.inference import Contrasted, contrast
-from mlbaseline.judge.contrasts.joint import JointCell, judge_jointly
+from mlbaseline.judge.contrasts.joint import JointInference, judge_jointly
 from mlbaseline.judge.contrasts.matrix import Planned, mask_of, plan, sign_of, signed_margin
 from mlbaseline.judge.contrasts.pair import pair_of
 from mlbaseline.judge.ladder import Ladder
@@ -29,7 +29,7 @@ TOO_SMALL = "too_small"
 
 
 def compare(ladder: Ladder, rng: np.random.Generator) -> tuple[Comparison, ...]:
-    """All rows of the comparison, registered ones first.
+    """Compute all rows of the comparison, registered ones first.
 
     Raises SuiteError where a registered contrast cannot be computed, because a side lacks the metric or the examples,
     and IncomparableError where a registered candidate lacks the score of some example.
@@ -99,9 +99,9 @@ class Family:
         n = int(mask_of(self._tables(row.candidate)[0], row).sum())
         nan, inf = math.nan, math.inf
         nothing = Contrasted(nan, nan, nan, -inf, inf, 1.0, inf, n, n, TOO_SMALL)
-        return self._comparison(row, nothing, JointCell(1.0, -inf, inf))
+        return self._comparison(row, nothing, JointInference(1.0, -inf, inf))
 
-    def _corrected(self, found: Sequence[tuple[Planned, Contrasted]]) -> list[JointCell]:
+    def _corrected(self, found: Sequence[tuple[Planned, Contrasted]]) -> list[JointInference]:
         correction, level = self._correction, self.ladder.suite.matrix.level
         if correction == "romano_wolf":
             together = (
@@ -117,10 +117,10 @@ class Family:
         if self.role == Role.GUARDRAIL:
             p_adjusted = np.minimum(1.0, sharing * p_adjusted)
         shared = 1.0 - (1.0 - level) / sharing
-        cells = []
+        inferences = []
         for (row, alone), p in zip(found, p_adjusted, strict=True):
-            cells.append(JointCell(float(p), *self._limits(row, alone, shared)))
-        return cells
+            inferences.append(JointInference(float(p), *self._limits(row, alone, shared)))
+        return inferences
 
     def _limits(self, row: Planned, alone: Contrasted, level: float) -> tuple[float, float]:
         """Compute the interval of a row at another level than its own."""
@@ -166,7 +166,7 @@ class Family:
             )
         return found
 
-    def _comparison(self, row: Planned, alone: Contrasted, joint: JointCell) -> Comparison:
+    def _comparison(self, row: Planned, alone: Contrasted, joint: JointInference) -> Comparison:
         level = self.ladder.suite.matrix.level
         return Comparison(
             candidate=row.candidate,
@@ -214,7 +214,7 @@ def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
 
 
 def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> Outcome:
-    """pass or fail where the improvement differs from the margin by the adjusted test, inconclusive where it does not.
+    """Decide pass or fail where the improvement differs from the margin by the adjusted test, else inconclusive.
 
     A p-value of exactly 1 − level counts as a difference: then the interval just excludes the margin.
     """

@@ -139,7 +139,7 @@ def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.
 def estimate(
     tables: Sequence[ResultTable], labels: Sequence[str], metric: str, *, level: float, rng: np.random.Generator
 ) -> Estimate | None:
-    """Where a rung stands by a metric, over its seeds and examples; None where it lacks the metric."""
+    """Estimate a metric of a rung, over its seeds and examples; None where the rung lacks the metric."""
     if METRICS[metric].corpus:
         return _corpus_estimate(tables, labels, metric, level=level, rng=rng)
     scores = _scores(tables, metric)
@@ -173,21 +173,21 @@ def _corpus_estimate(
 
 
 def _scores(tables: Sequence[ResultTable], metric: str) -> Array | None:
-    """(seeds, n)."""
+    """Stack the scores of the tables: (seeds, n). None where one lacks the metric."""
     columns = [table.scores(metric) for table in tables]
     known = [column for column in columns if column is not None]
     return np.stack(known) if len(known) == len(columns) else None
 
 
 def _statistics(tables: Sequence[ResultTable], labels: Sequence[str], metric: str) -> tuple[CorpusMetric, Array] | None:
-    """(seeds, n, s)."""
+    """Stack the statistics of a corpus metric: (seeds, n, s). None where a table lacks the metric."""
     found = [corpus_statistics(table, labels, metric) for table in tables]
     known = [side for side in found if side is not None]
     return (known[0][0], np.stack([side[1] for side in known])) if len(known) == len(found) else None
 
 
 def clusters_of(table: ResultTable, mask: Mask) -> npt.NDArray[np.object_] | None:
-    """Cluster of each row in `mask` (n,); a row without one is a cluster of its own. None where no row has one."""
+    """Give the cluster of each row in `mask` (n,); a row without one is its own. None where no row has one."""
     cluster = table.frame["cluster"]
     if cluster.isna().all():
         return None

@@ -15,7 +15,7 @@ from mlbaseline.stats import joint_intervals
 
 
 @dataclass(frozen=True)
-class JointCell:
+class JointInference:
     """What a row of the comparison takes from its family. low, high: the simultaneous interval."""
 
     p_adjusted: float
@@ -23,8 +23,8 @@ class JointCell:
     high: float
 
 
-def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Generator) -> list[JointCell] | None:
-    """One cell a row, for contrasts between checkpoints. None where some score is missing, or the metric has none."""
+def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Generator) -> list[JointInference] | None:
+    """Infer all rows jointly, between checkpoints. None where some score is missing, or the metric has none."""
     columns = list(dict.fromkeys((name, row.metric) for row in rows for name in (row.candidate, row.baseline)))
     tables = {name: ladder.tables(name, Estimand.CHECKPOINT)[0] for name, _ in columns}
     scores = [tables[name].scores(metric) for name, metric in columns]
@@ -45,13 +45,15 @@ def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Gen
         level=ladder.suite.matrix.level,
         rng=rng,
     )
-    cells = [(positions.get(row.cut, 0), questions.index((row.candidate, row.baseline, row.metric))) for row in rows]
+    indices = [(positions.get(row.cut, 0), questions.index((row.candidate, row.baseline, row.metric))) for row in rows]
     margins, family = np.zeros(found.estimate.shape), np.zeros(found.estimate.shape, dtype=bool)
-    for row, cell in zip(rows, cells, strict=True):
-        margins[cell], family[cell] = signed_margin(row), True
+    for row, index in zip(rows, indices, strict=True):
+        margins[index], family[index] = signed_margin(row), True
     adjusted = np.full(found.estimate.shape, np.nan)
     adjusted[family] = found.adjusted_p_values(margins, family=family)
     return [
-        JointCell(float(adjusted[cell]), float(found.simultaneous_low[cell]), float(found.simultaneous_high[cell]))
-        for cell in cells
+        JointInference(
+            float(adjusted[index]), float(found.simultaneous_low[index]), float(found.simultaneous_high[index])
+        )
+        for index in indices
     ]

@@ -33,12 +33,12 @@ class Planned:
 
     @property
     def question(self) -> tuple[str | None, ...]:
-        """What is asked, whatever for."""
+        """What the row compares, whatever its role."""
         return self.candidate, self.baseline, self.metric, self.slice, self.slice_value
 
 
 def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]) -> tuple[Planned, ...]:
-    """Every row of a comparison: the registered ones, then those to explore, which never repeat a registered question.
+    """Plan every row of a comparison: the registered ones, then those to explore, which never repeat one of them.
 
     baselines: those that have results. Contrasts of or over others are left out; the decision misses them.
 
@@ -58,8 +58,8 @@ def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequ
     for registration in matrix.primary:
         for row in _explored(suite, registration, baselines, slice_values):
             explored.setdefault(row.question, row)
-    asked = {row.question for row in registered}
-    return *dict.fromkeys(registered), *(row for question, row in explored.items() if question not in asked)
+    questions = {row.question for row in registered}
+    return *dict.fromkeys(registered), *(row for question, row in explored.items() if question not in questions)
 
 
 def _registered(
@@ -96,7 +96,7 @@ def mask_of(table: ResultTable, row: Planned | Comparison) -> npt.NDArray[np.boo
 
 
 def sign_of(metric: str) -> int:
-    """1 where more is better, −1 where less is."""
+    """Return 1 where more of the metric is better, −1 where less is."""
     return 1 if METRICS[metric].higher_is_better else -1
 
 

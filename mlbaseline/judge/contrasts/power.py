@@ -64,7 +64,7 @@ def _of_whole_test(extension: SampleSizeExtension, n_test: int, n_slice: int) ->
 
 
 def examples_for(ladder: Ladder, row: Comparison, delta: float) -> int | None:
-    """Examples that show a true improvement of `delta` over the margin's zero; None where seeds vary too much for any.
+    """Count the examples that show a true improvement of `delta`; None where seeds vary too much for any number.
 
     Raises ValueError for a delta that lies on the margin.
     """

@@ -22,7 +22,7 @@ _SHARES = ("accuracy",)
 
 
 def compare_with_published(ladder: Ladder, published: Sequence[PublishedScore]) -> tuple[UnpairedContrast, ...]:
-    """Every candidate of the matrix, by its checkpoint, against every published score whose metric it carries."""
+    """Compare every candidate, by its checkpoint, with every published score whose metric it carries."""
     contrasts = (*ladder.suite.matrix.primary, *ladder.suite.matrix.guardrails)
     candidates = dict.fromkeys(c.candidate for c in contrasts if c.candidate in ladder.rungs)
     return tuple(row for name in candidates for score in published for row in _compare(ladder, name, score))

@@ -45,7 +45,7 @@ def evidence(suite: Suite, standing: Standing, deciding: Sequence[Comparison]) -
 
 
 def budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
-    """One finding for each budget that the suite sets."""
+    """Judge each budget that the suite sets, one finding each."""
     gates, cost, name = suite.gates, standing.cost, standing.baseline
     if gates.max_error_rate is not None:
         yield _at_most(Budget("error_rate", "error rate", gates.max_error_rate), name, standing.error_rate)
@@ -82,15 +82,15 @@ def _at_most(budget: Budget, name: str, measured: float | None, bounds: Bounds |
     if measured is None or math.isnan(measured):
         reason = f"{name}: {budget.what} was not measured; the budget is {budget.limit:g}{budget.unit}"
         return gate_finding(budget.code, Outcome.FAIL, reason, about)
-    said = f"{name}: {budget.what} {measured:.3g}{budget.unit}"
+    measurement = f"{name}: {budget.what} {measured:.3g}{budget.unit}"
     if bounds is None:
         outcome = Outcome.PASS if measured <= budget.limit else Outcome.FAIL
-        return gate_finding(budget.code, outcome, f"{said} {at_most}", about)
+        return gate_finding(budget.code, outcome, f"{measurement} {at_most}", about)
     low, high = (math.nan if bound is None else bound for bound in (bounds.low, bounds.high))
     ends = " to ".join("unbounded" if math.isnan(bound) else f"{bound:.3g}" for bound in (low, high))
     kept = high <= budget.limit and measured <= budget.limit
     outcome = Outcome.PASS if kept else Outcome.FAIL if low > budget.limit else Outcome.INCONCLUSIVE
-    return gate_finding(budget.code, outcome, f"{said} ({ends}) {at_most}", about)
+    return gate_finding(budget.code, outcome, f"{measurement} ({ends}) {at_most}", about)
 
 
 def _with_timings(found: Finding, suite: Suite, n_timed: int, q: float) -> Finding:

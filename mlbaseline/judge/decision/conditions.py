@@ -15,7 +15,7 @@ _BLOCKS = Severity.ERROR
 
 
 def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
-    """With the gate `confirmatory`: the rules must have stood before the first evaluation of the task."""
+    """Require, with the gate `confirmatory`, that the rules stood before the first evaluation of the task."""
     if not suite.gates.confirmatory:
         return
     first = registration.first_matrix_digest[:12] or "none"
@@ -57,7 +57,7 @@ def counted(ladder: Ladder) -> Iterator[Finding]:
 
 
 def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:
-    """Every rung of the matrix must have all seeds of the suite, or none: choosing among them is choosing results."""
+    """Require all seeds of the suite of every rung of the matrix, or none: choosing among them is choosing results."""
     contrasts = (*suite.matrix.primary, *suite.matrix.guardrails)
     sides = dict.fromkeys(name for contrast in contrasts for name in (contrast.candidate, *contrast.over))
     for name in (side for side in sides if side in standings):  # what is optional may not exist yet
@@ -77,14 +77,15 @@ def measured_under_digest(suite: Suite, ladder: Ladder) -> Iterator[Finding]:
     """
     gates = suite.gates
     budgets = {"cost_per_query_usd": gates.cost_per_query_usd, "peak_memory_bytes": gates.peak_memory_bytes}
-    asked = [name for name, limit in budgets.items() if limit is not None]
+    limited = [name for name, limit in budgets.items() if limit is not None]
     candidates = dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary)
-    for name in candidates if asked else ():
+    for name in candidates if limited else ():
         runs = [e.run_id for e in ladder.rungs.get(name, ()) if not e.is_measured_digested]
         if runs:
+            gates_named = " and ".join(f"gates.{limit}" for limit in limited)
             reason = (
-                f"{name}: gates.{' and gates.'.join(asked)} would be judged by run metrics that no digest covers (runs "
-                f"of an earlier version: {', '.join(runs)}). Evaluate again with --fresh"
+                f"{name}: {gates_named} would be judged by run metrics that no digest covers (runs of an earlier "
+                f"version: {', '.join(runs)}). Evaluate again with --fresh"
             )
             yield gate_finding("measured", Outcome.FAIL, reason, {"candidates": [name], "runs": runs})
 

@@ -37,8 +37,8 @@ def decide(
     deciding = [row for row in comparisons if row.outcome is not None and row.estimand == Estimand.CHECKPOINT]
     findings = {name: tuple(_judge(suite, name, deciding, standings)) for name in candidates}
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
-    asked = {name: (*found, *(c for c in conditions if _concerns(c, name))) for name, found in findings.items()}
-    passed = [name for name in candidates if all(map(_holds, asked[name]))]
+    by_candidate = {name: (*found, *(c for c in conditions if _concerns(c, name))) for name, found in findings.items()}
+    passed = [name for name in candidates if all(map(_holds, by_candidate[name]))]
     if passed:
         winner = max(passed, key=lambda name: checkpoints[name].dev_quality)
         others = [name for name in passed if name != winner]
@@ -47,7 +47,7 @@ def decide(
         return Verdict(Decision.PROMOTE, reason, everything, winner, checkpoints[winner].evaluation.table.seed)
     still_open = {
         name: found
-        for name, found in asked.items()
+        for name, found in by_candidate.items()
         if all(_holds(f) or f.outcome == Outcome.INCONCLUSIVE for f in found)
     }
     if still_open:
@@ -56,7 +56,7 @@ def decide(
     # What holds every candidate explains most, so it is named first.
     named_first = (*conditions, *(finding for found in findings.values() for finding in found))
     failed = [f.reason for f in named_first if not _holds(f) and f.outcome is not Outcome.INCONCLUSIVE]
-    seeds, examples = _missing(asked)
+    seeds, examples = _missing(by_candidate)
     reason = f"no candidate passed: {'; '.join(failed[:3])}"
     return Verdict(Decision.HOLD, reason, everything, more_examples=examples, more_seeds=seeds)
 
@@ -78,7 +78,7 @@ def _holds(finding: Finding) -> bool:
 def _judge(
     suite: Suite, name: str, deciding: Sequence[Comparison], standings: Mapping[str, Standing]
 ) -> Iterator[Finding]:
-    """All that is asked of one candidate."""
+    """Collect the findings about one candidate."""
     yield from _contrasts(suite, name, deciding, standings)
     standing = standings.get(name)
     if standing is None:
@@ -88,12 +88,12 @@ def _judge(
         yield from budgets(suite, standing)
 
 
-def _nearest(asked: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | None]) -> tuple[str, int | None]:
+def _nearest(by_candidate: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | None]) -> tuple[str, int | None]:
     """Say what is open about the candidate that needs the fewest further examples, and how many those are."""
     known = {name: count for name, count in needed.items() if count is not None}
-    nearest = min(known, key=known.__getitem__) if known else next(iter(asked))
+    nearest = min(known, key=known.__getitem__) if known else next(iter(by_candidate))
     count = known.get(nearest)
-    undecided = [finding for finding in asked[nearest] if finding.outcome == Outcome.INCONCLUSIVE]
+    undecided = [finding for finding in by_candidate[nearest] if finding.outcome == Outcome.INCONCLUSIVE]
     if all(finding.code in BUDGETS for finding in undecided):
         more = "more measurements would settle it"
     elif count:
@@ -103,9 +103,9 @@ def _nearest(asked: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | 
     return f"{nearest}: {undecided[0].reason}; {more}", count
 
 
-def _missing(asked: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | None]:
+def _missing(by_candidate: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | None]:
     """Seeds and examples that the gates ask for in addition, of a candidate that nothing else speaks against."""
-    for found in asked.values():
+    for found in by_candidate.values():
         short = [finding for finding in found if not _holds(finding)]
         if all(finding.code in (MIN_SEEDS, MIN_EXAMPLES) for finding in short):
             lacking = {finding.code: int(finding.evidence["missing"]) for finding in short}
@@ -141,8 +141,8 @@ def _absent(
             evidence = {"candidate": contrast.candidate, "baseline": baseline, "slice": None}
             yield gate_finding(_code(role), Outcome.NOT_APPLICABLE, reason, evidence)
             continue
-        asked = (role, baseline, contrast.metric, contrast.margin)
-        cuts = {row.slice for row in rows if (row.role, row.baseline, row.metric, row.margin) == asked}
+        registered = (role, baseline, contrast.metric, contrast.margin)
+        cuts = {row.slice for row in rows if (row.role, row.baseline, row.metric, row.margin) == registered}
         for cut in (None, *contrast.slices):
             if cut not in cuts:
                 where = "" if cut is None else f" by {cut}"

@@ -58,13 +58,13 @@ def _questions(ladder: Ladder) -> Iterator[tuple[str, str, str]]:
     """Candidate, baseline and a metric that has scores per example."""
     suite = ladder.suite
     scored = [name for name in suite.metrics if METRICS[name].corpus is None]
-    asked: dict[tuple[str, str, str], None] = {}
+    questions: dict[tuple[str, str, str], None] = {}
     for contrast in suite.matrix.primary:
         metric = contrast.metric if contrast.metric in scored else next(iter(scored), None)
         if metric is not None:
             over = [name for name in contrast.over if name in ladder.rungs and contrast.candidate in ladder.rungs]
-            asked |= {(contrast.candidate, baseline, metric): None for baseline in over}
-    yield from asked
+            questions |= {(contrast.candidate, baseline, metric): None for baseline in over}
+    yield from questions
 
 
 def _search(ladder: Ladder, question: tuple[str, str, str], third: str | None, sample: Sample) -> SliceSearch:

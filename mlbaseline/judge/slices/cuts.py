@@ -29,7 +29,7 @@ class Cut:
 
 
 def find_edges(sample: Sample) -> dict[str, Array]:
-    """Thirds of every measure that varies. Cutting other examples at these edges asks the same question of them."""
+    """Find the thirds of every measure that varies, so that other examples can be cut at the same edges."""
     edges = {}
     for name, numbers in sample.measures.items():
         known = numbers[~np.isnan(numbers)]
@@ -41,7 +41,7 @@ def find_edges(sample: Sample) -> dict[str, Array]:
 
 
 def single_cuts(sample: Sample, edges: Edges) -> Iterator[Cut]:
-    """One a value of every slice, and one a group of every measure."""
+    """Cut by each value of every slice, and by each group of every measure."""
     for name, values in sample.values.items():
         for value in sorted(set(values)):
             yield Cut(((name, str(value)),), np.asarray(values == value))
@@ -55,7 +55,7 @@ def single_cuts(sample: Sample, edges: Edges) -> Iterator[Cut]:
 
 
 def intersections(cuts: Sequence[Cut], *, at_least: int, limit: int) -> list[Cut]:
-    """Where cuts of two different slices meet in `at_least` examples, the largest first, at most `limit` of them.
+    """Intersect cuts of two slices that share `at_least` examples, the largest first, at most `limit` of them.
 
     What is a whole slice again is left out.
     """

@@ -17,7 +17,7 @@ _RESAMPLES = 4_000
 def deltas(
     sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float, rng: np.random.Generator
 ) -> list[SliceDelta]:
-    """One row a cut; all of them are one family (max-t over the cuts' joint distribution)."""
+    """Compare on each cut; all rows are one family (max-t over the cuts' joint distribution)."""
     if not cuts:
         return []
     found = joint_intervals(
@@ -50,7 +50,7 @@ def deltas(
 
 
 def gaps(sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float) -> Iterator[SliceGap]:
-    """One row a slice that has two values or more among the cuts."""
+    """Compare the gaps of each slice that has two values or more among the cuts."""
     for name in dict.fromkeys(cut.where[0][0] for cut in cuts):
         own = [cut for cut in cuts if cut.where[0][0] == name]
         if len(own) < 2 or not _separable(sample, own):

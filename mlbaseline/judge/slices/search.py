@@ -31,7 +31,7 @@ def halves(sample: Sample) -> tuple[Sample, Sample]:
 def search(
     found_on: Sample, tested_on: Sample, *, sign: int, at_least: int, level: float
 ) -> tuple[int, tuple[FoundSlice, ...]]:
-    """How many slices were tried, and the worst of them put to the test.
+    """Search the slices: how many were tried, and the worst of them put to the test.
 
     sign: 1 where more is better, else −1. at_least: examples that a slice needs on either side.
     """

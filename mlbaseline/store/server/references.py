@@ -79,7 +79,7 @@ def _stored_at(server: Server, stored: str) -> str:
 
 
 def artifact_path(server: Server, run_id: str, path: str) -> str:
-    """Where a person finds an artifact of a run: a file on this machine, else the address of its page.
+    """Say where a person finds an artifact of a run: a file on this machine, else the address of its page.
 
     Raises TrackingError.
     """
@@ -95,7 +95,7 @@ def artifact_path(server: Server, run_id: str, path: str) -> str:
 
 
 def parse_model(uri: str) -> re.Match[str]:
-    """Its groups `id`, or `name` with `alias` or `version`, and `path`. Raises TrackingError."""
+    """Parse a `models:/` reference: `id`, or `name` with `alias` or `version`, and `path`. Raises TrackingError."""
     match = _MODEL.match(uri)
     if match is None:
         raise TrackingError(

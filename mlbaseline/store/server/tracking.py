@@ -170,9 +170,9 @@ def reporting(action: str, uri: str) -> Iterator[None]:
     except MlbaselineError:
         raise
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        said = " ".join(str(error).split())
-        said = said if len(said) <= 600 else said[:600] + " …"
-        raise TrackingError(f"{uri}: could not {action}: {said}{_remedy(error, uri)}") from error
+        reason = " ".join(str(error).split())
+        reason = reason if len(reason) <= 600 else reason[:600] + " …"
+        raise TrackingError(f"{uri}: could not {action}: {reason}{_remedy(error, uri)}") from error
 
 
 _UNREACHABLE = ("NewConnectionError", "NameResolutionError", "Connection refused", "timed out")
@@ -217,7 +217,7 @@ def run_tags(values: Mapping[str, str]) -> list[RunTag]:
 
 
 def suite_tags(suite: Suite) -> dict[str, str]:
-    """Which suite a run belongs to, and by which rules it will be judged."""
+    """Make the tags that say which suite a run belongs to, and by which rules it will be judged."""
     return {
         PREFIX + "suite": suite.name,
         PREFIX + "suite_digest": suite.digest,

@@ -31,7 +31,7 @@ class ChoiceKind(PromptedKind[ChoiceTask]):
         return self.task.normalisation == "token"
 
     def signature_fields(self) -> dict[str, Scalar]:
-        """How log-likelihoods are normalised, if they are: signatures from before there was a choice have no field."""
+        """Say how log-likelihoods are normalised, if they are: signatures from before that choice have no field."""
         return {} if self.task.normalisation == "none" else {"choices.normalisation": self.task.normalisation}
 
     def training_fields(self) -> dict[str, Scalar]:
@@ -39,7 +39,7 @@ class ChoiceKind(PromptedKind[ChoiceTask]):
         return {}
 
     def choose(self, loglik_nats: Sequence[float], choices: Sequence[str]) -> int | None:
-        """By the log-likelihood per byte, where the task asks for it."""
+        """Choose by the log-likelihood per byte, where the task asks for it."""
         if self.task.normalisation == "none":
             return None
         if self.task.normalisation != "byte":

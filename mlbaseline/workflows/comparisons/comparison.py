@@ -72,8 +72,8 @@ def make_comparison(
     Returns:
         The run id and what was found.
     """
-    found = None if ladder is None else store.find_evaluations(tracker, ladder=ladder)
-    derivation = Derivation(suite, tracker, found, task)
+    evaluations = None if ladder is None else store.find_evaluations(tracker, ladder=ladder)
+    derivation = Derivation(suite, tracker, evaluations, task)
     assessment = derivation.assessment()
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: derivation.task_digest}
     note = f"{render_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."

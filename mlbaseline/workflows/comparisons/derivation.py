@@ -33,13 +33,13 @@ _NAMED = 5
 class Derivation:
     """What a comparison is derived from: a suite, its data, and the evaluations on a tracking server.
 
-    found: completed evaluations to choose from, newest first; None for all of the suite. task: the suite's data, where
+    evaluations: completed ones to choose from, newest first; None for all of the suite. task: the suite's data, where
     it is loaded already.
     """
 
     suite: Suite
     tracker: store.Tracker
-    found: Sequence[store.EvaluationRun] | None = None
+    evaluations: Sequence[store.EvaluationRun] | None = None
     task: LoadedTask | None = None
 
     def ladder(self) -> Ladder:
@@ -49,7 +49,7 @@ class Derivation:
             IncomparableError: no run counts, or two that do may not be compared.
             DataError: a rung of the matrix was never evaluated.
         """
-        counting, dev = self.counting, store.counting_runs(self.suite, self._found, self.why_not, split="dev")
+        counting, dev = self.counting, store.counting_runs(self.suite, self._candidates, self.why_not, split="dev")
         return build_ladder(
             self.suite,
             self._load(counting.with_rows),
@@ -86,7 +86,7 @@ class Derivation:
     @cached_property
     def counting(self) -> store.CountingRuns:
         """The runs on `test` that count. Raises IncomparableError where there are runs, and none counts."""
-        counting = store.counting_runs(self.suite, self._found, self.why_not)
+        counting = store.counting_runs(self.suite, self._candidates, self.why_not)
         if counting.left_aside:
             log.warning("Left aside, because the suite would not make them now:\n%s", _listed(counting.left_aside))
         if counting.left_aside and not counting.with_rows:
@@ -137,8 +137,8 @@ class Derivation:
         return store.find_evaluations(self.tracker)
 
     @property
-    def _found(self) -> Sequence[store.EvaluationRun]:
-        return self._every if self.found is None else self.found
+    def _candidates(self) -> Sequence[store.EvaluationRun]:
+        return self._every if self.evaluations is None else self.evaluations
 
     @cached_property
     def _loaded(self) -> LoadedTask:
@@ -216,13 +216,13 @@ def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any
         names = sorted({name for run in runs for name in run.params if name.startswith(prefix)})
         return {name: " | ".join(sorted({run.params[name] for run in runs if name in run.params})) for name in names}
 
-    precisions = sorted({said for run in runs if (said := _precision(run.params))})
+    precisions = sorted({text for run in runs if (text := _precision(run.params))})
     return {
         "suite_digest": suite.digest,
         "matrix_digest": suite.matrix_digest,
         "task_digest": runs[0].task_digest,
         "seeds": list(suite.seeds),
-        **{f"in production, {run.baseline}": said for run in runs if (said := _in_production(run.params))},
+        **{f"in production, {run.baseline}": version for run in runs if (version := _in_production(run.params))},
         **({"precision": " | ".join(precisions)} if precisions else {}),
         **shared("hardware."),
         **shared("software."),
@@ -239,4 +239,4 @@ def _in_production(params: Mapping[str, str]) -> str | None:
     if serving.PRODUCTION_VERSION in params:
         return params[serving.PRODUCTION_VERSION]
     endpoint = [params.get(f"baseline.endpoint.{name}") for name in ("url", "protocol", "model", "choose_by")]
-    return " · ".join(said for said in endpoint if said not in (None, store.param_text(None))) or None
+    return " · ".join(part for part in endpoint if part not in (None, store.param_text(None))) or None

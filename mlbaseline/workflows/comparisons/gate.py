@@ -95,8 +95,8 @@ def verify_comparison(suite: Suite, tracker: store.Tracker, run: store.Compariso
     """
     run_ids = {run_id for standing in stored.standings for run_id in standing.run_ids.values()}
     run_ids |= {score.run_id for score in stored.published}
-    found = [each for each in store.find_evaluations(tracker) if each.run_id in run_ids or each.split == "dev"]
-    derived = Derivation(suite, tracker, found).assessment()
+    evaluations = [each for each in store.find_evaluations(tracker) if each.run_id in run_ids or each.split == "dev"]
+    derived = Derivation(suite, tracker, evaluations).assessment()
     if differences := assessment_differences(stored, derived):
         listed = "\n".join(f"  - {difference}" for difference in differences[:10])
         raise IncomparableError(

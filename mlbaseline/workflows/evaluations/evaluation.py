@@ -117,7 +117,7 @@ def evaluate_rungs(
 
 
 def _answers_dev(suite: Suite, name: str) -> bool:
-    """Whether the rung is a side of a primary contrast and computes its answers: recorded ones are those of test."""
+    """Tell whether a rung is a side of a primary contrast and computes its answers: recorded ones are those of test."""
     sides = {side for contrast in suite.matrix.primary for side in (contrast.candidate, *contrast.over)}
     return name in sides and not isinstance(suite.baselines[name], Recorded)
 

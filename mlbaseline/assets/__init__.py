@@ -1,0 +1,10 @@
+"""Assets: path, `pip://` and `hf://` references ─▶ a local, checksummed file or folder.
+
+`runs:/` and `models:/` lie on the tracking server, which this layer does not know: the caller passes in `resolve`.
+"""
+
+from mlbaseline.assets.digests import FetchedAsset, sha256_of
+from mlbaseline.assets.fetching import fetch
+from mlbaseline.assets.hub import MODEL_FILES, HubReference, parse_hub_reference
+
+__all__ = ["MODEL_FILES", "FetchedAsset", "HubReference", "fetch", "parse_hub_reference", "sha256_of"]
