@@ -8,7 +8,7 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registered, Registration
 from mlbaseline.store.comparisons import COMPARISON, LOOK
 from mlbaseline.store.evaluations import EVALUATION
-from mlbaseline.store.server.search import OLDEST, Times, search
+from mlbaseline.store.server.run_search import OLDEST, Times, search
 from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker
 from mlbaseline.store.suites import stored_suite
 from mlbaseline.suite import Suite

@@ -26,7 +26,7 @@ from mlbaseline.store.evaluations import (
 from mlbaseline.store.items import param_text
 from mlbaseline.store.measured import MEASURED_SHA256
 from mlbaseline.store.server.artifacts import fetch_artifact
-from mlbaseline.store.server.search import Times, search
+from mlbaseline.store.server.run_search import Times, search
 from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, Tracker, reporting
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from mlbaseline.errors import DataError, EndpointError, describe_error
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
+from mlbaseline.models.endpoint.api_keys import read_key
 from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, UnreachableError
-from mlbaseline.models.endpoint.keys import read_key
 from mlbaseline.models.endpoint.openai_replies import Usage
 from mlbaseline.models.endpoint.protocols import RequestFormat
 from mlbaseline.models.reply_parsing import make_answer, shorten

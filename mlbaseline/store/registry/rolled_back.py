@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlbaseline.errors import NotRegisteredError, TrackingError
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
-from mlbaseline.store.server.search import OLDEST, search
+from mlbaseline.store.server.run_search import OLDEST, search
 from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, reporting
 
 ROLLBACK = "rollback"

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlbaseline import store
 from mlbaseline.errors import IncomparableError, TrackingError
-from mlbaseline.judge.verification import assessment_differences
+from mlbaseline.judge.assessment_differences import assessment_differences
 from mlbaseline.records import Assessment
 from mlbaseline.report import render_junit, render_summary, summarise
 from mlbaseline.suite import Suite

@@ -14,7 +14,7 @@ import pytest
 from mlbaseline.errors import EndpointError
 from mlbaseline.models.endpoint import EndpointModel
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
-from mlbaseline.models.endpoint.keys import KEY_HOSTS, read_key
+from mlbaseline.models.endpoint.api_keys import KEY_HOSTS, read_key
 from mlbaseline.models.endpoint.protocols import TextRequest, make_request_format
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
