@@ -26,6 +26,7 @@ from mlbaseline.records.example_changes import (
 )
 from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
+from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
     SliceDelta,
@@ -36,7 +37,6 @@ from mlbaseline.records.slices import (
     Spread,
     Where,
 )
-from mlbaseline.records.values import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 
 __all__ = [
     "NO_SEED",

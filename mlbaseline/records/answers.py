@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlbaseline.records.fields import NO_FIELDS
-from mlbaseline.records.values import Scalar, digest_of
+from mlbaseline.records.scalars import Scalar, digest_of
 
 
 class OutputType(str, Enum):

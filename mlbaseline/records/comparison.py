@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mlbaseline.records.decisions import Estimand, MismatchEffect, Outcome, Registered, Role
-from mlbaseline.records.values import Scalar
+from mlbaseline.records.scalars import Scalar
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlbaseline.records.answers import Signature
-from mlbaseline.records.values import UNKNOWN, Scalar
+from mlbaseline.records.scalars import UNKNOWN, Scalar
 
 
 @dataclass(frozen=True, slots=True)

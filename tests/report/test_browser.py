@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 
 from mlbaseline.report import render_html, render_plots
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
@@ -56,7 +57,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
     names = ("promote", "hold", "hostile", "many", "empty")
     for name in names:
-        (folder / f"{name}.html").write_text(render_html(given.ALL[name]()), encoding="utf-8")
+        (folder / f"{name}.html").write_text(render_html(odd.ALL[name]()), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in names}
 
 

@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from mlbaseline.records import Change, ExamplePair
 from mlbaseline.report import examples_csv, examples_jsonl, examples_text
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def the_pair() -> ExamplePair:
@@ -71,7 +72,7 @@ def test_a_pair_without_examples_is_a_header_alone() -> None:
 @pytest.mark.parametrize("width", [60, 100])
 @pytest.mark.parametrize("name", ["promote", "hostile"])
 def test_the_terminal_shows_the_first_ones_within_its_width(name: str, width: int) -> None:
-    shown = given.ALL[name]().examples
+    shown = odd.ALL[name]().examples
     assert shown is not None
     text = examples_text(shown.pairs[0], colour=False, width=width)
     assert max(cell_len(line) for line in text.splitlines()) <= width

@@ -11,6 +11,7 @@ from mlbaseline.report import render_html, render_markdown, render_note, render_
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.presenter import Presenter
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def sentence(assessment: Assessment) -> str:
@@ -76,7 +77,7 @@ def test_rules_that_came_late_are_not_shown_to_hold() -> None:
 
 
 def test_without_a_contrast_the_reason_stands_for_itself() -> None:
-    assert sentence(given.empty()) == "nothing was evaluated."
+    assert sentence(odd.empty()) == "nothing was evaluated."
 
 
 def test_weights_that_are_champion_already_are_kept() -> None:
@@ -87,9 +88,9 @@ def test_weights_that_are_champion_already_are_kept() -> None:
     assert verdict_title(Presenter(replace(kept, champion_run_id="another run"))) == "Promote full, seed 1"
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_every_medium_has_the_same_sentence(name: str) -> None:
-    assessment = given.ALL[name]()
+    assessment = odd.ALL[name]()
     whole = summarise(assessment)
     terminal = " ".join(render_terminal(assessment, colour=False, width=100).split())
     assert whole.replace(" ", "") in terminal.replace(" ", "")
@@ -100,7 +101,7 @@ def test_every_medium_has_the_same_sentence(name: str) -> None:
 
 
 def test_a_long_name_is_cut_in_the_headline() -> None:
-    first = sentence(given.hostile()).partition(" has ")[0]
+    first = sentence(odd.hostile()).partition(" has ")[0]
     assert len(first) <= 40
     assert "…" in first
 

@@ -8,6 +8,7 @@ import pytest
 from mlbaseline.records import Assessment, Finding
 from mlbaseline.report import render_junit
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def suite_of(assessment: Assessment) -> ET.Element:
@@ -22,9 +23,9 @@ def with_findings(*findings: Finding) -> Assessment:
     return replace(base, verdict=replace(base.verdict, findings=findings))
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_one_case_for_each_finding_whatever_it_says(name: str) -> None:
-    assessment = given.ALL[name]()
+    assessment = odd.ALL[name]()
     suite = suite_of(assessment)
     assert len(suite.findall("testcase")) == int(suite.attrib["tests"]) == len(assessment.verdict.findings)
 
@@ -73,8 +74,8 @@ def test_names_tell_contrasts_apart_and_hold_no_figures() -> None:
 
 
 def test_hostile_text_stays_text() -> None:
-    text = render_junit(given.hostile())
+    text = render_junit(odd.hostile())
     assert "<script>" not in text
-    message = suite_of(given.hostile()).find("testcase/failure").attrib["message"]  # type: ignore[union-attr]
+    message = suite_of(odd.hostile()).find("testcase/failure").attrib["message"]  # type: ignore[union-attr]
     assert message.startswith("<script>alert('x')</script>")
     assert "\x1b" not in message

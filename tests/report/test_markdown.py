@@ -10,6 +10,7 @@ from markdown_it.token import Token
 from mlbaseline.documentation import DOCUMENTATION_URL
 from mlbaseline.report import render_markdown, render_note, render_summary
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 # Written by the report itself; everything else must have stayed text.
 OWN_HTML = re.compile(r"</?(details|sub)>|<summary>[^<]*</summary>")
@@ -47,11 +48,11 @@ def test_tables_hold_what_the_view_holds() -> None:
     assert ["suite_digest", "3f0c" * 16] in found
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_every_row_has_as_many_cells_as_its_header(name: str) -> None:
     """Counted before parsing, since a parser cuts or pads a row silently."""
     width = None
-    for line in render_markdown(given.ALL[name]()).splitlines():
+    for line in render_markdown(odd.ALL[name]()).splitlines():
         if not line.startswith("| "):
             width = None
             continue
@@ -60,9 +61,9 @@ def test_every_row_has_as_many_cells_as_its_header(name: str) -> None:
         assert cells == width, line
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_nothing_becomes_markup_that_the_report_did_not_write(name: str) -> None:
-    for token in parse(render_markdown(given.ALL[name]())):
+    for token in parse(render_markdown(odd.ALL[name]())):
         assert token.type not in ("image", "math_inline", "s_open", "em_open")
         assert token.type != "link_open" or str(token.attrs["href"]).startswith(DOCUMENTATION_URL + "/")
         if token.type in ("html_inline", "html_block"):
@@ -70,14 +71,14 @@ def test_nothing_becomes_markup_that_the_report_did_not_write(name: str) -> None
 
 
 def test_no_address_in_plain_text_is_left_for_github_to_link() -> None:
-    for token in parse(render_markdown(given.hostile())):
+    for token in parse(render_markdown(odd.hostile())):
         if token.type == "inline":
             plain = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", token.content)
             assert not re.search(r"(?<!\\)://", plain.replace(f"({DOCUMENTATION_URL}/", "("))
 
 
 def test_hostile_names_survive_as_they_are() -> None:
-    found = rows(render_markdown(given.hostile()))
+    found = rows(render_markdown(odd.hostile()))
     names = {row[0] for row in found}
     assert any(
         name.startswith("<script>alert('x')</script>|`a` �[31m[x](http://evil.example/)�very_long_") for name in names
@@ -85,20 +86,20 @@ def test_hostile_names_survive_as_they_are() -> None:
 
 
 def test_a_fence_cannot_be_closed_from_inside() -> None:
-    fences = [token for token in parse(render_markdown(given.hostile())) if token.type == "fence"]
+    fences = [token for token in parse(render_markdown(odd.hostile())) if token.type == "fence"]
     assert fences
     assert all("right is better" in token.content for token in fences)
 
 
 def test_many_rows_are_folded() -> None:
-    text = render_markdown(given.many())
+    text = render_markdown(odd.many())
     assert "(200 rows)</summary>" in text
     assert text.count("<details>") == text.count("</details>")
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_no_raw_values(name: str) -> None:
-    for row in rows(render_markdown(given.ALL[name]())):
+    for row in rows(render_markdown(odd.ALL[name]())):
         for cell in row:
             assert not re.search(r"\b(nan|inf|None|True|False)\b", cell), cell
 
@@ -116,5 +117,5 @@ def test_the_summary_is_what_decides_and_what_to_do_next() -> None:
 
 
 def test_a_note_fits_into_a_tag_of_mlflow() -> None:
-    base = given.empty()
+    base = odd.empty()
     assert len(render_note(replace(base, verdict=replace(base.verdict, reason="word " * 5_000)))) < 5_000

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from mlbaseline.records import Assessment, Estimand, Registered, Role
 from mlbaseline.report import TableFormat, render_paper_table
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def render(table_format: TableFormat, assessment: Assessment | None = None, *, correction: str = "holm") -> str:
@@ -77,7 +78,7 @@ def test_a_mark_is_by_the_recipe_where_there_is_one() -> None:
 
 
 def test_markdown_is_one_table() -> None:
-    tokens = MarkdownIt("commonmark").enable("table").parse(render(TableFormat.MARKDOWN, given.hostile()))
+    tokens = MarkdownIt("commonmark").enable("table").parse(render(TableFormat.MARKDOWN, odd.hostile()))
     assert sum(token.type == "table_open" for token in tokens) == 1
     assert not any(token.type == "html_block" for token in tokens)
 
@@ -100,9 +101,9 @@ def test_csv_has_unrounded_numbers_and_names() -> None:
     assert (nll["better_than"], nll["better_than_exploratory"]) == ("", "zero_shot;few_shot")
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 @pytest.mark.parametrize("table_format", TableFormat)
 def test_every_assessment_can_be_rendered(name: str, table_format: TableFormat) -> None:
-    text = render(table_format, given.ALL[name]())
+    text = render(table_format, odd.ALL[name]())
     assert text.endswith("\n")
     assert "\x1b" not in text

@@ -8,23 +8,24 @@ from rich.cells import cell_len
 
 from mlbaseline.report import render_terminal, wants_colour
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
-    text = render_terminal(given.ALL[name](), colour=False, width=width)
+    text = render_terminal(odd.ALL[name](), colour=False, width=width)
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert text.endswith("\n")
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_plain_text_has_no_control_characters_and_colour_adds_nothing_else(name: str) -> None:
-    plain = render_terminal(given.ALL[name](), colour=False, width=100)
+    plain = render_terminal(odd.ALL[name](), colour=False, width=100)
     assert all(mark.isprintable() or mark == "\n" for mark in plain)
-    coloured = render_terminal(given.ALL[name](), colour=True, width=100)
+    coloured = render_terminal(odd.ALL[name](), colour=True, width=100)
     assert "\x1b[" in coloured
     stripped = "\n".join(line.rstrip() for line in ANSI.sub("", coloured).splitlines())
     assert stripped.split() == plain.split()

@@ -6,6 +6,7 @@ import pytest
 
 from mlbaseline.report.view_builder import build_view
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def test_the_verdict_names_the_checkpoint_that_would_be_promoted() -> None:
@@ -68,9 +69,9 @@ def test_the_sections_in_reading_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_no_section_is_empty_and_every_row_fits_its_columns(name: str) -> None:
-    for section in build_view(given.ALL[name]()).sections:
+    for section in build_view(odd.ALL[name]()).sections:
         assert section.blocks
         for block in section.blocks:
             for row in getattr(block, "rows", ()):
@@ -78,6 +79,6 @@ def test_no_section_is_empty_and_every_row_fits_its_columns(name: str) -> None:
 
 
 def test_an_empty_assessment_is_a_verdict_and_nothing_else() -> None:
-    view = build_view(given.empty())
+    view = build_view(odd.empty())
     assert view.reason == "nothing was evaluated"
     assert view.sections == ()

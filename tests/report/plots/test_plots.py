@@ -17,13 +17,14 @@ from mlbaseline.report.plots.svg import BETTER
 from mlbaseline.report.view import Section
 from mlbaseline.report.view_builder import build_view
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, dict[str, str]]:
-    return {name: render_plots(build()) for name, build in given.ALL.items()}
+    return {name: render_plots(build()) for name, build in odd.ALL.items()}
 
 
 def texts(svg: str) -> list[str]:
@@ -55,7 +56,7 @@ def test_a_plot_says_what_it_shows_to_those_who_do_not_see_it(drawn: dict[str, d
     assert "full over zero_shot, overall: +0.232 [+0.161, +0.303]" in (description.text or "")
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_every_plot_is_well_formed_and_refers_to_nothing_outside(drawn: dict[str, dict[str, str]], name: str) -> None:
     for svg in drawn[name].values():
         root = ET.fromstring(svg)
@@ -68,7 +69,7 @@ def test_every_plot_is_well_formed_and_refers_to_nothing_outside(drawn: dict[str
         assert "@import" not in svg
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_colours_are_variables_only_and_no_stand_in_is_left(drawn: dict[str, dict[str, str]], name: str) -> None:
     for svg in drawn[name].values():
         body = re.sub(r"<style>.*?</style>", "", svg, flags=re.DOTALL)

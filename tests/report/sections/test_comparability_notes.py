@@ -10,6 +10,7 @@ from mlbaseline.report.sections.comparability_notes import comparability_section
 from mlbaseline.report.view import Steps
 from tests.report.sections.test_findings import texts
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def said(assessment: Assessment) -> str:
@@ -41,7 +42,7 @@ def test_several_tokenizers_are_legitimate_and_said() -> None:
 
 
 def test_a_single_rung_has_nothing_to_be_compared_with() -> None:
-    assert comparability_section(Presenter(given.lone())) is None
+    assert comparability_section(Presenter(odd.lone())) is None
 
 
 def test_warnings_list_refusals_before_warnings() -> None:

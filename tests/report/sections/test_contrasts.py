@@ -7,6 +7,7 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.contrasts import contrast_forest, contrast_sections
 from mlbaseline.report.view import Cell, Table
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def tables_of(assessment: Assessment) -> dict[str, list[Table]]:
@@ -59,7 +60,7 @@ def test_exploratory_contrasts_have_a_reading_and_no_outcome() -> None:
 
 
 def test_many_exploratory_contrasts_are_folded_and_registered_ones_never_are() -> None:
-    tables = tables_of(given.many())
+    tables = tables_of(odd.many())
     assert [table.collapsed for table in tables["exploratory"]] == [True]
     assert len(tables["exploratory"][0].rows) == 200
     assert not tables["primary"][0].collapsed
@@ -91,13 +92,13 @@ def test_a_lower_is_better_panel_runs_backwards_with_its_margin_turned_round() -
 
 
 def test_without_registered_contrasts_the_forest_shows_exploratory_ones_and_says_so() -> None:
-    base = given.many()
+    base = odd.many()
     rows = tuple(row for row in base.comparisons if row.role == "exploratory")
     plot = contrast_forest(Presenter(replace(base, comparisons=rows)))
     assert plot is not None
     assert plot.caption.startswith("Exploratory contrasts")
     assert "first 24 of 200" in plot.caption
-    assert contrast_forest(Presenter(given.empty())) is None
+    assert contrast_forest(Presenter(odd.empty())) is None
 
 
 def test_registered_contrasts_say_whether_they_confirm_something() -> None:

@@ -13,6 +13,7 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.pareto_fronts import front_cell, tradeoff_plots
 from mlbaseline.report.view import Cell
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def cost_plot(assessment: Assessment) -> TradeoffPlot:
@@ -79,12 +80,12 @@ def test_a_share_is_never_rounded_to_certainty(probability: float, text: str) ->
 
 def test_no_fronts_no_plots() -> None:
     assert tradeoff_plots(Presenter(replace(given.promote(), fronts=())), money=True) == ()
-    assert tradeoff_plots(Presenter(given.empty()), money=False) == ()
+    assert tradeoff_plots(Presenter(odd.empty()), money=False) == ()
 
 
-@pytest.mark.parametrize("name", given.ALL)
+@pytest.mark.parametrize("name", odd.ALL)
 def test_every_front_can_be_drawn(name: str) -> None:
-    presenter = Presenter(given.ALL[name]())
+    presenter = Presenter(odd.ALL[name]())
     for plot in (*tradeoff_plots(presenter, money=True), *tradeoff_plots(presenter, money=False)):
         drawn = render_plot(plot)
         assert drawn.startswith("<svg")

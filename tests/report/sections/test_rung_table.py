@@ -9,6 +9,7 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.rung_table import rung_section
 from mlbaseline.report.view import Cell, Table
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def table_of(assessment: Assessment) -> tuple[Table, dict[str, dict[str, Cell]]]:
@@ -63,6 +64,6 @@ def test_rungs_on_different_numbers_of_examples_say_so() -> None:
     assert (rungs["majority"]["n"].text, rungs["lora"]["n"].text) == ("120", "300")
 
 
-@pytest.mark.parametrize("assessment", [given.empty(), replace(given.promote(), standings=())])
+@pytest.mark.parametrize("assessment", [odd.empty(), replace(given.promote(), standings=())])
 def test_no_rungs_no_ladder(assessment: Assessment) -> None:
     assert rung_section(Presenter(assessment)) is None

@@ -8,6 +8,7 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.slice_tables import slice_section
 from mlbaseline.report.view import Table
 from tests.support import assessments as given
+from tests.support import odd_assessments as odd
 
 
 def blocks_of(assessment: Assessment) -> tuple[list[ForestPlot], list[Table]]:
@@ -66,11 +67,11 @@ def test_a_forest_per_contrast_with_the_overall_as_reference() -> None:
 
 
 def test_every_rung_by_slice_is_folded_below() -> None:
-    forests, tables = blocks_of(given.lone())
+    forests, tables = blocks_of(odd.lone())
     assert forests == []
     assert [table.collapsed for table in tables] == [True, True, True]
     assert tables[0].rows[0].cells[0].text == "zero_shot"
 
 
 def test_no_slices_no_section() -> None:
-    assert slice_section(Presenter(given.empty())) is None
+    assert slice_section(Presenter(odd.empty())) is None

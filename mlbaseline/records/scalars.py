@@ -1,4 +1,4 @@
-"""What every record may hold."""
+"""Scalars that a signature holds, and the one JSON and digest of what is made of them."""
 
 from __future__ import annotations
 
