@@ -16,8 +16,9 @@ from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.lineage import lineage, verify
 from mlbaseline.workflows.pipeline import run
-from mlbaseline.workflows.power import power, schema
+from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
+from mlbaseline.workflows.suite_schema import schema
 
 __all__ = [
     "CommandResult",

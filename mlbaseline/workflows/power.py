@@ -1,8 +1,7 @@
-"""Before the runs: what can this design detect, and what does it take? And the shape of a suite file, for editors."""
+"""Plan a suite: what can its design detect, and how many examples does a difference take?"""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from mlbaseline.judge.contrasts.power import examples_for
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.records import Comparison, Estimand, Role
-from mlbaseline.suite import Suite
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.derivation import load_ladder
 
 
 @dataclass(frozen=True)
-class Plan:
+class ContrastPower:
     """What one registered contrast can show. mde: smallest difference found with 80 % power at the present n.
 
     needed: examples that show `delta` with 80 % power, None where the seeds vary too much for any number of examples.
@@ -67,12 +65,12 @@ def power(
     )
 
 
-def _plan(ladder: Ladder, row: Comparison, delta: float) -> Plan:
+def _plan(ladder: Ladder, row: Comparison, delta: float) -> ContrastPower:
     needed = None if delta == row.margin else examples_for(ladder, row, delta)
-    return Plan(row.candidate, row.baseline, row.metric, row.estimand, row.n, row.mde, delta, needed)
+    return ContrastPower(row.candidate, row.baseline, row.metric, row.estimand, row.n, row.mde, delta, needed)
 
 
-def _text(plans: list[Plan]) -> str:
+def _text(plans: list[ContrastPower]) -> str:
     layout = "{:<34} {:<11} {:<10} {:>7} {:>9} {:>8} {:>11}"
     rows = [
         layout.format(
@@ -87,9 +85,3 @@ def _text(plans: list[Plan]) -> str:
         for plan in plans
     ]
     return "\n".join([layout.format("contrast", "estimand", "metric", "n", "detects", "delta", "needs n"), *rows])
-
-
-def schema() -> CommandResult:
-    """Return the JSON Schema of a suite file."""
-    document = Suite.model_json_schema()
-    return CommandResult(document, lambda *_: json.dumps(document, indent=2))
