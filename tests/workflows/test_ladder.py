@@ -155,7 +155,7 @@ def _check_later_commands(workplace: Workplace, document: dict) -> None:
     lineage = workplace.document("lineage", "reviews-label")
     assert (lineage["complete"], lineage["missing"]) == (True, [])
     assert lineage["versions"][0]["comparison"]["run_id"] == run_id
-    assert "Every link leads somewhere." in workplace.command("lineage", "reviews-label", "--version", "1").stdout
+    assert "Every link holds." in workplace.command("lineage", "reviews-label", "--version", "1").stdout
     workplace.command("rollback", "reviews-label", expect=1)  # there is no version before the first
     workplace.edit("margin: -0.3", "margin: -0.2")
     changed = workplace.command("gate", suite, expect=5)
