@@ -22,6 +22,11 @@ FIRST_TOKEN = "first_token_s"
 UNANSWERED = "unanswered"
 """Column of a table some of whose rows are errors that asking again may mend; absent where there are none."""
 SUM = "sum."
+BATCH = "batch"
+"""Column of a table whose answers were computed in batches: rows of one batch share its time; negative numbers are
+batches of an earlier session."""
+REFERENCE = "reference_s"
+"""Column of a table beside whose answers a reference workload was timed."""
 
 _REQUIRED = (
     "example_id",
@@ -167,6 +172,7 @@ class _AnswerColumns:
         self._texts: dict[str, list[str | None]] = {"prediction": [None] * n, "error": [None] * n}
         self._samples: dict[int, list[str]] = {}
         self._unknown: set[str] = set()
+        self._batches: list[int | None] = [None] * n
 
     def add(self, answer: Answer) -> None:
         row = bisect_left(self.ids, answer.example_id)
@@ -181,7 +187,8 @@ class _AnswerColumns:
         self._truncated[row], self._unanswered[row] = answer.truncated, answer.unanswered
         self._tokens_in[row], self._tokens_out[row] = answer.tokens_in, answer.tokens_out
         self._numbers["compute_s"][row] = answer.compute_s
-        for name in ("latency_s", "cost_usd", FIRST_TOKEN):
+        self._batches[row] = answer.batch
+        for name in ("latency_s", "cost_usd", FIRST_TOKEN, REFERENCE):
             if (value := getattr(answer, name)) is not None:
                 self._put(name, row, value)
         for prefix, values in ((SCORE, answer.scores), (SUM, answer.sums)):
@@ -228,14 +235,30 @@ class _AnswerColumns:
             }
         columns |= {name: self._numbers[name] for name in sorted(self._numbers) if name.startswith(SUM)}
         columns |= {"tokens_in": self._tokens_in, "tokens_out": self._tokens_out}
-        for name in ("latency_s", "compute_s", "cost_usd", FIRST_TOKEN):
+        for name in ("latency_s", "compute_s", "cost_usd", FIRST_TOKEN, REFERENCE):
             if name in self._numbers:
                 columns[name] = self._numbers[name]
+        if any(batch is not None for batch in self._batches):
+            columns[BATCH] = _numbered(self._batches)
         if self._unanswered.any():
             columns[UNANSWERED] = self._unanswered
         columns["truncated"] = self._truncated
         columns["error"] = pd.array(self._texts["error"], dtype="string")
         return columns
+
+
+def _numbered(batches: Sequence[int | None]) -> np.ndarray:
+    """Batches by numbers (n,) in the order of the rows, negative ones for those of an earlier session.
+
+    A row outside any batch is one of its own.
+    """
+    keys = [("row", row) if batch is None else ("batch", batch) for row, batch in enumerate(batches)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    signed = [
+        -1 - numbers[key] if batch is not None and batch < 0 else numbers[key]
+        for key, batch in zip(keys, batches, strict=True)
+    ]
+    return np.array(signed, dtype=np.int64)
 
 
 def align(tables: Sequence[ResultTable]) -> None:

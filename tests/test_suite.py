@@ -54,6 +54,7 @@ def test_matrix_digest_covers_the_rules_of_the_decision_and_nothing_else() -> No
         ("seeds: [0, 1, 2]", "seeds: [0, 1]"),
     ):
         assert parse_suite(TEXT.replace(old, new)).matrix_digest != suite.matrix_digest
+    assert "winner_by" not in suite.matrix.model_dump()  # of a suite of before it is the same digest
 
 
 def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
@@ -102,6 +103,9 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("shots: 4", "shots: -1", "greater than 0"),
         ("name: tweets", "name: [", "not valid YAML"),
         ("level: 0.95", "level: .nan", "matrix.level"),
+        ("zero_shot], metric: accuracy, margin: 0.0}", "zero_shot], metric: ece}", "Decide by 'nll_nats' or 'brier'"),
+        ("correction: holm", "correction: holm\n  winner_by: ece", "matrix.winner_by: 'ece' decides nothing"),
+        ("correction: holm", "correction: holm\n  winner_by: mcc", "'mcc' is not among the suite's metrics"),
     ],
 )
 def test_bad_values_are_named(old: str, new: str, expected: str) -> None:
@@ -231,6 +235,7 @@ WITH = "evaluation: {generate_with"
         (GENERATE, "  split:", "  k: 2\n  split:", "must not exceed the samples"),
         (GENERATE, "  split:", "  choices: [a, b]\n  split:", "task.choices: unknown key"),
         (GENERATE, ", target: answer", "", "task.columns.target: is missing"),
+        (GENERATE, "  split:", "  slices: {class: {target: true}}\n  split:", "tasks of kind choice"),
         (
             GENERATE,
             "kind: generate",

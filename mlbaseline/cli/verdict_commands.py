@@ -48,8 +48,25 @@ def gate(suite: str, **options: Any) -> CommandResult:
 @click.option("--candidate", metavar="NAME", help="Only contrasts of this candidate.")
 @click.option("--baseline", metavar="NAME", help="Only contrasts over this baseline.")
 @click.option("--delta", type=float, help="The true difference to plan for; default: what was observed.")
-def power(suite: str, **options: Any) -> CommandResult:
-    """Show how small a difference the suite can detect, and how many examples a difference needs."""
+@click.option("--simulate", is_flag=True, help="Draw tests from the rows of the runs, and judge each as compare does.")
+@click.option("--simulations", type=click.IntRange(min=20), default=200, show_default=True, help="Tests of each size.")
+@click.option(
+    "--times",
+    "factors",
+    type=click.FloatRange(0.0, 100.0, min_open=True),
+    multiple=True,
+    default=(1.0, 2.0, 4.0),
+    show_default=True,
+    help="Size of the simulated tests, as a multiple of the present one.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the simulated tests.")
+def power(
+    suite: str, *, simulate: bool, simulations: int, factors: tuple[float, ...], seed: int, **options: Any
+) -> CommandResult:
+    """Show what difference the suite can detect, how many examples one needs, and how often which verdict comes."""
     from mlbaseline import workflows
 
+    if simulate:
+        chosen = workflows.SimulationOptions(simulations, factors, seed)
+        return workflows.simulate_power(suite, options=chosen, **options)
     return workflows.power(suite, **options)

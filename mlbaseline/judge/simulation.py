@@ -18,6 +18,11 @@ RESAMPLING_SEED = 20_260_101
 """The comparison of the same tables gives the same numbers every time."""
 
 
+def resampling_rng() -> np.random.Generator:
+    """Make the source of resamples of a comparison."""
+    return np.random.default_rng(RESAMPLING_SEED)
+
+
 def deciding_verdict(
     ladder: Ladder,
     registration: Registration,
@@ -38,7 +43,7 @@ def deciding_verdict(
     Returns:
         The verdict; how many more examples would settle it is left out.
     """
-    suite, rng = ladder.suite, np.random.default_rng(RESAMPLING_SEED)
+    suite, rng = ladder.suite, resampling_rng()
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
     rows = (*mark_registered(suite, registration, compare_deciding(ladder, rng)), *explored)
     _, verdict = judge(Subject(ladder, standings, rows, registration, trials, champion), lambda _: None)

@@ -127,7 +127,9 @@ def _ece(rows: Rows) -> tuple[CorpusMetric, Array] | None:
     if rows.log_probs is None or rows.prediction is None:
         return None
     chosen = stats.ece()
-    confidence = np.exp(rows.log_probs.max(axis=1)).clip(0.0, 1.0)
+    # With a normalisation the choice that is predicted need not be the most likely one.
+    said = np.where(rows.prediction >= 0, rows.prediction, rows.log_probs.argmax(axis=1))
+    confidence = np.exp(rows.log_probs[np.arange(len(said)), said]).clip(0.0, 1.0)
     return chosen, chosen.statistics(confidence, (rows.prediction == rows.target).astype(float))
 
 

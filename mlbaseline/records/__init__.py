@@ -3,7 +3,7 @@
 from mlbaseline.records.answers import Answer, Example, Model, OutputType, Signature, TaskData, Trained, Weights
 from mlbaseline.records.assessment import WAIVED, Assessment, Finding, Promotion, Registration, Standing, Verdict
 from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
-from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint
+from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint, Relative
 from mlbaseline.records.decisions import (
     NO_SEED,
     Decision,
@@ -76,6 +76,7 @@ __all__ = [
     "PublishedScore",
     "Registered",
     "Registration",
+    "Relative",
     "Role",
     "Scalar",
     "Severity",

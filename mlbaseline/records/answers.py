@@ -76,6 +76,8 @@ class Answer:
     truncated: the context did not fit into the model's maximum length and lost tokens from its left.
     first_token_s: until the first piece of a streamed answer was there; None where nothing was streamed.
     unanswered: the failure is the way to the model, not its answer, so that asking again may help.
+    batch: answers of one batch share its wall time: they are one measurement of it. Negative: of an earlier session.
+    reference_s: how long the reference workload took around the time of this answer; None where it was not timed then.
     """
 
     example_id: str
@@ -94,6 +96,8 @@ class Answer:
     raw: str | None = None
     samples: tuple[str, ...] = ()
     sums: Mapping[str, float] = field(default_factory=dict)
+    batch: int | None = None
+    reference_s: float | None = None
 
 
 class Model(Protocol):

@@ -21,7 +21,10 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its interval at `level`; n counts examples, n_seeds the seeds averaged over."""
+    """A value with its interval at `level`; n counts examples, n_seeds the seeds averaged over.
+
+    caution: why no interval of such data is reliable; empty where it is.
+    """
 
     value: float
     low: float
@@ -31,6 +34,7 @@ class Estimate:
     n_clusters: int
     n_seeds: int
     method: str
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Comparison:
     mde: smallest true difference that this design detects with 80 % power at 1 − `level`.
     outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
     registered: `before` the first evaluation of the task makes the row confirmatory.
+    caution: why no interval of such data is reliable; empty where it is.
     """
 
     candidate: str
@@ -74,6 +79,7 @@ class Comparison:
     method: str
     outcome: Outcome | None
     registered: Registered = Registered.NO
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,14 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Relative:
+    """A figure in units of the reference workload, with its interval at the suite's level."""
+
+    value: float
+    bounds: Bounds
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a rung costs on the hardware it ran on. None: not measured, or no price for it in the suite.
 
@@ -23,6 +31,10 @@ class Cost:
     bounds: field ─▶ its interval, for usd_per_query and the latencies. priced_by: whose price it is: `source` (the
     answers say what they cost), `tokens` or `hardware`. n_timed: timed queries. trainable_params: 0 where nothing was
     trained. first_token_p50_s: until the first piece of an answer that was streamed.
+
+    reference_s: seconds of the reference workload beside the answers. relative: `compute` per query, `latency_p50` and
+    `latency_p95` in units of it, by what was measured at the same time, with their intervals: what two runs on one kind
+    of machine can be compared by, however busy it was.
     """
 
     train_s: float | None
@@ -38,6 +50,8 @@ class Cost:
     n_timed: int = 0
     trainable_params: int | None = None
     first_token_p50_s: float | None = None
+    reference_s: float | None = None
+    relative: Mapping[str, Relative] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,8 @@ class Front:
     """Quality against one kind of cost: the rungs that no other beats in both.
 
     axis: a field of `Cost`. metric: the quality. hardware: the profile that rungs are compared on, where the axis
-    depends on it; n_elsewhere: rungs that ran on another or an unknown one, and are therefore left out.
+    depends on it; n_elsewhere: rungs that ran on another or an unknown one, and are therefore left out. beside: whether
+    seconds were compared at one speed of the reference workload.
     """
 
     axis: str
@@ -68,6 +83,7 @@ class Front:
     hardware: str
     n_elsewhere: int
     points: tuple[FrontPoint, ...]
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +104,9 @@ class BreakEven:
     """After how many queries a fine-tune has paid for its training by what each query saves against a few-shot prompt.
 
     usd_per_query: of computing alone, training left out. queries: None where it never does, or a price is unknown.
+    queries_low, queries_high: the interval at the suite's level, from those of both costs; queries_high is None where
+    the saving may be nothing, so that it may never pay, and both are None where a cost has no interval. beside: the
+    costs were compared by the reference workload beside each run, so that it does not count how busy the machine was.
     """
 
     fine_tune: str
@@ -96,3 +115,6 @@ class BreakEven:
     fine_tune_usd_per_query: float | None
     prompt_usd_per_query: float | None
     queries: int | None
+    queries_low: int | None = None
+    queries_high: int | None = None
+    beside: bool = False

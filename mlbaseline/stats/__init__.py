@@ -5,6 +5,7 @@ long to load as a small model, before which nobody compares anything.
 """
 
 from mlbaseline.stats import sequential
+from mlbaseline.stats.batched import BatchedMean, batched_mean
 from mlbaseline.stats.bootstrap import bootstrap_distribution
 from mlbaseline.stats.corpus.classification import auroc, macro_f1, mcc, micro_f1
 from mlbaseline.stats.corpus.comparison import CorpusComparison, compare_corpus
@@ -52,6 +53,7 @@ from mlbaseline.stats.simultaneous.selection import (
 
 __all__ = [
     "Aggregate",
+    "BatchedMean",
     "Confirmation",
     "CorpusComparison",
     "CorpusInterval",
@@ -73,6 +75,7 @@ __all__ = [
     "VarianceComponents",
     "adjust",
     "auroc",
+    "batched_mean",
     "best_of",
     "binary_power",
     "binary_sample_size",

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from mlbaseline.suite.node import SPLITS, Node, Sha256
 
@@ -110,10 +118,12 @@ class SplitSizes(Node):
 
 
 class Slicing(Node):
-    """How examples are cut into groups: by pattern, by bin, by quantile, or by the values of a column."""
+    """How examples are cut into groups: by pattern, bin, quantile or value of a column, or by the target."""
 
-    column: str
+    column: str | None = None
     """Column of the data that decides which slice an example belongs to."""
+    target: bool = False
+    """If true, in place of a column: each class of the target is a slice, for tasks of kind `choice`."""
     patterns: dict[str, str] | None = None
     """Slice value ─▶ regular expression that is searched in the column. The first that matches wins."""
     default: str = "other"
@@ -135,8 +145,18 @@ class Slicing(Node):
                 raise ValueError(f"{value}: not a regular expression ({error}): {pattern!r}") from error
         return patterns
 
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a key that came after suites were first digested, where the suite does not use it."""
+        content: dict[str, Any] = serialize(self)
+        return content if self.target else {key: value for key, value in content.items() if key != "target"}
+
     @model_validator(mode="after")
     def _one_way(self) -> Slicing:
+        if self.target == (self.column is not None):
+            raise ValueError("give a `column`, or `target: true` to slice by the class of the target")
+        if self.target and any(way is not None for way in (self.patterns, self.bins, self.quantiles)):
+            raise ValueError("`target: true` has a slice for each class; leave `patterns`, `bins` and `quantiles` out")
         if sum(way is not None for way in (self.patterns, self.bins, self.quantiles)) > 1:
             raise ValueError("give one of `patterns`, `bins` and `quantiles`, or none to slice by the column's values")
         if self.bins is not None:

@@ -39,8 +39,18 @@ class Matrix(Node):
     """
     guardrails: tuple[Contrast, ...] = ()
     """Contrasts that show that the candidate does no harm. Each must pass by itself."""
+    winner_by: MetricName | None = None
+    """Metric on `dev` by which the winner is chosen where several candidates pass. By default that of the first primary
+    contrast.
+    """
     min_slice_examples: Annotated[int, Field(ge=2)] = 20
     """Smallest number of examples on which a slice is tested. A guardrail on a smaller slice stays inconclusive."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a key that came after suites were first digested, where the suite does not use it."""
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if key != "winner_by" or value is not None}
 
     def claim(
         self, role: str, candidate: str, baseline: str, *, metric: str, margin: float | None, slicing: str | None

@@ -9,6 +9,8 @@ from mlbaseline.records import OutputType
 from mlbaseline.suite.task import TASKS
 from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence
 
+_CALIBRATION = "ece"
+
 
 def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
     """Find names that point to nothing.
@@ -26,6 +28,13 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _labels(content, baselines)
     yield from _prices(content, baselines)
     slices = mapping(mapping(content.get("task")).get("slices"))
+    if _output_type(content) not in (OutputType.MULTIPLE_CHOICE, None):
+        for name, slicing in slices.items():
+            if mapping(slicing).get("target"):
+                yield ("task", "slices", name, "target"), "classes of the target are those of tasks of kind choice"
+    winner_by = mapping(content.get("matrix")).get("winner_by")
+    if winner_by is not None:
+        yield from _deciding_metric(("matrix", "winner_by"), winner_by, metrics)
     for role in ("primary", "guardrails"):
         for position, contrast in enumerate(sequence(mapping(content.get("matrix")).get(role))):
             path = ("matrix", role, position)
@@ -53,12 +62,21 @@ def _sides(path: KeyPath, contrast: Mapping[str, Any], baselines: Mapping[str, A
 def _metric_and_slices(
     path: KeyPath, contrast: Mapping[str, Any], metrics: Any, slices: Mapping[str, Any]
 ) -> Iterator[Problem]:
-    metric = contrast.get("metric", "accuracy")
-    if metric not in metrics:
-        yield (*path, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
+    yield from _deciding_metric((*path, "metric"), contrast.get("metric", "accuracy"), metrics)
     for name in sequence(contrast.get("slices")):
         if name not in slices:
             yield (*path, "slices"), f"unknown slice {name!r}; the suite has: {', '.join(slices) or 'none'}"
+
+
+def _deciding_metric(path: KeyPath, metric: Any, metrics: Any) -> Iterator[Problem]:
+    if metric not in metrics:
+        yield path, f"{metric!r} is not among the suite's metrics {metrics}"
+    elif metric == _CALIBRATION:
+        yield (
+            path,
+            "'ece' decides nothing: its bins make sharp models look worse than they are, and two perfectly calibrated "
+            "ones differ. Decide by 'nll_nats' or 'brier', which calibration improves as well; the report shows ece",
+        )
 
 
 def _prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[Problem]:

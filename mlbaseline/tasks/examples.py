@@ -60,7 +60,8 @@ def _named_columns(suite: Suite) -> Iterator[tuple[str, str]]:
     for field, column in columns.fields.items():
         yield f"task.columns.{field}", column
     for name, slicing in suite.task.slices.items():
-        yield f"task.slices.{name}.column", slicing.column
+        if slicing.column is not None:
+            yield f"task.slices.{name}.column", slicing.column
     for name, spec in suite.baselines.items():
         if isinstance(spec, Human) and spec.agreement is not None:
             yield f"baselines.{name}.agreement", spec.agreement

@@ -71,16 +71,19 @@ def slice_examples(
 
 def _cut(slicing: Slicing, splits: Mapping[Split, Sequence[Example]]) -> tuple[Cut, Sequence[str]]:
     """How to cut, and the values that the test split must have."""
+    column = slicing.column
+    if column is None:
+        return lambda example: example.target, ()
     if slicing.patterns is not None:
-        return _by_pattern(slicing.column, slicing.patterns, slicing.default), tuple(slicing.patterns)
+        return _by_pattern(column, slicing.patterns, slicing.default), tuple(slicing.patterns)
     if slicing.bins is not None:
         labels = slicing.labels or tuple(
             f"{low:g} to {high:g}" for low, high in zip(slicing.bins, slicing.bins[1:], strict=False)
         )
-        return _by_bin(slicing.column, slicing.bins, labels), labels
+        return _by_bin(column, slicing.bins, labels), labels
     if slicing.quantiles is not None:
-        return _by_quantile(slicing.column, slicing.quantiles, splits)
-    return lambda example: _value(example, slicing.column), ()
+        return _by_quantile(column, slicing.quantiles, splits)
+    return lambda example: _value(example, column), ()
 
 
 def _value(example: Example, column: str) -> str:

@@ -18,10 +18,12 @@ from mlbaseline.workflows.lineage import lineage, verify
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
+from mlbaseline.workflows.simulated_power import SimulationOptions, simulate_power
 from mlbaseline.workflows.suite_schema import schema
 
 __all__ = [
     "CommandResult",
+    "SimulationOptions",
     "compare",
     "doctor",
     "evaluate",
@@ -36,6 +38,7 @@ __all__ = [
     "rollback",
     "run",
     "schema",
+    "simulate_power",
     "table",
     "verify",
 ]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example
@@ -87,3 +88,16 @@ def test_a_value_without_a_test_example_is_an_error_with_all_of_them_at_once() -
 
 def test_a_default_without_an_example_is_no_error(tmp_path: Path) -> None:
     assert cut(["1"], patterns={"one": "1"}) == ["one"]
+
+
+def test_classes_of_the_target_are_slices() -> None:
+    labelled = [Example(f"i{n}", {}, target, ("no", "yes")) for n, target in enumerate(["no", "yes", "no"])]
+    sliced = slice_examples({"class": Slicing(target=True)}, {"test": labelled})
+    assert [example.slices["class"] for example in sliced["test"]] == ["no", "yes", "no"]
+    assert "target" not in Slicing(column="x").model_dump()  # suites of before keep their digest
+
+
+@pytest.mark.parametrize("keys", [{}, {"column": "x", "target": True}, {"target": True, "quantiles": 2}])
+def test_a_slice_is_by_a_column_or_by_the_target(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="target"):
+        Slicing(**keys)

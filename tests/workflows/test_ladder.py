@@ -21,7 +21,7 @@ CONTRACT_COLUMNS = [
     *("candidate", "baseline", "metric", "slice", "slice_value", "role", "estimand", "n", "n_clusters"),
     *("n_seeds_candidate", "n_seeds_baseline", "candidate_mean", "baseline_mean", "delta", "low", "high", "level"),
     *("simultaneous_low", "simultaneous_high", "effect_size", "p_value", "p_adjusted", "gained", "lost", "mde"),
-    *("margin", "method", "outcome", "registered"),
+    *("margin", "method", "outcome", "registered", "caution"),
 ]
 MEASURED = [
     *("accuracy", "macro_f1", "nll_nats", "ece", "latency_p50_s", "latency_p95_s", "examples_per_s", "tokens_per_s"),
@@ -152,6 +152,18 @@ def _check_later_commands(workplace: Workplace, document: dict) -> None:
     ]
     assert {plan["estimand"] for plan in plans} == {"checkpoint", "recipe"}
     assert all(plan["needed"] is None or plan["needed"] > 120 for plan in plans)
+    few = ("--simulate", "--simulations", "20", "--times", "1")
+    simulated = workplace.document("power", suite, *few, "--baseline", "majority", "--delta", "0.0")
+    assert simulated["truth"]["improvement"] == pytest.approx(0.0, abs=1e-6)
+    (size,) = simulated["simulated"]
+    shares = [size[name]["share"] for name in ("promote", "hold", "inconclusive")]
+    assert size["n"] == 120 and sum(shares) == pytest.approx(1)
+    stated = f"superiority: {simulated['truth']['candidate']} over majority"
+    assert size["asked"][stated].get("pass", 0.0) <= 0.3  # nothing is better than the majority by nothing
+    said = workplace.command("power", suite, *few).stdout
+    assert "simulated tests of each size" in said and "as observed" in said
+    refused = workplace.command("power", suite, *few, "--delta", "5", expect=1)
+    assert "choose one between" in refused.stderr
     lineage = workplace.document("lineage", "reviews-label")
     assert (lineage["complete"], lineage["missing"]) == (True, [])
     assert lineage["versions"][0]["comparison"]["run_id"] == run_id

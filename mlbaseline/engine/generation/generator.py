@@ -94,6 +94,7 @@ class Generator(BatchedModel):
             example_id,
             tokens_in=context.prompt_tokens,
             compute_s=result.compute_s,
+            batch=result.batch,
             truncated=context.truncated,
         )
         if result.error is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import count
 
 from mlbaseline.engine.inference.requests import MakeRunner, ModelRunner, RequestBatch, RequestResult
 from mlbaseline.engine.inference.result_cache import ResultCache
@@ -53,9 +54,12 @@ def execute_batches(
         share = 1 / (1 + len(workers)) if pool and pool.shares_processor else 1
         waiting: list[RequestBatch] = []
 
+        computed = count()
+
         def compute_waiting() -> Iterator[dict[int, RequestResult]]:
             for batch, results in _compute(waiting, runner, workers):
-                costed = {n: replace(r, compute_s=r.compute_s * share + setup_s) for n, r in results.items()}
+                of = next(computed)
+                costed = {n: replace(r, compute_s=r.compute_s * share + setup_s, batch=of) for n, r in results.items()}
                 if cache:
                     cache.put({batch.keys[number]: result for number, result in costed.items()})
                 yield costed

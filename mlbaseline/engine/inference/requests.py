@@ -21,11 +21,13 @@ class RequestResult:
         values: log-likelihoods (nats), one per sequence; or texts as lists of tokens, one per sample.
         compute_s: the request's share of its batch's wall time.
         error: why there are no values.
+        batch: which requests were timed together: a number for each batch, negative for those of an earlier session.
     """
 
     values: tuple[Any, ...]
     compute_s: float
     error: str | None = None
+    batch: int | None = None
 
 
 class RequestBatch(Protocol):

@@ -53,7 +53,7 @@ class ResultCache:
         for offset in self._offsets[first:last][::-1].tolist():
             if key in (entries := self._entries(offset)):
                 compute_s, *values = entries[key]
-                return RequestResult(tuple(values), compute_s)
+                return RequestResult(tuple(values), compute_s, batch=-1 - offset)  # a line is a batch
         return None
 
     def put(self, results: Mapping[str, RequestResult]) -> None:

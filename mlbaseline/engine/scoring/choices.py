@@ -105,6 +105,7 @@ class ChoiceScorer(BatchedModel):
             None,
             tokens_in=prompt.prompt_tokens,
             compute_s=result.compute_s,
+            batch=result.batch,
             truncated=prompt.truncated,
             error=result.error,
         )

@@ -28,6 +28,7 @@ class _TextSums:
     windows_left: int
     nats: float = 0.0
     compute_s: float = 0.0
+    batch: int | None = None
     error: str | None = None
 
 
@@ -88,6 +89,7 @@ class TextScorer(BatchedModel):
                 text = sums[text_of[number]]
                 text.windows_left -= 1
                 text.compute_s += result.compute_s
+                text.batch = result.batch  # of its last window
                 text.nats -= sum(result.values)
                 text.error = result.error or text.error
                 if not text.windows_left:
@@ -99,4 +101,6 @@ def _make_answer(example_id: str, text: _TextSums) -> Answer:
     if error is None and not math.isfinite(text.nats):
         error = f"the model gave a log-likelihood that is no number: {-text.nats}"
     sums = {"tokens": float(text.tokens)} if error else {"nats": text.nats, "tokens": float(text.tokens)}
-    return Answer(example_id, None, sums=sums, tokens_in=text.tokens, compute_s=text.compute_s, error=error)
+    return Answer(
+        example_id, None, sums=sums, tokens_in=text.tokens, compute_s=text.compute_s, batch=text.batch, error=error
+    )

@@ -31,14 +31,19 @@ def choose_checkpoint(
     evaluations: Sequence[CompletedEvaluation], metric: str, *, higher_is_better: bool
 ) -> ChosenCheckpoint:
     """Choose the seed with the best `metric` on dev; the first seed on ties and for rungs without a dev score."""
-    sign = 1.0 if higher_is_better else -1.0
     by_seed = sorted(evaluations, key=lambda evaluation: evaluation.table.seed or 0)
 
     def quality(evaluation: CompletedEvaluation) -> float:
-        value = evaluation.measured.get(DEV + metric, math.nan)
-        if math.isnan(value):  # texts were not generated on dev: how likely the right ones are says which seed is best
+        found = on_dev(evaluation, metric, higher_is_better=higher_is_better)
+        if found is None:  # texts were not generated on dev: how likely the right ones are says which seed is best
             return -evaluation.measured.get(DEV + NLL, math.inf)
-        return sign * value
+        return found
 
     best = max(by_seed, key=quality)
     return ChosenCheckpoint(best, quality(best))
+
+
+def on_dev(evaluation: CompletedEvaluation, metric: str, *, higher_is_better: bool) -> float | None:
+    """Read a metric of an evaluation on `dev`, more being better; None where it was not measured there."""
+    value = evaluation.measured.get(DEV + metric, math.nan)
+    return None if math.isnan(value) else (value if higher_is_better else -value)

@@ -196,6 +196,7 @@ class Family:
             mde=alone.mde,
             margin=row.margin,
             method=alone.method,
+            caution=alone.caution,
             outcome=None if row.margin is None else _outcome(row, alone.delta, joint.p_adjusted, level),
         )
 

@@ -53,6 +53,7 @@ class Contrasted:
     gained: int | None = None
     lost: int | None = None
     limits: Callable[[float], tuple[float, float]] | None = None
+    caution: str = ""
 
 
 def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:
@@ -91,6 +92,7 @@ def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generato
         gained=found.gained,
         lost=found.lost,
         limits=found.limits,
+        caution=found.caution,
     )
 
 
@@ -133,6 +135,7 @@ def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.
         n=found.n,
         n_clusters=found.n_units,
         method=found.method,
+        caution=found.caution,
     )
 
 
@@ -151,7 +154,9 @@ def estimate(
     known = scores[:, scored]
     clusters = clusters_of(tables[0], scored)
     mean = estimate_mean(known, clusters=clusters, level=level, rng=rng)
-    return Estimate(mean.value, mean.low, mean.high, level, mean.n, mean.n_clusters, len(tables), mean.method)
+    return Estimate(
+        mean.value, mean.low, mean.high, level, mean.n, mean.n_clusters, len(tables), mean.method, mean.caution
+    )
 
 
 def _corpus_estimate(
@@ -164,12 +169,16 @@ def _corpus_estimate(
     clusters = clusters_of(tables[0], np.ones(statistics.shape[1], dtype=bool))
     if len(tables) == 1:
         alone = corpus_interval(statistics[0], corpus, clusters=clusters, level=level)
-        return Estimate(alone.value, alone.low, alone.high, level, alone.n, alone.n_units, 1, alone.method)
+        return Estimate(
+            alone.value, alone.low, alone.high, level, alone.n, alone.n_units, 1, alone.method, alone.caution
+        )
     # Against a system whose examples are all average: it adds no variance, and its value is known.
     average = np.broadcast_to(statistics.mean(axis=(0, 1)), statistics.shape[1:])
     against = compare_corpus(statistics, average, corpus, clusters=clusters, level=level, rng=rng)
     low, high = max(corpus.lowest, against.low + against.baseline), min(corpus.highest, against.high + against.baseline)
-    return Estimate(against.candidate, low, high, level, against.n, against.n_units, len(tables), against.method)
+    return Estimate(
+        against.candidate, low, high, level, against.n, against.n_units, len(tables), against.method, against.caution
+    )
 
 
 def _scores(tables: Sequence[ResultTable], metric: str) -> Array | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mlbaseline.judge.contrasts.inference import paired_scores
 from mlbaseline.judge.contrasts.matrix import sign_of, signed_margin
@@ -11,6 +11,42 @@ from mlbaseline.judge.contrasts.pair import pair_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison
 from mlbaseline.stats import SampleSizeExtension, estimate_components, sample_size, sample_size_extension
+
+
+@dataclass(frozen=True)
+class Settling:
+    """What would settle an open question.
+
+    Attributes:
+        n_more: Further examples of the whole test, were the observed difference the true one.
+        fewest: The same at the end of the difference's 50 % interval that is farther from the margin.
+        most: At the nearer end; None where no number settles it there, or the end lies beyond the margin.
+        passes: Whether it would be settled as passed; None where that is not known.
+    """
+
+    n_more: int
+    fewest: int | None = None
+    most: int | None = None
+    passes: bool | None = None
+
+    def __str__(self) -> str:
+        """In words."""
+        many = "any number" if self.most is None else f"{self.most:,}"
+        likely = "" if self.fewest is None else f" (likely {self.fewest:,} to {many})"
+        how = "" if self.passes is None else ", as passed" if self.passes else ", as failed"
+        return f"about {self.n_more:,} more test examples{likely} would settle it{how}"
+
+
+def settle(ladder: Ladder, row: Comparison, *, family: int) -> Settling | None:
+    """Say what would settle an open row; None where examples alone would not. See `examples_to_decide`."""
+    extension = examples_to_decide(ladder, row, family=family)
+    if extension.n_more is None:
+        return None
+    n_test = len(ladder.tables(row.candidate, row.estimand)[0].frame)
+    fewest, most = (None if n is None else max(n - n_test, 0) for n in extension.likely_range)
+    above = extension.above
+    passes = None if above is None else above == (sign_of(row.metric) > 0)
+    return Settling(extension.n_more, fewest, most, passes)
 
 
 def examples_to_decide(ladder: Ladder, row: Comparison, *, family: int) -> SampleSizeExtension:

@@ -1,12 +1,30 @@
-"""When does a fine-tune pay for itself against a prompt full of examples, which every query pays for anew?"""
+"""When does a fine-tune pay for itself against a prompt full of examples, which every query pays for anew?
+
+What a query saves is a difference of two costs with intervals of their own. Its interval recovers their variances from
+the limits (MOVER: Zou and Donner 2008, Statistics in Medicine 27:1693), and that of the number of queries is the price
+of the training over it. Where both ran on one kind of machine with a reference workload beside them, their seconds are
+compared at one speed of that workload.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from mlbaseline.records import BreakEven, Cost, Standing
+from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.records import Bounds, BreakEven, Cost, Standing
 from mlbaseline.suite import Pretrained, Suite, TrainedSpec
+
+_NO_BOUNDS = Bounds(None, None)
+
+
+@dataclass(frozen=True)
+class _Price:
+    """USD a query, training left out, with its interval."""
+
+    value: float | None
+    bounds: Bounds = _NO_BOUNDS
 
 
 def break_evens(suite: Suite, standings: Mapping[str, Standing]) -> tuple[BreakEven, ...]:
@@ -20,15 +38,42 @@ def break_evens(suite: Suite, standings: Mapping[str, Standing]) -> tuple[BreakE
 
 
 def _break_even(tuned: Standing, prompt: Standing, queries: int) -> BreakEven:
-    ours, theirs, train_usd = _query_usd(tuned.cost, queries), prompt.cost.usd_per_query, tuned.cost.train_usd
-    return BreakEven(tuned.baseline, prompt.baseline, train_usd, ours, theirs, _queries(train_usd, ours, theirs))
+    ours, theirs, train_usd = _query_usd(tuned.cost, queries), _query_usd(prompt.cost, queries), tuned.cost.train_usd
+    beside = not same_hardware(tuned, prompt) and "compute" in tuned.cost.relative and "compute" in prompt.cost.relative
+    if beside:
+        speed = math.sqrt((tuned.cost.reference_s or math.nan) * (prompt.cost.reference_s or math.nan))
+        ours, theirs = _at_speed(tuned.cost, ours, speed), _at_speed(prompt.cost, theirs, speed)
+    fewest, most = _interval(train_usd, ours, theirs)
+    return BreakEven(
+        tuned.baseline,
+        prompt.baseline,
+        train_usd,
+        ours.value,
+        theirs.value,
+        _queries(train_usd, ours.value, theirs.value),
+        fewest,
+        most,
+        beside,
+    )
 
 
-def _query_usd(cost: Cost, queries: int) -> float | None:
+def _query_usd(cost: Cost, queries: int) -> _Price:
     """Price the computing of a query: a trained rung's `usd_per_query` holds a share of the training as well."""
     if cost.usd_per_query is None or (cost.train_s is not None and cost.train_usd is None):
-        return None
-    return cost.usd_per_query - (cost.train_usd or 0.0) / queries
+        return _Price(None)
+    share, bounds = (cost.train_usd or 0.0) / queries, cost.bounds.get("usd_per_query", _NO_BOUNDS)
+    low, high = (None if limit is None else limit - share for limit in (bounds.low, bounds.high))
+    return _Price(cost.usd_per_query - share, Bounds(low, high))
+
+
+def _at_speed(cost: Cost, price: _Price, reference_s: float) -> _Price:
+    """Price the seconds that it would take where the reference workload takes ``reference_s``."""
+    relative, seconds = cost.relative["compute"], cost.compute_s_per_query
+    if price.value is None or cost.priced_by != "hardware" or seconds <= 0.0:
+        return price
+    usd = price.value / seconds * reference_s
+    low, high = (None if limit is None else limit * usd for limit in (relative.bounds.low, relative.bounds.high))
+    return _Price(relative.value * usd, Bounds(low, high))
 
 
 def _queries(train_usd: float | None, ours: float | None, theirs: float | None) -> int | None:
@@ -37,3 +82,19 @@ def _queries(train_usd: float | None, ours: float | None, theirs: float | None) 
     if len(known) < 3 or known[2] <= known[1]:
         return None
     return math.ceil(known[0] / (known[2] - known[1]))
+
+
+def _interval(train_usd: float | None, ours: _Price, theirs: _Price) -> tuple[int | None, int | None]:
+    """From the most that a query may save to the least."""
+    limits = (ours.bounds.low, ours.bounds.high, theirs.bounds.low, theirs.bounds.high)
+    if train_usd is None or ours.value is None or theirs.value is None or None in limits:
+        return None, None
+    our_low, our_high, their_low, their_high = (limit for limit in limits if limit is not None)
+    saved = theirs.value - ours.value
+    most = saved + math.hypot(their_high - theirs.value, ours.value - our_low)
+    least = saved - math.hypot(theirs.value - their_low, our_high - ours.value)
+
+    def pays_after(saving: float) -> int | None:
+        return math.ceil(train_usd / saving) if saving > 0.0 and math.isfinite(saving) else None
+
+    return pays_after(most), pays_after(least)

@@ -4,10 +4,12 @@ What an answer costs is what its source says (`cost_usd`), else its tokens at th
 its seconds at the price of the hardware they were spent on. The training's share is added as it is.
 
 What the intervals cover: the mean of money varies with the examples and, where a rung has several seeds, with their
-runs, crossed as for any score. Seconds are shares of the time of whole batches; a machine that was slow throughout one
-single run slows them all together, and no interval over its examples can show that. Quantiles of latency are of
-queries timed one at a time, and their limits are order statistics: exact whatever the distribution, and absent where
-the timings are too few.
+runs, crossed as for any score. Seconds are shares of the time of whole batches, so that a batch is one measurement
+(`stats.batched_mean`); tables of before the column `batch` count each row as one. A machine that was slow throughout
+one single run slows all batches together, and no interval in seconds can show that: beside the answers a reference
+workload is timed, and figures in units of it are what runs are compared by. Quantiles of latency are of queries timed
+one at a time; a query that was timed in several runs is one observation, as are those of a cluster. Their limits are
+order statistics, and absent where the queries are too few.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mlbaseline.judge.contrasts.inference import clusters_of
-from mlbaseline.records import REMOTE, UNKNOWN, Bounds, Cost
-from mlbaseline.results import FIRST_TOKEN, CompletedEvaluation, ResultTable
-from mlbaseline.stats import estimate_mean, quantile_interval
+from mlbaseline.records import REMOTE, UNKNOWN, Bounds, Cost, Relative
+from mlbaseline.results import BATCH, FIRST_TOKEN, REFERENCE, CompletedEvaluation, ResultTable
+from mlbaseline.stats import BatchedMean, QuantileEstimate, batched_mean, estimate_mean, quantile_interval
 from mlbaseline.suite import Suite
 
 Array = npt.NDArray[np.float64]
@@ -30,6 +33,7 @@ Array = npt.NDArray[np.float64]
 SOURCE, TOKENS, HARDWARE = "source", "tokens", "hardware"
 DEVICE, DEVICE_NAME = "hardware.device", "hardware.device_name"
 _QUANTILES = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
+_RELATIVE = {"latency_p50": 0.5, "latency_p95": 0.95}
 _UNTRAINED = ("trivial", "pretrained")
 
 
@@ -66,9 +70,7 @@ def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
     train_usd = [_train_usd(suite, run) for run in metered]
     mean, bounds = _query_usd(suite, metered, train_usd)
     timed = timings(metered)
-    quantiles = {
-        name: quantile_interval(timed, q, level=suite.matrix.level) for name, q in _QUANTILES.items() if len(timed)
-    }
+    quantiles = timed.quantiles(_QUANTILES, suite.matrix.level)
     bounds |= {name: Bounds(found.low, found.high) for name, found in quantiles.items()}
     latency = {name: quantiles[name].value if name in quantiles else None for name in _QUANTILES}
     memory = combined((run.peak_memory_bytes for run in metered), max)
@@ -81,9 +83,11 @@ def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
         peak_memory_bytes=None if memory is None else int(memory),
         bounds=bounds,
         priced_by=None if mean is None else _priced_by(suite, metered[0]),
-        n_timed=len(timed),
+        n_timed=timed.n_queries,
         trainable_params=None if params is None else int(params),
         first_token_p50_s=_first_token_p50_s(metered),
+        reference_s=reference_of(metered),
+        relative=_relative(metered, suite.matrix.level),
         **latency,
     )
 
@@ -109,9 +113,101 @@ def _first_token_p50_s(metered: Sequence[Metered]) -> float | None:
     return float(np.median(np.concatenate(waits))) if any(map(len, waits)) else None
 
 
-def timings(metered: Sequence[Metered]) -> Array:
-    """Seconds (n,) of every query that was timed alone, those of all seeds together."""
-    return np.concatenate([run.table.frame["latency_s"].dropna().to_numpy(dtype=float) for run in metered])
+@dataclass(frozen=True)
+class Timings:
+    """Seconds (n,) of every query that was timed alone, those of all seeds together.
+
+    of: what each is an observation of, its cluster or the query itself.
+    """
+
+    seconds: Array
+    of: npt.NDArray[np.object_]
+
+    @property
+    def n_queries(self) -> int:
+        return len(set(self.of))
+
+    def quantiles(self, wanted: Mapping[str, float], level: float) -> dict[str, QuantileEstimate]:
+        """Each quantile with its interval; none without a timing."""
+        if not len(self.seconds):
+            return {}
+        return {name: quantile_interval(self.seconds, q, clusters=self.of, level=level) for name, q in wanted.items()}
+
+
+def timings(metered: Sequence[Metered], *, column: str = "latency_s") -> Timings:
+    """Collect the timings of a rung's queries, or what another column has for the queries that were timed alone."""
+    seconds, of = [], []
+    for run in metered:
+        rows = run.table.frame[run.table.frame["latency_s"].notna()]
+        seconds.append(rows[column].to_numpy(dtype=float))
+        of.append(rows["cluster"].fillna(rows["example_id"]).to_numpy(dtype=object))
+    return Timings(np.concatenate(seconds), np.concatenate(of))
+
+
+def reference_of(metered: Sequence[Metered]) -> float | None:
+    """Mean seconds of the reference workload beside a rung's answers; None where it was not timed."""
+    columns = [run.table.frame[REFERENCE].dropna() for run in metered if REFERENCE in run.table.frame]
+    if len(columns) < len(metered) or not all(map(len, columns)):
+        return None
+    return float(np.concatenate(columns).mean())
+
+
+def _relative(metered: Sequence[Metered], level: float) -> dict[str, Relative]:
+    """Figures in units of the reference workload."""
+    if any(REFERENCE not in run.table.frame for run in metered):
+        return {}
+    found = {}
+    computed = [_computed_beside(run.table.frame) for run in metered]
+    if all(np.isfinite(each).all() for each in computed):
+        mean = _batched([run.table for run in metered], np.stack(computed), level)
+        if mean is not None:
+            found["compute"] = Relative(mean.value, Bounds(mean.low, mean.high))
+    queries, beside = timings(metered), timings(metered, column=REFERENCE)
+    if np.isfinite(beside.seconds).all():
+        references = beside.quantiles(_RELATIVE, level)
+        for name, of in queries.quantiles(_RELATIVE, level).items():
+            found[name] = _over(of, references[name])
+    return found
+
+
+def _over(query: QuantileEstimate, reference: QuantileEstimate) -> Relative:
+    """Divide a quantile by that of the reference; the interval is that of a difference of logarithms (MOVER).
+
+    A busy machine interrupts now and then, which moves high quantiles more than the median: those of the reference,
+    timed between the same queries, move with them.
+    """
+    value = query.value / reference.value
+
+    def limit(ours: float | None, theirs: float | None, side: float) -> float | None:
+        if ours is None or theirs is None or ours <= 0.0 or theirs <= 0.0:
+            return None
+        return value * math.exp(side * math.hypot(math.log(ours / query.value), math.log(theirs / reference.value)))
+
+    return Relative(value, Bounds(limit(query.low, reference.high, -1.0), limit(query.high, reference.low, 1.0)))
+
+
+def _computed_beside(frame: pd.DataFrame) -> Array:
+    """Each row's share of its batch's time over the reference at that time (n,).
+
+    A query that was timed alone has the reference of then, after all batches: its batch's stands on other rows of it.
+    """
+    beside = frame[REFERENCE].where(frame["latency_s"].isna())
+    usual = beside.mean() if beside.notna().any() else frame[REFERENCE].mean()
+    if BATCH in frame:
+        # A batch of which every row was timed alone has the mean of all. Of an earlier session's nothing is known.
+        beside = beside.groupby(frame[BATCH]).transform("mean").fillna(usual).where(frame[BATCH] >= 0)
+    return np.asarray(frame["compute_s"] / beside, dtype=float)
+
+
+def _batched(tables: Sequence[ResultTable], values: Array, level: float) -> BatchedMean | None:
+    """Average values (runs, n) that are shares of batches; None where the tables do not know their batches."""
+    frames = [table.frame for table in tables]
+    if any(BATCH not in frame for frame in frames) or len({len(frame) for frame in frames}) > 1:
+        return None
+    sizes = np.stack([(f["tokens_in"] + f["tokens_out"]).to_numpy(dtype=float) for f in frames])
+    batches = np.stack([frame[BATCH].to_numpy(dtype=np.int64) for frame in frames])
+    clusters = clusters_of(tables[0], np.ones(values.shape[1], dtype=bool))
+    return batched_mean(values, np.maximum(sizes, 1.0), batches, clusters=clusters, level=level)
 
 
 def _priced_by(suite: Suite, run: Metered) -> str:
@@ -124,7 +220,7 @@ def _query_usd(
     suite: Suite, metered: Sequence[Metered], train_usd: Sequence[float | None]
 ) -> tuple[float | None, dict[str, Bounds]]:
     """Average over seeds and examples, with the training's share, and give the interval."""
-    each = [answer_usd(suite, run) for run in metered]
+    each, by = [answer_usd(suite, run) for run in metered], _priced_by(suite, metered[0])
     known = [usd for usd in each if usd is not None]
     shares = [
         usd / suite.cost.queries if usd is not None else None if run.train_s is not None else 0.0
@@ -140,6 +236,10 @@ def _query_usd(
     largest = float(usd.max())
     if largest == 0:
         return mean, {"usd_per_query": Bounds(share, share)}
+    batched = _batched([run.table for run in metered], usd, suite.matrix.level) if by == HARDWARE else None
+    if batched is not None:
+        limits = (batched.low, batched.high)
+        return mean, {"usd_per_query": Bounds(*(None if limit is None else limit + share for limit in limits))}
     clusters = clusters_of(metered[0].table, np.ones(usd.shape[1], dtype=bool))
     if clusters is not None and len(set(clusters)) < 2:
         return mean, {}

@@ -7,13 +7,16 @@ they are: it is the uncertainty of these runs, not of their recipes.
 
 Latency, memory and seconds are compared among rungs on one hardware profile only, that of the first candidate of the
 matrix. Money is compared across profiles: the suite's prices are what normalises it.
+
+Where a reference workload was timed beside every rung that computes, seconds and the money that they cost are compared
+at one speed of it (`judge.cost.speeds`), so that a rung does not lose its place to a busy machine.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +26,7 @@ from mlbaseline.judge.comparability import same_hardware
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.judge.cost.estimates import DEVICE, DEVICE_NAME, Metered, answer_usd
+from mlbaseline.judge.cost.speeds import at_speed, speeds_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics import METRICS, corpus_statistics
 from mlbaseline.records import UNKNOWN, Cost, Front, FrontPoint, Standing
@@ -77,6 +81,13 @@ class _Resamples:
     quality: Mapping[str, Array]
     usd: Mapping[str, Array]
     latency: Mapping[str, Array] = field(default_factory=dict)
+
+    def at(self, speeds: Mapping[str, float]) -> _Resamples:
+        """Multiply the times of each rung."""
+        usd, latency = (
+            {name: speeds.get(name, 1.0) * drawn for name, drawn in part.items()} for part in (self.usd, self.latency)
+        )
+        return replace(self, usd=usd, latency=latency)
 
     @classmethod
     def of(cls, ladder: Ladder, metric: str, rng: np.random.Generator) -> _Resamples:
@@ -165,12 +176,16 @@ def _front(ladder: Ladder, standings: Mapping[str, Standing], drawn: _Resamples,
         elif drawn.metric not in standing.metrics or name not in drawn.quality:
             x[name], reasons[name] = None, f"no {drawn.metric}"
     compared = [name for name in standings if x[name] is not None]
-    points = _judged(standings, drawn, axis, compared, x)
+    speeds = speeds_of(standings, compared, axis)
+    for name in compared if speeds else ():
+        x[name] = at_speed(x[name] or 0.0, drawn.usd.get(name) if axis == USD else None, speeds[name])
+    points = _judged(standings, drawn.at(speeds), axis, compared, x)
     return Front(
         axis=axis,
         metric=drawn.metric,
         hardware="" if ours is None else _host(ours),
         n_elsewhere=sum("hardware" in reason for reason in reasons.values()),
+        beside=bool(speeds),
         points=tuple(
             points.get(name, FrontPoint(name, None, False, None, reasons.get(name, ""))) for name in standings
         ),

@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL
+from mlbaseline.judge.contrasts.power import Settling
 from mlbaseline.judge.decision.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
 from mlbaseline.judge.decision.finding import gate_finding
+from mlbaseline.judge.decision.winner import choose_winner, no_winner_reason, winner_metric
 from mlbaseline.records import WAIVED, Comparison, Decision, Estimand, Finding, Outcome, Role, Standing, Verdict
 from mlbaseline.suite import Contrast, Suite
 
@@ -20,7 +22,7 @@ def decide(
     comparisons: Sequence[Comparison],
     standings: Mapping[str, Standing],
     checkpoints: Mapping[str, ChosenCheckpoint],
-    more_examples: Callable[[Comparison], int | None],
+    more_examples: Callable[[Comparison], Settling | None],
     *,
     conditions: Sequence[Finding],
 ) -> Verdict:
@@ -40,9 +42,14 @@ def decide(
     by_candidate = {name: (*found, *(c for c in conditions if _concerns(c, name))) for name, found in findings.items()}
     passed = [name for name in candidates if all(map(_holds, by_candidate[name]))]
     if passed:
-        winner = max(passed, key=lambda name: checkpoints[name].dev_quality)
+        winner = choose_winner(suite, passed, checkpoints)
+        if winner is None:
+            reason = no_winner_reason(suite, passed, checkpoints)
+            found = gate_finding("winner", Outcome.FAIL, reason, {"candidates": passed})
+            return Verdict(Decision.HOLD, reason, (*everything, found))
         others = [name for name in passed if name != winner]
-        chosen = f"; {', '.join(others)} passed too, and {winner} was the better on dev" if others else ""
+        by = f"the better on dev by {winner_metric(suite)}"
+        chosen = f"; {', '.join(others)} passed too, and {winner} was {by}" if others else ""
         reason = f"{winner} passed every registered contrast and budget{chosen}{_waivers(conditions)}"
         return Verdict(Decision.PROMOTE, reason, everything, winner, checkpoints[winner].evaluation.table.seed)
     still_open = {
@@ -88,19 +95,21 @@ def _judge(
         yield from budgets(suite, standing)
 
 
-def _nearest(by_candidate: Mapping[str, Sequence[Finding]], needed: Mapping[str, int | None]) -> tuple[str, int | None]:
+def _nearest(
+    by_candidate: Mapping[str, Sequence[Finding]], needed: Mapping[str, Settling | None]
+) -> tuple[str, int | None]:
     """Say what is open about the candidate that needs the fewest further examples, and how many those are."""
-    known = {name: count for name, count in needed.items() if count is not None}
-    nearest = min(known, key=known.__getitem__) if known else next(iter(by_candidate))
-    count = known.get(nearest)
+    known = {name: settling for name, settling in needed.items() if settling is not None}
+    nearest = min(known, key=lambda name: known[name].n_more) if known else next(iter(by_candidate))
+    settling = known.get(nearest)
     undecided = [finding for finding in by_candidate[nearest] if finding.outcome == Outcome.INCONCLUSIVE]
     if all(finding.code in BUDGETS for finding in undecided):
         more = "more measurements would settle it"
-    elif count:
-        more = f"about {count:,} more test examples would settle it"
+    elif settling is not None and settling.n_more:
+        more = str(settling)
     else:
         more = "more examples alone would not settle it"
-    return f"{nearest}: {undecided[0].reason}; {more}", count
+    return f"{nearest}: {undecided[0].reason}; {more}", None if settling is None else settling.n_more
 
 
 def _missing(by_candidate: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | None]:
@@ -182,10 +191,11 @@ def _code(role: Role) -> str:
 
 
 def _needed(
-    candidate: str, deciding: Sequence[Comparison], more_examples: Callable[[Comparison], int | None]
-) -> int | None:
-    counts = [
+    candidate: str, deciding: Sequence[Comparison], more_examples: Callable[[Comparison], Settling | None]
+) -> Settling | None:
+    """Say what settles everything that is open about a candidate: the row that needs most decides."""
+    each = [
         more_examples(row) for row in deciding if row.candidate == candidate and row.outcome == Outcome.INCONCLUSIVE
     ]
-    known = [count for count in counts if count is not None]
-    return max(known) if known and len(known) == len(counts) else None
+    known = [settling for settling in each if settling is not None]
+    return max(known, key=lambda settling: settling.n_more) if known and len(known) == len(each) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlbaseline.judge.audit import Subject, audit
+from mlbaseline.judge.contrasts.power import Settling
 from mlbaseline.judge.decision.conditions import (
     answered,
     blocking,
@@ -17,7 +18,9 @@ from mlbaseline.judge.decision.gates import decide
 from mlbaseline.records import Comparison, Finding, Verdict
 
 
-def judge(subject: Subject, more_examples: Callable[[Comparison], int | None]) -> tuple[tuple[Finding, ...], Verdict]:
+def judge(
+    subject: Subject, more_examples: Callable[[Comparison], Settling | None]
+) -> tuple[tuple[Finding, ...], Verdict]:
     """Audit what was compared, and judge the candidates by the rules of the suite.
 
     Args:

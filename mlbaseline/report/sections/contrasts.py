@@ -131,6 +131,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
     methods = distinct(formats.clean(row.method) for row in rows if row.method)
     clustered = any(row.n_clusters != row.n for row in rows)
     simultaneous = role == Role.PRIMARY and any(map(_has_own_simultaneous, rows))
+    cautions = any(row.caution for row in rows)
     statuses = registered and len({row.registered for row in rows}) > 1  # else the text above the table says it
     columns = (
         Column("Candidate", code=True, rank=0),
@@ -150,6 +151,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
         *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
         Column("Effect size", numeric=True, rank=9),
         *((Column("Method", rank=9),) if len(methods) > 1 else ()),
+        *((Column("Caution", rank=3, wide=True),) if cautions else ()),
     )
     body = []
     for row in rows:
@@ -174,6 +176,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
                     *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
                     Cell(formats.fixed(row.effect_size, 2, sign=True)),
                     *((Cell(formats.clean(row.method)),) if len(methods) > 1 else ()),
+                    *((Cell(row.caution or formats.MISSING),) if cautions else ()),
                 )
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlbaseline.records import BreakEven, Cost
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.cost_reference import reference_table
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns, tradeoff_plots
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 
@@ -13,7 +14,7 @@ _PRICED_BY = {"source": "its source", "tokens": "tokens", "hardware": "hardware 
 
 def cost_section(presenter: Presenter) -> Section | None:
     """Build the tables of costs, Pareto fronts and break-even points, with the plots of the fronts."""
-    blocks: list[Block | None] = [_cost_table(presenter), _front_table(presenter)]
+    blocks: list[Block | None] = [_cost_table(presenter), reference_table(presenter), _front_table(presenter)]
     blocks += [*tradeoff_plots(presenter, money=False), _break_even(presenter)]
     present = tuple(block for block in blocks if block is not None)
     return Section("cost", "Cost", present) if present else None
@@ -56,8 +57,9 @@ def _cost_table(presenter: Presenter) -> Table | None:
     )
     notes = (
         f"{presenter.level} intervals. Money: the suite's present prices, training included; the interval covers the "
-        "examples and the seeds' runs, not a machine that is slower on another day. Latency: queries sent one at a "
-        "time, the timings of all seeds together; limits are order statistics, and a bound that so few timings do not "
+        "examples, the batches that they were computed in and the seeds' runs, not a machine that is slower on another "
+        "day. Latency: queries sent one at a time, the timings of all seeds together, each query one observation; "
+        "limits are order statistics, and a bound that so few queries do not "
         f"give is {formats.MISSING}. An endpoint's is what its client saw, "
         "with as many queries at once as the suite allows.",
     )
@@ -108,6 +110,8 @@ def _front_table(presenter: Presenter) -> Table | None:
     hardware = next((front.hardware for _, front in fronts if front.hardware), "")
     if hardware:
         notes.append(f"Latency, memory and seconds are compared on one hardware only: {formats.clean(hardware)}.")
+    if any(front.beside for _, front in fronts):
+        notes.append("Seconds are compared at one speed of the reference workload, not as they were measured.")
     if any(front.axis in MONEY and not front.hardware for _, front in fronts):
         notes.append("Money is compared across hardware: the suite's prices are what makes it comparable.")
     return Table("On the Pareto front", columns, rows, notes=tuple(notes))
@@ -152,6 +156,10 @@ def _is_priced(row: BreakEven) -> bool:
 
 
 def _break_even_cell(row: BreakEven) -> Cell:
+    fewest = formats.MISSING if row.queries_low is None else formats.count(row.queries_low)
+    most = "never" if row.queries_high is None else formats.count(row.queries_high)
+    known = row.queries_low is not None or row.queries_high is not None
+    interval = f"[{fewest}, {most}]" if known else ""
     if row.queries is not None:
-        return Cell(f"after {formats.count(row.queries)} queries")
-    return Cell("never: a query costs no less than with the prompt")
+        return Cell(f"after {formats.count(row.queries)} queries", interval)
+    return Cell("never: a query costs no less than with the prompt", interval)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from mlbaseline.records import Cost, PublishedScore, Standing
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
@@ -66,9 +68,22 @@ def rung_section(presenter: Presenter) -> Section | None:
             else ""
         )
         + ("" if errors else " No rung has error rows."),
+        *_cautions(presenter, standings),
     )
     on = f" on {formats.count(sizes.pop())} examples" if len(sizes) == 1 else ""
     return Section("ladder", "The ladder", (Table(f"Every rung{on}", columns, rows, notes=notes),))
+
+
+def _cautions(presenter: Presenter, standings: Sequence[Standing]) -> Iterator[str]:
+    """Where no interval is reliable, with the rungs whose intervals these are."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for standing in standings:
+        for metric, estimate in standing.metrics.items():
+            if estimate.caution:
+                key = presenter.metric(metric), estimate.caution.split(" (")[0]
+                names.setdefault(key, []).append(formats.clean(standing.baseline))
+    for (metric, caution), rungs in names.items():
+        yield f"Caution, {metric} of {', '.join(rungs)}: {caution}."
 
 
 def _published(presenter: Presenter, columns: tuple[Column, ...], score: PublishedScore) -> Row:

@@ -54,6 +54,7 @@ def macro_f1(n_classes: int) -> CorpusMetric:
         highest=1.0,
         compared_by=compared_by,
         pseudo_examples=_right_and_wrong(n_classes),
+        caution=_absent_classes(n_classes),
     )
     return metric
 
@@ -163,6 +164,20 @@ def auroc() -> CorpusMetric:
         return np.array([[1, 0, 1, 0, area], [1, 0, 0, 0, area], [0, 1, 0, 1, area], [0, 1, 0, 0, area]])
 
     return CorpusMetric("auroc", statistics, from_totals, lowest=0.0, highest=1.0, pseudo_examples=pseudo_examples)
+
+
+def _absent_classes(n_classes: int) -> Callable[[Array], str]:
+    """Warn of classes that were not drawn: the mean leaves them out, and the interval misses their part."""
+
+    def caution(totals: Array) -> str:
+        _, targets, _ = _confusion_totals(totals, n_classes)
+        absent = int(np.count_nonzero(targets == 0))
+        if not absent:
+            return ""
+        what = "1 class has" if absent == 1 else f"{absent} classes have"
+        return f"{what} no example here: the mean is over the others, and its interval says nothing of what is missing"
+
+    return caution
 
 
 def _confusion_statistics(n_classes: int) -> Callable[[npt.ArrayLike, npt.ArrayLike], Array]:

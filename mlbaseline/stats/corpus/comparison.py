@@ -22,7 +22,7 @@ import numpy.typing as npt
 import scipy
 
 from mlbaseline.stats.bootstrap import bootstrap_distribution, checked_values, gather_units
-from mlbaseline.stats.corpus.influences import effective_df, influences_of, standard_error_of
+from mlbaseline.stats.corpus.influences import caution_about, effective_df, influences_of, standard_error_of
 from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.paired.comparison import compare_paired
 from mlbaseline.stats.types import Alternative, Array
@@ -47,6 +47,7 @@ class CorpusComparison:
     n_seeds_baseline: int
     method: str
     reason: str
+    caution: str = ""
 
 
 def compare_corpus(
@@ -122,6 +123,7 @@ def compare_corpus(
         n_seeds_baseline=len(second),
         method=method,
         reason=reason,
+        caution=caution_about(metric, first.sum(axis=(0, 1)) + second.sum(axis=(0, 1)), task.differences),
     )
 
 

@@ -9,6 +9,9 @@ from mlbaseline.stats.bootstrap import Units, checked_values, gather_units
 from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.types import Array
 
+_FEW_CARRYING, _MIN_CAUTION_N = 6.0, 20
+"""(Σe²)²/Σe⁴ below which too few examples carry the variance, and the examples from which it is looked at."""
+
 
 def influences_of(metric: CorpusMetric, units: Units) -> Array:
     """(units,) first-order effect of each unit on the metric, times the number of units: n · ∇f(T) · (x − x̄)."""
@@ -45,6 +48,28 @@ def effective_df(influences: Array) -> float:
         return n - 1.0
     kurtosis = n * float((influences**4).sum()) / squares**2
     return float(np.clip(2.0 * n / max(kurtosis - 1.0, 1e-9), 2.0, max(n - 1.0, 2.0)))
+
+
+def caution_about(metric: CorpusMetric, totals: Array, influences: Array) -> str:
+    """Why the interval of a metric may not be reliable; empty where it is.
+
+    Args:
+        metric: The metric.
+        totals: Sums of its statistics.
+        influences: Shape (units,), of one system or of a difference.
+    """
+    if metric.caution is not None and (said := metric.caution(totals)):
+        return said
+    squares = np.square(influences)
+    if metric.pseudo_examples is not None or len(squares) < _MIN_CAUTION_N or not squares.any():
+        return ""
+    carrying = float(squares.sum() ** 2 / np.square(squares).sum())
+    if carrying >= _FEW_CARRYING:
+        return ""
+    return (
+        f"few examples carry the variance (as {carrying:.0f} equal ones of {len(squares):,} would): the interval "
+        "covers less than it states"
+    )
 
 
 def pseudo_values(

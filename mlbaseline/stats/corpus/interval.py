@@ -10,7 +10,13 @@ import numpy.typing as npt
 import scipy
 
 from mlbaseline.stats.bootstrap import Units, checked_values, gather_units
-from mlbaseline.stats.corpus.influences import effective_df, gradient_at, influences_of, standard_error_of
+from mlbaseline.stats.corpus.influences import (
+    caution_about,
+    effective_df,
+    gradient_at,
+    influences_of,
+    standard_error_of,
+)
 from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.types import Array
 
@@ -31,6 +37,7 @@ class CorpusInterval:
         n: Examples.
         n_units: Clusters where given, else examples.
         method: ``logit`` for a metric with two bounds, ``log`` with one, ``unchanging`` without variation.
+        caution: Why the interval may not be reliable; empty where it is.
     """
 
     value: float
@@ -41,6 +48,7 @@ class CorpusInterval:
     n: int
     n_units: int
     method: str
+    caution: str = ""
 
 
 def corpus_interval(
@@ -84,18 +92,19 @@ def corpus_interval(
     values = checked_values(statistics)
     units = gather_units(values, clusters)
     n, n_units, value = len(values), len(units.sums), metric.of(values)
-    error = standard_error_of(influences_of(metric, units))
+    influences = influences_of(metric, units)
+    error, caution = standard_error_of(influences), caution_about(metric, values.sum(axis=0), influences)
     if error == 0:
         share = 1.0 - ((1 - level) / 2) ** (1.0 / n_units)
         up = metric.highest - value if np.isfinite(metric.highest) else max(abs(value), 1.0)
         low, high = value - share * (value - metric.lowest), value + share * up
-        return CorpusInterval(value, low, high, level, error, n, n_units, "unchanging")
+        return CorpusInterval(value, low, high, level, error, n, n_units, "unchanging", caution)
     none = np.empty((0, values.shape[1]))
     pseudo = none if metric.pseudo_examples is None else PSEUDO_WEIGHT * metric.pseudo_examples(values)
     limits = [_transformed(metric, units, rows, level) for rows in ([none, pseudo] if len(pseudo) else [none])]
     low, high = min(value, *(low for low, _ in limits)), max(value, *(high for _, high in limits))
     method = "logit" if np.isfinite(metric.highest) else "log"
-    return CorpusInterval(value, low, high, level, error, n, n_units, method)
+    return CorpusInterval(value, low, high, level, error, n, n_units, method, caution)
 
 
 def _transformed(metric: CorpusMetric, units: Units, pseudo: Array, level: float) -> tuple[float, float]:

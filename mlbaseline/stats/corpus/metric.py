@@ -27,7 +27,8 @@ class CorpusMetric:
     ``compared_by`` gives, from the summed statistics of both systems, the metric (of the same statistics) that their
     comparison uses in its place. ``pseudo_examples`` gives, from the statistics of one system, rows (m, s) of examples
     that could as well have been drawn, one for each way to be right and to be wrong: intervals of a single system
-    weigh them in, because a rare class that happens to be answered without an error shows no variance.
+    weigh them in, because a rare class that happens to be answered without an error shows no variance. ``caution``
+    says, from the summed statistics, why an interval may not be reliable.
     """
 
     name: str
@@ -37,6 +38,7 @@ class CorpusMetric:
     highest: float
     compared_by: Callable[[Array], CorpusMetric] | None = None
     pseudo_examples: Callable[[Array], Array] | None = None
+    caution: Callable[[Array], str] | None = None
 
     def of(self, statistics: Array) -> float:
         """Compute the metric of one corpus from its (n, s) statistics."""

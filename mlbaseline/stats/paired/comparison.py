@@ -13,7 +13,7 @@ from mlbaseline.stats.confidence import ConfidenceDistribution, SeedVariance, in
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
 from mlbaseline.stats.paired.binary import infer_pair, is_binary
 from mlbaseline.stats.paired.effect import cohens_d_value, cohens_g_value
-from mlbaseline.stats.paired.methods import ChosenMethod, Method, PairedSample, choose_method
+from mlbaseline.stats.paired.methods import ChosenMethod, Method, PairedSample, caution_about, choose_method
 from mlbaseline.stats.types import Alternative, Array
 
 
@@ -34,7 +34,8 @@ class PairedComparison:
 
     ``method`` is the name of what was used, ``reason`` a sentence on why. ``standard_error`` is never zero: with few or
     no differing examples it includes the smoothing of the method. ``df`` is None where the method has none;
-    ``examples_df`` and ``seeds`` are its parts over examples and over training seeds.
+    ``examples_df`` and ``seeds`` are its parts over examples and over training seeds. ``caution`` says where the data
+    are such that no interval is reliable, and is empty elsewhere.
     """
 
     candidate_mean: float
@@ -63,6 +64,7 @@ class PairedComparison:
     examples_df: float | None = None
     seeds: SeedVariance | None = None
     confidence: ConfidenceDistribution | None = field(default=None, repr=False, compare=False)
+    caution: str = ""
 
     def limits(self, level: float) -> tuple[float, float]:
         """Limits of the two-sided interval at another level, from the same resamples."""
@@ -153,6 +155,7 @@ def compare_paired(
         examples_df=None if chosen.df is None else float(sample.summary.df),
         seeds=sample.seeds() if chosen.name.startswith("crossed") else None,
         confidence=chosen.confidence,
+        caution=caution_about(sample),
     )
 
 

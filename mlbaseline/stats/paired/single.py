@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from mlbaseline.stats.confidence import infer
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
-from mlbaseline.stats.paired.methods import PairedSample, choose_method
+from mlbaseline.stats.paired.methods import PairedSample, caution_about, choose_method
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class MeanEstimate:
         n_seeds: Runs; several are crossed with the examples.
         method: Name of the method (see `mlbaseline.stats.methods`).
         reason: A sentence on why it was chosen.
+        caution: Why no interval of such data is reliable; empty where it is.
     """
 
     value: float
@@ -37,6 +38,7 @@ class MeanEstimate:
     n_seeds: int
     method: str
     reason: str
+    caution: str = ""
 
 
 def estimate_mean(
@@ -68,7 +70,8 @@ def estimate_mean(
     check_hypothesis(level, "two-sided", 0.0)
     rows = as_scores(scores, "scores")
     groups = as_clusters(clusters, rows.shape[1])
-    chosen = choose_method(PairedSample.single(rows, groups), "auto", rng)
+    sample = PairedSample.single(rows, groups)
+    chosen = choose_method(sample, "auto", rng)
     answer = infer(chosen.confidence, level=level)
     return MeanEstimate(
         value=float(rows.mean()),
@@ -80,4 +83,5 @@ def estimate_mean(
         n_seeds=len(rows),
         method=chosen.name,
         reason=chosen.reason,
+        caution=caution_about(sample),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from mlbaseline.engine.rungs import Expectation, RungContext, build_rungs, descr
 from mlbaseline.errors import IncomparableError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Champion, Trials
+from mlbaseline.judge.contrasts.comparison import compare
 from mlbaseline.judge.example_changes import report_examples
 from mlbaseline.judge.ladder import Ladder, build_ladder
-from mlbaseline.records import Assessment, ExpectedSignature
+from mlbaseline.judge.simulation import deciding_verdict, resampling_rng
+from mlbaseline.records import Assessment, ExpectedSignature, Registration, Role, Verdict
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Production, Split, Suite
 from mlbaseline.tasks import LoadedTask, load_task
@@ -62,21 +64,36 @@ class Derivation:
         """Compare and judge the runs that count. Raises as `ladder` does, SuiteError and TrackingError."""
         ladder, runs = self.ladder(), self.counting.with_rows
         data = answered_data(self.suite, self._loaded)
-        evaluations = [run for run in self._every if run.task_digest == self.task_digest]
+        evaluations = self._of_task
         assessment = assess(
             ladder,
-            store.find_registration(
-                self.tracker,
-                self.suite,
-                task_digest=self.task_digest,
-                look=store.look_of(run.run_id for run in runs),
-            ),
+            self._registration(),
             _trials(evaluations),
             {**_context(self.suite, runs), **({"data": dict(data.counts)} if data.counts else {})},
             published=[store.published_score(run) for run in self.counting.published],
             champion=self._champion(),
         )
         return replace(assessment, examples=report_examples(ladder, data.inputs))
+
+    def judge(self, ladder: Ladder) -> Callable[[Ladder], Verdict]:
+        """Make what takes the verdict on tests like that of the ladder, as `assessment` does. Raises as it does."""
+        rows = compare(ladder, resampling_rng())
+        return partial(
+            deciding_verdict,
+            registration=self._registration(),
+            trials=_trials(self._of_task),
+            champion=self._champion(),
+            explored=[row for row in rows if row.role is Role.EXPLORATORY],
+        )
+
+    @property
+    def _of_task(self) -> list[store.EvaluationRun]:
+        return [run for run in self._every if run.task_digest == self.task_digest]
+
+    def _registration(self) -> Registration:
+        runs = self.counting.with_rows
+        look = store.look_of(run.run_id for run in runs)
+        return store.find_registration(self.tracker, self.suite, task_digest=self.task_digest, look=look)
 
     @property
     def task_digest(self) -> str:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from mlbaseline import serving, store
 from mlbaseline.engine import hardware
+from mlbaseline.engine.reference import Reference, make_workload
 from mlbaseline.engine.rungs import Rung
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.cost.estimates import Metered, cost_of
@@ -105,11 +106,14 @@ def _evaluate_rung(ladder: LadderRun, data: TaskData, rung: Rung, *, later: Sequ
     with opening as run:
         _prepare(rung, later)
         opened = rung.open()
+        computes = not rung.external_device and rung.kind not in ("trivial", "human")
+        reference = Reference(make_workload(device)) if computes else None
         # From here on, so that the memory is that of answering, whether the training was done now or found done.
         with hardware.measure_peak_memory(device) as peak:
             answers = opened.model.answer(data.examples)
-            is_raw = not rung.external_device and rung.kind not in ("trivial", "human")
-            answers = kind_of_suite(suite).conclude(answers, data.examples, is_raw=is_raw)
+            if reference is not None:
+                answers = reference.beside(answers)
+            answers = kind_of_suite(suite).conclude(answers, data.examples, is_raw=computes)
             table = tabulate(
                 data,
                 answers,
@@ -133,7 +137,7 @@ def _evaluate_rung(ladder: LadderRun, data: TaskData, rung: Rung, *, later: Sequ
                 found,
                 measure_slices(table, suite),
                 cost_of(suite, [metered]),
-                others=opened.figures or {},
+                others={**(opened.figures or {}), **(reference.figures() if reference else {})},
                 facts={name: value for name, value in params.items() if name.startswith(store.FACTS)},
             )
             is_ours = opened.weights is not None or opened.shots is not None

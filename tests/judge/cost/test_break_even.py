@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mlbaseline.judge.cost.break_even import break_evens
-from mlbaseline.records import BreakEven, Cost, Standing
+from mlbaseline.records import Bounds, BreakEven, Cost, Relative, Standing
 from mlbaseline.suite.reading import load_suite
 from tests.support.judged import COST, standing
 
@@ -58,3 +58,34 @@ def test_every_fine_tune_meets_every_few_shot_prompt() -> None:
     names = ("zero_shot", "few_shot", "lora", "full", "annotator")
     rows = break_evens(SUITE, {name: standing(name) for name in names})
     assert [(row.fine_tune, row.prompt) for row in rows] == [("lora", "few_shot"), ("full", "few_shot")]
+
+
+def test_the_interval_is_that_of_the_saving() -> None:
+    """Zou and Donner: the limits of a difference from those of its sides."""
+    lora = replace(LORA, bounds={"usd_per_query": Bounds(0.9e-6, 1.4e-6)})
+    prompt = replace(PROMPT, bounds={"usd_per_query": Bounds(2.6e-6, 3.3e-6)})
+    row = found(lora, prompt)
+    assert row.queries is not None and row.queries_low is not None and row.queries_high is not None
+    most, least = 2e-6 + (0.3e-6**2 + 0.2e-6**2) ** 0.5, 2e-6 - (0.4e-6**2 + 0.3e-6**2) ** 0.5
+    assert row.queries_low == pytest.approx(0.10 / most, abs=1) and row.queries_high == pytest.approx(
+        0.10 / least, abs=1
+    )
+    may_not = found(lora, replace(PROMPT, bounds={"usd_per_query": Bounds(0.9e-6, 5e-6)}))
+    assert may_not.queries_low is not None and may_not.queries_high is None
+    assert found().queries_low is None  # no interval of either cost
+
+
+def test_costs_are_compared_at_one_speed_of_the_machine() -> None:
+    """The prompt ran while the machine was twice as slow: in units of the reference both cost the same."""
+
+    def beside(cost: Cost, reference_s: float) -> Cost:
+        value = cost.compute_s_per_query / reference_s
+        relative = {"compute": Relative(value, Bounds(0.9 * value, 1.1 * value))}
+        return replace(cost, reference_s=reference_s, relative=relative, priced_by="hardware")
+
+    tuned = replace(LORA, compute_s_per_query=0.036)
+    slow = replace(PROMPT, compute_s_per_query=0.072, usd_per_query=2e-6)
+    assert found(tuned, slow).queries is not None
+    compared = found(beside(tuned, 0.01), beside(slow, 0.02))
+    assert compared.beside
+    assert compared.fine_tune_usd_per_query == pytest.approx(compared.prompt_usd_per_query)

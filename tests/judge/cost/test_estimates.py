@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -118,3 +119,72 @@ def test_timings_of_all_seeds_make_the_quantiles_and_few_of_them_bound_no_tail()
     assert cost.bounds["latency_p99_s"].high is None
     never = cost_of(HOURLY, [Metered(rows(latency_s=np.nan), CPU)])
     assert (never.n_timed, never.latency_p99_s, "latency_p99_s" in never.bounds) == (0, None, False)
+
+
+def test_one_query_timed_in_several_runs_is_one_observation() -> None:
+    timed = np.where(np.arange(N) < 90, SECONDS, np.nan)
+    once = cost_of(HOURLY, [Metered(rows(0, latency_s=timed), CPU)])
+    thrice = cost_of(HOURLY, [Metered(rows(seed, latency_s=timed), CPU) for seed in range(3)])
+    assert once.n_timed == thrice.n_timed == 90
+    assert thrice.bounds["latency_p95_s"] == once.bounds["latency_p95_s"]
+    clusters = pd.array([f"c{row // 2}" for row in range(N)], dtype="string")
+    paired = cost_of(HOURLY, [Metered(rows(0, latency_s=timed, cluster=clusters), CPU)])
+    assert paired.n_timed == 45 and paired.bounds["latency_p95_s"].high is None  # 72 are needed
+
+
+def noisy_batches(rng: np.random.Generator, noise: float = 0.2, size: int = 40) -> dict[str, Any]:
+    """Rows of 40 to a batch, sorted by length as the engine forms them; each batch is faster or slower as a whole."""
+    tokens = np.sort(rng.integers(10, 60, N))[::-1]
+    batch = np.arange(N) // size
+    speed = np.exp(rng.normal(0.0, noise, N // size))[batch]
+    return {"tokens_in": tokens, "tokens_out": 0, "batch": batch, "compute_s": 1e-3 * tokens * speed}
+
+
+def test_a_batch_is_one_observation_of_the_cost() -> None:
+    """At a batch noise of 0.2 rows that count as independent cover 0.40."""
+    truth = 34.5e-6 * np.exp(0.02)
+    held: dict[str, list[bool]] = {"by batch": [], "by row": []}
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        drawn = noisy_batches(rng)
+        for name, columns in (("by batch", drawn), ("by row", {k: v for k, v in drawn.items() if k != "batch"})):
+            bounds = cost_of(HOURLY, [Metered(rows(**columns), CPU)]).bounds["usd_per_query"]
+            assert bounds.low is not None and bounds.high is not None
+            held[name].append(bounds.low <= truth <= bounds.high)
+    assert np.mean(held["by batch"]) >= 0.90
+    assert np.mean(held["by row"]) <= 0.70
+
+
+def test_a_single_batch_shows_no_noise_and_so_no_interval() -> None:
+    one = cost_of(HOURLY, [Metered(rows(batch=np.zeros(N, dtype=np.int64)), CPU)])
+    assert one.usd_per_query is not None and one.bounds["usd_per_query"] == Bounds(None, None)
+
+
+def test_the_same_work_on_a_busy_machine_costs_the_same_in_units_of_the_reference() -> None:
+    """A/A: runs whose machine is up to three times as slow, and changes while they run; so does the reference."""
+    rng = np.random.default_rng(8)
+    overlaps: dict[str, list[bool]] = {"seconds": [], "reference": []}
+    for _ in range(60):
+        costs = []
+        for load in rng.uniform(1.0, 3.0, size=2):
+            drawn = noisy_batches(rng, noise=0.05)
+            slow = load * np.exp(rng.normal(0.0, 0.1, N // 40))[drawn["batch"]]
+            reference = 0.01 * slow * np.exp(rng.normal(0.0, 0.02, N // 40))[drawn["batch"]]
+            columns = {**drawn, "compute_s": drawn["compute_s"] * slow, "reference_s": reference, "latency_s": np.nan}
+            costs.append(cost_of(HOURLY, [Metered(rows(**columns), CPU)]))
+        for name, bounds in (
+            ("seconds", [cost.bounds["usd_per_query"] for cost in costs]),
+            ("reference", [cost.relative["compute"].bounds for cost in costs]),
+        ):
+            (a, b), (c, d) = ((each.low or 0.0, each.high or 0.0) for each in bounds)
+            overlaps[name].append(a <= d and c <= b)
+    assert np.mean(overlaps["reference"]) >= 0.95
+    assert np.mean(overlaps["seconds"]) <= 0.60
+
+
+def test_answers_of_an_earlier_session_have_no_reference() -> None:
+    batch = np.arange(N) // 40
+    reference = np.where(batch == 0, np.nan, 0.01)
+    earlier = np.where(batch == 0, -1, batch)
+    columns = {"batch": earlier, "reference_s": reference, "latency_s": np.nan}
+    assert cost_of(HOURLY, [Metered(rows(**columns), CPU)]).relative == {}

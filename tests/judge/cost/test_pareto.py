@@ -118,3 +118,24 @@ def test_without_prices_seconds_stand_in_on_one_machine() -> None:
     assert points(by_axis["compute_s_per_query"])["base"] == (False, 0.0)
     assert "peak_memory_bytes" not in by_axis  # nobody measured it
     assert {p.baseline: p.x for p in by_axis["trainable_params"].points} == {"floor": 0.0, "base": 0.0, "lora": None}
+
+
+def beside(evaluation_: CompletedEvaluation, reference_s: float) -> CompletedEvaluation:
+    """With a reference workload that took so long beside its answers."""
+    made = evaluation_.table
+    frame = made.frame.assign(reference_s=reference_s, batch=np.arange(N) // 40)
+    return replace(evaluation_, table=replace(made, frame=frame))
+
+
+def test_a_rung_does_not_lose_its_place_to_a_busy_machine() -> None:
+    """As good, and quicker by the reference; in seconds it came out slower, beside a load that tripled everything."""
+    quick, busy = rung("base", 0.7, 0.02), rung("lora", 0.7, 0.045)
+    floor = rung("floor", 0.5, 0.001)
+    for axis in ("usd_per_query", "latency_p95_s"):
+        by_seconds = points(found(floor, quick, busy, prices={"cpu": 3.6})[axis])
+        assert (by_seconds["base"][0], by_seconds["lora"][0]) == (True, False)
+        by_reference = found(floor, beside(quick, 0.01), beside(busy, 0.03), prices={"cpu": 3.6})[axis]
+        assert by_reference.beside
+        assert (points(by_reference)["base"][0], points(by_reference)["lora"][0]) == (False, True)
+    elsewhere = rung("lora", 0.7, 0.045, facts={**CPU, "hardware.cores": "64"})
+    assert not found(floor, beside(quick, 0.01), beside(elsewhere, 0.03), prices={"cpu": 3.6})["usd_per_query"].beside

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint, choose_checkpoint
+from mlbaseline.judge.contrasts.power import Settling
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.gates import decide
 from mlbaseline.records import Bounds, Comparison, Finding, Outcome, Standing, Verdict
@@ -44,7 +45,8 @@ def judged(
     conditions: Sequence[Finding] = (),
 ) -> Verdict:
     standings = {"lora": lora or standing("lora"), "full": standing("full", run_ids={"0": "r"})}
-    return decide(suite, rows, standings, CHECKPOINTS, lambda row: more, conditions=conditions)
+    settling = None if more is None else Settling(more, 300, 2_100, passes=True)
+    return decide(suite, rows, standings, CHECKPOINTS, lambda row: settling, conditions=conditions)
 
 
 def only(candidate: str, **changes: object) -> Suite:
@@ -109,7 +111,7 @@ def test_open_contrast_is_inconclusive_and_says_what_would_settle_it() -> None:
     rows = [comparison(), comparison(baseline="zero_shot", outcome="inconclusive")]
     verdict = judged(rows, suite=only("lora"), more=1234)
     assert (verdict.decision, verdict.more_examples) == ("inconclusive", 1234)
-    assert "1,234 more test examples" in verdict.reason
+    assert "1,234 more test examples (likely 300 to 2,100) would settle it, as passed" in verdict.reason
     assert judged(rows, suite=only("lora"), more=None).more_examples is None
 
 
@@ -277,3 +279,28 @@ def test_what_is_waived_stands_in_the_verdict() -> None:
     verdict = judged(suite=only("lora"), conditions=[waived])
     assert verdict.reason == "lora passed every registered contrast and budget; waived: MLB102 (rules only)"
     assert verdict.waived == {"MLB102": "rules only"}
+
+
+def test_several_that_pass_are_compared_by_one_metric_or_not_at_all() -> None:
+    """Primary contrasts by different metrics say nothing of which candidate is better."""
+    apart = {"lora": {"dev__accuracy": 0.6, "dev__brier": 0.30}, "full": {"dev__accuracy": 0.7, "dev__brier": 0.40}}
+
+    def winner(suite: Suite, measured: dict[str, dict[str, float]]) -> Verdict:
+        checkpoints = {
+            name: choose_checkpoint(
+                [evaluation(table(DATA, RIGHT, baseline=name, seed=2), **dev)], "accuracy", higher_is_better=True
+            )
+            for name, dev in measured.items()
+        }
+        standings = {"lora": standing("lora"), "full": standing("full")}
+        return decide(suite, BOTH_PASS, standings, checkpoints, lambda row: None, conditions=())
+
+    by_brier = SUITE.model_copy(update={"matrix": SUITE.matrix.model_copy(update={"winner_by": "brier"})})
+    assert winner(SUITE, apart).winner == "full"
+    assert winner(by_brier, apart).winner == "lora"
+    assert "better on dev by brier" in winner(by_brier, apart).reason
+    by_nll = {"lora": {"dev__nll_nats": 0.9}, "full": {"dev__accuracy": 0.7, "dev__nll_nats": 1.2}}
+    assert winner(SUITE, by_nll).winner == "lora"  # accuracy of one is not known, the likelihood of both is
+    nothing = winner(SUITE, {"lora": {"dev__accuracy": 0.6}, "full": {"dev__brier": 0.4}})
+    assert (nothing.decision, nothing.winner) == ("hold", None)
+    assert "not measured there for full" in nothing.reason and "matrix.winner_by" in nothing.reason
