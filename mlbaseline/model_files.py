@@ -13,6 +13,7 @@ SERVED, WEIGHTS = "served", "weights"
 """Folder inside a packaged model's artifacts, and inside that the folder of its weights."""
 ADDED_BY_MLFLOW = ("registered_model_meta",)
 """Files that MLflow (3.17) writes into a model when it downloads it: into the stored folder, where that is local."""
+_COMPILED = "__pycache__/served_code."
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,14 @@ def file_digests(folders: Mapping[str, Path], *, remembered: bool = True) -> dic
         for file in sorted(folder.rglob("*"))
         if file.is_file()
     }
-    return {path: sha256_of(file, remembered=remembered) for path, file in files.items() if path not in ADDED_BY_MLFLOW}
+    # MLflow, when it serves a packaged model, leaves compiled code beside it. Nobody here runs that code. Of a model of
+    # another tool, whose code is run, every file counts.
+    is_packaged = any(path.startswith(f"artifacts/{SERVED}/") for path in files)
+    return {
+        path: sha256_of(file, remembered=remembered)
+        for path, file in files.items()
+        if path not in ADDED_BY_MLFLOW and not (is_packaged and path.startswith(_COMPILED))
+    }
 
 
 def model_sha256(folder: Path) -> str:
