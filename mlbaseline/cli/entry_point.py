@@ -14,7 +14,7 @@ import click
 from mlbaseline.cli.answer_commands import export, import_
 from mlbaseline.cli.ladder_commands import evaluate, run
 from mlbaseline.cli.preparation_commands import doctor, schema
-from mlbaseline.cli.registry_commands import lineage, promote, rollback
+from mlbaseline.cli.registry_commands import lineage, promote, rollback, verify
 from mlbaseline.cli.result_commands import examples, report, table
 from mlbaseline.cli.verdict_commands import compare, gate, power
 from mlbaseline.errors import WEIGHT_PACKAGES, MlbaselineError
@@ -37,7 +37,7 @@ _COMMANDS = (
     *(run, evaluate),
     *(import_, export),
     *(compare, gate, power),
-    *(promote, rollback, lineage),
+    *(promote, rollback, lineage, verify),
     *(report, examples, table),
     *(doctor, schema),
 )
