@@ -78,6 +78,22 @@ class Journal:
             file.seek(start)
             return _undamaged(file.readline())
 
+    def count_damaged(self) -> int:
+        """Count the damaged lines: a process was killed, or a disk was full, while they were written."""
+        return sum(_undamaged(line) is None for line in self._written())
+
+    def drop_damaged(self) -> None:
+        """Write the file anew without its damaged lines. No other process may write it at the same time."""
+        whole = [line for line in self._written() if _undamaged(line) is not None]
+        part = self.path.with_suffix(".part")
+        part.write_bytes(b"".join(b"\n" + line for line in whole))
+        part.replace(self.path)
+
+    def _written(self) -> Iterator[bytes]:
+        """Yield the lines with something in them, damaged ones included."""
+        with self.path.open("rb") as file:
+            yield from (line for line in file if line.strip())
+
 
 def _undamaged(line: bytes) -> str | None:
     checksum, _, content = line.rstrip(b"\n").decode("utf-8", "replace").partition(" ")

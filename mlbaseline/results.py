@@ -13,6 +13,7 @@ import pandas as pd
 
 from mlbaseline.errors import DataError, IncomparableError
 from mlbaseline.records import Answer, Signature, TaskData
+from mlbaseline.untrusted import expecting, parse_json
 
 SCORE = "score."
 SLICE = "slice."
@@ -28,6 +29,7 @@ batches of an earlier session."""
 REFERENCE = "reference_s"
 """Column of a table beside whose answers a reference workload was timed."""
 
+_NUMBERS = ("tokens_in", "tokens_out", "latency_s", "compute_s", "cost_usd", FIRST_TOKEN)
 _REQUIRED = (
     "example_id",
     "cluster",
@@ -111,10 +113,16 @@ def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> R
         >>> load_table(Path("results"), baseline="majority", kind="trivial", seed=None).frame["prediction"].tolist()
         ['x', 'x']
     """
-    signature = Signature(json.loads((folder / "signature.json").read_text(encoding="utf-8")))
-    frame = pd.read_parquet(folder / "examples.parquet")
+    with expecting("a signature", str(path := folder / "signature.json")):
+        signature = Signature(dict(parse_json(path.read_text(encoding="utf-8"))))
+    path = folder / "examples.parquet"
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError, OverflowError) as error:  # pyarrow's own are ValueErrors
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
     table = ResultTable(baseline, kind, seed, signature, frame)
     _validate(table)
+    _check_types(table)
     return table
 
 
@@ -291,6 +299,25 @@ def _validate(table: ResultTable) -> None:
         raise DataError(f"{table.name}: example_id {ids[ids.duplicated()].iloc[0]!r} stands in more than one row")
     if not ids.is_monotonic_increasing:
         raise DataError(f"{table.name}: the rows of a result table must be sorted by example_id")
+
+
+def _check_types(table: ResultTable) -> None:
+    """Check the columns of a table that somebody else may have written; those that we write have these types."""
+    frame = table.frame
+    texts = ("example_id", "target", "prediction", "error")
+    numbers = [name for name in map(str, frame) if name.startswith((SCORE, LOGLIK, SUM)) or name in _NUMBERS]
+    flags = [name for name in (UNANSWERED, "truncated") if name in frame]
+    for names, fits, expected in (
+        (texts, _is_text, "texts"),
+        (numbers, pd.api.types.is_numeric_dtype, "numbers"),
+        (flags, pd.api.types.is_bool_dtype, "truth values"),
+    ):
+        if wrong := [name for name in names if not fits(frame[name])]:
+            raise DataError(f"{table.name}: expected {expected} in the columns {wrong} of the result table")
+
+
+def _is_text(column: pd.Series) -> bool:
+    return bool(column.isna().all()) or pd.api.types.infer_dtype(column, skipna=True) == "string"
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import regex
 
-from mlbaseline.errors import DataError
+from mlbaseline.errors import DataError, describe_error
 
 MAX_DEPTH = 64
 """Levels of nesting that a JSON document may have."""
 SEARCH_LIMIT_S = 1.0
 """Time that one search of a pattern may take."""
+ODD_SHAPE = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+"""What reading a document of another shape raises: a list for an object, a number for a text."""
+_SHOWN = 300
 _LINE_BREAKS = "\n\t"
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs"})
 """Control and format characters (ESC, direction marks, zero-width ones), private use, surrogates."""
@@ -76,6 +80,27 @@ def parse_json(content: bytes | str) -> Any:
         raise ValueError(f"a document that is nested more than {MAX_DEPTH} levels deep") from None
     _check_depth(document, MAX_DEPTH)
     return document
+
+
+@contextmanager
+def expecting(form: str, where: str) -> Iterator[None]:
+    """Read a document of others in the block; one of another shape becomes a DataError.
+
+    Args:
+        form: What is expected, such as "a sample of lm-eval 0.4".
+        where: Place of the document, for the message.
+
+    Example:
+        >>> with expecting("a sample", "row 3"):
+        ...     {"doc": {}}["doc_id"]
+        Traceback (most recent call last):
+        mlbaseline.errors.DataError: row 3: expected a sample, got one of another form (KeyError: 'doc_id')
+    """
+    try:
+        yield
+    except ODD_SHAPE as error:
+        said = excerpt(describe_error(error), _SHOWN)
+        raise DataError(f"{where}: expected {form}, got one of another form ({said})") from error
 
 
 def map_texts(document: Any, change: Callable[[str], str]) -> Any:

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 @command()
 @click.argument("suite", required=False)
+@click.option("--fix", is_flag=True, help="Clear what killed processes left: runs, moves of aliases, versions, cache.")
 def doctor(suite: str | None, **options: Any) -> CommandResult:
-    """Show what this machine, tracking server and suite can and cannot do."""
+    """Show what this machine, tracking server and suite can and cannot do, and what killed processes left.
+
+    Without SUITE, leftovers are looked for on the whole server.
+    """
     from mlbaseline import workflows
 
     return workflows.doctor(suite, **options)

@@ -23,6 +23,7 @@ from mlbaseline.records import Scalar
 from mlbaseline.suite import LM_EVAL_ID
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.tasks.lm_eval.conversion import document_id
+from mlbaseline.untrusted import expecting
 from mlbaseline.values import NumberedRow, as_text
 
 _FILE = re.compile(r"^samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl$")
@@ -60,7 +61,10 @@ def read_samples(path: Path, *, filter: str | None) -> ImportedResults:
         raise DataError(f"{path}: no samples of lm-eval 0.4: a row lacks {', '.join(lacking)}")
     chosen = _last_run(path, _of_filter(path, rows, filter))
     results = _results(path)
-    answers = [_answer(f"{path}, row {number}", values) for number, values in chosen]
+    answers = []
+    for number, values in chosen:
+        with expecting("a sample of lm-eval 0.4", where := f"{path}, row {number}"):
+            answers.append(_answer(where, values))
     return ImportedResults(answers, results.known, results.shots_seed)
 
 
@@ -103,6 +107,8 @@ def _answer(where: str, values: Mapping[str, Any]) -> ImportedAnswer:
         # acc_mutual_info asks every choice again, behind nothing
         continuations, responses, contexts = continuations[:half], responses[:half], contexts[:half]
     nats = [float(response[0]) for response in responses]
+    if len(nats) != len(continuations):
+        raise DataError(f"{where}: expected a likelihood of each of its {len(continuations)} choices, got {len(nats)}")
     # Of equal likelihoods the first wins, as lm-eval has it.
     best = max(range(len(nats)), key=nats.__getitem__)
     context = contexts[0] if len(set(contexts)) == 1 else None

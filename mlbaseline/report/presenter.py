@@ -69,7 +69,8 @@ class Presenter:
     def registered_when(self, rows: Iterable[Comparison]) -> str:
         """Tell whether these rows are confirmatory, as a clause after `Registered in the suite's matrix`."""
         started = formats.moment(self.assessment.registration.first_started_ms)
-        first = f"the first evaluation of the task ({started})"
+        # mlflow 3.17 has no time of a run that its client does not choose.
+        first = f"the first evaluation of the task ({started} by the clock of the machine that ran it)"
         statuses = {row.registered for row in rows}
         if statuses == {Registered.BEFORE}:
             return f"before {first}, so they are confirmatory"

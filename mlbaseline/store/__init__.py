@@ -11,13 +11,15 @@ from mlbaseline.store.evaluations import (
     open_evaluation,
 )
 from mlbaseline.store.items import param_text
+from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
 from mlbaseline.store.registry.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
+from mlbaseline.store.registry.moves import finish_interrupted
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
-from mlbaseline.store.registry.promotion import finish_interrupted, promote, rollback
+from mlbaseline.store.registry.promotion import promote, rollback
 from mlbaseline.store.registry.verification import VersionLinks, find_version
 from mlbaseline.store.runs import (
     ComparisonRun,
@@ -43,6 +45,8 @@ __all__ = [
     "EvaluationFigures",
     "EvaluationRun",
     "LeftAside",
+    "Leftover",
+    "LeftoverKind",
     "Lineage",
     "LinkCheck",
     "LinkStatus",
@@ -60,6 +64,7 @@ __all__ = [
     "find_comparison",
     "find_completed",
     "find_evaluations",
+    "find_leftovers",
     "find_lineage",
     "find_registration",
     "find_version",

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbaseline.records import Scalar
+from mlbaseline.store.server.patience import is_remote
 from mlbaseline.store.server.tracking import Run, fitting, reporting, run_tags
+from mlbaseline.store.server.twins import delete_twin_models
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ def _log_dataset(run: Run, item: Dataset) -> tuple[str, str]:
 
 def _log_model(run: Run, item: LoggedModel) -> str:
     from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
 
     client = run.tracker.client
     model_id = client.create_logged_model(
@@ -187,5 +190,13 @@ def _log_model(run: Run, item: LoggedModel) -> str:
         client.finalize_logged_model(model_id, "FAILED")
         raise
     client.finalize_logged_model(model_id, "READY")
-    client.log_outputs(run.run_id, [LoggedModelOutput(model_id, step=0)])
+    if is_remote(run.tracker.uri):
+        delete_twin_models(client, run.experiment_id, run.run_id, model_id)
+    try:
+        client.log_outputs(run.run_id, [LoggedModelOutput(model_id, step=0)])
+    except MlflowException:
+        # mlflow 3.17 refuses to write it twice, as where a request is repeated whose answer was lost.
+        outputs = client.get_run(run.run_id).outputs
+        if model_id not in [model.model_id for model in (outputs.model_outputs if outputs else ())]:
+            raise
     return str(model_id)

@@ -17,6 +17,7 @@ from mlbaseline.records import Scalar
 from mlbaseline.store.server.artifacts import check_location, fetch_artifact
 from mlbaseline.store.server.tracking import Server, reporting
 from mlbaseline.tasks.prompting import value_text
+from mlbaseline.untrusted import excerpt, expecting
 from mlbaseline.values import as_number, is_missing
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 TABLE = "eval_results_table.json"
 _SCORE = "/score"
+_SHOWN = 120
 _ANSWER_COLUMNS = ("predictions", "prediction", "outputs", "output")
 
 
@@ -59,7 +61,13 @@ def _table(server: Server, run_id: str) -> Any:
 def _rows(where: str, table: Any) -> Iterator[ImportedAnswer]:
     if not isinstance(table, dict) or not {"columns", "data"} <= table.keys():
         raise DataError(f"{where}: expected an object with `columns` and `data`, as mlflow.evaluate writes it")
-    columns = table["columns"]
+    columns, data = table["columns"], table["data"]
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns) or not columns:
+        raise DataError(f"{where}: expected `columns` to be a list of names, got {excerpt(repr(columns), _SHOWN)}")
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{where}: `columns` names one more than once: {', '.join(columns)}")
+    if not isinstance(data, list) or not all(isinstance(row, list) and len(row) == len(columns) for row in data):
+        raise DataError(f"{where}: expected `data` to be a list of rows, each with {len(columns)} cells")
     answer = next((name for name in _ANSWER_COLUMNS if name in columns), None)
     scored = {name.removesuffix(_SCORE): name for name in columns if name.endswith(_SCORE)}
     if answer is None and not scored:
@@ -67,10 +75,11 @@ def _rows(where: str, table: Any) -> Iterator[ImportedAnswer]:
             f"{where}: has neither a column of answers ({', '.join(_ANSWER_COLUMNS)}) nor of scores (*{_SCORE}); it "
             f"has: {', '.join(columns)}"
         )
-    for number, cells in enumerate(table["data"], start=1):
+    for number, cells in enumerate(data, start=1):
         row = dict(zip(columns, cells, strict=True))
         text = None if answer is None or row[answer] is None else value_text(row[answer])
-        measured = {"latency_s": _number(row.get("latency")), "tokens_out": _number(row.get("token_count"))}
+        with expecting("numbers in the columns latency and token_count", f"{where}, row {number}"):
+            measured = {"latency_s": _number(row.get("latency")), "tokens_out": _number(row.get("token_count"))}
         # A table of answers has one for each row; without such a column, the scores alone are what is there.
         error = "has no answer" if answer is not None and text is None else None
         scores = {name: row[column] for name, column in scored.items()}

@@ -35,7 +35,7 @@ def stored_suite(server: Server, run_id: str) -> Suite | None:
         with TemporaryDirectory() as temporary:
             path = fetch_artifact(server, run_id, SUITE_FILE, Path(temporary))
             return parse_suite(path.read_text(encoding="utf-8"), where=f"run {run_id}: {SUITE_FILE}")
-    except (TrackingError, SuiteError):
+    except (TrackingError, SuiteError, UnicodeDecodeError):
         return None
 
 

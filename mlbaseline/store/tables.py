@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from mlbaseline.store.measured import FACTS, MEASURED, Measured, read_measured
 from mlbaseline.store.runs import EvaluationRun
 from mlbaseline.store.server.artifacts import check_location, fetch_artifact
 from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.untrusted import parse_json
 
 _DOWNLOADS = 8
 
@@ -87,8 +87,8 @@ def _load_signature(server: Server, run: EvaluationRun, folder: Path) -> Signatu
 
 def _read_signature(path: Path) -> Signature | None:
     try:
-        return Signature(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return Signature(dict(parse_json(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError):
         return None
 
 

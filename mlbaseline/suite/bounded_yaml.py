@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ MAX_CHARACTERS = 1 << 20
 MAX_NODES = 50_000
 """Keys and values that a file may have, those behind aliases counted wherever they are repeated."""
 MAX_DEPTH = 50
+_NO_TEXT = re.compile("[\\x00\ud800-\udfff]")
+"""YAML's escapes can say what neither a database nor a tokenizer takes."""
 
 
 class _LimitError(ValueError):
@@ -72,6 +75,8 @@ def _check_size(root: yaml.Node) -> None:
             raise _LimitError(f"{line}: an alias stands inside what it names")
         if depth > MAX_DEPTH:
             raise _LimitError(f"{line}: is nested more than {MAX_DEPTH} levels deep")
+        if isinstance(node, yaml.ScalarNode) and _NO_TEXT.search(node.value):
+            raise _LimitError(f"{line}: holds a NUL or half of a character, which no text has")
         if id(node) not in sizes:
             inside = above | {id(node)}
             sizes[id(node)] = 1 + sum(size_of(child, depth + 1, inside) for child in _children(node))

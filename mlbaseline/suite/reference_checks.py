@@ -18,7 +18,7 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
     The raw content is read, so that these problems are found beside errors of type and key.
     """
     baselines = mapping(content.get("baselines"))
-    metrics = content.get("metrics", ["accuracy"])
+    metrics = sequence(content.get("metrics", ["accuracy"]))
     for name, spec in baselines.items():
         metric = mapping(spec).get("metric")
         if mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
@@ -60,11 +60,11 @@ def _sides(path: KeyPath, contrast: Mapping[str, Any], baselines: Mapping[str, A
 
 
 def _metric_and_slices(
-    path: KeyPath, contrast: Mapping[str, Any], metrics: Any, slices: Mapping[str, Any]
+    path: KeyPath, contrast: Mapping[str, Any], metrics: Sequence[Any], slices: Mapping[str, Any]
 ) -> Iterator[Problem]:
     yield from _deciding_metric((*path, "metric"), contrast.get("metric", "accuracy"), metrics)
     for name in sequence(contrast.get("slices")):
-        if name not in slices:
+        if isinstance(name, str) and name not in slices:
             yield (*path, "slices"), f"unknown slice {name!r}; the suite has: {', '.join(slices) or 'none'}"
 
 

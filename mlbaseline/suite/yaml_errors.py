@@ -21,8 +21,8 @@ _NOT_HERE = "and if it holds a secret: that belongs into an environment variable
 
 
 def mapping(content: Any) -> Mapping[str, Any]:
-    """Return a part of the raw content that should be a mapping; an empty one where it is none."""
-    return content if isinstance(content, dict) else {}
+    """Return a part of the raw content that should be a mapping, its keys as text; an empty one where it is none."""
+    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
 
 def sequence(content: Any) -> list[Any]:

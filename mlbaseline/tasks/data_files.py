@@ -208,8 +208,8 @@ def _read_parquet(path: Path) -> DataTable:
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     rows.add(len(rows.rows) + 1, [plain(value, rows.broken) for value in values])
                 bar.update(batch.num_rows)
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: is not Parquet: {error}") from error
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: a date beyond the calendar
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
     return rows.table(path)
 
 

@@ -10,10 +10,10 @@ from mlbaseline.workflows.comparisons.example_changes import examples
 from mlbaseline.workflows.comparisons.gate import gate
 from mlbaseline.workflows.comparisons.paper_table import table
 from mlbaseline.workflows.comparisons.report_file import report
-from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluations.annotation_sheet import export
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
+from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.lineage import lineage, verify
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power

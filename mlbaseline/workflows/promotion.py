@@ -10,6 +10,7 @@ from mlbaseline.records import Decision, Promotion
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.gate import judged_comparison, verdict_outcome, verify_comparison
+from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 
 def promote(
@@ -52,8 +53,8 @@ def promote(
     run, assessment = judged_comparison(loaded, tracker, comparison)
     if assessment.verdict.decision is not Decision.PROMOTE:
         return verdict_outcome(tracker, run.run_id, assessment)
-    if not dry_run and loaded.register_as is not None:
-        store.finish_interrupted(tracker, loaded.register_as)
+    if not dry_run:
+        clear_leftovers(tracker, loaded)
     plan = store.plan_promotion(tracker, loaded, run, assessment, allow_rolled_back=allow_rolled_back)
     if verify and not plan.is_champion:
         verify_comparison(loaded, tracker, run, assessment)

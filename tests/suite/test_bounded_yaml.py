@@ -47,13 +47,20 @@ def test_aliases_within_the_limits_are_read() -> None:
     }
 
 
+@pytest.mark.parametrize("text", ['name: "a\\0b"', 'name: "\\ud83d"', '"\\ud83d": x'])
+def test_what_no_text_has_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="line 1: holds a NUL or half of a character"):
+        load_bounded(text)
+
+
 def test_a_date_is_a_text() -> None:
     assert load_bounded("a: 2001-99-99\nb: 2001-01-01")[1] == {"a": "2001-99-99", "b": "2001-01-01"}
 
 
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
 

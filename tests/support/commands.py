@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -27,20 +27,32 @@ _PRELOADED = [
 ]
 
 
-def run_command(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> CompletedProcess[str]:
-    """Run `mlbaseline` with these arguments in `folder`; environment: the whole of it."""
+def run_command(
+    arguments: list[str], folder: Path, environment: Mapping[str, str], prepare: Callable[[], None] | None = None
+) -> CompletedProcess[str]:
+    """Run `mlbaseline` with these arguments in `folder`.
+
+    environment: the whole of it. prepare: called in the process before the command, a function that can be pickled.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     with tempfile.TemporaryDirectory() as captured:
         out, error = Path(captured, "out"), Path(captured, "error")
-        process = context.Process(target=_main, args=(arguments, folder, dict(environment), out, error))
+        process = context.Process(target=_main, args=(arguments, folder, dict(environment), (out, error), prepare))
         process.start()
         process.join()
         assert process.exitcode is not None
         return CompletedProcess(arguments, process.exitcode, out.read_text("utf-8"), error.read_text("utf-8"))
 
 
-def _main(arguments: list[str], folder: Path, environment: Mapping[str, str], out: Path, error: Path) -> None:
+def _main(
+    arguments: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    captured: tuple[Path, Path],
+    prepare: Callable[[], None] | None,
+) -> None:
+    out, error = captured
     for descriptor, path in ((1, out), (2, error)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, descriptor)
@@ -55,4 +67,6 @@ def _main(arguments: list[str], folder: Path, environment: Mapping[str, str], ou
     from mlbaseline.cli import main
 
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    if prepare is not None:
+        prepare()
     main(arguments)

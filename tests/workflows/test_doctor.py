@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.workflows.doctor import doctor
 from mlbaseline.workflows.evaluations.evaluation import evaluate
+from mlbaseline.workflows.health.doctor import doctor
 
 SUITE = """
 name: t

@@ -11,8 +11,10 @@ import pytest
 
 from mlbaseline import workflows
 from mlbaseline.errors import EndpointError
+from tests.models.endpoint.test_hostile import KEY, LEAKS
 from tests.support.cheap_ladder import WAIVED, CheapLadder
 from tests.support.http_server import Response, chat, serve
+from tests.support.servers import mlflow_server
 
 RULE = "rule: {kind: trivial, strategy: keyword, rules: {good: '[+*^!]$'}, default: bad}"
 
@@ -98,3 +100,47 @@ def test_an_error_ends_the_command_and_leaves_a_failed_run(cheap_ladder: CheapLa
     found = client.search_runs([experiment.experiment_id], "tags.`mlbaseline.baseline` = 'live'")
     assert [run.info.status for run in found] == ["FAILED"]
     assert not Path(cheap_ladder.folder, "cache", "answers").exists()
+
+
+@pytest.mark.server
+def test_an_endpoint_that_gives_the_key_away_gets_it_nowhere_on_a_server(
+    cheap_ladder: CheapLadder,
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It echoes the key, breaks off and redirects: params, tags, artifacts, tables, logs, errors and caches."""
+    monkeypatch.setenv("LIVE_KEY", KEY)
+    caplog.set_level(logging.INFO)  # at DEBUG, httpcore itself shows all headers that it gets
+    leaks = [leak for leak in LEAKS.values() if leak.content_type != "text/event-stream" and leak.status < 500]
+    redirects = [leak for leak in leaks if leak.status == 307]
+    others = [leak for leak in leaks if leak.status != 307]
+    asked = 0
+
+    def answer(body: Any) -> Response:
+        nonlocal asked
+        asked += 1
+        if asked > limit:
+            return redirects[0]
+        return others[asked % len(others)] if asked % 2 == 0 else say_bad(body)
+
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(folder, empty_database) as uri, serve(answer) as server:
+        write(cheap_ladder, endpoint(server.url, ", api_key_env: LIVE_KEY, max_concurrency: 1"))
+        limit = 80
+        with pytest.raises(EndpointError, match="leads on to") as stopped:
+            workflows.run(cheap_ladder.suite, tracking_uri=uri)
+        limit = 10_000
+        document = workflows.run(cheap_ladder.suite, tracking_uri=uri).document
+        client = mlflow.MlflowClient(uri)
+        runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+        shown = [str(run.to_dictionary()) for run in runs]
+    assert asked > 100
+    assert len(redirects) == 1
+    shown += [str(stopped.value), caplog.text, str(document)]
+    files = [path for place in (folder, cheap_ladder.folder) for path in place.rglob("*") if path.is_file()]
+    assert {"server.db", "examples.parquet", "server.log"} <= {path.name for path in files}
+    for part in (KEY, KEY[3:12]):  # a piece of it is a leak as well
+        assert not [text[:200] for text in shown if part in text]
+        assert not [path for path in files if part.encode() in path.read_bytes()]

@@ -18,11 +18,10 @@ from mlbaseline.models.endpoint.protocols import RequestFormat
 from mlbaseline.models.reply_parsing import make_answer, shorten
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
+from mlbaseline.untrusted import ODD_SHAPE
 
 _MAX_REFUSALS = 3
 """So many refusals before any answer are not caused by the examples."""
-_ODD_REPLY = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
-"""What parsing a reply of another shape raises: a list for an object, a number for a text."""
 
 
 class EndpointModel:
@@ -134,7 +133,7 @@ class EndpointModel:
             usages = [self._format.usage(reply.content) for reply in replies]
         except DataError as error:  # a pattern of the suite that searches without end
             return Answer(example.id, None, error=str(error))
-        except _ODD_REPLY as error:
+        except ODD_SHAPE as error:
             shown = shorten(str([reply.content for reply in replies]))
             what = f"replied in another form than its protocol's ({describe_error(error)})"
             raise RefusedError(f"{self._spec.address} {what}: {shown}") from None

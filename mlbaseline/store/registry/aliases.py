@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import PromotionError, TrackingError
-from mlbaseline.store.server.heartbeat import is_gone
+from mlbaseline.store.registry.pending_versions import is_written
 from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
+from mlbaseline.untrusted import expecting, parse_json
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -32,6 +33,15 @@ class AliasMove:
     model: str
     champion: str
     previous: str | None
+
+
+@dataclass(frozen=True)
+class InterruptedMove:
+    """A move whose process died. run_id: the run that announced it. has_begun: an alias was set, so it is finished."""
+
+    run_id: str
+    move: AliasMove
+    has_begun: bool
 
 
 def holder(server: Server, model: str, alias: str) -> ModelVersion | None:
@@ -59,18 +69,20 @@ def aliases_of(registered: RegisteredModel) -> dict[str, str]:
 
 
 @contextmanager
-def intending(run: Run, move: AliasMove) -> Iterator[None]:
-    """Announce a move for the length of the block, in which the caller checks that nothing has changed and makes it.
+def announcing(run: Run, move: AliasMove) -> Iterator[None]:
+    """Announce a move; in the block the caller checks that nothing has changed since it was planned.
+
+    The move stays announced after the block, and is taken back if the block raises.
 
     Raises:
-        PromotionError: Another move is under way. Nothing is left announced then, nor if the block raises.
+        PromotionError: Another move is under way. Nothing is left announced then.
         TrackingError: The server cannot be reached.
     """
     client, key = run.tracker.client, _INTENT + run.run_id
     with reporting(f"announce a move of the aliases of {move.model!r}", run.tracker.uri):
         client.set_registered_model_tag(move.model, key, json.dumps(asdict(move)))
     try:
-        others = [run_id for run_id in _intents(run.tracker, move.model) if run_id != run.run_id]
+        others = [run_id for run_id in announced_moves(run.tracker, move.model) if run_id != run.run_id]
         if others:
             raise PromotionError(
                 f"{move.model!r}: another promotion or rollback is under way (run {others[0]}). Wait until it is done, "
@@ -79,9 +91,8 @@ def intending(run: Run, move: AliasMove) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(TrackingError):
-            _withdraw(run.tracker, move.model, run.run_id)
+            withdraw(run.tracker, move.model, run.run_id)
         raise
-    _withdraw(run.tracker, move.model, run.run_id)
 
 
 def set_aliases(server: Server, move: AliasMove) -> None:
@@ -103,27 +114,18 @@ def set_aliases(server: Server, move: AliasMove) -> None:
         )
 
 
-def finish_interrupted_move(server: Server, model: str) -> tuple[str, AliasMove] | None:
-    """Finish the move of a process that died after it set the first alias.
-
-    Returns:
-        The run that announced the move, and the move; None where there was none, or its process is still at work.
+def interrupted_moves(server: Server, model: str) -> list[InterruptedMove]:
+    """Find the announced moves whose process is not at work any more.
 
     Raises:
-        PromotionError: The aliases read back are others.
+        DataError: A tag of the registered model is no announcement.
         TrackingError: The server cannot be reached.
     """
-    finished = None
-    for run_id, move in _intents(server, model).items():
-        with reporting(f"read the run {run_id}", server.uri):
-            writer = server.client.get_run(run_id)
-        if writer.info.status == "RUNNING" and not is_gone(writer.data.tags):
-            continue
-        if _has_begun(server, move):
-            set_aliases(server, move)
-            finished = run_id, move
-        _withdraw(server, model, run_id)
-    return finished
+    return [
+        InterruptedMove(run_id, move, _has_begun(server, move))
+        for run_id, move in announced_moves(server, model).items()
+        if not is_written(server, run_id)
+    ]
 
 
 def _has_begun(server: Server, move: AliasMove) -> bool:
@@ -135,17 +137,24 @@ def _has_begun(server: Server, move: AliasMove) -> bool:
     return is_half_done or aliases.get(CHAMPION) == move.champion
 
 
-def _intents(server: Server, model: str) -> dict[str, AliasMove]:
-    """Announced moves by the run that announced them."""
+def announced_moves(server: Server, model: str) -> dict[str, AliasMove]:
+    """Return the announced moves by the run that announced them.
+
+    Raises:
+        DataError: A tag of the registered model is no announcement.
+        TrackingError: The server cannot be reached.
+    """
     with reporting(f"read the tags of {model!r}", server.uri):
         tags: Mapping[str, str] = server.client.get_registered_model(model).tags
-    return {
-        key.removeprefix(_INTENT): AliasMove(**json.loads(value))
-        for key, value in tags.items()
-        if key.startswith(_INTENT)
-    }
+    intents = {}
+    for key, value in tags.items():
+        if key.startswith(_INTENT):
+            with expecting("an announced move of aliases", f"{server.uri}: tag {key} of {model!r}"):
+                intents[key.removeprefix(_INTENT)] = AliasMove(**parse_json(value))
+    return intents
 
 
-def _withdraw(server: Server, model: str, run_id: str) -> None:
+def withdraw(server: Server, model: str, run_id: str) -> None:
+    """Take back the announcement of a move. Raises TrackingError."""
     with reporting(f"take back the announced move of {model!r}", server.uri):
         server.client.delete_registered_model_tag(model, _INTENT + run_id)

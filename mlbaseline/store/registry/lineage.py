@@ -11,8 +11,9 @@ from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import EVALUATION
 from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.registry.link_checks import find_run, run_problems, tag_differences
+from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION
-from mlbaseline.store.registry.promotion import PROMOTION, PROMOTION_RUN_ID
+from mlbaseline.store.registry.promotion import PROMOTION
 from mlbaseline.store.server.tracking import PREFIX, STATUS, Server, reach, reporting
 
 if TYPE_CHECKING:

@@ -14,32 +14,33 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import PromotionError, TrackingError
 from mlbaseline.records import Promotion
 from mlbaseline.store.comparisons import VERDICT
-from mlbaseline.store.items import Tags, write
 from mlbaseline.store.registry.aliases import (
     CHAMPION,
     PREVIOUS,
     AliasMove,
     aliases_of,
-    finish_interrupted_move,
+    announcing,
     holder,
-    intending,
-    set_aliases,
     version_number,
+)
+from mlbaseline.store.registry.moves import carry_out, finish_interrupted
+from mlbaseline.store.registry.pending_versions import (
+    PENDING,
+    PROMOTION_RUN_ID,
+    STATE,
+    delete_version,
+    pending_versions,
 )
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, PromotionPlan
 from mlbaseline.store.registry.rolled_back import ROLLBACK
 from mlbaseline.store.server.tracking import (
-    COMPLETED,
     PREFIX,
-    STATUS,
     Run,
-    Server,
     Tracker,
     connect,
     open_run,
     reach,
     reporting,
-    run_tags,
     suite_tags,
 )
 from mlbaseline.suite import Suite
@@ -49,34 +50,8 @@ if TYPE_CHECKING:
 
 PROMOTION = "promotion"
 
-_STATE, _PENDING, _DONE = PREFIX + "promotion", "pending", "done"
-PROMOTION_RUN_ID = PREFIX + "promotion_run_id"
 _ABANDONED_AFTER_MS = 10 * 60 * 1000
 """A pending version of this age belongs to a process that has died: between the two steps lie seconds."""
-
-
-def finish_interrupted(server: Server, model: str) -> None:
-    """Finish a promotion or rollback whose process died between its steps, and complete its record.
-
-    Raises:
-        PromotionError: Somebody else moved the aliases at the same moment.
-        TrackingError: The server cannot be reached.
-    """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        interrupted = finish_interrupted_move(server, model)
-    except TrackingError as error:
-        if isinstance(error.__cause__, MlflowException) and error.__cause__.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return  # no such model yet
-        raise
-    if interrupted is None:
-        return
-    run_id, move = interrupted
-    with reporting(f"complete the record of the interrupted run {run_id}", server.uri):
-        server.client.set_model_version_tag(model, move.champion, _STATE, _DONE)
-        server.client.log_batch(run_id, tags=run_tags({STATUS: COMPLETED, **_moved(move)}))
-        server.client.set_terminated(run_id, "FINISHED")
 
 
 def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str | None = None) -> Promotion:
@@ -93,12 +68,10 @@ def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str 
         with _pending_version(tracker, plan, run) as version:
             _check_turn(tracker, plan, version)
             move = AliasMove(plan.model, str(version.version), plan.previous_version)
-            with intending(run, move):
+            with announcing(run, move):
                 _check_champion(tracker, plan)
-                set_aliases(tracker, move)
-        with reporting(f"note that version {move.champion} of {plan.model!r} is the champion", tracker.uri):
-            tracker.client.set_model_version_tag(plan.model, move.champion, _STATE, _DONE)
-            _note_move(run, move)
+        # From here on nothing is undone: what a lost server leaves half done, the next command finishes.
+        carry_out(tracker, run.run_id, move)
         return _record(plan.model, version)
 
 
@@ -112,7 +85,7 @@ def _pending_version(tracker: Tracker, plan: PromotionPlan, run: Run) -> Iterato
             plan.model,
             source=f"models:/{plan.winner.model_id}",
             run_id=plan.winner.run_id,
-            tags={**plan.tags, _STATE: _PENDING, PROMOTION_RUN_ID: run.run_id},
+            tags={**plan.tags, STATE: PENDING, PROMOTION_RUN_ID: run.run_id},
             description=plan.description,
             model_id=plan.winner.model_id,
         )
@@ -121,13 +94,8 @@ def _pending_version(tracker: Tracker, plan: PromotionPlan, run: Run) -> Iterato
         yield version
     except BaseException:
         with suppress(TrackingError):
-            _delete_version(tracker, version)
+            delete_version(tracker, version)
         raise
-
-
-def _delete_version(tracker: Tracker, version: ModelVersion) -> None:
-    with reporting(f"withdraw version {version.version} of {version.name!r}", tracker.uri):
-        tracker.client.delete_model_version(version.name, version.version)
 
 
 def _delete_twins(tracker: Tracker, version: ModelVersion, run: Run) -> None:
@@ -140,7 +108,7 @@ def _delete_twins(tracker: Tracker, version: ModelVersion, run: Run) -> None:
     with reporting(f"look for versions of the run {run.run_id}", tracker.uri):
         for twin in tracker.client.search_model_versions(query):
             if str(twin.version) != str(version.version):
-                _delete_version(tracker, twin)
+                delete_version(tracker, twin)
 
 
 def _ensure_registered(tracker: Tracker, model: str) -> None:
@@ -173,9 +141,8 @@ def _check_champion(tracker: Tracker, plan: PromotionPlan) -> None:
 
 
 def _pending(tracker: Tracker, ours: ModelVersion) -> list[ModelVersion]:
-    versions = tracker.client.search_model_versions(f"name = '{ours.name}' and tags.`{_STATE}` = '{_PENDING}'")
     oldest = ours.creation_timestamp - _ABANDONED_AFTER_MS
-    return [version for version in versions if version.creation_timestamp >= oldest]
+    return [version for version in pending_versions(tracker, ours.name) if version.creation_timestamp >= oldest]
 
 
 # ---- rollback -------------------------------------------------------------------------------------------------------
@@ -201,16 +168,16 @@ def rollback(tracking_uri: str | None, model: str) -> Promotion:
     tracker = connect(uri, champion.tags.get(PREFIX + "suite", model))
     tags, name = {PREFIX + "suite": tracker.experiment}, f"roll back {model}"
     move = AliasMove(model, aliases[PREVIOUS], aliases[CHAMPION])
-    with open_run(tracker, ROLLBACK, name=name, tags=tags) as run, intending(run, move):
-        _check_nothing_pending(tracker, champion)
-        with reporting(f"read the aliases of {model!r}", uri):
-            now = aliases_of(client.get_registered_model(model))
-        if now != aliases:
-            raise PromotionError(
-                f"{model!r}: the aliases were moved at the same moment, to {now}. Look before you go on."
-            )
-        set_aliases(tracker, move)
-        _note_move(run, move)
+    with open_run(tracker, ROLLBACK, name=name, tags=tags) as run:
+        with announcing(run, move):
+            _check_nothing_pending(tracker, champion)
+            with reporting(f"read the aliases of {model!r}", uri):
+                now = aliases_of(client.get_registered_model(model))
+            if now != aliases:
+                raise PromotionError(
+                    f"{model!r}: the aliases were moved at the same moment, to {now}. Look before you go on."
+                )
+        carry_out(tracker, run.run_id, move)
         with reporting(f"read the champion of {model!r}", uri):
             restored = client.get_model_version(model, move.champion)
     comparison, evaluation = (restored.tags.get(link, "") for link in LINKS)
@@ -230,15 +197,6 @@ def _required(tracker: Tracker, model: str, alias: str) -> ModelVersion:
     if version is None:
         raise PromotionError(f"{tracker.uri}: the registered model {model!r} has no version with the alias {alias!r}.")
     return version
-
-
-def _note_move(run: Run, move: AliasMove) -> None:
-    write(run, Tags(_moved(move)))
-
-
-def _moved(move: AliasMove) -> dict[str, str]:
-    moved = {"model": move.model, "version": move.champion, "previous_version": move.previous or "none"}
-    return {PREFIX + key: value for key, value in moved.items()}
 
 
 def _record(model: str, version: ModelVersion) -> Promotion:

@@ -23,8 +23,9 @@ from mlbaseline.store.registry.link_checks import (
     tag_differences,
     wrong,
 )
+from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, evidence_tags
-from mlbaseline.store.registry.promotion import PROMOTION, PROMOTION_RUN_ID
+from mlbaseline.store.registry.promotion import PROMOTION
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.references import parse_model, stored_model

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from mlbaseline.errors import TrackingError
+from mlbaseline.store.server.patience import asking_again
 from mlbaseline.store.server.tracking import Server, reporting
 
 ALLOWED_HOSTS = "MLBASELINE_ARTIFACT_HOSTS"
@@ -89,4 +90,5 @@ def fetch_artifact(server: Server, run_id: str, path: str, folder: Path) -> Path
         location = check_location(server, server.client.get_run(run_id).info.artifact_uri)
         folder.mkdir(parents=True, exist_ok=True)
         # By the artifacts' own address: by run id, MLflow would first look for models of that name.
-        return Path(download_artifacts(f"{location}/{path}", dst_path=str(folder), tracking_uri=server.uri))
+        fetch = asking_again(download_artifacts)
+        return Path(fetch(f"{location}/{path}", dst_path=str(folder), tracking_uri=server.uri))

@@ -15,6 +15,7 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
 from mlbaseline.store.server.artifacts import check_location
+from mlbaseline.store.server.patience import asking_again
 from mlbaseline.store.server.tracking import Server, reporting
 
 _MODEL = re.compile(
@@ -42,7 +43,7 @@ def resolve(server: Server, uri: str) -> Path:
                 with TemporaryDirectory(dir=kept.parent) as temporary:
                     folder = Path(temporary, "fetched")
                     check_location(server, _stored_at(server, stored))
-                    download_artifacts(stored, dst_path=str(folder), tracking_uri=server.uri)
+                    asking_again(download_artifacts)(stored, dst_path=str(folder), tracking_uri=server.uri)
                     folder.rename(kept)
     # MLflow puts what a location names into the folder, without its parents.
     return kept / stored.rpartition("/")[2]

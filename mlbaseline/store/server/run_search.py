@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from mlbaseline.store.server.tracking import KIND, Tracker, reporting
+from mlbaseline.store.server.tracking import KIND, Server, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -36,13 +36,13 @@ def search(
     from mlflow.entities import ViewType
 
     view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
-    experiment_ids = list(_experiments(tracker, view)) if everywhere else [tracker.experiment_id]
+    experiments = experiment_ids(tracker, view) if everywhere else [tracker.experiment_id]
     query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in {KIND: kind, **tags}.items())
     token = None
     while True:
         with reporting(f"search the runs of {tracker.experiment!r}", tracker.uri):
             page = tracker.client.search_runs(
-                experiment_ids, query, view, max_results=page_size, order_by=[order], page_token=token
+                experiments, query, view, max_results=page_size, order_by=[order], page_token=token
             )
         yield from page
         token = page.token
@@ -81,12 +81,19 @@ class Times:
         return self._created_ms[experiment_id]
 
 
-def _experiments(tracker: Tracker, view: int) -> Iterator[str]:
+def experiment_ids(server: Server, view: int | None = None) -> list[str]:
+    """Return the ids of all experiments. view: of MLflow's view types; None: those that are not deleted.
+
+    Raises TrackingError.
+    """
+    ids: list[str] = []
     token = None
     while True:
-        with reporting("list the experiments", tracker.uri):
-            page = tracker.client.search_experiments(view_type=view, max_results=_PAGE, page_token=token)
-        yield from (experiment.experiment_id for experiment in page)
+        with reporting("list the experiments", server.uri):
+            page = server.client.search_experiments(
+                **({} if view is None else {"view_type": view}), max_results=_PAGE, page_token=token
+            )
+        ids += [experiment.experiment_id for experiment in page]
         token = page.token
         if not token:
-            return
+            return ids

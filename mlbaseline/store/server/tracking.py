@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import MlbaselineError, TrackingError
 from mlbaseline.store.server.heartbeat import beating, process_tags
+from mlbaseline.store.server.patience import PatientClient, be_patient, is_remote
+from mlbaseline.store.server.twins import REQUEST, delete_twin_runs
 from mlbaseline.suite import Suite
 from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Experiment, RunTag
 
 PREFIX = "mlbaseline."
@@ -39,7 +41,7 @@ class Server:
     """A tracking server that has answered."""
 
     uri: str
-    client: MlflowClient
+    client: PatientClient
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
     """Reach the server (None: MLflow's own environment variables and default), and the experiment of that name.
 
     The experiment is created if there is none; two processes may do so at once. A server that does not answer is given
-    up on after one repetition; once it has answered, later requests are repeated for about a minute, so that a server
-    that restarts does not cost a finished training its results. MLFLOW_HTTP_REQUEST_MAX_RETRIES sets that patience.
-    Raises TrackingError.
+    up on after one repetition; once it has answered, later requests are repeated for about four minutes, so that a
+    server that restarts does not cost a finished training its results. MLFLOW_HTTP_REQUEST_MAX_RETRIES sets that
+    patience. Raises TrackingError.
     """
     server = reach(tracking_uri)
     uri, client = server.uri, server.client
@@ -87,7 +89,7 @@ def connect(tracking_uri: str | None, experiment: str) -> Tracker:
 def reach(tracking_uri: str | None) -> Server:
     """Reach the server without an experiment; see `connect`. Raises TrackingError."""
     # MLflow reads these from the environment at every request and has no other place for them.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    be_patient()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     # Tables are fetched side by side, each file by a thread of its own.
@@ -99,7 +101,7 @@ def reach(tracking_uri: str | None) -> Server:
     _wait_for_locks()
     uri = tracking_uri or get_tracking_uri()
     with reporting("reach the tracking server", uri), _environment(_IMPATIENT), _first_use(uri):
-        client = MlflowClient(uri)
+        client = PatientClient(MlflowClient(uri))
         client.search_experiments(max_results=1)
     # mlflow 3.17: the registry in a database looks up models at the process's URI, whatever the client was given.
     set_tracking_uri(uri)
@@ -117,7 +119,7 @@ def _wait_for_locks() -> None:
             connection.execute(f"PRAGMA busy_timeout = {_LOCK_PATIENCE_S * 1000}").close()
 
 
-def _create_experiment(client: MlflowClient, name: str) -> Experiment:
+def _create_experiment(client: PatientClient, name: str) -> Experiment:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -248,8 +250,17 @@ def open_run(
         # The reason must not be lost to a server that cannot take the news.
         with suppress(TrackingError):
             _end(run, FAILED, "FAILED" if isinstance(error, Exception) else "KILLED", error)
+            _delete_twins(run, parent)
         raise
+    _delete_twins(run, parent)
     _end(run, COMPLETED, "FINISHED")
+
+
+def _delete_twins(run: Run, parent: str | None) -> None:
+    tracker = run.tracker
+    if parent is None and is_remote(tracker.uri):
+        with reporting(f"look for twins of the run {run.name!r} ({run.run_id})", tracker.uri):
+            delete_twin_runs(tracker.client, tracker.experiment_id, run.run_id)
 
 
 def _set_tags(run: Run, tags: Mapping[str, str]) -> None:
@@ -262,8 +273,9 @@ def _create(tracker: Tracker, name: str, tags: Mapping[str, str], parent: str | 
 
     nesting = {"mlflow.parentRunId": parent} if parent else {}
     run_tags(tags)  # refuses what does not fit
+    request = {REQUEST: uuid.uuid4().hex}
     info = tracker.client.create_run(
-        tracker.experiment_id, run_name=name, tags={**resolve_tags(), **nesting, **tags}
+        tracker.experiment_id, run_name=name, tags={**resolve_tags(), **nesting, **request, **tags}
     ).info
     return Run(tracker, info.run_id, info.experiment_id, name)
 

@@ -20,6 +20,7 @@ from mlbaseline.suite import Suite
 from mlbaseline.tasks import LoadedTask, open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.derivation import Derivation
+from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 
 def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> CommandResult:
@@ -48,6 +49,7 @@ def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str |
     """
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
+    clear_leftovers(tracker, loaded)
     run_id, assessment = make_comparison(loaded, tracker, ladder)
     return comparison_outcome(tracker, run_id, assessment)
 

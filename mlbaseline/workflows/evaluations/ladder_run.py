@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mlbaseline import store
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite import KINDS, Suite
+from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 log = logging.getLogger("mlbaseline")
 _NOTED = 40
@@ -66,11 +67,7 @@ class LadderRun:
 @contextmanager
 def open_ladder(tracker: store.Tracker, suite: Suite) -> Iterator[LadderRun]:
     """Open the parent run of what is evaluated together, after what a killed process left open has been ended."""
-    ended = store.end_dead_runs(tracker)
-    if ended:
-        log.info("%d runs whose process is gone were still open; they are marked as killed", len(ended))
-    if suite.register_as is not None:
-        store.finish_interrupted(tracker, suite.register_as)
+    clear_leftovers(tracker, suite)
     name, tags = f"{suite.name} ladder", store.suite_tags(suite)
     with store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite)) as run:
         yield LadderRun(suite, run)

@@ -103,7 +103,8 @@ def test_without_registered_contrasts_the_forest_shows_exploratory_ones_and_says
 
 def test_registered_contrasts_say_whether_they_confirm_something() -> None:
     early, late = (contrast_sections(Presenter(made()))[0].blocks[0] for made in (given.promote, given.hold))
-    assert "before the first evaluation of the task (2026-01-01 10:00 UTC), so they are confirmatory" in str(early)
+    clock = "by the clock of the machine that ran it"
+    assert f"the first evaluation of the task (2026-01-01 10:00 UTC {clock}), so they are confirmatory" in str(early)
     assert "only after the first evaluation of the task" in str(late)
     assert "not confirmatory" in str(late)
 

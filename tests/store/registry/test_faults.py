@@ -17,7 +17,8 @@ import pytest
 from mlbaseline.errors import PromotionError, TrackingError
 from mlbaseline.store.registry import aliases as moving
 from mlbaseline.store.registry.aliases import AliasMove
-from mlbaseline.store.registry.promotion import finish_interrupted, promote, rollback
+from mlbaseline.store.registry.moves import finish_interrupted
+from mlbaseline.store.registry.promotion import promote, rollback
 from mlbaseline.store.server.dead_runs import end_dead_runs
 from mlbaseline.store.server.heartbeat import HEARTBEAT, PROCESS, is_gone, process_tags
 from mlbaseline.store.server.tracking import Tracker, connect, open_run
@@ -110,11 +111,10 @@ def die_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
             whole(server, move)
         raise DiedError
 
-    for module in ("mlbaseline.store.registry.aliases", "mlbaseline.store.registry.promotion"):
-        monkeypatch.setattr(f"{module}.set_aliases", dies)
+    monkeypatch.setattr("mlbaseline.store.registry.moves.set_aliases", dies)
     # What a dead process does not do any more.
-    monkeypatch.setattr("mlbaseline.store.registry.aliases._withdraw", lambda *_: None)
-    monkeypatch.setattr("mlbaseline.store.registry.promotion._delete_version", lambda *_: None)
+    monkeypatch.setattr("mlbaseline.store.registry.aliases.withdraw", lambda *_: None)
+    monkeypatch.setattr("mlbaseline.store.registry.promotion.delete_version", lambda *_: None)
     monkeypatch.setattr("mlbaseline.store.server.tracking._end", lambda *_: None)
 
 

@@ -31,7 +31,7 @@ def test_unreachable_server_is_given_up_on_soon(host: str) -> None:
         connect(uri, "moods")
     assert uri in str(caught.value)
     assert time.monotonic() - start < 20
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "7"
 
 
 def test_deleted_experiment_says_how_to_restore_it(tracker: Tracker) -> None:

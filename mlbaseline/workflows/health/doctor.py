@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -18,6 +18,7 @@ from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdap
 from mlbaseline.tasks import Fetch, kind_of_suite, load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
+from mlbaseline.workflows.health.torn_cache import find_torn_entries
 
 _LOW_DISK_BYTES = 5 * 10**9
 """A full fine-tune of a small model leaves half a gigabyte a seed, in the cache and again in the artifact store."""
@@ -40,18 +41,81 @@ class HealthCheck:
     detail: str
 
 
-def doctor(suite: str | None, *, tracking_uri: str | None = None) -> CommandResult:
-    """Look at machine, server and, if one is named, the suite with its data and models. A `fail` ends with exit 1."""
+@dataclass(frozen=True)
+class ClearedLeftover:
+    """What a killed process left. remedy: what `doctor --fix` does. error: why that failed."""
+
+    kind: str
+    where: str
+    remedy: str
+    cleared: bool
+    error: str | None = None
+
+
+def doctor(suite: str | None, *, fix: bool = False, tracking_uri: str | None = None) -> CommandResult:
+    """Look at machine, server and, if one is named, the suite with its data and models.
+
+    Args:
+        suite: Path of a suite file, or the name of a packaged suite. What killed processes left is then looked for in
+            this suite's experiment and registered model, else on the whole server; and in the cache of this machine.
+        fix: End dead runs, finish or take back half-done moves of aliases, delete orphan versions, drop torn entries
+            of the cache. Without it, the result says what would be done.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document has `checks` and `leftovers`. The exit code is 1 where a check fails or a leftover cannot be
+        cleared, else 0.
+    """
     checks = [*_machine(), _checked("tracking server", lambda: store.reach(tracking_uri).uri)]
     if suite is not None:
         checks += _suite(suite, tracking_uri)
+    leftovers = _leftovers(suite, tracking_uri, fix=fix)
+    checks += [_told(leftover, fix=fix) for leftover in leftovers]
     failed = any(check.outcome == "fail" for check in checks)
     lines = [f"{check.outcome:<5} {check.name:<18} {check.detail}" for check in checks]
+    if leftovers and not fix:
+        lines.append("`mlbaseline doctor --fix` clears what killed processes left; so does the suite's next command.")
     return CommandResult(
-        {"healthy": not failed, "checks": [asdict(check) for check in checks]},
+        {
+            "healthy": not failed,
+            "checks": [asdict(check) for check in checks],
+            "leftovers": [asdict(leftover) for leftover in leftovers],
+        },
         lambda *_: "\n".join(lines),
         exit_code=int(failed),
     )
+
+
+def _leftovers(suite: str | None, tracking_uri: str | None, *, fix: bool) -> list[ClearedLeftover]:
+    found = list(find_torn_entries())
+    try:
+        loaded = open_suite(suite) if suite is not None else None
+        server = store.reach(tracking_uri)
+        found += store.find_leftovers(
+            server,
+            experiment=loaded.name if loaded else None,
+            model=loaded.register_as if loaded else None,
+        )
+    except MlbaselineError:
+        pass  # the checks before say why
+    return [_cleared(leftover, fix=fix) for leftover in found]
+
+
+def _cleared(leftover: store.Leftover, *, fix: bool) -> ClearedLeftover:
+    told = ClearedLeftover(leftover.kind.value, leftover.where, leftover.remedy, cleared=fix)
+    try:
+        if fix:
+            leftover.clear()
+    except (MlbaselineError, OSError) as error:
+        return replace(told, cleared=False, error=str(error))
+    return told
+
+
+def _told(leftover: ClearedLeftover, *, fix: bool) -> HealthCheck:
+    detail = f"{leftover.where}: {leftover.remedy}" if fix else f"{leftover.where}: with --fix it {leftover.remedy}"
+    if leftover.error is not None:
+        return HealthCheck(leftover.kind, "fail", f"{detail}; but: {leftover.error}")
+    return HealthCheck(leftover.kind, "ok" if fix else "warn", detail)
 
 
 def _machine() -> Iterator[HealthCheck]:
