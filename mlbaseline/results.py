@@ -328,7 +328,8 @@ class CompletedEvaluation:
         run_id: The evaluation run.
         table: Its rows.
         measured: What was measured around the rows: training time, peak memory, scores on `dev`, and so on.
-        facts: What it was measured with: machine, software and prices (`hardware.*`, `software.*`, `cost.*`).
+        facts: What it was measured with: machine, software, prices, and what it was judged against (`hardware.*`,
+            `software.*`, `cost.*`, `judge.*`).
         is_measured_digested: Whether a digest of the run covers `measured` and `facts`; not of runs of version 0.1.0.
     """
 

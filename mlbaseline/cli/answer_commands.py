@@ -43,8 +43,15 @@ def import_(format: str, path: str, suite: str, **options: Any) -> CommandResult
 @SUITE
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.csv")
 @click.option("--split", default="test", show_default=True, help="Which items: train, dev or test.")
+@click.option(
+    "--labels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The answers to N random test examples instead, for people to label by a judged metric.",
+)
+@click.option("--metric", metavar="NAME", help="With --labels: which judged metric, where there are several.")
 def export(suite: str, **options: Any) -> CommandResult:
-    """Write the items of a split, without targets, as a sheet for annotators."""
+    """Write the items of a split, without targets, as a sheet for annotators; or answers, for people to label."""
     from mlbaseline import workflows
 
     return workflows.export(suite, **options)

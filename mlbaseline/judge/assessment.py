@@ -16,11 +16,12 @@ from mlbaseline.judge.contrasts.published import compare_with_published
 from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.judge.cost.pareto import fronts
 from mlbaseline.judge.decision.judgement import judge
+from mlbaseline.judge.judge_reports import report_judges
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
-from mlbaseline.metrics import METRICS
+from mlbaseline.metrics import metric_of
 from mlbaseline.records import Assessment, Comparison, PublishedScore, Registration, Role
 
 
@@ -54,6 +55,8 @@ def assess(
     in_order = tuple(sorted(published, key=lambda score: list(suite.baselines).index(score.baseline)))
 
     def more_examples(row: Comparison) -> Settling | None:
+        if row.metric in suite.judged:
+            return None  # people's labels settle it, not examples
         if row.method == TOO_SMALL:
             # As many more that the slice, at its share of all examples, has enough to be looked at.
             n = len(ladder.tables(row.candidate, row.estimand)[0].frame)
@@ -67,7 +70,7 @@ def assess(
     return Assessment(
         suite=suite.name,
         level=suite.matrix.level,
-        metrics={name: METRICS[name].higher_is_better for name in suite.metrics},
+        metrics={name: metric_of(name).higher_is_better for name in suite.metrics},
         standings=tuple(standings.values()),
         comparisons=comparisons,
         mismatches=ladder.warnings,
@@ -81,4 +84,5 @@ def assess(
         slices=examine(ladder, np.random.default_rng(RESAMPLING_SEED)),
         fronts=fronts(ladder, standings, rng),
         champion_run_id=None if champion is None else champion.evaluation_run_id,
+        judges=report_judges(ladder),
     )

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlbaseline.errors import IncomparableError
+from mlbaseline.metrics.labels import answers_of, answers_sha256
 from mlbaseline.records import UNKNOWN, Mismatch, MismatchEffect, Signature, Standing
 from mlbaseline.results import CompletedEvaluation, ResultTable, align
+from mlbaseline.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ RULES = (
     Rule("choices.", MismatchEffect.REFUSE),
     Rule("metric.names", MismatchEffect.OWN),
     Rule("metric.", MismatchEffect.REFUSE),
+    Rule("judge.", MismatchEffect.REFUSE),
     Rule("prompt.chat_template", MismatchEffect.WARN),  # the same text, by each model's own template
     Rule("prompt.shots", MismatchEffect.OWN),
     Rule("prompt.multiturn", MismatchEffect.OWN),
@@ -135,6 +138,28 @@ def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
     if tables:
         align(tables)
     return tuple(warnings)
+
+
+def require_same_reference(suite: Suite, evaluations: Sequence[CompletedEvaluation]) -> None:
+    """Check that a judge compared every rung with the same answers: those of the baseline that the metric names.
+
+    Raises:
+        IncomparableError: Two rungs were compared with different answers. The message names them.
+    """
+    for name, metric in suite.judged.items():
+        seen = {
+            evaluation.table.name: answers_sha256(answers_of(evaluation.table))
+            if evaluation.table.baseline == metric.against
+            else evaluation.facts.get(f"judge.{name}.against_sha256", UNKNOWN)
+            for evaluation in evaluations
+            if metric.against is not None
+        }
+        if len(set(seen.values())) > 1:
+            shown = ", ".join(f"{rung}: {digest[:12]}" for rung, digest in seen.items())
+            raise IncomparableError(
+                f"metrics.{name}: the judge compared these runs with different answers of {metric.against} ({shown}). "
+                "Evaluate again: what was compared with other answers is then judged anew."
+            )
 
 
 def software_warnings(evaluations: Sequence[CompletedEvaluation]) -> tuple[Mismatch, ...]:

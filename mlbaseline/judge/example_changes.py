@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlbaseline.errors import DataError
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.metrics import METRICS, read_rows
+from mlbaseline.metrics import metric_of, read_rows
 from mlbaseline.records import (
     Change,
     Confusion,
@@ -79,7 +79,7 @@ def compare_examples(
     sides = [_side(ladder, name) for name in (candidate, baseline)]
     chosen = metric or _common_metric(ladder, [side.table for side in sides])
     ours, theirs = (_scores(side.table, chosen) for side in sides)
-    sign = 1.0 if METRICS[chosen].higher_is_better else -1.0
+    sign = 1.0 if metric_of(chosen).higher_is_better else -1.0
     difference = sign * (ours - theirs)
     changes = _changes(chosen, difference, ours)
     order = _by_size(difference, sides, ladder.suite.task.labels)
@@ -178,7 +178,7 @@ def _changes(metric: str, difference: Array, ours: Array) -> npt.NDArray[np.str_
 
 def _best(metric: str) -> float:
     """Give the best score that an example can have, infinite where there is none."""
-    return METRICS[metric].highest if METRICS[metric].higher_is_better else METRICS[metric].lowest
+    return metric_of(metric).highest if metric_of(metric).higher_is_better else metric_of(metric).lowest
 
 
 def _by_size(difference: Array, sides: Sequence[_Side], labels: tuple[str, ...]) -> npt.NDArray[np.intp]:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlbaseline.errors import DataError
-from mlbaseline.judge.comparability import require_comparable, software_warnings
+from mlbaseline.judge.comparability import require_comparable, require_same_reference, software_warnings
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint, choose_checkpoint
-from mlbaseline.metrics import METRICS
+from mlbaseline.metrics import metric_of
+from mlbaseline.metrics.labels import Labels
 from mlbaseline.records import Estimand, Mismatch, Scalar
 from mlbaseline.results import SLICE, CompletedEvaluation, ResultTable
 from mlbaseline.suite import Suite
@@ -20,7 +21,8 @@ class Ladder:
 
     warnings: differences between the runs that do not forbid a comparison. dev: rung ─▶ its chosen checkpoint's answers
     to the dev split, where those were asked for. left_aside: rung of the matrix whose runs are all of another suite ─▶
-    how they differ; such a rung is not among `rungs`.
+    how they differ; such a rung is not among `rungs`. labels: judged
+    metric ─▶ what people said.
     """
 
     suite: Suite
@@ -29,6 +31,7 @@ class Ladder:
     warnings: tuple[Mismatch, ...]
     dev: Mapping[str, ResultTable] = field(default_factory=dict)
     left_aside: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Labels] = field(default_factory=dict)
 
     def tables(self, name: str, estimand: Estimand) -> list[ResultTable]:
         """Give the tables of a rung: the chosen checkpoint's, or for a recipe those of all its seeds."""
@@ -50,6 +53,7 @@ def build_ladder(
     *,
     absent: Collection[str] = (),
     left_aside: Mapping[str, str] | None = None,
+    labels: Mapping[str, Labels] | None = None,
 ) -> Ladder:
     """Arrange evaluations by rung, check that they may be compared, and choose the checkpoint of each rung.
 
@@ -59,6 +63,7 @@ def build_ladder(
         dev: Completed runs on dev.
         absent: Optional baselines known not to exist yet, whose contrasts are then left out.
         left_aside: Rung whose runs do not count ─▶ why. A comparison without it holds.
+        labels: Judged metric ─▶ what people said.
 
     Returns:
         The ladder, its rungs in the order of the suite.
@@ -74,8 +79,10 @@ def build_ladder(
     _require_matrix(suite, rungs, (*absent, *missing))
     everything = [evaluation for rung in rungs.values() for evaluation in rung]
     warnings = (*require_comparable([e.table for e in everything]), *software_warnings(everything))
+    require_same_reference(suite, everything)
     checkpoints = {name: _checkpoint(suite, name, rung) for name, rung in rungs.items()}
-    return Ladder(suite, rungs, checkpoints, warnings, _on_dev(checkpoints, [e.table for e in dev]), missing)
+    on_dev = _on_dev(checkpoints, [e.table for e in dev])
+    return Ladder(suite, rungs, checkpoints, warnings, on_dev, missing, labels or {})
 
 
 def _on_dev(checkpoints: Mapping[str, ChosenCheckpoint], tables: Sequence[ResultTable]) -> dict[str, ResultTable]:
@@ -109,4 +116,4 @@ def _require_matrix(suite: Suite, rungs: Mapping[str, Sequence[CompletedEvaluati
 def _checkpoint(suite: Suite, name: str, rung: Sequence[CompletedEvaluation]) -> ChosenCheckpoint:
     """By the metric that the rung is a candidate for; by the suite's first for all others."""
     metric = next((c.metric for c in suite.matrix.primary if c.candidate == name), suite.metrics[0])
-    return choose_checkpoint(rung, metric, higher_is_better=METRICS[metric].higher_is_better)
+    return choose_checkpoint(rung, metric, higher_is_better=metric_of(metric).higher_is_better)

@@ -21,7 +21,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.metrics import METRICS, corpus_statistics
+from mlbaseline.metrics import corpus_statistics, metric_of
 from mlbaseline.records import Decision, Estimand, Outcome, Verdict
 from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.stats import MeanEstimate, estimate_mean
@@ -189,7 +189,7 @@ def _difference(
 ) -> tuple[Array, Callable[[Array], float]]:
     """Statistics (n, s) of both sides, and the improvement as a function of their weighted sums."""
     sign = sign_of(truth.metric)
-    if METRICS[truth.metric].corpus is None:
+    if metric_of(truth.metric).corpus is None:
         columns = [table.scores(truth.metric) for table in tables]
         if any(column is None or np.isnan(column).any() for column in columns):
             raise DataError(

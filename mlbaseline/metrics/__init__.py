@@ -21,7 +21,7 @@ from mlbaseline.metrics.text import TEXT_METRICS
 from mlbaseline.results import SCORE, ResultTable
 from mlbaseline.stats import CorpusMetric
 
-__all__ = ["METRICS", "VERSION", "Metric", "add_scores", "corpus_statistics", "measure", "read_rows"]
+__all__ = ["METRICS", "VERSION", "Metric", "add_scores", "corpus_statistics", "measure", "metric_of", "read_rows"]
 
 VERSION = 1
 """Part of every signature: raised when any metric here changes the number that it gives."""
@@ -34,6 +34,16 @@ _KNOWN = WeakKeyDictionary()
 """Statistics of the tables in use: a comparison needs them for each contrast, and n-grams take long."""
 
 
+def metric_of(name: str) -> Metric:
+    """Return a metric by its name; one that is not in `METRICS` is a judged one, with scores from 0 to 1.
+
+    Example:
+        >>> metric_of("accuracy").is_judged, metric_of("helpful").is_judged
+        (False, True)
+    """
+    return METRICS.get(name) or Metric(name, True, lowest=0.0, highest=1.0, is_judged=True)
+
+
 def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) -> ResultTable:
     """Return the table with a `score.<metric>` column for each per-example metric that its rows allow.
 
@@ -44,7 +54,7 @@ def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) 
     """
     columns = {}
     for name in names:
-        per_example = METRICS[name].per_example
+        per_example = metric_of(name).per_example
         if per_example and SCORE + name not in table.frame and (scores := per_example(table, labels)) is not None:
             columns[SCORE + name] = scores
     return replace(table, frame=table.frame.assign(**columns))
@@ -64,8 +74,8 @@ def measure(
     Returns:
         None where the rows do not have what the metric needs, or there are none.
     """
-    metric = METRICS[name]
-    if metric.per_example:
+    metric = metric_of(name)
+    if metric.corpus is None:
         scores = table.scores(name)
         if scores is None:
             return None
@@ -85,7 +95,7 @@ def corpus_statistics(table: ResultTable, labels: Sequence[str], name: str) -> t
     Raises:
         ValueError: The metric is a mean of per-example scores.
     """
-    corpus = METRICS[name].corpus
+    corpus = metric_of(name).corpus
     if corpus is None:
         raise ValueError(f"{name} is a mean of per-example scores; it has no corpus statistics")
     known = _KNOWN.setdefault(table, {})

@@ -23,7 +23,9 @@ class Metric:
 
     per_example: (n,) scores, whose mean is the metric. corpus: the metric, and its statistics (n, s). lowest, highest:
     bounds of a per-example score; a corpus metric has bounds of its own. compared_as: what a comparison has in place of
-    the metric, where two values of it must not be subtracted. Which answers it can score, `suite.METRIC_NAMES` says.
+    the metric, where two values of it must not be subtracted. is_judged: its scores are a judge's, so that
+    it decides by people's labels alone; it has none of the two functions. Which answers it can score,
+    `suite.METRIC_NAMES` says.
     """
 
     name: str
@@ -33,3 +35,4 @@ class Metric:
     lowest: float = -math.inf
     highest: float = math.inf
     compared_as: str | None = None
+    is_judged: bool = False

@@ -100,6 +100,31 @@ def load_function(reference: str, root: Path, where: str) -> tuple[Function, str
         ) from error
 
 
+def find_source(reference: str, root: Path, where: str) -> Path:
+    """Find the source file of the module that `module:function` names, without running any of its code.
+
+    Args:
+        reference: See `load_function`.
+        root: The suite's folder.
+        where: Path in the suite, for messages.
+
+    Raises:
+        SuiteError: There is no such module, or it has no source file.
+    """
+    name = reference.partition(":")[0]
+    path = root.joinpath(*name.split(".")).with_suffix(".py")
+    if path.is_file():
+        return path
+    found, places = None, sys.path[1:]
+    for part in name.split("."):
+        found = PathFinder.find_spec(part, places)
+        places = [] if found is None else list(found.submodule_search_locations or [])
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
+        reason = f"{reference}: there is no module {name!r}; expected {path}, or one installed beside mlbaseline"
+        raise SuiteError(where, [reason])
+    return Path(found.origin)
+
+
 def _from_file(path: Path) -> ModuleType:
     # With a name per path, so that two suites may each have a rules.py.
     name = f"_suite_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"

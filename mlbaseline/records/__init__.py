@@ -26,6 +26,7 @@ from mlbaseline.records.example_changes import (
 )
 from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
+from mlbaseline.records.judging import JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
 from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -67,11 +68,16 @@ __all__ = [
     "FoundSlice",
     "Front",
     "FrontPoint",
+    "JudgeDrift",
+    "JudgeReport",
+    "JudgingCost",
     "Mismatch",
     "MismatchEffect",
     "Model",
+    "OrderEffect",
     "Outcome",
     "OutputType",
+    "PeopleAgreement",
     "Promotion",
     "PublishedScore",
     "Registered",

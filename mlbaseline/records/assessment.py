@@ -10,6 +10,7 @@ from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, Publis
 from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
 from mlbaseline.records.decisions import Decision, Outcome, Registered, Severity
 from mlbaseline.records.example_changes import ExampleReport
+from mlbaseline.records.judging import JudgeReport
 from mlbaseline.records.slices import SliceReport
 
 
@@ -112,6 +113,7 @@ class Assessment:
     slices: what was explored of slices beyond the comparisons; None where nothing was.
     champion_run_id: evaluation run of the model that was champion at the time; None where there was none.
     examples: classes confused, and examples won and lost; None where that was not looked at.
+    judges: of the judged metrics, who scores them and how far that can be trusted.
     """
 
     suite: str
@@ -131,6 +133,7 @@ class Assessment:
     fronts: tuple[Front, ...] = ()
     champion_run_id: str | None = None
     examples: ExampleReport | None = None
+    judges: tuple[JudgeReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Comparison:
     outcome: pass, fail or inconclusive; None for exploratory rows, which decide nothing.
     registered: `before` the first evaluation of the task makes the row confirmatory.
     caution: why no interval of such data is reliable; empty where it is.
+    n_labels: of a judged metric, examples that people labelled. effective_labels: labels alone that would say as much.
+    undecided: why the row decides nothing, whatever its numbers are.
     """
 
     candidate: str
@@ -80,6 +82,9 @@ class Comparison:
     outcome: Outcome | None
     registered: Registered = Registered.NO
     caution: str = ""
+    n_labels: int | None = None
+    effective_labels: float | None = None
+    undecided: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

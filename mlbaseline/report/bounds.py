@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TypeVar
 
-from mlbaseline.metrics import METRICS
+from mlbaseline.metrics import metric_of
 from mlbaseline.records import (
     Assessment,
     Comparison,
@@ -92,9 +92,9 @@ def _clip_search(search: SliceSearch) -> SliceSearch:
 
 
 def _bounds(metric: str) -> tuple[float, float]:
-    """Give lowest and highest value; infinite for a metric that is not known here."""
-    known = METRICS.get(metric)
-    return (-math.inf, math.inf) if known is None else (float(known.lowest), float(known.highest))
+    """Give lowest and highest value."""
+    known = metric_of(metric)
+    return float(known.lowest), float(known.highest)
 
 
 def _reach(metric: str) -> float:

@@ -128,6 +128,7 @@ def _scores(presenter: Presenter, name: str, rows: Sequence[Comparison]) -> str:
     rivals = []
     for row in rows[:_MAX_BASELINES]:
         interval = f" {formats.interval(row.low, row.high, decimals, sign=True)}" if row is rows[0] else ""
+        interval = " by the judge alone" if row.undecided is not None else interval
         gain = formats.fixed(row.delta, decimals, sign=True)
         rivals.append(f"{formats.fixed(row.baseline_mean, decimals)} for {_short(row.baseline)} ({gain}{interval})")
     if len(rows) > _MAX_BASELINES:
@@ -230,6 +231,8 @@ def verdict_reason(presenter: Presenter) -> str:
 
 def _row_clause(presenter: Presenter, row: Comparison) -> str:
     place = "" if row.slice is None else f" on {where(row)}"
+    if row.undecided is not None:
+        return f"{_short(row.metric)} over {_short(row.baseline)}{place}: {formats.clean(row.undecided)}"
     if not formats.finite(row.delta):
         return f"{_short(row.metric)} over {_short(row.baseline)}{place}: only {formats.count(row.n)} examples"
     return (

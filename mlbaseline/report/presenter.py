@@ -167,6 +167,8 @@ class Presenter:
         return self.margin(row).replace("Δ >", "more than").replace("Δ <", "less than")
 
     def outcome(self, row: Comparison) -> Cell:
+        if row.undecided is not None:
+            return Cell("? not decided", f"({formats.clean(row.undecided)})", "open")
         text, tone = _outcome(row.outcome) if row.outcome else READINGS[self.reading(row)]
         return Cell(text, tone=tone)
 

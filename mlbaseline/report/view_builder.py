@@ -6,6 +6,7 @@ from mlbaseline.records import Assessment, Decision
 from mlbaseline.report import formats
 from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
+from mlbaseline.report.judge_section import judge_section
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.class_scores import class_section
 from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
@@ -34,6 +35,7 @@ def build_view(assessment: Assessment) -> View:
         rung_section(presenter),
         finetune_section(presenter),
         *contrast_sections(presenter),
+        judge_section(presenter),
         published_section(presenter),
         class_section(presenter),
         example_section(presenter),

@@ -2,5 +2,6 @@
 
 from mlbaseline.serving.package import package_model
 from mlbaseline.serving.registered_models import PRODUCTION_VERSION, find_identity, find_registered
+from mlbaseline.serving.scorers import find_scorer
 
-__all__ = ["PRODUCTION_VERSION", "find_identity", "find_registered", "package_model"]
+__all__ = ["PRODUCTION_VERSION", "find_identity", "find_registered", "find_scorer", "package_model"]

@@ -32,7 +32,15 @@ COLUMNS = tuple(field.name for field in fields(Comparison))
 _SHA256 = PREFIX + "assessment_sha256"
 _FINDINGS, _COMPARISONS = "findings.json", "comparisons.json"
 _ROLES = tuple(Role)
-_DTYPES = {"gained": "Int64", "lost": "Int64", "effect_size": "Float64", "margin": "Float64"}
+_DTYPES = {
+    "gained": "Int64",
+    "lost": "Int64",
+    "effect_size": "Float64",
+    "margin": "Float64",
+    "n_labels": "Int64",
+    "effective_labels": "Float64",
+    "undecided": "string",
+}
 
 
 def log_comparison(run: Run, assessment: Assessment, rendered: Path, *, suite: Suite) -> None:

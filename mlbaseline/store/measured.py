@@ -20,7 +20,7 @@ from mlbaseline.store.server.tracking import PREFIX
 
 MEASURED = "results/measured.json"
 MEASURED_SHA256 = PREFIX + "measured_sha256"
-FACTS = ("hardware.", "software.", "cost.")
+FACTS = ("hardware.", "software.", "cost.", "judge.")
 """Prefixes of the parameters that say what a run was measured with."""
 
 
@@ -28,7 +28,7 @@ FACTS = ("hardware.", "software.", "cost.")
 class Measured:
     """What was measured around the rows of a run.
 
-    figures: metric of the run ─▶ value. facts: parameter of the run (`hardware.*`, `software.*`, `cost.*`) ─▶ its text.
+    figures: metric of the run ─▶ value. facts: parameter of the run (those that begin with one of `FACTS`) ─▶ its text.
     """
 
     figures: Mapping[str, float]

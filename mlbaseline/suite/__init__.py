@@ -31,6 +31,7 @@ from mlbaseline.suite.finetunes import (
     ReadySpec,
     TrainedSpec,
 )
+from mlbaseline.suite.judged import PAIRWISE_LABELS, Judge, JudgedMetric, Scorer
 from mlbaseline.suite.monitor import (
     LIVE_METRICS,
     CanaryRules,
@@ -45,9 +46,9 @@ from mlbaseline.suite.monitor import (
     duration_text,
     guardrail_kind,
 )
-from mlbaseline.suite.node import METRIC_NAMES, SPLITS, Asset, MetricName, Name, Split
+from mlbaseline.suite.node import METRIC_NAMES, SPLITS, Asset, MetricName, Name, Split, TokenPrice
 from mlbaseline.suite.production import Endpoint, Production
-from mlbaseline.suite.root import CostModel, Evaluation, Suite, TokenPrice, with_defaults
+from mlbaseline.suite.root import CostModel, Evaluation, Suite, with_defaults
 from mlbaseline.suite.task import (
     LM_EVAL_CONTEXT,
     LM_EVAL_ID,
@@ -72,6 +73,7 @@ __all__ = [
     "LM_EVAL_TARGET",
     "METHODS",
     "METRIC_NAMES",
+    "PAIRWISE_LABELS",
     "PEFT",
     "SET_BY_ENGINE",
     "SPLITS",
@@ -98,6 +100,8 @@ __all__ = [
     "HoldoutRules",
     "Human",
     "Ia3",
+    "Judge",
+    "JudgedMetric",
     "LmEvalTask",
     "Lora",
     "Matrix",
@@ -119,6 +123,7 @@ __all__ = [
     "ReadySpec",
     "Recorded",
     "RetrainRules",
+    "Scorer",
     "Shots",
     "Slicing",
     "Split",

@@ -19,7 +19,7 @@ from mlbaseline.suite.finetunes import (
     ReadyAdapter,
     ReadyModel,
 )
-from mlbaseline.suite.node import Asset, Baseline, Node, Sha256
+from mlbaseline.suite.node import Asset, Baseline, FunctionName, Node, Sha256
 from mlbaseline.suite.production import Production
 
 
@@ -48,7 +48,7 @@ class Trivial(Baseline):
     """
     default: str | None = None
     """For `keyword`: the answer where no rule matches. For `constant`: the answer for all examples."""
-    function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    function: FunctionName | None = None
     """For `callable`: `module:function`. It gets the example's prompt fields as a dict and returns the answer."""
 
     @property

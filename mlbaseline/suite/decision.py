@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
-from mlbaseline.suite.node import MetricName, Name, Node
+from mlbaseline.suite.node import Name, Node, ReportedMetric
 
 
 class Contrast(Node):
@@ -16,7 +16,7 @@ class Contrast(Node):
     """Baseline that should be better. The winner of the suite is one of these."""
     over: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Baselines that the candidate is compared with, each on the same examples."""
-    metric: MetricName = "accuracy"
+    metric: ReportedMetric = "accuracy"
     """Metric of the comparison. It must be among the suite's `metrics`."""
     margin: float = 0.0
     """Improvement that the candidate must exceed, in units of the metric and with more being better. A negative margin
@@ -39,7 +39,7 @@ class Matrix(Node):
     """
     guardrails: tuple[Contrast, ...] = ()
     """Contrasts that show that the candidate does no harm. Each must pass by itself."""
-    winner_by: MetricName | None = None
+    winner_by: ReportedMetric | None = None
     """Metric on `dev` by which the winner is chosen where several candidates pass. By default that of the first primary
     contrast.
     """

@@ -37,6 +37,10 @@ def find_misfits(content: Mapping[str, Any]) -> Iterator[Problem]:
 def _metrics(kind: str, spec: type[TaskSpec], names: list[Any]) -> Iterator[Problem]:
     fitting = spec.metric_names()
     for position, name in enumerate(names):
+        if isinstance(name, Mapping):
+            if spec.output_type is not OutputType.GENERATE_UNTIL:
+                yield ("metrics", position), f"a judge scores texts, and a task of kind {kind} generates none"
+            continue
         others = [other for other, of_kind in TASKS.items() if name in of_kind.metric_names()]
         if others and name not in fitting:
             yield (

@@ -1,11 +1,11 @@
-"""What the parts of a suite file have in common: a frozen node that knows its keys, names, splits, assets."""
+"""What the parts of a suite file have in common: a frozen node that knows its keys, names, splits, assets, prices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from mlbaseline.records import OutputType
 
@@ -22,6 +22,10 @@ METRIC_NAMES: Mapping[OutputType, tuple[MetricName, ...]] = {
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+ReportedMetric = Annotated[Name, WithJsonSchema({"anyOf": [{"enum": list(get_args(MetricName))}, {"type": "string"}]})]
+"""A metric of the suite by its name, a judged one included. Editors are told of those that every suite can have."""
+FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""`module:function`."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -38,6 +42,18 @@ class Asset(Node):
     """A path (relative to the suite file), `pip://NAME==VERSION/MEMBER`, `hf://ORG/NAME`, `runs:/…` or `models:/…`."""
     sha256: Sha256 | None = None
     """SHA-256 that the file or folder must have, as 64 hexadecimal digits. Without it, the content is not checked."""
+
+
+Usd = Annotated[float, Field(ge=0)]
+
+
+class TokenPrice(Node):
+    """What the tokens of a model cost."""
+
+    input: Usd
+    """USD per million tokens that the model reads."""
+    output: Usd
+    """USD per million tokens that the model generates."""
 
 
 class Baseline(Node):

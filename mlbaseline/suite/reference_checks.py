@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlbaseline.records import OutputType
+from mlbaseline.suite.judged import names_of
+from mlbaseline.suite.node import METRIC_NAMES
 from mlbaseline.suite.task import TASKS
 from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence
 
@@ -18,12 +20,13 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
     The raw content is read, so that these problems are found beside errors of type and key.
     """
     baselines = mapping(content.get("baselines"))
-    metrics = sequence(content.get("metrics", ["accuracy"]))
+    metrics = names_of(content.get("metrics", ["accuracy"]))
     for name, spec in baselines.items():
         metric = mapping(spec).get("metric")
         if mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
             yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
         yield from _base(name, mapping(spec), baselines, _selectable(content))
+    yield from _judged(content, baselines)
     if _output_type(content) is OutputType.MULTIPLE_CHOICE:
         yield from _labels(content, baselines)
     yield from _prices(content, baselines)
@@ -79,6 +82,29 @@ def _deciding_metric(path: KeyPath, metric: Any, metrics: Any) -> Iterator[Probl
         )
 
 
+def _judged(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find judged metrics whose name another one has, and baselines that they cannot compare answers with."""
+    listed = content.get("metrics", [])
+    if isinstance(listed, Mapping):
+        yield ("metrics",), "expected a list of names; a judged metric is one of its items, `- NAME: {judge: …}`"
+    names = names_of(listed)
+    built_in = {name for of_type in METRIC_NAMES.values() for name in of_type}
+    for position, item in enumerate(sequence(listed)):
+        name = names[position]
+        if name in names[:position]:
+            yield ("metrics", position), f"{name!r} stands twice among the metrics"
+        if not isinstance(item, Mapping) or len(item) != 1:
+            continue
+        if name in built_in:
+            yield ("metrics", position, name), "is the name of a built-in metric; choose another"
+        against = mapping(item.get(name)).get("against")
+        if isinstance(against, str) and against not in baselines:
+            reason = f"unknown baseline {against!r}; the suite has: {', '.join(baselines)}"
+            yield ("metrics", position, name, "against"), reason
+        elif isinstance(against, str) and mapping(baselines[against]).get("kind") in ("external", "human"):
+            yield ("metrics", position, name, "against"), f"{against!r} has no answers of its own to compare with"
+
+
 def _prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[Problem]:
     for name in mapping(mapping(content.get("cost")).get("usd_per_million_tokens")):
         if name not in baselines:
@@ -106,7 +132,7 @@ def _base(
 
 def _selectable(content: Mapping[str, Any]) -> list[Any]:
     """List what an epoch may be chosen by: the suite's metrics and, where answers are texts, their likelihood."""
-    metrics = sequence(content.get("metrics", ["accuracy"]))
+    metrics = names_of(content.get("metrics", ["accuracy"]))
     return metrics if _output_type(content) is OutputType.MULTIPLE_CHOICE else [*metrics, "nll_nats"]
 
 

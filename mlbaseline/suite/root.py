@@ -22,8 +22,9 @@ from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
+from mlbaseline.suite.judged import JudgedMetric, ListedMetric, names_of
 from mlbaseline.suite.monitor import Monitor
-from mlbaseline.suite.node import Asset, MetricName, Name, Node
+from mlbaseline.suite.node import Asset, Name, Node, TokenPrice, Usd
 from mlbaseline.suite.production import Production
 from mlbaseline.suite.task import TASKS, ChoiceTask, Task
 
@@ -87,7 +88,7 @@ def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
         return content
     else:
         filled = {"metrics": [kind.default_metric], **content}
-    reported = filled["metrics"][0] if isinstance(filled["metrics"], list) and filled["metrics"] else None
+    reported = next(iter(names_of(filled["metrics"])), None)
     baselines, matrix = content.get("baselines"), content.get("matrix")
     if isinstance(baselines, Mapping) and not is_loaded:
         filled["baselines"] = {
@@ -106,18 +107,6 @@ def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
 def _is_trained(spec: Any) -> bool:
     ready = {"recorded", "adapter", "model"}
     return isinstance(spec, Mapping) and spec.get("kind") in ("peft", "full") and not ready & spec.keys()
-
-
-Usd = Annotated[float, Field(ge=0)]
-
-
-class TokenPrice(Node):
-    """What the tokens of a model cost."""
-
-    input: Usd
-    """USD per million tokens that the model reads."""
-    output: Usd
-    """USD per million tokens that the model generates."""
 
 
 class CostModel(Node):
@@ -147,8 +136,8 @@ class Suite(Node):
     """Name of the registered model that the winner becomes a version of. Without it, nothing is registered."""
     task: Task
     """What is asked: data, prompt, splits and slices."""
-    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = ("accuracy",)
-    """Metrics to report. They must fit the kind of task."""
+    listed_metrics: Annotated[tuple[ListedMetric, ...], Field(min_length=1, alias="metrics")] = ("accuracy",)
+    """Metrics to report. They must fit the kind of task. A mapping `name: {judge: …}` is one that a judge scores."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)] = (0,)
     """Seeds of training, few-shot samples and sampled texts. A baseline without randomness runs once."""
     evaluation: Evaluation = Evaluation()
@@ -202,6 +191,34 @@ class Suite(Node):
         if len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must differ from each other, got {list(seeds)}")
         return seeds
+
+    @model_serializer(mode="wrap")
+    def _as_in_the_file(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write keys as the file has them; of a judged metric only what it says, since its options are many."""
+        content: dict[str, Any] = serialize(self)
+        if "listed_metrics" in content:
+            content["metrics"] = content.pop("listed_metrics")
+        return content
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics to report, in the order of the file."""
+        return tuple(names_of(self.listed_metrics))
+
+    @cached_property
+    def judged(self) -> dict[str, JudgedMetric]:
+        """Name ─▶ metric, of those that a judge scores."""
+        return {name: spec for item in self.listed_metrics if not isinstance(item, str) for name, spec in item.items()}
+
+    @model_validator(mode="after")
+    def _compares_with_one_set_of_answers(self) -> Suite:
+        for name, metric in self.judged.items():
+            if metric.against in self.baselines and self.is_random(metric.against):
+                raise ValueError(
+                    f"metrics.{name}.against: {metric.against!r} answers differently with each seed; expected a "
+                    "baseline with one set of answers"
+                )
+        return self
 
     @model_validator(mode="after")
     def _has_dev_to_answer(self) -> Suite:

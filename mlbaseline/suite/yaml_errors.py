@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from mlbaseline.suite.baselines import KINDS, METHODS, PEFT, TAGS
+from mlbaseline.suite.judged import ITEM_TAGS
 from mlbaseline.suite.task import TASKS
 
 KeyPath = tuple[str | int, ...]
@@ -49,6 +50,8 @@ def describe(problem: Any) -> Problem:
     # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
     path = problem["loc"]
     if len(path) > 2 and path[0] == "baselines" and path[2] in TAGS:
+        path = (*path[:2], *path[3:])
+    if len(path) > 2 and path[0] == "metrics" and path[2] in ITEM_TAGS:
         path = (*path[:2], *path[3:])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":

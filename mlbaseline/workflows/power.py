@@ -53,12 +53,14 @@ def power(
         for row in compare(ladder, np.random.default_rng(RESAMPLING_SEED))
         if row.role == Role.PRIMARY
         and row.method != TOO_SMALL
+        and row.metric not in loaded.judged  # planned in labels of people, not in examples
         and candidate in (None, row.candidate)
         and baseline in (None, row.baseline)
     ]
     if not plans:
         raise DataError(
-            f"{loaded.name}: no primary contrast of {candidate or 'any candidate'} over {baseline or 'any'}"
+            f"{loaded.name}: no primary contrast of {candidate or 'any candidate'} over {baseline or 'any'} that more "
+            "examples would decide"
         )
     return CommandResult(
         {"power": 0.8, "level": loaded.matrix.level, "plans": [asdict(p) for p in plans]}, lambda *_: _text(plans)

@@ -47,6 +47,10 @@ COLUMNS = [
     "method",
     "outcome",
     "registered",
+    "caution",
+    "n_labels",
+    "effective_labels",
+    "undecided",
 ]
 
 

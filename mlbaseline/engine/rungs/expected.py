@@ -27,7 +27,7 @@ from mlbaseline.suite import (
 )
 from mlbaseline.tasks import kind_of_suite
 
-_TASK = ("data.", "choices.", "metric.")
+_TASK = ("data.", "choices.", "metric.", "judge.")
 _ANSWERING = (*_TASK, "prompt.", "generation.", "text.")
 _OF_THE_MODEL = ("prompt.chat_template", "generation.version")
 BuildRungs = Callable[[RungContext, str, Sequence[int]], list[Rung]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlbaseline import metrics
+from mlbaseline.engine.judging.judges import FindScorer, judge_fields
 from mlbaseline.engine.rungs.shared_checkpoint import SharedCheckpoint
 from mlbaseline.errors import DataError
 from mlbaseline.models.quantization import packages_of
@@ -122,6 +123,7 @@ class RungContext:
         find_registered: Finds a model on the tracking server; None where there is no connection to one.
         fresh: Whether cached results are computed again.
         shared_checkpoint: Held in memory for several rungs.
+        find_scorer: Finds a scorer of MLflow that judges; None where there is no connection to a server.
         processes: Number of processes that answer together, where a model of ours does.
     """
 
@@ -130,6 +132,7 @@ class RungContext:
     fetch: Fetch
     split: Split = "test"
     find_registered: FindRegistered | None = None
+    find_scorer: FindScorer | None = None
     fresh: bool = False
     shared_checkpoint: SharedCheckpoint = field(default_factory=SharedCheckpoint)
     processes: int = 1
@@ -197,6 +200,11 @@ class RungContext:
             "metric.version": metrics.VERSION,
             "metric.names": ",".join(self.suite.metrics),
             **kind_of_suite(self.suite).signature_fields(),
+            **{
+                field: value
+                for name in self.suite.judged
+                for field, value in judge_fields(self.suite, name, self.fetch, self.find_scorer).items()
+            },
         }
 
     def _evaluation_params(self, fields: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -17,6 +17,7 @@ from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.contrasts.inference import Contrasted, contrast
 from mlbaseline.judge.contrasts.joint import JointInference, judge_jointly
+from mlbaseline.judge.contrasts.judged import contrast_judged
 from mlbaseline.judge.contrasts.matrix import Planned, mask_of, plan, sign_of, signed_margin
 from mlbaseline.judge.contrasts.pair import pair_of
 from mlbaseline.judge.ladder import Ladder
@@ -154,6 +155,8 @@ class Family:
             require_same_unit(row.metric, (*pair.candidate, *pair.baseline))
         elif not same_unit(row.metric, (*pair.candidate, *pair.baseline)):
             return None
+        if row.metric in self.ladder.suite.judged:
+            return contrast_judged(self.ladder, pair, level=level, margin=signed_margin(row))
         found = contrast(pair, level=level, margin=signed_margin(row), rng=self.rng)
         if found is None and row.role != Role.EXPLORATORY:
             where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
@@ -197,7 +200,10 @@ class Family:
             margin=row.margin,
             method=alone.method,
             caution=alone.caution,
-            outcome=None if row.margin is None else _outcome(row, alone.delta, joint.p_adjusted, level),
+            outcome=None if row.margin is None else _outcome(row, alone, joint.p_adjusted, level),
+            n_labels=alone.n_labels,
+            effective_labels=alone.effective_labels,
+            undecided=alone.undecided,
         )
 
 
@@ -214,11 +220,11 @@ def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
             )
 
 
-def _outcome(row: Planned, delta: float, p_adjusted: float, level: float) -> Outcome:
+def _outcome(row: Planned, alone: Contrasted, p_adjusted: float, level: float) -> Outcome:
     """Decide pass or fail where the improvement differs from the margin by the adjusted test, else inconclusive.
 
     A p-value of exactly 1 − level counts as a difference: then the interval just excludes the margin.
     """
-    if not p_adjusted <= 1.0 - level:  # nor is a p-value that is no number
+    if alone.undecided is not None or not p_adjusted <= 1.0 - level:  # nor is a p-value that is no number
         return Outcome.INCONCLUSIVE
-    return Outcome.PASS if delta * sign_of(row.metric) > (row.margin or 0.0) else Outcome.FAIL
+    return Outcome.PASS if alone.delta * sign_of(row.metric) > (row.margin or 0.0) else Outcome.FAIL

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.pair import Pair
-from mlbaseline.metrics import METRICS, corpus_statistics
+from mlbaseline.metrics import corpus_statistics, metric_of
 from mlbaseline.records import Estimate
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import (
@@ -36,6 +36,7 @@ class Contrasted:
     """Candidate minus baseline in the metric's own unit.
 
     p_value: of the true difference being `margin`, two-sided. mde: smallest difference detected with 80 % power.
+    n_labels, effective_labels, undecided: see `records.Comparison`.
     limits: the interval at another level, from the same resamples; None where it takes others.
     """
 
@@ -52,6 +53,9 @@ class Contrasted:
     effect_size: float | None = None
     gained: int | None = None
     lost: int | None = None
+    n_labels: int | None = None
+    effective_labels: float | None = None
+    undecided: str | None = None
     limits: Callable[[float], tuple[float, float]] | None = None
     caution: str = ""
 
@@ -70,7 +74,7 @@ def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generato
     Returns:
         The difference. None where a side lacks the metric, or fewer than two examples are left.
     """
-    if METRICS[pair.metric].corpus:
+    if metric_of(pair.metric).corpus:
         return _corpus_contrast(pair, level=level, margin=margin, rng=rng)
     scores = paired_scores(pair)
     if scores is None:
@@ -143,7 +147,7 @@ def estimate(
     tables: Sequence[ResultTable], labels: Sequence[str], metric: str, *, level: float, rng: np.random.Generator
 ) -> Estimate | None:
     """Estimate a metric of a rung, over its seeds and examples; None where the rung lacks the metric."""
-    if METRICS[metric].corpus:
+    if metric_of(metric).corpus:
         return _corpus_estimate(tables, labels, metric, level=level, rng=rng)
     scores = _scores(tables, metric)
     if scores is None:

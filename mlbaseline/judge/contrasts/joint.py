@@ -24,7 +24,12 @@ class JointInference:
 
 
 def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Generator) -> list[JointInference] | None:
-    """Infer all rows jointly, between checkpoints. None where some score is missing, or the metric has none."""
+    """Infer all rows jointly, between checkpoints.
+
+    None where some score is missing, the metric has none, or a judge gave them: people's labels decide by another law.
+    """
+    if any(row.metric in ladder.suite.judged for row in rows):
+        return None
     columns = list(dict.fromkeys((name, row.metric) for row in rows for name in (row.candidate, row.baseline)))
     tables = {name: ladder.tables(name, Estimand.CHECKPOINT)[0] for name, _ in columns}
     scores = [tables[name].scores(metric) for name, metric in columns]

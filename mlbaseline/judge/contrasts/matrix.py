@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.metrics import METRICS
+from mlbaseline.metrics import metric_of
 from mlbaseline.records import Comparison, Role
 from mlbaseline.results import SLICE, ResultTable
 from mlbaseline.suite import Contrast, Suite
@@ -97,7 +97,7 @@ def mask_of(table: ResultTable, row: Planned | Comparison) -> npt.NDArray[np.boo
 
 def sign_of(metric: str) -> int:
     """Return 1 where more of the metric is better, −1 where less is."""
-    return 1 if METRICS[metric].higher_is_better else -1
+    return 1 if metric_of(metric).higher_is_better else -1
 
 
 def signed_margin(row: Planned | Comparison) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.metrics import METRICS, corpus_statistics
+from mlbaseline.metrics import corpus_statistics, metric_of
 from mlbaseline.records import Estimand, PublishedScore, UnpairedContrast
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import compare_published, pseudo_values
@@ -80,7 +80,7 @@ def _units(
 ) -> tuple[Array, npt.NDArray[np.object_] | None] | None:
     """Values whose mean is the metric, with their clusters; None where the table lacks it."""
     everything = np.ones(len(table.frame), dtype=bool)
-    if METRICS[metric].corpus is None:
+    if metric_of(metric).corpus is None:
         scores = table.scores(metric)
         if scores is None or (scored := ~np.isnan(scores)).sum() < 2:
             return None

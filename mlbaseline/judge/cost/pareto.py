@@ -28,7 +28,7 @@ from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.judge.cost.estimates import DEVICE, DEVICE_NAME, Metered, answer_usd
 from mlbaseline.judge.cost.speeds import at_speed, speeds_of
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.metrics import METRICS, corpus_statistics
+from mlbaseline.metrics import corpus_statistics, metric_of
 from mlbaseline.records import UNKNOWN, Cost, Front, FrontPoint, Standing
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric, bootstrap_distribution
@@ -137,7 +137,7 @@ class _Quality:
 
 def _statistics(table: ResultTable, labels: Sequence[str], metric: str) -> tuple[CorpusMetric | None, Array] | None:
     """Collect the columns (n, s) whose means give the metric; None where the table lacks it."""
-    if METRICS[metric].corpus is not None:
+    if metric_of(metric).corpus is not None:
         return corpus_statistics(table, labels, metric)
     scores = table.scores(metric)
     if scores is None:

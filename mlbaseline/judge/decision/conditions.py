@@ -43,8 +43,8 @@ def answered(ladder: Ladder) -> Iterator[Finding]:
         missing, n = sum(table.n_unanswered for table in tables), sum(len(table.frame) for table in tables)
         if missing:
             reason = (
-                f"{name}: {missing:,} of {n:,} examples were never answered, because the model could not be reached; "
-                "evaluate again, which asks for these alone"
+                f"{name}: {missing:,} of {n:,} examples were never answered, because the model, or a judge of its "
+                "answers, could not be reached; evaluate again, which asks for these alone"
             )
             yield gate_finding("answered", Outcome.FAIL, reason, {"baseline": name, "unanswered": missing, "n": n})
 

@@ -172,6 +172,11 @@ def _contrast(suite: Suite, row: Comparison) -> Finding:
             f"{row.candidate} over {row.baseline}{where}: {row.n} examples of at least "
             f"{suite.matrix.min_slice_examples} (matrix.min_slice_examples), too few to say anything"
         )
+    if row.undecided is not None:
+        reason = (
+            f"{row.candidate} over {row.baseline}{where}: {row.metric} is not decided: {row.undecided}. The judge "
+            f"alone has {row.delta:+.3f}, and decides nothing"
+        )
     evidence = {
         "candidate": row.candidate,
         "baseline": row.baseline,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mlbaseline.judge.contrasts.chosen_checkpoint import NLL, ChosenCheckpoint, on_dev
-from mlbaseline.metrics import METRICS
+from mlbaseline.metrics import metric_of
 from mlbaseline.suite import Suite
 
 
@@ -25,7 +25,7 @@ def choose_winner(suite: Suite, passed: Sequence[str], checkpoints: Mapping[str,
     if len(passed) == 1:
         return passed[0]
     for metric in dict.fromkeys((winner_metric(suite), NLL)):
-        better = METRICS[metric].higher_is_better
+        better = metric_of(metric).higher_is_better
         found = {name: on_dev(checkpoints[name].evaluation, metric, higher_is_better=better) for name in passed}
         known = {name: value for name, value in found.items() if value is not None}
         if len(known) == len(passed):
@@ -41,7 +41,7 @@ def winner_metric(suite: Suite) -> str:
 def no_winner_reason(suite: Suite, passed: Sequence[str], checkpoints: Mapping[str, ChosenCheckpoint]) -> str:
     """Say why none of several candidates that passed was chosen, and what to do."""
     metric = winner_metric(suite)
-    better = METRICS[metric].higher_is_better
+    better = metric_of(metric).higher_is_better
     missing = [name for name in passed if on_dev(checkpoints[name].evaluation, metric, higher_is_better=better) is None]
     return (
         f"{', '.join(passed)} passed everything, and one must be chosen on dev by {metric} (matrix.winner_by), which "

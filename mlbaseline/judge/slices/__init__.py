@@ -1,7 +1,7 @@
 """Slices, beyond what the matrix registers: worst slice, intersections, gaps, and a search for where it got worse.
 
 Taken of every primary contrast between checkpoints, by its metric where that is a mean of scores per example, else by
-the suite's first that is. None of it decides anything.
+the suite's first that is; not by a metric that a judge scores. None of it decides anything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mlbaseline.judge.slices.cuts import find_edges, intersections, single_cuts
 from mlbaseline.judge.slices.deltas import deltas, gaps
 from mlbaseline.judge.slices.sample import Sample, sample_of
 from mlbaseline.judge.slices.search import halves, search
-from mlbaseline.metrics import METRICS
+from mlbaseline.metrics import metric_of
 from mlbaseline.records import Estimand, SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice
 from mlbaseline.results import LOGLIK, SLICE, ResultTable
 
@@ -57,7 +57,7 @@ def examine(ladder: Ladder, rng: np.random.Generator) -> SliceReport:
 def _questions(ladder: Ladder) -> Iterator[tuple[str, str, str]]:
     """Candidate, baseline and a metric that has scores per example."""
     suite = ladder.suite
-    scored = [name for name in suite.metrics if METRICS[name].corpus is None]
+    scored = [name for name in suite.metrics if metric_of(name).corpus is None and name not in suite.judged]
     questions: dict[tuple[str, str, str], None] = {}
     for contrast in suite.matrix.primary:
         metric = contrast.metric if contrast.metric in scored else next(iter(scored), None)

@@ -31,6 +31,10 @@ _TWO_INTERVALS = (
     "Two intervals: that under Δ holds for one contrast alone; the simultaneous one holds for all {n} contrasts of "
     "the table at once{decides}."
 )
+_LABELS = (
+    "Labels: examples that people labelled, and how many labels without a judge would say as much. A row without them "
+    "has the judge's own figures, which decide nothing."
+)
 _MAX_UNFOLDED_ROWS = 8
 _MAX_FOREST_ROWS = 24
 
@@ -130,6 +134,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
     several = len({row.metric for row in rows}) > 1
     methods = distinct(formats.clean(row.method) for row in rows if row.method)
     clustered = any(row.n_clusters != row.n for row in rows)
+    labelled = any(row.n_labels is not None for row in rows)
     simultaneous = role == Role.PRIMARY and any(map(_has_own_simultaneous, rows))
     cautions = any(row.caution for row in rows)
     statuses = registered and len({row.registered for row in rows}) > 1  # else the text above the table says it
@@ -147,6 +152,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
         Column("Means", numeric=True, rank=7),
         Column("Gained / lost", numeric=True, rank=6),
         Column("n (seeds)", numeric=True, rank=6),
+        *((Column("Labels", numeric=True, rank=4),) if labelled else ()),
         *((Column("Status", rank=6),) if statuses else ()),
         *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
         Column("Effect size", numeric=True, rank=9),
@@ -172,6 +178,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
                     _means(presenter, row),
                     _changes(row),
                     Cell(formats.count(row.n), _seeds(row)),
+                    *((_labels(row),) if labelled else ()),
                     *((status_cell(row),) if statuses else ()),
                     *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
                     Cell(formats.fixed(row.effect_size, 2, sign=True)),
@@ -185,6 +192,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
     decides = ", and decides" if rows[0] in presenter.deciding else ""
     notes = (
         *((_TWO_INTERVALS.format(n=len(rows), decides=decides),) if simultaneous else ()),
+        *((_LABELS,) if labelled else ()),
         *((f"Method: {methods[0]}.",) if len(methods) == 1 else ()),
     )
     return Table(
@@ -218,6 +226,13 @@ def _means(presenter: Presenter, row: Comparison) -> Cell:
 
 def _seeds(row: Comparison) -> str:
     return f"({formats.count(row.n_seeds_candidate)} / {formats.count(row.n_seeds_baseline)})"
+
+
+def _labels(row: Comparison) -> Cell:
+    if row.n_labels is None:
+        return Cell(formats.MISSING)
+    worth = "" if row.effective_labels is None else f"(worth {formats.count(round(row.effective_labels))})"
+    return Cell(formats.count(row.n_labels), worth)
 
 
 def _changes(row: Comparison) -> Cell:

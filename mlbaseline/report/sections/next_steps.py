@@ -68,6 +68,11 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
 
 def _contrast_step(presenter: Presenter, row: Comparison) -> str:
     place = "" if row.slice is None else f" on {where(row)}"
+    if row.undecided is not None:
+        return (
+            f"{contrast(row)}{place} is not decided: {formats.clean(row.undecided)}. Let people label: "
+            f"mlbaseline export SUITE --labels N --metric {formats.clean(row.metric)} -o FILE.csv."
+        )
     if not formats.finite(row.delta):
         return f"{contrast(row)}{place} has {row.n:,} examples, too few to be tested."
     outcome = "misses its margin" if row.outcome == Outcome.FAIL else "is undecided"

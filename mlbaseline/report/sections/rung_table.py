@@ -69,6 +69,7 @@ def rung_section(presenter: Presenter) -> Section | None:
         )
         + ("" if errors else " No rung has error rows."),
         *_cautions(presenter, standings),
+        *_judged_note(presenter),
     )
     on = f" on {formats.count(sizes.pop())} examples" if len(sizes) == 1 else ""
     return Section("ladder", "The ladder", (Table(f"Every rung{on}", columns, rows, notes=notes),))
@@ -84,6 +85,12 @@ def _cautions(presenter: Presenter, standings: Sequence[Standing]) -> Iterator[s
                 names.setdefault(key, []).append(formats.clean(standing.baseline))
     for (metric, caution), rungs in names.items():
         yield f"Caution, {metric} of {', '.join(rungs)}: {caution}."
+
+
+def _judged_note(presenter: Presenter) -> tuple[str, ...]:
+    names = ", ".join(formats.clean(judge.metric) for judge in presenter.assessment.judges)
+    note = f"{names}: scores of a judge, not of people; the contrasts say what people's labels make of them."
+    return (note,) if names else ()
 
 
 def _published(presenter: Presenter, columns: tuple[Column, ...], score: PublishedScore) -> Row:

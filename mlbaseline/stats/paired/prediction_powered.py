@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mlbaseline.stats.confidence import MeanConfidence, infer
+from mlbaseline.stats.confidence import ConfidenceDistribution, MeanConfidence, RuleOfThree, infer
 from mlbaseline.stats.inputs import as_clusters, check_hypothesis
+from mlbaseline.stats.methods import SPARSE_BELOW
+from mlbaseline.stats.summaries import TIE
 from mlbaseline.stats.types import Alternative, Array
 from mlbaseline.stats.variance import Clusters
 
@@ -70,6 +72,11 @@ def compare_judged(
     arXiv 2311.01453). It is unbiased however wrong the judge is, as long as the labelled examples were drawn at random
     before anyone saw the answers.
 
+    The interval is Student's t, widened by the skewness of the labelled part. Where labels seldom differ between the
+    systems, or from the judge, the few that do say little about those not seen: then each bound takes pseudo-examples,
+    as a paired difference without a judge does (`MeanConfidence`; without them a gate at nominal 2.5 % passes 12 % of
+    tables with 50 labels of which 5 % differ).
+
     Args:
         judge_candidate: The judge's scores (n,) of the candidate's answers.
         judge_baseline: Those of the baseline's answers to the same examples.
@@ -105,8 +112,8 @@ def compare_judged(
     delta = float((y[labelled] - weight * f[labelled]).mean() + weight * rest)
     variance, df = _variance(f, y, labelled, weight, groups)
     alone, _ = _variance(f, y, labelled, 0.0, groups)
-    none = np.asarray(0.0)
-    confidence = MeanConfidence(np.asarray(delta), np.asarray(variance), np.asarray(df), none, none)
+    unit = _reach(label_candidate, label_baseline) * _together(f, y, labelled, weight, groups)
+    confidence = _confidence(delta, variance, df, y[labelled], f[labelled], weight=weight, unit=unit)
     answer = infer(confidence, level=level, alternative=alternative, margin=margin)
     return JudgedComparison(
         delta=delta,
@@ -140,6 +147,56 @@ def _differences(
     if labelled.sum() < MIN_LABELS or not np.isfinite(columns[2][labelled] - columns[3][labelled]).all():
         raise ValueError(f"labels: expected at least {MIN_LABELS} finite ones, got {int(labelled.sum())}")
     return columns[0] - columns[1], columns[2] - columns[3], labelled
+
+
+def _reach(label_candidate: ArrayLike, label_baseline: ArrayLike) -> float:
+    """How far two labels lie apart at most, as far as the labels show it."""
+    labels = np.stack([np.asarray(side, dtype=float) for side in (label_candidate, label_baseline)])
+    return float(np.nanmax(labels) - np.nanmin(labels))
+
+
+def _confidence(
+    delta: float, variance: float, df: float, y: Array, f: Array, *, weight: float, unit: float
+) -> ConfidenceDistribution:
+    """Form the confidence distribution of the estimate.
+
+    Args:
+        delta: The estimate.
+        variance: Of it.
+        df: Degrees of freedom of the variance.
+        y: Labelled differences (n,).
+        f: Judged differences (n,) of the same examples.
+        weight: Of the judge.
+        unit: Largest difference between two labels, times the labels that go together.
+    """
+    n = len(y)
+    if variance == 0.0:
+        far = np.asarray(unit or 1.0)
+        return RuleOfThree(np.asarray(delta), far, far, np.asarray(float(n)))
+    residual = (y - weight * f) - (y - weight * f).mean()
+    third = (residual**3).sum() / (n**2 * (n - 1))
+    # Of a judge who is seldom wrong the errors are as rare as differences are between similar systems.
+    moved = unit / n if _is_sparse(y) or _is_sparse(y - f) else 0.0
+    estimate, spread, degrees, cubed, one = (np.asarray(value) for value in (delta, variance, df, third, moved))
+    return MeanConfidence(estimate, spread, degrees, cubed, one)
+
+
+def _together(f: Array, y: Array, labelled: NDArray[np.bool_], weight: float, groups: Clusters | None) -> float:
+    """How many labels go together: the observed design effect, but at least the root of the labels in a cluster."""
+    if groups is None:
+        return 1.0
+    independent, _ = _variance(f, y, labelled, weight, None)
+    clustered, _ = _variance(f, y, labelled, weight, groups)
+    sizes = np.unique(groups.codes[labelled], return_counts=True)[1]
+    typical = float(np.square(sizes).sum() / sizes.sum())
+    effect = clustered / independent if independent > 0.0 else typical
+    return float(np.clip(effect, math.sqrt(typical), sizes.max()))
+
+
+def _is_sparse(values: Array) -> bool:
+    """Whether at least half of the values are equal and too few differ from them for the normal law."""
+    differing = int((np.abs(values - np.median(values)) > TIE).sum())
+    return 2 * differing <= len(values) and differing < SPARSE_BELOW
 
 
 def _weight(y: Array, f: Array, everywhere: Array, n: int, others: int) -> float:

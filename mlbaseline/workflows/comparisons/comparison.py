@@ -117,6 +117,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "break_even": [asdict(row) for row in assessment.break_even],
         "slices": None if assessment.slices is None else asdict(assessment.slices),
         "fronts": [asdict(front) for front in assessment.fronts],
+        "judges": [asdict(judge) for judge in assessment.judges],
     }
     where = f"\nReport: {document['report']}\n"
     return CommandResult(

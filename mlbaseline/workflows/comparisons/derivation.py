@@ -19,12 +19,16 @@ from mlbaseline.judge.contrasts.comparison import compare
 from mlbaseline.judge.example_changes import report_examples
 from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.judge.simulation import deciding_verdict, resampling_rng
+from mlbaseline.metrics.labels import Labels
+from mlbaseline.models.label_sheet import read_label_sheet
 from mlbaseline.records import Assessment, ExpectedSignature, Registration, Role, Verdict
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Production, Split, Suite
 from mlbaseline.tasks import LoadedTask, load_task
+from mlbaseline.tasks.data_files import read_table
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.comparisons.answered_data import answered_data
+from mlbaseline.workflows.judging import scorer_finder
 
 log = logging.getLogger("mlbaseline")
 _NAMED = 5
@@ -58,6 +62,7 @@ class Derivation:
             dev=self._load(dev.runs),
             absent=self._absent,
             left_aside={each.baseline: str(each) for each in reversed(counting.left_aside)},
+            labels=self._labels,
         )
 
     def assessment(self) -> Assessment:
@@ -147,7 +152,19 @@ class Derivation:
     @cached_property
     def _expectation(self) -> Expectation:
         fetch = make_fetcher(self.suite, self.tracker)
-        return Expectation(RungContext(self.suite, self._loaded, fetch), build_rungs, self._in_production)
+        context = RungContext(self.suite, self._loaded, fetch, find_scorer=scorer_finder(self.tracker))
+        return Expectation(context, build_rungs, self._in_production)
+
+    @property
+    def _labels(self) -> dict[str, Labels]:
+        """What people said, of the judged metrics with a file of labels. Raises DataError where one cannot be read."""
+        fetch, labels = make_fetcher(self.suite, self.tracker), {}
+        for name, metric in self.suite.judged.items():
+            if metric.labels is not None:
+                file, where = fetch(metric.labels.asset), f"metrics.{name}.labels"
+                rows = read_table(file.path, None).rows
+                labels[name] = read_label_sheet(rows, metric, sha256=file.sha256, where=where)
+        return labels
 
     @cached_property
     def _every(self) -> tuple[store.EvaluationRun, ...]:

@@ -14,11 +14,20 @@ from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.untrusted import spreadsheet_cell
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
+from mlbaseline.workflows.evaluations.label_export import export_labels
 
 _OWN = ("example_id", "annotator", "label", "choices")
 
 
-def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_uri: str | None = None) -> CommandResult:
+def export(
+    suite: str | Path,
+    *,
+    output: Path,
+    split: Split = "test",
+    labels: int | None = None,
+    metric: str | None = None,
+    tracking_uri: str | None = None,
+) -> CommandResult:
     """Write the items of a split: id, empty cells for annotator and label, the choices, and what the prompt shows.
 
     Filled in and named as `labels` of a baseline of kind human, the sheet comes back. A field of the prompt that is
@@ -29,6 +38,9 @@ def export(suite: str | Path, *, output: Path, split: Split = "test", tracking_u
     if split not in SPLITS:
         raise SuiteError("--split", [f"expected one of {', '.join(SPLITS)}, got {split!r}"])
     loaded = open_suite(suite)
+    if labels is not None:
+        tracker = store.connect(tracking_uri, loaded.name)
+        return export_labels(loaded, tracker, metric=metric, n=labels, output=output)
     splits = load_task(loaded, make_fetcher(loaded, store.reach(tracking_uri))).splits
     if split not in splits:
         raise DataError(f"{loaded.name}: has no split {split}; there is: {', '.join(splits)}")

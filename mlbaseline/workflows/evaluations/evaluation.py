@@ -22,6 +22,7 @@ from mlbaseline.workflows.evaluations.ladder_run import (
     open_ladder,
 )
 from mlbaseline.workflows.evaluations.rung_evaluation import evaluate_each
+from mlbaseline.workflows.judging import open_judging, references_first, scorer_finder
 
 log = logging.getLogger("mlbaseline")
 
@@ -99,20 +100,38 @@ def evaluate_rungs(
         task,
         fetch,
         find_registered=lambda uri: serving.find_registered(tracker, uri),
+        find_scorer=scorer_finder(tracker),
         fresh=fresh,
         processes=processes,
     )
-    rungs: list[Rung] = []
-    for name in names:
-        built = build_rungs(context, name, seeds)
-        if not built:
-            log.info("%s: left out, there is no such model in production yet", name)
-        rungs += built
-    evaluated = evaluate_each(ladder, task.splits["test"], rungs, fresh=fresh)
+    evaluated = _evaluate_split(ladder, context, names, seeds)
     if suite.evaluation.answer_dev:
-        on_dev = replace(context, split="dev")
-        rungs = [rung for name in names if _answers_dev(suite, name) for rung in build_rungs(on_dev, name, seeds)]
-        evaluated = evaluate_each(ladder, task.splits["dev"], rungs, fresh=fresh, before=evaluated)
+        on_dev, names = replace(context, split="dev"), [name for name in names if _answers_dev(suite, name)]
+        evaluated = _evaluate_split(ladder, on_dev, names, seeds, before=evaluated)
+    return evaluated
+
+
+def _evaluate_split(
+    ladder: LadderRun,
+    context: RungContext,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    before: Sequence[Evaluated] = (),
+) -> list[Evaluated]:
+    """Evaluate baselines on one split, those first that a judge compares the others with."""
+    judging, evaluated = open_judging(context, ladder.tracker, fresh=context.fresh), list(before)
+    for group in references_first(context.suite, names, context.split):
+        rungs: list[Rung] = []
+        for name in group:
+            built = build_rungs(context, name, seeds)
+            if not built:
+                log.info("%s: left out, there is no such model in production yet", name)
+            rungs += built
+        if rungs:
+            evaluated = evaluate_each(
+                ladder, context.data, rungs, judging=judging, fresh=context.fresh, before=evaluated
+            )
     return evaluated
 
 

@@ -23,6 +23,7 @@ from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.ladder_run import evaluations_text, open_ladder
 from mlbaseline.workflows.evaluations.rung_evaluation import evaluate_each
+from mlbaseline.workflows.judging import open_judging, scorer_finder
 
 LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"
 FORMATS = (LM_EVAL, INSPECT, MLFLOW, "csv", "tsv", "jsonl", "parquet")
@@ -84,7 +85,7 @@ def import_results(
     _check_options(format, {"task": task, "filter": filter, "id": id_field, "score": score, "epoch": epoch})
     tracker = store.connect(tracking_uri, loaded.name)
     fetch = make_fetcher(loaded, tracker)
-    context = RungContext(loaded, load_task(loaded, fetch), fetch)
+    context = RungContext(loaded, load_task(loaded, fetch), fetch, find_scorer=scorer_finder(tracker))
     options = ImportOptions(id_field, _score(loaded, score), task, filter, epoch)
     if format == MLFLOW:
         source = _from_run(tracker, str(path), context, options)
@@ -94,7 +95,8 @@ def import_results(
     rungs = _rungs(context, baseline, source)
     rungs = [replace(rung, params={**rung.params, **_described(format, source, score)}) for rung in rungs]
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_each(ladder, context.data, rungs, fresh=False)
+        judging = open_judging(context, tracker, fresh=False)
+        evaluated = evaluate_each(ladder, context.data, rungs, judging=judging, fresh=False)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
     return CommandResult(document, lambda *_: evaluations_text(evaluated))
 

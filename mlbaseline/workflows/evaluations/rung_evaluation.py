@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from mlbaseline import serving, store
 from mlbaseline.engine import hardware
+from mlbaseline.engine.judging.scoring import Judging
 from mlbaseline.engine.reference import Reference, make_workload
 from mlbaseline.engine.rungs import Rung
 from mlbaseline.errors import MlbaselineError
@@ -27,7 +28,13 @@ log = logging.getLogger("mlbaseline")
 
 
 def evaluate_each(
-    ladder: LadderRun, data: TaskData, rungs: Sequence[Rung], *, fresh: bool, before: Sequence[Evaluated] = ()
+    ladder: LadderRun,
+    data: TaskData,
+    rungs: Sequence[Rung],
+    *,
+    judging: Judging,
+    fresh: bool,
+    before: Sequence[Evaluated] = (),
 ) -> list[Evaluated]:
     """Make one run for each rung, or reuse the completed run that it would only repeat.
 
@@ -35,6 +42,7 @@ def evaluate_each(
         ladder: The run that they belong to.
         data: The examples to answer.
         rungs: In the order in which they are evaluated.
+        judging: Scores the answers by the judges of the suite.
         fresh: Evaluate again even where a completed run could be reused.
         before: What was evaluated earlier in the same ladder.
 
@@ -42,7 +50,7 @@ def evaluate_each(
         `before`, and one more for each rung.
     """
     evaluated = list(before)
-    completed = [None if fresh else _find_completed(ladder, rung) for rung in rungs]
+    completed = [None if fresh else _find_completed(ladder, rung, judging) for rung in rungs]
     for index, (rung, found) in enumerate(zip(rungs, completed, strict=True)):
         where = f"[{index + 1}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
         if fresh:
@@ -53,7 +61,7 @@ def evaluate_each(
             for other, known in zip(rungs[index + 1 :], completed[index + 1 :], strict=True)
             if known is None and other.baseline == rung.baseline
         ]
-        done = found or _evaluate_rung(ladder, data, rung, later=later)
+        done = found or _evaluate_rung(ladder, data, rung, later=later, judging=judging)
         evaluated.append(replace(done, split=data.split))
         log.info("%s: %s", where, metrics_text(evaluated[-1].metrics))
         # After each rung: what an interrupted ladder has done is found under it.
@@ -61,10 +69,10 @@ def evaluate_each(
     return evaluated
 
 
-def _find_completed(ladder: LadderRun, rung: Rung) -> Evaluated | None:
+def _find_completed(ladder: LadderRun, rung: Rung, judging: Judging) -> Evaluated | None:
     signature = rung.signature.digest
     found = store.find_completed(ladder.tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=signature)
-    if found is None:
+    if found is None or any(found.params.get(name) != value for name, value in judging.facts(rung.baseline).items()):
         return None
     shown: dict[str, float] = {name: found.metrics[name] for name in ladder.suite.metrics if name in found.metrics}
     return Evaluated(rung.baseline, rung.seed, found.run_id, True, shown)
@@ -85,14 +93,16 @@ def _prepare(rung: Rung, later: Sequence[Rung]) -> None:
             return
 
 
-def _evaluate_rung(ladder: LadderRun, data: TaskData, rung: Rung, *, later: Sequence[Rung]) -> Evaluated:
+def _evaluate_rung(
+    ladder: LadderRun, data: TaskData, rung: Rung, *, later: Sequence[Rung], judging: Judging
+) -> Evaluated:
     """Evaluate a rung in a run of its own. later: rungs of the same baseline that are evaluated next."""
     if rung.open is None:
         return _record_published(ladder, rung)
     suite = ladder.suite
     device = str(rung.signature.fields.get("engine.device", "cpu"))
     machine = _describe_hardware(rung, device)
-    params = {**_about(suite, rung), **rung.params, **machine, **_prices(suite)}
+    params = {**_about(suite, rung), **rung.params, **machine, **_prices(suite), **judging.facts(rung.baseline)}
     opening = store.open_evaluation(
         ladder.tracker,
         suite,
@@ -122,7 +132,7 @@ def _evaluate_rung(ladder: LadderRun, data: TaskData, rung: Rung, *, later: Sequ
                 seed=rung.seed,
                 signature=rung.signature,
             )
-        table = add_scores(table, suite.task.labels, suite.metrics)
+        table, judged = judging.score(add_scores(table, suite.task.labels, suite.metrics), data)
         found = measure_overall(table, suite)
         metered = Metered(
             table,
@@ -137,7 +147,7 @@ def _evaluate_rung(ladder: LadderRun, data: TaskData, rung: Rung, *, later: Sequ
                 found,
                 measure_slices(table, suite),
                 cost_of(suite, [metered]),
-                others={**(opened.figures or {}), **(reference.figures() if reference else {})},
+                others={**(opened.figures or {}), **judged, **(reference.figures() if reference else {})},
                 facts={name: value for name, value in params.items() if name.startswith(store.FACTS)},
             )
             is_ours = opened.weights is not None or opened.shots is not None
