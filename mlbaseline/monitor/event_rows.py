@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -83,10 +83,10 @@ def check_rows(raw: pd.DataFrame, *, source: str, first_row: int = 1, now: datet
     """Check raw rows with the columns of an event.
 
     Args:
-        raw: Columns of the event format, of any type. A row with `time` or `arm` is a request; `score.<name>` in any
+        raw: Columns of the event format, of any type; its index counts rows from 0. A row with `time` or `arm` is a request; `score.<name>` in any
             row is a label of its request. An assessment's own id may stand in `assessment.<name>`.
         source: Name of the file or experiment, for messages.
-        first_row: Number of the first row in its source.
+        first_row: Number in the source of the row with index 0.
         now: Later events are left out. Default: the present.
 
     Returns:
@@ -98,17 +98,20 @@ def check_rows(raw: pd.DataFrame, *, source: str, first_row: int = 1, now: datet
         >>> len(checked.requests), checked.labels["score"].tolist()
         (1, [1.0])
     """
-    return _Rows(raw.reset_index(drop=True), source, first_row, now or datetime.now(timezone.utc)).check()
+    return _Rows(raw, source, first_row, now or datetime.now(timezone.utc)).check()
 
 
 class _Rows:
     """The rows while they are checked. `kept` turns false where a row is left out."""
 
     def __init__(self, raw: pd.DataFrame, source: str, first_row: int, now: datetime) -> None:
-        self.raw, self.source, self.first_row = raw, source, first_row
+        self.row_numbers = raw.index.to_numpy() + first_row
+        encoded = [name for name in raw if isinstance(raw[name].dtype, pd.CategoricalDtype)]
+        self.raw, self.source = raw.astype(dict.fromkeys(encoded, object)).reset_index(drop=True), source
         self.latest = pd.Timestamp(now + CLOCK_TOLERANCE)
         self.kept = np.ones(len(raw), dtype=bool)
         self.problems = ProblemCounts()
+        self._missing: dict[str, np.ndarray] = {}
 
     def check(self) -> CheckedRows:
         ids = self.text("request_id")
@@ -190,12 +193,13 @@ class _Rows:
         return self.raw[name] if name in self.raw else pd.Series(None, index=self.raw.index, dtype=object)
 
     def missing(self, name: str) -> np.ndarray:
-        column = self.column(name)
-        missing = column.isna().to_numpy(dtype=bool)
-        if is_textual(column):
-            blank = by_value(column, is_missing).to_numpy(dtype=bool)
-            missing = missing | blank
-        return np.asarray(missing)
+        if name not in self._missing:
+            column = self.column(name)
+            missing = column.isna().to_numpy(dtype=bool)
+            if is_textual(column):
+                missing = missing | by_value(column, is_missing).to_numpy(dtype=bool)
+            self._missing[name] = missing
+        return self._missing[name]
 
     def text(self, name: str) -> pd.Series:
         """Texts; missing where there is none, or one that is too long or no scalar."""
@@ -216,7 +220,7 @@ class _Rows:
     def numbers(self, name: str) -> np.ndarray:
         """Numbers (n,); NaN where there is none."""
         column = self.column(name)
-        if is_textual(column):
+        if is_textual(column) and not set(map(type, column)) <= {float, type(None)}:
             column = by_value(column, _number_or_text)
         return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
 
@@ -267,7 +271,7 @@ class _Rows:
             first = int(np.argmax(rows))
             shown = "is missing" if self.missing(name)[first] else f"is {_shown(self.column(name).iloc[first])}"
             expected = f", expected {_EXPECTED[name]}" if name in _EXPECTED else ""
-            self.problems.add(problem, count, f"{self.source}: row {self.first_row + first}: {name} {shown}{expected}")
+            self.problems.add(problem, count, f"{self.source}: row {self.row_numbers[first]}: {name} {shown}{expected}")
 
 
 def _entry(name: str, code: int, values: pd.Index) -> dict[str, str]:
@@ -288,19 +292,14 @@ def is_textual(column: pd.Series) -> bool:
 
 def by_value(column: pd.Series, change: Callable[[object], object]) -> pd.Series:
     """Apply a function to a column, once for each distinct value where its values can be hashed."""
-    values = column.astype(object).where(column.notna(), None)
-    known: dict[tuple[type, Hashable], object] = {}
-    changed: list[object] = []
-    for value in values:
-        if value is None:
-            changed.append(None)
-        elif isinstance(value, Hashable):
-            key = (type(value), value)
-            if key not in known:
-                known[key] = change(value)
-            changed.append(known[key])
-        else:
-            changed.append(change(value))
+    values = column.astype(object).where(column.notna(), None).tolist()
+    kinds = set(map(type, values))
+    changed: list[object]
+    if kinds <= {str, type(None)}:
+        known = {value: None if value is None else change(value) for value in dict.fromkeys(values)}
+        changed = [known[value] for value in values]
+    else:  # true and 1 are one key
+        changed = [None if value is None else change(value) for value in values]
     return pd.Series(changed, index=column.index, dtype=object)
 
 
