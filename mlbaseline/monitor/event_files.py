@@ -1,4 +1,4 @@
-"""Files of events ─▶ batches of raw rows. Events are written by others: every line is bounded, and a bad one counted."""
+"""Files of events ─▶ batches of raw rows. They are written by others: lines are bounded, bad ones are counted."""
 
 from __future__ import annotations
 
@@ -155,6 +155,8 @@ def _records(file: BinaryIO) -> Iterator[list[str]]:
         raise DataError(
             f"line {reader.line_num}: {error}; a quote inside a field must be doubled and the field quoted"
         ) from error
+    finally:
+        text.detach()  # whoever opened the file closes it
 
 
 def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:

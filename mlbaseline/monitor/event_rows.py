@@ -83,8 +83,9 @@ def check_rows(raw: pd.DataFrame, *, source: str, first_row: int = 1, now: datet
     """Check raw rows with the columns of an event.
 
     Args:
-        raw: Columns of the event format, of any type; its index counts rows from 0. A row with `time` or `arm` is a request; `score.<name>` in any
-            row is a label of its request. An assessment's own id may stand in `assessment.<name>`.
+        raw: Columns of the event format, of any type; its index counts rows from 0. A row with `time` or `arm` is a
+            request; `score.<name>` in any row is a label of its request. An assessment's own id may stand in
+            `assessment.<name>`.
         source: Name of the file or experiment, for messages.
         first_row: Number in the source of the row with index 0.
         now: Later events are left out. Default: the present.

@@ -15,6 +15,7 @@ from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.lineage import lineage, verify
+from mlbaseline.workflows.monitor.ingestion import ingest
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
@@ -31,6 +32,7 @@ __all__ = [
     "export",
     "gate",
     "import_results",
+    "ingest",
     "lineage",
     "power",
     "promote",

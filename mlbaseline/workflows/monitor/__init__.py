@@ -1,0 +1,1 @@
+"""What goes on after a promotion, one workflow for each command."""
