@@ -29,6 +29,8 @@ _COLUMNS = frozenset(
     }
 )
 _PREFIXES = (SLICE, SCORE, ASSESSMENT)
+Wanted = Callable[[str], bool]
+"""Whether a column is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,12 @@ def is_event_column(name: str) -> bool:
     return name in _COLUMNS or name.startswith(_PREFIXES)
 
 
-def read_events(path: Path) -> Iterator[RawBatch]:
+def read_events(path: Path, wanted: Wanted = is_event_column) -> Iterator[RawBatch]:
     """Read a file of events, batch by batch.
 
     Args:
         path: `.parquet`, `.jsonl`, `.ndjson` or `.csv`.
+        wanted: Which columns are read.
 
     Yields:
         At most BATCH_ROWS rows at once.
@@ -62,13 +65,13 @@ def read_events(path: Path) -> Iterator[RawBatch]:
     if reader is None:
         raise DataError(f"{path}: expected a name that ends in {', '.join(_READERS)}, got {path.name!r}")
     try:
-        yield from reader(path)
+        yield from reader(path, wanted)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _check_columns(path: Path, columns: list[str]) -> list[str]:
-    known = [name for name in columns if is_event_column(name)]
+def _check_columns(path: Path, columns: list[str], wanted: Wanted) -> list[str]:
+    known = [name for name in columns if wanted(name)]
     if "request_id" not in known:
         raise DataError(
             f"{path}: expected events with the columns request_id, time and arm, or labels with request_id and "
@@ -79,13 +82,13 @@ def _check_columns(path: Path, columns: list[str]) -> list[str]:
     return known
 
 
-def _read_parquet(path: Path) -> Iterator[RawBatch]:
+def _read_parquet(path: Path, wanted: Wanted) -> Iterator[RawBatch]:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            known = _check_columns(path, file.schema_arrow.names)
+            known = _check_columns(path, file.schema_arrow.names, wanted)
             row, n_rows = 1, file.metadata.num_rows
             with progress_bar(n_rows, "rows", f"Reading {path.name}", delay_s=BAR_DELAY_S, leave=False) as bar:
                 for batch in file.iter_batches(BATCH_ROWS, columns=known):
@@ -96,14 +99,15 @@ def _read_parquet(path: Path) -> Iterator[RawBatch]:
         raise DataError(f"{path}: is not Parquet, or damaged: {excerpt(str(error), 200)}") from error
 
 
-def _read_jsonl(path: Path) -> Iterator[RawBatch]:
+def _read_jsonl(path: Path, wanted: Wanted) -> Iterator[RawBatch]:
     for row, lines in _batches(path, _bounded_lines):
-        problems, objects = ProblemCounts(), []
+        problems = ProblemCounts()
+        objects: list[dict[str, Any]] = []
         for number, line in enumerate(lines, start=row):
             if not line.strip():
                 objects.append({})
                 continue
-            found = _json_object(line)
+            found = _json_object(line, wanted)
             if isinstance(found, str):
                 problems.add(EventProblem.UNREADABLE, 1, f"{path.name}: line {number}: {found}")
                 found = {}
@@ -111,7 +115,7 @@ def _read_jsonl(path: Path) -> Iterator[RawBatch]:
         yield _without_empty(_frame(objects), row, problems)
 
 
-def _json_object(line: bytes) -> dict[str, Any] | str:
+def _json_object(line: bytes, wanted: Wanted) -> dict[str, Any] | str:
     """The columns of a line, or why there are none."""
     if len(line) > LONGEST_LINE_BYTES:
         return f"expected at most {LONGEST_LINE_BYTES:,} bytes"
@@ -121,18 +125,19 @@ def _json_object(line: bytes) -> dict[str, Any] | str:
         return f"expected a JSON object, got {excerpt(line.decode('utf-8', 'replace'), 60)!r} ({error})"
     if not isinstance(content, dict):
         return f"expected a JSON object, got {excerpt(str(content), 60)}"
-    return {name: value for name, value in content.items() if is_event_column(name)}
+    return {name: value for name, value in content.items() if wanted(name)}
 
 
-def _read_csv(path: Path) -> Iterator[RawBatch]:
+def _read_csv(path: Path, wanted: Wanted) -> Iterator[RawBatch]:
     header: list[str] | None = None
     known: list[str] = []
     for row, records in _batches(path, _records):
-        problems, objects = ProblemCounts(), []
+        problems = ProblemCounts()
+        objects: list[dict[str, Any]] = []
         for number, cells in enumerate(records, start=row):
             if header is None:
                 header = list(cells)
-                known = _check_columns(path, header)
+                known = _check_columns(path, header, wanted)
                 objects.append({})
             elif len(cells) != len(header):
                 shown = f"{path.name}: row {number - 1}: expected {len(header)} cells, got {len(cells)}"
@@ -194,7 +199,7 @@ def _without_empty(frame: pd.DataFrame, row: int, problems: ProblemCounts) -> Ra
     return RawBatch(frame[filled], row, problems)
 
 
-_READERS: dict[str, Callable[[Path], Iterator[RawBatch]]] = {
+_READERS: dict[str, Callable[[Path, Wanted], Iterator[RawBatch]]] = {
     ".parquet": _read_parquet,
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
