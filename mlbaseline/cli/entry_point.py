@@ -13,7 +13,7 @@ import click
 
 from mlbaseline.cli.answer_commands import export, import_
 from mlbaseline.cli.ladder_commands import evaluate, run
-from mlbaseline.cli.monitor_commands import ingest
+from mlbaseline.cli.monitor_commands import ingest, retrain, snapshot
 from mlbaseline.cli.preparation_commands import doctor, schema
 from mlbaseline.cli.registry_commands import lineage, promote, rollback, verify
 from mlbaseline.cli.result_commands import examples, report, table
@@ -40,7 +40,7 @@ _COMMANDS = (
     *(compare, gate, power),
     *(promote, rollback, lineage, verify),
     *(report, examples, table),
-    *(ingest,),
+    *(ingest, snapshot, retrain),
     *(doctor, schema),
 )
 for _command in _COMMANDS:

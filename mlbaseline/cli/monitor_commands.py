@@ -38,3 +38,33 @@ def ingest(suite: str, **options: Any) -> CommandResult:
 
     since = options.pop("since")
     return workflows.ingest(suite, since=since and since.replace(tzinfo=timezone.utc), **options)
+
+
+@command()
+@SUITE
+@LEDGER
+def snapshot(suite: str, **options: Any) -> CommandResult:
+    """Compare the champion with the reference on labelled items of live traffic; exit 3 at a breach.
+
+    Once for each closed period of monitor.holdout.refresh; a period that has its snapshot is not evaluated again.
+    """
+    from mlbaseline import workflows
+
+    return workflows.snapshot(suite, **options)
+
+
+@command()
+@SUITE
+@LEDGER
+@click.option("--apply", is_flag=True, help="Train; without it, the command says what it would do.")
+@click.option(
+    "--project", metavar="URI", default=".", show_default=True, help="Folder or address of the MLflow Project."
+)
+def retrain(suite: str, **options: Any) -> CommandResult:
+    """Train again after an alarm, and promote the result if it passes the gates.
+
+    Once for each alarm, with the cooldown and the monthly maximum of monitor.retrain.
+    """
+    from mlbaseline import workflows
+
+    return workflows.retrain(suite, **options)

@@ -116,7 +116,7 @@ def _read_jsonl(path: Path, wanted: Wanted) -> Iterator[RawBatch]:
 
 
 def _json_object(line: bytes, wanted: Wanted) -> dict[str, Any] | str:
-    """The columns of a line, or why there are none."""
+    """Return the columns of a line, or why there are none."""
     if len(line) > LONGEST_LINE_BYTES:
         return f"expected at most {LONGEST_LINE_BYTES:,} bytes"
     try:

@@ -16,6 +16,8 @@ from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.lineage import lineage, verify
 from mlbaseline.workflows.monitor.ingestion import ingest
+from mlbaseline.workflows.monitor.retraining import retrain
+from mlbaseline.workflows.monitor.snapshot import snapshot
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
@@ -37,10 +39,12 @@ __all__ = [
     "power",
     "promote",
     "report",
+    "retrain",
     "rollback",
     "run",
     "schema",
     "simulate_power",
+    "snapshot",
     "table",
     "verify",
 ]

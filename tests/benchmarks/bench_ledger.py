@@ -12,19 +12,30 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from shutil import copyfile
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from mlbaseline.monitor import EventArrays, Ledger, closed_days, open_ledger, share_phases
-from mlbaseline.monitor.ingesting import ingest_file
+from mlbaseline.monitor.event_files import read_events
+from mlbaseline.monitor.ingesting import ingest_batches, ingest_file
 from tests.benchmarks.json_results import add_json_option, write_results
 from tests.support.traffic import NOW, stream
 
 _MADE_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One step. peak_bytes: of the process until then."""
+
+    what: str
+    seconds: float
+    cpu_s: float
+    peak_bytes: int
 
 
 def main() -> None:
@@ -38,8 +49,9 @@ def main() -> None:
         write_stream(path, options.events)
         results = measure(path)
     for result in results:
-        print("{what:<34} {seconds:>8.2f} s  {cpu_s:>8.2f} s CPU  {peak_bytes:>14,} bytes".format(**result))
-    write_results(options.json, "ledger", [{"events": options.events, "format": options.format, **r} for r in results])
+        print(f"{result.what:<34} {result.seconds:>8.2f} s  {result.cpu_s:>8.2f} s CPU  {result.peak_bytes:>14,} bytes")
+    shared = {"events": options.events, "format": options.format}
+    write_results(options.json, "ledger", [{**shared, **asdict(result)} for result in results])
 
 
 def write_stream(path: Path, n: int) -> None:
@@ -57,15 +69,12 @@ def write_stream(path: Path, n: int) -> None:
         frame.to_json(path, orient="records", lines=True, date_format="iso", date_unit="us")
 
 
-def measure(path: Path) -> list[dict[str, object]]:
+def measure(path: Path) -> list[Timed]:
     """Time each step; the peak is that of the process so far."""
     ledger = open_ledger(path.with_name("ledger.db"), "tickets")
-    other = path.with_name(f"other{path.suffix}")
-    copyfile(path, other)
 
     def again() -> object:
-        ledger.read_until_us = lambda _: None  # type: ignore[method-assign]  # as if the file were another one
-        return ingest_file(ledger, other, slices=["topic"], now=NOW)
+        return ingest_batches(ledger, read_events(path), source="other", slices=["topic"], now=NOW)
 
     return [
         timed("ingest", lambda: ingest_file(ledger, path, slices=["topic"], now=NOW)),
@@ -86,13 +95,13 @@ def decide(ledger: Ledger) -> object:
     )
 
 
-def timed(what: str, step: Callable[[], object]) -> dict[str, object]:
+def timed(what: str, step: Callable[[], object]) -> Timed:
     started, cpu = time.perf_counter(), time.process_time()
     step()
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {"what": what, "seconds": seconds, "cpu_s": cpu_s, "peak_bytes": peak}
+    return Timed(what, seconds, cpu_s, peak)
 
 
 if __name__ == "__main__":

@@ -7,49 +7,15 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
 
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, TrackingError
 from mlbaseline.store import connect, load_assessment
 from tests.support.cheap_ladder import WAIVED, CheapLadder
+from tests.support.rule_model import register
 
 CHAMPION = "champion: {kind: production, uri: 'models:/reviews-rule@champion', optional: true}"
 RULE = "rule: {kind: trivial, strategy: keyword, rules: {good: '[+*^!]$'}, default: bad}"
-MODEL = """
-from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
-
-class Rule(PythonModel):
-    def predict(self, context, model_input, params=None):
-        if "soup" in str(model_input["text"].iloc[0]) and len(model_input) == 1:
-            raise ValueError("no soup today")
-        return ["Good." if text[-1] in "SIGNS" else "bad" for text in model_input["text"]]
-
-set_model(Rule())
-"""
-
-
-def register(cheap_ladder: CheapLadder, signs: str, *columns: str) -> str:
-    """A pyfunc model from code, that calls what ends in one of the signs good, as the champion. Gives its version."""
-    code = cheap_ladder.folder / "model.py"
-    code.write_text(MODEL.replace("SIGNS", signs), encoding="utf-8")
-    mlflow.set_tracking_uri(cheap_ladder.uri)
-    mlflow.set_experiment("somebody-elses")
-    with mlflow.start_run():
-        info = mlflow.pyfunc.log_model(
-            name="rule",
-            python_model=str(code),
-            pip_requirements=["mlflow"],
-            signature=ModelSignature(
-                Schema([ColSpec("string", name) for name in columns]), Schema([ColSpec("string")])
-            ),
-            registered_model_name="reviews-rule",
-        )
-    client = mlflow.MlflowClient(cheap_ladder.uri)
-    client.set_registered_model_alias("reviews-rule", "champion", info.registered_model_version)
-    return str(info.registered_model_version)
 
 
 def test_before_there_is_one_it_is_left_out_and_afterwards_it_counts(cheap_ladder: CheapLadder) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,12 @@ class Ledger:
     def add(self, rows: CheckedRows, *, source: str) -> Added:
         """Add requests and labels that are not there yet, in one transaction. source: their name, for messages."""
         return add_rows(self._tables, rows, source)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the ledger for the length of the block: no other command changes it or holds it at the same time."""
+        with self._tables.writing():
+            yield
 
     def pack(self) -> int:
         """Pack the days that have changed, so that decisions read them fast. Returns their number."""

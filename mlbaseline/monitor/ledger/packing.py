@@ -38,7 +38,7 @@ def gather_day(connection: Connection, day: int) -> pa.Table:
     columns = [EVENTS.c.id, *(EVENTS.c[name] for name in _TYPES)]
     query = select(*columns).where(EVENTS.c.day == day).order_by(EVENTS.c.time_us, EVENTS.c.request_id)
     batches, ids = [], []
-    for rows in connection.execution_options(yield_per=_ROWS).execute(query).partitions():
+    for rows in connection.execute(query, execution_options={"yield_per": _ROWS}).partitions():
         by_column = list(zip(*rows, strict=True))
         ids.append(np.array(by_column[0], dtype=np.int64))
         arrays = [pa.array(values, kind) for values, kind in zip(by_column[1:], _TYPES.values(), strict=True)]
@@ -59,7 +59,7 @@ def _with_labels(connection: Connection, day: int, table: pa.Table, ids: np.ndar
         .where(EVENTS.c.day == day)
         .order_by(LABELS.c.label_us, LABELS.c.assessment)  # the latest comes last, and stays
     )
-    for rows in connection.execution_options(yield_per=_ROWS).execute(query).partitions():
+    for rows in connection.execute(query, execution_options={"yield_per": _ROWS}).partitions():
         event_ids, names, scores, label_us = zip(*rows, strict=True)
         positions = order[np.searchsorted(ids, np.array(event_ids, dtype=np.int64), sorter=order)]
         names_of, codes = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)

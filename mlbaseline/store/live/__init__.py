@@ -1,5 +1,36 @@
-"""Live traffic on the tracking server: traces with their assessments."""
+"""Live traffic on the tracking server: traces with their assessments, versions of the holdout, and snapshots."""
 
-from mlbaseline.store.live.traces import TraceTag, read_traces
+from mlbaseline.store.live.holdouts import ANCHOR, holdout_name, read_holdout, write_holdout
+from mlbaseline.store.live.retrainings import RETRAIN, find_retrainings, log_retraining, open_retraining, run_project
+from mlbaseline.store.live.snapshots import (
+    SNAPSHOT,
+    StoredSnapshot,
+    anchor_scores,
+    find_snapshots,
+    log_snapshot,
+    snapshot_tags,
+    tell_version,
+)
+from mlbaseline.store.live.traces import TraceTag, read_traces, trace_items
 
-__all__ = ["TraceTag", "read_traces"]
+__all__ = [
+    "ANCHOR",
+    "RETRAIN",
+    "SNAPSHOT",
+    "StoredSnapshot",
+    "TraceTag",
+    "anchor_scores",
+    "find_retrainings",
+    "find_snapshots",
+    "holdout_name",
+    "log_retraining",
+    "log_snapshot",
+    "open_retraining",
+    "read_holdout",
+    "read_traces",
+    "run_project",
+    "snapshot_tags",
+    "tell_version",
+    "trace_items",
+    "write_holdout",
+]

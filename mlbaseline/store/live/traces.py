@@ -15,8 +15,9 @@ import pandas as pd
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.monitor.event_files import ASSESSMENT, RawBatch
+from mlbaseline.monitor.holdout import HoldoutItem, Reservoir, stratum_of
 from mlbaseline.monitor.problems import EventProblem, ProblemCounts
-from mlbaseline.progress import BAR_DELAY_S, progress_bar
+from mlbaseline.progress import BAR_DELAY_S, preparing, progress_bar
 from mlbaseline.records.decisions import StoredText
 from mlbaseline.results import SCORE, SLICE
 from mlbaseline.store.server.tracking import PREFIX, Server, reporting
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 """The most that a server gives at once."""
+_SCALARS = (str, int, float, bool, type(None))
 _IN_PROGRESS, _ERROR = "IN_PROGRESS", "ERROR"
 
 
@@ -57,21 +59,25 @@ def read_traces(
     Raises:
         TrackingError: There is no such experiment, or the server cannot be read.
     """
-    with reporting(f"find the experiment {experiment!r}", server.uri):
-        found = server.client.get_experiment_by_name(experiment)
-    if found is None:
-        raise TrackingError(
-            f"{server.uri}: expected an experiment {experiment!r} with traces (monitor.traffic.experiment), there is "
-            "none."
-        )
+    experiment_id = _experiment_id(server, experiment)
     row = 1
     title = f"Reading traces of {experiment}"
     span_s = max(0, int((until - since).total_seconds()))
     with progress_bar(span_s, "s of traffic", title, delay_s=BAR_DELAY_S, leave=False) as bar:
-        for page in _pages(server, found.experiment_id, milliseconds(since), milliseconds(until)):
+        for page in _pages(server, experiment_id, milliseconds(since), milliseconds(until)):
             yield _batch(page, row, scores)
             row += len(page)
             bar.update((page[-1].request_time - milliseconds(since)) // 1000 - bar.n)
+
+
+def _experiment_id(server: Server, name: str) -> str:
+    with reporting(f"find the experiment {name!r}", server.uri):
+        found = server.client.get_experiment_by_name(name)
+    if found is None:
+        raise TrackingError(
+            f"{server.uri}: expected an experiment {name!r} with traces (monitor.traffic.experiment), there is none."
+        )
+    return str(found.experiment_id)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -138,7 +144,6 @@ def _batch(page: list[TraceInfo], row: int, scores: Mapping[str, str]) -> RawBat
 def _request(info: TraceInfo) -> dict[str, Any]:
     tags, metadata = info.tags, info.trace_metadata
     usage, cost = _object(metadata.get("mlflow.trace.tokenUsage")), _object(metadata.get("mlflow.trace.cost"))
-    slices = {f"{SLICE}{key.removeprefix(PREFIX + SLICE)}": tags[key] for key in tags if key.startswith(PREFIX + SLICE)}
     return {
         "request_id": info.trace_id,
         "time": _iso(info.request_time),
@@ -151,8 +156,13 @@ def _request(info: TraceInfo) -> dict[str, Any]:
         "cost_usd": tags.get(TraceTag.COST.value, cost.get("total_cost")),
         "tokens_in": usage.get("input_tokens"),
         "tokens_out": usage.get("output_tokens"),
-        **slices,
+        **_slices(info),
     }
+
+
+def _slices(info: TraceInfo) -> dict[str, str]:
+    """Return the trace's slices, as columns of an event."""
+    return {key.removeprefix(PREFIX): text for key, text in info.tags.items() if key.startswith(PREFIX + SLICE)}
 
 
 def _counts(one: Assessment, scores: Mapping[str, str]) -> bool:
@@ -181,9 +191,56 @@ def _iso(ms: int) -> str:
 
 
 def _object(text: str | None) -> dict[str, Any]:
-    """The JSON object that a trace's metadata holds; empty where it holds none."""
+    """Read the JSON object that a trace's metadata holds; empty where it holds none."""
     try:
         content = parse_json(text) if text else None
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def trace_items(
+    server: Server,
+    experiment: str,
+    *,
+    since: datetime,
+    until: datetime,
+    target: str,
+    watched: tuple[str, ...],
+    size: int,
+) -> list[HoldoutItem]:
+    """Sample items of a span of time from traces that have an expectation of the right answer.
+
+    Args:
+        server: The tracking server.
+        experiment: Name of the experiment that holds the traces.
+        since: Earliest time of a request.
+        until: Time before which requests are read.
+        target: Name of the expectation.
+        watched: Slices in proportion to whose values items are drawn.
+        size: Largest number of items.
+
+    Raises:
+        TrackingError: There is no such experiment, or the server cannot be read.
+    """
+    reservoir: Reservoir[tuple[str, str, dict[str, str]]] = Reservoir(size)
+    experiment_id = _experiment_id(server, experiment)
+    for page in _pages(server, experiment_id, milliseconds(since), milliseconds(until)):
+        for info in page:
+            held = [
+                one for one in info.assessments if one.name == target and one.expectation and one.valid is not False
+            ]
+            if held:
+                answer = max(held, key=lambda one: one.last_update_time_ms or 0)
+                slices = {name.removeprefix(SLICE): value for name, value in _slices(info).items()}
+                found = (str(info.trace_id), str(_value(answer)), slices)
+                reservoir.add(stratum_of(slices, watched), str(info.trace_id), found)
+    items = []
+    for trace_id, answer_text, slices in preparing(reservoir.sample(), "Fetching items"):
+        with reporting(f"read the trace {trace_id}", server.uri):
+            trace = server.client.get_trace(trace_id)
+        root = next((span for span in trace.data.spans if span.parent_id is None), None)
+        if root is not None and isinstance(root.inputs, Mapping):
+            inputs = {str(name): value for name, value in root.inputs.items() if isinstance(value, _SCALARS)}
+            items.append(HoldoutItem(trace_id, inputs, answer_text, slices))
+    return items

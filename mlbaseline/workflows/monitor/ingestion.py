@@ -60,13 +60,13 @@ def ingest(
     if traces:
         reports = [_ingest_traces(opened, monitor, since, now, tracking_uri)]
     else:
-        paths = [Path(name) for name in events] or list(_matching(monitor, loaded.root))
+        paths = [Path(name) for name in events] or list(matching_files(monitor, loaded.root))
         reports = [ingest_file(opened, path, slices=monitor.slices, now=now) for path in paths]
     return _result(opened, monitor, reports)
 
 
-def _matching(monitor: Monitor, root: Path) -> Iterator[Path]:
-    """The files that the suite's paths and patterns name."""
+def matching_files(monitor: Monitor, root: Path) -> Iterator[Path]:
+    """Find the files that the suite's paths and patterns name."""
     for pattern in monitor.traffic.paths:
         path = root / pattern
         found = [path] if path.is_file() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
@@ -91,7 +91,7 @@ def _ingest_traces(
 
 
 def _open_since(read_until_us: int | None, label_delay: timedelta) -> datetime:
-    """The beginning of the first day that was not closed when traces were last read."""
+    """Return the beginning of the first day that was not closed when traces were last read."""
     if read_until_us is None:
         return EPOCH
     moment_us = read_until_us - label_delay // timedelta(microseconds=1)
