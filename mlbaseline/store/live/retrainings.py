@@ -11,7 +11,7 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.monitor.retraining import Retraining, RetrainPlan
 from mlbaseline.store.items import Tags, write
 from mlbaseline.store.server.heartbeat import is_gone
-from mlbaseline.store.server.search import NEWEST, search
+from mlbaseline.store.server.run_search import NEWEST, search
 from mlbaseline.store.server.tracking import (
     COMPLETED,
     FAILED,
