@@ -10,7 +10,7 @@ from mlbaseline.suite import Production, Suite
 
 
 @dataclass(frozen=True)
-class Champion:
+class ChampionModel:
     """The model in production.
 
     Attributes:
@@ -29,7 +29,7 @@ class Champion:
         return not self.identity.startswith(("models:/", "runs:/"))
 
 
-def find_champion(suite: Suite, tracker: store.Tracker) -> Champion:
+def find_champion(suite: Suite, tracker: store.Tracker) -> ChampionModel:
     """Find the first registered model among the suite's baselines of kind production.
 
     Raises:
@@ -42,7 +42,7 @@ def find_champion(suite: Suite, tracker: store.Tracker) -> Champion:
             identity = serving.find_identity(tracker, spec.uri)
             if identity is None:
                 raise DataError(f"baselines.{name}: there is no {spec.uri} on the tracking server yet")
-            return Champion(name, identity.version, identity.evaluation_run_id)
+            return ChampionModel(name, identity.version, identity.evaluation_run_id)
     raise SuiteError(
         suite.name, ["baselines: a snapshot is of a model in production; add one of kind production with its `uri`"]
     )

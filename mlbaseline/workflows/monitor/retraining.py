@@ -21,11 +21,11 @@ from mlbaseline.suite import Monitor, Suite
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.comparison import make_comparison
-from mlbaseline.workflows.monitor.champion import Champion, find_champion
+from mlbaseline.workflows.monitor.champion import ChampionModel, find_champion
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
 from mlbaseline.workflows.promotion import promote
 
-FindAlarm = Callable[[Suite, Monitor, store.Tracker, Champion, Ledger], "Alarm | None"]
+FindAlarm = Callable[[Suite, Monitor, store.Tracker, ChampionModel, Ledger], "Alarm | None"]
 
 
 def retrain(
@@ -95,7 +95,9 @@ def _train(suite: Suite, path: str | Path, run: store.Run, plan: RetrainPlan, *,
     )
 
 
-def _plan(suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: Champion, ledger: Ledger) -> RetrainPlan:
+def _plan(
+    suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: ChampionModel, ledger: Ledger
+) -> RetrainPlan:
     alarms = [alarm for find in ALARMS if (alarm := find(suite, monitor, tracker, champion, ledger)) is not None]
     assert suite.register_as is not None  # `retrain` has checked it
     return plan_retraining(
@@ -109,7 +111,7 @@ def _plan(suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: Cham
 
 
 def _snapshot_alarm(
-    suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: Champion, ledger: Ledger
+    suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: ChampionModel, ledger: Ledger
 ) -> Alarm | None:
     """Find the first snapshot of the champion at which there was a breach."""
     del suite, ledger

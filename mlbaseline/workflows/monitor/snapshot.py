@@ -35,7 +35,7 @@ from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.answering import answer_all
-from mlbaseline.workflows.monitor.champion import Champion, find_champion
+from mlbaseline.workflows.monitor.champion import ChampionModel, find_champion
 from mlbaseline.workflows.monitor.holdout import Holdout, holdout_task, prepare_holdout
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
 
@@ -114,7 +114,9 @@ class _Scored:
     anchor: Floats
 
 
-def _score(suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: Champion, holdout: Holdout) -> _Scored:
+def _score(
+    suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: ChampionModel, holdout: Holdout
+) -> _Scored:
     both = [*holdout.items, *holdout.anchor]
     names = dict.fromkeys([champion.baseline, monitor.reference])
     scores = {name: _scores_of(suite, tracker, name, both, monitor.metric) for name in names}
@@ -150,7 +152,7 @@ def _scores_of(
     return dict(zip(table.frame["example_id"], values.tolist(), strict=True))
 
 
-def _recorded(tracker: store.Tracker, champion: Champion, metric: str) -> Floats:
+def _recorded(tracker: store.Tracker, champion: ChampionModel, metric: str) -> Floats:
     """Scores of the champion when it was promoted."""
     if champion.evaluation is None:
         raise DataError(
