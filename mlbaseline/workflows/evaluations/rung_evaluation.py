@@ -19,9 +19,9 @@ from mlbaseline.judge.cost.estimates import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Scalar, TaskData
-from mlbaseline.results import ResultTable, tabulate
+from mlbaseline.results import ResultTable
 from mlbaseline.suite import Suite
-from mlbaseline.tasks import kind_of_suite
+from mlbaseline.workflows.evaluations.answering import tabulate_answers
 from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun, metrics_text
 
 log = logging.getLogger("mlbaseline")
@@ -123,15 +123,7 @@ def _evaluate_rung(
             answers = opened.model.answer(data.examples)
             if reference is not None:
                 answers = reference.beside(answers)
-            answers = kind_of_suite(suite).conclude(answers, data.examples, is_raw=computes)
-            table = tabulate(
-                data,
-                answers,
-                baseline=rung.baseline,
-                kind=rung.kind,
-                seed=rung.seed,
-                signature=rung.signature,
-            )
+            table = tabulate_answers(suite, data, rung, answers)
         table, judged = judging.score(add_scores(table, suite.task.labels, suite.metrics), data)
         found = measure_overall(table, suite)
         metered = Metered(

@@ -34,7 +34,7 @@ from mlbaseline.suite import Monitor, Suite
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.evaluations.answering import answer_all
+from mlbaseline.workflows.evaluations.answering import tabulate_answers
 from mlbaseline.workflows.monitor.champion import ChampionModel, find_champion
 from mlbaseline.workflows.monitor.holdout import Holdout, holdout_task, prepare_holdout
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
@@ -146,7 +146,8 @@ def _scores_of(
         rung = build_rungs(context, name, suite.seeds[:1])[0]
         if rung.open is None:
             raise SuiteError(suite.name, [f"monitor.reference: {name!r} has no answers of its own"])
-        table = answer_all(on_items, task.splits["test"], rung, rung.open())
+        data = task.splits["test"]
+        table = tabulate_answers(on_items, data, rung, rung.open().model.answer(data.examples))
     values = add_scores(table, on_items.task.labels, (metric,)).scores(metric)
     assert values is not None  # `suite` lets metrics of single events through only
     return dict(zip(table.frame["example_id"], values.tolist(), strict=True))
