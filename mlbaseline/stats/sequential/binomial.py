@@ -10,6 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from mlbaseline.stats.sequential.beta_tail import log_beta_tail
 from mlbaseline.stats.types import Array
 
 
@@ -51,7 +52,7 @@ def binomial_mixture(n: ArrayLike, x: ArrayLike, theta0: float, *, k: float, one
         - failures * np.log1p(-theta0)
     )
     if one_sided:
-        log_e = log_e + _log_upper_tail(a + successes, b + failures, theta0) - _log_upper_tail(a, b, theta0)
+        log_e = log_e + log_beta_tail(a + successes, b + failures, theta0) - log_beta_tail(a, b, theta0)
     return np.asarray(log_e)
 
 
@@ -110,11 +111,3 @@ def quantile_exceeds(baseline: ArrayLike, candidate: ArrayLike, p: float, *, k: 
         middles = (starts + stops) // 2
         starts, stops = np.concatenate([starts, middles]), np.concatenate([middles, stops])
     return least
-
-
-def _log_upper_tail(a: ArrayLike, b: ArrayLike, x: float) -> Array:
-    """log P(Beta(a, b) > x). Where it underflows, its leading term, which is smaller: the e-value stays valid."""
-    tail = np.asarray(scipy.special.betaincc(a, b, x))
-    leading = np.asarray(b) * np.log1p(-x) + np.asarray(a) * np.log(x) - np.log(b) - scipy.special.betaln(a, b)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.where(tail > 1e-290, np.log(tail), leading))
