@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
+    from mlbaseline.monitor.canary.assignment import assign
     from mlbaseline.suite.reading import load_suite
     from mlbaseline.workflows import compare, evaluate, promote, rollback, run
 
-__all__ = ["__version__", "compare", "evaluate", "load_suite", "promote", "rollback", "run"]
+__all__ = ["__version__", "assign", "compare", "evaluate", "load_suite", "promote", "rollback", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> Any:
         from mlbaseline.suite.reading import load_suite
 
         return load_suite
+    if name == "assign":
+        from mlbaseline.monitor.canary.assignment import assign
+
+        return assign
     if name in __all__:
         from mlbaseline import workflows
 

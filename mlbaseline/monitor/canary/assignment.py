@@ -28,7 +28,7 @@ def assign(unit: str, experiment: str, share: float, *, salt: str = "") -> Arm:
         ValueError: The share is not between 0 and 1.
 
     Example:
-        >>> assign("user-17", "lora-v2", 0.05).value, assign("user-17", "lora-v2", 0.5).value
+        >>> assign("user-17", "lora-v2", 0.05).value, assign("user-17", "lora-v2", 0.9).value
         ('champion', 'candidate')
     """
     if not 0.0 <= share <= 1.0:

@@ -46,9 +46,34 @@ class TimedPath:
         return float(self.log_e[-1]) if len(self.log_e) else 0.0
 
 
-def guardrail_evidence(
-    traffic: SplitTraffic, test: GuardrailTest, plan: CanaryPlan, *, harm: bool
-) -> TimedPath:
+@dataclass(frozen=True)
+class _Question:
+    """One direction of one guardrail."""
+
+    traffic: SplitTraffic
+    test: GuardrailTest
+    threshold: float
+    harm: bool
+
+    def failures(self, positions: Integers, ours: Flags, ratio: float) -> TimedPath:
+        """Test whose share of the failures at some positions is too large.
+
+        Of failures of both arms, the candidate's share is at most ρr/(ρr + 1 − ρ) as long as it fails at most r times
+        as often, however failures come and go over time.
+        """
+        raised = self.traffic.events.share[positions] * ratio
+        theta0 = raised / (raised + 1.0 - self.traffic.events.share[positions])
+        path = binomial_stream(
+            ours if self.harm else ~ours,
+            theta0 if self.harm else 1.0 - theta0,
+            k=PRIOR_TRIALS,
+            threshold=self.threshold,
+            one_sided=True,
+        )
+        return TimedPath.of(path, self.traffic.events.time_us[positions])
+
+
+def guardrail_evidence(traffic: SplitTraffic, test: GuardrailTest, plan: CanaryPlan, *, harm: bool) -> TimedPath:
     """Compute the evidence of one guardrail.
 
     Args:
@@ -60,17 +85,16 @@ def guardrail_evidence(
     Returns:
         Its path, up to the last event.
     """
-    threshold = test.threshold if harm else plan.threshold
-    chosen = slice_members(traffic, test)
+    question = _Question(traffic, test, test.threshold if harm else plan.threshold, harm)
     match test.kind:
         case GuardrailKind.ERROR:
-            return _errors(traffic, test, chosen, threshold, harm)
+            return _errors(question)
         case GuardrailKind.SCORE:
-            return _scores(traffic, test, chosen, threshold, harm, plan.centres.get(test.name, 0.0))
+            return _scores(question, plan.centres.get(test.name, 0.0))
         case GuardrailKind.LATENCY:
-            return _latencies(traffic, test, threshold, harm)
+            return _latencies(question)
         case GuardrailKind.COST:
-            return _costs(traffic, test, threshold, harm)
+            return _costs(question)
         case _:
             assert_never(test.kind)
 
@@ -84,93 +108,69 @@ def slice_members(traffic: SplitTraffic, test: GuardrailTest) -> Flags | None:
     return np.asarray(codes == wanted)
 
 
-def _errors(
-    traffic: SplitTraffic, test: GuardrailTest, chosen: Flags | None, threshold: float, harm: bool
-) -> TimedPath:
-    """Among failures, the candidate's share is at most ρr/(ρr + 1 − ρ), however failures come and go over time.
-
-    Harm counts each unit's first failure. Once most units have failed, those that have not are mostly the better
+def _errors(question: _Question) -> TimedPath:
+    """Harm counts each unit's first failure. Once most units have failed, those that have not are mostly the better
     arm's: that hides harm, but would feign its absence, for which each unit's first request counts instead.
     """
-    events = traffic.events
+    traffic, events = question.traffic, question.traffic.events
+    chosen = slice_members(traffic, question.test)
     positions = traffic.failing(chosen)
-    if not harm:
+    if not question.harm:
         first = traffic.first(chosen)
         positions = first[events.error[first]]
-    raised = events.share[positions] * test.limit
-    theta0 = raised / (raised + 1.0 - events.share[positions])
-    ours = events.is_candidate[positions]
-    path = binomial_stream(
-        ours if harm else ~ours,
-        theta0 if harm else 1.0 - theta0,
-        k=PRIOR_TRIALS,
-        threshold=threshold,
-        one_sided=True,
-    )
-    return TimedPath.of(path, events.time_us[positions])
+    return question.failures(positions, events.is_candidate[positions], question.test.limit)
 
 
-def _scores(
-    traffic: SplitTraffic, test: GuardrailTest, chosen: Flags | None, threshold: float, harm: bool, centre: float
-) -> TimedPath:
+def _scores(question: _Question, centre: float) -> TimedPath:
+    traffic, test = question.traffic, question.test
     labels = traffic.events.score(test.name)
-    positions = traffic.labelled(test.name, chosen)
+    positions = traffic.labelled(test.name, slice_members(traffic, test))
     path = arm_difference(
         1.0 - labels.score[positions],
         traffic.events.is_candidate[positions],
         traffic.events.share[positions],
-        threshold=threshold,
+        threshold=question.threshold,
         margin=test.limit,
         centre=centre,
-        at_most=harm,
+        at_most=question.harm,
     )
     return TimedPath.of(path, labels.known_us[positions])
 
 
-def _latencies(traffic: SplitTraffic, test: GuardrailTest, threshold: float, harm: bool) -> TimedPath:
-    """Requests beyond the champion's quantile so far, the candidate's beyond the tolerated multiple of it, are failures.
+def _latencies(question: _Question) -> TimedPath:
+    """Requests beyond the champion's quantile so far count as failures; the candidate's, beyond a multiple of it.
 
-    The binomial test of Lindon and Malek at the quantile itself needs its true value, and pays for not knowing it with
-    the least evidence over all values; a threshold from the past needs no price.
+    A test at the quantile itself (Lindon and Malek) needs its true value, and pays for not knowing it with the least
+    evidence over all values; a threshold from the past has no such price.
     """
+    test, events = question.test, question.traffic.events
     assert test.quantile is not None
-    events = traffic.events
-    positions = traffic.first(np.isfinite(events.latency_s))
+    positions = question.traffic.first(np.isfinite(events.latency_s))
     latency, ours = events.latency_s[positions], events.is_candidate[positions]
     limit = running_quantile(latency, ~ours, test.quantile)
     with np.errstate(invalid="ignore"):
         slow = latency > np.where(ours, limit * test.limit, limit)
-    positions, ours = positions[slow], ours[slow]
-    share = events.share[positions]
-    path = binomial_stream(
-        ours if harm else ~ours,
-        share if harm else 1.0 - share,
-        k=PRIOR_TRIALS,
-        threshold=threshold,
-        one_sided=True,
-    )
-    return TimedPath.of(path, events.time_us[positions])
+    return question.failures(positions[slow], ours[slow], 1.0)
 
 
-def _costs(traffic: SplitTraffic, test: GuardrailTest, threshold: float, harm: bool) -> TimedPath:
-    events = traffic.events
-    positions = traffic.first(np.isfinite(events.cost_usd))
+def _costs(question: _Question) -> TimedPath:
+    events = question.traffic.events
+    positions = question.traffic.first(np.isfinite(events.cost_usd))
     theirs = np.flatnonzero(~events.is_candidate[positions])
     costs = events.cost_usd[positions]
-    if len(theirs) <= _BEFORE_COST:
-        return TimedPath(np.empty(0, np.int64), np.empty(0), None)
-    first, start = costs[theirs[:_BEFORE_COST]], int(theirs[_BEFORE_COST - 1]) + 1
-    cap = float(np.quantile(first, _CAP_QUANTILE))
+    first = costs[theirs[:_BEFORE_COST]]
+    cap = float(np.quantile(first, _CAP_QUANTILE)) if len(theirs) > _BEFORE_COST else 0.0
     if cap <= 0.0:
         return TimedPath(np.empty(0, np.int64), np.empty(0), None)
+    start = int(theirs[_BEFORE_COST - 1]) + 1
     positions = positions[start:]
     path = arm_difference(
         np.minimum(costs[start:] / cap, 1.0),
         events.is_candidate[positions],
         events.share[positions],
-        threshold=threshold,
-        ratio=test.limit,
+        threshold=question.threshold,
+        ratio=question.test.limit,
         centre=float(np.minimum(first / cap, 1.0).mean()),
-        at_most=harm,
+        at_most=question.harm,
     )
     return TimedPath.of(path, events.time_us[positions])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mlbaseline.errors import IncomparableError
 from mlbaseline.monitor.cohorts import OVERALL, WatchedSlice
@@ -117,8 +118,7 @@ def reference_of(
 
 
 def _loss(losses: Floats, clusters: np.ndarray) -> ReferenceLoss:
-    labels = None if any(label is None or label != label for label in clusters.tolist()) else clusters
-    if labels is not None and len(set(labels.tolist())) < 2:
-        labels = None
+    grouped = not pd.isna(clusters).any() and len(set(clusters.tolist())) > 1
+    labels = clusters if grouped else None
     estimate = estimate_mean(losses, clusters=labels, level=_LEVEL)
     return ReferenceLoss(estimate.value, min(max(estimate.high, estimate.value), 1.0), losses.shape[1])
