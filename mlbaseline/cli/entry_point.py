@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from mlbaseline.cli.answer_commands import export, import_
+from mlbaseline.cli.decision_commands import canary, drift, replay, watch
 from mlbaseline.cli.ladder_commands import evaluate, run
 from mlbaseline.cli.monitor_commands import ingest, retrain, snapshot
 from mlbaseline.cli.preparation_commands import doctor, schema
@@ -30,7 +31,7 @@ def cli() -> None:
     SUITE is a path to a suite file or the name of a packaged suite.
 
     \b
-    Exit codes: 0 done, gate passed · 1 error · 2 wrong usage · 3 gate failed · 4 inconclusive · 5 not comparable.
+    Exit codes: 0 done, gate passed · 1 error · 2 wrong usage · 3 gate failed, breach · 4 inconclusive · 5 invalid.
     """
 
 
@@ -41,6 +42,7 @@ _COMMANDS = (
     *(promote, rollback, lineage, verify),
     *(report, examples, table),
     *(ingest, snapshot, retrain),
+    *(canary, drift, replay, watch),
     *(doctor, schema),
 )
 for _command in _COMMANDS:

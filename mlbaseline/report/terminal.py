@@ -17,7 +17,10 @@ from mlbaseline.report.view import Cell, Column, Row, Steps, Table, Tone, View
 from mlbaseline.report.view_builder import build_view
 
 _STYLES: dict[Tone, str] = {"better": "blue", "worse": "red", "open": "yellow", "": ""}
-_SECTIONS = ("ladder", "fine-tunes", "primary", "guardrail", "judges", "published", "findings", "warnings", "next")
+_SECTIONS = (
+    *("ladder", "fine-tunes", "primary", "guardrail", "judges", "published", "findings", "warnings"),
+    *("guardrails", "split", "watched", "cost-of-traffic", "replay", "next"),
+)
 _NAME_WIDTH = 24
 _GAP = 2
 
@@ -38,10 +41,11 @@ def render_terminal(assessment: Assessment, *, colour: bool, width: int) -> str:
         colour: whether to write ANSI colours.
         width: of the terminal, in characters; no line is longer.
     """
-    return _render(build_view(assessment), colour=colour, width=width)
+    return terminal_of(build_view(assessment), colour=colour, width=width)
 
 
-def _render(view: View, *, colour: bool, width: int) -> str:
+def terminal_of(view: View, *, colour: bool, width: int) -> str:
+    """Render a view; see `render_terminal`."""
     console = Console(
         file=io.StringIO(),
         width=width,
@@ -53,7 +57,7 @@ def _render(view: View, *, colour: bool, width: int) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    console.print(Text(f"Baseline comparison of {view.suite}", style="bold"))
+    console.print(Text(f"{view.subject} {view.suite}", style="bold"))
     for key in _SECTIONS:
         section = view.section(key)
         if section is None:

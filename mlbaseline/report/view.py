@@ -153,7 +153,7 @@ class View:
     """What a report shows.
 
     title: the decision in a few words. sentence: what, over what, by how much, at what cost, and what was not shown.
-    reason: by which rules. sections: in reading order, none empty.
+    reason: by which rules. sections: in reading order, none empty. subject: what is said about the suite.
     """
 
     suite: str
@@ -163,6 +163,7 @@ class View:
     tone: Tone
     facts: tuple[Fact, ...]
     sections: tuple[Section, ...]
+    subject: str = "Baseline comparison of"
 
     @property
     def plots(self) -> tuple[Plot, ...]:

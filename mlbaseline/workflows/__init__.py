@@ -15,9 +15,12 @@ from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.lineage import lineage, verify
+from mlbaseline.workflows.monitor.decisions import canary, drift
 from mlbaseline.workflows.monitor.ingestion import ingest
+from mlbaseline.workflows.monitor.replaying import replay
 from mlbaseline.workflows.monitor.retraining import retrain
 from mlbaseline.workflows.monitor.snapshot import snapshot
+from mlbaseline.workflows.monitor.watching import watch
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
@@ -27,8 +30,10 @@ from mlbaseline.workflows.suite_schema import schema
 __all__ = [
     "CommandResult",
     "SimulationOptions",
+    "canary",
     "compare",
     "doctor",
+    "drift",
     "evaluate",
     "examples",
     "export",
@@ -38,6 +43,7 @@ __all__ = [
     "lineage",
     "power",
     "promote",
+    "replay",
     "report",
     "retrain",
     "rollback",
@@ -47,4 +53,5 @@ __all__ = [
     "snapshot",
     "table",
     "verify",
+    "watch",
 ]

@@ -1,0 +1,1 @@
+"""Pages of decisions about live traffic: the decision and why first, then the evidence over time."""

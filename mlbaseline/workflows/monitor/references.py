@@ -1,0 +1,80 @@
+"""What live traffic is compared with, from the tracking server."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+from mlbaseline import store
+from mlbaseline.cache import cache_dir
+from mlbaseline.errors import DataError
+from mlbaseline.monitor import OVERALL
+from mlbaseline.monitor.canary.plan import CanaryPlan, plan_canary
+from mlbaseline.monitor.drift.reference import Reference, reference_of
+from mlbaseline.suite import CanaryRules, Monitor, Production, Suite
+
+_COST = "cost_per_query_usd"
+_log = logging.getLogger("mlbaseline")
+
+
+def find_reference(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Reference:
+    """Read the recorded results of `monitor.reference`.
+
+    Of a registered model they are those of the run that evaluated it before its promotion, else those of the
+    baseline's newest runs.
+
+    Raises:
+        DataError: There is none.
+        TrackingError: The server cannot be reached.
+    """
+    runs = _runs(suite, monitor, tracker)
+    if not runs:
+        raise DataError(
+            f"monitor.reference: {monitor.reference!r} has no completed evaluation on {tracker.uri}. "
+            f"Run `mlbaseline evaluate {suite.name} --baseline {monitor.reference}` first."
+        )
+    tables = store.load_tables(tracker, runs, cache=cache_dir() / "tables")
+    return reference_of(
+        tables,
+        metric=monitor.metric,
+        slices=monitor.slices,
+        run_ids=[run.run_id for run in runs],
+        cost_usd=runs[0].metrics.get(_COST, math.nan),
+    )
+
+
+def canary_plan(rules: CanaryRules, monitor: Monitor, reference: Reference | None) -> CanaryPlan:
+    """Split the canary's error rate over guardrails and, where the reference's slices are known, over those."""
+    if reference is None:
+        return plan_canary(rules)
+    return plan_canary(
+        rules,
+        slices={name: reference.values(name) for name in monitor.slices},
+        centres={monitor.metric: reference.losses[OVERALL].loss},
+    )
+
+
+def reference_or_none(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Reference | None:
+    """Read the reference, or say on the log why slices are not watched."""
+    try:
+        return find_reference(suite, monitor, tracker)
+    except DataError as error:
+        _log.warning("%s Until then the canary looks at all traffic and at no slices.", error)
+        return None
+
+
+def _runs(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Sequence[store.EvaluationRun]:
+    spec = suite.baselines[monitor.reference]
+    if isinstance(spec, Production) and spec.uri is not None:
+        from mlbaseline.serving.registered_models import find_identity
+
+        identity = find_identity(tracker, spec.uri)
+        if identity is not None and identity.evaluation_run_id is not None:
+            return [store.read_evaluation(tracker, identity.evaluation_run_id)]
+    newest: dict[int | None, store.EvaluationRun] = {}
+    for run in store.find_evaluations(tracker):
+        if run.baseline == monitor.reference and run.split != "dev" and run.examples_sha256 is not None:
+            newest.setdefault(run.seed, run)
+    same_task = next(iter(newest.values())).task_digest if newest else None
+    return [run for run in newest.values() if run.task_digest == same_task]

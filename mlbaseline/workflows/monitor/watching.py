@@ -1,0 +1,294 @@
+"""The decisions over HTTP, for those who split the traffic and those who look at dashboards."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbaseline import store
+from mlbaseline.errors import DataError, MlbaselineError, SuiteError
+from mlbaseline.monitor import latest_us
+from mlbaseline.monitor.canary.decision import decide_canary
+from mlbaseline.monitor.canary.report import CanaryDecision, CanaryReport
+from mlbaseline.monitor.drift.decision import decide_drift
+from mlbaseline.monitor.drift.report import DriftReport
+from mlbaseline.suite import Suite
+from mlbaseline.suite.reading import load_suite
+from mlbaseline.workflows.command_result import document_json
+from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
+from mlbaseline.workflows.monitor.gauges import gauges_text
+from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
+from mlbaseline.workflows.monitor.references import canary_plan, reference_or_none
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+TOKEN_VARIABLE = "MLBASELINE_WATCH_TOKEN"
+LARGEST_BODY = 64 * 1024
+"""Bytes of a request's body. Webhooks send a few hundred."""
+SLOWEST_S = 5.0
+"""Seconds that a request may take, its body included."""
+_log = logging.getLogger("mlbaseline")
+
+
+@dataclass
+class Watcher:
+    """The newest decisions. They are made in the background, so that a request never waits for the ledger.
+
+    Attributes:
+        suite: The suite.
+        tracker: The tracking server, for the reference.
+        ledger: Where the ledger is.
+    """
+
+    suite: Suite
+    tracker: store.Tracker
+    ledger: str | None
+    canary: CanaryReport | None = None
+    drift: DriftReport | None = None
+    problem: str = ""
+    looked_s: float = 0.0
+    _revision: int = -1
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self) -> None:
+        """Decide again where the ledger has changed. What goes wrong is kept as `problem`; the last answer stays."""
+        with self._lock:
+            try:
+                self._decide()
+                self.problem = ""
+            except MlbaselineError as error:
+                self.problem = str(error)
+                _log.warning("watch: %s", error)
+            self.looked_s = time.monotonic()
+
+    def _decide(self) -> None:
+        monitor = monitor_of(self.suite)
+        opened = ledger_of(self.suite, self.ledger, self.tracker.uri)
+        try:
+            revision = opened.revision()
+            if revision == self._revision:
+                return
+            events = opened.read()
+        finally:
+            opened.close()
+        now_us = max(latest_us(events), 0)
+        reference = reference_or_none(self.suite, monitor, self.tracker)
+        if monitor.canary is not None:
+            self.canary = decide_canary(events, canary_plan(monitor.canary, monitor, reference), now_us)
+        if reference is not None:
+            self.drift = decide_drift(events, reference, monitor.drift, now_us=now_us)
+        self._revision = revision
+
+
+def watch(
+    suite: str | Path,
+    *,
+    ledger: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8642,
+    every_s: float = 30.0,
+    tracking_uri: str | None = None,
+) -> None:
+    """Serve the decisions until the process is stopped.
+
+    Args:
+        suite: Path of a suite file, or the name of a packaged suite.
+        ledger: Path of a SQLite file, or a URL of SQLAlchemy. By default a file beside the tracking database.
+        host: Address to listen at.
+        port: Port to listen at.
+        every_s: Seconds between two looks at the ledger.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Raises:
+        DataError: Starlette and uvicorn are not installed.
+        SuiteError: The suite has no `monitor`, or the address is not loopback and there is no token.
+    """
+    try:
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise DataError("watch needs starlette and uvicorn: pip install 'mlbaseline[watch]'") from error
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if not token and not _is_loopback(host):
+        raise SuiteError("--host", [f"{host} can be reached from elsewhere: set {TOKEN_VARIABLE}, or use 127.0.0.1"])
+    loaded = load_suite(suite)
+    monitor_of(loaded)
+    watcher = Watcher(loaded, store.connect(tracking_uri, loaded.name), ledger)
+    stop = threading.Event()
+    thread = threading.Thread(target=_keep_looking, args=(watcher, every_s, stop), daemon=True)
+    thread.start()
+    try:
+        uvicorn.run(
+            make_app(watcher, token),
+            host=host,
+            port=port,
+            log_level="warning",
+            timeout_keep_alive=5,
+            limit_concurrency=64,
+        )
+    finally:
+        stop.set()
+
+
+def make_app(watcher: Watcher, token: str = "") -> Starlette:
+    """Make the application.
+
+    Args:
+        watcher: Has the decisions.
+        token: What requests must carry; "" for nothing. `/healthz` asks for none.
+
+    Returns:
+        The ASGI application. Its routes answer with the document of the command line, and a status that says yes
+        (200) or no (403); 503 before the first decision.
+    """
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse, Response
+    from starlette.routing import Route
+
+    def document(content: Document, status: int = 200) -> Response:
+        return Response(document_json(content), status_code=status, media_type="application/json")
+
+    def canary_of() -> CanaryReport:
+        if watcher.canary is None:
+            raise _NoDecisionError(watcher.problem or "nothing is decided yet")
+        return watcher.canary
+
+    async def canary(_: Request) -> Response:
+        return document(canary_document(canary_of()))
+
+    async def drift(_: Request) -> Response:
+        if watcher.drift is None:
+            raise _NoDecisionError(watcher.problem or "nothing is decided yet")
+        return document(drift_document(watcher.drift))
+
+    def gate(opens: Callable[[CanaryReport], bool]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(_: Request) -> Response:
+            report = canary_of()
+            return document(canary_document(report), 200 if opens(report) else 403)
+
+        return answer
+
+    async def metrics(_: Request) -> Response:
+        text = gauges_text(
+            watcher.canary, watcher.drift, age_s=time.monotonic() - watcher.looked_s, ok=not watcher.problem
+        )
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    async def health(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def no_decision(_: Request, error: Exception) -> Response:
+        return document({"error": str(error)}, 503)
+
+    routes = [
+        Route("/canary", canary, methods=["GET", "POST"]),
+        Route("/drift", drift, methods=["GET", "POST"]),
+        Route("/argo/canary", canary, methods=["GET", "POST"]),
+        Route("/flagger/confirm-traffic-increase", gate(_may_increase), methods=["POST"]),
+        Route("/flagger/confirm-promotion", gate(_may_promote), methods=["POST"]),
+        Route("/flagger/rollback", gate(_must_roll_back), methods=["POST"]),
+        Route("/metrics", metrics, methods=["GET"]),
+        Route("/healthz", health, methods=["GET"]),
+    ]
+    app = Starlette(routes=routes, exception_handlers={_NoDecisionError: no_decision})
+    app.add_middleware(_Border, token=token)
+    return app
+
+
+def _may_increase(report: CanaryReport) -> bool:
+    """Flagger raises the weight in steps of its own: it may, up to the share that the ramp allows now."""
+    if report.decision is CanaryDecision.PROMOTE:
+        return True
+    return report.decision is CanaryDecision.CONTINUE and report.share > report.ramp.share
+
+
+def _may_promote(report: CanaryReport) -> bool:
+    return report.decision is CanaryDecision.PROMOTE
+
+
+def _must_roll_back(report: CanaryReport) -> bool:
+    return report.decision in (CanaryDecision.ROLL_BACK, CanaryDecision.INVALID)
+
+
+class _NoDecisionError(Exception):
+    """There is nothing to answer with yet."""
+
+
+class _Border:
+    """Middleware: the token, the size of a body, and the time that a request may take."""
+
+    def __init__(self, app: _App, token: str) -> None:
+        self._app, self._token = app, token
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        import asyncio
+
+        from starlette.requests import Request
+        from starlette.responses import PlainTextResponse
+
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        if request.url.path != "/healthz" and not self._is_allowed(request.headers.get("authorization", "")):
+            await PlainTextResponse("a token is needed\n", 401)(scope, receive, send)
+            return
+        try:
+            fits = await asyncio.wait_for(_fits(request), SLOWEST_S)
+        except asyncio.TimeoutError:
+            await PlainTextResponse("the request took too long\n", 408)(scope, receive, send)
+            return
+        if not fits:
+            await PlainTextResponse("the body is too large\n", 413)(scope, receive, send)
+            return
+        await self._app(scope, _nothing_more, send)
+
+    def _is_allowed(self, header: str) -> bool:
+        return not self._token or hmac.compare_digest(header.encode(), f"Bearer {self._token}".encode())
+
+
+async def _fits(request: Request) -> bool:
+    """Read a body to its end, or to the largest size that is allowed. Nothing in it is used."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > LARGEST_BODY:
+            return False
+    return True
+
+
+async def _nothing_more() -> dict[str, object]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _keep_looking(watcher: Watcher, every_s: float, stop: threading.Event) -> None:
+    while True:
+        watcher.look()
+        if stop.wait(every_s):
+            return
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp as _App
+    from starlette.types import Receive as _Receive
+    from starlette.types import Scope as _Scope
+    from starlette.types import Send as _Send

@@ -1,0 +1,45 @@
+"""Alert rules and the dashboard are valid, and ask for gauges that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from mlbaseline.workflows.monitor.gauges import _HELP
+
+FOLDER = Path(__file__).parents[2] / "docs" / "how-to" / "monitoring"
+NAME = re.compile(r"\bmlbaseline_[a-z0-9_]+")
+
+
+def test_every_rule_has_an_expression_over_known_gauges_and_a_summary() -> None:
+    (group,) = yaml.safe_load((FOLDER / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    names = [rule["alert"] for rule in group["rules"]]
+    assert len(names) == len(set(names)) >= 5
+    for rule in group["rules"]:
+        assert NAME.findall(rule["expr"]), rule["alert"]
+        assert set(NAME.findall(rule["expr"])) <= set(_HELP)
+        assert rule["expr"].count("(") == rule["expr"].count(")")
+        assert rule["annotations"]["summary"].endswith(".")
+        assert rule["labels"]["severity"] in ("info", "warning", "critical")
+
+
+def test_every_panel_asks_for_known_gauges_in_a_place_of_its_own() -> None:
+    dashboard = json.loads((FOLDER / "grafana.json").read_text(encoding="utf-8"))
+    asked, taken = set(), set()
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            asked |= set(NAME.findall(target["expr"]))
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+    assert asked <= set(_HELP)
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
