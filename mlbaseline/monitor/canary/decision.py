@@ -147,7 +147,7 @@ def _crossing_units(traffic: SplitTraffic) -> int:
 
 
 def _measures(traffic: SplitTraffic, test: GuardrailTest) -> tuple[ArmMeasure, ArmMeasure]:
-    """The two arms, the champion first."""
+    """Describe the two arms, the champion first."""
     values, positions = _values(traffic, test)
     ours = traffic.events.is_candidate[positions]
     champion, candidate = (

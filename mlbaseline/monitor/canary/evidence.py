@@ -109,8 +109,10 @@ def slice_members(traffic: SplitTraffic, test: GuardrailTest) -> Flags | None:
 
 
 def _errors(question: _Question) -> TimedPath:
-    """Harm counts each unit's first failure. Once most units have failed, those that have not are mostly the better
-    arm's: that hides harm, but would feign its absence, for which each unit's first request counts instead.
+    """Count each unit's first failure for harm, and each unit's first request for its absence.
+
+    Once most units have failed, those that have not are mostly the better arm's. That hides harm, and would feign its
+    absence.
     """
     traffic, events = question.traffic, question.traffic.events
     chosen = slice_members(traffic, question.test)
@@ -138,7 +140,7 @@ def _scores(question: _Question, centre: float) -> TimedPath:
 
 
 def _latencies(question: _Question) -> TimedPath:
-    """Requests beyond the champion's quantile so far count as failures; the candidate's, beyond a multiple of it.
+    """Count requests beyond the champion's quantile so far as failures; the candidate's, beyond a multiple of it.
 
     A test at the quantile itself (Lindon and Malek) needs its true value, and pays for not knowing it with the least
     evidence over all values; a threshold from the past has no such price.

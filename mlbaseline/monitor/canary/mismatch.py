@@ -68,7 +68,7 @@ def mismatch_evidence(traffic: SplitTraffic, alpha: float, metrics: tuple[str, .
 
 
 def _course(traffic: SplitTraffic, rank: int) -> Floats:
-    """The log e-value of the units' requests of one rank, after every event."""
+    """Compute the log e-value of the units' requests of one rank, after every event."""
     at = np.flatnonzero(traffic.rank == rank)
     course = two_sided_course(traffic.events.is_candidate[at], traffic.events.share[at], k=PRIOR_TRIALS)
     if len(at) == len(traffic):

@@ -37,7 +37,7 @@ class SplitTraffic:
         return cls(selected, events.experiments[newest])
 
     def known_at(self, moment_us: int) -> SplitTraffic:
-        """What was known at a moment."""
+        """Return what was known at a moment."""
         return SplitTraffic(self.events.known_at(moment_us), self.experiment)
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class SplitTraffic:
 
 
 def group_units(unit: Integers) -> tuple[Integers, Integers, int]:
-    """Number the units from 0 on, and count which event of its unit each one is.
+    """Give the units numbers from 0 on, and count which event of its unit each one is.
 
     Example:
         >>> code, rank, units = group_units(np.array([7, 3, 7, 7, 3]))

@@ -55,7 +55,7 @@ class Reference:
     run_ids: tuple[str, ...]
 
     def values(self, name: str) -> tuple[str, ...]:
-        """The values of a slice whose loss is known."""
+        """Return the values of a slice whose loss is known."""
         return tuple(watched.value for watched in self.losses if watched.slice == name and watched.value is not None)
 
 

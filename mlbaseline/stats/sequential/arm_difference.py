@@ -86,8 +86,10 @@ def arm_difference(
 
 
 def _kinds(y: Array, ours: NDArray[np.bool_], shares: Array) -> tuple[Positions, Positions] | None:
-    """Where 0 and 1 are the only outcomes and the share is constant: the position of one observation of each kind, and
-    the kind of each observation. Logarithms are then needed once a kind. None for other observations.
+    """Tell the four kinds of observations apart where 0 and 1 are the only outcomes and the share is constant.
+
+    Logarithms are then needed once a kind. The result has the position of one observation of each kind, and the kind
+    of each observation; None for other observations.
     """
     if not len(y) or (shares != shares[0]).any() or not ((y == 0.0) | (y == 1.0)).all():
         return None

@@ -102,7 +102,7 @@ def _phase(success: NDArray[np.bool_], weight: Array, theta0: float, positions: 
 
 
 def _bound(phase: _Phase, k: float, one_sided: bool) -> Array:
-    """The two-sided log e-value after each trial, and of a one-sided one an upper bound that is tight where it counts.
+    """Compute the two-sided log e-value after each trial; of a one-sided one, an upper bound that is tight.
 
     Below the null rate each likelihood ratio of a higher rate is below 1, and so is the one-sided e-value; above it the
     truncated mixture is the whole one over the prior mass above the null rate, times a probability.

@@ -22,7 +22,7 @@ def iso(moment_us: int | None) -> str | None:
 
 
 def canary_document(report: CanaryReport) -> Document:
-    """The document of `mlbaseline canary --json`."""
+    """Make the document of `mlbaseline canary --json`."""
     paths = (report.mismatch.requests, report.mismatch.labels)
     return {
         "decision": report.decision,
@@ -53,7 +53,7 @@ def canary_document(report: CanaryReport) -> Document:
 
 
 def drift_document(report: DriftReport) -> Document:
-    """The document of `mlbaseline drift --json`."""
+    """Make the document of `mlbaseline drift --json`."""
     return {
         "alarm": bool(report.alarms),
         "slices": [_slice(each) for each in report.slices],
