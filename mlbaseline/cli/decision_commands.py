@@ -39,7 +39,7 @@ def canary(suite: str, **options: Any) -> CommandResult:
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="Start of the detector (UTC), such as the champion's promotion; default: the first event.",
+    help="Start of the detector (UTC); default: the champion's promotion, or the first event where there is none.",
 )
 def drift(suite: str, **options: Any) -> CommandResult:
     """Compare the champion's loss on live traffic with its recorded one, slice by slice; exit 3 after an alarm."""

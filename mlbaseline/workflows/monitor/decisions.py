@@ -29,7 +29,7 @@ from mlbaseline.suite.reading import load_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json
 from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
-from mlbaseline.workflows.monitor.references import canary_plan, find_reference, reference_or_none
+from mlbaseline.workflows.monitor.references import canary_plan, detector_start_us, find_reference, reference_or_none
 
 CANARY_EXIT_CODES: Mapping[CanaryDecision, int] = {
     CanaryDecision.CONTINUE: 0,
@@ -89,7 +89,7 @@ def drift(
     Args:
         suite: Path of a suite file, or the name of a packaged suite.
         ledger: Path of a SQLite file, or a URL of SQLAlchemy. By default a file beside the tracking database.
-        since: Start of the detector, such as the champion's promotion. By default the first event.
+        since: Start of the detector. By default the champion's promotion, or the first event where there is none.
         record: Leave a run with the decision and its page. The same look again leaves no second one.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
@@ -139,7 +139,7 @@ def look_at_drift(
         find_reference(suite, monitor, tracker),
         monitor.drift,
         now_us=max(latest_us(events), 0),
-        since_us=None if since is None else microseconds(since),
+        since_us=detector_start_us(suite, tracker) if since is None else microseconds(since),
     )
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from mlbaseline import store
 from mlbaseline.cache import cache_dir
-from mlbaseline.errors import DataError
+from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor import OVERALL
 from mlbaseline.monitor.canary.plan import CanaryPlan, plan_canary
 from mlbaseline.monitor.drift.reference import Reference, reference_of
+from mlbaseline.store.server.tracking import reporting
 from mlbaseline.suite import CanaryRules, Monitor, Production, Suite
+from mlbaseline.workflows.monitor.champion import find_champion
 
 _COST = "cost_per_query_usd"
 _log = logging.getLogger("mlbaseline")
@@ -60,8 +62,28 @@ def reference_or_none(suite: Suite, monitor: Monitor, tracker: store.Tracker) ->
     try:
         return find_reference(suite, monitor, tracker)
     except DataError as error:
-        _log.warning("%s Until then the canary looks at all traffic and at no slices.", error)
+        _log.warning("%s Until then slices are not watched.", error)
         return None
+
+
+def detector_start_us(suite: Suite, tracker: store.Tracker) -> int | None:
+    """Find when the champion became a version: the drift detector starts again there.
+
+    Returns:
+        Microseconds since 1970; None where the suite has no registered model in production.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
+    try:
+        champion = find_champion(suite, tracker)
+    except (DataError, SuiteError):
+        return None
+    if not champion.is_version:
+        return None
+    name, _, number = champion.identity.rpartition("/")
+    with reporting(f"find when {champion.identity} was registered", tracker.uri):
+        return int(tracker.client.get_model_version(name, number).creation_timestamp) * 1_000
 
 
 def _runs(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Sequence[store.EvaluationRun]:

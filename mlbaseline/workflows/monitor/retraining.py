@@ -11,7 +11,8 @@ from typing import Any
 
 from mlbaseline import store
 from mlbaseline.errors import SuiteError
-from mlbaseline.monitor import Ledger
+from mlbaseline.monitor import Ledger, latest_us
+from mlbaseline.monitor.drift.decision import decide_drift
 from mlbaseline.monitor.event_rows import EPOCH
 from mlbaseline.monitor.holdout import period_of
 from mlbaseline.monitor.retraining import Alarm, RetrainDecision, RetrainPlan, plan_retraining
@@ -23,6 +24,7 @@ from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.comparison import make_comparison
 from mlbaseline.workflows.monitor.champion import ChampionModel, find_champion
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
+from mlbaseline.workflows.monitor.references import detector_start_us, reference_or_none
 from mlbaseline.workflows.promotion import promote
 
 FindAlarm = Callable[[Suite, Monitor, store.Tracker, ChampionModel, Ledger], "Alarm | None"]
@@ -122,7 +124,25 @@ def _snapshot_alarm(
     return None
 
 
-ALARMS: tuple[FindAlarm, ...] = (_snapshot_alarm,)
+def _drift_alarm(
+    suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: Champion, ledger: Ledger
+) -> Alarm | None:
+    """Find the first day on which the loss on a slice was shown to exceed its bound."""
+    del champion
+    reference = reference_or_none(suite, monitor, tracker)
+    if reference is None:
+        return None
+    events = ledger.read()
+    since_us = detector_start_us(suite, tracker)
+    report = decide_drift(events, reference, monitor.drift, now_us=max(latest_us(events), 0), since_us=since_us)
+    days = [each.alarmed for each in report.alarms if each.alarmed is not None]
+    if not days:
+        return None
+    first = min(days)
+    return Alarm("drift", first, tuple(each.label for each in report.alarms if each.alarmed == first), first)
+
+
+ALARMS: tuple[FindAlarm, ...] = (_snapshot_alarm, _drift_alarm)
 """What may start a training. Of several alarms the earliest counts."""
 
 

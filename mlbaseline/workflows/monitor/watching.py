@@ -26,7 +26,7 @@ from mlbaseline.workflows.command_result import document_json
 from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
 from mlbaseline.workflows.monitor.gauges import gauges_text
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
-from mlbaseline.workflows.monitor.references import canary_plan, reference_or_none
+from mlbaseline.workflows.monitor.references import canary_plan, detector_start_us, reference_or_none
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -87,7 +87,8 @@ class Watcher:
         if monitor.canary is not None:
             self.canary = decide_canary(events, canary_plan(monitor.canary, monitor, reference), now_us)
         if reference is not None:
-            self.drift = decide_drift(events, reference, monitor.drift, now_us=now_us)
+            since_us = detector_start_us(self.suite, self.tracker)
+            self.drift = decide_drift(events, reference, monitor.drift, now_us=now_us, since_us=since_us)
         self._revision = revision
 
 
