@@ -1,7 +1,7 @@
 """How long decisions about live traffic take: python -m tests.benchmarks.bench_monitoring
 
-A canary decision over a million events (promised: 1 s), and a year of 20 slices with 200 labels a day (10 s). Exit code 1
-if a promise is not kept.
+A canary decision over a million events (promised: 1 s), and a year of 20 slices with 200 labels a day (10 s). Exit code
+1 if a promise is not kept.
 """
 
 from __future__ import annotations
