@@ -69,7 +69,7 @@ def canary_delays(
     for effect in effects:
         mixed = share * effect + 1.0 - share
         most = max(volumes) * horizon_days * failure_rate * mixed
-        failures = int(min(most, 200_000))
+        failures = int(min(most, 50_000))
         crossed = []
         for _ in range(_STREAMS):
             ours = rng.random(failures) < share * effect / mixed

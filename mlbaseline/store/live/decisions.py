@@ -56,9 +56,9 @@ def log_decision(tracker: Tracker, suite: Suite, record: DecisionRecord, *, note
     Raises:
         TrackingError: The server cannot be reached or refuses.
     """
-    known = search(tracker, record.kind, {STATUS: COMPLETED, _LOOK: record.look})
-    if known:
-        return str(known[0].info.run_id)
+    known = next(search(tracker, record.kind, {STATUS: COMPLETED, _LOOK: record.look}, page_size=1), None)
+    if known is not None:
+        return str(known.info.run_id)
     tags = {**suite_tags(suite), DECISION: record.decision, LOOKED_AT: record.looked_at, _LOOK: record.look}
     name = f"{suite.name} {record.kind}: {record.decision}"
     with open_run(tracker, record.kind, name=name, tags=tags, note=note) as run, TemporaryDirectory() as temporary:
