@@ -8,6 +8,7 @@ from shutil import copy
 
 import pandas as pd
 import pytest
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from mlbaseline import store, workflows
@@ -67,7 +68,7 @@ def ingest(suite: Path, frame: pd.DataFrame, name: str = "1.parquet") -> Path:
     return path
 
 
-def canary_runs(suite: Path) -> list[object]:
+def canary_runs(suite: Path) -> list[Run]:
     client = MlflowClient(uri(suite))
     experiment = client.get_experiment_by_name("reviews")
     return list(client.search_runs([experiment.experiment_id], "tags.`mlbaseline.kind` = 'canary'"))

@@ -56,6 +56,8 @@ def test_the_answer_is_that_of_the_command_line(suite: Path, watcher: Watcher) -
 def test_flagger_gets_a_status(suite: Path, watcher: Watcher, failures: float, rollback: int) -> None:
     ingest(suite, stream(6_000, share=0.2, failure_rate=(0.02, failures), labelled=0.5))
     watcher.look()
+    assert watcher.canary is not None
+    assert watcher.canary.decision.value == ("roll_back" if rollback == 200 else "continue")
     for hook, status in (("confirm-traffic-increase", 403), ("confirm-promotion", 403), ("rollback", rollback)):
         assert ask(watcher, "POST", f"/flagger/{hook}", json=FLAGGER).status_code == status
     assert ask(watcher, "GET", "/flagger/rollback").status_code == 405
