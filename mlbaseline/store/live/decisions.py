@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlbaseline.store.items import Artifacts, Metrics, Series, write
-from mlbaseline.store.server.search import search
+from mlbaseline.store.server.run_search import search
 from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, open_run, reporting, suite_tags
 from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite

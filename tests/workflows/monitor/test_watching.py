@@ -54,7 +54,7 @@ def test_the_answer_is_that_of_the_command_line(suite: Path, watcher: Watcher) -
 
 @pytest.mark.parametrize(("failures", "rollback"), [(0.2, 200), (0.02, 403)])
 def test_flagger_gets_a_status(suite: Path, watcher: Watcher, failures: float, rollback: int) -> None:
-    ingest(suite, stream(6_000, share=0.2, failure_rate=(0.02, failures), labelled=0.5))
+    ingest(suite, stream(6_000, seed=1, share=0.2, failure_rate=(0.02, failures), labelled=0.5))
     watcher.look()
     assert watcher.canary is not None
     assert watcher.canary.decision.value == ("roll_back" if rollback == 200 else "continue")
