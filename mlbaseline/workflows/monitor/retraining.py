@@ -125,7 +125,7 @@ def _snapshot_alarm(
 
 
 def _drift_alarm(
-    suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: Champion, ledger: Ledger
+    suite: Suite, monitor: Monitor, tracker: store.Tracker, champion: ChampionModel, ledger: Ledger
 ) -> Alarm | None:
     """Find the first day on which the loss on a slice was shown to exceed its bound."""
     del champion
