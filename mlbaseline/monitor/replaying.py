@@ -12,7 +12,7 @@ from mlbaseline.monitor.canary.plan import CanaryPlan
 from mlbaseline.monitor.canary.report import CanaryReport
 from mlbaseline.monitor.cohorts import OVERALL, WatchedSlice, closes_at_us, latest_us
 from mlbaseline.monitor.drift.decision import decide_drift
-from mlbaseline.monitor.drift.reference import Reference, ReferenceLoss
+from mlbaseline.monitor.drift.reference import RecordedReference, ReferenceLoss
 from mlbaseline.monitor.drift.report import DriftReport
 from mlbaseline.monitor.event_arrays import EventArrays
 from mlbaseline.monitor.event_rows import EPOCH
@@ -50,7 +50,7 @@ def replay_events(
     events: EventArrays,
     *,
     plan: CanaryPlan | None,
-    reference: Reference | None,
+    reference: RecordedReference | None,
     rules: DriftRules,
     restarts_us: Sequence[int] = (),
 ) -> Replay:
@@ -90,7 +90,9 @@ def replay_events(
     return Replay(tuple(canaries), tuple(drifts), tuple(alarms))
 
 
-def reference_of_stream(events: EventArrays, *, metric: str, slices: Sequence[str], days: int = 7) -> Reference | None:
+def reference_of_stream(
+    events: EventArrays, *, metric: str, slices: Sequence[str], days: int = 7
+) -> RecordedReference | None:
     """Take the champion's first days as the reference, where nothing is recorded of it.
 
     Args:
@@ -122,7 +124,7 @@ def reference_of_stream(events: EventArrays, *, metric: str, slices: Sequence[st
             limits[watched] = ReferenceLoss(estimate.value, min(max(estimate.high, estimate.value), 1.0), estimate.n)
     if OVERALL not in limits:
         return None
-    return Reference(
+    return RecordedReference(
         baseline=f"the first {days} days",
         metric=metric,
         losses=limits,

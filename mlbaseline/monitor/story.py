@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlbaseline.monitor.cohorts import OVERALL, WatchedSlice
-from mlbaseline.monitor.drift.reference import Reference, ReferenceLoss
+from mlbaseline.monitor.drift.reference import RecordedReference, ReferenceLoss
 from mlbaseline.monitor.event_arrays import EventArrays, ScoreArrays
 from mlbaseline.monitor.ledger import DAY_US
 from mlbaseline.monitor.simulation import START_US
@@ -38,7 +38,7 @@ class Story:
     events: EventArrays
     canary: CanaryRules
     drift: DriftRules
-    reference: Reference
+    reference: RecordedReference
     restarts_us: tuple[int, ...]
 
 
@@ -106,7 +106,7 @@ def _events(rng: np.random.Generator) -> EventArrays:
     )
 
 
-def _reference(rng: np.random.Generator) -> Reference:
+def _reference(rng: np.random.Generator) -> RecordedReference:
     """As if the champion had been evaluated on 3,000 examples."""
     sizes = (3_000 * _SHARES).astype(int)
     limits = {
@@ -116,7 +116,7 @@ def _reference(rng: np.random.Generator) -> Reference:
         for name, loss, size in zip(TOPICS, _LOSSES.tolist(), sizes, strict=True)
     }
     overall = float(_LOSSES @ _SHARES)
-    return Reference(
+    return RecordedReference(
         baseline="champion",
         metric="accuracy",
         losses={OVERALL: ReferenceLoss(overall, overall + 0.013, 3_000), **limits},

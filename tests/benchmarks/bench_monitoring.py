@@ -20,7 +20,7 @@ from mlbaseline.monitor import DAY_US, OVERALL, WatchedSlice
 from mlbaseline.monitor.canary.decision import decide_canary
 from mlbaseline.monitor.canary.plan import plan_canary
 from mlbaseline.monitor.drift.decision import decide_drift
-from mlbaseline.monitor.drift.reference import Reference, ReferenceLoss
+from mlbaseline.monitor.drift.reference import RecordedReference, ReferenceLoss
 from mlbaseline.monitor.simulation import START_US, Arms, simulate_events
 from mlbaseline.suite import CanaryRules, DriftRules
 from tests.benchmarks.json_results import add_json_option, write_results
@@ -81,7 +81,7 @@ def drift() -> Timed:
         365 * 20 * 200, seed=1, share=0.0, days=365, accuracy=Arms(0.8, 0.8), slices={"topic": names}
     )
     recorded = {WatchedSlice("topic", name): ReferenceLoss(0.2, 0.21, 1_000) for name in names}
-    reference = Reference(
+    reference = RecordedReference(
         baseline="champion",
         metric="accuracy",
         losses={OVERALL: ReferenceLoss(0.2, 0.21, 20_000), **recorded},

@@ -16,7 +16,7 @@ from mlbaseline.monitor.canary.mismatch import mismatch_evidence
 from mlbaseline.monitor.canary.plan import plan_canary
 from mlbaseline.monitor.canary.traffic import SplitTraffic
 from mlbaseline.monitor.drift.decision import decide_drift
-from mlbaseline.monitor.drift.reference import Reference, ReferenceLoss
+from mlbaseline.monitor.drift.reference import RecordedReference, ReferenceLoss
 from mlbaseline.monitor.simulation import START_US, Arms, simulate_events
 from mlbaseline.suite import CanaryRules, DriftRules
 from tests.support.calibration_rows import Row, Rows, table_line
@@ -112,7 +112,7 @@ def drift_row(labels: int | None, streams: int, *, loss: float = 0.29, days: int
     sizes = [labels or 87, *([200, 87, 31, 11] * 5)[:19]]
     names = [f"s{position}" for position in range(20)]
     recorded = {WatchedSlice("s", name): ReferenceLoss(0.2, 0.2, 5_000) for name in names}
-    reference = Reference(
+    reference = RecordedReference(
         baseline="champion",
         metric="accuracy",
         losses={OVERALL: ReferenceLoss(0.2, 0.5, 5_000), **recorded},

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlbaseline.monitor.cohorts import OVERALL, ClosedDay, WatchedSlice, closed_days, in_time
 from mlbaseline.monitor.drift.inputs import input_shift
-from mlbaseline.monitor.drift.reference import Reference
+from mlbaseline.monitor.drift.reference import RecordedReference
 from mlbaseline.monitor.drift.report import DriftReport, RunningCost, SliceDrift
 from mlbaseline.monitor.event_arrays import EventArrays, Floats, Integers
 from mlbaseline.monitor.event_rows import EPOCH
@@ -25,7 +25,7 @@ _PRIOR_TRIALS = 20.0
 
 def decide_drift(
     events: EventArrays,
-    reference: Reference,
+    reference: RecordedReference,
     rules: DriftRules,
     *,
     now_us: int,
@@ -88,7 +88,7 @@ def live_losses(events: EventArrays, metric: str, rules: DriftRules) -> tuple[Fl
     return predicted + correction, np.where(selected, np.maximum(labels.known_us, judged.known_us), judged.known_us)
 
 
-def _detect(days: Sequence[ClosedDay], reference: Reference, rules: DriftRules) -> tuple[SliceDrift, ...]:
+def _detect(days: Sequence[ClosedDay], reference: RecordedReference, rules: DriftRules) -> tuple[SliceDrift, ...]:
     bounds = {
         watched: min(recorded.upper + rules.delta, _LARGEST_BOUND) for watched, recorded in reference.losses.items()
     }
@@ -124,7 +124,7 @@ def _recent_loss(days: Sequence[ClosedDay], watched: WatchedSlice) -> float:
     return float(every.mean()) if len(every) else math.nan
 
 
-def _running_cost(closed: EventArrays, recent: EventArrays, reference: Reference) -> RunningCost:
+def _running_cost(closed: EventArrays, recent: EventArrays, reference: RecordedReference) -> RunningCost:
     latency, all_latency = _known(recent.latency_s), _known(closed.latency_s)
     recorded = float(np.quantile(reference.latency_s, 0.95)) if len(reference.latency_s) else math.nan
     log_e = math.nan

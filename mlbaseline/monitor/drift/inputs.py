@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlbaseline.monitor.cohorts import OVERALL, WatchedSlice
-from mlbaseline.monitor.drift.reference import Reference
+from mlbaseline.monitor.drift.reference import RecordedReference
 from mlbaseline.monitor.event_arrays import EventArrays, Floats
 
 
@@ -56,7 +56,7 @@ class InputShift:
     length_distance: float
 
 
-def input_shift(events: EventArrays, reference: Reference, *, days: int) -> InputShift:
+def input_shift(events: EventArrays, reference: RecordedReference, *, days: int) -> InputShift:
     """Compare the inputs of some events with those of the reference's evaluation.
 
     Args:
@@ -79,7 +79,7 @@ def input_shift(events: EventArrays, reference: Reference, *, days: int) -> Inpu
     )
 
 
-def _mix(events: EventArrays, reference: Reference, name: str) -> MixShift | None:
+def _mix(events: EventArrays, reference: RecordedReference, name: str) -> MixShift | None:
     codes, values = events.slice_values(name)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     if not counts.sum():

@@ -31,7 +31,7 @@ class ReferenceLoss:
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class RecordedReference:
     """What was recorded of the reference.
 
     Attributes:
@@ -66,7 +66,7 @@ def reference_of(
     slices: Sequence[str],
     run_ids: Sequence[str] = (),
     cost_usd: float = math.nan,
-) -> Reference:
+) -> RecordedReference:
     """Read the reference from the tables of its runs, one a seed, on the same examples.
 
     Args:
@@ -105,7 +105,7 @@ def reference_of(
         for watched, chosen in members.items()
         if chosen.sum() >= _FEWEST
     }
-    return Reference(
+    return RecordedReference(
         baseline=tables[0].baseline,
         metric=metric,
         losses=known,

@@ -11,7 +11,7 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor import OVERALL
 from mlbaseline.monitor.canary.plan import CanaryPlan, plan_canary
-from mlbaseline.monitor.drift.reference import Reference, reference_of
+from mlbaseline.monitor.drift.reference import RecordedReference, reference_of
 from mlbaseline.store.server.tracking import reporting
 from mlbaseline.suite import CanaryRules, Monitor, Production, Suite
 from mlbaseline.workflows.monitor.champion import find_champion
@@ -20,7 +20,7 @@ _COST = "cost_per_query_usd"
 _log = logging.getLogger("mlbaseline")
 
 
-def find_reference(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Reference:
+def find_reference(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> RecordedReference:
     """Read the recorded results of `monitor.reference`.
 
     Of a registered model they are those of the run that evaluated it before its promotion, else those of the
@@ -46,7 +46,7 @@ def find_reference(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Re
     )
 
 
-def canary_plan(rules: CanaryRules, monitor: Monitor, reference: Reference | None) -> CanaryPlan:
+def canary_plan(rules: CanaryRules, monitor: Monitor, reference: RecordedReference | None) -> CanaryPlan:
     """Split the canary's error rate over guardrails and, where the reference's slices are known, over those."""
     if reference is None:
         return plan_canary(rules)
@@ -57,7 +57,7 @@ def canary_plan(rules: CanaryRules, monitor: Monitor, reference: Reference | Non
     )
 
 
-def reference_or_none(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Reference | None:
+def reference_or_none(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> RecordedReference | None:
     """Read the reference, or say on the log why slices are not watched."""
     try:
         return find_reference(suite, monitor, tracker)

@@ -13,7 +13,7 @@ from mlbaseline.errors import DataError, TrackingError
 from mlbaseline.monitor import OVERALL, EventArrays, open_ledger
 from mlbaseline.monitor.canary.plan import CanaryPlan, plan_canary
 from mlbaseline.monitor.delays import Delay, canary_delays, drift_delays
-from mlbaseline.monitor.drift.reference import Reference
+from mlbaseline.monitor.drift.reference import RecordedReference
 from mlbaseline.monitor.ingesting import ingest_file
 from mlbaseline.monitor.replaying import Replay, reference_of_stream, replay_events
 from mlbaseline.monitor.story import TOPICS, tell_story
@@ -34,7 +34,7 @@ class _Stream:
 
     events: EventArrays
     plan: CanaryPlan | None
-    reference: Reference | None
+    reference: RecordedReference | None
     rules: DriftRules
     restarts_us: tuple[int, ...] = ()
 
@@ -115,7 +115,7 @@ def _recorded(suite: Suite, paths: Sequence[str], tracking_uri: str | None) -> _
     return _Stream(events, plan, reference, monitor.drift)
 
 
-def _reference(suite: Suite, tracking_uri: str | None) -> Reference | None:
+def _reference(suite: Suite, tracking_uri: str | None) -> RecordedReference | None:
     try:
         return find_reference(suite, monitor_of(suite), store.connect(tracking_uri, suite.name))
     except (DataError, TrackingError):
@@ -139,7 +139,7 @@ def _delays(stream: _Stream) -> tuple[Delay, ...]:
     return rows
 
 
-def _document(found: Replay, reference: Reference | None, delays: Sequence[Delay]) -> Document:
+def _document(found: Replay, reference: RecordedReference | None, delays: Sequence[Delay]) -> Document:
     canaries = [
         {
             "experiment": report.experiment,

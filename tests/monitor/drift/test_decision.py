@@ -11,7 +11,7 @@ import pytest
 
 from mlbaseline.monitor import DAY_US, OVERALL, EventArrays, ScoreArrays, WatchedSlice
 from mlbaseline.monitor.drift.decision import decide_drift, live_losses
-from mlbaseline.monitor.drift.reference import Reference, ReferenceLoss
+from mlbaseline.monitor.drift.reference import RecordedReference, ReferenceLoss
 from mlbaseline.monitor.drift.report import DriftOutcome, DriftReport
 from mlbaseline.monitor.simulation import START_US, Arms, simulate_events
 from mlbaseline.suite.monitor.keys import DriftRules
@@ -20,9 +20,9 @@ TOPICS = tuple("abcd")
 RULES = DriftRules(delta=0.03, arl_days=365, label_delay=timedelta(days=1))
 
 
-def reference(**losses: float) -> Reference:
+def reference(**losses: float) -> RecordedReference:
     recorded = {WatchedSlice("topic", name): ReferenceLoss(losses.get(name, 0.2), 0.22, 500) for name in TOPICS}
-    return Reference(
+    return RecordedReference(
         baseline="champion",
         metric="accuracy",
         losses={OVERALL: ReferenceLoss(0.2, 0.21, 2000), **recorded},
