@@ -17,6 +17,7 @@ from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.judge.cost.pareto import fronts
 from mlbaseline.judge.decision.judgement import judge
 from mlbaseline.judge.ladder import Ladder
+from mlbaseline.judge.looks import report_looks
 from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
@@ -62,8 +63,8 @@ def assess(
         sharing = len(family) if row.role == Role.PRIMARY else len({other.candidate for other in family})
         return settle(ladder, row, family=sharing)
 
-    subject = Subject(ladder, standings, comparisons, registration, trials, champion)
-    audited, verdict = judge(subject, more_examples)
+    subject, looks = Subject(ladder, standings, comparisons, registration, trials, champion), report_looks(ladder)
+    audited, verdict = judge(subject, more_examples, looks)
     return Assessment(
         suite=suite.name,
         level=suite.matrix.level,
@@ -81,4 +82,5 @@ def assess(
         slices=examine(ladder, np.random.default_rng(RESAMPLING_SEED)),
         fronts=fronts(ladder, standings, rng),
         champion_run_id=None if champion is None else champion.evaluation_run_id,
+        looks=looks,
     )

@@ -26,6 +26,7 @@ from mlbaseline.records.example_changes import (
 )
 from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
+from mlbaseline.records.looks import ContrastLook, Look, LookOutcome, LookReport, LookSchedule, StopStatus
 from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -50,6 +51,7 @@ __all__ = [
     "Change",
     "Comparison",
     "Confusion",
+    "ContrastLook",
     "Cost",
     "Decision",
     "Estimand",
@@ -67,6 +69,10 @@ __all__ = [
     "FoundSlice",
     "Front",
     "FrontPoint",
+    "Look",
+    "LookOutcome",
+    "LookReport",
+    "LookSchedule",
     "Mismatch",
     "MismatchEffect",
     "Model",
@@ -88,6 +94,7 @@ __all__ = [
     "SmallSlice",
     "Spread",
     "Standing",
+    "StopStatus",
     "TaskData",
     "Trained",
     "UnpairedContrast",

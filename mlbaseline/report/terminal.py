@@ -17,7 +17,7 @@ from mlbaseline.report.view import Cell, Column, Row, Steps, Table, Tone, View
 from mlbaseline.report.view_builder import build_view
 
 _STYLES: dict[Tone, str] = {"better": "blue", "worse": "red", "open": "yellow", "": ""}
-_SECTIONS = ("ladder", "fine-tunes", "primary", "guardrail", "published", "findings", "warnings", "next")
+_SECTIONS = ("ladder", "fine-tunes", "primary", "guardrail", "looks", "published", "findings", "warnings", "next")
 _NAME_WIDTH = 24
 _GAP = 2
 
