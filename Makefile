@@ -66,6 +66,7 @@ calibrate: $(VENV)/.installed-dev
 	python -m tests.stats.simultaneous.calibration_joint > docs/statistics/calibration-joint.md
 	python -m tests.stats.calibration_single > docs/statistics/calibration-single.md
 	python -m tests.stats.paired.calibration_judged > docs/statistics/calibration-judged.md
+	python -m tests.judge.calibration_looks > docs/statistics/calibration-looks.md
 	python -m tests.judge.calibration_verdict > docs/statistics/calibration-verdict.md
 	python -m tests.monitor.calibration_monitoring > docs/statistics/calibration-monitoring.md
 

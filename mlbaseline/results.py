@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,31 @@ class ResultTable:
         """
         columns = [LOGLIK + label for label in labels]
         return self.frame[columns].to_numpy(dtype=float) if set(columns) <= set(self.frame) else None
+
+    def without_unanswered(self) -> ResultTable | None:
+        """Return the rows that asking again would not mend; None where there are none."""
+        if UNANSWERED not in self.frame:
+            return self
+        kept = self.frame[~self.frame[UNANSWERED].astype(bool)].drop(columns=UNANSWERED)
+        return replace(self, frame=kept.reset_index(drop=True)) if len(kept) else None
+
+    def joined(self, other: ResultTable) -> ResultTable:
+        """Return a table with the rows of both, which are answers of one rung to different examples.
+
+        Raises:
+            DataError: An example stands in both.
+        """
+        later = other.frame
+        if BATCH in self.frame and BATCH in later:  # no batch of one is a batch of the other
+            apart = int(self.frame[BATCH].abs().max()) + 1
+            later = later.assign(**{BATCH: later[BATCH] + np.where(later[BATCH] < 0, -apart, apart)})
+        frame = pd.concat([self.frame, later], ignore_index=True).sort_values("example_id", ignore_index=True)
+        if UNANSWERED in frame:
+            frame[UNANSWERED] = frame[UNANSWERED].fillna(False).astype(bool)
+        same = [name for name in other.frame if name in self.frame]
+        table = replace(self, frame=frame.astype({name: other.frame[name].dtype for name in same}))
+        _validate(table)
+        return table
 
     def save(self, folder: Path) -> None:
         """Write `examples.parquet` and `signature.json` into `folder`."""

@@ -31,6 +31,7 @@ SLOW = (
     "tests/store/registry/test_faults.py",
     # Simulations.
     "tests/judge/slices/test_search.py",
+    "tests/judge/test_calibration_looks.py",
     "tests/judge/test_calibration_verdict.py",
     "tests/stats/corpus/test_comparison.py",
     "tests/stats/sequential",

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from mlbaseline.errors import DataError
@@ -66,3 +68,14 @@ def test_columns_are_there_where_an_answer_has_something_for_them() -> None:
 def test_each_example_needs_exactly_one_answer(ids: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         table(2, [Answer(id, "no") for id in ids])
+
+
+def test_answers_to_different_examples_are_joined() -> None:
+    whole = table(6, [Answer(f"e{i}", "yes", (-1.0, -2.0, -3.0), tokens_in=i) for i in range(6)])
+    parts = [replace(whole, frame=whole.frame.iloc[rows].reset_index(drop=True)) for rows in ([0, 3, 5], [1, 2, 4])]
+    joined = parts[0].joined(parts[1])
+    pd.testing.assert_frame_equal(joined.frame, whole.frame)
+    with pytest.raises(DataError, match="stands in more than one row"):
+        joined.joined(parts[1])
+    batched = [replace(part, frame=part.frame.assign(batch=[0, 0, -1])) for part in parts]
+    assert batched[0].joined(batched[1]).frame["batch"].nunique() == 4

@@ -10,6 +10,7 @@ import yaml
 
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite import Full, Pretrained, Shots, Suite
+from mlbaseline.suite.decision import Matrix
 from mlbaseline.suite.reading import load_suite, packaged_suites, parse_suite
 
 TEXT = (resources.files("mlbaseline.suites") / "tweets.yaml").read_text(encoding="utf-8")
@@ -305,3 +306,13 @@ def test_every_key_is_described_in_the_schema() -> None:
     keys = {f"{name}.{key}": field for name, of in types.items() for key, field in of.get("properties", {}).items()}
     assert len(keys) > 200
     assert not [key for key, field in keys.items() if not field.get("description", "").strip()]
+
+
+def test_looks_are_checked_and_leave_the_digests_of_other_suites_as_they_were() -> None:
+    plain = Matrix()
+    assert not {"looks", "stop", "may_grow", "winner_by"} & plain.model_dump(mode="json").keys()
+    used = Matrix(looks=(0.5, 1.0), may_grow=True).model_dump(mode="json")
+    assert (used["looks"], used["stop"], used["may_grow"]) == ([0.5, 1.0], "primary", True)
+    for looks in ((1.0,), (0.5, 0.9), (0.5, 0.4, 1.0), (0.98, 1.0)):
+        with pytest.raises(ValueError, match=r"each 0\.05 or more above the one before"):
+            Matrix(looks=looks)

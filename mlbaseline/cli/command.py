@@ -21,6 +21,11 @@ BASELINES = click.option(
 )
 SEEDS = click.option("--seed", "seeds", multiple=True, type=int, metavar="N", help="Only this seed; repeatable.")
 FRESH = click.option("--fresh", is_flag=True, help="Evaluate again even where a completed run could be reused.")
+UNTIL_SETTLED = click.option(
+    "--until-settled",
+    is_flag=True,
+    help="Stop answering at the first look of the suite (matrix.looks) that settles every candidate.",
+)
 PROCESSES = click.option(
     "--processes",
     type=click.IntRange(min=1),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlbaseline.cli.command import BASELINES, FRESH, PROCESSES, SEEDS, SUITE, command
+from mlbaseline.cli.command import BASELINES, FRESH, PROCESSES, SEEDS, SUITE, UNTIL_SETTLED, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @SEEDS
 @FRESH
 @PROCESSES
+@UNTIL_SETTLED
 @click.option("--no-promote", is_flag=True, help="Stop after the comparison: no gate, no registration.")
 def run(suite: str, **options: Any) -> CommandResult:
     """Run the whole ladder, then compare, gate and promote."""
@@ -33,6 +34,7 @@ def run(suite: str, **options: Any) -> CommandResult:
 @SEEDS
 @FRESH
 @PROCESSES
+@UNTIL_SETTLED
 def evaluate(suite: str, **options: Any) -> CommandResult:
     """Evaluate baselines of the suite, every seed."""
     from mlbaseline import workflows

@@ -13,6 +13,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from mlbaseline.records import Scalar
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "mlflow", "mlbaseline")
@@ -22,8 +24,6 @@ _STATUS = Path("/proc/self/status")
 
 def describe_hardware(device: str) -> dict[str, Scalar]:
     """Return the `hardware.*` and `software.*` parameters of a run. device: as torch names it."""
-    import psutil
-
     facts: dict[str, Scalar] = {
         "hardware.device": device.split(":", maxsplit=1)[0],
         "hardware.device_name": device_name(device),
@@ -96,6 +96,29 @@ def measure_peak_memory(device: str) -> Iterator[PeakMemory]:
         yield peak
     finally:
         peak.bytes = torch.cuda.max_memory_allocated(device) if on_gpu else _high_water_mark()
+
+
+def memory_in_use(device: str) -> int:
+    """Return the memory (bytes) that this process holds now: of the device on a GPU, else its own."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)
+
+
+def free_memory(device: str) -> int:
+    """Return the memory (bytes) that may still be taken: of the device on a GPU, else of the machine or container."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    limit, used = (Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory.current"))
+    try:
+        return min(free, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no limit, or no such files
+        return free
 
 
 def _reset_high_water_mark() -> None:

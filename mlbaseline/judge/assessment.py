@@ -18,6 +18,7 @@ from mlbaseline.judge.cost.pareto import fronts
 from mlbaseline.judge.decision.judgement import judge
 from mlbaseline.judge.judge_reports import report_judges
 from mlbaseline.judge.ladder import Ladder
+from mlbaseline.judge.looks import report_looks
 from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.standing import stand
@@ -65,8 +66,8 @@ def assess(
         sharing = len(family) if row.role == Role.PRIMARY else len({other.candidate for other in family})
         return settle(ladder, row, family=sharing)
 
-    subject = Subject(ladder, standings, comparisons, registration, trials, champion)
-    audited, verdict = judge(subject, more_examples)
+    subject, looks = Subject(ladder, standings, comparisons, registration, trials, champion), report_looks(ladder)
+    audited, verdict = judge(subject, more_examples, looks)
     return Assessment(
         suite=suite.name,
         level=suite.matrix.level,
@@ -85,4 +86,5 @@ def assess(
         fronts=fronts(ladder, standings, rng),
         champion_run_id=None if champion is None else champion.evaluation_run_id,
         judges=report_judges(ladder),
+        looks=looks,
     )

@@ -14,10 +14,10 @@ _TOLERANCE = 1e-6
 def assessment_differences(stored: Assessment, derived: Assessment) -> tuple[str, ...]:
     """Name where the verdict or a registered contrast of a stored assessment differs from one that was derived again.
 
-    Means, differences, numbers of examples and outcomes are compared. Intervals and p-values are not: a later version
-    may compute them by a better method, and the outcome says what follows from them.
+    Means, differences, numbers of examples, outcomes and where the answers end are compared. Intervals and p-values are
+    not: a later version may compute them by a better method, and the outcome says what follows from them.
     """
-    return (*_verdicts(stored, derived), *_contrasts(stored, derived))
+    return (*_verdicts(stored, derived), *_stops(stored, derived), *_contrasts(stored, derived))
 
 
 def _verdicts(stored: Assessment, derived: Assessment) -> Iterator[str]:
@@ -28,6 +28,12 @@ def _verdicts(stored: Assessment, derived: Assessment) -> Iterator[str]:
         yield (
             f"winner: stored {ours.winner}, seed {ours.winner_seed}; derived {theirs.winner}, seed {theirs.winner_seed}"
         )
+
+
+def _stops(stored: Assessment, derived: Assessment) -> Iterator[str]:
+    ours, theirs = (None if each.looks is None else each.looks.summary for each in (stored, derived))
+    if ours != theirs:
+        yield f"where the answers end: stored {ours}; derived {theirs}"
 
 
 def _contrasts(stored: Assessment, derived: Assessment) -> Iterator[str]:

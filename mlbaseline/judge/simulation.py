@@ -11,6 +11,7 @@ from mlbaseline.judge.contrasts.comparison import compare_deciding
 from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.decision.judgement import judge
 from mlbaseline.judge.ladder import Ladder
+from mlbaseline.judge.looks import report_looks
 from mlbaseline.judge.standing import stand
 from mlbaseline.records import Comparison, Registration, Verdict
 
@@ -46,5 +47,6 @@ def deciding_verdict(
     suite, rng = ladder.suite, resampling_rng()
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
     rows = (*mark_registered(suite, registration, compare_deciding(ladder, rng)), *explored)
-    _, verdict = judge(Subject(ladder, standings, rows, registration, trials, champion), lambda _: None)
+    subject = Subject(ladder, standings, rows, registration, trials, champion)
+    _, verdict = judge(subject, lambda _: None, report_looks(ladder))
     return verdict

@@ -27,6 +27,7 @@ from mlbaseline.records.example_changes import (
 from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.judging import JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
+from mlbaseline.records.looks import ContrastLook, Look, LookOutcome, LookReport, LookSchedule, StopStatus
 from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -51,6 +52,7 @@ __all__ = [
     "Change",
     "Comparison",
     "Confusion",
+    "ContrastLook",
     "Cost",
     "Decision",
     "Estimand",
@@ -71,6 +73,10 @@ __all__ = [
     "JudgeDrift",
     "JudgeReport",
     "JudgingCost",
+    "Look",
+    "LookOutcome",
+    "LookReport",
+    "LookSchedule",
     "Mismatch",
     "MismatchEffect",
     "Model",
@@ -94,6 +100,7 @@ __all__ = [
     "SmallSlice",
     "Spread",
     "Standing",
+    "StopStatus",
     "TaskData",
     "Trained",
     "UnpairedContrast",

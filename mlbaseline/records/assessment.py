@@ -11,6 +11,7 @@ from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
 from mlbaseline.records.decisions import Decision, Outcome, Registered, Severity
 from mlbaseline.records.example_changes import ExampleReport
 from mlbaseline.records.judging import JudgeReport
+from mlbaseline.records.looks import LookReport
 from mlbaseline.records.slices import SliceReport
 
 
@@ -88,6 +89,8 @@ class Registration:
     in milliseconds since the epoch. test_looks: completed comparisons of the task, this one included.
     first_claims: where `after`, what the first evaluation's own rules claimed (`Matrix.claims`), if its run still shows
     them and the seeds are the same: a claim that stands in both is confirmatory all the same.
+    earlier_looks: at smaller versions of the test, before it grew; they are counted in test_looks, too. rate: the error
+    rate that this look is tested at, where it is not 1 − level. rate_so_far: bounds the error rate over all looks.
     """
 
     status: Registered
@@ -96,6 +99,9 @@ class Registration:
     first_matrix_digest: str
     test_looks: int
     first_claims: tuple[str, ...] = ()
+    earlier_looks: int = 0
+    rate: float | None = None
+    rate_so_far: float | None = None
 
     @property
     def is_confirmatory(self) -> bool:
@@ -114,6 +120,7 @@ class Assessment:
     champion_run_id: evaluation run of the model that was champion at the time; None where there was none.
     examples: classes confused, and examples won and lost; None where that was not looked at.
     judges: of the judged metrics, who scores them and how far that can be trusted.
+    looks: where the answers end, and what each registered look came to; None where none is registered.
     """
 
     suite: str
@@ -134,6 +141,7 @@ class Assessment:
     champion_run_id: str | None = None
     examples: ExampleReport | None = None
     judges: tuple[JudgeReport, ...] = ()
+    looks: LookReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome,
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed, where
 from mlbaseline.report.sections.findings import audit_fact
+from mlbaseline.report.sections.looks import looks_facts, stop_clause
 from mlbaseline.report.sections.slice_exploration import search_fact
 from mlbaseline.report.view import Fact, Tone
 
@@ -137,7 +138,7 @@ def _scores(presenter: Presenter, name: str, rows: Sequence[Comparison]) -> str:
     own = formats.fixed(rows[0].candidate_mean, decimals)
     return (
         f"{_short(name)} has {formats.clean(metric)} {own}{lower} against {listed(rivals)} on "
-        f"{formats.count(rows[0].n)} test examples"
+        f"{formats.count(rows[0].n)} test examples{stop_clause(presenter, name)}"
     )
 
 
@@ -268,7 +269,7 @@ def _registration(presenter: Presenter) -> tuple[Fact, ...]:
         n_before = sum(row.registered == Registered.BEFORE for row in presenter.deciding)
         partly = f"; {n_before} of {len(presenter.deciding)} contrasts stood before it" if n_before else ""
         when = Fact("Rules registered", f"after the first evaluation{partly}", "open")
-    return when, Fact("Looks at test", formats.count(registration.test_looks))
+    return when, *looks_facts(presenter)
 
 
 def _passed(label: str, outcomes: Sequence[str | None]) -> Fact:

@@ -18,7 +18,7 @@ from mlbaseline.report.view_builder import build_view
 
 _STYLES: dict[Tone, str] = {"better": "blue", "worse": "red", "open": "yellow", "": ""}
 _SECTIONS = (
-    *("ladder", "fine-tunes", "primary", "guardrail", "judges", "published", "findings", "warnings"),
+    *("ladder", "fine-tunes", "primary", "guardrail", "looks", "judges", "published", "findings", "warnings"),
     *("guardrails", "split", "watched", "cost-of-traffic", "replay", "next"),
 )
 _NAME_WIDTH = 24

@@ -15,6 +15,7 @@ from mlbaseline.report.sections.cost_tables import cost_section
 from mlbaseline.report.sections.example_lists import example_section
 from mlbaseline.report.sections.findings import audit_section, gates_section
 from mlbaseline.report.sections.finetune_costs import finetune_section
+from mlbaseline.report.sections.looks import looks_section
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.sections.published_scores import published_section
@@ -36,6 +37,7 @@ def build_view(assessment: Assessment) -> View:
         finetune_section(presenter),
         *contrast_sections(presenter),
         judge_section(presenter),
+        looks_section(presenter),
         published_section(presenter),
         class_section(presenter),
         example_section(presenter),

@@ -2,6 +2,7 @@
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of
 from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs
+from mlbaseline.store.earlier_tests import count_earlier_looks
 from mlbaseline.store.evaluations import (
     EvaluatedModel,
     EvaluationFigures,
@@ -24,6 +25,7 @@ from mlbaseline.store.registry.verification import VersionLinks, find_version
 from mlbaseline.store.runs import (
     ComparisonRun,
     EvaluationRun,
+    find_begun,
     find_comparison,
     find_completed,
     find_evaluations,
@@ -59,8 +61,10 @@ __all__ = [
     "VersionLinks",
     "artifact_path",
     "connect",
+    "count_earlier_looks",
     "counting_runs",
     "end_dead_runs",
+    "find_begun",
     "find_comparison",
     "find_completed",
     "find_evaluations",

@@ -26,6 +26,8 @@ VERDICT = PREFIX + "verdict"
 REGISTERED, TEST_LOOKS = PREFIX + "registered", PREFIX + "test_looks"
 LOOK, WAIVED = PREFIX + "look", PREFIX + "waived"
 """Tags: what was looked at (`look_of`), and the failed audit checks that the suite lets pass, with its reasons."""
+STOPPED = PREFIX + "stopped"
+"""Tag: where the answers to the test end, and by which boundary; absent where the suite registers no looks."""
 CONFIRMATORY = PREFIX + "confirmatory_contrasts"
 COLUMNS = tuple(field.name for field in fields(Comparison))
 
@@ -71,6 +73,7 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path, *, suite: S
                     CONFIRMATORY: _confirmatory(assessment.comparisons),
                     _SHA256: digest,
                     LOOK: look_of(run_id for each in assessment.standings for run_id in each.run_ids.values()),
+                    **({STOPPED: assessment.looks.summary} if assessment.looks else {}),
                     **({WAIVED: waived_text(assessment)} if assessment.verdict.waived else {}),
                 }
             ),

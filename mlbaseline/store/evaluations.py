@@ -37,6 +37,9 @@ MODEL_SHA256, WEIGHTS_SHA256 = PREFIX + "model_sha256", PREFIX + "weights_sha256
 """Tags of an evaluation and of a registered version: digest of all files of the model, and of its weights alone."""
 UNANSWERED = PREFIX + "unanswered"
 """Tag of a run some of whose rows are errors that asking again may mend: how many. No later evaluation reuses it."""
+ANSWERED = PREFIX + "answered"
+"""Tag of a run that answered a part of the test, up to a registered look: how many examples. It is for people and for
+whoever goes on; what a comparison counts are the rows."""
 NO_DATA = "none"
 PUBLISHED = "external"
 """Kind of a rung that has a score and no rows."""
@@ -148,6 +151,7 @@ def log_evaluation(
             Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
             Tags({MEASURED_SHA256: write_measured(folder / "results", Measured(measured, texts))}),
             Tags({UNANSWERED: str(table.n_unanswered)} if table.n_unanswered else {}),
+            Tags({ANSWERED: str(len(table.frame))} if len(table.frame) < len(data.examples) else {}),
             Metrics({**figures.metrics, **_flat(figures.slices), **_costs(figures.cost)}),
             Metrics({**_rates(table), **_first_token(table)}),
             Metrics(measured),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registered, Registration
@@ -12,6 +13,9 @@ from mlbaseline.store.server.run_search import OLDEST, Times, search
 from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker
 from mlbaseline.store.suites import stored_suite
 from mlbaseline.suite import Suite
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
 
 TASK_DIGEST = PREFIX + "task_digest"
 
@@ -60,10 +64,13 @@ def find_registration(tracker: Tracker, suite: Suite, *, task_digest: str, look:
 def _count_looks(tracker: Tracker, suite: Suite, task: Mapping[str, str], look: str | None) -> int:
     """Count the different looks at `test`, the one to come included. A comparison without a tag is one of its own."""
     runs = search(tracker, COMPARISON, {STATUS: COMPLETED, **task}, everywhere=True, deleted=True)
-    looks = {
-        (run.data.tags.get(LOOK, run.info.run_id), run.data.tags.get(PREFIX + "matrix_digest", "")) for run in runs
-    }
-    return len(looks | {(look or "to come", suite.matrix_digest)})
+    return len({look_key(run) for run in runs} | {(look or "to come", suite.matrix_digest)})
+
+
+def look_key(comparison: MlflowRun) -> tuple[str, str]:
+    """Name the look at `test` that a comparison took: what was looked at, and by which rules."""
+    tags = comparison.data.tags
+    return tags.get(LOOK, comparison.info.run_id), tags.get(PREFIX + "matrix_digest", "")
 
 
 def _kept_claims(suite: Suite, stored: Suite) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from mlbaseline.model_files import NO_DIGESTS, ModelDigests
 from mlbaseline.records import PublishedScore, seed_from_text, seed_text
 from mlbaseline.store.comparisons import COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
+    ANSWERED,
     EVALUATION,
     EXAMPLES_SHA256,
     LADDER_RUNS,
@@ -42,6 +43,7 @@ class EvaluationRun:
 
     seed: None for a rung without randomness. parent: the ladder that ran it. model_id: of its LoggedModel.
     examples_sha256: None for a published score, which has no rows. unanswered: rows that asking again may mend.
+    answered: number of examples, where the run answered a part of the test; None for all.
     measured_sha256: None for a run of before `results/measured.json` was written. model: digests of its model's files.
     """
 
@@ -62,6 +64,7 @@ class EvaluationRun:
     parent: str | None
     model_id: str | None
     unanswered: int = 0
+    answered: int | None = None
     measured_sha256: str | None = None
     model: ModelDigests = NO_DIGESTS
 
@@ -97,11 +100,27 @@ def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[Ev
 def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
     """Find the newest completed evaluation that another one with this signature would only repeat.
 
-    That is none that lacks answers which asking again may get. Raises TrackingError.
+    That is none that lacks answers: because asking again may get them, or because it stopped at a look. Raises
+    TrackingError.
     """
+    found = _with_signature(tracker, baseline, seed, signature_digest)
+    return next((run for run in found if not run.unanswered and run.answered is None), None)
+
+
+def find_begun(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
+    """Find the completed evaluation with this signature that stopped at a look; that with the most answers.
+
+    Raises TrackingError.
+    """
+    found = _with_signature(tracker, baseline, seed, signature_digest)
+    return max((run for run in found if run.answered is not None), key=lambda run: run.answered or 0, default=None)
+
+
+def _with_signature(
+    tracker: Tracker, baseline: str, seed: int | None, signature_digest: str
+) -> tuple[EvaluationRun, ...]:
     tags = {"baseline": baseline, "seed": seed_text(seed), "signature_digest": signature_digest}
-    found = _find_evaluations(tracker, {PREFIX + key: value for key, value in tags.items()})
-    return next((run for run in found if not run.unanswered), None)
+    return _find_evaluations(tracker, {PREFIX + key: value for key, value in tags.items()})
 
 
 def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:
@@ -189,6 +208,7 @@ def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
             parent=tags.get("mlflow.parentRunId"),
             model_id=models[0].model_id if models else None,
             unanswered=int(tags.get(UNANSWERED, 0)),
+            answered=int(tags[ANSWERED]) if ANSWERED in tags else None,
             measured_sha256=tags.get(MEASURED_SHA256),
             model=ModelDigests(tags.get(MODEL_SHA256), tags.get(WEIGHTS_SHA256)),
         )

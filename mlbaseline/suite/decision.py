@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from mlbaseline.suite.node import Name, Node, ReportedMetric
 
@@ -26,6 +27,10 @@ class Contrast(Node):
     """Names of `task.slices`. The contrast is also tested on each of their values."""
 
 
+_SMALLEST_STEP = 0.05
+"""Share of the test between two looks."""
+
+
 class Matrix(Node):
     """The pre-registered comparisons."""
 
@@ -45,12 +50,56 @@ class Matrix(Node):
     """
     min_slice_examples: Annotated[int, Field(ge=2)] = 20
     """Smallest number of examples on which a slice is tested. A guardrail on a smaller slice stays inconclusive."""
+    looks: tuple[float, ...] = ()
+    """Shares of `test` after which `--until-settled` looks at the contrasts, such as `[0.2, 0.4, 0.6, 0.8, 1.0]`. The
+    error rate is spent over them, whether or not a run stops early.
+    """
+    stop: Literal["primary", "all"] = "primary"
+    """Which contrasts are looked at, with `looks`. `primary`: guardrails are tested once, on the whole test. `all`:
+    guardrails too, so that their rungs may stop early.
+    """
+    may_grow: bool = False
+    """If true, `test` may get more examples after a comparison: the error rate is spent over all looks from the first
+    one on. If false, a test that grew all the same is tested strictly from its second look on.
+    """
+
+    @property
+    def primary_rungs(self) -> tuple[str, ...]:
+        """Both sides of every primary contrast."""
+        return _sides(self.primary)
+
+    @property
+    def registered_rungs(self) -> tuple[str, ...]:
+        """Both sides of every registered contrast."""
+        return _sides((*self.primary, *self.guardrails))
+
+    @property
+    def looked_at_rungs(self) -> tuple[str, ...]:
+        """Both sides of every contrast that a look may settle."""
+        return self.registered_rungs if self.stop == "all" else self.primary_rungs
+
+    @field_validator("looks")
+    @classmethod
+    def _are_in_order(cls, looks: tuple[float, ...]) -> tuple[float, ...]:
+        steps = [after - before for before, after in zip((0.0, *looks), looks, strict=False)]
+        if looks and (len(looks) < 2 or looks[-1] != 1.0 or min(steps) < _SMALLEST_STEP - 1e-9):
+            raise ValueError(
+                f"expected at least two shares of the test, each {_SMALLEST_STEP:g} or more above the one before, the "
+                f"last 1.0, such as [0.2, 0.4, 0.6, 0.8, 1.0]; got {list(looks)}"
+            )
+        return looks
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a key that came after suites were first digested, where the suite does not use it."""
+        """Leave out keys that came after suites were first digested, where the suite does not use them."""
         content: dict[str, Any] = serialize(self)
-        return {key: value for key, value in content.items() if key != "winner_by" or value is not None}
+        unused = {
+            "winner_by": self.winner_by is None,
+            "looks": not self.looks,
+            "stop": not self.looks,
+            "may_grow": not self.may_grow,
+        }
+        return {key: value for key, value in content.items() if not unused.get(key, False)}
 
     def claim(
         self, role: str, candidate: str, baseline: str, *, metric: str, margin: float | None, slicing: str | None
@@ -61,6 +110,9 @@ class Matrix(Node):
         """
         where = f" on each value of {slicing} with {self.min_slice_examples} examples" if slicing else ""
         how = f", corrected by {self.correction}" if role == "primary" else ""
+        if self.looks and (role == "primary" or self.stop == "all"):
+            how += f", looked at {', '.join(f'{share:g}' for share in self.looks)}"
+        how += ", of a test that may grow" if self.may_grow else ""
         return (
             f"{role}: {candidate} over {baseline} by {metric}{where}, margin {float(margin or 0):g}, "
             f"level {self.level:g}{how}"
@@ -78,6 +130,10 @@ class Matrix(Node):
             for baseline in contrast.over
             for slicing in (None, *contrast.slices)
         )
+
+
+def _sides(contrasts: Sequence[Contrast]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for contrast in contrasts for name in (contrast.candidate, *contrast.over)))
 
 
 class Gates(Node):

@@ -20,7 +20,8 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
     The raw content is read, so that these problems are found beside errors of type and key.
     """
     baselines = mapping(content.get("baselines"))
-    metrics = names_of(content.get("metrics", ["accuracy"]))
+    listed = sequence(content.get("metrics", ["accuracy"]))
+    metrics = names_of(listed)
     for name, spec in baselines.items():
         metric = mapping(spec).get("metric")
         if mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
@@ -35,6 +36,12 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
         for name, slicing in slices.items():
             if mapping(slicing).get("target"):
                 yield ("task", "slices", name, "target"), "classes of the target are those of tasks of kind choice"
+    if mapping(content.get("matrix")).get("looks") and any(isinstance(item, Mapping) for item in listed):
+        yield (
+            ("matrix", "looks"),
+            "a suite with judged metrics has no looks: judges score the whole test, and the labels of people are drawn "
+            "from it. Leave `looks` out, or give the judged metrics a suite of their own",
+        )
     winner_by = mapping(content.get("matrix")).get("winner_by")
     if winner_by is not None:
         yield from _deciding_metric(("matrix", "winner_by"), winner_by, metrics)

@@ -75,6 +75,8 @@ def _version_lines(model: str, version: store.VersionLineage) -> Iterator[str]:
         yield f"  promotion    {version.promotion.run_id}"
     if run := version.comparison:
         yield f"  comparison   {run.run_id}  suite {_short(run.suite_digest)}  matrix {_short(run.matrix_digest)}"
+        if run.stopped:
+            yield f"  answers end  at {run.stopped}"
     datasets = dict.fromkeys(run.dataset for run in version.evaluations if run.dataset)
     for dataset in datasets:
         yield f"  data         {dataset}"

@@ -26,6 +26,7 @@ def run(
     seeds: Sequence[int] = (),
     fresh: bool = False,
     processes: int = 1,
+    until_settled: bool = False,
     no_promote: bool = False,
     tracking_uri: str | None = None,
 ) -> CommandResult:
@@ -37,6 +38,8 @@ def run(
         seeds: Evaluate only these of the suite's seeds. By default all.
         fresh: Evaluate again even where a completed run could be reused.
         processes: Number of processes that answer together. It changes no score.
+        until_settled: Answer the registered contrasts in a seeded order, and stop at the first look of `matrix.looks`
+            that settles every candidate.
         no_promote: Stop after the comparison.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
@@ -63,7 +66,9 @@ def run(
     promotion: Promotion | None = None
     not_registered: str | None = None
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_rungs(ladder, names, chosen_seeds, fresh=fresh, processes=processes)
+        evaluated = evaluate_rungs(
+            ladder, names, chosen_seeds, fresh=fresh, processes=processes, until_settled=until_settled
+        )
         # A part of the ladder is compared with what earlier ladders have of the rest.
         whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
         run_id, assessment = make_comparison(loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id)

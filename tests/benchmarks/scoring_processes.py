@@ -20,9 +20,9 @@ from tests.benchmarks.scoring_items import Items
 FIRST_BATCH = """
 import sys, time
 import psutil
-from mlbaseline.workflows.evaluations import rung_evaluation as evaluation
+from mlbaseline.workflows.evaluations import one_by_one
 
-evaluate = evaluation._evaluate_rung
+evaluate = one_by_one._evaluate
 def watched(*arguments, **options):
     from mlbaseline.engine.scoring import log_likelihood_scorer as scoring  # imported by now
 
@@ -36,7 +36,7 @@ def watched(*arguments, **options):
     scoring.score_packed = first
     return evaluate(*arguments, **options)
 
-evaluation._evaluate_rung = watched
+one_by_one._evaluate = watched
 from mlbaseline.cli import main
 main()
 """

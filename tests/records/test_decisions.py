@@ -28,6 +28,8 @@ def test_stored_values() -> None:
         "Estimand": ["checkpoint", "recipe"],
         "Registered": ["before", "after", "no"],
         "MismatchEffect": ["refuse", "warn", "cost", "own"],
+        "LookOutcome": ["efficacy", "harm", "futility", "continue"],
+        "StopStatus": ["settled", "whole", "unsettled", "unplanned"],
         "Change": ["won", "lost", "both_wrong", "both_right"],
     }
 

@@ -38,16 +38,19 @@ class BatchedModel(ABC):
         """
         self._prompting, self._evaluation, self._execution = prompting, evaluation, execution
         self._encoder = make_encoder(checkpoint, evaluation)
+        self._n_to_time = evaluation.latency_sample
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer in batches, then time `evaluation.latency_sample` of the examples alone, evenly spread over all.
 
-        An example that cannot be answered becomes an answer with `error` set; a batch that fails is halved.
+        An example that cannot be answered becomes an answer with `error` set; a batch that fails is halved. Who answers
+        the examples of a test in several calls times so many in all, the first ones.
         """
+        n_timed, self._n_to_time = self._n_to_time, max(0, self._n_to_time - len(examples))
         return answer_and_time(
             partial(self._answer_all, execution=self._execution),
             examples,
-            latency_sample=self._evaluation.latency_sample,
+            latency_sample=n_timed,
             description=self._execution.description,
             answer_alone=self.answer_alone,
         )

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
-from mlbaseline.judge.contrasts.inference import Contrasted, contrast
+from mlbaseline.judge.contrasts.at_look import UNPLANNED, LookInference
+from mlbaseline.judge.contrasts.inference import Contrasted, Mask, contrast
 from mlbaseline.judge.contrasts.joint import JointInference, judge_jointly
 from mlbaseline.judge.contrasts.judged import contrast_judged
-from mlbaseline.judge.contrasts.matrix import Planned, mask_of, plan, sign_of, signed_margin
+from mlbaseline.judge.contrasts.matrix import Planned, plan, sign_of, signed_margin
 from mlbaseline.judge.contrasts.pair import pair_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison, Estimand, Outcome, Role
@@ -71,6 +73,12 @@ class Family:
     intervals are those at level 1 − α/m, for m rows. `romano_wolf` uses the joint distribution of checkpoints'
     per-example scores instead; where there is none (recipes, corpus metrics) it falls back to Holm, which is valid
     there too.
+
+    With registered looks, every p-value is that of the look (`contrasts.at_look`), and the corrections take these: each
+    is a p-value whenever one stops, which is all that Holm's and Bonferroni's arguments ask for (Ye, Li, Liu and Yao
+    2013, "A group sequential Holm procedure with multiple primary endpoints", Statistics in Medicine 32:1112). The
+    joint distribution of a stopped test is not known, so `romano_wolf` is Holm there. A registered slice that is too
+    small so far stays in the family: it will be tested at a later look.
     """
 
     ladder: Ladder
@@ -83,38 +91,67 @@ class Family:
 
         A registered slice with too few examples is not tested: it takes no part in the family, and stays undecided.
         """
-        level = self.ladder.suite.matrix.level
+        return [row for row, _ in self.judge_with_statistics(family)]
+
+    def judge_with_statistics(self, family: Sequence[Planned]) -> list[tuple[Comparison, float]]:
+        """Compute the rows of the family, each with the normal statistic of its look (else NaN)."""
         small = [row for row in family if self._is_small(row)]
         family = [row for row in family if row not in small]
-        found = [(row, contrasted) for row in family if (contrasted := self._contrast(row, level)) is not None]
-        corrected = self._corrected(found) if found else []
-        judged = [self._comparison(row, alone, joint) for (row, alone), joint in zip(found, corrected, strict=True)]
-        return [*judged, *(self._untested(row) for row in small if row.role != Role.EXPLORATORY)]
+        found = [(row, contrasted) for row in family if (contrasted := self._contrast(row, self.level)) is not None]
+        small += [row for row in family if row not in [tested for tested, _ in found]]
+        later = len([row for row in small if row.role == Role.PRIMARY and self._at_look(row) is not None])
+        corrected = self._corrected(found, later) if found else []
+        judged = [
+            (self._comparison(row, alone, joint), alone.z) for (row, alone), joint in zip(found, corrected, strict=True)
+        ]
+        return [*judged, *((self._untested(row), math.nan) for row in small if row.role != Role.EXPLORATORY)]
+
+    @property
+    def level(self) -> float:
+        """Of the intervals; what decides is tested more strictly where the test has grown."""
+        return self.ladder.suite.matrix.level if self.role == Role.EXPLORATORY else self.ladder.level
+
+    def n_sharing(self, family: Sequence[Planned]) -> int:
+        """Count the rows, or in the case of guardrails the candidates, that share the error rate."""
+        return self._n_sharing(family, self._correction)
+
+    def _at_look(self, row: Planned) -> LookInference | None:
+        """How a row is inferred where the test is looked at; None where it is tested once, on all examples."""
+        schedule, matrix = self.ladder.schedule, self.ladder.suite.matrix
+        if schedule is None or not schedule.sizes:
+            return None
+        n = len(self._mask(row))
+        if row.role == Role.GUARDRAIL and matrix.stop == "primary" and n == schedule.n:
+            return None
+        look = schedule.look_of(n) if self.ladder.in_order else None
+        return LookInference(schedule.fractions, look, n, schedule.n)
+
+    def _mask(self, row: Planned) -> Mask:
+        return pair_of(self.ladder, row, self.estimand).mask
 
     def _is_small(self, row: Planned) -> bool:
         at_least = self.ladder.suite.matrix.min_slice_examples
-        return row.slice is not None and int(mask_of(self._tables(row.candidate)[0], row).sum()) < at_least
+        return row.slice is not None and int(self._mask(row).sum()) < at_least
 
     def _untested(self, row: Planned) -> Comparison:
         """Nothing is known of it, save how many examples there are."""
-        n = int(mask_of(self._tables(row.candidate)[0], row).sum())
+        n = int(self._mask(row).sum())
         nan, inf = math.nan, math.inf
         nothing = Contrasted(nan, nan, nan, -inf, inf, 1.0, inf, n, n, TOO_SMALL)
         return self._comparison(row, nothing, JointInference(1.0, -inf, inf))
 
-    def _corrected(self, found: Sequence[tuple[Planned, Contrasted]]) -> list[JointInference]:
-        correction, level = self._correction, self.ladder.suite.matrix.level
+    def _corrected(self, found: Sequence[tuple[Planned, Contrasted]], later: int) -> list[JointInference]:
+        """later: rows of the family that a later look will test."""
+        correction, level = self._correction, self.level
         if correction == "romano_wolf":
-            together = (
-                judge_jointly(self.ladder, [row for row, _ in found], rng=self.rng)
-                if self.estimand == Estimand.CHECKPOINT
-                else None
-            )
+            is_joint = self.estimand == Estimand.CHECKPOINT and self._at_look(found[0][0]) is None
+            together = judge_jointly(self.ladder, [row for row, _ in found], rng=self.rng) if is_joint else None
             if together is not None:
                 return together
             correction = "holm"
-        p_adjusted = adjust([contrasted.p_value for _, contrasted in found], correction)
-        sharing = self._n_sharing([row for row, _ in found], correction)
+        p_values = [contrasted.p_value for _, contrasted in found]
+        p_adjusted = adjust([*p_values, *[1.0] * later], correction)[: len(found)]
+        sharing = self._n_sharing([row for row, _ in found], correction, later)
         if self.role == Role.GUARDRAIL:
             p_adjusted = np.minimum(1.0, sharing * p_adjusted)
         shared = 1.0 - (1.0 - level) / sharing
@@ -125,7 +162,7 @@ class Family:
 
     def _limits(self, row: Planned, alone: Contrasted, level: float) -> tuple[float, float]:
         """Compute the interval of a row at another level than its own."""
-        if level == self.ladder.suite.matrix.level:
+        if level == self.level:
             return alone.low, alone.high
         if alone.limits is not None:
             return alone.limits(level)
@@ -133,11 +170,10 @@ class Family:
         assert wide is not None  # the level decides nothing about what can be computed
         return wide.low, wide.high
 
-    def _n_sharing(self, family: Sequence[Planned], correction: str) -> int:
-        """Count the rows, or in the case of guardrails the candidates, that share the error rate."""
+    def _n_sharing(self, family: Sequence[Planned], correction: str, later: int = 0) -> int:
         if self.role == Role.GUARDRAIL:
             return len({row.candidate for row in family})
-        return 1 if correction == "none" else len(family)
+        return 1 if correction == "none" else len(family) + later
 
     @property
     def _correction(self) -> Literal["holm", "romano_wolf", "bh", "none"]:
@@ -149,16 +185,23 @@ class Family:
         return self.ladder.tables(name, self.estimand)
 
     def _contrast(self, row: Planned, level: float) -> Contrasted | None:
-        pair = pair_of(self.ladder, row, self.estimand)
+        pair, margin, at = pair_of(self.ladder, row, self.estimand), signed_margin(row), self._at_look(row)
         if row.role != Role.EXPLORATORY:
             _require_scores(pair.candidate, row)
             require_same_unit(row.metric, (*pair.candidate, *pair.baseline))
         elif not same_unit(row.metric, (*pair.candidate, *pair.baseline)):
             return None
         if row.metric in self.ladder.suite.judged:
-            return contrast_judged(self.ladder, pair, level=level, margin=signed_margin(row))
-        found = contrast(pair, level=level, margin=signed_margin(row), rng=self.rng)
-        if found is None and row.role != Role.EXPLORATORY:
+            return contrast_judged(self.ladder, pair, level=level, margin=margin)
+        contrasted = partial(contrast, pair, margin=margin, rng=self.rng)
+        if at is None:
+            found = contrasted(level=level)
+        elif at.look is not None:
+            found = at.spend(contrasted, level=level, margin=margin)
+        else:
+            found = at.always_valid(contrasted(level=level), pair, level=level, margin=margin)
+        is_early = at is not None and at.n < at.total  # two clusters, say, are yet to come
+        if found is None and row.role != Role.EXPLORATORY and not is_early:
             where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
             raise SuiteError(
                 self.ladder.suite.name,
@@ -170,7 +213,7 @@ class Family:
         return found
 
     def _comparison(self, row: Planned, alone: Contrasted, joint: JointInference) -> Comparison:
-        level = self.ladder.suite.matrix.level
+        level = self.level
         return Comparison(
             candidate=row.candidate,
             baseline=row.baseline,
@@ -200,11 +243,19 @@ class Family:
             margin=row.margin,
             method=alone.method,
             caution=alone.caution,
-            outcome=None if row.margin is None else _outcome(row, alone, joint.p_adjusted, level),
+            outcome=None if row.margin is None else self._outcome(row, alone, joint.p_adjusted),
             n_labels=alone.n_labels,
             effective_labels=alone.effective_labels,
             undecided=alone.undecided,
         )
+
+    def _outcome(self, row: Planned, alone: Contrasted, p_adjusted: float) -> Outcome:
+        """Nothing is decided where no look is registered, nor of a guardrail that is yet to see the whole test."""
+        at = self._at_look(row)
+        is_early = row.role == Role.GUARDRAIL and at is not None and self.ladder.suite.matrix.stop == "primary"
+        if alone.method == UNPLANNED or is_early:
+            return Outcome.INCONCLUSIVE
+        return _outcome(row, alone, p_adjusted, self.level)
 
 
 def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:

@@ -6,6 +6,7 @@ Per-example metrics go to `stats.compare_paired`, corpus metrics to `stats.compa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Contrasted:
     p_value: of the true difference being `margin`, two-sided. mde: smallest difference detected with 80 % power.
     n_labels, effective_labels, undecided: see `records.Comparison`.
     limits: the interval at another level, from the same resamples; None where it takes others.
+    z: the normal statistic of a look at growing data, in the metric's own unit; NaN where there are no looks.
     """
 
     candidate_mean: float
@@ -58,6 +60,7 @@ class Contrasted:
     undecided: str | None = None
     limits: Callable[[float], tuple[float, float]] | None = None
     caution: str = ""
+    z: float = math.nan
 
 
 def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:

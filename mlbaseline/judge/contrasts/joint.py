@@ -47,7 +47,7 @@ def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Gen
         contrasts,
         slices=np.column_stack(list(cuts.values())) if cuts else None,
         clusters=clusters_of(table, np.ones(len(table.frame), dtype=bool)),
-        level=ladder.suite.matrix.level,
+        level=ladder.level,
         rng=rng,
     )
     indices = [(positions.get(row.cut, 0), questions.index((row.candidate, row.baseline, row.metric))) for row in rows]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.matrix import Planned, mask_of
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.records import Comparison, Estimand
+from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.results import ResultTable
 
 
@@ -34,6 +34,13 @@ class Pair:
 
 
 def pair_of(ladder: Ladder, row: Planned | Comparison, estimand: Estimand) -> Pair:
-    """Collect what a row of the comparison compares, between checkpoints or between recipes."""
-    candidate, baseline = (ladder.tables(name, estimand) for name in (row.candidate, row.baseline))
+    """Collect what a row of the comparison compares, between checkpoints or between recipes.
+
+    Guardrails see all examples that both sides have answered, unless the suite looks at them as at primary contrasts.
+    """
+    names = row.candidate, row.baseline
+    if row.role == Role.GUARDRAIL and ladder.whole and ladder.suite.matrix.stop == "primary":
+        candidate, baseline = ladder.whole_sides(names, estimand)
+    else:
+        candidate, baseline = (ladder.tables(name, estimand) for name in names)
     return Pair(candidate, baseline, row.metric, ladder.suite.task.labels, mask_of(candidate[0], row))

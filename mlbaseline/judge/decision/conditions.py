@@ -7,7 +7,17 @@ from dataclasses import replace
 
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.records import NO_SEED, WAIVED, Finding, Outcome, Registration, Severity, Standing
+from mlbaseline.records import (
+    NO_SEED,
+    WAIVED,
+    Finding,
+    LookReport,
+    Outcome,
+    Registration,
+    Severity,
+    Standing,
+    StopStatus,
+)
 from mlbaseline.suite import Suite
 
 _BLOCKS = Severity.ERROR
@@ -54,6 +64,30 @@ def counted(ladder: Ladder) -> Iterator[Finding]:
     for name, why in ladder.left_aside.items():
         reason = f"{name} has no run that the suite would make now; {why}. Evaluate it again"
         yield gate_finding("counted", Outcome.FAIL, reason, {"baseline": name})
+
+
+def stopped_as_registered(report: LookReport | None) -> Iterator[Finding]:
+    """Let a part of the test decide only where a registered look settles every candidate, on the first of its rows.
+
+    Everything is derived from the rows: what the runs say of themselves has no part in it.
+    """
+    if report is None:
+        return
+    rest = "Evaluate again with --until-settled, or without it for the rest of the test"
+    evidence = {"status": report.status.value, "n": report.n, "total": report.total}
+    if report.status is StopStatus.UNPLANNED:
+        sizes = ", ".join(f"{size:,}" for size in report.sizes)
+        what = f"{report.n:,} of {report.total:,} examples were answered"
+        if report.n in report.sizes:
+            reason = f"{what}, and these are not the first of the registered order. {rest}"
+        else:
+            reason = f"{what}, looks are registered at {sizes}. {rest}"
+        yield gate_finding("looks", Outcome.FAIL, reason, evidence)
+    elif report.status is StopStatus.UNSETTLED:
+        reason = f"answers stop where no boundary is crossed for every candidate: {report.summary}. {rest}"
+        yield gate_finding("looks", Outcome.FAIL, reason, evidence)
+    else:
+        yield gate_finding("looks", Outcome.PASS, f"answers end as registered: {report.summary}", evidence)
 
 
 def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:

@@ -13,19 +13,21 @@ from mlbaseline.judge.decision.conditions import (
     counted,
     every_seed,
     measured_under_digest,
+    stopped_as_registered,
 )
 from mlbaseline.judge.decision.gates import decide
-from mlbaseline.records import Comparison, Finding, Verdict
+from mlbaseline.records import Comparison, Finding, LookReport, Verdict
 
 
 def judge(
-    subject: Subject, more_examples: Callable[[Comparison], Settling | None]
+    subject: Subject, more_examples: Callable[[Comparison], Settling | None], looks: LookReport | None
 ) -> tuple[tuple[Finding, ...], Verdict]:
     """Audit what was compared, and judge the candidates by the rules of the suite.
 
     Args:
         subject: The rungs, where they stand, and the rows of their comparison.
         more_examples: How many further examples of the test would settle an inconclusive row; None where none would.
+        looks: Where the answers to the test end (`report_looks`); None where no looks are registered.
 
     Returns:
         The findings of the audit, and the verdict.
@@ -34,6 +36,7 @@ def judge(
     audited = audit(subject)
     conditions = (
         *counted(ladder),
+        *stopped_as_registered(looks),
         *answered(ladder),
         *every_seed(suite, standings),
         *confirmatory(suite, subject.registration),

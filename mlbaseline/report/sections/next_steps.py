@@ -53,7 +53,12 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
             "mlbaseline run does that by itself, unless --no-promote is given."
         )
     if verdict.decision == Decision.INCONCLUSIVE:
-        if verdict.more_examples:
+        if rest := _rest_of_test(presenter):
+            steps.append(
+                f"{rest:,} examples of the test are not answered. mlbaseline evaluate without --until-settled answers "
+                "them, and keeps what is there; it is not likely to change what is settled."
+            )
+        elif verdict.more_examples:
             steps.append(
                 f"Add about {verdict.more_examples:,} test examples and evaluate again: that should decide it."
             )
@@ -64,6 +69,11 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
         needed = listed([f"{count:,} more {what}" for what, count in missing.items() if count])
         steps.append(f"Only evidence is missing: with {needed} the gates can pass.")
     return steps
+
+
+def _rest_of_test(presenter: Presenter) -> int:
+    report = presenter.assessment.looks
+    return 0 if report is None else report.total - report.n
 
 
 def _contrast_step(presenter: Presenter, row: Comparison) -> str:

@@ -6,6 +6,7 @@ from mlbaseline.stats.sequential.binomial_stream import binomial_stream, two_sid
 from mlbaseline.stats.sequential.drift import SlicedDriftDetector, SliceEvidence
 from mlbaseline.stats.sequential.evidence_path import EvidencePath, trace_path
 from mlbaseline.stats.sequential.group import GroupSequentialPlan, LookDecision, group_sequential
+from mlbaseline.stats.sequential.growing import rate_of_look, rate_over_looks
 from mlbaseline.stats.sequential.means import SequentialMean, mean_difference
 from mlbaseline.stats.sequential.running_quantile import running_quantile
 
@@ -22,6 +23,8 @@ __all__ = [
     "group_sequential",
     "mean_difference",
     "quantile_exceeds",
+    "rate_of_look",
+    "rate_over_looks",
     "running_quantile",
     "trace_path",
     "two_sided_course",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import scipy
@@ -16,6 +16,8 @@ from mlbaseline.stats.types import Array
 _POINTS = 401
 _REACH = 8.0
 """Standard deviations beyond which the paths that are still going on are neglected."""
+_FARTHEST = 37.0
+"""Standard deviations beyond which the normal tail underflows."""
 _SMALLEST_STEP = 0.005
 
 
@@ -60,6 +62,26 @@ class GroupSequentialPlan:
         intervals: Jennison and Turnbull 1989).
         """
         return 1.0 - 2.0 * float(scipy.special.ndtr(-self.efficacy[look]))
+
+    def p_value_at(self, look: int, z: float) -> float:
+        """Find the smallest one-sided size whose boundary at a look (0 the first) this z statistic reaches.
+
+        It is a p-value at whichever registered look one stops, and it agrees with the repeated confidence interval of
+        that look: at most α exactly where the one-sided limit excludes the margin. Earlier looks have no part in it, so
+        a claim needs the data that are there when it is made. (Jennison and Turnbull 2000, "Group sequential methods
+        with applications to clinical trials", section 9.2: repeated p-values.)
+
+        Args:
+            look: Position of the look.
+            z: Its z statistic.
+
+        Returns:
+            The p-value; 1 for a z at which no size below ½ would stop.
+        """
+        bounds, log_sizes = _tabulated(self.fractions)[look]
+        if z <= bounds[0]:
+            return 1.0
+        return math.exp(float(scipy.interpolate.pchip_interpolate(bounds, log_sizes, min(z, float(bounds[-1])))))
 
     def p_value(self, statistics: ArrayLike) -> float:
         """Compute the smallest one-sided size at which a plan with these looks would have stopped for efficacy by now.
@@ -139,6 +161,20 @@ def group_sequential(fractions: ArrayLike, *, alpha: float = 0.025, beta: float 
     return GroupSequentialPlan(looks, alpha, tuple(efficacy.tolist()), tuple(futility.tolist()), (drift / single) ** 2)
 
 
+@lru_cache(maxsize=32)
+def _tabulated(fractions: tuple[float, ...]) -> tuple[tuple[Array, Array], ...]:
+    """For each look, boundaries in z (ascending) with the logarithms of the sizes that they belong to."""
+    log_sizes = np.concatenate(
+        [np.linspace(math.log(1e-12), math.log(1e-3), 14)[:-1], np.linspace(math.log(1e-3), math.log(0.499), 20)]
+    )[::-1]
+    bounds = np.array([_efficacy(fractions, math.exp(log_size)) for log_size in log_sizes])
+    tables = []
+    for column in bounds.T:
+        rising = np.flatnonzero(np.diff(column, prepend=-math.inf) > 1e-9)  # where the tail underflows it is flat
+        tables.append((column[rising], log_sizes[rising]))
+    return tuple(tables)
+
+
 def _spent(fractions: tuple[float, ...], rate: float) -> Array:
     """Error rate spent at each look (not in all up to it)."""
     z = -scipy.special.ndtri(rate / 2.0)
@@ -204,8 +240,8 @@ class _Paths:
     def upper_bound(self, rate: float) -> float:
         """Find the point that is exceeded with probability ``rate``."""
         low, high = self._ends()
-        if self.above(high) >= rate:
-            return high
+        if self.above(high) >= rate:  # so far out that no earlier stop matters
+            return max(high, min(_FARTHEST, -float(scipy.special.ndtri(rate))) * math.sqrt(self.t))
         return float(scipy.optimize.brentq(lambda b: self.above(b) - rate, low, high, xtol=1e-10))
 
     def lower_bound(self, rate: float) -> float:

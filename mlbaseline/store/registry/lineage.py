@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
-from mlbaseline.store.comparisons import COMPARISON, VERDICT
-from mlbaseline.store.evaluations import EVALUATION
+from mlbaseline.store.comparisons import COMPARISON, STOPPED, VERDICT
+from mlbaseline.store.evaluations import ANSWERED, EVALUATION
 from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.registry.link_checks import find_run, run_problems, tag_differences
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
@@ -29,6 +29,7 @@ class LinkedRun:
     """A run that a version stands on, with the digests that it carries; "" where it carries none.
 
     role: `comparison`, `promotion`, or the baseline that was evaluated. dataset: name and digest of its MLflow input.
+    stopped: where the answers to the test end; "" for a suite without registered looks.
     """
 
     role: str
@@ -41,6 +42,7 @@ class LinkedRun:
     matrix_digest: str
     task_digest: str
     dataset: str
+    stopped: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ class _Walk:
             suite_digest=tags.get(PREFIX + "suite_digest", ""),
             matrix_digest=tags.get(PREFIX + "matrix_digest", ""),
             task_digest=tags.get(TASK_DIGEST, ""),
+            stopped=tags.get(STOPPED, tags.get(ANSWERED, "")),
             dataset=" ".join(f"{entry.dataset.name} ({entry.dataset.digest})" for entry in datasets),
         )
 

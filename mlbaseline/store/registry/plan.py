@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError
 from mlbaseline.records import Assessment, Decision, seed_text
-from mlbaseline.store.comparisons import VERDICT, WAIVED, overall_contrasts, waived_text
+from mlbaseline.store.comparisons import STOPPED, VERDICT, WAIVED, overall_contrasts, waived_text
 from mlbaseline.store.evaluations import MODEL_SHA256
 from mlbaseline.store.registry.aliases import CHAMPION, holder, version_number
 from mlbaseline.store.registry.rolled_back import require_not_rolled_back
@@ -128,6 +128,7 @@ def evidence_tags(comparison_run_id: str, assessment: Assessment, winner: Evalua
         **({MODEL_SHA256: winner.model.model_sha256} if winner.model.model_sha256 else {}),
         PREFIX + "task_digest": winner.task_digest,
         **({WAIVED: waived_text(assessment)} if assessment.verdict.waived else {}),
+        **({STOPPED: assessment.looks.summary} if assessment.looks else {}),
     }
     for standing in assessment.standings:
         tags[f"{PREFIX}baseline.{standing.baseline}.run_ids"] = ",".join(standing.run_ids.values())

@@ -107,6 +107,7 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "more_seeds": assessment.verdict.more_seeds,
         "waived": assessment.verdict.waived,
         "registration": asdict(assessment.registration),
+        "looks": None if assessment.looks is None else asdict(assessment.looks),
         "report": store.artifact_path(tracker, run_id, "comparison/report.html"),
         "standings": [asdict(standing) for standing in assessment.standings],
         "published": [asdict(score) for score in assessment.published],

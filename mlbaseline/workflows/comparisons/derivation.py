@@ -6,11 +6,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 from mlbaseline import serving, store
-from mlbaseline.cache import cache_dir
 from mlbaseline.engine.rungs import Expectation, RungContext, build_rungs, describe_baseline
 from mlbaseline.errors import IncomparableError
 from mlbaseline.judge.assessment import assess
@@ -21,13 +19,15 @@ from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.judge.simulation import deciding_verdict, resampling_rng
 from mlbaseline.metrics.labels import Labels
 from mlbaseline.models.label_sheet import read_label_sheet
-from mlbaseline.records import Assessment, ExpectedSignature, Registration, Role, Verdict
+from mlbaseline.records import Assessment, ExpectedSignature, LookSchedule, Registration, Role, Verdict
 from mlbaseline.results import CompletedEvaluation
+from mlbaseline.stats.sequential import rate_over_looks
 from mlbaseline.suite import Production, Split, Suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.comparisons.answered_data import answered_data
+from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks, tables_cache
 from mlbaseline.workflows.judging import scorer_finder
 
 log = logging.getLogger("mlbaseline")
@@ -56,14 +56,22 @@ class Derivation:
             DataError: a rung of the matrix was never evaluated.
         """
         counting, dev = self.counting, store.counting_runs(self.suite, self._candidates, self.why_not, split="dev")
-        return build_ladder(
+        ladder = build_ladder(
             self.suite,
             self._load(counting.with_rows),
             dev=self._load(dev.runs),
             absent=self._absent,
             left_aside={each.baseline: str(each) for each in reversed(counting.left_aside)},
             labels=self._labels,
+            schedule=LookSchedule.of(self._loaded.splits["test"], self.suite.matrix.looks),
+            earlier_looks=count_earlier_looks(self.tracker, self._loaded, self._every),
         )
+        if ladder.left_out:
+            log.warning(
+                "Left out, as they lack examples that the registered rungs have answered: %s. Evaluate them again.",
+                ", ".join(ladder.left_out),
+            )
+        return ladder
 
     def assessment(self) -> Assessment:
         """Compare and judge the runs that count. Raises as `ladder` does, SuiteError and TrackingError."""
@@ -72,7 +80,7 @@ class Derivation:
         evaluations = self._of_task
         assessment = assess(
             ladder,
-            self._registration(),
+            _with_earlier_looks(self._registration(), ladder),
             _trials(evaluations),
             {**_context(self.suite, runs), **({"data": dict(data.counts)} if data.counts else {})},
             published=[store.published_score(run) for run in self.counting.published],
@@ -85,7 +93,7 @@ class Derivation:
         rows = compare(ladder, resampling_rng())
         return partial(
             deciding_verdict,
-            registration=self._registration(),
+            registration=_with_earlier_looks(self._registration(), ladder),
             trials=_trials(self._of_task),
             champion=self._champion(),
             explored=[row for row in rows if row.role is Role.EXPLORATORY],
@@ -131,7 +139,7 @@ class Derivation:
         expected = self._expected(run)
         if run.task_digest != (ours := str(expected.fields["data.digest"])):
             return f"it is of other data (digest {run.task_digest[:12]}… in the run, {ours[:12]}… by the suite)"
-        (signature,) = store.load_signatures(self.tracker, [run], cache=_tables())
+        (signature,) = store.load_signatures(self.tracker, [run], cache=tables_cache())
         differences = expected.differences(signature)
         return "; ".join(map(str, differences[:_NAMED])) or None
 
@@ -179,7 +187,7 @@ class Derivation:
         return self.task or load_task(self.suite, make_fetcher(self.suite, self.tracker))
 
     def _load(self, runs: Sequence[store.EvaluationRun]) -> list[CompletedEvaluation]:
-        return store.load_evaluations(self.tracker, runs, cache=_tables())
+        return store.load_evaluations(self.tracker, runs, cache=tables_cache())
 
     @cached_property
     def _in_production(self) -> dict[str, str | None]:
@@ -203,13 +211,23 @@ class Derivation:
         return None if found is None else Champion(found.version, found.evaluation_run_id)
 
 
+def _with_earlier_looks(registration: Registration, ladder: Ladder) -> Registration:
+    """Count the looks at smaller versions of the test, and say how strictly this one is tested for that."""
+    matrix, earlier = ladder.suite.matrix, ladder.earlier_looks
+    if not earlier and not matrix.may_grow:
+        return registration
+    return replace(
+        registration,
+        test_looks=registration.test_looks + earlier,
+        earlier_looks=earlier,
+        rate=1.0 - ladder.level,
+        rate_so_far=rate_over_looks(1.0 - matrix.level, earlier + 1, from_first=matrix.may_grow),
+    )
+
+
 def load_ladder(suite: Suite, tracker: store.Tracker) -> Ladder:
     """Load the newest counting evaluation of each baseline and seed of the suite, rows included."""
     return Derivation(suite, tracker).ladder()
-
-
-def _tables() -> Path:
-    return cache_dir() / "tables"
 
 
 def _listed(left_aside: Sequence[store.LeftAside]) -> str:

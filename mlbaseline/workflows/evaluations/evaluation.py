@@ -13,6 +13,7 @@ from mlbaseline.suite import Recorded, Suite
 from mlbaseline.tasks import LoadedTask, load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
+from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
 from mlbaseline.workflows.evaluations.ladder_run import (
     Evaluated,
     LadderRun,
@@ -21,7 +22,8 @@ from mlbaseline.workflows.evaluations.ladder_run import (
     evaluations_text,
     open_ladder,
 )
-from mlbaseline.workflows.evaluations.rung_evaluation import evaluate_each
+from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
+from mlbaseline.workflows.evaluations.until_settled import check_can_settle, evaluate_until_settled
 from mlbaseline.workflows.judging import open_judging, references_first, scorer_finder
 
 log = logging.getLogger("mlbaseline")
@@ -35,6 +37,7 @@ def evaluate(
     seeds: Sequence[int] = (),
     fresh: bool = False,
     processes: int = 1,
+    until_settled: bool = False,
     tracking_uri: str | None = None,
 ) -> CommandResult:
     """Evaluate baselines on `test`, once per seed, and reuse completed runs that have the same signature.
@@ -46,6 +49,8 @@ def evaluate(
         seeds: Only these of the suite's seeds. By default all.
         fresh: Evaluate again even where a completed run could be reused.
         processes: Number of processes that answer together, each with a copy of the model. It changes no score.
+        until_settled: Answer the registered contrasts in a seeded order, and stop at the first look of `matrix.looks`
+            that settles every candidate.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -69,13 +74,21 @@ def evaluate(
     chosen_seeds = choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_rungs(ladder, names, chosen_seeds, fresh=fresh, processes=processes)
+        evaluated = evaluate_rungs(
+            ladder, names, chosen_seeds, fresh=fresh, processes=processes, until_settled=until_settled
+        )
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
     return CommandResult(document, lambda *_: evaluations_text(evaluated))
 
 
 def evaluate_rungs(
-    ladder: LadderRun, names: Sequence[str], seeds: Sequence[int], *, fresh: bool, processes: int = 1
+    ladder: LadderRun,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    fresh: bool,
+    processes: int = 1,
+    until_settled: bool = False,
 ) -> list[Evaluated]:
     """Evaluate baselines on `test`, and on `dev` where the suite asks for it.
 
@@ -85,11 +98,14 @@ def evaluate_rungs(
         seeds: Seeds of its suite.
         fresh: Evaluate again even where a completed run could be reused.
         processes: Number of processes that answer together.
+        until_settled: Whether answers to `test` stop at the look that settles every candidate.
 
     Returns:
         One for each baseline, seed and split, in the order in which they were evaluated.
     """
     suite, tracker = ladder.suite, ladder.tracker
+    if until_settled:
+        check_can_settle(suite, names, seeds)
     fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
     _log_sizes(suite, task)
@@ -104,7 +120,15 @@ def evaluate_rungs(
         fresh=fresh,
         processes=processes,
     )
-    evaluated = _evaluate_split(ladder, context, names, seeds)
+    if until_settled:
+        judging = open_judging(context, tracker, fresh=fresh)
+        earlier_looks = count_earlier_looks(tracker, task, store.find_evaluations(tracker))
+        rungs = _build(context, names, seeds)
+        evaluated = evaluate_until_settled(
+            ladder, context.data, rungs, judging=judging, fresh=fresh, earlier_looks=earlier_looks
+        )
+    else:
+        evaluated = _evaluate_split(ladder, context, names, seeds)
     if suite.evaluation.answer_dev:
         on_dev, names = replace(context, split="dev"), [name for name in names if _answers_dev(suite, name)]
         evaluated = _evaluate_split(ladder, on_dev, names, seeds, before=evaluated)
@@ -122,12 +146,7 @@ def _evaluate_split(
     """Evaluate baselines on one split, those first that a judge compares the others with."""
     judging, evaluated = open_judging(context, ladder.tracker, fresh=context.fresh), list(before)
     for group in references_first(context.suite, names, context.split):
-        rungs: list[Rung] = []
-        for name in group:
-            built = build_rungs(context, name, seeds)
-            if not built:
-                log.info("%s: left out, there is no such model in production yet", name)
-            rungs += built
+        rungs = _build(context, group, seeds)
         if rungs:
             evaluated = evaluate_each(
                 ladder, context.data, rungs, judging=judging, fresh=context.fresh, before=evaluated
@@ -135,10 +154,19 @@ def _evaluate_split(
     return evaluated
 
 
+def _build(context: RungContext, names: Sequence[str], seeds: Sequence[int]) -> list[Rung]:
+    rungs: list[Rung] = []
+    for name in names:
+        built = build_rungs(context, name, seeds)
+        if not built:
+            log.info("%s: left out, there is no such model in production yet", name)
+        rungs += built
+    return rungs
+
+
 def _answers_dev(suite: Suite, name: str) -> bool:
     """Tell whether a rung is a side of a primary contrast and computes its answers: recorded ones are those of test."""
-    sides = {side for contrast in suite.matrix.primary for side in (contrast.candidate, *contrast.over)}
-    return name in sides and not isinstance(suite.baselines[name], Recorded)
+    return name in suite.matrix.primary_rungs and not isinstance(suite.baselines[name], Recorded)
 
 
 def _log_sizes(suite: Suite, task: LoadedTask) -> None:

@@ -22,7 +22,7 @@ from mlbaseline.values import NumberedRow
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.ladder_run import evaluations_text, open_ladder
-from mlbaseline.workflows.evaluations.rung_evaluation import evaluate_each
+from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.judging import open_judging, scorer_finder
 
 LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"

@@ -1,137 +1,176 @@
-"""Evaluate one rung after the other, each as a run of its own under the run of the ladder."""
+"""One rung on its way from its signature to its completed run, in one go or in several."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlbaseline import serving, store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.judging.scoring import Judging
+from mlbaseline.engine.judging.scoring import Figures, Judging
 from mlbaseline.engine.reference import Reference, make_workload
-from mlbaseline.engine.rungs import Rung
+from mlbaseline.engine.rungs import OpenedRung, Rung
 from mlbaseline.errors import MlbaselineError
+from mlbaseline.judge.contrasts.chosen_checkpoint import DEV
 from mlbaseline.judge.cost.estimates import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
-from mlbaseline.records import Scalar, TaskData
-from mlbaseline.results import ResultTable
+from mlbaseline.records import Answer, Example, Scalar, TaskData
+from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.suite import Suite
 from mlbaseline.workflows.evaluations.answering import tabulate_answers
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun, metrics_text
+from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun
 
 log = logging.getLogger("mlbaseline")
 
 
-def evaluate_each(
-    ladder: LadderRun,
-    data: TaskData,
-    rungs: Sequence[Rung],
-    *,
-    judging: Judging,
-    fresh: bool,
-    before: Sequence[Evaluated] = (),
-) -> list[Evaluated]:
-    """Make one run for each rung, or reuse the completed run that it would only repeat.
+class RungEvaluation:
+    """A rung that answers some examples of a split, then perhaps more, and then completes its run.
 
-    Args:
-        ladder: The run that they belong to.
-        data: The examples to answer.
-        rungs: In the order in which they are evaluated.
-        judging: Scores the answers by the judges of the suite.
-        fresh: Evaluate again even where a completed run could be reused.
-        before: What was evaluated earlier in the same ladder.
-
-    Returns:
-        `before`, and one more for each rung.
+    Answers of an earlier run with the same signature are kept. Nothing is opened before the first answer that is
+    missing: not the run, which carries all that is known before the first score, and not the model.
     """
-    evaluated = list(before)
-    completed = [None if fresh else _find_completed(ladder, rung, judging) for rung in rungs]
-    for index, (rung, found) in enumerate(zip(rungs, completed, strict=True)):
-        where = f"[{index + 1}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
-        if fresh:
-            _forget_answers(rung)
-        log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
-        later = [
-            other
-            for other, known in zip(rungs[index + 1 :], completed[index + 1 :], strict=True)
-            if known is None and other.baseline == rung.baseline
-        ]
-        done = found or _evaluate_rung(ladder, data, rung, later=later, judging=judging)
-        evaluated.append(replace(done, split=data.split))
-        log.info("%s: %s", where, metrics_text(evaluated[-1].metrics))
-        # After each rung: what an interrupted ladder has done is found under it.
-        ladder.log(evaluated)
-    return evaluated
 
+    def __init__(
+        self,
+        ladder: LadderRun,
+        data: TaskData,
+        rung: Rung,
+        *,
+        judging: Judging,
+        earlier: CompletedEvaluation | None = None,
+        later: Sequence[Rung] = (),
+    ) -> None:
+        """Prepare, and open nothing.
 
-def _find_completed(ladder: LadderRun, rung: Rung, judging: Judging) -> Evaluated | None:
-    signature = rung.signature.digest
-    found = store.find_completed(ladder.tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=signature)
-    if found is None or any(found.params.get(name) != value for name, value in judging.facts(rung.baseline).items()):
-        return None
-    shown: dict[str, float] = {name: found.metrics[name] for name in ladder.suite.metrics if name in found.metrics}
-    return Evaluated(rung.baseline, rung.seed, found.run_id, True, shown)
+        Args:
+            ladder: The run that its own belongs to.
+            data: The split that it answers.
+            rung: What is evaluated.
+            judging: Scores the answers by the judges of the suite, when all of them are there.
+            earlier: The run whose answers are kept.
+            later: Rungs of the same baseline that are evaluated next, and may share a part of their training with it.
+        """
+        assert rung.open is not None  # a published score has no answers
+        self.rung, self._ladder, self._data, self._judging = rung, ladder, data, judging
+        self._earlier, self._later = earlier, later
+        self._load = rung.open
+        self._table = earlier.table.without_unanswered() if earlier else None
+        self.device = str(rung.signature.fields.get("engine.device", "cpu"))
+        self._run: store.Run | None = None
+        self._life = ExitStack()
+        self._opened: OpenedRung | None = None
+        self._facts: OpenedRung | None = None
+        self._peak_bytes: int | None = None
+        self._reference: Reference | None = None
+        self.footprint_bytes = 0
 
+    @property
+    def n_answered(self) -> int:
+        """Number of examples that have an answer."""
+        return 0 if self._table is None else len(self._table.frame)
 
-def _prepare(rung: Rung, later: Sequence[Rung]) -> None:
-    """Train the seeds of a baseline one after the other.
+    def answer(self, wanted: Collection[str] | None = None, *, beside_bytes: int = 0) -> None:
+        """Answer those examples that have no answer yet.
 
-    One that fails does so again when its turn comes, after those before it have answered.
-    """
-    for each in (rung, *later):
-        try:
-            if each.prepare is not None:
-                each.prepare()
-        except MlbaselineError:
-            if each is rung:
-                raise
-            return
+        Args:
+            wanted: Ids of the examples; None for all of the split.
+            beside_bytes: Memory that the models of other rungs hold, which is not this one's.
+        """
+        known = frozenset() if self._table is None else frozenset(self._table.frame["example_id"])
+        missing = [e for e in self._data.examples if e.id not in known and (wanted is None or e.id in wanted)]
+        if missing:
+            part = self._answer(missing, beside_bytes)
+            self._table = part if self._table is None else self._table.joined(part)
 
-
-def _evaluate_rung(
-    ladder: LadderRun, data: TaskData, rung: Rung, *, later: Sequence[Rung], judging: Judging
-) -> Evaluated:
-    """Evaluate a rung in a run of its own. later: rungs of the same baseline that are evaluated next."""
-    if rung.open is None:
-        return _record_published(ladder, rung)
-    suite = ladder.suite
-    device = str(rung.signature.fields.get("engine.device", "cpu"))
-    machine = _describe_hardware(rung, device)
-    params = {**_about(suite, rung), **rung.params, **machine, **_prices(suite), **judging.facts(rung.baseline)}
-    opening = store.open_evaluation(
-        ladder.tracker,
-        suite,
-        baseline=rung.baseline,
-        seed=rung.seed,
-        signature=rung.signature,
-        data=data,
-        params=params,
-        parent=ladder.run_id,
-    )
-    with opening as run:
-        _prepare(rung, later)
-        opened = rung.open()
+    def _answer(self, examples: Sequence[Example], beside_bytes: int) -> ResultTable:
+        suite, rung = self._ladder.suite, self.rung
+        self._start()
+        before = hardware.memory_in_use(self.device)
+        opened = self._open()
         computes = not rung.external_device and rung.kind not in ("trivial", "human")
-        reference = Reference(make_workload(device)) if computes else None
+        if computes and self._reference is None:
+            self._reference = Reference(make_workload(self.device))
         # From here on, so that the memory is that of answering, whether the training was done now or found done.
-        with hardware.measure_peak_memory(device) as peak:
-            answers = opened.model.answer(data.examples)
-            if reference is not None:
-                answers = reference.beside(answers)
-            table = tabulate_answers(suite, data, rung, answers)
-        table, judged = judging.score(add_scores(table, suite.task.labels, suite.metrics), data)
+        with hardware.measure_peak_memory(self.device) as peak:
+            answers = opened.model.answer(examples)
+            if self._reference is not None:
+                answers = self._reference.beside(answers)
+            table = tabulate_answers(suite, replace(self._data, examples=tuple(examples)), rung, answers)
+        if self._peak_bytes is None:  # later looks have more models beside them
+            self._peak_bytes = max(0, peak.bytes - beside_bytes)
+        self.footprint_bytes = max(self.footprint_bytes, hardware.memory_in_use(self.device) - before)
+        return add_scores(table, suite.task.labels, suite.metrics)
+
+    def _start(self) -> None:
+        """Open the run, and train, together with the seeds that come next."""
+        if self._run is not None:
+            return
+        ladder, rung = self._ladder, self.rung
+        opening = store.open_evaluation(
+            ladder.tracker,
+            ladder.suite,
+            baseline=rung.baseline,
+            seed=rung.seed,
+            signature=rung.signature,
+            data=self._data,
+            params=self._params,
+            parent=ladder.run_id,
+        )
+        self._run = self._life.enter_context(opening)
+        _prepare(rung, self._later)
+
+    def _open(self) -> OpenedRung:
+        if self._opened is None:
+            self._opened = self._load()
+            # What the run says of it, without its model. The first opening: a later one times nothing anew.
+            self._facts = self._facts or replace(self._opened, model=_NoModel())
+        return self._opened
+
+    def release(self) -> None:
+        """Drop the model; the next answer loads it again."""
+        self._opened = None
+
+    def so_far(self) -> CompletedEvaluation:
+        """Return what has been answered, as it would be read back from the run."""
+        assert self._table is not None
+        measured: dict[str, float] = dict(self._earlier.measured) if self._earlier else {}
+        if self._facts is not None and self._facts.trained is not None:
+            measured = {f"{DEV}{name}": float(value) for name, value in self._facts.trained.dev.items()}
+        return CompletedEvaluation(f"{self.rung.baseline} {self.rung.seed}", self._table, measured)
+
+    def finish(self) -> Evaluated:
+        """Write the results and complete the run; the earlier run where it had all answers already."""
+        assert self._table is not None
+        table, rung, suite = self._table, self.rung, self._ladder.suite
+        if self._run is None:
+            assert self._earlier is not None
+            found = measure_overall(table, suite)
+            return Evaluated(rung.baseline, rung.seed, self._earlier.run_id, True, found, self._data.split)
+        table, judged = self._judging.score(table, self._data)
         found = measure_overall(table, suite)
+        self._write(self._run, table, found, judged)
+        self._life.close()
+        self.release()
+        if not table.n_unanswered:
+            forget_answers(rung)  # the run has them now
+        return Evaluated(rung.baseline, rung.seed, self._run.run_id, False, found, self._data.split)
+
+    def _write(self, run: store.Run, table: ResultTable, found: Mapping[str, float], judged: Figures) -> None:
+        suite, rung, opened = self._ladder.suite, self.rung, self._facts
+        assert opened is not None
+        measures_nothing = rung.external_device or rung.kind == "human"  # people have no memory to measure
         metered = Metered(
             table,
-            machine,
+            self._machine,
             train_s=opened.trained.train_s if opened.trained else None,
             trainable_params=opened.trained.trainable_params if opened.trained else None,
-            peak_memory_bytes=None if rung.external_device or rung.kind == "human" else peak.bytes,  # people have none
+            peak_memory_bytes=None if measures_nothing else self._peak_bytes,
         )
         _warn_about_rows(rung, table)
         with TemporaryDirectory() as staging:
@@ -139,8 +178,8 @@ def _evaluate_rung(
                 found,
                 measure_slices(table, suite),
                 cost_of(suite, [metered]),
-                others={**(opened.figures or {}), **judged, **(reference.figures() if reference else {})},
-                facts={name: value for name, value in params.items() if name.startswith(store.FACTS)},
+                others={**(opened.figures or {}), **judged, **(self._reference.figures() if self._reference else {})},
+                facts={name: value for name, value in self._params.items() if name.startswith(store.FACTS)},
             )
             is_ours = opened.weights is not None or opened.shots is not None
             logged = (
@@ -149,19 +188,40 @@ def _evaluate_rung(
                 else None
             )
             model = store.EvaluatedModel(opened.weights, opened.trained, logged)
-            store.log_evaluation(run, table, suite=suite, data=data, figures=figures, model=model)
-    if not table.n_unanswered:
-        _forget_answers(rung)  # the run has them now
-    return Evaluated(rung.baseline, rung.seed, run.run_id, False, found)
+            store.log_evaluation(run, table, suite=suite, data=self._data, figures=figures, model=model)
+
+    @property
+    def _machine(self) -> dict[str, Scalar]:
+        return _describe_hardware(self.rung, self.device)
+
+    @property
+    def _params(self) -> dict[str, Scalar]:
+        suite, rung = self._ladder.suite, self.rung
+        judged = self._judging.facts(rung.baseline)
+        return {**_about(suite, rung), **rung.params, **self._machine, **_prices(suite), **judged}
+
+    @property
+    def life(self) -> ExitStack:
+        """Ends the run where a block that holds it ends with an error."""
+        return self._life
 
 
-def _forget_answers(rung: Rung) -> None:
+class _NoModel:
+    """Stands for a model that was dropped."""
+
+    def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
+        """Never called."""
+        raise NotImplementedError
+
+
+def forget_answers(rung: Rung) -> None:
     """Delete the answers of an interrupted evaluation, so that every example is answered anew."""
     if rung.answer_journal is not None:
         rung.answer_journal.unlink(missing_ok=True)
 
 
-def _record_published(ladder: LadderRun, rung: Rung) -> Evaluated:
+def record_published(ladder: LadderRun, rung: Rung) -> Evaluated:
+    """Write the run of a published score, which answers nothing."""
     metric, value = rung.params["published.metric"], rung.params["published.value"]
     found = {str(metric): float(str(value))}
     opening = store.open_evaluation(
@@ -196,6 +256,21 @@ def _prices(suite: Suite) -> dict[str, Scalar]:
         "cost.usd_per_hour": json.dumps(suite.cost.usd_per_hour, sort_keys=True),
         "cost.queries": suite.cost.queries,
     }
+
+
+def _prepare(rung: Rung, later: Sequence[Rung]) -> None:
+    """Train the seeds of a baseline one after the other.
+
+    One that fails does so again when its turn comes, after those before it have answered.
+    """
+    for each in (rung, *later):
+        try:
+            if each.prepare is not None:
+                each.prepare()
+        except MlbaselineError:
+            if each is rung:
+                raise
+            return
 
 
 def _warn_about_rows(rung: Rung, table: ResultTable) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from mlbaseline.stats import compare_paired
-from mlbaseline.stats.sequential import LookDecision, group_sequential
+from mlbaseline.stats.sequential import LookDecision, group_sequential, rate_of_look, rate_over_looks
 
 PUBLISHED = {
     1: [1.9600],
@@ -92,6 +92,38 @@ def test_decisions_levels_and_p_values_agree() -> None:
     assert plan.p_value([1.0, 1.9686]) == pytest.approx(0.025, rel=0.002)
     assert plan.p_value([1.0, 3.0]) < 0.025 < plan.p_value([1.0, 1.5])
     assert plan.p_value([-2.0]) == 1.0
+
+
+@pytest.mark.parametrize("fractions", [[0.2, 0.4, 0.6, 0.8, 1.0], [0.5, 1.0], [0.1, 0.95, 1.0]])
+@pytest.mark.parametrize("alpha", [0.025, 0.00625, 0.001, 0.2])
+def test_the_p_value_of_a_look_agrees_with_its_boundary(fractions: list[float], alpha: float) -> None:
+    plan = group_sequential(fractions, alpha=alpha)
+    for look, z in enumerate(plan.efficacy):
+        assert plan.p_value_at(look, z) == pytest.approx(alpha, rel=2e-4)
+    assert plan.p_value_at(1, 0.0) == 1.0
+    assert 0.0 < plan.p_value_at(0, 30.0) < 1e-6
+
+
+def test_p_values_of_looks_are_valid_wherever_one_stops() -> None:
+    """Stopped at the worst of five looks, each keeps its size; earlier looks are not carried over."""
+    fractions = np.array([0.2, 0.4, 0.6, 0.8, 1.0])
+    plan = group_sequential(fractions)
+    z = brownian(fractions, 0.0, n=20_000)
+    best = z.max(axis=1)[:500]
+    p_values = np.array([min(plan.p_value_at(k, value) for k, value in enumerate(row)) for row in z[:4_000]])
+    for size in (0.2, 0.05, 0.025):
+        assert (p_values <= size).mean() <= size + 3 * math.sqrt(size / 4_000)
+    assert (best > 1.96).mean() > 0.05  # which peeking would have called significant
+
+
+def test_rates_of_a_growing_test_add_up() -> None:
+    rates = [rate_of_look(0.05, look, from_first=True) for look in range(1, 2_000)]
+    assert sum(rates) == pytest.approx(0.05, abs=2e-5)
+    assert sum(rates) < 0.05
+    assert rate_of_look(0.05, 1, from_first=False) == 0.05
+    assert rate_over_looks(0.05, 1_000, from_first=False) < 1.4 * 0.05
+    with pytest.raises(ValueError, match="a look from 1 on"):
+        rate_of_look(0.05, 0, from_first=True)
 
 
 @pytest.mark.parametrize(
