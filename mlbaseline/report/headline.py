@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
 from mlbaseline.report import formats
+from mlbaseline.report.looks import looks_facts, stop_clause
 from mlbaseline.report.presenter import Presenter, listed, where
 from mlbaseline.report.sections.findings import audit_fact
-from mlbaseline.report.sections.looks import looks_facts, stop_clause
 from mlbaseline.report.sections.slice_exploration import search_fact
 from mlbaseline.report.view import Fact, Tone
 

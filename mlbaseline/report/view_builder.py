@@ -7,6 +7,7 @@ from mlbaseline.report import formats
 from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.judge_section import judge_section
+from mlbaseline.report.looks import looks_section
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.class_scores import class_section
 from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
@@ -15,7 +16,6 @@ from mlbaseline.report.sections.cost_tables import cost_section
 from mlbaseline.report.sections.example_lists import example_section
 from mlbaseline.report.sections.findings import audit_section, gates_section
 from mlbaseline.report.sections.finetune_costs import finetune_section
-from mlbaseline.report.sections.looks import looks_section
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.sections.published_scores import published_section
