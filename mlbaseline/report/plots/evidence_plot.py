@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from mlbaseline.report.plots import svg
 from mlbaseline.report.plots.canvas import WIDTH, new_figure, shorten
 from mlbaseline.report.plots.plot import Plot
 
-_HEIGHT = 300.0
+_HEIGHT, _LEGEND_ROW = 300.0, 17.0
+_LEGEND_COLUMNS = 2
 _LOWEST = -1.5
 _STYLES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (3, 3)), (0, (9, 3)))
 
@@ -33,8 +35,10 @@ class EvidencePlot(Plot):
 
     def draw(self) -> Any:
         """Draw the lines, the line at which they decide, and the moment of the decision."""
-        figure = new_figure(_HEIGHT)
-        axes = figure.add_axes((0.09, 0.16, 0.9, 0.72))
+        legend_height = math.ceil(len(self.lines) / _LEGEND_COLUMNS) * _LEGEND_ROW
+        height = _HEIGHT + legend_height
+        figure = new_figure(height)
+        axes = figure.add_axes((0.09, (0.16 * _HEIGHT + legend_height) / height, 0.9, 0.72 * _HEIGHT / height))
         axes.patch.set_visible(False)
         for side in ("right", "top"):
             axes.spines[side].set_visible(False)
@@ -57,7 +61,9 @@ class EvidencePlot(Plot):
         axes.set_xlabel("days", fontsize=10)
         axes.set_title("log e ÷ its threshold: at 1 it decides", fontsize=11, loc="left", color=svg.MUTED)
         if self.lines:
-            legend = axes.legend(fontsize=9, frameon=False, loc="lower left", ncols=2)
+            legend = figure.legend(
+                fontsize=9, frameon=False, loc="lower left", bbox_to_anchor=(0.08, 0.0), ncols=_LEGEND_COLUMNS
+            )
             for text in legend.get_texts():
                 text.set_parse_math(False)
         return figure
