@@ -42,7 +42,7 @@ matrix:
 gates: {min_seeds: 2, waive: {MLB106: "the same ladder is run again after its own promotion"}}
 """
 RUNGS = 7
-_TIMED = ["latency_s", "compute_s", "first_token_s", "cost_usd"]
+_TIMED = ["latency_s", "compute_s", "first_token_s", "cost_usd", "batch", "reference_s"]
 """Columns that no two runs have alike."""
 
 

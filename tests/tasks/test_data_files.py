@@ -119,7 +119,7 @@ def test_a_repeated_column_is_an_error(tmp_path: Path) -> None:
         ("a.json", "[", "is not JSON"),
         ("a.jsonl", '{"a": 1}\n\n{"a": \n', "line 3 is not JSON"),
         ("a.jsonl", '{"a": 1}\n[]\n', "row 2: expected an object"),
-        ("a.parquet", "PAR1", "is not Parquet"),
+        ("a.parquet", "PAR1", "cannot be read as Parquet"),
     ],
 )
 def test_what_is_not_of_its_format_is_an_error(tmp_path: Path, name: str, content: str, message: str) -> None:

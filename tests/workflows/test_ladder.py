@@ -22,6 +22,7 @@ CONTRACT_COLUMNS = [
     *("n_seeds_candidate", "n_seeds_baseline", "candidate_mean", "baseline_mean", "delta", "low", "high", "level"),
     *("simultaneous_low", "simultaneous_high", "effect_size", "p_value", "p_adjusted", "gained", "lost", "mde"),
     *("margin", "method", "outcome", "registered", "caution"),
+    *("n_labels", "effective_labels", "undecided"),
 ]
 MEASURED = [
     *("accuracy", "macro_f1", "nll_nats", "ece", "latency_p50_s", "latency_p95_s", "examples_per_s", "tokens_per_s"),

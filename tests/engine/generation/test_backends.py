@@ -37,7 +37,7 @@ def answers_of(
     evaluation = Evaluation(batch_tokens=256, max_length=120, latency_sample=sample, generate_with=way)
     generator = Generator(checkpoint, Prompting(TEMPLATE, SHOTS), decoding, evaluation, execution, seed=1)
     answers = sorted(generator.answer(EXAMPLES), key=lambda answer: answer.example_id)
-    return [replace(answer, compute_s=0.0, latency_s=None) for answer in answers]
+    return [replace(answer, compute_s=0.0, latency_s=None, batch=None, reference_s=None) for answer in answers]
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -79,7 +79,7 @@ def answers_of(
     model = answering.build(checkpoint, prompting, execution)
     answers = sorted(model.answer(EXAMPLES), key=lambda answer: answer.example_id)
     assert sum(answer.latency_s is not None for answer in answers) == evaluation.latency_sample
-    return [replace(answer, compute_s=0.0, latency_s=None) for answer in answers]
+    return [replace(answer, compute_s=0.0, latency_s=None, batch=None, reference_s=None) for answer in answers]
 
 
 @pytest.mark.parametrize(("kind", "n"), [("choice", 3), ("perplexity", 2), ("generate", 2)])

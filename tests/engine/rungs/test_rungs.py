@@ -174,7 +174,8 @@ def test_rungs_that_ask_the_same_checkpoint_share_it_until_another_rung_opens(su
         assert opened is not None
         model: Any = opened().model
         return model._scorer._model, [
-            replace(a, compute_s=0.0, latency_s=None) for a in model.answer(suite_data(suite))
+            replace(a, compute_s=0.0, latency_s=None, batch=None, reference_s=None)
+            for a in model.answer(suite_data(suite))
         ]
 
     zero_shot, answers = open_("zero_shot")
