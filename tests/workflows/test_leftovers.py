@@ -57,11 +57,12 @@ def test_leftovers_are_told_and_cleared(killed: Workplace, monkeypatch: pytest.M
     monkeypatch.setenv("MLFLOW_TRACKING_URI", killed.uri)
     journal = write_torn_entries(cache)
     before = statuses(killed)
-    assert before.count("RUNNING") == 2  # the ladder and a rung
+    n_open = before.count("RUNNING")
+    assert n_open >= 1  # the ladder and, unless it died between two of them, a rung
 
     told = killed.document("doctor", "suite.yaml")
     kinds = [leftover["kind"] for leftover in told["leftovers"]]
-    assert kinds == ["torn cache entry", "torn cache entry", "dead run", "dead run"]
+    assert kinds == ["torn cache entry"] * 2 + ["dead run"] * n_open
     assert not any(leftover["cleared"] for leftover in told["leftovers"])
     assert told["healthy"] is True
     assert statuses(killed) == before
