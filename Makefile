@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 
 # `pytest -m` for the quick lane; tests/conftest.py says which tests are slow.
 FAST := not slow and not smollm and not server and not browser
 
-.PHONY: demo test test-fast test-weights test-lowest test-newest test-gate coverage check docs bench calibrate audit locks clean
+.PHONY: demo test test-fast test-weights test-lowest test-newest test-gate test-faults coverage check docs bench calibrate audit locks clean
 
 demo: $(VENV)/.installed
 	mlflow run . --env-manager local --experiment-name tweets
@@ -38,6 +38,12 @@ test-lowest:
 
 test-newest:
 	$(MAKE) test-fast test-weights VERSIONS=newest VENV=.venv-newest
+
+# Kills and a server that fails, over whole ladders. Numbers of a longer form: docs/security/faults.md.
+test-faults: export MLBASELINE_TEST_KILLS ?= 2
+test-faults: export MLBASELINE_TEST_AWAY_S ?= 0
+test-faults: $(VENV)/.installed-dev
+	$(PYTEST) tests/workflows/test_kills.py tests/workflows/test_unreliable_server.py
 
 # Verdicts, reports and imports in an environment of their own, which has no torch.
 test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed

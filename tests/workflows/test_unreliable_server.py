@@ -19,7 +19,10 @@ from tests.support.servers import mlflow_server
 from tests.support.unreliable_proxy import FAULTS, UnreliableProxy, unreliable
 from tests.support.whole_ladders import Outcome, WholeLadder, check_nothing_twice, outcome_of
 
-pytestmark = pytest.mark.server
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif("MLBASELINE_TEST_AWAY_S" not in os.environ, reason="takes minutes: make test-faults"),
+]
 AWAY_S = float(os.environ.get("MLBASELINE_TEST_AWAY_S", "0"))
 SEED = int(os.environ.get("MLBASELINE_TEST_SEED", "0"))
 RATE = 0.12
