@@ -19,7 +19,8 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from mlbaseline.monitor import EventArrays, Ledger, closed_days, open_ledger, share_phases
+from mlbaseline.monitor import EventArrays, Ledger, closed_days, open_ledger
+from mlbaseline.monitor.canary.traffic import SplitTraffic
 from mlbaseline.monitor.event_files import read_events
 from mlbaseline.monitor.ingesting import ingest_batches, ingest_file
 from tests.benchmarks.json_results import add_json_option, write_results
@@ -87,10 +88,11 @@ def measure(path: Path) -> list[Timed]:
 def decide(ledger: Ledger) -> object:
     """What canary and drift read."""
     events: EventArrays = ledger.read()
+    traffic = SplitTraffic.of(events)
     labels = events.score("accuracy")
     delay = timedelta(days=1)
     return (
-        share_phases(events, "accuracy"),
+        (traffic.first(), traffic.failing(), traffic.labelled("accuracy"), traffic.crossing_units()),
         closed_days(events, 1 - labels.score, labels.known_us, slices=["topic"], label_delay=delay),
     )
 

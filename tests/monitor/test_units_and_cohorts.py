@@ -1,4 +1,4 @@
-"""What decisions read: units that count once, phases of the share, and closed days."""
+"""What decisions read: units that count once, at each share, and closed days."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mlbaseline.monitor import OVERALL, WatchedSlice, closed_days, crossed_units, first_events, latest_us, share_phases
+from mlbaseline.monitor import OVERALL, WatchedSlice, closed_days, latest_us
+from mlbaseline.monitor.canary.traffic import SplitTraffic
+from mlbaseline.monitor.event_arrays import Integers
 from tests.support.traffic import START, arrays_of, event, label, ledger_of, stream
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def by_arm(traffic: SplitTraffic, positions: Integers, *, share: float) -> tuple[int, int]:
+    """How many of these events came to the champion and to the candidate at a share."""
+    candidate = traffic.events.is_candidate[positions][traffic.events.share[positions] == share]
+    return int((~candidate).sum()), int(candidate.sum())
 
 
 def test_a_unit_counts_at_its_first_request_and_at_its_first_failure(tmp_path: Path) -> None:
@@ -21,14 +29,13 @@ def test_a_unit_counts_at_its_first_request_and_at_its_first_failure(tmp_path: P
         event("d", at=3 * HOUR, unit="v", share=0.1, error=True, arm="candidate"),
         event("e", at=4 * HOUR, share=0.1),
     ]
-    events = ledger_of(tmp_path / "ledger.db", rows).read()
-    assert first_events(events).row.tolist() == [0, 3, 4]
-    failures = first_events(events, events.error)
-    assert failures.row.tolist() == [1, 3]
-    assert failures.is_candidate.tolist() == [False, True]
+    traffic = SplitTraffic.of(ledger_of(tmp_path / "ledger.db", rows).read())
+    assert traffic.first().tolist() == [0, 3, 4]
+    assert traffic.failing().tolist() == [1, 3]
+    assert traffic.events.is_candidate[traffic.failing()].tolist() == [False, True]
 
 
-def test_phases_count_each_unit_where_it_came_first(tmp_path: Path) -> None:
+def test_each_unit_counts_at_the_share_at_which_it_came_first(tmp_path: Path) -> None:
     rows = [
         event("a", unit="u", share=0.1),
         event("b", at=HOUR, unit="v", share=0.1, arm="candidate"),
@@ -37,11 +44,14 @@ def test_phases_count_each_unit_where_it_came_first(tmp_path: Path) -> None:
         event("e", at=4 * HOUR, unit="w", share=0.5, error=True),
         label("d", 1),
     ]
-    first, second = share_phases(ledger_of(tmp_path / "ledger.db", rows).read(), "accuracy")
-    assert (first.share, first.requests, first.units, first.first_failures) == (0.1, (1, 1), (1, 1), (0, 0))
-    assert (second.share, second.requests, second.units) == (0.5, (2, 1), (1, 0))
-    assert (second.first_failures, second.labels) == ((1, 1), (1, 0))
-    assert first.until_us < second.since_us
+    traffic = SplitTraffic.of(ledger_of(tmp_path / "ledger.db", rows).read())
+    counted = {"requests": np.arange(5), "units": traffic.first(), "failures": traffic.failing()}
+    first, second = (
+        {what: by_arm(traffic, positions, share=share) for what, positions in counted.items()} for share in (0.1, 0.5)
+    )
+    assert first == {"requests": (1, 1), "units": (1, 1), "failures": (0, 0)}
+    assert second == {"requests": (2, 1), "units": (1, 0), "failures": (1, 1)}
+    assert by_arm(traffic, traffic.labelled("accuracy"), share=0.5) == (1, 0)
 
 
 def test_units_that_both_arms_answer_are_found(tmp_path: Path) -> None:
@@ -52,18 +62,19 @@ def test_units_that_both_arms_answer_are_found(tmp_path: Path) -> None:
         event("d", unit="v", share=0.5, arm="candidate"),  # the share has risen: as it should be
         event("e", share=0.1),
     ]
-    assert crossed_units(ledger_of(tmp_path / "ledger.db", rows).read()) == 1
+    assert SplitTraffic.of(ledger_of(tmp_path / "ledger.db", rows).read()).crossing_units() == 1
 
 
-def test_phases_agree_with_the_stream(tmp_path: Path) -> None:
+def test_counts_agree_with_the_stream(tmp_path: Path) -> None:
     frame = stream(5_000, units=400, share=0.3)
-    (phase,) = share_phases(arrays_of(tmp_path / "ledger.db", frame), "accuracy")
-    by_arm = frame.groupby("arm")
-    assert phase.requests == tuple(by_arm.size()[["champion", "candidate"]])
-    assert phase.units == tuple(by_arm["unit"].nunique()[["champion", "candidate"]])
+    traffic = SplitTraffic.of(arrays_of(tmp_path / "ledger.db", frame))
+    arms, of_arm = ["champion", "candidate"], frame.groupby("arm")
+    assert by_arm(traffic, np.arange(len(traffic)), share=0.3) == tuple(of_arm.size()[arms])
+    assert by_arm(traffic, traffic.first(), share=0.3) == tuple(of_arm["unit"].nunique()[arms])
     failed = frame[frame["error"]].groupby("arm")["unit"].nunique()
-    assert phase.first_failures == tuple(failed[["champion", "candidate"]])
-    assert phase.labels == tuple(by_arm["score.accuracy"].count()[["champion", "candidate"]])
+    assert by_arm(traffic, traffic.failing(), share=0.3) == tuple(failed[arms])
+    labelled = np.flatnonzero(~np.isnan(traffic.events.score("accuracy").score))
+    assert by_arm(traffic, labelled, share=0.3) == tuple(of_arm["score.accuracy"].count()[arms])
 
 
 def test_a_day_is_closed_once_its_labels_have_had_time(tmp_path: Path) -> None:
@@ -121,4 +132,4 @@ def test_no_event_no_day(tmp_path: Path) -> None:
     assert latest_us(events) == -1
     labels = events.score("accuracy")
     assert closed_days(events, labels.score, labels.known_us, slices=[], label_delay=DAY) == ()
-    assert share_phases(events, "accuracy") == ()
+    assert len(SplitTraffic.of(events)) == 0

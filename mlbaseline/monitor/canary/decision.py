@@ -85,7 +85,7 @@ def decide_canary(events: EventArrays, plan: CanaryPlan, now_us: int) -> CanaryR
         looked_us=now_us,
         experiment=traffic.experiment,
         alpha=plan.alpha,
-        crossing_units=_crossing_units(traffic),
+        crossing_units=traffic.crossing_units(),
     )
 
 
@@ -133,17 +133,6 @@ def _labels(traffic: SplitTraffic, plan: CanaryPlan) -> int:
     for metric in metrics or traffic.events.scores:
         known |= traffic.events.score(metric).known_us >= 0
     return int(known.sum())
-
-
-def _crossing_units(traffic: SplitTraffic) -> int:
-    """Units whose first two requests went to different arms while the share was the same."""
-    events = traffic.events
-    first, second = np.flatnonzero(traffic.rank == 0), np.flatnonzero(traffic.rank == 1)
-    before = np.empty(traffic.units, dtype=np.int64)
-    before[traffic.code[first]] = first
-    of_second = before[traffic.code[second]]
-    same_share = events.share[second] == events.share[of_second]
-    return int((same_share & (events.is_candidate[second] != events.is_candidate[of_second])).sum())
 
 
 def _measures(traffic: SplitTraffic, test: GuardrailTest) -> tuple[ArmMeasure, ArmMeasure]:
