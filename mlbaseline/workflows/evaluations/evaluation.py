@@ -109,7 +109,8 @@ def evaluate_rungs(
     fetch = make_fetcher(suite, tracker)
     task = load_task(suite, fetch)
     _log_sizes(suite, task)
-    _warn_of_other_tasks(suite, task, tracker)
+    before = store.find_evaluations(tracker)
+    _warn_of_other_tasks(suite, task, before)
 
     context = RungContext(
         suite,
@@ -122,7 +123,7 @@ def evaluate_rungs(
     )
     if until_settled:
         judging = open_judging(context, tracker, fresh=fresh)
-        earlier_looks = count_earlier_looks(tracker, task, store.find_evaluations(tracker))
+        earlier_looks = count_earlier_looks(tracker, task, before)
         rungs = _build(context, names, seeds)
         evaluated = evaluate_until_settled(
             ladder, context.data, rungs, judging=judging, fresh=fresh, earlier_looks=earlier_looks
@@ -175,10 +176,10 @@ def _log_sizes(suite: Suite, task: LoadedTask) -> None:
     log.info("%s: %s (%s)", suite.name, sizes, notes)
 
 
-def _warn_of_other_tasks(suite: Suite, task: LoadedTask, tracker: store.Tracker) -> None:
+def _warn_of_other_tasks(suite: Suite, task: LoadedTask, runs: Sequence[store.EvaluationRun]) -> None:
     """Warn where the experiment has runs on other test data: of an earlier version of the suite, or of a namesake."""
     ours = task.splits["test"].digest
-    others = {run.task_digest for run in store.find_evaluations(tracker) if run.split == "test"} - {ours}
+    others = {run.task_digest for run in runs if run.split == "test"} - {ours}
     if others:
         log.warning(
             "%s: the experiment has runs on other test data (digest %s…, here %s…). They are of an earlier version of "
