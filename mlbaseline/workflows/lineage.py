@@ -31,8 +31,8 @@ def verify(model: str, *, tracking_uri: str | None = None) -> CommandResult:
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
-        The document has `model`, `version`, `verified`, and `links`: each with `link`, `status` (`ok`, `missing`,
-        `wrong`, or `not_asked`) and `detail`. The exit code is 1 where one is missing or wrong.
+        The document has `model`, `version`, `verified`, and `links`: each with `link`, `status` (`ok`, `missing` or
+        `wrong`) and `detail`. The exit code is 1 where one is missing or wrong.
 
     Raises:
         TrackingError: There is no such version, or the server cannot be reached.

@@ -14,12 +14,11 @@ if TYPE_CHECKING:
 
 
 class LinkStatus(StoredText):
-    """What checking a link came to. `not_asked`: there is nothing to check it with, and nobody asked for it."""
+    """What checking a link came to."""
 
     OK = "ok"
     MISSING = "missing"
     WRONG = "wrong"
-    NOT_ASKED = "not_asked"
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class LinkCheck:
     @property
     def failed(self) -> bool:
         """Whether the link does not hold."""
-        return self.status in (LinkStatus.MISSING, LinkStatus.WRONG)
+        return self.status is not LinkStatus.OK
 
 
 def ok(link: str, detail: str) -> LinkCheck:
