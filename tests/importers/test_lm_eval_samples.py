@@ -15,30 +15,13 @@ from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Example, TaskData
 from mlbaseline.suite import GenerateTask
+from tests.support.lm_eval_samples import chosen
 from tests.support.suites import REVIEW_LABELS, REVIEW_TASK
 
 EXAMPLES = tuple(
     Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}", "label": "good"}, "good", REVIEW_LABELS) for i in range(3)
 )
 DATA = TaskData("test", EXAMPLES, REVIEW_LABELS, "d" * 64)
-
-
-def chosen(i: int, bad: float, good: float, **changes: Any) -> dict[str, Any]:
-    """A sample of a multiple-choice task, as lm-eval 0.4.13 writes it; its choices in another order than ours."""
-    return {
-        "doc_id": i,
-        "doc": {"review": f"t{i}", "label": "good", "key": f"e{i}"},
-        "target": "1",
-        "arguments": {
-            "gen_args_0": {"arg_0": f"Review: t{i}", "arg_1": " good"},
-            "gen_args_1": {"arg_0": f"Review: t{i}", "arg_1": " bad"},
-        },
-        "resps": [[[str(good), "False"]], [[str(bad), "False"]]],
-        "filtered_resps": [[str(good), "False"], [str(bad), "False"]],
-        "filter": "none",
-        "acc": 1.0,
-        **changes,
-    }
 
 
 def generated(i: int, said: Any, filter: str = "strict") -> dict[str, Any]:

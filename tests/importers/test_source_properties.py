@@ -29,6 +29,7 @@ from mlbaseline.tasks.data_files import read_table
 from mlbaseline.tasks.prompting import Prompting
 from mlbaseline.values import NumberedRow
 from tests.support.hostile import JUNK, mutated, searched
+from tests.support.lm_eval_samples import chosen
 
 LABELS = ("bad", "good")
 TASK = ChoiceTask.model_validate(
@@ -158,21 +159,7 @@ def test_any_bytes(content: bytes, format: str) -> None:
 
 
 def sample(i: int) -> dict[str, Any]:
-    return {
-        "doc_id": i,
-        "doc": {"review": f"t{i}", "label": "good", "key": f"e{i}"},
-        "target": "1",
-        "arguments": {
-            "gen_args_0": {"arg_0": f"Review: t{i}", "arg_1": " good"},
-            "gen_args_1": {"arg_0": f"Review: t{i}", "arg_1": " bad"},
-        },
-        "resps": [[["-1.5", "False"]], [["-0.5", "False"]]],
-        "filtered_resps": [["-1.5", "False"], ["-0.5", "False"]],
-        "filter": "none",
-        "metrics": ["acc"],
-        "doc_hash": "a" * 64,
-        "acc": 1.0,
-    }
+    return chosen(i, bad=-0.5, good=-1.5, metrics=["acc"], doc_hash="a" * 64)
 
 
 def generation(i: int) -> dict[str, Any]:

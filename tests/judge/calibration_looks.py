@@ -24,6 +24,7 @@ from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.calibration_rows import Rows, table_line
 from tests.support.judged import LABELS, table, task_data
+from tests.support.suites import yes_no_suite
 
 N = 1_000
 CHAMPION = 0.65
@@ -32,15 +33,8 @@ OWN = 0.4
 LOOKS = (0.2, 0.4, 0.6, 0.8, 1.0)
 HELD_OUT = 2_000_000
 """Seeds from here on are those of the page; none of them was looked at while anything was tuned."""
-SUITE = """
-name: simulated
-task:
-  kind: choice
-  data: {source: data.csv}
-  columns: {text: text, target: label}
-  prompt: "{text}"
-  choices: ["no", "yes"]
-  split: {test: 1000}
+SUITE = yes_no_suite(
+    """
 metrics: [accuracy]
 baselines:
   champion: {kind: production, recorded: {path: champion.csv}}
@@ -48,7 +42,9 @@ baselines:
   one: {kind: production, recorded: {path: one.csv}}
   two: {kind: production, recorded: {path: two.csv}}
 matrix: MATRIX
-"""
+""",
+    n=N,
+)
 ONE = "primary: [{candidate: one, over: [champion]}]"
 FOUR = "primary: [{candidate: one, over: [champion, second]}, {candidate: two, over: [champion, second]}]"
 GUARDED = f"stop: all, {ONE}, guardrails: [{{candidate: one, over: [second], margin: -0.05}}]"

@@ -19,25 +19,21 @@ from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.judged import LABELS, evaluation, table, task_data
+from tests.support.suites import yes_no_suite
 
 N = 200
-SUITE = """
-name: made-up
-task:
-  kind: choice
-  data: {source: data.csv}
-  columns: {text: text, target: label}
-  prompt: "{text}"
-  choices: ["no", "yes"]
-  split: {test: 200}
-  slices: {half: {column: text}}
+SUITE = yes_no_suite(
+    """
 metrics: [accuracy, macro_f1]
 baselines:
   floor: {kind: trivial, strategy: majority}
   lora: {kind: peft, recorded: {path: lora.csv}}
   other: {kind: pretrained, recorded: {path: other.csv}}
 matrix: {looks: [0.25, 0.5, 0.75, 1.0], primary: [{candidate: lora, over: [floor]}]}
-"""
+""",
+    n=N,
+    slices="{half: {column: text}}",
+)
 
 
 def suite(**matrix: str) -> Suite:

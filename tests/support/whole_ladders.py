@@ -15,18 +15,12 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+from tests.support.suites import fill, reviews_suite
 from tests.support.workplace import ENVIRONMENT, write_reviews
 
-SUITE = """
-name: NAME
+SUITE = reviews_suite(
+    """
 register_as: NAME-label
-task:
-  kind: choice
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}"
-  choices: [bad, good]
-  split: {train: 96, dev: 32, test: 120, seed: 1}
 metrics: [accuracy, nll_nats]
 seeds: [0, 1]
 evaluation: {batch_tokens: 1024, max_length: 128, latency_sample: 2}
@@ -40,7 +34,9 @@ baselines:
 matrix:
   primary: [{candidate: lora, over: [majority, zero_shot]}]
 gates: {min_seeds: 2, waive: {MLB106: "the same ladder is run again after its own promotion"}}
-"""
+""",
+    name="NAME",
+)
 RUNGS = 7
 _TIMED = ["latency_s", "compute_s", "first_token_s", "cost_usd", "batch", "reference_s"]
 """Columns that no two runs have alike."""
@@ -59,7 +55,7 @@ class WholeLadder:
     def write(cls, folder: Path, name: str, uri: str, model: Path, environment: Mapping[str, str]) -> WholeLadder:
         folder.mkdir(parents=True, exist_ok=True)
         write_reviews(folder / "reviews.csv")
-        text = SUITE.replace("NAME", name).replace("MODEL", str(model))
+        text = fill(SUITE, name=name, model=model)
         (folder / "suite.yaml").write_text(text, encoding="utf-8")
         cache = {"MLBASELINE_CACHE": str(folder / "cache"), "MLFLOW_TRACKING_URI": uri}
         return cls(folder, name, uri, {**ENVIRONMENT, **cache, **environment})

@@ -15,20 +15,12 @@ from mlbaseline import store, workflows
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor import open_ledger
 from mlbaseline.store.live.decisions import DECISION
+from tests.support.suites import reviews_suite
 from tests.support.traffic import stream
 from tests.support.workplace import write_reviews
 
-SUITE = """
-name: reviews
-task:
-  kind: choice
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}"
-  choices: [bad, good]
-  split: {train: 96, dev: 32, test: 120, seed: 1}
-  slices:
-    topic: {column: review, patterns: {billing: soup|bread, login: chair|lamp}, default: other}
+SUITE = reviews_suite(
+    """
 baselines:
   majority: {kind: trivial, strategy: majority}
   uniform: {kind: trivial, strategy: uniform}
@@ -41,7 +33,9 @@ monitor:
     candidate: uniform
     ramp: [{share: 0.2, hold: 1d}]
     guardrails: {error: {ratio: 1.25}, accuracy: {margin: 0.05}, latency_p95: {ratio: 1.5}, cost: {ratio: 1.5}}
-"""
+""",
+    slices="{topic: {column: review, patterns: {billing: soup|bread, login: chair|lamp}, default: other}}",
+)
 
 
 @pytest.fixture
