@@ -35,8 +35,8 @@ def find_scorer(
         A function from the fields of a question to the scorer's value, and what that depends on.
 
     Raises:
-        SuiteError: There is no such scorer, its options are not right, or it is registered as code. Whoever can write
-            to the tracking server could run code here; name a function of the suite instead.
+        SuiteError: There is no such scorer, its options are not right, or it is registered as code. Anybody who can
+            write to the tracking server could run code here; name a function of the suite instead.
         TrackingError: The server cannot be reached.
     """
     from mlflow.genai.scorers import builtin_scorers
@@ -71,8 +71,8 @@ def _registered(tracker: Tracker, name: str, where: str) -> dict[str, Any]:
     content: dict[str, Any] = asdict(found.serialized_scorer)
     if content.get(_CODE):
         reason = (
-            f"{name} is registered as code, which whoever can write to {tracker.uri} may have put there. Expected a "
-            "built-in scorer or one made of instructions (`make_judge`); put a function into the suite's folder and "
+            f"{name} is registered as code, and anybody who can write to {tracker.uri} may have put it there. "
+            "Expected a built-in scorer or one made of instructions (`make_judge`); put a function into the suite's folder and "
             "name it as `function`"
         )
         raise SuiteError(where, [reason])

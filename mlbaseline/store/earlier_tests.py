@@ -1,4 +1,4 @@
-"""How often smaller versions of a test were looked at before it grew, as the tracking server bears it out."""
+"""How often smaller versions of a test were looked at before it grew, by the runs on the tracking server."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ UNANSWERED = PREFIX + "unanswered"
 """Tag of a run some of whose rows are errors that asking again may mend: how many. No later evaluation reuses it."""
 ANSWERED = PREFIX + "answered"
 """Tag of a run that answered a part of the test, up to a registered look: how many examples. It is for people and for
-whoever goes on; what a comparison counts are the rows."""
+the evaluation that continues it; what a comparison counts are the rows."""
 NO_DATA = "none"
 PUBLISHED = "external"
 """Kind of a rung that has a score and no rows."""

@@ -98,7 +98,7 @@ def settle(server: Server, interrupted: InterruptedMove) -> None:
 def carry_out(server: Server, run_id: str, move: AliasMove) -> None:
     """Set the aliases of an announced move, complete its record, and take back the announcement.
 
-    The announcement goes last: whoever dies on the way, or loses the server, is followed by somebody who goes on.
+    The announcement is taken back last: if this process dies or loses the server, the next command finishes the move.
 
     Args:
         server: Tracking server.

@@ -29,8 +29,8 @@ def stated_digests(server: Server, version: ModelVersion) -> ModelDigests:
         return read_evaluation(server, run_id).model
     except TrackingError as error:
         raise UntrustedModelError(
-            f"version {version.version} of {version.name!r} names the evaluation {run_id}, which does not bear it out: "
-            f"{error}"
+            f"version {version.version} of {version.name!r} names the evaluation {run_id}, and what that "
+            f"run says of the model cannot be read: {error}"
         ) from error
 
 

@@ -2,8 +2,8 @@
 
 MLflow's client repeats a request that got no answer, or one that says that the server is busy or failing, POSTs
 included. Two things are left to us. An answer that begins and breaks off is an error to it: `PatientClient` asks again.
-And what a server made before its answer was lost is there twice after the repetition: whoever makes something looks for
-its twins (`delete_twins`, `items`, `registry.promotion`).
+And what a server made before its answer was lost is there twice after the repetition: code that makes something looks
+for its twins (`delete_twins`, `items`, `registry.promotion`).
 """
 
 from __future__ import annotations
