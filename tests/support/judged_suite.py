@@ -6,7 +6,6 @@ import csv
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,14 @@ import pandas as pd
 import yaml
 
 from tests.support.http_server import Response, chat
+from tests.support.workplace import Workplace
 
 N = 160
 RUBRIC = "How helpful is the answer?"
 
 
-@dataclass(frozen=True)
-class JudgedSuite:
-    """A folder with a suite of two recorded rungs, `old` and `new`, and a tracking store of its own."""
-
-    folder: Path
-    uri: str
-
-    @property
-    def suite(self) -> Path:
-        return self.folder / "suite.yaml"
+class JudgedSuite(Workplace):
+    """A workplace with a suite of two recorded rungs, `old` and `new`."""
 
     def write(self, metric: dict[str, Any], *, candidate: str = "new", margin: float = 0.0) -> None:
         """Write the suite. metric: what stands under `helpful`."""

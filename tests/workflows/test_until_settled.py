@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,26 +57,13 @@ gates: {confirmatory: true, waive: {MLB102: "rules only, there is no checkpoint"
 GUARDED = "  guardrails: [{candidate: rule, over: [other], margin: -0.1}]\ngates:"
 
 
-@dataclass(frozen=True)
-class Site:
-    """A suite in its folder, with a tracking store of its own."""
-
-    folder: Path
-    uri: str
-
-    @property
-    def suite(self) -> Path:
-        return self.folder / "suite.yaml"
+class CountedWorkplace(Workplace):
+    """A workplace that counts the candidate's answers."""
 
     @property
     def n_asked(self) -> int:
         """How often the candidate was asked."""
         return len((self.folder / "asked.txt").read_text(encoding="utf-8"))
-
-    def edit(self, old: str, new: str) -> None:
-        text = self.suite.read_text(encoding="utf-8")
-        assert old in text
-        self.suite.write_text(text.replace(old, new), encoding="utf-8")
 
     def evaluate(self, **options: Any) -> dict[tuple[str, int | None], dict[str, Any]]:
         document = workflows.evaluate(self.suite, tracking_uri=self.uri, **options).document
@@ -95,69 +81,71 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def place(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CountedWorkplace]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     write_reviews(tmp_path / "reviews.csv")
     (tmp_path / "rules.py").write_text(COUNTED, encoding="utf-8")
     (tmp_path / "suite.yaml").write_text(SUITE, encoding="utf-8")
-    yield Site(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
+    yield CountedWorkplace(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
 
 
-def schedule_of(site: Site) -> LookSchedule:
-    suite = load_suite(site.suite)
+def schedule_of(place: CountedWorkplace) -> LookSchedule:
+    suite = load_suite(place.suite)
     task = load_task(suite, lambda asset: fetch(asset, root=suite.root))
     return LookSchedule.of(task.splits["test"], suite.matrix.looks)
 
 
-def test_answers_stop_where_every_candidate_is_settled_and_a_later_evaluation_keeps_them(site: Site) -> None:
-    stopped = site.evaluate(until_settled=True)
-    assert site.n_asked == 60  # two looks of thirty: the rest is not answered
-    first = schedule_of(site).first(60)
+def test_answers_stop_where_every_candidate_is_settled_and_a_later_evaluation_keeps_them(
+    place: CountedWorkplace,
+) -> None:
+    stopped = place.evaluate(until_settled=True)
+    assert place.n_asked == 60  # two looks of thirty: the rest is not answered
+    first = schedule_of(place).first(60)
     for evaluation in stopped.values():
-        run = site.run(evaluation["run_id"])
+        run = place.run(evaluation["run_id"])
         assert run.data.tags["mlbaseline.answered"] == "60"
-        assert set(site.rows(evaluation["run_id"])["example_id"]) == first
-    compared = site.compare()
+        assert set(place.rows(evaluation["run_id"])["example_id"]) == first
+    compared = place.compare()
     assert (compared["verdict"], compared["looks"]["status"], compared["looks"]["n"]) == ("promote", "settled", 60)
     assert "on 60 test examples of 120, stopped for efficacy at look 2 of 4" in compared["summary"]
-    tags = site.run(compared["comparison_run_id"]).data.tags
+    tags = place.run(compared["comparison_run_id"]).data.tags
     assert tags["mlbaseline.stopped"] == "60 of 120 (50%), look 2 of 4: rule efficacy"
     assert [look["settled"] for look in compared["looks"]["looks"]] == [{}, {"rule": "efficacy"}]
     report = Path(compared["report"]).read_text(encoding="utf-8")
     assert "Registered looks" in report
-    gated = workflows.gate(site.suite, verify=True, tracking_uri=site.uri)
+    gated = workflows.gate(place.suite, verify=True, tracking_uri=place.uri)
     assert gated.exit_code == 0
 
-    again = site.evaluate(until_settled=True)
+    again = place.evaluate(until_settled=True)
     assert all(evaluation["reused"] for evaluation in again.values())
-    assert site.n_asked == 60
-    whole = site.evaluate()
-    assert site.n_asked == 120  # the sixty answers are kept
-    rows, before = (site.rows(each["rule", None]["run_id"]).set_index("example_id") for each in (whole, stopped))
+    assert place.n_asked == 60
+    whole = place.evaluate()
+    assert place.n_asked == 120  # the sixty answers are kept
+    rows, before = (place.rows(each["rule", None]["run_id"]).set_index("example_id") for each in (whole, stopped))
     pd.testing.assert_frame_equal(rows.loc[before.index], before)
-    assert site.compare()["looks"]["status"] == "whole"
-    assert all(evaluation["reused"] for evaluation in site.evaluate(until_settled=True).values())
+    assert place.compare()["looks"]["status"] == "whole"
+    assert all(evaluation["reused"] for evaluation in place.evaluate(until_settled=True).values())
 
 
-def test_with_guardrails_their_rungs_answer_the_whole_test(site: Site) -> None:
-    site.edit("gates:", GUARDED)
-    evaluated = site.evaluate(until_settled=True)
-    n = {name: len(site.rows(each["run_id"])) for (name, _), each in evaluated.items()}
+def test_with_guardrails_their_rungs_answer_the_whole_test(place: CountedWorkplace) -> None:
+    place.edit("gates:", GUARDED)
+    evaluated = place.evaluate(until_settled=True)
+    n = {name: len(place.rows(each["run_id"])) for (name, _), each in evaluated.items()}
     assert n == {"rule": 120, "majority": 60, "uniform": 60, "other": 120}
-    compared = site.compare()
+    compared = place.compare()
     rows = {row["role"]: row for row in compared["comparisons"] if row["estimand"] == "checkpoint"}
     assert (rows["primary"]["n"], rows["guardrail"]["n"], compared["verdict"]) == (60, 120, "promote")
     assert compared["looks"]["guardrails_whole"] is True
 
 
-def test_with_stop_all_guardrails_are_looked_at_too(site: Site) -> None:
-    site.edit("gates:", GUARDED)
-    site.edit("  looks:", "  stop: all\n  looks:")
-    evaluated = site.evaluate(until_settled=True)
-    assert {len(site.rows(each["run_id"])) for each in evaluated.values()} == {60}
-    compared = site.compare()
+def test_with_stop_all_guardrails_are_looked_at_too(place: CountedWorkplace) -> None:
+    place.edit("gates:", GUARDED)
+    place.edit("  looks:", "  stop: all\n  looks:")
+    evaluated = place.evaluate(until_settled=True)
+    assert {len(place.rows(each["run_id"])) for each in evaluated.values()} == {60}
+    compared = place.compare()
     assert compared["verdict"] == "promote"
     assert {look["baseline"] for look in compared["looks"]["looks"][-1]["contrasts"]} == {
         "majority",
@@ -166,27 +154,27 @@ def test_with_stop_all_guardrails_are_looked_at_too(site: Site) -> None:
     }
 
 
-def test_a_guardrail_that_has_not_seen_the_whole_test_is_open(site: Site) -> None:
-    site.evaluate(until_settled=True)  # without guardrails: all stop at sixty
-    site.edit("gates:", GUARDED)
-    site.edit("confirmatory: true, ", "")
-    compared = site.compare()
+def test_a_guardrail_that_has_not_seen_the_whole_test_is_open(place: CountedWorkplace) -> None:
+    place.evaluate(until_settled=True)  # without guardrails: all stop at sixty
+    place.edit("gates:", GUARDED)
+    place.edit("confirmatory: true, ", "")
+    compared = place.compare()
     assert compared["verdict"] == "inconclusive"
     assert {row["outcome"] for row in compared["comparisons"] if row["role"] == "guardrail"} == {"inconclusive"}
 
 
-def test_futility_stops_a_candidate_that_is_no_better(site: Site) -> None:
-    site.edit("candidate: rule, over: [majority, uniform]", "candidate: uniform, over: [rule]")
-    evaluated = site.evaluate(until_settled=True)
-    assert {len(site.rows(each["run_id"])) for each in evaluated.values()} == {30}
-    compared = site.compare()
+def test_futility_stops_a_candidate_that_is_no_better(place: CountedWorkplace) -> None:
+    place.edit("candidate: rule, over: [majority, uniform]", "candidate: uniform, over: [rule]")
+    evaluated = place.evaluate(until_settled=True)
+    assert {len(place.rows(each["run_id"])) for each in evaluated.values()} == {30}
+    compared = place.compare()
     assert compared["verdict"] != "promote"
     assert compared["looks"]["looks"][-1]["settled"]["uniform"] in ("futility", "harm")
 
 
-def edit_runs(site: Site, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+def edit_runs(place: CountedWorkplace, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     """Change the rows of every evaluation, together with the digest and the tag that vouch for them."""
-    client = mlflow.MlflowClient(site.uri)
+    client = mlflow.MlflowClient(place.uri)
     experiment = client.get_experiment_by_name("reviews")
     assert experiment is not None
     for run in client.search_runs([experiment.experiment_id], "tags.`mlbaseline.kind` = 'evaluation'"):
@@ -205,12 +193,12 @@ def edit_runs(site: Site, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Non
         ("other rows", "unplanned", "these are not the first of the registered order"),
     ],
 )
-def test_a_stop_that_was_not_registered_holds(site: Site, change: str, status: str, reason: str) -> None:
-    site.evaluate()
-    ids = schedule_of(site).ids
+def test_a_stop_that_was_not_registered_holds(place: CountedWorkplace, change: str, status: str, reason: str) -> None:
+    place.evaluate()
+    ids = schedule_of(place).ids
     kept = {"before a boundary": ids[:30], "between looks": ids[:45], "other rows": ids[60:]}[change]
-    edit_runs(site, lambda frame: frame[frame["example_id"].isin(kept)].reset_index(drop=True))
-    compared = site.compare()
+    edit_runs(place, lambda frame: frame[frame["example_id"].isin(kept)].reset_index(drop=True))
+    compared = place.compare()
     assert (compared["verdict"], compared["looks"]["status"]) == ("hold", status)
     assert reason in compared["reason"]
     if status == "unplanned":  # always valid, and decides nothing
@@ -220,51 +208,51 @@ def test_a_stop_that_was_not_registered_holds(site: Site, change: str, status: s
         assert 0.0 < checkpoint["low"] < checkpoint["delta"] < checkpoint["high"]
 
 
-def test_a_stop_does_not_verify_where_the_boundary_is_not_crossed(site: Site) -> None:
+def test_a_stop_does_not_verify_where_the_boundary_is_not_crossed(place: CountedWorkplace) -> None:
     """Somebody takes rows away after the comparison, and makes digests and tags fit."""
-    site.evaluate(until_settled=True)
-    assert site.compare()["verdict"] == "promote"
-    kept = schedule_of(site).ids[:30]
-    edit_runs(site, lambda frame: frame[frame["example_id"].isin(kept)].reset_index(drop=True))
+    place.evaluate(until_settled=True)
+    assert place.compare()["verdict"] == "promote"
+    kept = schedule_of(place).ids[:30]
+    edit_runs(place, lambda frame: frame[frame["example_id"].isin(kept)].reset_index(drop=True))
     with pytest.raises(IncomparableError, match="verdict: stored promote, derived hold"):
-        workflows.gate(site.suite, verify=True, tracking_uri=site.uri)
+        workflows.gate(place.suite, verify=True, tracking_uri=place.uri)
 
 
-def test_a_part_of_the_test_counts_only_with_registered_looks(site: Site) -> None:
-    site.evaluate(until_settled=True)
-    site.edit("  looks: [0.25, 0.5, 0.75, 1.0]\n", "")
+def test_a_part_of_the_test_counts_only_with_registered_looks(place: CountedWorkplace) -> None:
+    place.evaluate(until_settled=True)
+    place.edit("  looks: [0.25, 0.5, 0.75, 1.0]\n", "")
     with pytest.raises(IncomparableError, match=r"answers to 60 of 120 examples.*matrix\.looks"):
-        site.compare()
+        place.compare()
     with pytest.raises(SuiteError, match="registers no looks at the test"):
-        site.evaluate(until_settled=True)
+        place.evaluate(until_settled=True)
 
 
-def test_rungs_may_not_be_left_out(site: Site) -> None:
+def test_rungs_may_not_be_left_out(place: CountedWorkplace) -> None:
     with pytest.raises(SuiteError, match="the baselines majority, uniform are left out"):
-        site.evaluate(until_settled=True, baselines=["rule"])
+        place.evaluate(until_settled=True, baselines=["rule"])
     with pytest.raises(SuiteError, match="some seeds are left out"):
-        site.evaluate(until_settled=True, seeds=[0])
+        place.evaluate(until_settled=True, seeds=[0])
 
 
-def test_a_test_that_grows_is_tested_more_strictly(site: Site) -> None:
+def test_a_test_that_grows_is_tested_more_strictly(place: CountedWorkplace) -> None:
     """The test of ninety is a part of that of a hundred and twenty, which is looked at for the second time."""
-    site.edit("test: 120", "test: 90")
-    site.edit("  looks: [0.25, 0.5, 0.75, 1.0]\n", "")
-    site.edit("confirmatory: true, ", "")
-    site.evaluate()
-    first = site.compare()
+    place.edit("test: 120", "test: 90")
+    place.edit("  looks: [0.25, 0.5, 0.75, 1.0]\n", "")
+    place.edit("confirmatory: true, ", "")
+    place.evaluate()
+    first = place.compare()
     assert (first["registration"]["test_looks"], first["registration"]["rate"]) == (1, None)
-    site.edit("test: 90", "test: 120")
-    site.evaluate()
-    second = site.compare()["registration"]
+    place.edit("test: 90", "test: 120")
+    place.evaluate()
+    second = place.compare()["registration"]
     assert (second["test_looks"], second["earlier_looks"]) == (2, 1)
     assert second["rate"] == pytest.approx(0.05 * 6 / (3.14159265 * 2) ** 2)
     assert 0.05 < second["rate_so_far"] < 0.07
-    compared = site.compare()
+    compared = place.compare()
     assert {row["level"] for row in compared["comparisons"] if row["role"] == "primary"} == {1 - second["rate"]}
     assert {row["level"] for row in compared["comparisons"] if row["role"] == "exploratory"} == {0.95}
     assert "looked at once before it grew" in Path(compared["report"]).read_text(encoding="utf-8")
-    assert workflows.gate(site.suite, verify=True, tracking_uri=site.uri).exit_code == 0
+    assert workflows.gate(place.suite, verify=True, tracking_uri=place.uri).exit_code == 0
 
 
 def test_a_ladder_of_models_stops_and_says_so_everywhere(workplace: Workplace) -> None:
