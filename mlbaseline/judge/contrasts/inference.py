@@ -130,7 +130,6 @@ def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.
         margin=margin,
         rng=rng,
     )
-    components = VarianceComponents(found.n * found.standard_error**2, examples_per_unit=found.n / found.n_units)
     return Contrasted(
         candidate_mean=found.candidate,
         baseline_mean=found.baseline,
@@ -138,11 +137,25 @@ def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.
         low=found.low,
         high=found.high,
         p_value=found.p_value,
-        mde=minimum_detectable_effect(components, found.n, level=level),
+        mde=detectable_from(found.standard_error, found.n, found.n_units, level=level),
         n=found.n,
         n_clusters=found.n_units,
         method=found.method,
         caution=found.caution,
+    )
+
+
+def detectable_from(standard_error: float, n: int, n_units: int, *, level: float) -> float:
+    """Compute the minimum detectable effect of a difference whose examples come in units.
+
+    Args:
+        standard_error: Of the difference.
+        n: Number of examples.
+        n_units: Number of clusters, or of examples without any.
+        level: Of its interval.
+    """
+    return minimum_detectable_effect(
+        VarianceComponents(n * standard_error**2, examples_per_unit=n / n_units), n, level=level
     )
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.judge.contrasts.inference import Contrasted, clusters_of
+from mlbaseline.judge.contrasts.inference import Contrasted, clusters_of, detectable_from
 from mlbaseline.judge.contrasts.pair import Pair
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics.labels import Answers, answers_of, draw_order, label_scores
 from mlbaseline.results import ResultTable
-from mlbaseline.stats import VarianceComponents, compare_judged, minimum_detectable_effect
+from mlbaseline.stats import compare_judged
 
 Array = npt.NDArray[np.float64]
 JUDGE_ALONE, PREDICTION_POWERED = "judge_alone", "ppi++"
@@ -69,7 +69,6 @@ def contrast_judged(ladder: Ladder, pair: Pair, *, level: float, margin: float) 
     except ValueError as error:  # too few labels, or too few clusters with one
         return _alone(ours, theirs, str(error), int((~np.isnan(labelled)).sum()))
     n_units = len(ours) if clusters is None else len(set(clusters))
-    components = VarianceComponents(found.n * found.standard_error**2, examples_per_unit=found.n / n_units)
     return Contrasted(
         candidate_mean=_corrected_mean(ours, labelled, found.weight),
         baseline_mean=_corrected_mean(theirs, other, found.weight),
@@ -77,7 +76,7 @@ def contrast_judged(ladder: Ladder, pair: Pair, *, level: float, margin: float) 
         low=found.low,
         high=found.high,
         p_value=found.p_value,
-        mde=minimum_detectable_effect(components, found.n, level=level),
+        mde=detectable_from(found.standard_error, found.n, n_units, level=level),
         n=found.n,
         n_clusters=n_units,
         method=PREDICTION_POWERED,
