@@ -72,8 +72,8 @@ def _registered(tracker: Tracker, name: str, where: str) -> dict[str, Any]:
     if content.get(_CODE):
         reason = (
             f"{name} is registered as code, and anybody who can write to {tracker.uri} may have put it there. "
-            "Expected a built-in scorer or one made of instructions (`make_judge`); put a function into the suite's folder and "
-            "name it as `function`"
+            "Expected a built-in scorer or one made of instructions (`make_judge`); put a function into the suite's "
+            "folder and name it as `function`"
         )
         raise SuiteError(where, [reason])
     return content
