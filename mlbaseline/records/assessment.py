@@ -91,6 +91,7 @@ class Registration:
     them and the seeds are the same: a claim that stands in both is confirmatory all the same.
     earlier_looks: at smaller versions of the test, before it grew; they are counted in test_looks, too. rate: the error
     rate that this look is tested at, where it is not 1 − level. rate_so_far: bounds the error rate over all looks.
+    noted_ms: when the tracking server, by its own clock, noted the first rules for the task; None where it did not.
     """
 
     status: Registered
@@ -102,6 +103,7 @@ class Registration:
     earlier_looks: int = 0
     rate: float | None = None
     rate_so_far: float | None = None
+    noted_ms: int | None = None
 
     @property
     def is_confirmatory(self) -> bool:

@@ -68,9 +68,15 @@ class Presenter:
 
     def registered_when(self, rows: Iterable[Comparison]) -> str:
         """Tell whether these rows are confirmatory, as a clause after `Registered in the suite's matrix`."""
-        started = formats.moment(self.assessment.registration.first_started_ms)
+        registration = self.assessment.registration
+        started = formats.moment(registration.first_started_ms)
         # mlflow 3.17 has no time of a run that its client does not choose.
-        first = f"the first evaluation of the task ({started} by the clock of the machine that ran it)"
+        noted = (
+            f"; the tracking server noted the first rules at {formats.moment(registration.noted_ms)} by its own"
+            if registration.noted_ms is not None
+            else ""
+        )
+        first = f"the first evaluation of the task ({started} by the clock of the machine that ran it{noted})"
         statuses = {row.registered for row in rows}
         if statuses == {Registered.BEFORE}:
             return f"before {first}, so they are confirmatory"

@@ -15,7 +15,7 @@ from mlbaseline.store.items import param_text
 from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
-from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
+from mlbaseline.store.preregistration import TASK_DIGEST, find_registration, register_rules
 from mlbaseline.store.registry.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.moves import finish_interrupted
@@ -91,6 +91,7 @@ __all__ = [
     "reach",
     "read_evaluation",
     "read_mlflow_results",
+    "register_rules",
     "resolve",
     "rollback",
     "stored_suite",

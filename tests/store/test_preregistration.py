@@ -10,8 +10,9 @@ import pytest
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registration, TaskData
-from mlbaseline.store.preregistration import TASK_DIGEST, find_registration
-from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.evaluations import EVALUATION
+from mlbaseline.store.preregistration import TASK_DIGEST, find_registration, register_rules
+from mlbaseline.store.server.tracking import KIND, STARTED, STATUS, Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.stored import Evaluate
@@ -124,3 +125,42 @@ def test_a_first_run_that_broke_off_has_its_rules_all_the_same(
     assert registration(evaluate, changed).first_claims == suite.matrix.claims()
     reseeded = parse_suite(suite_text.replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
     assert registration(evaluate, reseeded).first_claims == ()  # more draws are another claim
+
+
+on_server = pytest.mark.parametrize("tracking_uri", [pytest.param("http", marks=pytest.mark.server)], indirect=True)
+
+
+@on_server
+def test_a_server_notes_the_rules_once_by_its_own_clock(evaluate: Evaluate, suite: Suite) -> None:
+    for _ in range(2):
+        register_rules(evaluate.tracker, suite, task_digest=evaluate.data.digest)
+    evaluate("majority", None)
+    found, tracker = registration(evaluate, suite), evaluate.tracker
+    noted = tracker.client.search_logged_models([tracker.experiment_id], filter_string="name LIKE 'rules-%'")
+    assert found.status == "before"
+    assert [note.creation_timestamp for note in noted] == [found.noted_ms]
+    assert found.noted_ms is not None and found.noted_ms <= found.first_started_ms
+
+
+@on_server
+def test_a_backdated_run_does_not_put_new_rules_before_those_that_the_server_noted(
+    evaluate: Evaluate, suite: Suite, suite_text: str
+) -> None:
+    task_digest = evaluate.data.digest
+    register_rules(evaluate.tracker, suite, task_digest=task_digest)
+    evaluate("majority", None)
+    changed = parse_suite(suite_text.replace("metric: accuracy}", "metric: accuracy, margin: 0.05}"))
+    first = registration(evaluate, suite).first_started_ms
+    tags = {**suite_tags(changed), TASK_DIGEST: task_digest, KIND: EVALUATION, STATUS: STARTED}
+    evaluate.tracker.client.create_run(evaluate.tracker.experiment_id, start_time=first - 1, tags=tags)
+    register_rules(evaluate.tracker, changed, task_digest=task_digest)
+    found = registration(evaluate, changed)
+    assert (found.status, found.first_started_ms) == ("after", first - 1)
+    assert not found.first_claims
+
+
+@pytest.mark.parametrize("tracking_uri", ["sqlite"], indirect=True)
+def test_a_file_has_no_clock_of_its_own(evaluate: Evaluate, suite: Suite) -> None:
+    register_rules(evaluate.tracker, suite, task_digest=evaluate.data.digest)
+    evaluate("majority", None)
+    assert registration(evaluate, suite).noted_ms is None

@@ -111,6 +111,7 @@ def evaluate_rungs(
     _log_sizes(suite, task)
     before = store.find_evaluations(tracker)
     _warn_of_other_tasks(suite, task, before)
+    store.register_rules(tracker, suite, task_digest=task.splits["test"].digest)
 
     context = RungContext(
         suite,

@@ -94,6 +94,7 @@ def import_results(
     source = replace(source, rows=_with_seed(source, seed))
     rungs = _rungs(context, baseline, source)
     rungs = [replace(rung, params={**rung.params, **_described(format, source, score)}) for rung in rungs]
+    store.register_rules(tracker, loaded, task_digest=context.task.splits["test"].digest)
     with open_ladder(tracker, loaded) as ladder:
         judging = open_judging(context, tracker, fresh=False)
         evaluated = evaluate_each(ladder, context.data, rungs, judging=judging, fresh=False)

@@ -109,6 +109,13 @@ def test_registered_contrasts_say_whether_they_confirm_something() -> None:
     assert "not confirmatory" in str(late)
 
 
+def test_the_report_says_when_a_server_noted_the_rules() -> None:
+    base = given.promote()
+    noted = replace(base, registration=replace(base.registration, noted_ms=base.registration.first_started_ms - 60_000))
+    text = str(contrast_sections(Presenter(noted))[0].blocks[0])
+    assert "ran it; the tracking server noted the first rules at 2026-01-01 09:59 UTC by its own), so they" in text
+
+
 def test_each_contrast_has_its_own_status() -> None:
     late = given.hold()
     first, *others = late.comparisons
