@@ -7,6 +7,7 @@ is untrusted: its size, depth and time are bounded, and the key is removed from 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import random
 import threading
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from itertools import product
 from typing import Any
 
 import httpx
@@ -34,6 +36,8 @@ _SHOWN = 300
 """Characters of a server's text in a message."""
 _REMOVED = "…"
 """Stands where the key stood."""
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
+"""They write down addresses, and at level DEBUG the headers of replies."""
 _RETRYABLE = (408, 425, 429)
 _FATAL = {
     401: "refuses the key; set the environment variable that `api_key_env` names to a valid one",
@@ -73,6 +77,20 @@ class Reply:
     first_token_s: float | None = None
 
 
+class _WithoutKey(logging.Filter):
+    """Removes a key from log records of the transport: a server may have sent it back in a header."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if self._key in text:
+            record.msg, record.args = text.replace(self._key, _REMOVED), ()
+        return True
+
+
 class Client:
     """Sends requests to one endpoint, from several threads at once."""
 
@@ -80,6 +98,9 @@ class Client:
         """Open connections. key: sent as a bearer token; no reply or error of this class holds it."""
         self._spec, self._key = spec, key
         self._stopped = threading.Event()
+        self._filters = [_WithoutKey(key)] if key else []
+        for name, item in product(_LOGGERS, self._filters):
+            logging.getLogger(name).addFilter(item)
         self._http = httpx.Client(
             # Compressed, a small reply may open to any size.
             headers={"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})},
@@ -94,6 +115,8 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
+        for name, item in product(_LOGGERS, self._filters):
+            logging.getLogger(name).removeFilter(item)
 
     def post(self, body: Mapping[str, Any], has_text: HasText | None = None) -> Reply:
         """Send one request, with retries.

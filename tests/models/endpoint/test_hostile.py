@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -135,6 +136,7 @@ LEAKS = {
 def test_the_key_stands_in_no_answer_error_or_file(
     tmp_path: Path, leak: Response, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     stream = leak.content_type == "text/event-stream"
 
     def respond(body: Any) -> Response:
