@@ -10,8 +10,8 @@ from typing import Any
 
 from mlbaseline.assets import sha256_of
 from mlbaseline.engine.rungs import RegisteredModel, TaskDescription, generation_fields
-from mlbaseline.errors import DataError, MlbaselineError, TrackingError
-from mlbaseline.model_files import NO_DIGESTS, SERVED, ModelDigests
+from mlbaseline.errors import DataError, MlbaselineError, TrackingError, UntrustedModelError
+from mlbaseline.model_files import NO_DIGESTS, SERVED, ModelDigests, model_sha256
 from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
 from mlbaseline.serving.pyfunc_model import PyfuncPredictor
 from mlbaseline.serving.served import Served, load_served, locate_weights, read_served
@@ -19,6 +19,7 @@ from mlbaseline.store.evaluations import MODEL_SHA256, WEIGHTS_SHA256
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model, stated_digests
 from mlbaseline.store.server.references import parse_model, resolve
 from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.suite import Production
 from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text
 
 FACTS = "production."
@@ -28,13 +29,15 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """mlflow 3.17: a model without the alias is an invalid parameter."""
 
 
-def find_registered(server: Server, uri: str) -> RegisteredModel | None:
-    """Return the model that a `models:/` or `runs:/` reference stands for now; None where there is none.
+def find_registered(server: Server, spec: Production) -> RegisteredModel | None:
+    """Return the model that a baseline's `uri` stands for now; None where there is none.
 
     Raises:
         TrackingError: The server cannot be reached, or the reference is not valid.
-        UntrustedModelError: Its files are not those that were evaluated.
+        UntrustedModelError: Its files are not those that were evaluated, or not those that the suite names; or it would
+            run code of its own, and the suite does not name it by its digest.
     """
+    uri = str(spec.uri)
     identity = find_identity(server, uri)
     if identity is None:
         return None
@@ -44,7 +47,28 @@ def find_registered(server: Server, uri: str) -> RegisteredModel | None:
     if identity.stated.weights_sha256 is not None:
         facts[FACTS + "weights_sha256"] = identity.stated.weights_sha256
     served = folder / "artifacts" / SERVED
-    return OwnModel(facts, folder, served) if served.is_dir() else PyfuncModel(facts, folder)
+    model = OwnModel(facts, folder, served) if served.is_dir() else PyfuncModel(facts, folder)
+    _require_named(model, spec.sha256)
+    return model
+
+
+def _require_named(model: OwnModel | PyfuncModel, sha256: str | None) -> None:
+    """Check a model against the digest in the suite; one that would run code of its own must have one there."""
+    if sha256 is None and not model.runs_code:
+        return
+    found = model_sha256(model.folder)
+    if sha256 is None:
+        raise UntrustedModelError(
+            f"{model.name}: expected a model of mlbaseline's own, got one that runs code from the registry, and "
+            "whoever can write there may have put it there. If you trust this version, name it in the suite, beside "
+            f'its `uri`, as `sha256: "{found}"`'
+        )
+    if found != sha256:
+        raise UntrustedModelError(
+            f"{model.name}: expected the files with the digest {sha256[:16]}…, as the suite names it, got those with "
+            f"{found[:16]}…. Another version stands behind the reference now, or its files were changed. If you trust "
+            f'it, write `sha256: "{found}"`'
+        )
 
 
 @dataclass(frozen=True)
@@ -131,6 +155,7 @@ class OwnModel(_StoredModel):
 
     served_folder: Path
     is_seeded = True
+    runs_code = False
 
     @cached_property
     def _served(self) -> Served:
@@ -166,6 +191,7 @@ class PyfuncModel(_StoredModel):
     """Any other model: its signature says which columns it is sent; without one it gets those of the prompt."""
 
     is_seeded = False
+    runs_code = True
 
     @cached_property
     def _schema(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from mlbaseline.records import OutputType
 
@@ -26,7 +26,17 @@ ReportedMetric = Annotated[Name, WithJsonSchema({"anyOf": [{"enum": list(get_arg
 """A metric of the suite by its name, a judged one included. Editors are told of those that every suite can have."""
 FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`module:function`."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _digits_in_quotes(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError(
+            "expected 64 hexadecimal digits, got a number: YAML reads digits alone as one. Put them in quotes"
+        )
+    return value
+
+
+Sha256 = Annotated[str, BeforeValidator(_digits_in_quotes), Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Node(BaseModel):

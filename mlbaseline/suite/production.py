@@ -6,9 +6,16 @@ import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from mlbaseline.suite.node import Baseline, Node
+from mlbaseline.suite.node import Baseline, Node, Sha256
 
 Protocol = Literal["mlflow", "completions", "chat"]
 ChooseBy = Literal["loglik", "constrained", "generate"]
@@ -114,6 +121,10 @@ class Production(Baseline):
     """The model that users get today."""
     uri: Annotated[str, Field(pattern=r"^(models|runs):/.+")] | None = None
     """Registered model: `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN_ID/PATH`. Excludes `endpoint`."""
+    sha256: Sha256 | None = None
+    """Digest that all files of the registered model must have together, as 64 hexadecimal digits. A model that would
+    run code from the registry needs it, unless its version is signed by a key of `gates.signed_by`.
+    """
     endpoint: Endpoint | None = None
     """Server that answers over HTTP. Excludes `uri`."""
     optional: bool = False
@@ -124,8 +135,8 @@ class Production(Baseline):
         return self.endpoint is not None and self.endpoint.temperature > 0 and self.endpoint.seed is None
 
     def distinguishing(self) -> dict[str, Any]:
-        """Without how an endpoint is asked, which changes no answer: a longer patience keeps what is there."""
-        return self.model_dump(mode="json", exclude={"optional": True, "endpoint": HOW_ASKED})
+        """Leave out what changes no answer: how an endpoint is asked, and the digest, which the signature has, too."""
+        return self.model_dump(mode="json", exclude={"optional": True, "sha256": True, "endpoint": HOW_ASKED})
 
     @model_validator(mode="after")
     def _one_way(self) -> Production:
@@ -133,4 +144,12 @@ class Production(Baseline):
             raise ValueError("give one of `uri` (a registered model), `endpoint` and `recorded`")
         if self.optional and self.uri is None:
             raise ValueError("`optional` goes with `uri`: an endpoint that does not answer is no absent model")
+        if self.sha256 is not None and self.uri is None:
+            raise ValueError("`sha256` goes with `uri`: the files of an endpoint's model are not seen from here")
         return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a key that came after suites were first digested, where the suite does not use it."""
+        content: dict[str, Any] = serialize(self)
+        return content if self.sha256 else {key: value for key, value in content.items() if key != "sha256"}

@@ -15,7 +15,7 @@ from mlbaseline.store.registry.loaded import check_registered
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.server.references import resolve
 from mlbaseline.store.server.tracking import Tracker
-from mlbaseline.suite import Suite
+from mlbaseline.suite import Production, Suite
 from tests.support.stored import Compare, planned
 
 pytestmark = [
@@ -46,18 +46,19 @@ def change(stored: Path, what: str) -> None:
 @pytest.mark.parametrize("what", ["weights", "description", "code"])
 def test_it_is_no_rung(tracker: Tracker, suite: Suite, stored: Path, what: str) -> None:
     uri = f"models:/{suite.register_as}@champion"
-    assert find_registered(tracker, uri) is not None
+    spec = Production(kind="production", uri=uri)
+    assert find_registered(tracker, spec) is not None
     change(stored, what)
     shutil.rmtree(Path(os.environ["MLBASELINE_CACHE"], "references"))
     with pytest.raises(UntrustedModelError, match=rf"{uri} .* is not the model that was evaluated: its "):
-        find_registered(tracker, uri)
+        find_registered(tracker, spec)
 
 
 def test_a_changed_copy_in_the_cache_is_no_rung_either(tracker: Tracker, suite: Suite, stored: Path) -> None:
     uri = f"models:/{suite.register_as}@champion"
     change(resolve(tracker, f"models:/{suite.register_as}/1"), "weights")
     with pytest.raises(UntrustedModelError, match="is not the model that was evaluated"):
-        find_registered(tracker, uri)
+        find_registered(tracker, Production(kind="production", uri=uri))
 
 
 @pytest.mark.parametrize("what", ["weights", "description"])

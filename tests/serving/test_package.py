@@ -253,7 +253,7 @@ def test_quantised_model_is_served_quantised(
         return fetch(asset, root=home)
 
     task = load_task(later, fetched)
-    context = RungContext(later, task, fetched, find_registered=lambda uri: find_registered(tracker, uri))
+    context = RungContext(later, task, fetched, find_registered=lambda spec: find_registered(tracker, spec))
     tables = {}
     for name in ("champion", "small"):
         (rung,) = build_rungs(context, name, [0])

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import mlflow
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
+from mlbaseline.model_files import model_sha256
+from mlbaseline.store.server.references import stored_model
+from mlbaseline.store.server.tracking import reach
 from tests.support.cheap_ladder import CheapLadder
+from tests.support.workplace import Workplace
 
 MODEL = """
 from mlflow.models import set_model
@@ -23,7 +29,10 @@ set_model(Rule())
 
 
 def register(cheap_ladder: CheapLadder, signs: str, *columns: str) -> str:
-    """A pyfunc model from code, that calls what ends in one of the signs good, as the champion. Gives its version."""
+    """A pyfunc model from code, that calls what ends in one of the signs good, as the champion. Gives its version.
+
+    Where the suite names the champion already, it is told the digest.
+    """
     code = cheap_ladder.folder / "model.py"
     code.write_text(MODEL.replace("SIGNS", signs), encoding="utf-8")
     mlflow.set_tracking_uri(cheap_ladder.uri)
@@ -40,4 +49,17 @@ def register(cheap_ladder: CheapLadder, signs: str, *columns: str) -> str:
         )
     client = mlflow.MlflowClient(cheap_ladder.uri)
     client.set_registered_model_alias("reviews-rule", "champion", info.registered_model_version)
+    name_by_digest(cheap_ladder, "models:/reviews-rule@champion")
     return str(info.registered_model_version)
+
+
+def name_by_digest(workplace: Workplace, uri: str) -> str:
+    """Write the digest of the model behind a reference beside that reference into the suite, and give it."""
+    with stored_model(reach(workplace.uri), uri) as folder:
+        sha256 = model_sha256(folder)
+    text = workplace.suite.read_text(encoding="utf-8") if workplace.suite.is_file() else ""
+    written = rf"""(['"]){uri}\1(, sha256: "\w+")?"""
+    named = re.sub(written, rf'\1{uri}\1, sha256: "{sha256}"', text)
+    if named != text:
+        workplace.suite.write_text(named, encoding="utf-8")
+    return sha256

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from mlbaseline import workflows
-from mlbaseline.errors import DataError, TrackingError
+from mlbaseline.errors import DataError, SuiteError, TrackingError, UntrustedModelError
 from mlbaseline.store import connect, load_assessment
 from tests.support.cheap_ladder import WAIVED, CheapLadder
-from tests.support.rule_model import register
+from tests.support.rule_model import name_by_digest, register
 
 CHAMPION = "champion: {kind: production, uri: 'models:/reviews-rule@champion', optional: true}"
 RULE = "rule: {kind: trivial, strategy: keyword, rules: {good: '[+*^!]$'}, default: bad}"
@@ -92,3 +92,26 @@ def test_what_cannot_be_asked_is_said(cheap_ladder: CheapLadder, tmp_path: Path)
     cheap_ladder.write("champion: {kind: production, uri: 'models:/reviews-rule@champion/artifacts'}")
     with pytest.raises(TrackingError, match="expected a model, not a path inside one"):
         workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)
+
+
+def test_code_from_the_registry_does_not_run_unless_the_suite_names_it_by_digest(cheap_ladder: CheapLadder) -> None:
+    """trust.md: a model's code ran when it stood as a production rung."""
+    register(cheap_ladder, "+*", "text")
+    cheap_ladder.write(CHAMPION)
+    evaluate = lambda: workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri).document  # noqa: E731
+    with pytest.raises(UntrustedModelError, match=r"\(reviews-rule/1\): .* runs code from the registry") as caught:
+        evaluate()
+    sha256 = name_by_digest(cheap_ladder, "models:/reviews-rule@champion")
+    assert f'sha256: "{sha256}"' in str(caught.value)
+    assert len(evaluate()["evaluations"]) == 1
+    cheap_ladder.edit(sha256, "0" * 64)
+    with pytest.raises(UntrustedModelError, match=r"expected the files with the digest 0000000000000000…"):
+        evaluate()
+
+
+def test_a_digest_of_digits_needs_quotes(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(CHAMPION.replace("champion'", f"champion', sha256: {'1' * 64}"))
+    with pytest.raises(
+        SuiteError, match=r"baselines.champion.sha256: .* YAML reads digits alone as one. Put them in quotes"
+    ):
+        workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)

@@ -16,6 +16,7 @@ from mlbaseline import workflows
 from mlbaseline.errors import DataError
 from tests.support.cheap_ladder import CheapLadder
 from tests.support.http_server import RecordingServer, Response, chat, completion, serve
+from tests.support.rule_model import name_by_digest
 
 SUITE = """
 name: reviews
@@ -114,6 +115,7 @@ def test_a_chat_draws_several_samples_in_a_run_per_seed(cheap_ladder: CheapLadde
 def test_a_registered_model_of_another_flavor_writes(cheap_ladder: CheapLadder) -> None:
     register(cheap_ladder)
     write(cheap_ladder, "live: {kind: production, uri: 'models:/writer/1'}")
+    name_by_digest(cheap_ladder, "models:/writer/1")
     document = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
     (live,) = (e for e in document["evaluations"] if e["baseline"] == "live")
     assert live["metrics"]["exact_match"] == 1.0
@@ -125,6 +127,7 @@ def test_a_registered_model_of_another_flavor_writes(cheap_ladder: CheapLadder) 
     write(
         cheap_ladder, "live: {kind: production, uri: 'models:/writer/1'}", options="  temperature: 0.5\n  samples: 2\n"
     )
+    name_by_digest(cheap_ladder, "models:/writer/1")
     found = workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri).document[
         "evaluations"
     ]
@@ -139,6 +142,7 @@ def test_nobody_elses_model_tells_the_likelihood_of_a_text(cheap_ladder: CheapLa
     head = head.replace("generate", "perplexity").replace(", target: label", "").replace('  prompt: "{text}:"\n', "")
     tail = tail[tail.index("metrics:") :].replace("METRICS", "bits_per_byte").replace("majority}", "stratified}")
     cheap_ladder.suite.write_text(head + tail, encoding="utf-8")
+    name_by_digest(cheap_ladder, "models:/writer/1")
     with pytest.raises(DataError, match="answers tasks of kind choice and generate, not perplexity"):
         workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri)
 
@@ -173,6 +177,7 @@ def test_a_pipeline_is_sent_the_prompt_and_writes_behind_it(cheap_ladder: CheapL
             registered_model_name="pipeline",
         )
     write(cheap_ladder, "live: {kind: production, uri: 'models:/pipeline/1'}")
+    name_by_digest(cheap_ladder, "models:/pipeline/1")
     cheap_ladder.suite.write_text(
         cheap_ladder.suite.read_text("utf-8").replace("good|bad", "(?s)^.*"), encoding="utf-8"
     )

@@ -31,7 +31,7 @@ def _registered(context: RungContext, name: str, spec: Production, seeds: Sequen
     assert spec.uri is not None  # the suite has one of the two
     if context.find_registered is None:
         raise DataError(f"baselines.{name}: {spec.uri} lies on the tracking server, and there is no connection to one")
-    model = context.find_registered(spec.uri)
+    model = context.find_registered(spec)
     if model is None:
         if spec.optional:
             return []

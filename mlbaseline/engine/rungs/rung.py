@@ -16,7 +16,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.models.quantization import packages_of
 from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Evaluation, ReadyAdapter, Split, Suite, Task, TrainedSpec
+from mlbaseline.suite import Evaluation, Production, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
 from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 
@@ -57,8 +57,8 @@ class RegisteredModel(Protocol):
         ...
 
 
-FindRegistered = Callable[[str], RegisteredModel | None]
-"""`models:/` or `runs:/` reference ─▶ the model, None where there is none."""
+FindRegistered = Callable[[Production], RegisteredModel | None]
+"""A baseline with a `uri` ─▶ the model that it stands for now, None where there is none."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from mlbaseline import serving, store
@@ -117,7 +118,7 @@ def evaluate_rungs(
         suite,
         task,
         fetch,
-        find_registered=lambda uri: serving.find_registered(tracker, uri),
+        find_registered=partial(serving.find_registered, tracker),
         find_scorer=scorer_finder(tracker),
         fresh=fresh,
         processes=processes,

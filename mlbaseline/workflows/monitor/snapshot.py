@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -142,7 +143,7 @@ def _scores_of(
     fetch = make_fetcher(suite, tracker)
     with TemporaryDirectory() as folder:
         on_items, task = holdout_task(only, fetch, items, Path(folder))
-        context = RungContext(on_items, task, fetch, find_registered=lambda uri: serving.find_registered(tracker, uri))
+        context = RungContext(on_items, task, fetch, find_registered=partial(serving.find_registered, tracker))
         rung = build_rungs(context, name, suite.seeds[:1])[0]
         if rung.open is None:
             raise SuiteError(suite.name, [f"monitor.reference: {name!r} has no answers of its own"])
