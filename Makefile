@@ -43,7 +43,8 @@ test-newest:
 test-faults: export MLBASELINE_TEST_KILLS ?= 2
 test-faults: export MLBASELINE_TEST_AWAY_S ?= 0
 test-faults: $(VENV)/.installed-dev
-	$(PYTEST) tests/workflows/test_kills.py tests/workflows/test_unreliable_server.py
+	$(PYTEST) tests/workflows/test_kills.py tests/workflows/test_unreliable_server.py \
+	  tests/workflows/monitor/test_canary_action.py
 
 # Verdicts, reports and imports in an environment of their own, which has no torch.
 test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed

@@ -25,6 +25,11 @@ RECORD = click.option(
 @SUITE
 @LEDGER
 @RECORD
+@click.option(
+    "--apply",
+    is_flag=True,
+    help="Move the champion's alias back, or promote through the gates; without it, the command says what it would do.",
+)
 def canary(suite: str, **options: Any) -> CommandResult:
     """Decide about the candidate on live traffic; exit 0 continue or promote, 3 roll back or hold, 5 invalid split."""
     from mlbaseline import workflows
@@ -73,6 +78,7 @@ def replay(suite: str, **options: Any) -> CommandResult:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=int, default=8642, show_default=True, help="Port to listen at.")
 @click.option("--every", "every_s", type=click.FloatRange(min=0.1), default=30.0, show_default=True, metavar="SECONDS")
+@click.option("--apply", is_flag=True, help="Carry out what the canary decides, once it has been answered.")
 def watch(suite: str, **options: Any) -> None:
     """Answer the decisions over HTTP: webhooks of Flagger, a metric for Argo Rollouts, gauges for Prometheus.
 

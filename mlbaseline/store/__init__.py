@@ -21,6 +21,7 @@ from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.moves import finish_interrupted
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.registry.promotion import promote, rollback
+from mlbaseline.store.registry.rolled_back import is_champion, turn_down
 from mlbaseline.store.registry.verification import VersionLinks, find_version
 from mlbaseline.store.runs import (
     ComparisonRun,
@@ -73,6 +74,7 @@ __all__ = [
     "find_registration",
     "find_version",
     "finish_interrupted",
+    "is_champion",
     "load_assessment",
     "load_evaluations",
     "load_signatures",
@@ -98,4 +100,5 @@ __all__ = [
     "suite_artifact",
     "suite_differences",
     "suite_tags",
+    "turn_down",
 ]

@@ -49,6 +49,7 @@ def stream(
     *,
     seed: int = 0,
     days: float = 10.0,
+    start: datetime = START,
     share: float = 0.05,
     failure_rate: tuple[float, float] = (0.02, 0.02),
     accuracy: tuple[float, float] = (0.8, 0.8),
@@ -58,7 +59,7 @@ def stream(
 ) -> pd.DataFrame:
     """A raw stream in time order. failure_rate, accuracy: of champion and candidate. units: None for one a request."""
     rng = np.random.default_rng(seed)
-    time = pd.Timestamp(START) + pd.to_timedelta(np.sort(rng.uniform(0, days * 86_400, n)), unit="s")
+    time = pd.Timestamp(start) + pd.to_timedelta(np.sort(rng.uniform(0, days * 86_400, n)), unit="s")
     unit = rng.integers(0, units, n) if units else np.arange(n)
     is_candidate = rng.random(units or n)[unit] < share
     score = (rng.random(n) < np.where(is_candidate, accuracy[1], accuracy[0])).astype(float)

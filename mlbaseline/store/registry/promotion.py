@@ -7,7 +7,7 @@ only if the champion is still the one that the comparison was planned against; t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -54,16 +54,24 @@ _ABANDONED_AFTER_MS = 10 * 60 * 1000
 """A pending version of this age belongs to a process that has died: between the two steps lie seconds."""
 
 
-def promote(tracker: Tracker, suite: Suite, plan: PromotionPlan, *, parent: str | None = None) -> Promotion:
+def promote(
+    tracker: Tracker,
+    suite: Suite,
+    plan: PromotionPlan,
+    *,
+    parent: str | None = None,
+    cause: Mapping[str, str] | None = None,
+) -> Promotion:
     """Register the winner, make it `champion` and its predecessor `previous`, in a run that is the record of it.
 
-    A winner that is champion already stays what it is, with the record that it has. Raises PromotionError if another
-    promotion was under way or came first: then nothing is left registered. Raises TrackingError.
+    A winner that is champion already stays what it is, with the record that it has. cause: tags of that run which say
+    why, beside the comparison. Raises PromotionError if another promotion was under way or came first: then nothing is
+    left registered. Raises TrackingError.
     """
     if plan.is_champion:
         return _record(plan.model, _required(tracker, plan.model, CHAMPION))
     name = f"promote {plan.winner.baseline}"
-    tags = {**suite_tags(suite), **{key: plan.tags[key] for key in (VERDICT, *LINKS)}}
+    tags = {**suite_tags(suite), **{key: plan.tags[key] for key in (VERDICT, *LINKS)}, **(cause or {})}
     with open_run(tracker, PROMOTION, name=name, tags=tags, parent=parent, note=plan.description) as run:
         with _pending_version(tracker, plan, run) as version:
             _check_turn(tracker, plan, version)
@@ -148,10 +156,11 @@ def _pending(tracker: Tracker, ours: ModelVersion) -> list[ModelVersion]:
 # ---- rollback -------------------------------------------------------------------------------------------------------
 
 
-def rollback(tracking_uri: str | None, model: str) -> Promotion:
+def rollback(tracking_uri: str | None, model: str, *, cause: Mapping[str, str] | None = None) -> Promotion:
     """Swap `champion` and `previous`, in a run that is the record of it; the answer tells of the new champion.
 
-    Raises PromotionError if there is nothing to go back to or a promotion is under way. Raises TrackingError.
+    cause: tags of that run which say why; they are there before an alias moves, and so where another command finishes
+    the move. Raises PromotionError if there is nothing to go back to or a promotion is under way. Raises TrackingError.
     """
     server = reach(tracking_uri)
     uri, client = server.uri, server.client
@@ -166,7 +175,7 @@ def rollback(tracking_uri: str | None, model: str) -> Promotion:
     with reporting(f"read the champion of {model!r}", uri):
         champion = client.get_model_version(model, aliases[CHAMPION])
     tracker = connect(uri, champion.tags.get(PREFIX + "suite", model))
-    tags, name = {PREFIX + "suite": tracker.experiment}, f"roll back {model}"
+    tags, name = {PREFIX + "suite": tracker.experiment, **(cause or {})}, f"roll back {model}"
     move = AliasMove(model, aliases[PREVIOUS], aliases[CHAMPION])
     with open_run(tracker, ROLLBACK, name=name, tags=tags) as run:
         with announcing(run, move):

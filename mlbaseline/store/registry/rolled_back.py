@@ -1,39 +1,99 @@
-"""Which versions of a registered model were rolled back: their like is not promoted again by itself."""
+"""Which models were rolled back, or turned down before they were champion: their like is not promoted by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+
 from mlbaseline.errors import NotRegisteredError, TrackingError
+from mlbaseline.store.items import Tags, write
+from mlbaseline.store.registry.aliases import CHAMPION, holder, version_number
+from mlbaseline.store.registry.stated import EVALUATION_RUN_ID
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.run_search import OLDEST, search
-from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, reporting
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, open_run, reporting
 
 ROLLBACK = "rollback"
+_MODEL, _VERSION, _TURNED_DOWN = PREFIX + "model", PREFIX + "version", PREFIX + "turned_down_run_ids"
+_NONE = "none"
 
 
 def require_not_rolled_back(tracker: Tracker, model: str, winner: EvaluationRun) -> None:
-    """Check that a winner is none of the versions that were rolled back.
+    """Check that a winner is none of the models that were rolled back or turned down.
 
     Raises:
-        NotRegisteredError: it has the run, the weights or the signature of such a version.
+        NotRegisteredError: it has the run, the weights or the signature of such a model.
         TrackingError: the server cannot be asked.
     """
+    remedy = "Promote it all the same with --allow-rolled-back."
     for number, run_id in _rolled_back(tracker, model).items():
         version = _evaluation_of(tracker, model, number)
         if version is not None and _is_same_model(winner, version):
             raise NotRegisteredError(
                 f"{winner.baseline} (run {winner.run_id}) won, and is the model of version {number} of {model!r}, "
-                f"which was rolled back (record: run {run_id}). Promote it all the same with --allow-rolled-back."
+                f"which was rolled back (record: run {run_id}). {remedy}"
             )
+    for evaluation_run_id, run_id in _turned_down(tracker, model):
+        evaluation = _read(tracker, evaluation_run_id)
+        if winner.run_id == evaluation_run_id or (evaluation is not None and _is_same_model(winner, evaluation)):
+            raise NotRegisteredError(
+                f"{winner.baseline} (run {winner.run_id}) won, and is a model that a canary turned down (record: run "
+                f"{run_id}). {remedy}"
+            )
+
+
+def is_champion(tracker: Tracker, model: str, runs: Sequence[EvaluationRun]) -> bool:
+    """Tell whether the champion of a registered model is what one of these runs evaluated. Raises TrackingError."""
+    champion = holder(tracker, model, CHAMPION)
+    if champion is None:
+        return False
+    if champion.tags.get(EVALUATION_RUN_ID) in {run.run_id for run in runs}:
+        return True
+    evaluation = _evaluation_of(tracker, model, str(champion.version))
+    return evaluation is not None and any(_is_same_model(run, evaluation) for run in runs)
+
+
+def turn_down(
+    tracker: Tracker, model: str, runs: Sequence[EvaluationRun], cause: Mapping[str, str]
+) -> tuple[str | None, str]:
+    """Record that a candidate that is not the champion does not become it: no alias moves.
+
+    Args:
+        tracker: The tracking server, at the suite's experiment.
+        model: Name of the registered model.
+        runs: What evaluated the candidate; its like is not promoted by itself any more.
+        cause: Tags of the record which say why.
+
+    Returns:
+        The version that is the champion, read in the run, and the id of that run.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
+    run_ids = ",".join(run.run_id for run in runs) or _NONE
+    tags = {PREFIX + "suite": tracker.experiment, _MODEL: model, _TURNED_DOWN: run_ids}
+    with open_run(tracker, ROLLBACK, name=f"turn down a candidate of {model}", tags={**tags, **cause}) as run:
+        champion = version_number(holder(tracker, model, CHAMPION))
+        write(run, Tags({_VERSION: champion or _NONE}))
+    return champion, run.run_id
 
 
 def _rolled_back(tracker: Tracker, model: str) -> dict[str, str]:
     """Versions that were rolled back and not restored since ─▶ the rollback's run."""
-    tags = {STATUS: COMPLETED, PREFIX + "model": model}
+    tags = {STATUS: COMPLETED, _MODEL: model}
     rolled_back: dict[str, str] = {}
     for run in search(tracker, ROLLBACK, tags, everywhere=True, deleted=True, order=OLDEST):
-        rolled_back.pop(run.data.tags.get(PREFIX + "version", ""), None)
-        rolled_back[run.data.tags.get(PREFIX + "previous_version", "")] = run.info.run_id
+        if _TURNED_DOWN not in run.data.tags:
+            rolled_back.pop(run.data.tags.get(_VERSION, ""), None)
+            rolled_back[run.data.tags.get(PREFIX + "previous_version", "")] = run.info.run_id
     return rolled_back
+
+
+def _turned_down(tracker: Tracker, model: str) -> Iterator[tuple[str, str]]:
+    """Give the evaluations of models that were turned down, each with the record of it."""
+    for run in search(tracker, ROLLBACK, {STATUS: COMPLETED, _MODEL: model}, everywhere=True, deleted=True):
+        for evaluation_run_id in run.data.tags.get(_TURNED_DOWN, _NONE).split(","):
+            if evaluation_run_id != _NONE:
+                yield evaluation_run_id, run.info.run_id
 
 
 def _evaluation_of(tracker: Tracker, model: str, number: str) -> EvaluationRun | None:
@@ -41,7 +101,14 @@ def _evaluation_of(tracker: Tracker, model: str, number: str) -> EvaluationRun |
     try:
         with reporting(f"read version {number} of {model!r}", tracker.uri):
             version = tracker.client.get_model_version(model, number)
-        return read_evaluation(tracker, version.tags.get(PREFIX + "evaluation_run_id", ""))
+    except TrackingError:
+        return None
+    return _read(tracker, version.tags.get(EVALUATION_RUN_ID, ""))
+
+
+def _read(tracker: Tracker, run_id: str) -> EvaluationRun | None:
+    try:
+        return read_evaluation(tracker, run_id)
     except TrackingError:
         return None
 

@@ -26,7 +26,9 @@ from mlbaseline.store.items import metric_name
 from mlbaseline.store.live.decisions import CANARY, DRIFT, DecisionRecord, log_decision
 from mlbaseline.suite import CanaryRules, Monitor, Suite
 from mlbaseline.suite.reading import load_suite
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json
+from mlbaseline.workflows.monitor.canary_action import apply_decision, plan_action
 from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
 from mlbaseline.workflows.monitor.references import canary_plan, detector_start_us, find_reference, reference_or_none
@@ -38,11 +40,16 @@ CANARY_EXIT_CODES: Mapping[CanaryDecision, int] = {
     CanaryDecision.HOLD: 3,
     CanaryDecision.INVALID: 5,
 }
-_METRICS = ("share", "units", "requests", "labels", "days", "late_labels")
+_METRICS = ("share", "units", "requests", "labels", "days")
 
 
 def canary(
-    suite: str | Path, *, ledger: str | None = None, record: bool = True, tracking_uri: str | None = None
+    suite: str | Path,
+    *,
+    apply: bool = False,
+    ledger: str | None = None,
+    record: bool = True,
+    tracking_uri: str | None = None,
 ) -> CommandResult:
     """Decide about the candidate on the live traffic in the ledger.
 
@@ -50,30 +57,56 @@ def canary(
 
     Args:
         suite: Path of a suite file, or the name of a packaged suite.
+        apply: Carry the decision out: move the alias of the champion back, or promote the candidate through the gates.
+            Without it, the result says what would be done. Doing it again changes nothing.
         ledger: Path of a SQLite file, or a URL of SQLAlchemy. By default a file beside the tracking database.
         record: Leave a run with the decision and its page. The same look again leaves no second one.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
-        The document has `decision`, `share`, `guardrails`, `mismatch` and counts. The exit code is 0 (continue or
-        promote), 3 (roll back, or hold at the horizon) or 5 (the split is not what it claims to be).
+        The document has `decision`, `share`, `guardrails`, `mismatch` and counts, and as `action` what the decision
+        comes to. The exit code is 0 (continue or promote), 3 (roll back, or hold at the horizon) or 5 (the split is not
+        what it claims to be); with `apply`, 3 or 4 as well where the gates hold a promotion back.
 
     Raises:
+        IncomparableError: The comparison to promote from was made with another suite, or does not verify.
         LedgerError: The ledger cannot be used.
-        SuiteError: The suite has no `monitor.canary`.
+        NotRegisteredError: The candidate has no model, or was rolled back before.
+        PromotionError: The aliases cannot be moved, or the winner of the comparison is not what was tried.
+        SuiteError: The suite has no `monitor.canary`, or registers no model.
         TrackingError: The server cannot be reached.
     """
-    loaded = load_suite(suite)
+    if apply and not record:
+        raise SuiteError("--no-record", ["--apply needs the run with the decision: the record of the move names it"])
+    loaded = open_suite(suite) if apply else load_suite(suite)
     monitor, rules = monitor_of(loaded), canary_rules(loaded)
     tracker = store.connect(tracking_uri, loaded.name)
     report = look_at_canary(loaded, monitor, tracker, ledger)
     view = canary_view(report, loaded.name, rules.candidate)
-    document = canary_document(report)
-    run_id = None
-    if record:
-        entry = _record(CANARY, str(report.decision), document, view, _canary_series(report))
-        run_id = log_decision(tracker, loaded, entry, note=_note(view.title, canary_sentence(report, rules.candidate)))
-    return _result({**document, "run_id": run_id}, view, CANARY_EXIT_CODES[report.decision])
+    document, exit_code = canary_document(report), CANARY_EXIT_CODES[report.decision]
+    run_id = record_canary(loaded, tracker, report) if record else None
+    if apply:
+        assert run_id is not None  # `record` is set
+        opened = ledger_of(loaded, ledger, tracker.uri)
+        action = apply_decision(loaded, tracker, rules, report, ledger=opened, evidence=run_id)
+    else:
+        action = plan_action(loaded, tracker, rules, report)
+    if action is not None:
+        exit_code = action.exit_code
+    shown = None if action is None else {"applied": action.applied, "text": action.text, **action.document}
+    return _result({**document, "run_id": run_id, "action": shown}, view, exit_code, action.text if action else "")
+
+
+def record_canary(suite: Suite, tracker: store.Tracker, report: CanaryReport) -> str:
+    """Leave the run of a look at the canary, with its page and its evidence; the same look has one.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
+    candidate = canary_rules(suite).candidate
+    view = canary_view(report, suite.name, candidate)
+    entry = _record(CANARY, str(report.decision), canary_document(report), view, _canary_series(report))
+    return log_decision(tracker, suite, entry, note=_note(view.title, canary_sentence(report, candidate)))
 
 
 def drift(
@@ -153,9 +186,7 @@ def _record(
         decision=decision,
         looked_at=str(document["looked_at"]),
         look=digest_of(text)[:32],
-        metrics={
-            name: float(document[name]) for name in ("share", "units", "requests", "labels", "days") if name in document
-        },
+        metrics={name: float(document[name]) for name in _METRICS if name in document},
         series=series,
         files={
             f"{kind}/report.html": html_of(view),
@@ -190,7 +221,8 @@ def _note(title: str, sentence: str) -> str:
     return f"**{title}.** {sentence}"
 
 
-def _result(document: Document, view: View, exit_code: int) -> CommandResult:
-    return CommandResult(
-        document, lambda colour, width: terminal_of(view, colour=colour, width=width), exit_code=exit_code
-    )
+def _result(document: Document, view: View, exit_code: int, action: str = "") -> CommandResult:
+    def text(colour: bool, width: int) -> str:
+        return "\n\n".join([terminal_of(view, colour=colour, width=width), *([action] if action else [])])
+
+    return CommandResult(document, text, exit_code=exit_code)

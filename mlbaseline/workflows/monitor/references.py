@@ -94,9 +94,18 @@ def _runs(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Sequence[st
         identity = find_identity(tracker, spec.uri)
         if identity is not None and identity.evaluation_run_id is not None:
             return [store.read_evaluation(tracker, identity.evaluation_run_id)]
+    return newest_evaluations(tracker, monitor.reference)
+
+
+def newest_evaluations(tracker: store.Tracker, baseline: str) -> list[store.EvaluationRun]:
+    """Find a baseline's newest completed evaluation of each seed, all of the same task; the newest first.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
     newest: dict[int | None, store.EvaluationRun] = {}
     for run in store.find_evaluations(tracker):
-        if run.baseline == monitor.reference and run.split != "dev" and run.examples_sha256 is not None:
+        if run.baseline == baseline and run.split != "dev" and run.examples_sha256 is not None:
             newest.setdefault(run.seed, run)
     same_task = next(iter(newest.values())).task_digest if newest else None
     return [run for run in newest.values() if run.task_digest == same_task]

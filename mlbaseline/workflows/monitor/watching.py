@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import os
 import threading
@@ -22,11 +21,15 @@ from mlbaseline.monitor.drift.decision import decide_drift
 from mlbaseline.monitor.drift.report import DriftReport
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import document_json
+from mlbaseline.workflows.monitor.canary_action import MOVING, CanaryAction, apply_decision
+from mlbaseline.workflows.monitor.decisions import canary_rules, record_canary
 from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
 from mlbaseline.workflows.monitor.gauges import gauges_text
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
 from mlbaseline.workflows.monitor.references import canary_plan, detector_start_us, reference_or_none
+from mlbaseline.workflows.monitor.request_border import RequestBorder
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -34,10 +37,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 TOKEN_VARIABLE = "MLBASELINE_WATCH_TOKEN"
-LARGEST_BODY = 64 * 1024
-"""Bytes of a request's body. Webhooks send a few hundred."""
-SLOWEST_S = 5.0
-"""Seconds that a request may take, its body included."""
 _log = logging.getLogger("mlbaseline")
 
 
@@ -46,19 +45,25 @@ class Watcher:
     """The newest decisions. They are made in the background, so that a request never waits for the ledger.
 
     Attributes:
-        suite: The suite.
+        suite: The suite; with `apply`, with its task opened.
         tracker: The tracking server, for the reference.
         ledger: Where the ledger is.
+        apply: Carry out what the canary decides.
+        patience_s: How long an action waits until somebody has asked, and so has been answered with the new share.
     """
 
     suite: Suite
     tracker: store.Tracker
     ledger: str | None
+    apply: bool = False
+    patience_s: float = 0.0
     canary: CanaryReport | None = None
     drift: DriftReport | None = None
     problem: str = ""
     looked_s: float = 0.0
+    action: CanaryAction | None = None
     _revision: int = -1
+    _answered: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> None:
@@ -66,6 +71,7 @@ class Watcher:
         with self._lock:
             try:
                 self._decide()
+                self._act()
                 self.problem = ""
             except MlbaselineError as error:
                 self.problem = str(error)
@@ -85,11 +91,50 @@ class Watcher:
         now_us = max(latest_us(events), 0)
         reference = reference_or_none(self.suite, monitor, self.tracker)
         if monitor.canary is not None:
-            self.canary = decide_canary(events, canary_plan(monitor.canary, monitor, reference), now_us)
+            report = decide_canary(events, canary_plan(monitor.canary, monitor, reference), now_us)
+            if self.canary is None or is_other(self.canary, report):
+                self._answered.clear()
+                self.action = None
+            self.canary = report
         if reference is not None:
             since_us = detector_start_us(self.suite, self.tracker)
             self.drift = decide_drift(events, reference, monitor.drift, now_us=now_us, since_us=since_us)
         self._revision = revision
+
+    def answer(self) -> CanaryReport:
+        """Give the decision about the canary to somebody who asks.
+
+        Raises:
+            NoDecisionError: There is none yet.
+        """
+        report = self.canary
+        if report is None:
+            raise NoDecisionError(self.problem or "nothing is decided yet")
+        if report.decided_us is not None:
+            self._answered.set()
+        return report
+
+    def _act(self) -> None:
+        """Move the alias, where the decision asks for it and is not carried out yet: after the splitter's weight."""
+        report = self.canary
+        done = self.action is not None and self.action.applied
+        if not self.apply or done or report is None or report.decision not in MOVING:
+            return
+        self._answered.wait(self.patience_s)
+        evidence = record_canary(self.suite, self.tracker, report)
+        opened = ledger_of(self.suite, self.ledger, self.tracker.uri)
+        try:
+            rules = canary_rules(self.suite)
+            self.action = apply_decision(self.suite, self.tracker, rules, report, ledger=opened, evidence=evidence)
+        finally:
+            opened.close()
+        if self.action is not None:
+            _log.info("watch: %s", self.action.text)
+
+
+def is_other(one: CanaryReport, other: CanaryReport) -> bool:
+    """Tell whether two looks came to different decisions, or looked at different canaries."""
+    return (one.experiment, one.decision) != (other.experiment, other.decision)
 
 
 def watch(
@@ -99,6 +144,7 @@ def watch(
     host: str = "127.0.0.1",
     port: int = 8642,
     every_s: float = 30.0,
+    apply: bool = False,
     tracking_uri: str | None = None,
 ) -> None:
     """Serve the decisions until the process is stopped.
@@ -109,11 +155,14 @@ def watch(
         host: Address to listen at.
         port: Port to listen at.
         every_s: Seconds between two looks at the ledger.
+        apply: Carry out what the canary decides, as `canary` does: once somebody has been answered with the new share,
+            or nobody has asked for `every_s`.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Raises:
         DataError: Starlette and uvicorn are not installed.
-        SuiteError: The suite has no `monitor`, or the address is not loopback and there is no token.
+        SuiteError: The suite has no `monitor`, the address is not loopback and there is no token, or there is nothing
+            that `apply` could move.
     """
     try:
         import uvicorn
@@ -122,9 +171,11 @@ def watch(
     token = os.environ.get(TOKEN_VARIABLE, "")
     if not token and not _is_loopback(host):
         raise SuiteError("--host", [f"{host} can be reached from elsewhere: set {TOKEN_VARIABLE}, or use 127.0.0.1"])
-    loaded = load_suite(suite)
+    loaded = open_suite(suite) if apply else load_suite(suite)
     monitor_of(loaded)
-    watcher = Watcher(loaded, store.connect(tracking_uri, loaded.name), ledger)
+    if apply and loaded.register_as is None:
+        raise SuiteError(loaded.name, ["register_as: is missing; there is no model whose alias --apply could move"])
+    watcher = Watcher(loaded, store.connect(tracking_uri, loaded.name), ledger, apply=apply, patience_s=every_s)
     stop = threading.Event()
     thread = threading.Thread(target=_keep_looking, args=(watcher, every_s, stop), daemon=True)
     thread.start()
@@ -159,27 +210,24 @@ def make_app(watcher: Watcher, token: str = "") -> Starlette:
     def document(content: Document, status: int = 200) -> Response:
         return Response(document_json(content), status_code=status, media_type="application/json")
 
-    def canary_of() -> CanaryReport:
-        if watcher.canary is None:
-            raise _NoDecisionError(watcher.problem or "nothing is decided yet")
-        return watcher.canary
-
     async def canary(_: Request) -> Response:
-        return document(canary_document(canary_of()))
+        return document(canary_document(watcher.answer()))
 
     async def drift(_: Request) -> Response:
         if watcher.drift is None:
-            raise _NoDecisionError(watcher.problem or "nothing is decided yet")
+            raise NoDecisionError(watcher.problem or "nothing is decided yet")
         return document(drift_document(watcher.drift))
 
     def gate(opens: Callable[[CanaryReport], bool]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(_: Request) -> Response:
-            report = canary_of()
+            report = watcher.answer()
             return document(canary_document(report), 200 if opens(report) else 403)
 
         return answer
 
     async def metrics(_: Request) -> Response:
+        if watcher.canary is not None:
+            watcher.answer()
         text = gauges_text(
             watcher.canary, watcher.drift, age_s=time.monotonic() - watcher.looked_s, ok=not watcher.problem
         )
@@ -201,8 +249,8 @@ def make_app(watcher: Watcher, token: str = "") -> Starlette:
         Route("/metrics", metrics, methods=["GET"]),
         Route("/healthz", health, methods=["GET"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={_NoDecisionError: no_decision})
-    app.add_middleware(_Border, token=token)
+    app = Starlette(routes=routes, exception_handlers={NoDecisionError: no_decision})
+    app.add_middleware(RequestBorder, token=token)
     return app
 
 
@@ -221,55 +269,8 @@ def _must_roll_back(report: CanaryReport) -> bool:
     return report.decision in (CanaryDecision.ROLL_BACK, CanaryDecision.INVALID)
 
 
-class _NoDecisionError(Exception):
+class NoDecisionError(Exception):
     """There is nothing to answer with yet."""
-
-
-class _Border:
-    """Middleware: the token, the size of a body, and the time that a request may take."""
-
-    def __init__(self, app: _App, token: str) -> None:
-        self._app, self._token = app, token
-
-    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        import asyncio
-
-        from starlette.requests import Request
-        from starlette.responses import PlainTextResponse
-
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        if request.url.path != "/healthz" and not self._is_allowed(request.headers.get("authorization", "")):
-            await PlainTextResponse("a token is needed\n", 401)(scope, receive, send)
-            return
-        try:
-            fits = await asyncio.wait_for(_fits(request), SLOWEST_S)
-        except asyncio.TimeoutError:
-            await PlainTextResponse("the request took too long\n", 408)(scope, receive, send)
-            return
-        if not fits:
-            await PlainTextResponse("the body is too large\n", 413)(scope, receive, send)
-            return
-        await self._app(scope, _nothing_more, send)
-
-    def _is_allowed(self, header: str) -> bool:
-        return not self._token or hmac.compare_digest(header.encode(), f"Bearer {self._token}".encode())
-
-
-async def _fits(request: Request) -> bool:
-    """Read a body to its end, or to the largest size that is allowed. Nothing in it is used."""
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            return False
-    return True
-
-
-async def _nothing_more() -> dict[str, object]:
-    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _keep_looking(watcher: Watcher, every_s: float, stop: threading.Event) -> None:
@@ -286,10 +287,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp as _App
-    from starlette.types import Receive as _Receive
-    from starlette.types import Scope as _Scope
-    from starlette.types import Send as _Send

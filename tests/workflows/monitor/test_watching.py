@@ -18,7 +18,8 @@ from mlbaseline import store, workflows
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.workflows.command_result import document_json
-from mlbaseline.workflows.monitor.watching import LARGEST_BODY, Watcher, make_app, watch
+from mlbaseline.workflows.monitor.request_border import LARGEST_BODY
+from mlbaseline.workflows.monitor.watching import Watcher, make_app, watch
 from tests.support.traffic import stream
 from tests.workflows.monitor.test_decisions import ingest, suite, uri
 
@@ -45,7 +46,7 @@ def test_the_answer_is_that_of_the_command_line(suite: Path, watcher: Watcher) -
     ingest(suite, stream(10_000, share=0.2, failure_rate=(0.02, 0.2), labelled=0.5))
     watcher.look()
     said = {**workflows.canary(suite, record=False, tracking_uri=uri(suite)).document}
-    del said["run_id"]
+    del said["run_id"], said["action"]
     assert ask(watcher, "GET", "/canary").json() == json.loads(document_json(said))
     said = {**workflows.drift(suite, record=False, tracking_uri=uri(suite)).document}
     del said["run_id"]
@@ -138,7 +139,7 @@ def test_other_addresses_need_a_token(suite: Path, monkeypatch: pytest.MonkeyPat
 def test_a_real_server_cuts_off_a_body_that_does_not_end(
     suite: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlbaseline.workflows.monitor.watching.SLOWEST_S", 0.3)
+    monkeypatch.setattr("mlbaseline.workflows.monitor.request_border.SLOWEST_S", 0.3)
     server = uvicorn.Server(uvicorn.Config(make_app(watcher), port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
