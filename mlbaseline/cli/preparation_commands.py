@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +12,33 @@ from mlbaseline.cli.command import command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
+
+
+@command()
+@click.argument("data", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The suite; default: NAME.yaml")
+@click.option("--text", metavar="COLUMN", help="The column that the model reads.")
+@click.option("--target", metavar="COLUMN", help="The column with the right answer.")
+@click.option("--kind", type=click.Choice(["choice", "generate", "perplexity"]), help="Kind of task.")
+@click.option("--model", metavar="SOURCE", help="The model to fine-tune: a folder, a GGUF file, hf://… and others.")
+@click.option("--production", metavar="URI", help="What is in production today, such as models:/NAME@champion.")
+@click.option("--name", help="Name of the suite; default: that of the file.")
+@click.option("--force", is_flag=True, help="Write over a suite that is there.")
+@click.option("--yes", is_flag=True, help="Ask nothing: let all guesses stand. So it is without a terminal.")
+def init(data: Path, yes: bool, **options: Any) -> CommandResult:
+    """Write a commented suite for a data file (csv, tsv, json, jsonl or parquet), which runs at once.
+
+    Columns, kind of task, choices, slices and splits are guessed from the file; the output says why.
+    """
+    from mlbaseline import workflows
+
+    options.pop("tracking_uri")  # nothing runs yet
+    asks = sys.stdin.isatty() and not yes
+    return workflows.init(data, ask=_ask if asks else None, **options)
+
+
+def _ask(question: str, default: str) -> str:
+    return str(click.prompt(question, default=default, err=True))
 
 
 @command()

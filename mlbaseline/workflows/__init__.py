@@ -21,6 +21,7 @@ from mlbaseline.workflows.monitor.replaying import replay
 from mlbaseline.workflows.monitor.retraining import retrain
 from mlbaseline.workflows.monitor.snapshot import snapshot
 from mlbaseline.workflows.monitor.watching import watch
+from mlbaseline.workflows.new_suite import init
 from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
@@ -40,6 +41,7 @@ __all__ = [
     "gate",
     "import_results",
     "ingest",
+    "init",
     "lineage",
     "power",
     "promote",

@@ -1,0 +1,83 @@
+"""From a data file to a suite that runs."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlbaseline import workflows
+from mlbaseline.errors import SuiteError
+from mlbaseline.suite.reading import load_suite, parse_suite
+from mlbaseline.tasks.suite_draft import Kind, SuiteDraft
+from mlbaseline.workflows.new_suite import suite_text
+
+
+@pytest.fixture
+def tickets(tmp_path: Path) -> Path:
+    """80 tickets, with a header that ends with a space and labels that YAML would read as truth values."""
+    draws = random.Random(3)
+    rows = [(f"ticket {n} of {draws.randrange(1000)}", draws.choice(["yes", "no"])) for n in range(80)]
+    path = tmp_path / "my tickets.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("body ", "urgent"), *rows])
+    return path
+
+
+def test_the_suite_has_the_columns_and_choices_of_the_file(tickets: Path) -> None:
+    document = workflows.init(tickets).document
+    suite = load_suite(document["suite"])
+    assert (suite.name, suite.task.columns.target, suite.task.labels) == ("my-tickets", "urgent", ("no", "yes"))
+    assert suite.task.columns.fields == {"text": "body "}
+    assert document["splits"] == {"train": 40, "dev": 8, "test": 32}
+    assert {guess["key"] for guess in document["guesses"]} >= {"task.kind", "task.columns.text", "task.columns.target"}
+    assert 0.1 < document["detectable"] < 0.5
+
+
+def test_a_suite_that_is_there_is_kept(tickets: Path) -> None:
+    path = Path(workflows.init(tickets).document["suite"])
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(SuiteError, match=r"is there already; .*--force"):
+        workflows.init(tickets)
+    assert path.read_text(encoding="utf-8") == "mine"
+    workflows.init(tickets, force=True)
+    assert load_suite(path).register_as == "my-tickets-model"
+
+
+def test_a_person_may_change_what_was_guessed(tickets: Path) -> None:
+    asked: dict[str, str] = {}
+
+    def ask(question: str, default: str) -> str:
+        asked[question] = default
+        return "generate" if question.startswith("Kind") else default
+
+    document = workflows.init(tickets, ask=ask).document
+    assert list(asked.values()) == ["body ", "urgent", "choice"]
+    assert load_suite(document["suite"]).task.kind == "generate"
+
+
+def test_the_suite_runs_at_once(tickets: Path, tiny_model: Path, empty_database: Path, own_cache: Path) -> None:
+    document = workflows.init(tickets, model=str(tiny_model)).document
+    uri = f"sqlite:///{empty_database}"
+    ladder = workflows.run(document["suite"], tracking_uri=uri).document
+    assert ladder["comparison"]["verdict"] in ("hold", "inconclusive")  # the labels are random
+    assert {evaluation["baseline"] for evaluation in ladder["evaluations"]} == {
+        *("majority", "stratified", "zero_shot", "few_shot", "lora")
+    }
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(NAMES, NAMES, st.lists(NAMES, min_size=2, max_size=4, unique=True), st.sampled_from(["choice", "generate"]))
+def test_whatever_the_header_says_it_is_quoted_right(text: str, target: str, choices: list[str], kind: Kind) -> None:
+    drafted = SuiteDraft(kind, text, target, None, tuple(choices) if kind == "choice" else (), (text,), False, 9, 100)
+    suite = parse_suite(suite_text(drafted, name="a", source="a: b.csv", model="./#x", production=None))
+    assert (suite.task.columns.fields["text"], suite.task.columns.target) == (text, target)
+    assert suite.task.data.source == "a: b.csv"
+    assert suite.task.labels == drafted.choices
