@@ -69,6 +69,16 @@ class UntrustedModelError(MlbaselineError):
     """A registered model is not what its records say, is not signed as it must be, or would run foreign code."""
 
 
+class KeyFileError(MlbaselineError):
+    """A key cannot be used: its file cannot be read, it is of another kind, or its password is missing or wrong."""
+
+
+class SignatureError(UntrustedModelError):
+    """A signature is missing, wrong, by another key, or of something else. A command ends with exit code 5."""
+
+    exit_code = 5
+
+
 class IncomparableError(MlbaselineError):
     """Two results must not be compared. A command ends with exit code 5."""
 

@@ -26,6 +26,7 @@ SLOW = (
     "tests/test_assets.py",
     "tests/store/registry/test_lineage.py",
     "tests/store/registry/test_promotion.py",
+    "tests/store/registry/test_signed_versions.py",
     "tests/store/server/test_tracking.py",
     # Processes that are killed, and servers that go away.
     "tests/store/registry/test_faults.py",

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
     {"cache", "documentation", "errors", "progress", "records", "values", "version"},
     {"journal", "stats", "untrusted"},
-    {"results", "suite", "suites"},
+    {"results", "signing", "suite", "suites"},
     {"metrics"},
     {"assets"},
     {"model_files"},

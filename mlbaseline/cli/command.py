@@ -26,6 +26,11 @@ UNTIL_SETTLED = click.option(
     is_flag=True,
     help="Stop answering at the first look of the suite (matrix.looks) that settles every candidate.",
 )
+SIGN = click.option(
+    "--sign",
+    metavar="KEY",
+    help="Sign the verdict with this private key (a PEM file; its password is in MLBASELINE_SIGN_PASSWORD).",
+)
 PROCESSES = click.option(
     "--processes",
     type=click.IntRange(min=1),

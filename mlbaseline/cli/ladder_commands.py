@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlbaseline.cli.command import BASELINES, FRESH, PROCESSES, SEEDS, SUITE, UNTIL_SETTLED, command
+from mlbaseline.cli.command import BASELINES, FRESH, PROCESSES, SEEDS, SIGN, SUITE, UNTIL_SETTLED, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @PROCESSES
 @UNTIL_SETTLED
 @click.option("--no-promote", is_flag=True, help="Stop after the comparison: no gate, no registration.")
+@SIGN
 def run(suite: str, **options: Any) -> CommandResult:
     """Run the whole ladder, then compare, gate and promote."""
     from mlbaseline import workflows

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlbaseline.cli.command import SUITE, command
+from mlbaseline.cli.command import SIGN, SUITE, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     help="Derive the comparison again from its tables first; refuse it where it differs.",
 )
 @click.option("--allow-rolled-back", is_flag=True, help="Promote a model again that was rolled back before.")
+@SIGN
 def promote(suite: str, **options: Any) -> CommandResult:
     """Register the winner of a comparison and move the champion alias to it."""
     from mlbaseline import workflows

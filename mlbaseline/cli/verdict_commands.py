@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlbaseline.cli.command import SUITE, command
+from mlbaseline.cli.command import SIGN, SUITE, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @command()
 @SUITE
 @click.option("--ladder", metavar="RUN_ID", help="Compare the runs of this ladder; default: the newest of each rung.")
+@SIGN
 def compare(suite: str, **options: Any) -> CommandResult:
     """Query the server for the suite's runs, pair them by example and write a comparison run."""
     from mlbaseline import workflows

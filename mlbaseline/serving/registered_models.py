@@ -10,13 +10,16 @@ from typing import Any
 
 from mlbaseline.assets import sha256_of
 from mlbaseline.engine.rungs import RegisteredModel, TaskDescription, generation_fields
-from mlbaseline.errors import DataError, MlbaselineError, TrackingError, UntrustedModelError
+from mlbaseline.errors import DataError, MlbaselineError, SignatureError, TrackingError, UntrustedModelError
 from mlbaseline.model_files import NO_DIGESTS, SERVED, ModelDigests, model_sha256
 from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
 from mlbaseline.serving.pyfunc_model import PyfuncPredictor
 from mlbaseline.serving.served import Served, load_served, locate_weights, read_served
+from mlbaseline.signing import TrustedKeys
 from mlbaseline.store.evaluations import MODEL_SHA256, WEIGHTS_SHA256
+from mlbaseline.store.registry.signed_versions import require_signed_model
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model, stated_digests
+from mlbaseline.store.registry.verification import find_version
 from mlbaseline.store.server.references import parse_model, resolve
 from mlbaseline.store.server.tracking import Server, reporting
 from mlbaseline.suite import Production
@@ -29,10 +32,16 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """mlflow 3.17: a model without the alias is an invalid parameter."""
 
 
-def find_registered(server: Server, spec: Production) -> RegisteredModel | None:
+def find_registered(server: Server, spec: Production, *, trusted: TrustedKeys | None = None) -> RegisteredModel | None:
     """Return the model that a baseline's `uri` stands for now; None where there is none.
 
+    Args:
+        server: The tracking server.
+        spec: The baseline. A model that it names by its digest needs no signature.
+        trusted: The keys by one of which the version must be signed; None where none is asked for.
+
     Raises:
+        SignatureError: It is not signed, by another key, or is another model than the one that was signed.
         TrackingError: The server cannot be reached, or the reference is not valid.
         UntrustedModelError: Its files are not those that were evaluated, or not those that the suite names; or it would
             run code of its own, and the suite does not name it by its digest.
@@ -48,27 +57,36 @@ def find_registered(server: Server, spec: Production) -> RegisteredModel | None:
         facts[FACTS + "weights_sha256"] = identity.stated.weights_sha256
     served = folder / "artifacts" / SERVED
     model = OwnModel(facts, folder, served) if served.is_dir() else PyfuncModel(facts, folder)
-    _require_named(model, spec.sha256)
-    return model
-
-
-def _require_named(model: OwnModel | PyfuncModel, sha256: str | None) -> None:
-    """Check a model against the digest in the suite; one that would run code of its own must have one there."""
-    if sha256 is None and not model.runs_code:
-        return
-    found = model_sha256(model.folder)
-    if sha256 is None:
+    if spec.sha256 is not None:
+        _require_digest(model, spec.sha256)
+    elif trusted is not None:
+        _require_signed(server, identity, trusted, model)
+    elif model.runs_code:
         raise UntrustedModelError(
             f"{model.name}: expected a model of mlbaseline's own, got one that runs code from the registry, and "
             "whoever can write there may have put it there. If you trust this version, name it in the suite, beside "
-            f'its `uri`, as `sha256: "{found}"`'
+            f'its `uri`, as `sha256: "{model_sha256(folder)}"`'
         )
+    return model
+
+
+def _require_digest(model: OwnModel | PyfuncModel, sha256: str) -> None:
+    found = model_sha256(model.folder)
     if found != sha256:
         raise UntrustedModelError(
             f"{model.name}: expected the files with the digest {sha256[:16]}…, as the suite names it, got those with "
             f"{found[:16]}…. Another version stands behind the reference now, or its files were changed. If you trust "
             f'it, write `sha256: "{found}"`'
         )
+
+
+def _require_signed(server: Server, identity: Identity, trusted: TrustedKeys, model: OwnModel | PyfuncModel) -> None:
+    if not identity.is_version:
+        raise SignatureError(
+            f"{model.name}: {trusted.where} asks for a signature, which only versions of registered models have. Name "
+            f'models:/NAME/VERSION, or the digest of the model, as `sha256: "{model_sha256(model.folder)}"`'
+        )
+    require_signed_model(server, find_version(server, identity.uri), trusted, model.folder)
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,11 @@ class Identity:
     source_run_id: str | None
     stated: ModelDigests = NO_DIGESTS
     evaluation_run_id: str | None = None
+
+    @property
+    def is_version(self) -> bool:
+        """Whether it is a version of a registered model."""
+        return self.version != self.uri
 
 
 def find_identity(server: Server, uri: str) -> Identity | None:
@@ -183,7 +206,7 @@ class OwnModel(_StoredModel):
                 f"{self.name}: answers tasks of kind {served.task.kind} with the labels {list(served.task.labels)}, "
                 f"and this is one of kind {task.task.kind} with {list(task.labels)}"
             )
-        return load_served(self.served_folder, latency_sample=task.evaluation.latency_sample)[1]
+        return load_served(self.served_folder, latency_sample=task.evaluation.latency_sample, is_checked=True)[1]
 
 
 @dataclass(frozen=True)

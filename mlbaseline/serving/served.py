@@ -105,7 +105,7 @@ def locate_weights(folder: Path, served: Served) -> tuple[Path, Path | None]:
 def check_served(folder: Path, served: Served) -> None:
     """Check that a packaged model's files are those that were evaluated.
 
-    By what the model says of itself, which finds damage; and by the registry's records, where it was loaded from one.
+    By what the model says of itself, which finds damage. `check_registered` holds it to the registry's records.
 
     Args:
         folder: The one called `served`.
@@ -121,15 +121,15 @@ def check_served(folder: Path, served: Served) -> None:
                 f"{folder / WEIGHTS}: expected the weights with the digest {served.weights_sha256[:16]}…, got those "
                 f"with {found[:16]}…. They were changed after the model was evaluated, or the copy is damaged."
             )
-    check_registered(folder.parents[1])
 
 
-def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model]:
+def load_served(folder: Path, *, latency_sample: int = 0, is_checked: bool = False) -> tuple[Served, Model]:
     """Load a packaged model: how it answers, and the model that does.
 
     Args:
         folder: The one called `served`.
         latency_sample: As in `evaluation`; in service nothing is timed a second time.
+        is_checked: Whether the caller has held the model to the registry's records.
 
     Raises:
         AssetError: The base cannot be had, or is not the one that the adapter was trained on or that won.
@@ -137,6 +137,8 @@ def load_served(folder: Path, *, latency_sample: int = 0) -> tuple[Served, Model
     """
     served = read_served(folder)
     check_served(folder, served)
+    if not is_checked:
+        check_registered(folder.parents[1])
     path, base = locate_weights(folder, served)
     answering = served.answering(latency_sample=latency_sample)
     load_template = partial(ChatTemplate, base or path)

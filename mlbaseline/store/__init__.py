@@ -36,8 +36,9 @@ from mlbaseline.store.runs import (
 from mlbaseline.store.server.dead_runs import end_dead_runs
 from mlbaseline.store.server.references import artifact_path, resolve
 from mlbaseline.store.server.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
+from mlbaseline.store.signatures import check_comparison, sign_comparison, signing_key, trusted_keys
 from mlbaseline.store.suites import stored_suite, suite_artifact, suite_differences
-from mlbaseline.store.tables import load_evaluations, load_signatures, load_tables
+from mlbaseline.store.tables import load_evaluations, load_signatures, load_tables, tables_cache
 
 __all__ = [
     "FACTS",
@@ -61,6 +62,7 @@ __all__ = [
     "VersionLineage",
     "VersionLinks",
     "artifact_path",
+    "check_comparison",
     "connect",
     "count_earlier_looks",
     "counting_runs",
@@ -96,9 +98,13 @@ __all__ = [
     "register_rules",
     "resolve",
     "rollback",
+    "sign_comparison",
+    "signing_key",
     "stored_suite",
     "suite_artifact",
     "suite_differences",
     "suite_tags",
+    "tables_cache",
+    "trusted_keys",
     "turn_down",
 ]

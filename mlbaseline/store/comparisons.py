@@ -31,7 +31,8 @@ STOPPED = PREFIX + "stopped"
 CONFIRMATORY = PREFIX + "confirmatory_contrasts"
 COLUMNS = tuple(field.name for field in fields(Comparison))
 
-_SHA256 = PREFIX + "assessment_sha256"
+ASSESSMENT_SHA256 = PREFIX + "assessment_sha256"
+"""Tag: digest of what the comparison found."""
 _FINDINGS, _COMPARISONS = "findings.json", "comparisons.json"
 _ROLES = tuple(Role)
 _DTYPES = {
@@ -71,7 +72,7 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path, *, suite: S
                     REGISTERED: assessment.registration.status.value,
                     TEST_LOOKS: str(assessment.registration.test_looks),
                     CONFIRMATORY: _confirmatory(assessment.comparisons),
-                    _SHA256: digest,
+                    ASSESSMENT_SHA256: digest,
                     LOOK: look_of(run_id for each in assessment.standings for run_id in each.run_ids.values()),
                     **({STOPPED: assessment.looks.summary} if assessment.looks else {}),
                     **({WAIVED: waived_text(assessment)} if assessment.verdict.waived else {}),
@@ -99,7 +100,7 @@ def load_assessment(server: Server, run_id: str) -> Assessment:
     Raises IncomparableError where the files are not those that the run was completed with.
     """
     with reporting(f"read the comparison {run_id}", server.uri), TemporaryDirectory() as temporary:
-        expected = server.client.get_run(run_id).data.tags.get(_SHA256)
+        expected = server.client.get_run(run_id).data.tags.get(ASSESSMENT_SHA256)
         for name in (_FINDINGS, _COMPARISONS):
             fetch_artifact(server, run_id, f"comparison/{name}", Path(temporary))
         return _read(Path(temporary), expected, where=f"{server.uri}: comparison {run_id}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import TrackingError
 from mlbaseline.model_files import NO_DIGESTS, ModelDigests
 from mlbaseline.records import PublishedScore, seed_from_text, seed_text
-from mlbaseline.store.comparisons import COMPARISON, VERDICT
+from mlbaseline.store.comparisons import ASSESSMENT_SHA256, COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
     ANSWERED,
     EVALUATION,
@@ -71,7 +71,7 @@ class EvaluationRun:
 
 @dataclass(frozen=True)
 class ComparisonRun:
-    """A completed comparison as the server knows it."""
+    """A comparison as the server knows it. assessment_sha256: of what it found; "" where nothing is written yet."""
 
     run_id: str
     experiment_id: str
@@ -79,6 +79,7 @@ class ComparisonRun:
     suite_digest: str
     matrix_digest: str
     start_time_ms: int
+    assessment_sha256: str = ""
 
 
 # ---- finding --------------------------------------------------------------------------------------------------------
@@ -168,6 +169,12 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
     return _comparison(run)
 
 
+def read_comparison(server: Server, run_id: str) -> ComparisonRun:
+    """Read the run of a comparison, completed or not. Raises TrackingError."""
+    with reporting(f"read the run {run_id}", server.uri):
+        return _comparison(server.client.get_run(run_id))
+
+
 def _against_comparison(tracker: Tracker, run: MlflowRun, times: Times) -> list[str]:
     """Why a run is no completed comparison of the suite; empty where it is one."""
     tags, reasons = run.data.tags, []
@@ -228,6 +235,7 @@ def _comparison(run: MlflowRun) -> ComparisonRun:
         suite_digest=tags.get(PREFIX + "suite_digest", ""),
         matrix_digest=tags.get(PREFIX + "matrix_digest", ""),
         start_time_ms=run.info.start_time,
+        assessment_sha256=tags.get(ASSESSMENT_SHA256, ""),
     )
 
 

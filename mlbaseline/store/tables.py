@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mlbaseline.cache import cache_dir
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import Signature
 from mlbaseline.results import CompletedEvaluation, ResultTable
@@ -20,6 +21,11 @@ from mlbaseline.store.server.tracking import Server, reporting
 from mlbaseline.untrusted import parse_json
 
 _DOWNLOADS = 8
+
+
+def tables_cache() -> Path:
+    """Return the folder that keeps the tables of runs under their digests."""
+    return cache_dir() / "tables"
 
 
 def load_tables(server: Server, runs: Sequence[EvaluationRun], *, cache: Path) -> tuple[ResultTable, ...]:

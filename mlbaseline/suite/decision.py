@@ -161,6 +161,10 @@ class Gates(Node):
     """Further audit checks that block a promotion where they fail: codes (`MLB305`) or severities (`warning`, `info`).
     Checks of severity `error` always do.
     """
+    signed_by: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = None
+    """Public keys by one of which a verdict must be signed before it promotes: paths of PEM files, relative to the
+    suite, or fingerprints (`sha256:…`). A champion that stands as a rung must be signed, too.
+    """
     waive: dict[Annotated[str, Field(pattern=r"^MLB\d{3}$")], Annotated[str, Field(min_length=3)]] = Field(
         default_factory=dict
     )
@@ -170,6 +174,7 @@ class Gates(Node):
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a key that came after suites were first digested, where the suite does not use it."""
+        """Leave out keys that came after suites were first digested, where the suite does not use them."""
         content: dict[str, Any] = serialize(self)
-        return content if self.waive else {key: value for key, value in content.items() if key != "waive"}
+        unused = {"waive": not self.waive, "signed_by": self.signed_by is None}
+        return {key: value for key, value in content.items() if not unused.get(key, False)}

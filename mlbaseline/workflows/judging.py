@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 
 from mlbaseline import serving, store
-from mlbaseline.cache import cache_dir
 from mlbaseline.engine.judging.judges import FindScorer
 from mlbaseline.engine.judging.scoring import JUDGED_SPLIT, Judging
 from mlbaseline.engine.rungs import RungContext, build_rungs
@@ -56,7 +55,7 @@ def _answers(context: RungContext, tracker: store.Tracker, baseline: str) -> Ans
             tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=rung.signature.digest
         )
         if found is not None:
-            (table,) = store.load_tables(tracker, [found], cache=cache_dir() / "tables")
+            (table,) = store.load_tables(tracker, [found], cache=store.tables_cache())
             return answers_of(table)
     raise DataError(
         f"{context.suite.name}: a judge compares answers with those of {baseline}, which has no completed evaluation. "

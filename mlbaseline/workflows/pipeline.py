@@ -28,6 +28,7 @@ def run(
     processes: int = 1,
     until_settled: bool = False,
     no_promote: bool = False,
+    sign: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> CommandResult:
     """Evaluate the ladder, compare it, and promote the winner.
@@ -41,6 +42,8 @@ def run(
         until_settled: Answer the registered contrasts in a seeded order, and stop at the first look of `matrix.looks`
             that settles every candidate.
         no_promote: Stop after the comparison.
+        sign: Private key (PEM) that signs the verdict with all that it stands on; its password, where it has one, is in
+            `MLBASELINE_SIGN_PASSWORD`. By default nothing is signed.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -62,6 +65,7 @@ def run(
     """
     loaded = open_suite(suite)
     names, chosen_seeds = choose_baselines(loaded, None, baselines), choose_seeds(loaded, seeds)
+    key = store.signing_key(sign, loaded)
     tracker = store.connect(tracking_uri, loaded.name)
     promotion: Promotion | None = None
     not_registered: str | None = None
@@ -71,11 +75,13 @@ def run(
         )
         # A part of the ladder is compared with what earlier ladders have of the rest.
         whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
-        run_id, assessment = make_comparison(loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id)
+        run_id, assessment = make_comparison(
+            loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id, key=key
+        )
         ladder.log(evaluated, render_note(assessment))
         if assessment.verdict.decision is Decision.PROMOTE and not no_promote and loaded.register_as is not None:
             try:
-                plan = store.plan_promotion(tracker, loaded, *judged_comparison(loaded, tracker, run_id))
+                plan = store.plan_promotion(tracker, loaded, *judged_comparison(loaded, tracker, run_id), key=key)
                 promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)
             except NotRegisteredError as error:  # the ladder and its report are whole all the same
                 not_registered = str(error)

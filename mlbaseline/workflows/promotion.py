@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mlbaseline import store
+from mlbaseline.errors import SuiteError
 from mlbaseline.records import Decision, Promotion
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
@@ -20,6 +21,7 @@ def promote(
     dry_run: bool = False,
     verify: bool = True,
     allow_rolled_back: bool = False,
+    sign: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> CommandResult:
     """Register the winner of a comparison as champion, if its verdict is to promote.
@@ -30,6 +32,8 @@ def promote(
         dry_run: Say what would be registered, and register nothing.
         verify: Derive the comparison again from the tables of its runs, and refuse it where it comes out otherwise.
         allow_rolled_back: Promote a model again that was rolled back before.
+        sign: Private key (PEM) that signs the promotion with all that it stands on; its password, where it has one, is
+            in `MLBASELINE_SIGN_PASSWORD`. By default a signature of the comparison is that of the promotion.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -40,6 +44,8 @@ def promote(
         IncomparableError: The comparison was made with another suite than the present one, or does not verify.
         NotRegisteredError: The winner has no model that could be registered, or was rolled back before.
         PromotionError: Somebody else promotes at the same time.
+        SignatureError: The suite names keys (`gates.signed_by`), and neither the comparison nor the promotion is signed
+            by one of them.
         TrackingError: There is no completed comparison.
 
     Example:
@@ -49,13 +55,16 @@ def promote(
         'reviews-label'
     """
     loaded = open_suite(suite)
+    key = store.signing_key(sign, loaded)
+    if key is not None and not verify:
+        raise SuiteError("--sign", ["what is signed must have been derived again; leave out --no-verify"])
     tracker = store.connect(tracking_uri, loaded.name)
     run, assessment = judged_comparison(loaded, tracker, comparison)
     if assessment.verdict.decision is not Decision.PROMOTE:
         return verdict_outcome(tracker, run.run_id, assessment)
     if not dry_run:
         clear_leftovers(tracker, loaded)
-    plan = store.plan_promotion(tracker, loaded, run, assessment, allow_rolled_back=allow_rolled_back)
+    plan = store.plan_promotion(tracker, loaded, run, assessment, allow_rolled_back=allow_rolled_back, key=key)
     if verify and not plan.is_champion:
         verify_comparison(loaded, tracker, run, assessment)
     if dry_run:

@@ -17,9 +17,11 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+import yaml
 
 from mlbaseline.errors import WEIGHT_PACKAGES
 from tests.fixtures.earlier_runs import unpack
+from tests.support.signing_keys import write_key
 from tests.support.suites import reviews_suite
 from tests.support.workplace import write_reviews
 
@@ -112,6 +114,17 @@ def test_runs_are_compared_judged_reported_and_traced(light: LightEnvironment) -
         file.write_bytes(file.read_bytes()[:-1] + b"x")
     verified = light.document("verify", "reviews-label", expect=1)
     assert [link["link"] for link in verified["links"] if link["status"] == "wrong"] == ["files"]
+
+
+def test_a_verdict_is_signed_and_the_signature_is_checked(light: LightEnvironment) -> None:
+    suite, key = light.folder / "reviews.yaml", write_key(light.folder)
+    content = yaml.safe_load(suite.read_text(encoding="utf-8"))
+    content.setdefault("gates", {})["signed_by"] = ["release.pub"]
+    suite.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    light.document("compare", "reviews.yaml")
+    assert "is not signed; expected a signature" in light.command("gate", "reviews.yaml", expect=5).stderr
+    comparison = light.document("compare", "reviews.yaml", "--sign", str(key))
+    light.command("gate", "reviews.yaml", "--verify", expect=EXIT_CODES[comparison["verdict"]])
 
 
 def test_a_table_of_answers_is_imported_and_compared(light: LightEnvironment) -> None:

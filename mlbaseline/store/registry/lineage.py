@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlbaseline.errors import TrackingError
+from mlbaseline.errors import MlbaselineError, TrackingError
+from mlbaseline.signing import TrustedKeys
 from mlbaseline.store.comparisons import COMPARISON, STOPPED, VERDICT
 from mlbaseline.store.evaluations import ANSWERED, EVALUATION
 from mlbaseline.store.preregistration import TASK_DIGEST
@@ -14,7 +15,9 @@ from mlbaseline.store.registry.link_checks import find_run, run_problems, tag_di
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION
 from mlbaseline.store.registry.promotion import PROMOTION
+from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.server.tracking import PREFIX, STATUS, Server, reach, reporting
+from mlbaseline.store.signatures import SIGNER
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -72,10 +75,11 @@ def find_lineage(
 ) -> Lineage:
     """Walk back from a version, or from the one that holds the alias. What is gone is named, and the walk goes on.
 
-    Raises TrackingError where the version itself cannot be had.
+    Signatures are checked where `MLBASELINE_SIGNED_BY` asks for them, and where there are some. Raises TrackingError
+    where the version itself cannot be had.
     """
     server = reach(tracking_uri)
-    walk = _Walk(server, model)
+    walk = _Walk(server, model, TrustedKeys.of_environment())
     what = f"version {version} of {model!r}" if version else f"the version of {model!r} with the alias {alias!r}"
     with reporting(f"read {what}", server.uri):
         client = server.client
@@ -87,6 +91,7 @@ def find_lineage(
 class _Walk:
     server: Server
     model: str
+    trusted: TrustedKeys | None
     missing: list[str] = field(default_factory=list)
     seen: dict[str, MlflowRun | None] = field(default_factory=dict)
 
@@ -116,7 +121,8 @@ class _Walk:
         for run in (*([comparison] if comparison else []), *found):
             self._check_digests(version, run)
         promotion = self._link(version, PROMOTION_RUN_ID, PROMOTION)
-        self._check_tags(version, promotion, (VERDICT, *LINKS, PREVIOUS_VERSION))
+        self._check_tags(version, promotion, (VERDICT, *LINKS, PREVIOUS_VERSION, SIGNER))
+        self._check_signature(version)
         self._check_tags(version, comparison, (VERDICT, PREFIX + "suite_digest", PREFIX + "matrix_digest"))
         return VersionLineage(
             version=str(version.version),
@@ -166,6 +172,15 @@ class _Walk:
         if run.task_digest != expected:
             said = f"{run.task_digest[:12] or 'none'}, the version says {expected[:12] or 'none'}"
             self._miss(version, f"{run.role}: the run {run.run_id} has the task digest {said}")
+
+    def _check_signature(self, version: ModelVersion) -> None:
+        """Check the signature of a version, where it has one or the operator asks for one."""
+        if self.trusted is None and SIGNER not in version.tags:
+            return
+        try:
+            verify_signed_version(self.server, version, self.trusted)
+        except MlbaselineError as error:
+            self._miss(version, f"signature: {error}")
 
     def _check_tags(self, version: ModelVersion, linked: LinkedRun | None, keys: Sequence[str]) -> None:
         """Check that the run of a version's promotion or comparison says the same as the version itself."""

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError
 from mlbaseline.records import Assessment, Decision, seed_text
+from mlbaseline.signing import SignedStatement, SigningKey, sign_statement
 from mlbaseline.store.comparisons import STOPPED, VERDICT, WAIVED, overall_contrasts, waived_text
 from mlbaseline.store.evaluations import MODEL_SHA256
 from mlbaseline.store.registry.aliases import CHAMPION, holder, version_number
 from mlbaseline.store.registry.rolled_back import require_not_rolled_back
+from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.registry.version_page import describe_version, interval_text
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
 from mlbaseline.store.server.references import stored_model
 from mlbaseline.store.server.tracking import PREFIX, Tracker, suite_tags
+from mlbaseline.store.signatures import SIGNER, check_comparison, derive_statement, trusted_keys
 from mlbaseline.suite import Suite
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 LINKS = (PREFIX + "comparison_run_id", EVALUATION_RUN_ID)
 """Tags of a version that name the runs that it stands on."""
@@ -25,7 +32,10 @@ PREVIOUS_VERSION = PREFIX + "previous_version"
 
 @dataclass(frozen=True)
 class PromotionPlan:
-    """What a promotion would do. previous_version: today's champion. is_champion: the winner is that already."""
+    """What a promotion would do.
+
+    previous_version: today's champion. is_champion: the winner is that already. signed: None where nobody signed.
+    """
 
     model: str
     winner: EvaluationRun
@@ -34,6 +44,7 @@ class PromotionPlan:
     is_champion: bool
     tags: Mapping[str, str]
     description: str
+    signed: SignedStatement | None = None
 
 
 def plan_promotion(
@@ -43,6 +54,7 @@ def plan_promotion(
     assessment: Assessment,
     *,
     allow_rolled_back: bool = False,
+    key: SigningKey | None = None,
 ) -> PromotionPlan:
     """Read the winner and its lineage back from the server. Nothing is written, so this is the dry run as well.
 
@@ -52,10 +64,12 @@ def plan_promotion(
         comparison: The run of the comparison.
         assessment: what the comparison found, as `load_assessment` gives it.
         allow_rolled_back: promote a model again that was rolled back before.
+        key: signs the promotion; None: the signature of the comparison is that of the promotion, where it has one.
 
     Raises:
         NotRegisteredError: the winner has no model that could be registered, or was rolled back before.
         PromotionError: the verdict is not to promote.
+        SignatureError: the suite asks for a signature, and it is missing, wrong, by another key, or of something else.
         UntrustedModelError: the winner's files are not those that were evaluated.
         IncomparableError: suite and comparison do not belong together.
         TrackingError: the server cannot be asked.
@@ -69,6 +83,13 @@ def plan_promotion(
     is_champion = champion is not None and champion.tags.get(EVALUATION_RUN_ID) == winner.run_id
     if not (is_champion or allow_rolled_back):
         require_not_rolled_back(tracker, suite.register_as, winner)
+    signed = None
+    if champion is not None and is_champion:
+        _require_signed_champion(tracker, suite, champion)
+    elif key is not None:
+        signed = sign_statement(derive_statement(tracker, comparison, assessment, suite.register_as), key)
+    else:
+        signed = check_comparison(tracker, suite, comparison, assessment)
     return PromotionPlan(
         model=suite.register_as,
         winner=winner,
@@ -79,9 +100,17 @@ def plan_promotion(
             **suite_tags(suite),
             **evidence_tags(comparison.run_id, assessment, winner),
             PREVIOUS_VERSION: version_number(champion) or "none",
+            **({SIGNER: signed.fingerprint} if signed else {}),
         },
+        signed=signed,
         description=describe_version(assessment, winner, comparison, tracker.experiment_id),
     )
+
+
+def _require_signed_champion(tracker: Tracker, suite: Suite, champion: ModelVersion) -> None:
+    trusted = trusted_keys(suite)
+    if trusted is not None:
+        verify_signed_version(tracker, champion, trusted)
 
 
 def _winner(tracker: Tracker, comparison: ComparisonRun, assessment: Assessment) -> EvaluationRun:

@@ -43,6 +43,7 @@ from mlbaseline.store.server.tracking import (
     reporting,
     suite_tags,
 )
+from mlbaseline.store.signatures import write_signed
 from mlbaseline.suite import Suite
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def promote(
     name = f"promote {plan.winner.baseline}"
     tags = {**suite_tags(suite), **{key: plan.tags[key] for key in (VERDICT, *LINKS)}, **(cause or {})}
     with open_run(tracker, PROMOTION, name=name, tags=tags, parent=parent, note=plan.description) as run:
+        if plan.signed is not None:
+            write_signed(run, plan.signed)
         with _pending_version(tracker, plan, run) as version:
             _check_turn(tracker, plan, version)
             move = AliasMove(plan.model, str(version.version), plan.previous_version)

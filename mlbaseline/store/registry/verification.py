@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import MlbaselineError, TrackingError, UntrustedModelError
 from mlbaseline.records import Assessment, Decision, seed_text
+from mlbaseline.signing import SIGNED_BY, TrustedKeys
 from mlbaseline.store.comparisons import COMPARISON, VERDICT, load_assessment
 from mlbaseline.store.evaluations import EVALUATION, MODEL_SHA256
 from mlbaseline.store.preregistration import TASK_DIGEST
@@ -26,12 +27,15 @@ from mlbaseline.store.registry.link_checks import (
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, evidence_tags
 from mlbaseline.store.registry.promotion import PROMOTION
+from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.references import parse_model, stored_model
 from mlbaseline.store.server.tracking import PREFIX, Server, reporting
+from mlbaseline.store.signatures import SIGNER
 from mlbaseline.store.suites import stored_suite
 from mlbaseline.store.tables import load_tables
+from mlbaseline.suite import Suite
 from mlbaseline.untrusted import excerpt
 
 if TYPE_CHECKING:
@@ -75,6 +79,7 @@ class VersionLinks:
         yield self._suite()
         yield from self._evaluations()
         yield self._files()
+        yield from self._signature()
         yield self._previous()
 
     @property
@@ -87,7 +92,9 @@ class VersionLinks:
         if run is None:
             return missing("promotion", _gone(run_id, PROMOTION_RUN_ID))
         problems = [*run_problems(run, PROMOTION)]
-        problems += tag_differences(self._tags, run.data.tags, (*SUITE_DIGESTS, VERDICT, *LINKS), of="promotion")
+        problems += tag_differences(
+            self._tags, run.data.tags, (*SUITE_DIGESTS, VERDICT, *LINKS, SIGNER), of="promotion"
+        )
         moved = {"model": self.version.name, "version": str(self.version.version)}
         problems += [
             f"it promoted {run.data.tags.get(PREFIX + key)!r}, not {key} {expected!r}"
@@ -139,11 +146,14 @@ class VersionLinks:
             return wrong(link, problems)
         return ok(link, f"{verdict.decision.value}, {len(expected)} tags follow from them")
 
-    def _suite(self) -> LinkCheck:
-        stated = str(self._tags.get(PREFIX + "suite_digest"))
+    @cached_property
+    def _stored_suite(self) -> Suite | None:
         # Comparisons of version 0.1 keep no suite; the evaluations beside them do.
         kept = (stored_suite(self.server, self._tags[link]) for link in LINKS if link in self._tags)
-        suite = next((suite for suite in kept if suite is not None), None)
+        return next((suite for suite in kept if suite is not None), None)
+
+    def _suite(self) -> LinkCheck:
+        stated, suite = str(self._tags.get(PREFIX + "suite_digest")), self._stored_suite
         if suite is None:
             return missing("suite", "no run keeps one that this version of mlbaseline can read")
         if suite.digest != stated:
@@ -203,6 +213,22 @@ class VersionLinks:
             return wrong(link, problems)
         digest = own.model.model_sha256 or own.model.weights_sha256
         return ok(link, f"digest {digest[:12]}…" if digest else "a model without weights of its own")
+
+    def _signature(self) -> Iterator[LinkCheck]:
+        """Check the signature, where there is one, the stored suite asks for one, or the operator does."""
+        trusted, suite = TrustedKeys.of_environment(), self._stored_suite
+        is_asked = trusted is not None or (suite is not None and suite.gates.signed_by is not None)
+        if SIGNER not in self._tags:
+            if is_asked:
+                yield missing("signature", f"it has no tag {SIGNER}")
+            return
+        try:
+            signed = verify_signed_version(self.server, self.version, trusted)
+        except MlbaselineError as error:
+            yield _of("signature", error)
+            return
+        anybody = "" if trusted else f"; whose key that is was not checked, as {SIGNED_BY} names none"
+        yield ok("signature", f"by {signed.fingerprint}{anybody}")
 
     def _previous(self) -> LinkCheck:
         number = self._tags.get(PREVIOUS_VERSION)

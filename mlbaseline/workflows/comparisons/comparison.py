@@ -16,6 +16,7 @@ from mlbaseline.report import (
     render_terminal,
     summarise,
 )
+from mlbaseline.signing import SigningKey
 from mlbaseline.suite import Suite
 from mlbaseline.tasks import LoadedTask, open_suite
 from mlbaseline.workflows.command_result import CommandResult
@@ -23,12 +24,20 @@ from mlbaseline.workflows.comparisons.derivation import Derivation
 from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 
-def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str | None = None) -> CommandResult:
+def compare(
+    suite: str | Path,
+    *,
+    ladder: str | None = None,
+    sign: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> CommandResult:
     """Pair the suite's completed runs by example, decide, and write a comparison run with its report.
 
     Args:
         suite: Path of a suite file, or the name of a packaged suite.
         ladder: Compare the runs of this ladder only. By default the newest run of each baseline and seed.
+        sign: Private key (PEM) that signs the verdict with all that it stands on; its password, where it has one, is in
+            `MLBASELINE_SIGN_PASSWORD`. By default nothing is signed.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -48,9 +57,10 @@ def compare(suite: str | Path, *, ladder: str | None = None, tracking_uri: str |
         pass
     """
     loaded = open_suite(suite)
+    key = store.signing_key(sign, loaded)
     tracker = store.connect(tracking_uri, loaded.name)
     clear_leftovers(tracker, loaded)
-    run_id, assessment = make_comparison(loaded, tracker, ladder)
+    run_id, assessment = make_comparison(loaded, tracker, ladder, key=key)
     return comparison_outcome(tracker, run_id, assessment)
 
 
@@ -61,6 +71,7 @@ def make_comparison(
     *,
     parent: str | None = None,
     task: LoadedTask | None = None,
+    key: SigningKey | None = None,
 ) -> tuple[str, Assessment]:
     """Compare the runs that count, and write the comparison run.
 
@@ -70,6 +81,7 @@ def make_comparison(
         ladder: only the runs of this ladder; None for the newest of each baseline and seed.
         parent: run of the ladder that the comparison belongs to.
         task: the suite's data, where it is loaded already.
+        key: signs what the comparison came to.
 
     Returns:
         The run id and what was found.
@@ -84,6 +96,8 @@ def make_comparison(
     with opening as run, TemporaryDirectory() as rendered:
         _render(assessment, Path(rendered))
         store.log_comparison(run, assessment, Path(rendered), suite=suite)
+        if key is not None:
+            store.sign_comparison(run, suite, assessment, key)
     return run.run_id, assessment
 
 

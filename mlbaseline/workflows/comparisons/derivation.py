@@ -27,7 +27,7 @@ from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.comparisons.answered_data import answered_data
-from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks, tables_cache
+from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
 from mlbaseline.workflows.judging import scorer_finder
 
 log = logging.getLogger("mlbaseline")
@@ -139,7 +139,7 @@ class Derivation:
         expected = self._expected(run)
         if run.task_digest != (ours := str(expected.fields["data.digest"])):
             return f"it is of other data (digest {run.task_digest[:12]}… in the run, {ours[:12]}… by the suite)"
-        (signature,) = store.load_signatures(self.tracker, [run], cache=tables_cache())
+        (signature,) = store.load_signatures(self.tracker, [run], cache=store.tables_cache())
         differences = expected.differences(signature)
         return "; ".join(map(str, differences[:_NAMED])) or None
 
@@ -187,7 +187,7 @@ class Derivation:
         return self.task or load_task(self.suite, make_fetcher(self.suite, self.tracker))
 
     def _load(self, runs: Sequence[store.EvaluationRun]) -> list[CompletedEvaluation]:
-        return store.load_evaluations(self.tracker, runs, cache=tables_cache())
+        return store.load_evaluations(self.tracker, runs, cache=store.tables_cache())
 
     @cached_property
     def _in_production(self) -> dict[str, str | None]:

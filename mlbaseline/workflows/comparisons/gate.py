@@ -33,7 +33,8 @@ def gate(
     Args:
         suite: Path of a suite file, or the name of a packaged suite.
         comparison: Run of the comparison. By default the suite's newest.
-        verify: Derive the comparison again from the tables of its runs, and refuse it where it comes out otherwise.
+        verify: Derive the comparison again from the tables of its runs, and refuse it where it comes out otherwise, or
+            where it has a signature that does not hold.
         output_format: `text`, `json`, `junit` or `markdown`.
         output: File to write to, in place of the terminal.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
@@ -43,6 +44,7 @@ def gate(
 
     Raises:
         IncomparableError: The comparison was made with another suite than the present one, or does not verify.
+        SignatureError: The suite names keys (`gates.signed_by`), and the comparison is not signed by one of them.
         TrackingError: There is no completed comparison.
     """
     loaded = open_suite(suite)
@@ -50,6 +52,8 @@ def gate(
     run, assessment = judged_comparison(loaded, tracker, comparison)
     if verify:
         verify_comparison(loaded, tracker, run, assessment)
+    if verify or store.trusted_keys(loaded) is not None:
+        store.check_comparison(tracker, loaded, run, assessment)
     verdict = assessment.verdict
     outcome = verdict_outcome(tracker, run.run_id, assessment)
     if output_format != "text":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from mlbaseline import store
-from mlbaseline.cache import cache_dir
 from mlbaseline.engine.rungs import Rung
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.tasks import LoadedTask
@@ -38,17 +36,12 @@ def find_begun(ladder: LadderRun, rung: Rung) -> CompletedEvaluation | None:
 
 
 def _load(ladder: LadderRun, run: store.EvaluationRun) -> CompletedEvaluation:
-    (loaded,) = store.load_evaluations(ladder.tracker, [run], cache=tables_cache())
+    (loaded,) = store.load_evaluations(ladder.tracker, [run], cache=store.tables_cache())
     return loaded
-
-
-def tables_cache() -> Path:
-    """Return the folder that keeps the tables of runs under their digests."""
-    return cache_dir() / "tables"
 
 
 def count_earlier_looks(tracker: store.Tracker, task: LoadedTask, runs: Sequence[store.EvaluationRun]) -> int:
     """Count the looks at smaller versions of the suite's test. runs: of the experiment, of whatever test."""
     test = task.splits["test"]
     ids = [example.id for example in test.examples]
-    return store.count_earlier_looks(tracker, runs, ids, task_digest=test.digest, cache=tables_cache())
+    return store.count_earlier_looks(tracker, runs, ids, task_digest=test.digest, cache=store.tables_cache())

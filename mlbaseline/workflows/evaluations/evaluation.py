@@ -118,7 +118,7 @@ def evaluate_rungs(
         suite,
         task,
         fetch,
-        find_registered=partial(serving.find_registered, tracker),
+        find_registered=partial(serving.find_registered, tracker, trusted=store.trusted_keys(suite)),
         find_scorer=scorer_finder(tracker),
         fresh=fresh,
         processes=processes,

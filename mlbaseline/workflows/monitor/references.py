@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 from mlbaseline import store
-from mlbaseline.cache import cache_dir
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor import OVERALL
 from mlbaseline.monitor.canary.plan import CanaryPlan, plan_canary
@@ -36,7 +35,7 @@ def find_reference(suite: Suite, monitor: Monitor, tracker: store.Tracker) -> Re
             f"monitor.reference: {monitor.reference!r} has no completed evaluation on {tracker.uri}. "
             f"Run `mlbaseline evaluate {suite.name} --baseline {monitor.reference}` first."
         )
-    tables = store.load_tables(tracker, runs, cache=cache_dir() / "tables")
+    tables = store.load_tables(tracker, runs, cache=store.tables_cache())
     return reference_of(
         tables,
         metric=monitor.metric,

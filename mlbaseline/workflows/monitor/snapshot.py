@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from mlbaseline import serving, store
-from mlbaseline.cache import cache_dir
 from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.metrics import add_scores
@@ -143,7 +142,12 @@ def _scores_of(
     fetch = make_fetcher(suite, tracker)
     with TemporaryDirectory() as folder:
         on_items, task = holdout_task(only, fetch, items, Path(folder))
-        context = RungContext(on_items, task, fetch, find_registered=partial(serving.find_registered, tracker))
+        context = RungContext(
+            on_items,
+            task,
+            fetch,
+            find_registered=partial(serving.find_registered, tracker, trusted=store.trusted_keys(suite)),
+        )
         rung = build_rungs(context, name, suite.seeds[:1])[0]
         if rung.open is None:
             raise SuiteError(suite.name, [f"monitor.reference: {name!r} has no answers of its own"])
@@ -162,7 +166,7 @@ def _recorded(tracker: store.Tracker, champion: ChampionModel, metric: str) -> F
             "not known; name another baseline, which then answers the same items"
         )
     run = store.read_evaluation(tracker, champion.evaluation)
-    (table,) = store.load_tables(tracker, [run], cache=cache_dir() / "tables")
+    (table,) = store.load_tables(tracker, [run], cache=store.tables_cache())
     values = table.scores(metric)
     if values is None:
         raise DataError(f"monitor.metric: the run {run.run_id}, which evaluated {champion.identity}, has no {metric}")
