@@ -50,6 +50,7 @@ from mlbaseline.stats.simultaneous.selection import (
     expected_selection_bias,
     select_then_confirm,
 )
+from mlbaseline.stats.weights import Weights, post_stratification
 
 __all__ = [
     "Aggregate",
@@ -73,6 +74,7 @@ __all__ = [
     "SelectedBest",
     "UnpairedComparison",
     "VarianceComponents",
+    "Weights",
     "adjust",
     "auroc",
     "batched_mean",
@@ -113,6 +115,7 @@ __all__ = [
     "minimum_detectable_effect",
     "performance_profile",
     "perplexity",
+    "post_stratification",
     "probability_of_improvement",
     "probability_of_improvement_over_tasks",
     "pseudo_values",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.stats.types import Array
+from mlbaseline.stats.weights import Weights
 
 Mask = npt.NDArray[np.bool_]
 
@@ -29,6 +31,7 @@ class ContrastData:
         highest: Shape (c,), the greatest.
         pair: Shape (c,), whether it is the plain difference of two scores that are all 0 or 1.
         proportion: Shape (c,), whether it is a single score that is always 0 or 1.
+        weights: Of the examples, None where all count the same.
     """
 
     values: Array
@@ -40,6 +43,23 @@ class ContrastData:
     highest: Array
     pair: Mask
     proportion: Mask
+    weights: Weights | None = None
+
+    @property
+    def has_exact_counts(self) -> bool:
+        """Whether methods that count examples apply: those are independent, and all count the same."""
+        return self.codes is None and self.weights is None
+
+    @cached_property
+    def strata_means(self) -> Array | None:
+        """(n, c) mean of each example's stratum, as ``values`` are; None where no strata have known shares."""
+        strata = None if self.weights is None else self.weights.strata
+        if strata is None:
+            return None
+        sums = np.zeros((int(strata.max()) + 1, self.values.shape[1]))
+        np.add.at(sums, strata, self.values)
+        means: Array = (sums / np.bincount(strata)[:, None])[strata]
+        return means
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ def contrast_data(
     slices: Mask | None = None,
     codes: npt.NDArray[np.intp] | None = None,
     ranges: ScoreRanges | None = None,
+    weights: Weights | None = None,
 ) -> ContrastData:
     """Form contrasts of scores.
 
@@ -82,6 +103,7 @@ def contrast_data(
         slices: Shape (n, s), beside all examples.
         codes: Clusters numbered from 0, shape (n,).
         ranges: Of the scores, where they are averages of others; by default those of ``scores``.
+        weights: Of the examples.
 
     Returns:
         The contrasts with what bounds them.
@@ -115,4 +137,5 @@ def contrast_data(
         highest=np.where(within, np.maximum(contrasts, 0.0).sum(axis=1), unknown),
         pair=zero_one & units & balanced & (used.sum(axis=1) == 2),
         proportion=zero_one & (used.sum(axis=1) == 1) & (contrasts.sum(axis=1) == 1),
+        weights=weights,
     )

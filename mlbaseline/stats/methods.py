@@ -18,8 +18,8 @@ Pairs, single scores, slices and the contrasts of a joint table come here with t
 ``t``
     Everything else; widened by the skewness of the values (`MeanConfidence`).
 
-With clusters the variance is CR2's with Bell and McCaffrey's degrees of freedom, and the names begin with
-``clustered``.
+With clusters or weights the variance is CR2's with Bell and McCaffrey's degrees of freedom, nothing is resampled or
+counted, and the names begin with ``clustered`` or ``weighted``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SPARSE_BELOW = 50
 """Differing examples (or clusters with one): with fewer the normal law does not hold yet."""
 
 UNSEEN, SCORE, WILSON, SPARSE_T, BOOTSTRAP_T, T = "unseen", "score", "wilson", "sparse_t", "bootstrap_t", "t"
-CLUSTERED = "clustered_"
+CLUSTERED, WEIGHTED = "clustered_", "weighted_"
 
 
 def is_constant(summary: Summary) -> Mask:
@@ -80,12 +80,17 @@ def choose_methods(summary: Summary) -> npt.NDArray[np.str_]:
     small = (summary.n >= MIN_BOOTSTRAP_N) & (
         (summary.n < MAX_BOOTSTRAP_N) | ((summary.n < MAX_SKEWED_N) & is_skewed(summary))
     )
-    prefix = CLUSTERED if summary.clustered else ""
-    names = np.where(small & (not summary.clustered), BOOTSTRAP_T, prefix + T)
+    prefix = prefix_of(summary)
+    names = np.where(small & (not prefix), BOOTSTRAP_T, prefix + T)
     names = np.where(is_sparse(summary), prefix + SPARSE_T, names)
     constant = is_constant(summary)
     names = np.where(constant, UNSEEN, np.where(summary.pair, SCORE, names))
     return np.asarray(np.where(summary.proportion, WILSON, names))
+
+
+def prefix_of(summary: Summary) -> str:
+    """What the names of methods begin with."""
+    return (WEIGHTED if summary.weighted else "") + (CLUSTERED if summary.clustered else "")
 
 
 def confidence_by_formula(method: str, summary: Summary) -> ConfidenceDistribution:
@@ -111,7 +116,7 @@ def confidence_by_formula(method: str, summary: Summary) -> ConfidenceDistributi
 
 
 def pseudo_unit(summary: Summary) -> Array:
-    """By how much one example of the least favourable kind moves the mean; with clusters, as many as go together."""
+    """By how much one example of the least favourable kind moves the mean; in clusters, as many as go together."""
     return np.asarray(np.maximum(summary.down, summary.up) * summary.together / summary.n)
 
 

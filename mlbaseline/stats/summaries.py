@@ -14,10 +14,12 @@ import scipy
 
 from mlbaseline.stats.contrast_data import ROWS_PER_CHUNK, ContrastData, Mask
 from mlbaseline.stats.types import Array
-from mlbaseline.stats.variance import bell_mccaffrey_df
+from mlbaseline.stats.units import Cells
+from mlbaseline.stats.weights import effective_count
 
 TIE = 1e-9
 """Values closer than this share of the scale are the same number."""
+_FLAGS = ("clustered", "weighted")
 _ALL_ROWS_UP_TO, _SELECTED_ROWS = 4_095, 511
 
 
@@ -29,21 +31,22 @@ class Summary:
         n: Examples.
         units: Independent units: examples, or clusters that reach into the slice.
         effective_units: Units of equal weight, n²/Σ n_c².
-        mean: Mean over examples.
-        variance: Variance of that mean (CR2 with clusters), 0 where it cannot be had.
-        df: Its degrees of freedom (Bell and McCaffrey's with clusters).
+        mean: Mean over examples, weighted where they have weights.
+        variance: Variance of that mean (CR2 with clusters or weights), 0 where it cannot be had.
+        df: Its degrees of freedom (Bell and McCaffrey's with clusters or weights).
         third: Third central moment of the mean.
         usual: The median value.
         down: How far below ``usual`` an example that was not drawn may lie.
         up: How far above.
-        differing: Units with an example whose value is not the usual one.
+        differing: Units with an example whose value is not the usual one; with weights as many as would weigh the same.
         differing_share: Share of such examples.
-        together: How many examples move together, 1 without clusters.
-        pair: Whether it is a difference of two 0/1 scores on independent examples.
-        proportion: Whether it is a single 0/1 score on independent examples.
+        together: How many examples move together, 1 without clusters and weights.
+        pair: Whether it is a difference of two 0/1 scores on independent examples of equal weight.
+        proportion: Whether it is a single 0/1 score on such examples.
         gained: Examples with a value above 0, of ``pair`` and ``proportion``.
         lost: Examples with a value below 0.
         clustered: Whether examples have clusters.
+        weighted: Whether examples have weights.
     """
 
     n: Array
@@ -64,10 +67,11 @@ class Summary:
     gained: Array
     lost: Array
     clustered: bool
+    weighted: bool
 
     def at(self, samples: Mask | tuple[int, ...]) -> Summary:
         """Take the summaries of some samples only."""
-        arrays: dict[str, Any] = {name: value[samples] for name, value in vars(self).items() if name != "clustered"}
+        arrays: dict[str, Any] = {name: value[samples] for name, value in vars(self).items() if name not in _FLAGS}
         return replace(self, **arrays)
 
 
@@ -81,7 +85,7 @@ def summarise(data: ContrastData) -> Summary:
         Summaries of shape (slices, contrasts).
 
     Raises:
-        ValueError: If a slice has no example.
+        ValueError: If a slice has no example, or a stratum of the weights a single unit.
     """
     n = data.slices.sum(axis=0)
     if (n == 0).any():
@@ -99,7 +103,7 @@ def summarise(data: ContrastData) -> Summary:
     third = np.where(flat, 0.0, moment / (size**2 * np.maximum(size - 1, 1)))
     shape = mean.shape
     level = usual + data.shift
-    independent_units = data.codes is None
+    countable = data.has_exact_counts
     whole = np.broadcast_to(size, shape)
     summary = Summary(
         n=whole,
@@ -115,14 +119,15 @@ def summarise(data: ContrastData) -> Summary:
         differing=differing,
         differing_share=differing / size,
         together=np.ones(shape),
-        pair=np.broadcast_to(data.pair & independent_units, shape),
-        proportion=np.broadcast_to(data.proportion & independent_units, shape),
+        pair=np.broadcast_to(data.pair & countable, shape),
+        proportion=np.broadcast_to(data.proportion & countable, shape),
         gained=np.zeros(shape),
         lost=np.zeros(shape),
-        clustered=not independent_units,
+        clustered=data.codes is not None,
+        weighted=data.weights is not None,
     )
-    if not independent_units:
-        return _with_clusters(data, summary, usual, flat)
+    if not countable:
+        return _with_units(data, summary, usual, flat)
     # Of values −1, 0 and 1 the mean and the mean square tell how many there are of each.
     square = squares + 2 * data.shift * sums + size * np.square(data.shift)
     total = sums + size * data.shift
@@ -169,41 +174,48 @@ def _power_sums(data: ContrastData, usual: Array, repeated: Mask) -> tuple[Array
     return differing, totals[:, :c], totals[:, c : 2 * c], totals[:, 2 * c :]
 
 
-def _with_clusters(data: ContrastData, summary: Summary, usual: Array, flat: Mask) -> Summary:
-    """Replace what depends on the clusters, per slice over those that reach into it.
+def _with_units(data: ContrastData, summary: Summary, usual: Array, flat: Mask) -> Summary:
+    """Replace what depends on clusters and weights, per slice over the units that reach into it.
 
-    The variance is the bias-reduced CR2, which for a mean needs no matrix: n⁻² Σ e_c²/(1 − n_c/n), e_c the cluster's
-    sum of residuals. For equal clusters this is n⁻² · C/(C−1) · Σ e_c² with C − 1 degrees of freedom; for unequal ones,
-    where that form covers too little, the degrees of freedom are the smaller of Bell and McCaffrey's for independent
-    and for fully dependent examples within a cluster.
+    The variance is the bias-reduced CR2, which for a mean needs no matrix: Σ e_c²/(1 − h_c), h_c the share of all weight
+    that a unit (a cluster, else an example) has and e_c the weighted sum of its residuals, over the sum of all weights.
+    For equal clusters this is n⁻² · C/(C−1) · Σ e_c² with C − 1 degrees of freedom, for examples with weights the HC2
+    of weighted least squares; for unequal ones, where those forms cover too little, the degrees of freedom are the
+    smaller of Bell and McCaffrey's for independent and for fully dependent examples within a cluster. Where the weights
+    give strata known shares, residuals are from the stratum's mean, shares h are those of its weight, and a cluster in
+    several strata is summed over them; on a slice the strata's shares are not known, and the slice is one.
     """
-    assert data.codes is not None
     shape = summary.mean.shape
     units, effective, df = np.empty(shape), np.empty(shape), np.empty(shape)
-    variance, third, differing, together = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.ones(shape)
-    order = np.argsort(data.codes, kind="stable")
+    mean, variance, third = summary.mean.copy(), np.zeros(shape), np.zeros(shape)
+    differing, together = np.zeros(shape), np.ones(shape)
+    codes = np.arange(len(data.values)) if data.codes is None else data.codes
+    strata = None if data.weights is None else data.weights.strata
+    order = np.argsort(codes, kind="stable") if strata is None else np.lexsort((strata, codes))
     for s in range(shape[0]):
         rows = order[data.slices[order, s]]
-        starts = np.flatnonzero(np.diff(data.codes[rows], prepend=-1))
-        sizes = np.diff(starts, append=len(rows)).astype(np.float64)
-        values, share = data.values[rows], sizes / len(rows)
-        units[s], effective[s] = len(sizes), 1.0 / np.square(share).sum()
-        away = np.abs(values - usual[s]) > TIE * data.scale
-        differing[s] = np.logical_or.reduceat(away, starts, axis=0).sum(axis=0)
+        weights = np.ones(len(rows)) if data.weights is None else data.weights.values[rows]
+        cells = Cells.of(codes[rows], weights, strata[rows] if strata is not None and s == 0 else None)
+        values, sizes = data.values[rows], cells.unit_weights
+        units[s], effective[s] = len(sizes), effective_count(sizes)
+        away = np.logical_or.reduceat(np.abs(values - usual[s]) > TIE * data.scale, cells.unit_rows, axis=0)
+        differing[s] = effective_count((sizes / np.diff(cells.unit_rows, append=len(rows)))[:, None] * away)
+        if data.weights is not None:
+            mean[s] = weights @ values / weights.sum() + data.shift
         if len(sizes) < 2:
             df[s] = 1.0
             continue
-        sums = np.add.reduceat(values - (summary.mean[s] - data.shift), starts, axis=0)
-        sums[:, flat[s]] = 0.0
-        correction = (1.0 / (1.0 - share))[:, None]
-        variance[s] = (correction * np.square(sums)).sum(axis=0) / len(rows) ** 2
-        third[s] = (correction * sums**3).sum(axis=0) / len(rows) ** 3
-        df[s] = min(bell_mccaffrey_df(share, sizes), bell_mccaffrey_df(share, np.square(sizes)))
-        together[s] = _together(sizes, variance[s], summary.variance[s], data.scale)
+        sums, corrected = cells.residual_sums(values * weights[:, None])
+        sums[:, flat[s]] = corrected[:, flat[s]] = 0.0
+        variance[s] = np.square(corrected).sum(axis=0) / weights.sum() ** 2
+        third[s] = (np.square(corrected) * sums).sum(axis=0) / weights.sum() ** 3
+        df[s] = cells.degrees_of_freedom(np.square(weights))
+        together[s] = _together(sizes, weights, variance[s], summary.variance[s], data.scale)
     return replace(
         summary,
         units=units,
         effective_units=effective,
+        mean=mean,
         variance=variance,
         df=df,
         third=third,
@@ -212,14 +224,17 @@ def _with_clusters(data: ContrastData, summary: Summary, usual: Array, flat: Mas
     )
 
 
-def _together(sizes: Array, variance: Array, independent: Array, scale: Array) -> Array:
+def _together(sizes: Array, weights: Array, variance: Array, independent: Array, scale: Array) -> Array:
     """(c,) how many examples go together.
 
     That is the observed design effect, but a few differing examples say little about it: it is taken as at least the
-    square root of the cluster size (examples drawn evenly), and as all of it while clusters do not differ.
+    square root of the cluster size (examples drawn evenly), and as all of it while clusters do not differ. Unequal
+    weights have their design effect whatever the values are.
     """
-    typical = float(np.square(sizes).sum() / sizes.sum())  # the size of the cluster that an example is likely to be in
+    n = len(weights)
+    by_weights = n / effective_count(weights)
+    typical = n / effective_count(sizes)  # the size of the cluster that an example is likely to be in
     with np.errstate(divide="ignore", invalid="ignore"):
         design_effect = np.where(independent > 0, variance / independent, 1.0)
-    bounded = np.minimum(np.maximum(design_effect, np.sqrt(typical)), sizes.max())
+    bounded = np.minimum(np.maximum(design_effect, np.sqrt(typical * by_weights)), n * sizes.max() / sizes.sum())
     return np.where(variance > np.square(TIE * scale), bounded, typical)

@@ -30,23 +30,35 @@ class Clusters:
         return np.asarray(np.bincount(self.codes, weights=values, minlength=len(self.sizes)), dtype=float)
 
 
-def bell_mccaffrey_df(share: Array, sum_variance: Array) -> float:
-    """Degrees of freedom of the CR2 variance of a mean over clusters.
+def bell_mccaffrey_df(share: Array, variance: Array, *, alike: bool = False) -> float:
+    """Degrees of freedom of the CR2 variance of a mean over units, in strata whose shares are known.
 
-    (tr WG)²/tr(WG)² in O(C), G the covariance of the clusters' residual sums and W = diag(1/(1 − share)) (Bell and
-    McCaffrey 2002, Survey Methodology 28:169; Imbens and Kolesár 2016, REStat 98:701).
-    G = D + L with D = diag(ω) and L = −hω' − ωh' + (Σω)hh' of rank two, h the shares and ω the sums' variances.
+    (tr G)²/tr G², G the covariance of the units' corrected residual sums (Bell and McCaffrey 2002, Survey Methodology
+    28:169; Imbens and Kolesár 2016, REStat 98:701). A unit's sum is Σ_k a_k (S_k − share_k T_k), a = (1 − share)^−½, S_k
+    its weighted sum in stratum k and T_k that of all units. So G is a diagonal matrix and one of rank 2K, and the traces
+    take O(C K²).
+
+    Args:
+        share: Of each stratum's weight that a unit has, shape (C, K).
+        variance: Of the units' weighted sums, shape (C, K), up to a constant.
+        alike: Whether the sums of one unit in several strata move as one, or are independent.
+
+    Returns:
+        The degrees of freedom.
     """
-    weight = 1.0 / (1.0 - share)
-    total = sum_variance.sum()
-    low_rank_diagonal = -2.0 * share * sum_variance + total * share**2
-    trace = (weight * (sum_variance + low_rank_diagonal)).sum()
-    hh, ho, oo = (
-        float((weight * left * right).sum())
-        for left, right in ((share, share), (share, sum_variance), (sum_variance, sum_variance))
-    )
-    low_rank = 2.0 * (ho**2 + hh * oo) - 4.0 * total * hh * ho + total**2 * hh**2
-    square = (weight**2 * sum_variance * (sum_variance + 2.0 * low_rank_diagonal)).sum() + low_rank
+    correction = 1.0 / np.sqrt(1.0 - share)
+    if alike:
+        deviation = np.sqrt(variance)
+        own = (correction * deviation).sum(axis=1)
+        diagonal, with_totals, totals = np.square(own), deviation * own[:, None], deviation.T @ deviation
+    else:
+        diagonal, with_totals = (np.square(correction) * variance).sum(axis=1), correction * variance
+        totals = np.diag(variance.sum(axis=0))
+    one = np.eye(share.shape[1])
+    factor, middle = np.hstack([with_totals, correction * share]), np.block([[0.0 * one, -one], [-one, totals]])
+    low_rank, product = ((factor @ middle) * factor).sum(axis=1), middle @ (factor.T @ factor)
+    trace = (diagonal + low_rank).sum()
+    square = (diagonal * (diagonal + 2.0 * low_rank)).sum() + np.trace(product @ product)
     return float(trace**2 / square)
 
 
@@ -60,18 +72,26 @@ class RunVariance:
     residual: float
 
 
-def run_variance(scores: Array, clusters: Clusters | None) -> RunVariance:
-    """Variance components of (R, n) scores, R at least 2. With clusters, residuals are summed within them first."""
+def run_variance(scores: Array, clusters: Clusters | None, weights: Array | None = None) -> RunVariance:
+    """Variance components of (R, n) scores, R at least 2. With clusters, residuals are summed within them first.
+
+    With weights (n,) of mean 1, run means are weighted, and ``residual``/n is again what the examples add to their
+    variance.
+    """
     seeds, n = scores.shape
-    runs = scores.mean(axis=1)
-    noise = scores - runs[:, None] - scores.mean(axis=0) + scores.mean()
+    runs = scores.mean(axis=1) if weights is None else scores @ weights / n
+    noise = scores - runs[:, None] - scores.mean(axis=0) + runs.mean()
+    if weights is not None:
+        noise = noise * weights
     squares, units = float((noise**2).sum()), n
     if clusters is not None:
         squares, units = sum(float((clusters.sums(row) ** 2).sum()) for row in noise), len(clusters.sizes)
     return RunVariance(seeds, n, float(runs.var(ddof=1)), squares / n * units / (units - 1.0) / (seeds - 1.0))
 
 
-def seed_variance(sides: Sequence[Array], clusters: Clusters | None) -> SeedVariance | None:
+def seed_variance(
+    sides: Sequence[Array], clusters: Clusters | None, weights: Array | None = None
+) -> SeedVariance | None:
     """Estimate the seeds' part of the variance of a mean difference; None if no side has two seeds.
 
     ``sides``: one (R, n) matrix for each side that has seeds, R may differ. For each, Var_r(run mean)/R estimates
@@ -79,7 +99,7 @@ def seed_variance(sides: Sequence[Array], clusters: Clusters | None) -> SeedVari
     already contains it. With one seeded side this is the crossed analysis of variance,
     V = (MS_seed + MS_example − MS_residual)/(R n). The degrees of freedom of the sum over sides are Satterthwaite's.
     """
-    seeded = [run_variance(scores, clusters) for scores in sides if len(scores) > 1]
+    seeded = [run_variance(scores, clusters, weights) for scores in sides if len(scores) > 1]
     if not seeded:
         return None
     observed = sum(side.between / side.seeds for side in seeded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +16,7 @@ from mlbaseline.stats.paired.binary import infer_pair, is_binary
 from mlbaseline.stats.paired.effect import cohens_d_value, cohens_g_value
 from mlbaseline.stats.paired.methods import ChosenMethod, Method, PairedSample, caution_about, choose_method
 from mlbaseline.stats.types import Alternative, Array
+from mlbaseline.stats.weights import Weights, as_weights
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class PairedComparison:
     ``method`` is the name of what was used, ``reason`` a sentence on why. ``standard_error`` is never zero: with few or
     no differing examples it includes the smoothing of the method. ``df`` is None where the method has none;
     ``examples_df`` and ``seeds`` are its parts over examples and over training seeds. ``caution`` says where the data
-    are such that no interval is reliable, and is empty elsewhere.
+    are such that no interval is reliable, and is empty elsewhere. With weights, means, ``delta``, interval and p-value
+    are weighted, and ``effective_n`` says how many examples of equal weight would be as precise; counts, effect size
+    and correlation stay those of the examples.
     """
 
     candidate_mean: float
@@ -65,6 +69,7 @@ class PairedComparison:
     seeds: SeedVariance | None = None
     confidence: ConfidenceDistribution | None = field(default=None, repr=False, compare=False)
     caution: str = ""
+    effective_n: float = math.nan
 
     def limits(self, level: float) -> tuple[float, float]:
         """Limits of the two-sided interval at another level, from the same resamples."""
@@ -78,6 +83,7 @@ def compare_paired(
     baseline: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
+    weights: ArrayLike | Weights | None = None,
     level: float = 0.95,
     alternative: Alternative = "two-sided",
     margin: float = 0.0,
@@ -94,6 +100,7 @@ def compare_paired(
         candidate: Scores (n,) of a checkpoint, or (seeds, n) of a recipe.
         baseline: The same for the other system; the number of seeds may differ.
         clusters: Labels (n,) of examples that belong together.
+        weights: How much each example counts (n,), or `post_stratification`; by default all the same.
         level: Level of the interval, in (0, 1); at least 0.5 if one-sided.
         alternative: What to show: the difference is not ``margin``, is ``greater`` or is ``less``.
         margin: Difference under the null hypothesis, in the unit of the scores.
@@ -122,15 +129,15 @@ def compare_paired(
             "align them by example first, or use compare_unpaired"
         )
     groups = as_clusters(clusters, a.shape[1])
-    sample = PairedSample.of(a, b, groups)
+    sample = PairedSample.of(a, b, groups, as_weights(weights, a.shape[1]))
     chosen = choose_method(sample, method, rng)
     low, high, p_value = _infer(chosen, sample, level, alternative, margin)
     binary = len(a) == len(b) == 1 and is_binary(a) and is_binary(b)
     differences = sample.differences
     gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
     return PairedComparison(
-        candidate_mean=float(a.mean()),
-        baseline_mean=float(b.mean()),
+        candidate_mean=_mean(a, sample.weights),
+        baseline_mean=_mean(b, sample.weights),
         delta=float(sample.summary.mean),
         low=low,
         high=high,
@@ -156,7 +163,12 @@ def compare_paired(
         seeds=sample.seeds() if chosen.name.startswith("crossed") else None,
         confidence=chosen.confidence,
         caution=caution_about(sample),
+        effective_n=sample.effective_n,
     )
+
+
+def _mean(scores: Array, weights: Array | None) -> float:
+    return float(scores.mean() if weights is None else (scores @ weights).mean() / len(weights))
 
 
 def _infer(

@@ -17,6 +17,7 @@ from mlbaseline.stats.paired.binary import AgrestiMinConfidence
 from mlbaseline.stats.summaries import Summary, summarise
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters, seed_variance
+from mlbaseline.stats.weights import Weights
 
 Method = Literal["auto", "score", "agresti_min", "bootstrap_t", "t"]
 
@@ -34,7 +35,7 @@ class PairedSample:
         candidate: Scores (R_a, n).
         baseline: Scores (R_b, n); zeros (1, n) where there is only one system.
         clusters: Of the examples, None where they are independent.
-        data: Their mean difference per example, as contrast data of one column.
+        data: Their mean difference per example, as contrast data of one column, with the weights of the examples.
         summary: Its summary, arrays of shape ().
     """
 
@@ -45,21 +46,23 @@ class PairedSample:
     summary: Summary
 
     @classmethod
-    def of(cls, candidate: Array, baseline: Array, clusters: Clusters | None) -> PairedSample:
+    def of(
+        cls, candidate: Array, baseline: Array, clusters: Clusters | None, weights: Weights | None = None
+    ) -> PairedSample:
         """Make the sample of two systems."""
         ranges = ScoreRanges(
             *(np.array([f(side) for side in (candidate, baseline)]) for f in (np.min, np.max, _zero_one))
         )
         means = np.column_stack([candidate.mean(axis=0), baseline.mean(axis=0)])
-        data = _contrast_data(means, np.array([[1.0, -1.0]]), clusters, ranges)
+        data = _contrast_data(means, np.array([[1.0, -1.0]]), clusters, ranges, weights)
         return cls._summarised(candidate, baseline, clusters, data)
 
     @classmethod
-    def single(cls, scores: Array, clusters: Clusters | None) -> PairedSample:
+    def single(cls, scores: Array, clusters: Clusters | None, weights: Weights | None = None) -> PairedSample:
         """Make the sample of one system's own scores (R, n)."""
         ranges = ScoreRanges(*(np.array([f(scores)]) for f in (np.min, np.max, _zero_one)))
         none = np.zeros((1, scores.shape[1]))
-        data = _contrast_data(scores.mean(axis=0)[:, None], np.ones((1, 1)), clusters, ranges)
+        data = _contrast_data(scores.mean(axis=0)[:, None], np.ones((1, 1)), clusters, ranges, weights)
         return cls._summarised(scores, none, clusters, data)
 
     @classmethod
@@ -85,7 +88,17 @@ class PairedSample:
 
     def seeds(self) -> SeedVariance | None:
         """Compute the part of the variance that comes from training seeds; None where no side has two."""
-        return seed_variance((self.candidate, self.baseline), self.clusters)
+        return seed_variance((self.candidate, self.baseline), self.clusters, self.weights)
+
+    @property
+    def weights(self) -> Array | None:
+        """Of the examples (n,), with mean 1; None where all count the same."""
+        return None if self.data.weights is None else self.data.weights.values
+
+    @property
+    def effective_n(self) -> float:
+        """Examples of equal weight that would be as precise."""
+        return float(self.summary.n) if self.data.weights is None else self.data.weights.effective_n
 
 
 @dataclass(frozen=True)
@@ -107,8 +120,11 @@ class ChosenMethod:
     df: float | None
 
 
-def _contrast_data(means: Array, weights: Array, clusters: Clusters | None, ranges: ScoreRanges) -> ContrastData:
-    return contrast_data(means, weights, codes=None if clusters is None else clusters.codes, ranges=ranges)
+def _contrast_data(
+    means: Array, contrasts: Array, clusters: Clusters | None, ranges: ScoreRanges, weights: Weights | None
+) -> ContrastData:
+    codes = None if clusters is None else clusters.codes
+    return contrast_data(means, contrasts, codes=codes, ranges=ranges, weights=weights)
 
 
 def _zero_one(scores: Array) -> np.bool_:
@@ -134,7 +150,10 @@ def choose_method(sample: PairedSample, method: Method, rng: np.random.Generator
     by_name = method != "auto"
     summary, seeds = sample.summary, sample.seeds()
     if method in ("score", "agresti_min") and not summary.pair:
-        raise ValueError(f"method {method}: expected unclustered 0/1 scores of shape (n,) on both sides; use auto or t")
+        raise ValueError(
+            f"method {method}: expected 0/1 scores of shape (n,) on both sides, without clusters and weights; use auto "
+            "or t"
+        )
     if method == "bootstrap_t":
         _check_bootstrap(sample)
     if method == "agresti_min":
@@ -146,7 +165,7 @@ def choose_method(sample: PairedSample, method: Method, rng: np.random.Generator
     if sample.is_constant and chosen != methods.WILSON:
         return _unseen(sample)
     if by_name and method != "score":
-        chosen = methods.CLUSTERED + method if summary.clustered else method
+        chosen = methods.prefix_of(summary) + method
     if chosen == methods.BOOTSTRAP_T:
         return _bootstrap(sample, by_name, generator(rng))
     if chosen in (methods.SCORE, methods.WILSON):
@@ -195,8 +214,8 @@ def _smoothed_variance(summary: Summary) -> float:
 
 
 def _check_bootstrap(sample: PairedSample) -> None:
-    if sample.clusters is not None or max(len(sample.candidate), len(sample.baseline)) > 1:
-        raise ValueError("method bootstrap_t: expected one run on each side and no clusters; use auto or t")
+    if not sample.data.has_exact_counts or max(len(sample.candidate), len(sample.baseline)) > 1:
+        raise ValueError("method bootstrap_t: expected one run on each side, no clusters and no weights; use auto or t")
     if sample.summary.n < methods.MIN_BOOTSTRAP_N:
         raise ValueError(
             f"method bootstrap_t: expected at least {methods.MIN_BOOTSTRAP_N} examples, got {int(sample.summary.n)}; "
@@ -261,6 +280,9 @@ def _mean_reason(sample: PairedSample, seeds: SeedVariance | None, sparse: bool,
     if sample.clusters is not None:
         units = int(sample.summary.units)
         parts.append(f"examples in {units} clusters are not independent: variance over clusters")
+    if sample.data.weights is not None:
+        n, worth = int(sample.summary.n), sample.data.weights.effective_n
+        parts.append(f"weighted: {n:,} examples are as precise as {worth:,.0f} of equal weight")
     if sparse:
         parts.append("too few units differ for the normal law: pseudo-examples stand for those not seen")
     if not parts:
@@ -277,8 +299,9 @@ def caution_about(sample: PairedSample) -> str:
     drawn. Of lognormal scores with σ = 1.5, n = 50, intervals cover 0.91 by the best method there is, and 0.83 of
     tables carry the warning; with σ = 2 it is 0.85, and 0.94.
     """
-    values = sample.data.values[:, 0]
-    squares = np.sort(np.square(values - values.mean()))[::-1]
+    values, weights = sample.data.values[:, 0], sample.weights
+    centred = values - values.mean() if weights is None else weights * (values - np.average(values, weights=weights))
+    squares = np.sort(np.square(centred))[::-1]
     if methods.is_sparse(sample.summary) or len(squares) < _MIN_CAUTION_N or squares[0] == 0.0:
         return ""
     few = max(1, round(_FEW_ROWS * len(squares)))

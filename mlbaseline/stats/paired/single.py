@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from mlbaseline.stats.confidence import infer
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
 from mlbaseline.stats.paired.methods import PairedSample, caution_about, choose_method
+from mlbaseline.stats.weights import Weights, as_weights
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class MeanEstimate:
     """The mean of one system's scores with its two-sided interval.
 
     Attributes:
-        value: Mean over seeds and examples.
+        value: Mean over seeds and examples, weighted where they have weights.
         low: Lower limit.
         high: Upper limit.
         level: Level of the interval.
@@ -27,6 +29,7 @@ class MeanEstimate:
         method: Name of the method (see `mlbaseline.stats.methods`).
         reason: A sentence on why it was chosen.
         caution: Why no interval of such data is reliable; empty where it is.
+        effective_n: Examples of equal weight that would be as precise; n without weights.
     """
 
     value: float
@@ -39,12 +42,14 @@ class MeanEstimate:
     method: str
     reason: str
     caution: str = ""
+    effective_n: float = math.nan
 
 
 def estimate_mean(
     scores: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
+    weights: ArrayLike | Weights | None = None,
     level: float = 0.95,
     rng: np.random.Generator | None = None,
 ) -> MeanEstimate:
@@ -53,6 +58,7 @@ def estimate_mean(
     Args:
         scores: Scores (n,) of a checkpoint, or (seeds, n) of a recipe.
         clusters: Labels (n,) of examples that belong together.
+        weights: How much each example counts (n,), or `post_stratification`; by default all the same.
         level: Level of the interval, in (0, 1).
         rng: Source of resamples; by default the same at every call.
 
@@ -70,11 +76,11 @@ def estimate_mean(
     check_hypothesis(level, "two-sided", 0.0)
     rows = as_scores(scores, "scores")
     groups = as_clusters(clusters, rows.shape[1])
-    sample = PairedSample.single(rows, groups)
+    sample = PairedSample.single(rows, groups, as_weights(weights, rows.shape[1]))
     chosen = choose_method(sample, "auto", rng)
     answer = infer(chosen.confidence, level=level)
     return MeanEstimate(
-        value=float(rows.mean()),
+        value=float(sample.summary.mean),
         low=float(answer.low),
         high=float(answer.high),
         level=level,
@@ -84,4 +90,5 @@ def estimate_mean(
         method=chosen.name,
         reason=chosen.reason,
         caution=caution_about(sample),
+        effective_n=sample.effective_n,
     )

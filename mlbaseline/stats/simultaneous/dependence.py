@@ -1,7 +1,8 @@
 """Draws of the standardised statistics of all contrasts at once: how they move together.
 
 The *influence* of a unit (an example, or a cluster) on a contrast is what the unit adds to its mean on a slice:
-Σ (d_i − d̄_s) over the unit's examples in slice s, divided by n_s. The sum of influences with random weights of mean 0
+Σ w_i (d_i − d̄_s) over the unit's examples in slice s, divided by n_s, d̄_s the weighted mean (or that of the
+example's stratum). The sum of influences with random weights of mean 0
 and variance 1 has the joint distribution of all estimates around the truth (multiplier bootstrap: Chernozhukov,
 Chetverikov and Kato 2013).
 """
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import scipy
 
 from mlbaseline.stats.bootstrap import BINS, bootstrap_distribution, draw_multiplier, draw_normal
-from mlbaseline.stats.contrast_data import ContrastData
+from mlbaseline.stats.contrast_data import ContrastData, Mask
 from mlbaseline.stats.summaries import Summary
 from mlbaseline.stats.types import Array
 
@@ -83,6 +84,11 @@ def _scale(summary: Summary) -> Array:
     return np.where(summary.variance > 0, inverse, 0.0)
 
 
+def _members(data: ContrastData, rows: npt.NDArray[np.intp]) -> Array | Mask:
+    """(rows, slices) how much each row counts on each slice."""
+    return data.slices[rows] if data.weights is None else data.slices[rows] * data.weights.values[rows, None]
+
+
 def _influence_blocks(data: ContrastData, summary: Summary) -> Iterator[Array]:
     """Blocks (units, contrasts) of the influences, whole clusters together."""
     n, n_contrasts = len(data.values), summary.mean.size
@@ -98,7 +104,9 @@ def _influence_blocks(data: ContrastData, summary: Summary) -> Iterator[Array]:
     for start, stop in zip(bounds, np.append(bounds[1:], n), strict=True):
         rows = order[start:stop]
         deviation = data.values[rows][:, None, :] - centre
-        deviation *= data.slices[rows][:, :, None] * scale
+        if data.strata_means is not None:
+            deviation[:, 0] = data.values[rows] - data.strata_means[rows]
+        deviation *= _members(data, rows)[:, :, None] * scale
         block = deviation.reshape(len(rows), n_contrasts)
         if first_rows is not None:
             inside = first_rows[np.searchsorted(first_rows, start) : np.searchsorted(first_rows, stop)]
@@ -129,7 +137,9 @@ def _binned_influences(data: ContrastData, summary: Summary, rng: np.random.Gene
     for b in range(BINS):
         rows = order[bounds[b] : bounds[b + 1]]
         # Sparse on purpose: thousands of small dense products wait for each other's threads on a busy machine.
-        members = scipy.sparse.csr_array(data.slices[rows].T, dtype=np.float64)
+        members = scipy.sparse.csr_array(_members(data, rows).T, dtype=np.float64)
         sums = members @ data.values[rows] - members.sum(axis=1)[:, None] * centre
+        if data.strata_means is not None:
+            sums[0] = _members(data, rows)[:, 0] @ (data.values[rows] - data.strata_means[rows])
         binned[b] = sums * scale
     return binned.reshape(BINS, -1)

@@ -24,6 +24,7 @@ from mlbaseline.stats.simultaneous.dependence import Draws, Method, choose_draws
 from mlbaseline.stats.simultaneous.step_down import step_down
 from mlbaseline.stats.summaries import summarise
 from mlbaseline.stats.types import Alternative, Array
+from mlbaseline.stats.weights import Weights, as_weights
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def joint_intervals(
     *,
     slices: npt.ArrayLike | None = None,
     clusters: npt.ArrayLike | None = None,
+    weights: npt.ArrayLike | Weights | None = None,
     level: float = 0.95,
     method: Literal["auto"] | Method = "auto",
     n_resamples: int = 10_000,
@@ -109,6 +111,7 @@ def joint_intervals(
         contrasts: Shape (c, k), a weight for each column: +1 and −1 for a difference, a single 1 for one system.
         slices: Booleans of shape (n, s); slices may overlap.
         clusters: Labels (n,) of examples that belong together.
+        weights: How much each example counts (n,), or `post_stratification`; on a slice, relative to each other.
         level: Level of the intervals, in [0.5, 1).
         method: How the joint draws are made: ``normal`` (from the covariance), ``multiplier`` (random weights on bins
             of units), ``bootstrap`` (resampled influences, small tables only), or ``auto``, the cheaper of the first
@@ -131,12 +134,14 @@ def joint_intervals(
         True
     """
     rng = generator(rng)
-    score_array, weights, members = _checked(scores, contrasts, slices)
+    score_array, rows, members = _checked(scores, contrasts, slices)
     if not 0.5 <= level < 1:
         raise ValueError(f"level must lie in [0.5, 1), got {level}")
     if n_resamples < 100:
         raise ValueError(f"n_resamples must be at least 100, got {n_resamples}")
-    data = contrast_data(score_array, weights, slices=members, codes=cluster_codes(clusters, len(score_array)))
+    n = len(score_array)
+    codes = cluster_codes(clusters, n)
+    data = contrast_data(score_array, rows, slices=members, codes=codes, weights=as_weights(weights, n))
     summary = summarise(data)
     n_units, n_contrasts = int(summary.units[0, 0]), summary.mean.size
     chosen = choose_draws(n_units, n_contrasts, n_resamples) if method == "auto" else method
