@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from mlbaseline.errors import SuiteError
+from mlbaseline.metrics import METRICS
 from mlbaseline.suite import Full, Pretrained, Shots, Suite
 from mlbaseline.suite.decision import Matrix
+from mlbaseline.suite.node import CORPUS_METRICS
 from mlbaseline.suite.reading import load_suite, packaged_suites, parse_suite
 
 TEXT = (resources.files("mlbaseline.suites") / "tweets.yaml").read_text(encoding="utf-8")
@@ -44,6 +46,31 @@ def test_digest_depends_on_content_alone(tmp_path) -> None:
     assert load_suite(copy).digest == load_suite("tweets").digest
     copy.write_text(TEXT.replace("seed: 13", "seed: 14"), encoding="utf-8")
     assert load_suite(copy).digest != load_suite("tweets").digest
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (
+            "{column: w, slice: topic, mix: {a: 0.5, b: 0.5}}",
+            "give a `column` with weights, or a `slice` and its `mix`",
+        ),
+        ("{slice: topic}", "give a `column` with weights, or a `slice` and its `mix`"),
+        ("{slice: topic, mix: {airline: 0.5, other: 0.4}}", "expected shares that add up to 1, got a sum of 0.9"),
+        ("{slice: subject, mix: {airline: 0.5, other: 0.5}}", "matrix.weights.slice: unknown slice 'subject'"),
+    ],
+)
+def test_weights_are_a_column_or_the_mix_of_a_slice(weights: str, expected: str) -> None:
+    assert expected in "\n".join(problems_of(("matrix:\n", f"matrix:\n  weights: {weights}\n")))
+
+
+def test_what_is_no_mean_cannot_be_weighted() -> None:
+    weighted = "matrix:\n", "matrix:\n  weights: {column: w}\n"
+    problems = problems_of(weighted, ("metric: accuracy", "metric: macro_f1"))
+    assert all(
+        "'macro_f1' is no mean of a score per example, and cannot be weighted" in problem for problem in problems
+    )
+    assert set(CORPUS_METRICS) == {name for name, metric in METRICS.items() if metric.corpus is not None}
 
 
 def test_matrix_digest_covers_the_rules_of_the_decision_and_nothing_else() -> None:

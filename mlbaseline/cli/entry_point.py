@@ -14,7 +14,7 @@ import click
 from mlbaseline.cli.answer_commands import export, import_
 from mlbaseline.cli.decision_commands import canary, drift, replay, watch
 from mlbaseline.cli.ladder_commands import evaluate, run
-from mlbaseline.cli.monitor_commands import ingest, retrain, snapshot
+from mlbaseline.cli.monitor_commands import ingest, mix, retrain, snapshot
 from mlbaseline.cli.preparation_commands import doctor, init, schema
 from mlbaseline.cli.registry_commands import lineage, promote, rollback, verify
 from mlbaseline.cli.result_commands import examples, report, table
@@ -41,7 +41,7 @@ _COMMANDS = (
     *(compare, gate, power),
     *(promote, rollback, lineage, verify),
     *(report, examples, table),
-    *(ingest, snapshot, retrain),
+    *(ingest, mix, snapshot, retrain),
     *(canary, drift, replay, watch),
     *(init, doctor, schema),
 )

@@ -43,6 +43,22 @@ def ingest(suite: str, **options: Any) -> CommandResult:
 @command()
 @SUITE
 @LEDGER
+@click.option("--slice", "slicing", metavar="NAME", required=True, help="The slice, one of monitor.slices.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="Count requests from this time on (UTC); default: all.",
+)
+def mix(suite: str, **options: Any) -> CommandResult:
+    """Print the mix of a slice in recorded traffic, as weights to register in the suite."""
+    from mlbaseline import workflows
+
+    return workflows.mix(suite, **options)
+
+
+@command()
+@SUITE
+@LEDGER
 def snapshot(suite: str, **options: Any) -> CommandResult:
     """Compare the champion with the reference on labelled items of live traffic; exit 3 at a breach.
 

@@ -87,4 +87,5 @@ def assess(
         champion_run_id=None if champion is None else champion.evaluation_run_id,
         judges=report_judges(ladder),
         looks=looks,
+        weighted=None if suite.matrix.weights is None else str(suite.matrix.weights),
     )

@@ -20,11 +20,12 @@ import scipy
 from mlbaseline.errors import DataError
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.contrasts.matrix import sign_of
+from mlbaseline.judge.contrasts.weighting import weights_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics import corpus_statistics, metric_of
 from mlbaseline.records import Decision, Estimand, Outcome, Verdict
 from mlbaseline.results import CompletedEvaluation, ResultTable
-from mlbaseline.stats import MeanEstimate, estimate_mean
+from mlbaseline.stats import ExampleWeights, MeanEstimate, estimate_mean
 
 Array = npt.NDArray[np.float64]
 _WIDEST = 200.0
@@ -105,8 +106,9 @@ class SimulatedTests:
         return replace(self._ladder, rungs=rungs, checkpoints=checkpoints, dev={})
 
     def _tilted(self, tables: Sequence[ResultTable], truth: TrueDifference) -> tuple[Array, float]:
-        """Weights (units,) and the improvement that is true under them."""
-        statistics, difference = _difference(tables, self._ladder.suite.task.labels, truth)
+        """ExampleWeights (units,) and the improvement that is true under them."""
+        known = weights_of(self._ladder.suite, tables[0], np.ones(len(tables[0].frame), dtype=bool))
+        statistics, difference = _difference(tables, self._ladder.suite.task.labels, truth, known)
         sums = np.stack([statistics[rows].sum(axis=0) for rows in self._rows])
         even = np.full(len(sums), 1.0 / len(sums))
         if truth.improvement is None:
@@ -185,7 +187,7 @@ def _asked(verdicts: Sequence[Verdict]) -> dict[str, dict[Outcome, float]]:
 
 
 def _difference(
-    tables: Sequence[ResultTable], labels: Sequence[str], truth: TrueDifference
+    tables: Sequence[ResultTable], labels: Sequence[str], truth: TrueDifference, weights: ExampleWeights | None
 ) -> tuple[Array, Callable[[Array], float]]:
     """Statistics (n, s) of both sides, and the improvement as a function of their weighted sums."""
     sign = sign_of(truth.metric)
@@ -195,9 +197,8 @@ def _difference(
             raise DataError(
                 f"{truth.candidate} over {truth.baseline}: one of them lacks {truth.metric} of some example"
             )
-        ones = np.ones(len(tables[0].frame))
-        values = np.column_stack([column for column in columns if column is not None])
-        return np.column_stack([values, ones]), lambda sums: sign * float((sums[0] - sums[1]) / sums[2])
+        differences = np.asarray(columns[0], dtype=float) - np.asarray(columns[1], dtype=float)
+        return _mean_difference(differences, sign, weights)
     found = [corpus_statistics(table, labels, truth.metric) for table in tables]
     known = [side for side in found if side is not None]
     if len(known) < len(found):
@@ -209,6 +210,23 @@ def _difference(
         return sign * float(metric.from_totals(sums[:width]) - metric.from_totals(sums[width:]))
 
     return np.hstack([ours, theirs]), improvement
+
+
+def _mean_difference(
+    differences: Array, sign: int, weights: ExampleWeights | None
+) -> tuple[Array, Callable[[Array], float]]:
+    """`_difference` of a mean of scores; strata keep their shares however rows are drawn."""
+    n = len(differences)
+    values = np.ones(n) if weights is None else weights.values
+    strata = np.zeros(n, dtype=np.intp) if weights is None or weights.strata is None else weights.strata
+    shares = np.bincount(strata, weights=values) / values.sum()
+    members = (strata[:, None] == np.arange(len(shares))) * values[:, None]
+    statistics = np.hstack([members * differences[:, None], members])
+
+    def improvement(sums: Array) -> float:
+        return sign * float(shares @ (sums[: len(shares)] / sums[len(shares) :]))
+
+    return statistics, improvement
 
 
 def _influence(difference: Callable[[Array], float], mean: Array, sums: Array) -> Array:

@@ -30,6 +30,7 @@ class Example:
     fields: the columns of its row, and the prompt fields that the suite names.
     target: a label of the task; where it has none, the text that is wanted, or the text whose likelihood is asked.
     choices: the texts that may be answered, one per label. references: further texts that are as right as the target.
+    weight: how much it counts, above 0; None where the suite does not weigh examples by a column.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Example:
     cluster: str | None = None
     slices: Mapping[str, str] = field(default_factory=lambda: NO_FIELDS)
     references: tuple[str, ...] = ()
+    weight: float | None = None
 
     @property
     def accepted(self) -> tuple[str, ...]:

@@ -123,6 +123,7 @@ class Assessment:
     examples: classes confused, and examples won and lost; None where that was not looked at.
     judges: of the judged metrics, who scores them and how far that can be trusted.
     looks: where the answers end, and what each registered look came to; None where none is registered.
+    weighted: how examples are weighted in the comparisons of means, in words; None where all count the same.
     """
 
     suite: str
@@ -144,6 +145,7 @@ class Assessment:
     examples: ExampleReport | None = None
     judges: tuple[JudgeReport, ...] = ()
     looks: LookReport | None = None
+    weighted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

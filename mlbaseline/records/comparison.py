@@ -50,6 +50,8 @@ class Comparison:
     caution: why no interval of such data is reliable; empty where it is.
     n_labels: of a judged metric, examples that people labelled. effective_labels: labels alone that would say as much.
     undecided: why the row decides nothing, whatever its numbers are.
+    effective_n: where examples are weighted, as many of equal weight would be as precise; means, delta, interval and
+    p-values are weighted then, and plain_delta, plain_low and plain_high are the difference without weights.
     """
 
     candidate: str
@@ -85,6 +87,10 @@ class Comparison:
     n_labels: int | None = None
     effective_labels: float | None = None
     undecided: str | None = None
+    effective_n: float | None = None
+    plain_delta: float | None = None
+    plain_low: float | None = None
+    plain_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

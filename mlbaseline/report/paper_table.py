@@ -168,6 +168,8 @@ def _caption(presenter: Presenter, letters: Mapping[str, str], correction: str) 
             f"{_CORRECTIONS.get(correction, correction)} over the primary family; in brackets exploratory ones, with "
             "Benjamini and Hochberg's false discovery rate."
         )
+    if letters and assessment.weighted is not None:
+        sentences.append(f"Tests are of means weighted {formats.plain(assessment.weighted)}; the table's are plain.")
     if not assessment.registration.is_confirmatory:
         sentences.append("The contrasts were registered after the first evaluation, and are exploratory.")
     if assessment.published:

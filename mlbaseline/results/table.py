@@ -25,6 +25,8 @@ SUM = "sum."
 BATCH = "batch"
 """Column of a table whose answers were computed in batches: rows of one batch share its time; negative numbers are
 batches of an earlier session."""
+WEIGHT = "weight"
+"""Column of a table of a suite that weighs examples by a column of their data."""
 REFERENCE = "reference_s"
 """Column of a table beside whose answers a reference workload was timed."""
 
@@ -191,7 +193,7 @@ def _check_types(table: ResultTable) -> None:
     """Check the columns of a table that somebody else may have written; those that we write have these types."""
     frame = table.frame
     texts = ("example_id", "target", "prediction", "error")
-    numbers = [name for name in map(str, frame) if name.startswith((SCORE, LOGLIK, SUM)) or name in _NUMBERS]
+    numbers = [name for name in map(str, frame) if name.startswith((SCORE, LOGLIK, SUM)) or name in (*_NUMBERS, WEIGHT)]
     flags = [name for name in (UNANSWERED, "truncated") if name in frame]
     for names, fits, expected in (
         (texts, _is_text, "texts"),

@@ -19,6 +19,7 @@ from mlbaseline.results.table import (
     SLICE,
     SUM,
     UNANSWERED,
+    WEIGHT,
     ResultTable,
     validate,
 )
@@ -55,6 +56,8 @@ def tabulate(
     for name in examples[0].slices:
         columns[SLICE + name] = [example.slices[name] for example in examples]
     columns["target"] = [example.target for example in examples]
+    if examples[0].weight is not None:
+        columns[WEIGHT] = [example.weight for example in examples]
     if any(example.references for example in examples):
         columns["references"] = [list(example.references) for example in examples]
     table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns | collected.columns(data.labels)))

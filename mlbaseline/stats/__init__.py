@@ -50,7 +50,7 @@ from mlbaseline.stats.simultaneous.selection import (
     expected_selection_bias,
     select_then_confirm,
 )
-from mlbaseline.stats.weights import Weights, post_stratification
+from mlbaseline.stats.weights import ExampleWeights, post_stratification
 
 __all__ = [
     "Aggregate",
@@ -61,6 +61,7 @@ __all__ = [
     "CorpusMetric",
     "DiscordantEffect",
     "Effect",
+    "ExampleWeights",
     "Gap",
     "GapDifference",
     "JointIntervals",
@@ -74,7 +75,6 @@ __all__ = [
     "SelectedBest",
     "UnpairedComparison",
     "VarianceComponents",
-    "Weights",
     "adjust",
     "auroc",
     "batched_mean",

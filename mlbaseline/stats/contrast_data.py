@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.stats.types import Array
-from mlbaseline.stats.weights import Weights
+from mlbaseline.stats.weights import ExampleWeights
 
 Mask = npt.NDArray[np.bool_]
 
@@ -43,7 +43,7 @@ class ContrastData:
     highest: Array
     pair: Mask
     proportion: Mask
-    weights: Weights | None = None
+    weights: ExampleWeights | None = None
 
     @property
     def has_exact_counts(self) -> bool:
@@ -93,13 +93,13 @@ def contrast_data(
     slices: Mask | None = None,
     codes: npt.NDArray[np.intp] | None = None,
     ranges: ScoreRanges | None = None,
-    weights: Weights | None = None,
+    weights: ExampleWeights | None = None,
 ) -> ContrastData:
     """Form contrasts of scores.
 
     Args:
         scores: Shape (n, k).
-        contrasts: Weights of the columns, shape (c, k).
+        contrasts: ExampleWeights of the columns, shape (c, k).
         slices: Shape (n, s), beside all examples.
         codes: Clusters numbered from 0, shape (n,).
         ranges: Of the scores, where they are averages of others; by default those of ``scores``.
@@ -118,7 +118,7 @@ def contrast_data(
     within = (least >= 0) & (most <= 1)
     width = np.where(within, 1.0, np.where(most > least, most - least, np.maximum(np.abs(most), 1e-300)))
     balanced = np.abs(contrasts.sum(axis=1)) <= 1e-12 * np.abs(contrasts).sum(axis=1)
-    # Weights that sum to 0 add on one side what they take away on the other.
+    # ExampleWeights that sum to 0 add on one side what they take away on the other.
     scale = width * np.abs(contrasts).sum(axis=1) * np.where(balanced, 0.5, 1.0)
     unknown = np.where(balanced, scale, np.nan)
     zero_one = np.where(used, ranges.zero_one, True).all(axis=1)

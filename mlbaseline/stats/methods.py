@@ -89,7 +89,7 @@ def choose_methods(summary: Summary) -> npt.NDArray[np.str_]:
 
 
 def prefix_of(summary: Summary) -> str:
-    """What the names of methods begin with."""
+    """Give what the names of methods begin with."""
     return (WEIGHTED if summary.weighted else "") + (CLUSTERED if summary.clustered else "")
 
 

@@ -177,8 +177,8 @@ def _power_sums(data: ContrastData, usual: Array, repeated: Mask) -> tuple[Array
 def _with_units(data: ContrastData, summary: Summary, usual: Array, flat: Mask) -> Summary:
     """Replace what depends on clusters and weights, per slice over the units that reach into it.
 
-    The variance is the bias-reduced CR2, which for a mean needs no matrix: Σ e_c²/(1 − h_c), h_c the share of all weight
-    that a unit (a cluster, else an example) has and e_c the weighted sum of its residuals, over the sum of all weights.
+    The variance is the bias-reduced CR2, which for a mean needs no matrix: Σ e_c²/(1 − h_c), h_c the share of all
+    weight that a unit (a cluster, else an example) has and e_c the weighted sum of its residuals over that of all.
     For equal clusters this is n⁻² · C/(C−1) · Σ e_c² with C − 1 degrees of freedom, for examples with weights the HC2
     of weighted least squares; for unequal ones, where those forms cover too little, the degrees of freedom are the
     smaller of Bell and McCaffrey's for independent and for fully dependent examples within a cluster. Where the weights

@@ -32,7 +32,7 @@ class Cells:
     unit_weights: Array
 
     @classmethod
-    def of(cls, codes: NDArray[np.intp], weights: Array, strata: NDArray[np.intp] | None) -> _Cells:
+    def of(cls, codes: NDArray[np.intp], weights: Array, strata: NDArray[np.intp] | None) -> Cells:
         begins = np.diff(codes, prepend=-1) != 0
         unit_rows = np.flatnonzero(begins)
         rows = unit_rows if strata is None else np.flatnonzero(begins | (np.diff(strata, prepend=-1) != 0))
@@ -57,7 +57,7 @@ class Cells:
         return self.weights / self._strata_weights[self.strata]
 
     def residual_sums(self, weighted: Array) -> tuple[Array, Array]:
-        """Sums of weighted residuals from the stratum's mean, per unit (units, c), plain and corrected for leverage."""
+        """Sum weighted residuals from the stratum's mean by unit (units, c), plain and corrected for leverage."""
         sums = np.add.reduceat(weighted, self.rows, axis=0)
         of_strata = np.zeros((len(self._strata_weights), weighted.shape[1]))
         np.add.at(of_strata, self.strata, sums)
@@ -66,7 +66,7 @@ class Cells:
         return np.add.reduceat(residuals, self.units, axis=0), np.add.reduceat(corrected, self.units, axis=0)
 
     def degrees_of_freedom(self, squares: Array) -> float:
-        """Of the variance, with the squared weights of the rows."""
+        """Give those of the variance, from the squared weights of the rows."""
         place = np.searchsorted(self.units, np.arange(len(self.rows)), side="right") - 1, self.strata
         shape = len(self.units), len(self._strata_weights)
         share, variance, dependent = np.zeros(shape), np.zeros(shape), np.zeros(shape)

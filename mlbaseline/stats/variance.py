@@ -34,9 +34,9 @@ def bell_mccaffrey_df(share: Array, variance: Array, *, alike: bool = False) -> 
     """Degrees of freedom of the CR2 variance of a mean over units, in strata whose shares are known.
 
     (tr G)²/tr G², G the covariance of the units' corrected residual sums (Bell and McCaffrey 2002, Survey Methodology
-    28:169; Imbens and Kolesár 2016, REStat 98:701). A unit's sum is Σ_k a_k (S_k − share_k T_k), a = (1 − share)^−½, S_k
-    its weighted sum in stratum k and T_k that of all units. So G is a diagonal matrix and one of rank 2K, and the traces
-    take O(C K²).
+    28:169; Imbens and Kolesár 2016, REStat 98:701). A unit's sum is Σ_k a_k (S_k − share_k T_k), a = (1 − share)^−½,
+    S_k its weighted sum in stratum k and T_k that of all units. So G is a diagonal matrix and one of rank 2K, and the
+    traces take O(C K²).
 
     Args:
         share: Of each stratum's weight that a unit has, shape (C, K).
@@ -81,12 +81,16 @@ def run_variance(scores: Array, clusters: Clusters | None, weights: Array | None
     seeds, n = scores.shape
     runs = scores.mean(axis=1) if weights is None else scores @ weights / n
     noise = scores - runs[:, None] - scores.mean(axis=0) + runs.mean()
+    between = float(runs.var(ddof=1))
     if weights is not None:
-        noise = noise * weights
+        shares, noise = weights / n, noise * weights
+        if clusters is not None:
+            shares, noise = clusters.sums(shares), np.stack([clusters.sums(row) for row in noise])
+        return RunVariance(seeds, n, between, float((noise**2 / (1.0 - shares)).sum()) / n / (seeds - 1.0))
     squares, units = float((noise**2).sum()), n
     if clusters is not None:
         squares, units = sum(float((clusters.sums(row) ** 2).sum()) for row in noise), len(clusters.sizes)
-    return RunVariance(seeds, n, float(runs.var(ddof=1)), squares / n * units / (units - 1.0) / (seeds - 1.0))
+    return RunVariance(seeds, n, between, squares / n * units / (units - 1.0) / (seeds - 1.0))
 
 
 def seed_variance(

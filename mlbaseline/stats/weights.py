@@ -1,4 +1,4 @@
-"""Weights of examples: how much each counts, given with the data or by the mix of groups that a mean is to stand for."""
+"""ExampleWeights of examples: how much each counts, by the data or by the mix of groups that a mean is to stand for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlbaseline.stats.types import Array
 
-_SUM_TOLERANCE = 1e-6
+_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Weights:
+class ExampleWeights:
     """How much each example counts.
 
     Attributes:
@@ -34,10 +34,11 @@ class Weights:
 def effective_count(weights: Array) -> Array:
     """(Σw)²/Σw² over the first axis: how many equal weights would be as precise; 0 where all are 0."""
     squares = np.square(weights).sum(axis=0)
-    return np.divide(np.square(weights.sum(axis=0)), squares, out=np.zeros(np.shape(squares)), where=squares > 0.0)
+    sums = np.square(weights.sum(axis=0))
+    return np.asarray(np.divide(sums, squares, out=np.zeros(np.shape(squares)), where=squares > 0.0))
 
 
-def post_stratification(groups: ArrayLike, mix: Mapping[str, float]) -> Weights:
+def post_stratification(groups: ArrayLike, mix: Mapping[str, float]) -> ExampleWeights:
     """Weight examples so that their groups have the shares of a known mix (Holt and Smith 1979, JRSS A 142:33).
 
     An example of group k, with n_k of the n examples and share W_k in the mix, weighs W_k n/n_k. The mean becomes
@@ -71,10 +72,10 @@ def post_stratification(groups: ArrayLike, mix: Mapping[str, float]) -> Weights:
     if not (shares > 0.0).all() or abs(shares.sum() - 1.0) > _SUM_TOLERANCE:
         raise ValueError(f"mix: expected shares above 0 that add up to 1, got {dict(mix)}")
     per_example = shares / shares.sum() * len(labels) / counts
-    return Weights(per_example[codes.reshape(-1)], codes.reshape(-1).astype(np.intp))
+    return ExampleWeights(per_example[codes.reshape(-1)], codes.reshape(-1).astype(np.intp))
 
 
-def as_weights(weights: ArrayLike | Weights | None, n: int) -> Weights | None:
+def as_weights(weights: ArrayLike | ExampleWeights | None, n: int) -> ExampleWeights | None:
     """Check the weights of ``n`` examples; None where all count the same and no shares are known.
 
     Raises:
@@ -82,7 +83,7 @@ def as_weights(weights: ArrayLike | Weights | None, n: int) -> Weights | None:
     """
     if weights is None:
         return None
-    if isinstance(weights, Weights):
+    if isinstance(weights, ExampleWeights):
         values, strata = weights.values, weights.strata
     else:
         values, strata = np.asarray(weights, dtype=float), None
@@ -92,4 +93,4 @@ def as_weights(weights: ArrayLike | Weights | None, n: int) -> Weights | None:
         raise ValueError("weights: expected finite numbers above 0; leave out examples that are not to count")
     if strata is None and np.ptp(values) <= 1e-12 * values.max():
         return None
-    return Weights(values / values.mean(), strata)
+    return ExampleWeights(values / values.mean(), strata)

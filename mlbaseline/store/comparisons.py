@@ -43,6 +43,7 @@ _DTYPES = {
     "n_labels": "Int64",
     "effective_labels": "Float64",
     "undecided": "string",
+    **dict.fromkeys(("effective_n", "plain_delta", "plain_low", "plain_high"), "Float64"),
 }
 
 

@@ -14,7 +14,7 @@ from mlbaseline.suite.baselines import (
     Trivial,
 )
 from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
-from mlbaseline.suite.decision import Contrast, Gates, Matrix
+from mlbaseline.suite.decision import Contrast, Gates, Matrix, Weighting
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import (
     ALL_LINEAR,
@@ -136,6 +136,7 @@ __all__ = [
     "TrafficSource",
     "TrainedSpec",
     "Trivial",
+    "Weighting",
     "duration_text",
     "guardrail_kind",
     "with_defaults",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from mlbaseline.suite.node import Name, Node, ReportedMetric
 
@@ -25,6 +32,34 @@ class Contrast(Node):
     """
     slices: tuple[Name, ...] = ()
     """Names of `task.slices`. The contrast is also tested on each of their values."""
+
+
+_SUM_TOLERANCE = 1e-3
+
+
+class Weighting(Node):
+    """How much each example counts: by a column of the data, or so that a slice has the shares that are given."""
+
+    column: Annotated[str, Field(min_length=1)] | None = None
+    """Column of the data with the weight of each example, above 0. Only their ratios matter."""
+    slice: Name | None = None
+    """Name of a slice of `task.slices`, whose values are weighted to `mix` (post-stratification)."""
+    mix: Annotated[dict[str, Annotated[float, Field(gt=0, lt=1)]], Field(min_length=2)] | None = None
+    """Value of the slice ─▶ its share in production. Every value that the test has, together 1."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Weighting:
+        if (self.slice is None) != (self.mix is None) or (self.column is None) == (self.slice is None):
+            raise ValueError("give a `column` with weights, or a `slice` and its `mix`")
+        if self.mix is not None and abs(sum(self.mix.values()) - 1.0) > _SUM_TOLERANCE:
+            raise ValueError(f"mix: expected shares that add up to 1, got a sum of {sum(self.mix.values()):g}")
+        return self
+
+    def __str__(self) -> str:
+        """In words, behind `weighted `."""
+        if self.mix is None:
+            return f"by the column {self.column}"
+        return f"to the mix of {self.slice}: " + ", ".join(f"{name} {share:g}" for name, share in self.mix.items())
 
 
 _SMALLEST_STEP = 0.05
@@ -63,6 +98,9 @@ class Matrix(Node):
     one on. If false, a test that grew all the same is tested strictly from its second look on.
     """
 
+    weights: Weighting | None = None
+    """How much each example counts in the means that are compared. By default all count the same."""
+
     @property
     def primary_rungs(self) -> tuple[str, ...]:
         """Both sides of every primary contrast."""
@@ -98,6 +136,7 @@ class Matrix(Node):
             "looks": not self.looks,
             "stop": not self.looks,
             "may_grow": not self.may_grow,
+            "weights": self.weights is None,
         }
         return {key: value for key, value in content.items() if not unused.get(key, False)}
 
@@ -113,6 +152,7 @@ class Matrix(Node):
         if self.looks and (role == "primary" or self.stop == "all"):
             how += f", looked at {', '.join(f'{share:g}' for share in self.looks)}"
         how += ", of a test that may grow" if self.may_grow else ""
+        how += f", weighted {self.weights}" if self.weights else ""
         return (
             f"{role}: {candidate} over {baseline} by {metric}{where}, margin {float(margin or 0):g}, "
             f"level {self.level:g}{how}"

@@ -19,6 +19,15 @@ METRIC_NAMES: Mapping[OutputType, tuple[MetricName, ...]] = {
     OutputType.LOGLIKELIHOOD_ROLLING: get_args(LikelihoodMetric),
 }
 """Metrics that can be computed from answers of an output type."""
+CORPUS_METRICS: tuple[MetricName, ...] = (
+    "macro_f1",
+    "mcc",
+    "ece",
+    "bleu",
+    "chrf",
+    *get_args(LikelihoodMetric),
+)
+"""Metrics that are no mean of a score per example (`metrics.METRICS` computes them)."""
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlbaseline.records import OutputType
 from mlbaseline.suite.judged import names_of
-from mlbaseline.suite.node import METRIC_NAMES
+from mlbaseline.suite.node import CORPUS_METRICS, METRIC_NAMES
 from mlbaseline.suite.task import TASKS
 from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence
 
@@ -42,6 +42,7 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
             "a suite with judged metrics has no looks: judges score the whole test, and the labels of people are drawn "
             "from it. Leave `looks` out, or give the judged metrics a suite of their own",
         )
+    yield from _weights(content, slices)
     winner_by = mapping(content.get("matrix")).get("winner_by")
     if winner_by is not None:
         yield from _deciding_metric(("matrix", "winner_by"), winner_by, metrics)
@@ -50,6 +51,27 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
             path = ("matrix", role, position)
             yield from _sides(path, mapping(contrast), baselines)
             yield from _metric_and_slices(path, mapping(contrast), metrics, slices)
+
+
+def _weights(content: Mapping[str, Any], slices: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find weights to the mix of a slice that there is none of, and registered metrics that have no weighted mean."""
+    matrix = mapping(content.get("matrix"))
+    weights = mapping(matrix.get("weights"))
+    if not weights:
+        return
+    name = weights.get("slice")
+    if isinstance(name, str) and name not in slices:
+        yield ("matrix", "weights", "slice"), f"unknown slice {name!r}; the suite has: {', '.join(slices) or 'none'}"
+    judged = {name for item in sequence(content.get("metrics")) if isinstance(item, Mapping) for name in item}
+    for role in ("primary", "guardrails"):
+        for position, contrast in enumerate(sequence(matrix.get(role))):
+            metric = mapping(contrast).get("metric", "accuracy")
+            if metric in CORPUS_METRICS or metric in judged:
+                why = "is judged" if metric in judged else "is no mean of a score per example"
+                yield (
+                    ("matrix", role, position, "metric"),
+                    f"{metric!r} {why}, and cannot be weighted; compare by another metric, or leave `weights` out",
+                )
 
 
 def _sides(path: KeyPath, contrast: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterator[Problem]:

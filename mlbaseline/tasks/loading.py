@@ -17,6 +17,7 @@ from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from mlbaseline.tasks.targets import MakeTargetReader
+from mlbaseline.tasks.weighing import weigh_examples
 
 Fetch = Callable[[Asset], FetchedAsset]
 """Brings a file or folder to this machine."""
@@ -57,12 +58,19 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
     del tables  # of a million rows, each stage takes hundreds of megabytes
     chosen = _choose_examples(task, candidates, counts)
     del candidates
-    return slice_splits(task, chosen, counts)
+    return slice_splits(suite, chosen, counts)
 
 
-def slice_splits(task: Task, splits: Mapping[Split, Sequence[Example]], counts: Mapping[str, int]) -> LoadedTask:
-    """Cut the examples of each split into slices, and digest them. Raises DataError, as `slice_examples` does."""
+def slice_splits(suite: Suite, splits: Mapping[Split, Sequence[Example]], counts: Mapping[str, int]) -> LoadedTask:
+    """Cut the examples of each split into slices, weigh those of the test, and digest them.
+
+    Raises:
+        DataError: As `slice_examples` and `weigh_examples`.
+    """
+    task, weighting = suite.task, suite.matrix.weights
     sliced = slice_examples(task.slices, splits)
+    if weighting is not None:
+        sliced["test"] = weigh_examples(sliced["test"], weighting)
     return LoadedTask({split: _task_data(split, group, task.labels) for split, group in sliced.items()}, dict(counts))
 
 

@@ -20,6 +20,7 @@ from mlbaseline.workflows.monitor.ingestion import ingest
 from mlbaseline.workflows.monitor.replaying import replay
 from mlbaseline.workflows.monitor.retraining import retrain
 from mlbaseline.workflows.monitor.snapshot import snapshot
+from mlbaseline.workflows.monitor.traffic_mix import mix
 from mlbaseline.workflows.monitor.watching import watch
 from mlbaseline.workflows.new_suite import init
 from mlbaseline.workflows.pipeline import run
@@ -43,6 +44,7 @@ __all__ = [
     "ingest",
     "init",
     "lineage",
+    "mix",
     "power",
     "promote",
     "replay",

@@ -51,6 +51,10 @@ COLUMNS = [
     "n_labels",
     "effective_labels",
     "undecided",
+    "effective_n",
+    "plain_delta",
+    "plain_low",
+    "plain_high",
 ]
 
 

@@ -23,6 +23,7 @@ CONTRACT_COLUMNS = [
     *("simultaneous_low", "simultaneous_high", "effect_size", "p_value", "p_adjusted", "gained", "lost", "mde"),
     *("margin", "method", "outcome", "registered", "caution"),
     *("n_labels", "effective_labels", "undecided"),
+    *("effective_n", "plain_delta", "plain_low", "plain_high"),
 ]
 MEASURED = [
     *("accuracy", "macro_f1", "nll_nats", "ece", "latency_p50_s", "latency_p95_s", "examples_per_s", "tokens_per_s"),

@@ -99,16 +99,16 @@ class LookInference:
     def always_valid(self, found: Contrasted | None, pair: Pair, *, level: float, margin: float) -> Contrasted | None:
         """Infer a contrast where no look is registered, by a confidence sequence: it holds whenever one looks.
 
-        Corpus metrics and recipes have no values per example that are independent; nothing is said of them.
+        Corpus metrics, recipes and weighted means have no values per example that are independent and alike; nothing
+        is said of them.
         """
         if found is None:
             return None
         nothing = replace(found, low=-math.inf, high=math.inf, limits=None, p_value=1.0, method=UNPLANNED)
         scores = paired_scores(pair)
-        if scores is None or max(len(pair.candidate), len(pair.baseline)) > 1:
+        if scores is None or scores.weights is not None or max(len(pair.candidate), len(pair.baseline)) > 1:
             return nothing
-        ours, theirs, clusters = scores
-        values = _per_unit(ours[0] - theirs[0], clusters)
+        values = _per_unit(scores.candidate[0] - scores.baseline[0], scores.clusters)
         planned = max(2, round(len(values) * self.total / self.n))
         sequence = mean_difference(
             values, np.zeros_like(values), optimal_n=planned, alpha=1.0 - level, margin=margin, paired=True

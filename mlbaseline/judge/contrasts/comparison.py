@@ -207,13 +207,14 @@ class Family:
                 self.ladder.suite.name,
                 [
                     f"matrix: {row.candidate} over {row.baseline}{where} by {row.metric} cannot be computed: one of "
-                    "them lacks the metric, or fewer than two examples are left. Choose another metric or slice"
+                    "them lacks the metric, or fewer than two examples are left, of a value of `matrix.weights` too. "
+                    "Choose another metric or slice"
                 ],
             )
         return found
 
     def _comparison(self, row: Planned, alone: Contrasted, joint: JointInference) -> Comparison:
-        level = self.level
+        level, (plain_delta, plain_low, plain_high) = self.level, alone.plain or (None, None, None)
         return Comparison(
             candidate=row.candidate,
             baseline=row.baseline,
@@ -247,6 +248,10 @@ class Family:
             n_labels=alone.n_labels,
             effective_labels=alone.effective_labels,
             undecided=alone.undecided,
+            effective_n=alone.effective_n,
+            plain_delta=plain_delta,
+            plain_low=plain_low,
+            plain_high=plain_high,
         )
 
     def _outcome(self, row: Planned, alone: Contrasted, p_adjusted: float) -> Outcome:

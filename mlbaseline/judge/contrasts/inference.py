@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from mlbaseline.records import Estimate
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import (
     CorpusMetric,
+    ExampleWeights,
     VarianceComponents,
     compare_corpus,
     compare_paired,
@@ -37,7 +39,7 @@ class Contrasted:
     """Candidate minus baseline in the metric's own unit.
 
     p_value: of the true difference being `margin`, two-sided. mde: smallest difference detected with 80 % power.
-    n_labels, effective_labels, undecided: see `records.Comparison`.
+    n_labels, effective_labels, undecided, effective_n, plain: see `records.Comparison`.
     limits: the interval at another level, from the same resamples; None where it takes others.
     z: the normal statistic of a look at growing data, in the metric's own unit; NaN where there are no looks.
     """
@@ -61,6 +63,8 @@ class Contrasted:
     limits: Callable[[float], tuple[float, float]] | None = None
     caution: str = ""
     z: float = math.nan
+    effective_n: float | None = None
+    plain: tuple[float, float, float] | None = None
 
 
 def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:
@@ -82,11 +86,18 @@ def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generato
     scores = paired_scores(pair)
     if scores is None:
         return None
-    ours, theirs, clusters = scores
-    found = compare_paired(ours, theirs, clusters=clusters, level=level, margin=margin, rng=rng)
+    ours, theirs, clusters = scores.candidate, scores.baseline, scores.clusters
+    compared = partial(compare_paired, ours, theirs, clusters=clusters, level=level, margin=margin, rng=rng)
+    try:
+        found = compared(weights=scores.weights)
+    except ValueError:
+        if scores.weights is None:
+            raise
+        return None  # a stratum of one unit
+    plain = compared() if scores.weights is not None else None
     return Contrasted(
-        candidate_mean=float(ours.mean()),
-        baseline_mean=float(theirs.mean()),
+        candidate_mean=found.candidate_mean,
+        baseline_mean=found.baseline_mean,
         delta=found.delta,
         low=found.low,
         high=found.high,
@@ -100,11 +111,30 @@ def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generato
         lost=found.lost,
         limits=found.limits,
         caution=found.caution,
+        effective_n=None if plain is None else found.effective_n,
+        plain=None if plain is None else (plain.delta, plain.low, plain.high),
     )
 
 
-def paired_scores(pair: Pair) -> tuple[Array, Array, npt.NDArray[np.object_] | None] | None:
-    """Collect the scores (seeds, n) of both sides and the clusters (n,), as `stats` takes them; None as `contrast`."""
+@dataclass(frozen=True)
+class PairedScores:
+    """What `stats` takes of a pair.
+
+    Attributes:
+        candidate: Scores (seeds, n).
+        baseline: Scores (seeds, n).
+        clusters: Labels (n,); None where there are none.
+        weights: Of the examples; None where all count the same.
+    """
+
+    candidate: Array
+    baseline: Array
+    clusters: npt.NDArray[np.object_] | None
+    weights: ExampleWeights | None
+
+
+def paired_scores(pair: Pair) -> PairedScores | None:
+    """Collect the scores of both sides; None as `contrast`."""
     ours, theirs = _scores(pair.candidate, pair.metric), _scores(pair.baseline, pair.metric)
     if ours is None or theirs is None:
         return None
@@ -112,7 +142,11 @@ def paired_scores(pair: Pair) -> tuple[Array, Array, npt.NDArray[np.object_] | N
     clusters = clusters_of(pair.candidate[0], scored)
     if scored.sum() < max(2, len(ours), len(theirs)) or (clusters is not None and len(set(clusters)) < 2):
         return None
-    return ours[:, scored], theirs[:, scored], clusters
+    try:
+        weights = pair.weights(scored)
+    except ValueError:  # so far no example of a value that has a share in the mix
+        return None
+    return PairedScores(ours[:, scored], theirs[:, scored], clusters, weights)
 
 
 def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.contrasts.matrix import Planned, mask_of, signed_margin
+from mlbaseline.judge.contrasts.weighting import weights_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Estimand
 from mlbaseline.stats import joint_intervals
@@ -42,11 +43,13 @@ def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Gen
     table = tables[rows[0].candidate]
     cuts = {row.cut: mask_of(table, row) for row in rows if row.slice is not None}
     positions = {cut: position for position, cut in enumerate(cuts, start=1)}
+    everyone = np.ones(len(table.frame), dtype=bool)
     found = joint_intervals(
         np.column_stack([column for column in scores if column is not None]),
         contrasts,
         slices=np.column_stack(list(cuts.values())) if cuts else None,
-        clusters=clusters_of(table, np.ones(len(table.frame), dtype=bool)),
+        clusters=clusters_of(table, everyone),
+        weights=weights_of(ladder.suite, table, everyone),
         level=ladder.level,
         rng=rng,
     )

@@ -64,16 +64,17 @@ def examples_to_decide(ladder: Ladder, row: Comparison, *, family: int) -> Sampl
     pair = pair_of(ladder, row, row.estimand)
     margin = signed_margin(row)
     scores = paired_scores(pair)
-    if scores is not None:
-        ours, theirs, clusters = scores
-        extension = sample_size_extension(ours, theirs, clusters=clusters, margin=margin, level=level)
+    if scores is None or scores.weights is not None:
+        extension = _extension_from_error(row, margin)
     else:
-        extension = _corpus_extension(row, margin)
+        extension = sample_size_extension(
+            scores.candidate, scores.baseline, clusters=scores.clusters, margin=margin, level=level
+        )
     return _of_whole_test(extension, len(pair.candidate[0].frame), row.n)
 
 
-def _corpus_extension(row: Comparison, margin: float) -> SampleSizeExtension:
-    """Plan for a corpus metric, whose standard error shrinks with the root of n as that of scores does."""
+def _extension_from_error(row: Comparison, margin: float) -> SampleSizeExtension:
+    """Plan for a corpus metric or a weighted mean, whose standard error shrinks with the root of n."""
     distance = abs(row.delta - margin)
     if distance == 0:
         reason = "the observed difference lies on the margin: more examples would not help"
@@ -105,15 +106,14 @@ def examples_for(ladder: Ladder, row: Comparison, delta: float) -> int | None:
     Raises ValueError for a delta that lies on the margin.
     """
     scores = paired_scores(pair_of(ladder, row, row.estimand))
-    if scores is None:
+    if scores is None or scores.weights is not None:
         distance = abs(delta - (row.margin or 0.0))
         return math.ceil(row.n * (row.mde / distance) ** 2)
-    ours, theirs, clusters = scores
     return sample_size(
         delta * sign_of(row.metric),
-        estimate_components(ours, theirs, clusters=clusters),
+        estimate_components(scores.candidate, scores.baseline, clusters=scores.clusters),
         margin=signed_margin(row),
-        seeds_candidate=len(ours),
-        seeds_baseline=len(theirs),
+        seeds_candidate=len(scores.candidate),
+        seeds_baseline=len(scores.baseline),
         level=row.level,
     )

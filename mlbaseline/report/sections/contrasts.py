@@ -35,6 +35,10 @@ _LABELS = (
     "Labels: examples that people labelled, and how many labels without a judge would say as much. A row without them "
     "has the judge's own figures, which decide nothing."
 )
+_WEIGHTED = (
+    "Examples are weighted {how}: means, Δ, p and MDE are of weighted means. Worth: examples of equal weight that "
+    "would be as precise. Plain Δ: every example counts the same; it decides nothing. A row without it is not weighted."
+)
 _MAX_UNFOLDED_ROWS = 8
 _MAX_FOREST_ROWS = 24
 
@@ -137,6 +141,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
     labelled = any(row.n_labels is not None for row in rows)
     simultaneous = role == Role.PRIMARY and any(map(_has_own_simultaneous, rows))
     cautions = any(row.caution for row in rows)
+    weighted = any(row.effective_n is not None for row in rows)
     statuses = registered and len({row.registered for row in rows}) > 1  # else the text above the table says it
     columns = (
         Column("Candidate", code=True, rank=0),
@@ -146,6 +151,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
         *((Column("Metric", rank=2),) if several else ()),
         Column("Δ", numeric=True, rank=0),
         *((Column("Δ, simultaneous", numeric=True, rank=5),) if simultaneous else ()),
+        *((Column("Plain Δ", numeric=True, rank=4), Column("Worth", numeric=True, rank=6)) if weighted else ()),
         Column("p, adjusted", numeric=True, rank=3),
         *((Column("Margin", numeric=True, rank=4),) if margins else ()),
         Column("MDE", numeric=True, rank=4),
@@ -172,6 +178,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
                     *((Cell(presenter.metric(row.metric)),) if several else ()),
                     presenter.delta(row),
                     *((_simultaneous(row, decimals),) if simultaneous else ()),
+                    *(_unweighted(row, decimals) if weighted else ()),
                     Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
                     *((Cell(presenter.margin(row)),) if margins else ()),
                     Cell(formats.fixed(row.mde, decimals)),
@@ -193,6 +200,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
     notes = (
         *((_TWO_INTERVALS.format(n=len(rows), decides=decides),) if simultaneous else ()),
         *((_LABELS,) if labelled else ()),
+        *((_WEIGHTED.format(how=formats.plain(presenter.assessment.weighted)),) if weighted else ()),
         *((f"Method: {methods[0]}.",) if len(methods) == 1 else ()),
     )
     return Table(
@@ -217,6 +225,14 @@ def _has_own_simultaneous(row: Comparison) -> bool:
 
 def _simultaneous(row: Comparison, decimals: int) -> Cell:
     return Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True))
+
+
+def _unweighted(row: Comparison, decimals: int) -> tuple[Cell, Cell]:
+    """Show the difference without weights, and how many examples of equal weight the row is worth."""
+    if row.effective_n is None:
+        return Cell(formats.MISSING), Cell(formats.MISSING)
+    plain = formats.interval(row.plain_low, row.plain_high, decimals, sign=True)
+    return Cell(formats.fixed(row.plain_delta, decimals, sign=True), plain), Cell(formats.count(round(row.effective_n)))
 
 
 def _means(presenter: Presenter, row: Comparison) -> Cell:

@@ -70,6 +70,7 @@ def rung_section(presenter: Presenter) -> Section | None:
         + ("" if errors else " No rung has error rows."),
         *_cautions(presenter, standings),
         *_judged_note(presenter),
+        *_weights_note(presenter),
     )
     on = f" on {formats.count(sizes.pop())} examples" if len(sizes) == 1 else ""
     return Section("ladder", "The ladder", (Table(f"Every rung{on}", columns, rows, notes=notes),))
@@ -85,6 +86,14 @@ def _cautions(presenter: Presenter, standings: Sequence[Standing]) -> Iterator[s
                 names.setdefault(key, []).append(formats.clean(standing.baseline))
     for (metric, caution), rungs in names.items():
         yield f"Caution, {metric} of {', '.join(rungs)}: {caution}."
+
+
+def _weights_note(presenter: Presenter) -> tuple[str, ...]:
+    weighted = presenter.assessment.weighted
+    if weighted is None:
+        return ()
+    note = f"Scores here count every example the same; contrasts weigh them {formats.plain(weighted)}."
+    return (note,)
 
 
 def _judged_note(presenter: Presenter) -> tuple[str, ...]:

@@ -84,6 +84,8 @@ def _worst(presenter: Presenter, explored: SliceReport) -> Table | None:
         "are thirds of the input length in tokens, of latency where it was timed, of the baseline's uncertainty and of "
         "the loss of a third rung. Checkpoints; exploratory."
     )
+    if presenter.assessment.weighted is not None:
+        note += " Every example counts the same here."
     return Table("Worst slice of every primary contrast", columns, rows, notes=(note, *_small_slices_note(explored)))
 
 

@@ -16,7 +16,7 @@ from mlbaseline.stats.paired.binary import infer_pair, is_binary
 from mlbaseline.stats.paired.effect import cohens_d_value, cohens_g_value
 from mlbaseline.stats.paired.methods import ChosenMethod, Method, PairedSample, caution_about, choose_method
 from mlbaseline.stats.types import Alternative, Array
-from mlbaseline.stats.weights import Weights, as_weights
+from mlbaseline.stats.weights import ExampleWeights, as_weights
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def compare_paired(
     baseline: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
-    weights: ArrayLike | Weights | None = None,
+    weights: ArrayLike | ExampleWeights | None = None,
     level: float = 0.95,
     alternative: Alternative = "two-sided",
     margin: float = 0.0,

@@ -17,7 +17,7 @@ from mlbaseline.stats.paired.binary import AgrestiMinConfidence
 from mlbaseline.stats.summaries import Summary, summarise
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters, seed_variance
-from mlbaseline.stats.weights import Weights
+from mlbaseline.stats.weights import ExampleWeights
 
 Method = Literal["auto", "score", "agresti_min", "bootstrap_t", "t"]
 
@@ -47,7 +47,7 @@ class PairedSample:
 
     @classmethod
     def of(
-        cls, candidate: Array, baseline: Array, clusters: Clusters | None, weights: Weights | None = None
+        cls, candidate: Array, baseline: Array, clusters: Clusters | None, weights: ExampleWeights | None = None
     ) -> PairedSample:
         """Make the sample of two systems."""
         ranges = ScoreRanges(
@@ -58,7 +58,7 @@ class PairedSample:
         return cls._summarised(candidate, baseline, clusters, data)
 
     @classmethod
-    def single(cls, scores: Array, clusters: Clusters | None, weights: Weights | None = None) -> PairedSample:
+    def single(cls, scores: Array, clusters: Clusters | None, weights: ExampleWeights | None = None) -> PairedSample:
         """Make the sample of one system's own scores (R, n)."""
         ranges = ScoreRanges(*(np.array([f(scores)]) for f in (np.min, np.max, _zero_one)))
         none = np.zeros((1, scores.shape[1]))
@@ -121,7 +121,7 @@ class ChosenMethod:
 
 
 def _contrast_data(
-    means: Array, contrasts: Array, clusters: Clusters | None, ranges: ScoreRanges, weights: Weights | None
+    means: Array, contrasts: Array, clusters: Clusters | None, ranges: ScoreRanges, weights: ExampleWeights | None
 ) -> ContrastData:
     codes = None if clusters is None else clusters.codes
     return contrast_data(means, contrasts, codes=codes, ranges=ranges, weights=weights)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from mlbaseline.stats.confidence import infer
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
 from mlbaseline.stats.paired.methods import PairedSample, caution_about, choose_method
-from mlbaseline.stats.weights import Weights, as_weights
+from mlbaseline.stats.weights import ExampleWeights, as_weights
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def estimate_mean(
     scores: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
-    weights: ArrayLike | Weights | None = None,
+    weights: ArrayLike | ExampleWeights | None = None,
     level: float = 0.95,
     rng: np.random.Generator | None = None,
 ) -> MeanEstimate:

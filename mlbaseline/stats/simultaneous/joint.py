@@ -24,7 +24,7 @@ from mlbaseline.stats.simultaneous.dependence import Draws, Method, choose_draws
 from mlbaseline.stats.simultaneous.step_down import step_down
 from mlbaseline.stats.summaries import summarise
 from mlbaseline.stats.types import Alternative, Array
-from mlbaseline.stats.weights import Weights, as_weights
+from mlbaseline.stats.weights import ExampleWeights, as_weights
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def joint_intervals(
     *,
     slices: npt.ArrayLike | None = None,
     clusters: npt.ArrayLike | None = None,
-    weights: npt.ArrayLike | Weights | None = None,
+    weights: npt.ArrayLike | ExampleWeights | None = None,
     level: float = 0.95,
     method: Literal["auto"] | Method = "auto",
     n_resamples: int = 10_000,

@@ -58,7 +58,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
 
     def load(self, suite: Suite, fetch: Fetch) -> LoadedTask:
         """Take the documents as lm-eval evaluates them, every one; those that train are without the evaluated ones."""
-        del suite, fetch  # lm-eval brings its data itself
+        del fetch  # lm-eval brings its data itself
         splits = self.loaded.splits
         for name, slicing in self.task.slices.items():
             columns = splits["test"][0].fields
@@ -74,7 +74,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
             counts["dropped_duplicates"] += len(examples) - len(unseen)
             if unseen:
                 chosen[split] = unseen
-        return slice_splits(self.task, chosen, counts)
+        return slice_splits(suite, chosen, counts)
 
     def prompting(
         self,

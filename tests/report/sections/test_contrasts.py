@@ -137,3 +137,15 @@ def test_a_metric_that_is_compared_in_another_form_says_so() -> None:
     assert "compared as" not in notes(assessment)
     by_ece = tuple(replace(row, metric="ece") for row in assessment.comparisons)
     assert "ece is compared as squared calibration error" in notes(replace(assessment, comparisons=by_ece))
+
+
+def test_weighted_rows_stand_beside_plain_ones_and_say_what_they_are_weighted_by() -> None:
+    assessment = given.promote()
+    first, *others = assessment.comparisons
+    weighted = replace(first, effective_n=212.4, plain_delta=0.15, plain_low=0.08, plain_high=0.22)
+    assessment = replace(assessment, comparisons=(weighted, *others), weighted="to the mix of topic: a 0.4, b 0.6")
+    table = tables_of(assessment)["primary"][0]
+    assert cells(table, 0)["Plain Δ"] == Cell("+0.150", "[+0.080, +0.220]")
+    assert cells(table, 0)["Worth"].text == "212"
+    assert any("weighted to the mix of topic: a 0.4, b 0.6" in note for note in table.notes)
+    assert "Plain Δ" not in cells(tables_of(given.promote())["primary"][0], 0)

@@ -29,6 +29,7 @@ from mlbaseline.stats.paired.binary import AgrestiMinConfidence, ScoreConfidence
 from mlbaseline.stats.paired.methods import PairedSample, choose_method
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters
+from tests.stats.paired import calibration_data as weights
 from tests.stats.paired.calibration_data import Cell, clustered, crossed, dense, sparse, sparse_crossed
 from tests.support.calibration_rows import Rows
 
@@ -92,9 +93,9 @@ def simulate(cell: Cell, replicates: int, seed: int) -> Result:
     rng = np.random.default_rng([seed, *cell.setting.encode(), *cell.family.encode(), cell.n])
     choices = []
     for _ in range(replicates):
-        candidate, baseline, labels = cell.draw(rng)
+        candidate, baseline, labels, known = (*cell.draw(rng), None)[:4]
         clusters = None if labels is None else Clusters.of(labels)
-        sample = PairedSample.of(np.atleast_2d(candidate), np.atleast_2d(baseline), clusters)
+        sample = PairedSample.of(np.atleast_2d(candidate), np.atleast_2d(baseline), clusters, known)
         choices.append(choose_method(sample, "auto", None))
     greater = np.concatenate(list(_p_greater([choice.confidence for choice in choices], cell.delta)))
     less = np.concatenate(list(_p_greater([choice.confidence.mirrored() for choice in choices], -cell.delta)))
@@ -125,9 +126,6 @@ def _stacked(distributions: list[MeanConfidence]) -> MeanConfidence:
     joint = SeedVariance(*(np.array([getattr(s, f) for s in seeds]) for f in ("observed", "residual", "df")))
     fields = ("estimate", "variance", "df", "third", "unit")
     return MeanConfidence(*(stack(field) for field in fields), seeds=joint if seeds else None)
-
-
-# ---------------------------------------------------------------- the grids
 
 
 def exact_grid() -> Iterator[Result]:
@@ -161,6 +159,7 @@ def full_grid() -> Iterator[Cell]:
         yield from (crossed("normal", 500, runs, sigma) for sigma in (0.0, 0.03))
     for runs in ((2, 1), (3, 1), (3, 3)):
         yield from (sparse_crossed(n, runs, rate) for n in (50, 500, 2_000) for rate in (0.01, 0.05, 0.2))
+    yield from weights.weighted_grid()
 
 
 def quick_grid() -> Iterator[Cell]:
@@ -175,9 +174,8 @@ def quick_grid() -> Iterator[Cell]:
     yield crossed("0/1", 500, (2, 1), 0.05)
     yield crossed("normal", 500, (3, 3), 0.03)
     yield crossed("0/1", 50, (10, 1), 0.0)
+    yield weights.weighted("0/1, 10% differ", 200, 0.5)
 
-
-# ---------------------------------------------------------------- the table
 
 HEADER = """# Calibration
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from mlbaseline.stats.weights import ExampleWeights, as_weights, post_stratification
+
 Array = NDArray[np.float64]
-Draw = Callable[[np.random.Generator], tuple[Array, Array, "Array | None"]]
+Drawn = tuple[Array, Array, Array | None] | tuple[Array, Array, Array | None, ExampleWeights | None]
+"""Scores of both sides, clusters and, where examples are weighted, weights."""
+Draw = Callable[[np.random.Generator], Drawn]
 
 
 @dataclass(frozen=True)
@@ -125,3 +129,55 @@ def sparse_crossed(n: int, seeds: tuple[int, int], discordance: float) -> Cell:
         return candidate, baseline, None
 
     return Cell("crossed", f"0/1, {seeds[0]} and {seeds[1]} runs, {discordance:.0%} of examples fickle", n, 0.0, draw)
+
+
+_LAWS: dict[str, Callable[[np.random.Generator, int], Array]] = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "exponential": lambda rng, n: rng.exponential(size=n) - 1.0,
+    "0/1, 10% differ": lambda rng, n: _differences(rng, n, 0.05, 0.05),
+    "0/1, 40% differ": lambda rng, n: _differences(rng, n, 0.2, 0.2),
+    "0/1, 5% lost": lambda rng, n: _differences(rng, n, 0.0, 0.05) + 0.05,
+}
+"""Differences with mean 0."""
+
+
+def _differences(rng: np.random.Generator, n: int, gained: float, lost: float) -> Array:
+    u = rng.random(n)
+    return np.where(u < gained, 1.0, np.where(u > 1.0 - lost, -1.0, 0.0))
+
+
+def weighted(law: str, n: int, sigma: float, size: int = 1) -> Cell:
+    """Weights that follow a lognormal law, whatever the example; ``size`` examples of a cluster share theirs."""
+
+    def draw(rng: np.random.Generator) -> Drawn:
+        labels = np.arange(n) // size
+        weights = rng.lognormal(0.0, sigma, labels.max() + 1)[labels]
+        shared = rng.normal(size=labels.max() + 1)[labels] if size > 1 else 0.0
+        return _LAWS[law](rng, n) + shared, np.zeros(n), labels if size > 1 else None, as_weights(weights, n)
+
+    clusters = f", clusters of {size}" if size > 1 else ""
+    return Cell("weighted", f"{law}, weights lognormal with σ = {sigma:g}{clusters}", n, 0.0, draw)
+
+
+def mixed(law: str, n: int, shares: tuple[float, ...], mix: tuple[float, ...]) -> Cell:
+    """Groups of the test, each with a difference of its own, weighted to another mix."""
+    effects = 0.2 * np.arange(len(shares))
+
+    def draw(rng: np.random.Generator) -> Drawn:
+        group = rng.choice(len(shares), size=n, p=shares)
+        group[: 2 * len(shares)] = np.repeat(np.arange(len(shares)), 2)  # each has the two examples that it needs
+        weights = post_stratification(group, {str(k): share for k, share in enumerate(mix)})
+        return _LAWS[law](rng, n) + effects[group], np.zeros(n), None, weights
+
+    how = " / ".join(f"{share:.0%}" for share in shares) + " weighted to " + " / ".join(f"{share:.0%}" for share in mix)
+    return Cell("weighted", f"{law}, groups of {how}", n, float(effects @ np.array(mix)), draw)
+
+
+def weighted_grid() -> Iterator[Cell]:
+    """Every simulated cell with weights."""
+    for law in _LAWS:
+        for n in (50, 200, 1_000):
+            yield from (weighted(law, n, sigma) for sigma in (0.5, 1.0))
+            yield mixed(law, n, (0.7, 0.3), (0.4, 0.6))
+            yield mixed(law, n, (0.6, 0.3, 0.1), (0.25, 0.25, 0.5))
+    yield from (weighted("normal", n, 0.5, size) for n, size in ((200, 10), (1_000, 20)))

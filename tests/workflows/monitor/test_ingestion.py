@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from mlbaseline.errors import DataError, LedgerError, SuiteError
 from mlbaseline.monitor import open_ledger
-from mlbaseline.workflows import ingest
+from mlbaseline.workflows import ingest, mix
 from tests.conftest import TINY_SUITE
 from tests.support.traffic import event, label, stream
 
@@ -140,3 +141,17 @@ def test_killed_at_any_moment_nothing_is_lost_or_counted_twice(suite: Path, tmp_
     summary = open_ledger(ledger, "tiny").summary()
     assert summary.requests == len(frame)
     assert summary.labels == int(frame["score.accuracy"].notna().sum())
+
+
+def test_the_mix_of_recorded_traffic_is_printed_as_weights(suite: Path, tmp_path: Path) -> None:
+    topics = ["food"] * 3 + ["travel"]
+    rows = [event(f"r{n}", **{"slice.topic": topic}) for n, topic in enumerate(topics)]
+    write(tmp_path, "1.jsonl", *rows, event("none"))
+    ingest(suite)
+    found = mix(suite, "topic")
+    assert found.document == {"slice": "topic", "requests": 4, "unknown": 1, "mix": {"food": 0.75, "travel": 0.25}}
+    assert "weights: {slice: topic, mix: {food: 0.75, travel: 0.25}}" in found.text(False, 80)
+    with pytest.raises(SuiteError, match="'length' is not monitored"):
+        mix(suite, "length")
+    with pytest.raises(DataError, match="no request with a value of topic"):
+        mix(suite, "topic", since=datetime(2100, 1, 1))
