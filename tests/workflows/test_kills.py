@@ -19,7 +19,10 @@ from tests.support.kills import count_writes, kill_points, run_and_kill
 from tests.support.servers import CREDENTIALS, shared_mlflow_server
 from tests.support.whole_ladders import Outcome, WholeLadder, check_nothing_twice, outcome_of
 
-pytestmark = pytest.mark.skipif("MLBASELINE_TEST_KILLS" not in os.environ, reason="takes minutes: make test-faults")
+pytestmark = [
+    pytest.mark.skipif("MLBASELINE_TEST_KILLS" not in os.environ, reason="takes minutes: make test-faults"),
+    pytest.mark.timeout(0),
+]
 KILLS = int(os.environ.get("MLBASELINE_TEST_KILLS", "2"))
 SEED = int(os.environ.get("MLBASELINE_TEST_SEED", "0"))
 

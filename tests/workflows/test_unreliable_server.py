@@ -21,6 +21,7 @@ from tests.support.whole_ladders import Outcome, WholeLadder, check_nothing_twic
 
 pytestmark = [
     pytest.mark.server,
+    pytest.mark.timeout(0),
     pytest.mark.skipif("MLBASELINE_TEST_AWAY_S" not in os.environ, reason="takes minutes: make test-faults"),
 ]
 AWAY_S = float(os.environ.get("MLBASELINE_TEST_AWAY_S", "0"))

@@ -25,6 +25,7 @@ from mlbaseline.store.server.tracking import Tracker, connect, open_run
 from mlbaseline.suite import Suite
 from tests.support.stored import Compare, aliases, planned
 
+ROUNDS = int(os.environ.get("MLBASELINE_TEST_INTERLEAVINGS", "6"))
 WAITS = """
 import sys, time
 from mlbaseline.store.server.tracking import connect, open_run
@@ -188,13 +189,13 @@ def test_a_version_of_a_repeated_request_is_deleted(
     assert aliases(tracker, plan.model) == {"champion": promotion.version}
 
 
+@pytest.mark.timeout(600 + 30 * ROUNDS)
 def test_moves_that_meet_leave_aliases_and_records_that_agree(tracker: Tracker, suite: Suite, compare: Compare) -> None:
     """A promotion and a rollback at the same time, at random distances."""
     model = promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True)).model
     promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True))
     draws = random.Random(0)
-    rounds = int(os.environ.get("MLBASELINE_TEST_INTERLEAVINGS", "6"))
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         before = aliases(tracker, model)
         plan = planned(tracker, suite, compare(), allow_rolled_back=True)
         ended: dict[str, str] = {}
