@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import random
 from collections.abc import Iterator
@@ -143,6 +144,15 @@ def smollm_gguf() -> Path:
     zero_shot = suite.baselines["zero_shot"]
     assert isinstance(zero_shot, Pretrained)
     return fetch(zero_shot.model, root=suite.root).path
+
+
+@pytest.fixture(autouse=True)
+def our_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries that other tests import disable loggers that exist, or set the levels of all."""
+    logger = logging.getLogger("mlbaseline")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "propagate", True)
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

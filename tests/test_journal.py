@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 import resource
 import stat
@@ -37,12 +36,7 @@ def test_lines_come_back_by_offset_and_in_order(journal: Journal) -> None:
     assert [journal.line_at(start) for start in starts] == ["one", "zwei ✓"]
 
 
-def test_a_torn_line_costs_itself_alone(
-    journal: Journal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Libraries that other tests import set levels of all loggers, or disable those that exist.
-    caplog.set_level(logging.WARNING, logger="mlbaseline")
-    monkeypatch.setattr(logging.getLogger("mlbaseline"), "disabled", False)
+def test_a_torn_line_costs_itself_alone(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     journal.add("one")
     with journal.path.open("ab") as file:
         file.write(b"0123 tor")

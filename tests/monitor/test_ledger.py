@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from mlbaseline.errors import LedgerError
 from mlbaseline.monitor import check_rows, open_ledger
+from mlbaseline.monitor.ledger import opening
 from tests.support.traffic import NOW, START, add, event, label, ledger_of, stream
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -175,6 +176,31 @@ def test_a_ledger_without_a_table(tmp_path: Path) -> None:
         connection.execute("DROP TABLE mlbaseline_labels")
     with pytest.raises(LedgerError, match="damaged: the tables mlbaseline_labels are missing"):
         open_ledger(tmp_path / "ledger.db", "tickets")
+
+
+def test_two_that_open_a_new_ledger_at_once_agree_though_one_writes_before_the_other_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, find_owner, looks = tmp_path / "ledger.db", opening._own_row, iter(range(9))
+
+    def find_late(engine: Engine) -> object:
+        if next(looks) > 0:
+            return find_owner(engine)
+        monkeypatch.setattr(opening, "_own_row", find_owner)
+        ledger_of(path, [event("a")])
+        monkeypatch.setattr(opening, "_own_row", find_late)
+        return None  # as it was when it was asked, before the other one came
+
+    monkeypatch.setattr(opening, "_own_row", find_late)
+    assert open_ledger(path, "tickets").summary().requests == 1
+
+
+def test_events_without_an_owner_are_a_damaged_ledger(tmp_path: Path) -> None:
+    ledger_of(path := tmp_path / "ledger.db", [event("a")])
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        connection.execute(text("DELETE FROM mlbaseline_ledger"))
+    with pytest.raises(LedgerError, match="damaged: it has events, but does not say whose they are"):
+        open_ledger(path, "tickets")
 
 
 def test_a_damaged_packed_day_is_made_again(tmp_path: Path) -> None:
