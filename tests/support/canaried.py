@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from shutil import copy, copytree
+from shutil import copytree
 from tempfile import mkdtemp
 
 import mlflow
@@ -44,10 +44,9 @@ class Canaried(CheapLadder):
     """A workplace whose ladder is run: `full` won over version 1 of the registered model, which is a rule."""
 
     @classmethod
-    def build(cls, folder: Path, model: Path, empty_database: Path) -> Canaried:
-        """Train and compare; nothing is promoted."""
-        made = cls(folder, f"sqlite:///{folder}/mlflow.db")
-        copy(empty_database, folder / "mlflow.db")
+    def build(cls, folder: Path, model: Path, uri: str) -> Canaried:
+        """Train and compare on the server at `uri`; nothing is promoted."""
+        made = cls(folder, uri)
         write_reviews(folder / "reviews.csv")
         made.suite.write_text(fill(SUITE, model=model), encoding="utf-8")
         register(made, "+", "text")

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -29,7 +30,9 @@ def built(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLBASELINE_CACHE", str(shared_cache))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield Canaried.build(tmp_path_factory.mktemp("built"), tiny_model, empty_database)
+        folder = tmp_path_factory.mktemp("built")
+        copy(empty_database, folder / "mlflow.db")
+        yield Canaried.build(folder, tiny_model, f"sqlite:///{folder}/mlflow.db")
 
 
 @pytest.fixture
