@@ -39,12 +39,12 @@ test-lowest:
 test-newest:
 	$(MAKE) test-fast test-weights VERSIONS=newest VENV=.venv-newest
 
-# Kills and a server that fails, over whole ladders. Numbers of a longer form: docs/security/faults.md.
+# Kills and a server that fails, over whole ladders and canaries. Numbers of a longer form: docs/security/faults.md.
 test-faults: export MLBASELINE_TEST_KILLS ?= 2
 test-faults: export MLBASELINE_TEST_AWAY_S ?= 0
 test-faults: $(VENV)/.installed-dev
 	$(PYTEST) tests/workflows/test_kills.py tests/workflows/test_unreliable_server.py \
-	  tests/workflows/monitor/test_canary_action.py
+	  tests/workflows/monitor/test_canary_action.py tests/workflows/monitor/test_end_to_end.py
 
 # Verdicts, reports and imports in an environment of their own, which has no torch.
 test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed

@@ -63,26 +63,34 @@ def arm_difference(
         raise ValueError("outcome: expected numbers in [0, 1]")
     if len(y) and not (shares.min() > 0.0 and shares.max() < 1.0):
         raise ValueError("share: expected probabilities between 0 and 1")
-    offset = (ratio - 1.0) * centre + margin
-    difference = (y - centre) * np.where(ours, 1.0 / shares, -ratio / (1.0 - shares)) - offset
-    up, down = (1.0 - centre) / shares, centre / shares
-    most = np.maximum(up, ratio * centre / (1.0 - shares)) - offset
-    least = np.maximum(down, ratio * (1.0 - centre) / (1.0 - shares)) + offset
-    gain, worst = (difference, least) if at_most else (-difference, most)
-    relative = gain / np.maximum(worst, 1e-12)
     kinds = _kinds(y, ours, shares)
-    if kinds is None:
-        courses = [np.cumsum(np.log1p(bet * relative)) for bet in _BETS]
-    else:
-        first, kind = kinds
-        courses = [np.cumsum(np.log1p(bet * relative[first])[kind]) for bet in _BETS]
+    chosen = slice(None) if kinds is None else kinds[0]
+    relative = _relative_gain(y[chosen], ours[chosen], shares[chosen], (margin, ratio, centre), at_most=at_most)
+    growths = [np.log1p(bet * relative) for bet in _BETS]
+    courses = [np.cumsum(growth if kinds is None else growth[kinds[1]]) for growth in growths]
+    best = courses[0].copy()  # the average of the bets is at most the best of them
+    for course in courses[1:]:
+        np.maximum(best, course, out=best)
 
     def exact(positions: Positions) -> Array:
         each = np.stack([course[positions] for course in courses])
         return np.asarray(np.logaddexp.reduce(each, axis=0) - math.log(len(_BETS)))
 
-    # The average of the bets is at most the best of them.
-    return trace_path(np.maximum.reduce(courses), exact, threshold)
+    return trace_path(best, exact, threshold)
+
+
+def _relative_gain(
+    y: Array, ours: NDArray[np.bool_], shares: Array, question: tuple[float, float, float], *, at_most: bool
+) -> Array:
+    """Compute each difference as a share of the worst one that could have come. question: margin, ratio and centre."""
+    margin, ratio, centre = question
+    offset = (ratio - 1.0) * centre + margin
+    difference = (y - centre) * np.where(ours, 1.0 / shares, -ratio / (1.0 - shares)) - offset
+    if at_most:
+        worst = np.maximum(centre / shares, ratio * (1.0 - centre) / (1.0 - shares)) + offset
+        return np.asarray(difference / np.maximum(worst, 1e-12))
+    worst = np.maximum((1.0 - centre) / shares, ratio * centre / (1.0 - shares)) - offset
+    return np.asarray(-difference / np.maximum(worst, 1e-12))
 
 
 def _kinds(y: Array, ours: NDArray[np.bool_], shares: Array) -> tuple[Positions, Positions] | None:
