@@ -31,8 +31,10 @@ from mlbaseline.records.looks import ContrastLook, Look, LookOutcome, LookReport
 from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
+    PooledSlice,
     SliceDelta,
     SliceGap,
+    SlicePooling,
     SliceReport,
     SliceSearch,
     SmallSlice,
@@ -84,6 +86,7 @@ __all__ = [
     "Outcome",
     "OutputType",
     "PeopleAgreement",
+    "PooledSlice",
     "Promotion",
     "PublishedScore",
     "Registered",
@@ -95,6 +98,7 @@ __all__ = [
     "Signature",
     "SliceDelta",
     "SliceGap",
+    "SlicePooling",
     "SliceReport",
     "SliceSearch",
     "SmallSlice",

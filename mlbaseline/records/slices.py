@@ -63,6 +63,35 @@ class SliceGap:
 
 
 @dataclass(frozen=True, slots=True)
+class PooledSlice:
+    """A value of a slice, its difference drawn towards that of the others; own: how much is its own, from 0 to 1."""
+
+    value: str
+    n: int
+    delta: float
+    pooled: float
+    low: float
+    high: float
+    own: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePooling:
+    """The values of a slice as a sample of what could differ (`stats.partial_pooling`): a description, never a test.
+
+    mean: their common mean. spread: standard deviation of their true differences.
+    """
+
+    candidate: str
+    baseline: str
+    metric: str
+    slice: str
+    mean: float
+    spread: float
+    values: tuple[PooledSlice, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FoundSlice:
     """A slice that the search picked because the candidate looked worse there, and what other examples say of it.
 
@@ -117,3 +146,4 @@ class SliceReport:
     intersections: tuple[SliceDelta, ...] = ()
     gaps: tuple[SliceGap, ...] = ()
     searches: tuple[SliceSearch, ...] = ()
+    poolings: tuple[SlicePooling, ...] = ()

@@ -15,6 +15,7 @@ from mlbaseline.stats.corpus.metric import CorpusMetric
 from mlbaseline.stats.corpus.probabilities import bits_per_unit, brier, ece, perplexity, squared_calibration_error
 from mlbaseline.stats.corpus.text import bleu, chrf
 from mlbaseline.stats.paired.comparison import PairedComparison, compare_paired
+from mlbaseline.stats.paired.control_variate import ControlledComparison, compare_with_control_variate
 from mlbaseline.stats.paired.effect import DiscordantEffect, Effect, cohens_d, cohens_g, probability_of_improvement
 from mlbaseline.stats.paired.margins import (
     equivalence_level,
@@ -43,6 +44,7 @@ from mlbaseline.stats.several_tasks import (
 from mlbaseline.stats.simultaneous.gaps import Gap, GapDifference, difference_of_gaps, group_gap
 from mlbaseline.stats.simultaneous.joint import JointIntervals, joint_intervals
 from mlbaseline.stats.simultaneous.multiplicity import adjust
+from mlbaseline.stats.simultaneous.pooling import PooledGroups, partial_pooling
 from mlbaseline.stats.simultaneous.selection import (
     Confirmation,
     SelectedBest,
@@ -56,6 +58,7 @@ __all__ = [
     "Aggregate",
     "BatchedMean",
     "Confirmation",
+    "ControlledComparison",
     "CorpusComparison",
     "CorpusInterval",
     "CorpusMetric",
@@ -69,6 +72,7 @@ __all__ = [
     "MeanEstimate",
     "PairedComparison",
     "PerformanceProfile",
+    "PooledGroups",
     "QuantileEstimate",
     "RankComparison",
     "SampleSizeExtension",
@@ -94,6 +98,7 @@ __all__ = [
     "compare_published",
     "compare_ranks",
     "compare_unpaired",
+    "compare_with_control_variate",
     "corpus_interval",
     "detectable_effect",
     "difference_of_gaps",
@@ -113,6 +118,7 @@ __all__ = [
     "mcc",
     "micro_f1",
     "minimum_detectable_effect",
+    "partial_pooling",
     "performance_profile",
     "perplexity",
     "post_stratification",

@@ -1,4 +1,4 @@
-"""Slices, beyond what the matrix registers: worst slice, intersections, gaps, and a search for where it got worse.
+"""Slices, beyond what the matrix registers: worst slice, intersections, gaps, pooling, and a search for losses.
 
 Taken of every primary contrast between checkpoints, by its metric where that is a mean of scores per example, else by
 the suite's first that is; not by a metric that a judge scores. None of it decides anything.
@@ -13,11 +13,11 @@ import numpy as np
 from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.slices.cuts import find_edges, intersections, single_cuts
-from mlbaseline.judge.slices.deltas import deltas, gaps
+from mlbaseline.judge.slices.deltas import deltas, gaps, poolings
 from mlbaseline.judge.slices.sample import Sample, sample_of
 from mlbaseline.judge.slices.search import halves, search
 from mlbaseline.metrics import metric_of
-from mlbaseline.records import Estimand, SliceDelta, SliceGap, SliceReport, SliceSearch, SmallSlice
+from mlbaseline.records import Estimand, SliceDelta, SliceGap, SlicePooling, SliceReport, SliceSearch, SmallSlice
 from mlbaseline.results import LOGLIK, SLICE, ResultTable
 
 DEV, HALF = "dev", "half of test"
@@ -31,6 +31,7 @@ def examine(ladder: Ladder, rng: np.random.Generator) -> SliceReport:
     singles: list[SliceDelta] = []
     pairs: list[SliceDelta] = []
     apart: list[SliceGap] = []
+    pooled: list[SlicePooling] = []
     searches: list[SliceSearch] = []
     for question in _questions(ladder):
         third = _third(ladder, *question[:2])
@@ -41,6 +42,7 @@ def examine(ladder: Ladder, rng: np.random.Generator) -> SliceReport:
         both = intersections(cuts, at_least=at_least, limit=INTERSECTIONS)
         singles += deltas(sample, cuts, question, level=level, rng=rng)
         pairs += deltas(sample, both, question, level=level, rng=rng)
+        pooled += poolings(sample, question, level=level)
         apart += gaps(sample, cuts, question, level=level)
         searches.append(_search(ladder, question, third, sample))
     return SliceReport(
@@ -51,6 +53,7 @@ def examine(ladder: Ladder, rng: np.random.Generator) -> SliceReport:
         intersections=tuple(pairs),
         gaps=tuple(apart),
         searches=tuple(searches),
+        poolings=tuple(pooled),
     )
 
 

@@ -1,15 +1,17 @@
-"""Candidate minus baseline on every slice of a contrast, with intervals that hold together, and gaps between slices."""
+"""Candidate minus baseline on every slice of a contrast: intervals that hold together, gaps, and partial pooling."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import scipy
 
-from mlbaseline.judge.slices.cuts import Cut
+from mlbaseline.judge.slices.cuts import Cut, single_cuts
 from mlbaseline.judge.slices.sample import Sample
-from mlbaseline.records import SliceDelta, SliceGap, Spread
-from mlbaseline.stats import difference_of_gaps, group_gap, joint_intervals
+from mlbaseline.records import PooledSlice, SliceDelta, SliceGap, SlicePooling, Spread
+from mlbaseline.stats import compare_paired, difference_of_gaps, group_gap, joint_intervals, partial_pooling
+from mlbaseline.stats.simultaneous.pooling import MIN_GROUPS
 
 _RESAMPLES = 4_000
 
@@ -47,6 +49,33 @@ def deltas(
         )
         for position, cut in enumerate(cuts, start=1)
     ]
+
+
+def poolings(sample: Sample, question: tuple[str, str, str], *, level: float) -> Iterator[SlicePooling]:
+    """Pool the values of each slice of the suite that has three or more, those too small to be tested too.
+
+    A value's standard error is that of the method that suits it, by the width of its interval: never zero.
+    """
+    z = float(scipy.stats.norm.isf((1.0 - level) / 2.0))
+    cuts = [cut for cut in single_cuts(sample, {}) if cut.n > 1 and _separable(sample, [cut])]
+    for name in dict.fromkeys(cut.where[0][0] for cut in cuts):
+        own = [cut for cut in cuts if cut.where[0][0] == name]
+        if len(own) < MIN_GROUPS:
+            continue
+        parts = [sample.take(cut.rows) for cut in own]
+        found = [compare_paired(p.candidate, p.baseline, clusters=p.clusters, level=level) for p in parts]
+        errors = [(each.high - each.low) / (2.0 * z) for each in found]
+        pooled = partial_pooling([each.delta for each in found], errors, level=level)
+        rows = zip(own, found, pooled.estimate, pooled.low, pooled.high, pooled.own, strict=True)
+        yield SlicePooling(
+            *question,
+            slice=name,
+            mean=pooled.mean,
+            spread=pooled.spread,
+            values=tuple(
+                PooledSlice(cut.where[0][1], cut.n, each.delta, *map(float, numbers)) for cut, each, *numbers in rows
+            ),
+        )
 
 
 def gaps(sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float) -> Iterator[SliceGap]:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mlbaseline.records import FoundSlice, SliceDelta, SliceGap, SliceReport, SliceSearch, Spread, Where
+from mlbaseline.records import (
+    FoundSlice,
+    PooledSlice,
+    SliceDelta,
+    SliceGap,
+    SlicePooling,
+    SliceReport,
+    SliceSearch,
+    Spread,
+    Where,
+)
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone
@@ -20,6 +30,7 @@ def exploration_blocks(presenter: Presenter) -> list[Block]:
     blocks = [
         _worst(presenter, explored),
         _searches(presenter, explored),
+        *_poolings(presenter, explored),
         _gaps(presenter, explored),
         _intersections(presenter, explored),
     ]
@@ -143,6 +154,41 @@ def _search_row(presenter: Presenter, search: SliceSearch, one: FoundSlice) -> R
             ),
             Cell(formats.probability(one.p_adjusted)),
             Cell("▼ worse", tone="worse") if one.confirmed else Cell("no"),
+        )
+    )
+
+
+def _poolings(presenter: Presenter, explored: SliceReport) -> list[Table]:
+    columns = (
+        *_contrast_columns(),
+        Column("Slice", wide=True),
+        Column("n", numeric=True),
+        Column("Δ of its own", numeric=True),
+        Column("Δ, pooled", numeric=True),
+        Column("Its own share", numeric=True),
+    )
+    rows = tuple(_pooled_row(presenter, each, one) for each in explored.poolings for one in each.values)
+    note = (
+        "A description, no test: values of a slice with few examples are drawn towards the common mean of all its "
+        "values, so that the highest and the lowest are not exaggerated; its own share is what is not drawn in. These "
+        "intervals decide nothing, and a value that truly is an exception is drawn in, too."
+    )
+    return [Table("Slices, partially pooled", columns, rows, collapsed=True, notes=(note,))] if rows else []
+
+
+def _pooled_row(presenter: Presenter, pooling: SlicePooling, one: PooledSlice) -> Row:
+    decimals = _decimals(one.low, one.high)
+    limits = formats.interval(one.low, one.high, decimals, sign=True)
+    return Row(
+        (
+            Cell(formats.clean(pooling.candidate)),
+            Cell(formats.clean(pooling.baseline)),
+            Cell(presenter.metric(pooling.metric)),
+            Cell(place_text(((pooling.slice, one.value),))),
+            Cell(formats.count(one.n)),
+            Cell(formats.fixed(one.delta, decimals, sign=True)),
+            Cell(formats.fixed(one.pooled, decimals, sign=True), limits),
+            Cell(formats.percent(round(one.own, 2))),
         )
     )
 

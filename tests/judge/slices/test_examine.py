@@ -61,6 +61,16 @@ def test_gaps_of_both_sides_and_their_difference() -> None:
     assert 0 < gap.low < gap.difference < gap.high
 
 
+def test_values_of_a_slice_are_pooled_small_ones_most() -> None:
+    (pooling,) = examined(hurt=0.5).poolings
+    values = {value.value: value for value in pooling.values}
+    assert (pooling.slice, set(values)) == ("topic", {"cars", "food", "rare"})
+    assert values["rare"].own < values["food"].own < 1.0
+    for value in pooling.values:
+        assert abs(value.pooled - pooling.mean) <= abs(value.delta - pooling.mean) + 1e-12
+        assert value.low < value.pooled < value.high
+
+
 def test_a_slice_that_is_too_small_is_named_and_not_compared() -> None:
     assert examined().small == (SmallSlice("topic", "rare", 8),)
     compared = assess(ladder(), REGISTRATION, {}, {})

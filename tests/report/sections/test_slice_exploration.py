@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mlbaseline.records import PooledSlice, SlicePooling
 from mlbaseline.report.markdown import render_markdown
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.slice_exploration import exploration_blocks
@@ -91,3 +92,17 @@ def test_a_confirmed_slice_is_named_at_the_top_and_among_the_next_steps() -> Non
     none = replace(base, slices=replace(base.slices, searches=base.slices.searches[1:]))
     (fact,) = [fact for fact in build_view(none).facts if fact.label == "Slices found worse"]
     assert (fact.text, fact.tone) == ("none, of up to 70 looked at", "")
+
+
+def test_pooled_slices_are_called_a_description() -> None:
+    explored = given.explored()
+    assert explored.slices is not None
+    value = PooledSlice("cars", 7, -0.4, -0.1, -0.25, 0.05, 0.312)
+    pooling = SlicePooling("lora", "zero_shot", "accuracy", "topic", 0.02, 0.1, (value,))
+    assessment = replace(explored, slices=replace(explored.slices, poolings=(pooling,)))
+    blocks = [block for block in exploration_blocks(Presenter(assessment)) if isinstance(block, Table)]
+    table = next(block for block in blocks if block.caption == "Slices, partially pooled")
+    assert texts(table, 0) == [
+        *("lora", "zero_shot", "accuracy ↑", "topic: cars", "7", "−0.40", "−0.10 [−0.25, +0.05]", "31%"),
+    ]
+    assert table.notes[0].startswith("A description, no test")
