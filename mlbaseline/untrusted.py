@@ -27,6 +27,10 @@ _SHOWN = 300
 _LINE_BREAKS = "\n\t"
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs"})
 """Control and format characters (ESC, direction marks, zero-width ones), private use, surrogates."""
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
+"""Escaped by a backslash, none of these can open markup, a table cell, an automatic link or a formula."""
+_SENTENCE_COLON = re.compile(r"\\:(?= |$)")
+_LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -63,6 +67,16 @@ def excerpt(text: str, limit: int) -> str:
     # Cleaning a prefix is enough: it never becomes longer, and white space is at most halved by what follows.
     line = " ".join(printable(text[: 16 * limit]).split())
     return line if len(line) <= limit and len(text) <= 16 * limit else line[:limit] + " …"
+
+
+def escape_markdown(text: str) -> str:
+    """Escape a text so that Markdown shows it as it is: no emphasis, link, image, HTML, heading, list or table cell.
+
+    Example:
+        >>> escape_markdown("<b> [here](http://x)")
+        '\\\\<b\\\\> \\\\[here\\\\](http\\\\://x)'
+    """
+    return _LEADING.sub(r"\\\1", _SENTENCE_COLON.sub(":", _MARKUP.sub(r"\\\1", text)))
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -11,6 +11,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.untrusted import (
     MAX_DEPTH,
     TimedPattern,
+    escape_markdown,
     excerpt,
     map_texts,
     parse_json,
@@ -100,3 +101,19 @@ def test_a_pattern_without_end_is_ended() -> None:
 def test_a_pattern_that_hangs_in_the_module_re(text: str) -> None:
     match = TimedPattern(r"(\w+\s?)*:", "task.extract").search(text)
     assert (match[0] if match else None) == ("one two:" if ":" in text else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("plain words, 3.5 + 2: fine", "plain words, 3.5 + 2: fine"),
+        ("# heading", r"\# heading"),
+        ("- item", r"\- item"),
+        ("1. item", r"\1. item"),
+        ("a | b", r"a \| b"),
+        ("<b>*x*</b>", r"\<b\>\*x\*\</b\>"),
+        ("![i](http://x)", r"\!\[i\](http\://x)"),
+    ],
+)
+def test_markdown_from_data_is_shown_as_it_is(text: str, escaped: str) -> None:
+    assert escape_markdown(text) == escaped

@@ -13,16 +13,13 @@ from mlbaseline.report.plots.plot import Plot
 from mlbaseline.report.plots.text_plot import interval_lines
 from mlbaseline.report.view import Block, Cell, Column, ExampleList, ExampleView, Row, Steps, Table, View
 from mlbaseline.report.view_builder import build_view
+from mlbaseline.untrusted import escape_markdown as _text
 
-# Backslash-escaped, none of these can open markup, a table cell, an automatic link or a formula.
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$:&!])")
-_SENTENCE_COLON = re.compile(r"\\:(?= |$)")
 _SUMMARY = ("primary", "guardrail", "findings", "audit", "next")
 _LONGEST_SENTENCE, _LONGEST_FACT = 1_500, 400
 """Characters: MLflow refuses a note that is too long."""
 _NOTE = ("Audit", "Slices found worse", "Runs differ in")
 _MAX_EXAMPLES = 10
-_LEADING = re.compile(r"^([-+=]|\d+[.)])(?=\s|$)")
 
 
 def render_markdown(assessment: Assessment) -> str:
@@ -124,10 +121,6 @@ def _row(columns: tuple[Column, ...], row: Row) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _text(text: str) -> str:
-    return _LEADING.sub(r"\\\1", _SENTENCE_COLON.sub(":", _SPECIAL.sub(r"\\\1", text)))
 
 
 def _code(text: str) -> str:

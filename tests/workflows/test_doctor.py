@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.workflows.evaluations.evaluation import evaluate
@@ -74,3 +75,13 @@ def _found(folder: Path, server: str) -> dict[tuple[str, str], str]:
     """Name and outcome ─▶ detail."""
     checks = doctor(str(folder / "suite.yaml"), tracking_uri=server).document["checks"]
     return {(check["name"], check["outcome"]): check["detail"] for check in checks}
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_leftovers_that_cannot_be_looked_for_are_a_failed_check(empty_database: Path, tmp_path: Path) -> None:
+    server = f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
+    MlflowClient(server).create_registered_model("m", tags={"mlbaseline.move.abc": "no announcement"})
+    outcome = doctor(None, tracking_uri=server)
+    (check,) = (each for each in outcome.document["checks"] if each["name"] == "leftovers")
+    assert (check["outcome"], outcome.exit_code) == ("fail", 1)
+    assert "expected an announced move of aliases" in check["detail"]

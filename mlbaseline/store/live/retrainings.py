@@ -24,6 +24,7 @@ from mlbaseline.store.server.tracking import (
     suite_tags,
 )
 from mlbaseline.suite import Suite
+from mlbaseline.untrusted import escape_markdown
 
 RETRAIN = "retrain"
 KEY, ALARM_DAY = PREFIX + "retrain_key", PREFIX + "alarm_day"
@@ -58,7 +59,7 @@ def open_retraining(tracker: Tracker, suite: Suite, plan: RetrainPlan) -> Iterat
         PREFIX + "monitor_digest": suite.monitor_digest or "",
     }
     name = f"{suite.name} retrain: {plan.alarm.day:%Y-%m-%d}"
-    with open_run(tracker, RETRAIN, name=name, tags=tags, note=f"Why: {plan.reason}.") as run:
+    with open_run(tracker, RETRAIN, name=name, tags=tags, note=f"Why: {escape_markdown(plan.reason)}.") as run:
         yield run
 
 

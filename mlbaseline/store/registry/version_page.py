@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mlbaseline.records import Assessment, Bounds, Comparison, Estimand, Standing
 from mlbaseline.store.comparisons import overall_contrasts
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun
+from mlbaseline.untrusted import escape_markdown, printable
 
 
 def interval_text(row: Comparison) -> str:
@@ -20,7 +21,8 @@ def describe_version(
     """Markdown: why this version was promoted, over what, by how much, at what cost, and where to read more."""
     seed = "" if winner.seed is None else f", seed {winner.seed}"
     lines = [
-        f"**{winner.baseline}**{seed}, of suite `{assessment.suite}`. {assessment.verdict.reason}",
+        f"**{_shown(winner.baseline)}**{seed}, of suite {_shown(assessment.suite)}. "
+        f"{_shown(assessment.verdict.reason)}",
         "",
         f"| over | metric | delta [{assessment.level:.0%} interval] | adjusted p | n | role |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -28,8 +30,8 @@ def describe_version(
     for row in overall_contrasts(assessment.comparisons).values():
         if row.candidate == winner.baseline:
             shown = (
-                row.baseline,
-                row.metric,
+                _shown(row.baseline),
+                _shown(row.metric),
                 interval_text(row),
                 f"{row.p_adjusted:.2g}",
                 row.n,
@@ -58,8 +60,8 @@ def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:
             (row for row in rows if row.baseline == baseline),
             key=lambda row: row.delta if assessment.metrics.get(row.metric, True) else -row.delta,
         )
-        where = f"{row.slice} = {row.slice_value}"
-        yield f"- Weakest slice over {baseline}: {where}, {row.metric} {interval_text(row)} (n = {row.n})"
+        where, by = _shown(f"{row.slice} = {row.slice_value}"), f"{_shown(row.metric)} {interval_text(row)}"
+        yield f"- Weakest slice over {_shown(baseline)}: {where}, {by} (n = {row.n})"
 
 
 def _costs(standing: Standing) -> Iterator[str]:
@@ -70,6 +72,11 @@ def _costs(standing: Standing) -> Iterator[str]:
         between = _between(cost.bounds.get("latency_p95_s"), ".3g")
         yield f"- Latency: {cost.latency_p95_s:.3g} s at the 95th percentile{between}"
     yield ""
+
+
+def _shown(text: str) -> str:
+    """Show a text that may come from data, or from whoever can write to the server: on one line, and as it is."""
+    return escape_markdown(" ".join(printable(text).split()))
 
 
 def _between(bounds: Bounds | None, form: str) -> str:

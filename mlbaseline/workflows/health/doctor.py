@@ -69,8 +69,10 @@ def doctor(suite: str | None, *, fix: bool = False, tracking_uri: str | None = N
     checks = [*_machine(), _checked("tracking server", lambda: store.reach(tracking_uri).uri)]
     if suite is not None:
         checks += _suite(suite, tracking_uri)
-    leftovers = _leftovers(suite, tracking_uri, fix=fix)
+    leftovers, problem = _leftovers(suite, tracking_uri, fix=fix)
     checks += [_told(leftover, fix=fix) for leftover in leftovers]
+    if problem is not None and not any(problem in check.detail for check in checks):
+        checks.append(HealthCheck("leftovers", "fail", f"cannot be looked for: {problem}"))
     failed = any(check.outcome == "fail" for check in checks)
     lines = [f"{check.outcome:<5} {check.name:<18} {check.detail}" for check in checks]
     if leftovers and not fix:
@@ -86,8 +88,9 @@ def doctor(suite: str | None, *, fix: bool = False, tracking_uri: str | None = N
     )
 
 
-def _leftovers(suite: str | None, tracking_uri: str | None, *, fix: bool) -> list[ClearedLeftover]:
-    found = list(find_torn_entries())
+def _leftovers(suite: str | None, tracking_uri: str | None, *, fix: bool) -> tuple[list[ClearedLeftover], str | None]:
+    """Find and perhaps clear leftovers; and say why those on the server could not be looked for."""
+    found, problem = list(find_torn_entries()), None
     try:
         loaded = open_suite(suite) if suite is not None else None
         server = store.reach(tracking_uri)
@@ -96,9 +99,9 @@ def _leftovers(suite: str | None, tracking_uri: str | None, *, fix: bool) -> lis
             experiment=loaded.name if loaded else None,
             model=loaded.register_as if loaded else None,
         )
-    except MlbaselineError:
-        pass  # the checks before say why
-    return [_cleared(leftover, fix=fix) for leftover in found]
+    except MlbaselineError as error:
+        problem = str(error)
+    return [_cleared(leftover, fix=fix) for leftover in found], problem
 
 
 def _cleared(leftover: store.Leftover, *, fix: bool) -> ClearedLeftover:

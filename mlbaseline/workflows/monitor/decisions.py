@@ -27,6 +27,7 @@ from mlbaseline.store.live.decisions import CANARY, DRIFT, DecisionRecord, log_d
 from mlbaseline.suite import CanaryRules, Monitor, Suite
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import open_suite
+from mlbaseline.untrusted import escape_markdown
 from mlbaseline.workflows.command_result import CommandResult, document_json
 from mlbaseline.workflows.monitor.canary_action import apply_decision, plan_action
 from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
@@ -218,7 +219,7 @@ def _drift_series(report: DriftReport) -> dict[str, tuple[float, ...]]:
 
 
 def _note(title: str, sentence: str) -> str:
-    return f"**{title}.** {sentence}"
+    return f"**{escape_markdown(title)}.** {escape_markdown(sentence)}"
 
 
 def _result(document: Document, view: View, exit_code: int, action: str = "") -> CommandResult:

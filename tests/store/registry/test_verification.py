@@ -70,6 +70,13 @@ def _edit(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"majority", b"minority") + b" ")
 
 
+def _plant_bomb(promoted: Promoted) -> None:
+    """Nine levels of nine aliases each, which stand for 387 million texts."""
+    levels = ["a0: &a0 [lol]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))]
+    for run_id in (promoted.tags["mlbaseline.comparison_run_id"], promoted.tags["mlbaseline.evaluation_run_id"]):
+        (promoted.results(run_id).parent / "suite.yaml").write_text("\n".join(levels), encoding="utf-8")
+
+
 CHANGES: dict[str, tuple[str, LinkStatus, str, Callable[[Promoted], object]]] = {
     "a delta tag": (
         *("findings", LinkStatus.WRONG, "delta.majority.accuracy"),
@@ -98,6 +105,10 @@ CHANGES: dict[str, tuple[str, LinkStatus, str, Callable[[Promoted], object]]] = 
     "the stored suite": (
         *("suite", LinkStatus.WRONG, "the stored file has the digest"),
         lambda p: _edit_suite(p.comparison().parent / "suite.yaml"),
+    ),
+    "a stored suite that is a bomb of aliases": (
+        *("suite", LinkStatus.MISSING, "no run keeps one"),
+        _plant_bomb,
     ),
     "rows of a table": (
         *("evaluation of lora", LinkStatus.WRONG, "results/examples.parquet of lora"),
