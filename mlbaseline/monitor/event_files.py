@@ -158,7 +158,7 @@ def _records(file: BinaryIO) -> Iterator[list[str]]:
         yield from reader
     except csv.Error as error:
         raise DataError(
-            f"line {reader.line_num}: {error}; a quote inside a field must be doubled and the field quoted"
+            f"{file.name}: line {reader.line_num}: {error}; a quote inside a field must be doubled and the field quoted"
         ) from error
     finally:
         text.detach()  # whoever opened the file closes it

@@ -122,7 +122,7 @@ def test_events_of_the_future_count_when_their_time_has_come(tmp_path: Path) -> 
         ("events.csv", b"", "is empty; expected a header"),
         ("events.csv", b"id,when\n1,2\n", "expected events with the columns request_id, time and arm"),
         ("events.csv", b"request_id,time,time\n", "the header names time more than once"),
-        ("events.csv", b'request_id,time,arm\na,"2026,champion\n', "unexpected end of data"),
+        ("events.csv", b'request_id,time,arm\na,"2026,champion\n', r"events.csv: line 2: unexpected end of data"),
         ("events.jsonl", b'{"request_id": "a"}\n{"x": 1}\n', "none of its 1 rows can be used; the first problem"),
         ("missing.csv", None, "cannot be read: No such file"),
     ],

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbaseline.monitor import CheckedRows, EventProblem, check_rows
+from tests.support.hostile import searched
 from tests.support.traffic import NOW, START, event, label
 
 HOUR = timedelta(hours=1)
@@ -157,7 +158,7 @@ ROW = st.builds(
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@searched(80)
 @given(rows=st.lists(ROW, max_size=6))
 def test_whatever_comes_is_valid_or_counted(rows: list[dict[str, Any]]) -> None:
     checked = check_rows(pd.DataFrame(rows, columns=list(NAMES), dtype=object), source="odd", now=NOW)
