@@ -85,17 +85,23 @@ def register_rules(tracker: Tracker, suite: Suite, *, task_digest: str) -> None:
     """
     if not is_remote(tracker.uri):
         return
-    digest = suite.matrix_digest
+    client, tags = tracker.client, {KIND: RULES, TASK_DIGEST: task_digest, MATRIX_DIGEST: suite.matrix_digest}
     with reporting("note the rules of the decision", tracker.uri):
-        if any(noted.tags.get(MATRIX_DIGEST) == digest for noted in _noted_rules(tracker, task_digest)):
-            return
-        note = tracker.client.create_logged_model(
-            tracker.experiment_id,
-            name=f"rules-{digest[:12]}",
-            tags={KIND: RULES, TASK_DIGEST: task_digest, MATRIX_DIGEST: digest},
-            model_type=RULES,
-        )
-        tracker.client.finalize_logged_model(note.model_id, "READY")
+        if not _notes_of(tracker, suite, task_digest):
+            name = f"rules-{suite.matrix_digest[:12]}"
+            client.create_logged_model(tracker.experiment_id, name=name, tags=tags, model_type=RULES)
+        first, *twins = _notes_of(tracker, suite, task_digest)  # twins: of a request that was repeated
+        for twin in twins:
+            client.delete_logged_model(twin.model_id)
+        if str(first.status) != "READY":
+            client.finalize_logged_model(first.model_id, "READY")
+
+
+def _notes_of(tracker: Tracker, suite: Suite, task_digest: str) -> list[MlflowModel]:
+    """Find the server's notes of the suite's rules in its own experiment, the first one first."""
+    noted = _noted_rules(tracker, task_digest)
+    ours = [note for note in noted if note.tags.get(MATRIX_DIGEST) == suite.matrix_digest]
+    return sorted(ours, key=lambda note: (note.creation_timestamp, note.model_id))
 
 
 def _noted_rules(tracker: Tracker, task_digest: str, *, everywhere: bool = False) -> Iterator[MlflowModel]:

@@ -143,6 +143,27 @@ def test_a_server_notes_the_rules_once_by_its_own_clock(evaluate: Evaluate, suit
 
 
 @on_server
+def test_a_note_that_a_repeated_request_made_twice_is_one_note(
+    evaluate: Evaluate, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's client sends a POST again whose answer was lost; here the command is killed after it, too."""
+    tracker, task_digest = evaluate.tracker, evaluate.data.digest
+    create = tracker.client.create_logged_model
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.client, "create_logged_model", lambda *a, **k: (create(*a, **k), create(*a, **k))[1])
+        patch.setattr(tracker.client, "delete_logged_model", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            register_rules(tracker, suite, task_digest=task_digest)
+    register_rules(tracker, suite, task_digest=task_digest)
+    (note,) = tracker.client.search_logged_models([tracker.experiment_id], filter_string="name LIKE 'rules-%'")
+    assert str(note.status) == "READY"
+
+
+def raise_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@on_server
 def test_a_backdated_run_does_not_put_new_rules_before_those_that_the_server_noted(
     evaluate: Evaluate, suite: Suite, suite_text: str
 ) -> None:
