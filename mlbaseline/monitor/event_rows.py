@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 
+from mlbaseline.monitor.event_cells import (
+    LONGEST_TEXT,
+    by_value,
+    flag_or_number,
+    is_textual,
+    number_or_text,
+    short_text,
+    shown_value,
+)
 from mlbaseline.monitor.problems import EventProblem, ProblemCounts
 from mlbaseline.records import canonical_json
 from mlbaseline.records.decisions import StoredText
 from mlbaseline.results import SCORE, SLICE
-from mlbaseline.untrusted import excerpt, printable
+from mlbaseline.untrusted import printable
 from mlbaseline.values import is_missing
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far the clock of a server may be ahead of ours."""
-LONGEST_TEXT = 200
-"""Characters of a request id, unit, experiment or slice value."""
 MEASUREMENTS = ("latency_s", "cost_usd", "tokens_in", "tokens_out")
 REQUEST_COLUMNS = (
     "request_id",
@@ -38,8 +43,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 NO_TIME = -1
 """In place of the time of a label that has none: it counts from its request on."""
 _EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
-_LARGEST = 10**300
-_TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 _EXPECTED = {
     "request_id": f"a text of at most {LONGEST_TEXT} characters",
     "time": "an ISO 8601 time that is not in the future",
@@ -204,7 +207,7 @@ class _Rows:
 
     def text(self, name: str) -> pd.Series:
         """Texts; missing where there is none, or one that is too long or no scalar."""
-        return by_value(self.column(name), _short_text)
+        return by_value(self.column(name), short_text)
 
     def time(self, name: str) -> pd.Series:
         """Read times of plausible years; missing where there is none."""
@@ -222,14 +225,14 @@ class _Rows:
         """Numbers (n,); NaN where there is none."""
         column = self.column(name)
         if is_textual(column) and not set(map(type, column)) <= {float, type(None)}:
-            column = by_value(column, _number_or_text)
+            column = by_value(column, number_or_text)
         return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
 
     def flag_numbers(self, name: str) -> np.ndarray:
         """Numbers (n,), in which true is 1 and false is 0; NaN where there is none."""
         column = self.column(name)
         if is_textual(column):
-            column = by_value(column, _flag_or_number)
+            column = by_value(column, flag_or_number)
         return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
 
     def measurement(self, name: str, is_request: np.ndarray) -> np.ndarray:
@@ -270,7 +273,7 @@ class _Rows:
         count = int(rows.sum())
         if count:
             first = int(np.argmax(rows))
-            shown = "is missing" if self.missing(name)[first] else f"is {_shown(self.column(name).iloc[first])}"
+            shown = "is missing" if self.missing(name)[first] else f"is {shown_value(self.column(name).iloc[first])}"
             expected = f", expected {_EXPECTED[name]}" if name in _EXPECTED else ""
             self.problems.add(problem, count, f"{self.source}: row {self.row_numbers[first]}: {name} {shown}{expected}")
 
@@ -284,48 +287,3 @@ def time_us(time: pd.Series) -> pd.Series:
     present = time.notna()
     us = time.dt.tz_localize(None).astype("datetime64[us]").astype("int64")
     return pd.Series(us.where(present, NO_TIME))
-
-
-def is_textual(column: pd.Series) -> bool:
-    """Whether a column may hold anything but numbers and times."""
-    return bool(pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column))
-
-
-def by_value(column: pd.Series, change: Callable[[object], object]) -> pd.Series:
-    """Apply a function to a column, once for each distinct value where its values can be hashed."""
-    values = column.astype(object).where(column.notna(), None).tolist()
-    kinds = set(map(type, values))
-    changed: list[object]
-    if kinds <= {str, type(None)}:
-        known = {value: None if value is None else change(value) for value in dict.fromkeys(values)}
-        changed = [known[value] for value in values]
-    else:  # true and 1 are one key
-        changed = [None if value is None else change(value) for value in values]
-    return pd.Series(changed, index=column.index, dtype=object)
-
-
-def _short_text(value: object) -> object:
-    if isinstance(value, float):
-        value = int(value) if value.is_integer() else value
-    if is_missing(value) or isinstance(value, list | dict):
-        return None
-    text = str(value)
-    return text.encode("utf-8", "replace").decode() if len(text) <= LONGEST_TEXT and "\x00" not in text else None
-
-
-def _flag_or_number(value: object) -> object:
-    if isinstance(value, bool | np.bool_):
-        return float(value)
-    word = value.strip().casefold() if isinstance(value, str) else None
-    return 1.0 if word in _TRUE else 0.0 if word in _FALSE else _number_or_text(value)
-
-
-def _number_or_text(value: object) -> object:
-    """Give what pandas can read as a number: neither true nor a list, nor an integer that no float holds."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if abs(value) < _LARGEST else None
-    return value if isinstance(value, str | float | np.number | Decimal) else None
-
-
-def _shown(value: object) -> str:
-    return repr(excerpt(value, 60)) if isinstance(value, str) else excerpt(str(value), 60)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-from mlbaseline.monitor.event_rows import LONGEST_TEXT
+from mlbaseline.monitor.event_cells import LONGEST_TEXT
 
 VERSION = 1
 """Of the tables. A ledger with another version is refused."""

@@ -63,9 +63,6 @@ class Run:
     adopted: bool = False
 
 
-# ---- connection -----------------------------------------------------------------------------------------------------
-
-
 def connect(tracking_uri: str | None, experiment: str) -> Tracker:
     """Reach the server (None: MLflow's own environment variables and default), and the experiment of that name.
 
@@ -213,9 +210,6 @@ def run_tags(values: Mapping[str, str]) -> list[RunTag]:
     from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
     return [RunTag(key, fitting(value, MAX_TAG_VAL_LENGTH, f"the tag {key!r}")) for key, value in values.items()]
-
-
-# ---- life of a run --------------------------------------------------------------------------------------------------
 
 
 def suite_tags(suite: Suite) -> dict[str, str]:
