@@ -66,7 +66,7 @@ def stored_model(server: Server, uri: str) -> Iterator[Path]:
             if is_local_uri(location, is_tracking_or_registry_uri=False):
                 folder = Path(local_file_uri_to_path(location))
             else:
-                folder = Path(download_artifacts(location, dst_path=temporary, tracking_uri=server.uri))
+                folder = Path(asking_again(download_artifacts)(location, dst_path=temporary, tracking_uri=server.uri))
         yield folder
 
 
