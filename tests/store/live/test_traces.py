@@ -13,9 +13,10 @@ import pytest
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.monitor import check_rows, open_ledger
+from mlbaseline.monitor.holdout import HoldoutItem
 from mlbaseline.monitor.ingesting import SourceReport, ingest_batches
 from mlbaseline.store import Server, reach
-from mlbaseline.store.live import read_traces
+from mlbaseline.store.live import read_traces, trace_items
 from mlbaseline.store.live.traces import milliseconds
 from tests.support.servers import mlflow_server
 
@@ -173,6 +174,55 @@ def test_an_assessment_may_have_another_name_than_its_score(server: Server) -> N
     assert label["score.accuracy"] == 0.5
     checked = check_rows(pd.DataFrame(traces.rows(helpful="accuracy"), dtype=object), source="x")
     assert checked.labels["score"].tolist() == [0.5]
+
+
+def answer(experiment: str, inputs: object, *, label: str | None = None, topic: str = "food") -> str:
+    """A trace as an application leaves it, with the right answer where somebody gave one. Gives its id."""
+    import mlflow
+
+    mlflow.set_experiment(experiment)
+    with mlflow.start_span("answer") as span:
+        span.set_inputs(inputs)
+        mlflow.update_current_trace(tags={"mlbaseline.arm": "champion", "mlbaseline.slice.topic": topic})
+        with mlflow.start_span("model") as inner:
+            inner.set_inputs({"review": "what the model was shown"})
+    mlflow.flush_trace_async_logging()
+    if label is not None:
+        mlflow.log_expectation(trace_id=span.trace_id, name="label", value=label)
+    return str(span.trace_id)
+
+
+def items_of(server: Server, experiment: str, size: int = 10) -> dict[str, HoldoutItem]:
+    hour = timedelta(hours=1)
+    now = datetime.now(timezone.utc)
+    found = trace_items(
+        server, experiment, since=now - hour, until=now + hour, target="label", watched=("topic",), size=size
+    )
+    return {item.request_id: item for item in found}
+
+
+def test_items_are_what_was_asked_with_the_right_answer(server: Server) -> None:
+    import mlflow
+
+    answered = answer("items", {"review": "soup", "stars": 3, "history": ["a", "b"]}, label="good")
+    answer("items", {"review": "nobody knows"})
+    answer("items", "no columns", label="good")
+    corrected = answer("items", {"review": "bread"}, label="good", topic="bakery")
+    mlflow.log_expectation(trace_id=corrected, name="label", value="bad")
+    mlflow.log_feedback(trace_id=corrected, name="label", value="good")  # an opinion is no right answer
+    assert items_of(server, "items") == {
+        answered: HoldoutItem(answered, {"review": "soup", "stars": 3}, "good", {"topic": "food"}),
+        corrected: HoldoutItem(corrected, {"review": "bread"}, "bad", {"topic": "bakery"}),
+    }
+
+
+def test_a_sample_of_items_has_the_slices_in_proportion(server: Server) -> None:
+    asked = [answer("many", {"review": f"{n}"}, label="good", topic="food" if n % 4 else "bakery") for n in range(12)]
+    found = items_of(server, "many", size=4)
+    assert len(found) == 4
+    assert set(found) < set(asked)
+    assert sorted(item.slices["topic"] for item in found.values()) == ["bakery", "food", "food", "food"]
+    assert items_of(server, "many", size=4) == found
 
 
 def test_an_experiment_that_is_not_there(server: Server) -> None:
