@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 
 from mlbaseline.monitor import DAY_US, OVERALL, EventArrays, ScoreArrays, WatchedSlice
+from mlbaseline.monitor.canary.decision import decide_canary
 from mlbaseline.monitor.canary.evidence import guardrail_evidence
 from mlbaseline.monitor.canary.mismatch import mismatch_evidence
 from mlbaseline.monitor.canary.plan import plan_canary
+from mlbaseline.monitor.canary.report import CanaryDecision
 from mlbaseline.monitor.canary.traffic import SplitTraffic
 from mlbaseline.monitor.drift.decision import decide_drift
 from mlbaseline.monitor.drift.reference import RecordedReference, ReferenceLoss
 from mlbaseline.monitor.simulation import START_US, Arms, simulate_events
 from mlbaseline.suite import CanaryRules, DriftRules
+from tests.monitor.calibration_streams import SHARE, SLICES, Simulate, heavy_tailed, null_streams, pinned, sliced
 from tests.support.calibration_rows import Row, Rows, table_line
 
 N = 60_000
 """Requests of a stream, each of them a look."""
-SHARE = 0.05
 ALPHA = 0.05
-Simulate = Callable[[int], EventArrays]
+_SIXTY = 60
+"""Streams of a median in the design."""
 
 ERROR_DESIGN = {
     (0.02, 0.0): {2.0: 8_300, 3.0: 2_400},
@@ -52,8 +56,36 @@ def detections(guardrail: tuple[str, dict[str, float]], simulate: Simulate, stre
         crossed_us = guardrail_evidence(traffic, plan.tests[0], plan, harm=harm).crossed_us
         at.append(math.inf if crossed_us is None else int(np.searchsorted(traffic.events.time_us, crossed_us)) + 1)
     found = np.array(at)
-    median = float(np.median(found))
-    return {"found": float(np.isfinite(found).mean()), "median": median if math.isfinite(median) else None}
+    draws = np.random.default_rng(0).choice(found, (400, _SIXTY))
+    sixty = [_finite(value) for value in np.quantile(np.median(draws, axis=1), [0.025, 0.975], method="nearest")]
+    return {"found": float(np.isfinite(found).mean()), "median": _finite(np.median(found)), "sixty": sixty}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def whole_decisions(streams: int, n: int) -> Row:
+    """Shares of the streams of two equal arms that end in a roll back, or in a split that is called invalid.
+
+    All guardrails are looked at, on all traffic and on five slices; the rules tolerate no harm.
+    """
+    guardrails = {
+        "error": {"ratio": 1.0},
+        "accuracy": {"margin": 0.0},
+        "latency_p95": {"ratio": 1.0},
+        "cost": {"ratio": 1.0},
+    }
+    rules = CanaryRules.model_validate({"candidate": "c", "alpha": ALPHA, "guardrails": guardrails})
+    plan = plan_canary(rules, slices={"topic": SLICES}, centres={"accuracy": 0.2})
+    decided: Counter[CanaryDecision] = Counter()
+    for seed in range(streams):
+        events = sliced(n, seed)
+        decided[decide_canary(events, plan, int(events.time_us[-1])).decision] += 1
+    return {
+        "roll_back": decided[CanaryDecision.ROLL_BACK] / streams,
+        "invalid": decided[CanaryDecision.INVALID] / streams,
+    }
 
 
 def mismatches(simulate: Simulate, streams: int) -> Row:
@@ -63,48 +95,6 @@ def mismatches(simulate: Simulate, streams: int) -> Row:
         for seed in range(streams)
     ]
     return {"found": float(np.mean(crossed))}
-
-
-def pinned(seed: int, n: int = 20_000, units: int = 2_000, share: float = 0.1) -> EventArrays:
-    """A cookie keeps the candidate's users; every request of the others is drawn anew."""
-    events = simulate_events(n, seed=seed, share=share, units=units)
-    rng, stuck, ours = np.random.default_rng(seed), set[int](), np.zeros(n, dtype=bool)
-    draw = rng.random(n) < share
-    for position, unit in enumerate(events.unit.tolist()):
-        ours[position] = unit in stuck or bool(draw[position])
-        if ours[position]:
-            stuck.add(unit)
-    return replace(events, is_candidate=ours)
-
-
-def null_streams(n: int) -> dict[str, Simulate]:
-    """Streams of two equal arms, by what happens in them."""
-    both = {"share": SHARE, "days": 10.0}
-    return {
-        "equal": lambda seed: simulate_events(n, seed=seed, error=Arms(0.1, 0.1), accuracy=Arms(0.8, 0.8), **both),
-        "swinging ±80 %": lambda seed: simulate_events(
-            n, seed=seed, swing=0.8, error=Arms(0.1, 0.1), accuracy=Arms(0.8, 0.8), **both
-        ),
-        "sticky units, 20 requests each": lambda seed: _heavy_users(seed, n),
-        "ramp 1 %, 5 %, 25 %": lambda seed: simulate_events(
-            n,
-            seed=seed,
-            share=np.repeat([0.01, 0.05, 0.25], [n // 3, n // 3, n - 2 * (n // 3)]),
-            days=10.0,
-            error=Arms(0.1, 0.1),
-            accuracy=Arms(0.8, 0.8),
-        ),
-    }
-
-
-def _heavy_users(seed: int, n: int) -> EventArrays:
-    """Users differ much in how often they fail and err."""
-    events = simulate_events(n, seed=seed, share=SHARE, days=10.0, units=n // 20)
-    rng = np.random.default_rng(seed + 10_000)
-    rate = rng.beta(0.2, 1.8, n // 20)[events.unit]
-    wrong = rng.random(n) < np.minimum(2 * rate, 1.0)
-    scores = {"accuracy": ScoreArrays(np.where(wrong, 0.0, 1.0), events.time_us)}
-    return replace(events, error=rng.random(n) < rate, scores=scores)
 
 
 def drift_row(labels: int | None, streams: int, *, loss: float = 0.29, days: int = 365) -> Row:
@@ -131,8 +121,7 @@ def drift_row(labels: int | None, streams: int, *, loss: float = 0.29, days: int
         false += any(name != "s0" for name in first)
         alarmed = first.get("s0") if labels else None
         found.append(math.inf if alarmed is None else (alarmed - report.days[0]).days + 1)
-    median = float(np.median(found))
-    return {"median": median if math.isfinite(median) else None, "false": false / streams}
+    return {"median": _finite(np.median(found)), "false": false / streams}
 
 
 def _slices_of_days(rng: np.random.Generator, sizes: list[int], days: int, loss: float) -> EventArrays:
@@ -170,26 +159,44 @@ def page(streams: int = 400) -> Iterator[str]:
             yield table_line([stream, name, f"{100 * found['found']:.2f} %"])
         found = rows.get({"split": stream, "streams": streams}, lambda s=simulate: mismatches(s, streams))
         yield table_line([stream, "split", f"{100 * found['found']:.2f} %"])
+    heavy: dict[str, tuple[str, dict[str, float]]] = {
+        "cost, ratio 1": ("cost", {"ratio": 1.0}),
+        "latency p95, ratio 1": ("latency_p95", {"ratio": 1.0}),
+    }
+    for name, guardrail in heavy.items():
+        setting = {"null": "heavy-tailed", "guardrail": name, "streams": streams}
+        found = rows.get(setting, lambda g=guardrail: detections(g, lambda seed: heavy_tailed(N, seed), streams))
+        yield table_line(["heavy-tailed (Pareto, α = 1.5)", name, f"{100 * found['found']:.2f} %"])
+    found = rows.get({"whole": True, "streams": streams}, lambda: whole_decisions(streams, N))
+    for name, decision in (("all four, five slices", "roll_back"), ("split", "invalid")):
+        yield table_line(["whole decisions, swinging ±50 %, 25 %", name, f"{100 * found[decision]:.2f} %"])
     found = rows.get({"pinned": True, "streams": streams}, lambda: mismatches(pinned, min(streams, 60)))
     yield from (
         "",
         f"A cookie that pins the candidate's users alone is found in {100 * found['found']:.0f} % of the streams.",
     )
-    yield from ("", "## Delays of the canary", "", table_line(["guardrail", "true ratio", "median request", "design"]))
-    yield table_line(["---"] * 4)
+    yield from (
+        "",
+        "## Delays of the canary",
+        "",
+        table_line(["guardrail", "true ratio", "median request", "of 60 streams", "design"]),
+    )
+    yield table_line(["---"] * 5)
     for (rate, rise), designs in ERROR_DESIGN.items():
         for ratio, design in designs.items():
-            setting = {"error": rate, "rise": rise, "ratio": ratio, "streams": streams}
+            setting = {"error": rate, "rise": rise, "ratio": ratio, "streams": streams, "medians_of": _SIXTY}
             found = rows.get(setting, lambda a=rate, b=rise, c=ratio: error_delay(a, b, c, streams))
             yield table_line(
-                [f"errors {100 * rate:g} %, tolerated × {1 + rise:g}", ratio, _count(found), f"{design:,}"]
+                [f"errors {100 * rate:g} %, tolerated × {1 + rise:g}", ratio, *_delays(found), f"{design:,}"]
             )
     for ratio, design in LATENCY_DESIGN.items():
-        found = rows.get({"latency": ratio, "streams": streams}, lambda c=ratio: latency_delay(c, streams))
-        yield table_line(["latency p95, tolerated × 1", ratio, _count(found), f"{design:,}"])
+        found = rows.get(
+            {"latency": ratio, "streams": streams, "medians_of": _SIXTY}, lambda c=ratio: latency_delay(c, streams)
+        )
+        yield table_line(["latency p95, tolerated × 1", ratio, *_delays(found), f"{design:,}"])
     yield from ("", "## Drift", "", table_line(["labels a day", "median days", "design", "years with a false alarm"]))
     yield table_line(["---"] * 4)
-    years = max(streams // 20, 5)
+    years = max(streams // 4, 5)
     for labels, design in DRIFT_DESIGN.items():
         found = rows.get({"drift": labels, "streams": years}, lambda n=labels: drift_row(n, years))
         yield table_line([labels, found["median"], design, f"{100 * found['false']:.0f} %"])
@@ -213,8 +220,14 @@ def latency_delay(ratio: float, streams: int) -> Row:
     )
 
 
-def _count(found: Row) -> str:
-    return "rarely" if found["median"] is None else f"{found['median']:,.0f}"
+def _delays(found: Row) -> tuple[str, str]:
+    """Write the median, and between what the medians of 60 streams lie: those of the design are such ones."""
+    low, high = found["sixty"]
+    return _count(found["median"]), f"{_count(low)} to {_count(high)}"
+
+
+def _count(median: float | None) -> str:
+    return "rarely" if median is None else f"{median:,.0f}"
 
 
 _INTRODUCTION = """# Calibration of monitoring
@@ -222,6 +235,9 @@ _INTRODUCTION = """# Calibration of monitoring
 What `mlbaseline canary` and `mlbaseline drift` decide, in simulation: {streams} streams of {n} requests, a canary
 of 5 % unless said otherwise, α = 5 % for one guardrail (with several, each has its part of it), a look after every
 request. `make calibrate` repeats it.
+
+The design's delays are medians of 60 streams. Such medians scatter: the column "of 60 streams" has the range in which
+95 % of them lie, by resampling.
 
 How it stays valid at any look: each guardrail is an e-value, which reaches 1/α with a probability of at most α,
 whenever and however often one looks.

@@ -8,27 +8,40 @@ import os
 import pytest
 
 from tests.monitor import calibration_monitoring as calibration
+from tests.monitor.calibration_streams import heavy_tailed, null_streams, pinned
 
 STREAMS = int(os.environ.get("MLBASELINE_STREAMS", "24"))
+MOST = calibration.ALPHA + 2.5 * math.sqrt(calibration.ALPHA * (1 - calibration.ALPHA) / STREAMS)
 
 
-@pytest.mark.parametrize("stream", list(calibration.null_streams(1)))
+@pytest.mark.parametrize("stream", list(null_streams(1)))
 @pytest.mark.parametrize("guardrail", [("error", {"ratio": 1.0}), ("accuracy", {"margin": 0.0})])
 def test_false_alarms_stay_below_their_rate(stream: str, guardrail: tuple[str, dict[str, float]]) -> None:
-    simulate = calibration.null_streams(6_000)[stream]
+    simulate = null_streams(6_000)[stream]
     for harm in (True, False):
-        found = calibration.detections(guardrail, simulate, STREAMS, harm=harm)["found"]
-        assert found <= calibration.ALPHA + 2.5 * math.sqrt(calibration.ALPHA * (1 - calibration.ALPHA) / STREAMS)
+        assert calibration.detections(guardrail, simulate, STREAMS, harm=harm)["found"] <= MOST
 
 
-@pytest.mark.parametrize("stream", list(calibration.null_streams(1)))
+@pytest.mark.parametrize("stream", list(null_streams(1)))
 def test_a_true_split_passes(stream: str) -> None:
-    found = calibration.mismatches(calibration.null_streams(6_000)[stream], STREAMS)["found"]
-    assert found <= calibration.ALPHA + 2.5 * math.sqrt(calibration.ALPHA * (1 - calibration.ALPHA) / STREAMS)
+    assert calibration.mismatches(null_streams(6_000)[stream], STREAMS)["found"] <= MOST
+
+
+@pytest.mark.parametrize("guardrail", [("cost", {"ratio": 1.0}), ("latency_p95", {"ratio": 1.0})])
+def test_tails_without_a_variance_raise_no_more_false_alarms(guardrail: tuple[str, dict[str, float]]) -> None:
+    found = calibration.detections(guardrail, lambda seed: heavy_tailed(6_000, seed), STREAMS)
+    assert found["found"] <= MOST
+    worse = calibration.detections(guardrail, lambda seed: heavy_tailed(6_000, seed, ratio=3.0), STREAMS // 4)
+    assert worse["found"] >= 0.5
+
+
+def test_a_whole_decision_over_slices_keeps_its_error_rate() -> None:
+    found = calibration.whole_decisions(STREAMS, 6_000)
+    assert max(found.values()) <= MOST
 
 
 def test_a_cookie_that_pins_one_arm_only_is_found() -> None:
-    assert calibration.mismatches(calibration.pinned, 8)["found"] == 1.0
+    assert calibration.mismatches(pinned, 8)["found"] == 1.0
 
 
 @pytest.mark.parametrize(("rate", "rise", "ratio"), [(0.1, 0.0, 2.0), (0.1, 0.25, 2.0), (0.2, 0.0, 1.5)])
