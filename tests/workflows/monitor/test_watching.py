@@ -24,6 +24,9 @@ from tests.support.traffic import stream
 from tests.workflows.monitor.test_decisions import ingest, suite, uri
 
 __all__ = ["suite"]
+MONITORING = Path(__file__).parents[3] / "docs" / "how-to" / "monitoring"
+SELECTOR = re.compile(r"\b(mlbaseline_[a-z0-9_]+)(\{[^}]*\})?")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
 FLAGGER = {"name": "api", "namespace": "prod", "phase": "Progressing", "metadata": {}}
 
 
@@ -96,6 +99,22 @@ def test_gauges_have_the_form_of_prometheus(suite: Path, watcher: Watcher) -> No
     assert 'mlbaseline_canary_decision{decision="continue"} 1' in text
     assert 'mlbaseline_drift_alarm{slice="topic",value="billing"} 0' in text
     assert "mlbaseline_watch_up 1" in text
+
+
+def test_rules_and_panels_select_gauges_with_the_labels_that_they_have(suite: Path, watcher: Watcher) -> None:
+    workflows.evaluate(suite, baselines=["majority"], tracking_uri=uri(suite))
+    ingest(suite, stream(4_000, share=0.2, labelled=0.5))
+    watcher.look()
+    samples = [
+        (found[1], dict(LABEL.findall(found[2] or "")))
+        for line in ask(watcher, "GET", "/metrics").text.splitlines()
+        if (found := re.match(r"(mlbaseline_\w+)(?:\{(.*)\})? ", line))
+    ]
+    asked = [text for path in sorted(MONITORING.iterdir()) for text in SELECTOR.findall(path.read_text("utf-8"))]
+    assert len(asked) > 15
+    for name, labels in asked:
+        wanted = dict(LABEL.findall(labels.replace('\\"', '"')))
+        assert any(name == known and wanted.items() <= given.items() for known, given in samples), (name, wanted)
 
 
 def test_a_token_is_asked_for_everywhere_but_for_health(suite: Path, watcher: Watcher) -> None:
