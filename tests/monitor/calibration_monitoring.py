@@ -196,11 +196,10 @@ def page(streams: int = 400) -> Iterator[str]:
         yield table_line(["latency p95, tolerated × 1", ratio, *_delays(found), f"{design:,}"])
     yield from ("", "## Drift", "", table_line(["labels a day", "median days", "design", "years with a false alarm"]))
     yield table_line(["---"] * 4)
-    years = max(streams // 4, 5)
     for labels, design in DRIFT_DESIGN.items():
-        found = rows.get({"drift": labels, "streams": years}, lambda n=labels: drift_row(n, years))
+        found = rows.get({"drift": labels, "streams": streams}, lambda n=labels: drift_row(n, streams))
         yield table_line([labels, found["median"], design, f"{100 * found['false']:.0f} %"])
-    found = rows.get({"drift": None, "streams": years}, lambda: drift_row(None, years))
+    found = rows.get({"drift": None, "streams": streams}, lambda: drift_row(None, streams))
     yield table_line(["no rise", "", "", f"{100 * found['false']:.0f} %"])
 
 

@@ -7,6 +7,7 @@ from datetime import date
 
 from mlbaseline.monitor.cohorts import WatchedSlice
 from mlbaseline.monitor.drift.inputs import InputShift
+from mlbaseline.monitor.drift.vocabulary import VocabularyShift
 from mlbaseline.monitor.event_arrays import Floats
 from mlbaseline.records.decisions import StoredText
 
@@ -97,6 +98,7 @@ class DriftReport:
         late: Labels that came after their day was closed.
         requests: Requests of the champion on the closed days.
         looked_us: Time of the look, microseconds since 1970.
+        vocabulary: What changed about the words; None where no text of live items is known.
     """
 
     slices: tuple[SliceDrift, ...]
@@ -109,6 +111,7 @@ class DriftReport:
     late: int
     requests: int
     looked_us: int
+    vocabulary: VocabularyShift | None = None
 
     @property
     def alarms(self) -> tuple[SliceDrift, ...]:

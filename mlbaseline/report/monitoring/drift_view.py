@@ -153,6 +153,14 @@ def _inputs(report: DriftReport) -> tuple[Block, ...]:
             f"Prompts changed in length: a median of {formats.significant(inputs.tokens_in)} tokens, recorded "
             f"{formats.significant(inputs.reference_tokens_in)}."
         )
+    if report.vocabulary is not None:
+        words = report.vocabulary
+        sentences.append(
+            f"Of the words of {formats.count(words.items)} live items, {formats.percent(words.unknown)} do not occur "
+            f"in the suite's data; of other items of that data it is {formats.percent(words.suite_unknown)}. The "
+            f"Jensen–Shannon divergence of the words is {formats.fixed(words.divergence)} bits, within the data "
+            f"{formats.fixed(words.suite_divergence)}."
+        )
     explanation = "Changes of the inputs explain a rise of the loss; they never raise an alarm."
     return (*(sentences or ["Neither the mix of the slices nor the lengths changed notably."]), explanation)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from mlbaseline.workflows.monitor.canary_action import apply_decision, plan_acti
 from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
 from mlbaseline.workflows.monitor.references import canary_plan, detector_start_us, find_reference, reference_or_none
+from mlbaseline.workflows.monitor.vocabulary import find_vocabulary_shift
 
 CANARY_EXIT_CODES: Mapping[CanaryDecision, int] = {
     CanaryDecision.CONTINUE: 0,
@@ -140,6 +142,7 @@ def drift(
     monitor = monitor_of(loaded)
     tracker = store.connect(tracking_uri, loaded.name)
     report = look_at_drift(loaded, monitor, tracker, ledger, since)
+    report = replace(report, vocabulary=find_vocabulary_shift(suite, tracker, report.looked_us))
     view, document = drift_view(report, loaded.name), drift_document(report)
     run_id = None
     if record:

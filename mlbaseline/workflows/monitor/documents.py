@@ -63,6 +63,7 @@ def drift_document(report: DriftReport) -> Document:
         "requests": report.requests,
         "reference": report.reference,
         "inputs": asdict(report.inputs),
+        "vocabulary": None if report.vocabulary is None else asdict(report.vocabulary),
         "cost": asdict(report.cost),
         "looked_at": iso(report.looked_us),
     }

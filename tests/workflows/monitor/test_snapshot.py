@@ -10,7 +10,7 @@ import pytest
 
 from mlbaseline import workflows
 from mlbaseline.errors import DataError, SuiteError, TrackingError
-from mlbaseline.store import connect
+from mlbaseline.store import artifact_path, connect
 from mlbaseline.store.live import read_holdout
 from tests.support.cheap_ladder import CheapLadder
 from tests.support.live_traffic import write_week
@@ -88,6 +88,19 @@ def test_a_version_of_the_holdout_does_not_change(live: CheapLadder) -> None:
     dataset.merge_records([{"inputs": {"review": "smuggled in"}, "expectations": {"target": "good"}}])
     with pytest.raises(TrackingError, match="has other items than it was written with"):
         read_holdout(connect(live.uri, "reviews"), period)
+
+
+def test_drift_is_explained_by_the_words_of_the_holdout(live: CheapLadder) -> None:
+    write_week(live, 0)
+    workflows.evaluate(live.suite, baselines=["rule"], tracking_uri=live.uri)
+    assert workflows.drift(live.suite, record=False, tracking_uri=live.uri).document["vocabulary"] is None
+    workflows.snapshot(live.suite, tracking_uri=live.uri)
+    outcome = workflows.drift(live.suite, tracking_uri=live.uri)
+    words = outcome.document["vocabulary"]
+    assert (words["unknown"], words["suite_unknown"]) == (1.0, 0.0)  # `review 0 12 +` beside `the soup today +`
+    assert outcome.document["alarm"] is False
+    page = artifact_path(connect(live.uri, "reviews"), outcome.document["run_id"], "drift/report.md")
+    assert "do not occur in the suite's data" in Path(page).read_text(encoding="utf-8")
 
 
 def test_what_is_missing_is_named(live: CheapLadder, tmp_path: Path) -> None:
