@@ -32,9 +32,9 @@ from mlbaseline.untrusted import escape_markdown
 from mlbaseline.workflows.command_result import CommandResult, document_json
 from mlbaseline.workflows.monitor.canary_action import apply_decision, plan_action
 from mlbaseline.workflows.monitor.documents import Document, canary_document, drift_document
+from mlbaseline.workflows.monitor.holdout import find_vocabulary_shift
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
 from mlbaseline.workflows.monitor.references import canary_plan, detector_start_us, find_reference, reference_or_none
-from mlbaseline.workflows.monitor.vocabulary import find_vocabulary_shift
 
 CANARY_EXIT_CODES: Mapping[CanaryDecision, int] = {
     CanaryDecision.CONTINUE: 0,
