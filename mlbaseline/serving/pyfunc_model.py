@@ -1,4 +1,4 @@
-"""A registered model that is not ours, called through MLflow's `predict`."""
+"""A registered model that is not ours, asked in a process of its own. Its answers are kept as they come."""
 
 from __future__ import annotations
 
@@ -11,30 +11,49 @@ import pandas as pd
 
 from mlbaseline.engine.inference.timing import evenly_spaced
 from mlbaseline.engine.rungs import TaskDescription
+from mlbaseline.errors import DataError, describe_error
+from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.reply_parsing import ParsedReply, make_answer, read_row, read_text_row
 from mlbaseline.records import Answer, Example
+from mlbaseline.serving.foreign_process import ForeignModel, ForeignModelError, prompts_frame
 from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import value_text
+from mlbaseline.untrusted import ODD_SHAPE
 from mlbaseline.values import as_number
 
 _BATCH = 32
 
 
 class PyfuncPredictor:
-    """A pyfunc model as a `records.Model`. A batch that fails is predicted row by row."""
+    """A pyfunc model as a `records.Model`. A batch that fails is predicted row by row.
 
-    def __init__(self, model: Any, task: TaskDescription, columns: Mapping[str, bool]) -> None:
+    No example that has an answer, of this process or of one that was killed, is asked again.
+    """
+
+    def __init__(
+        self, model: ForeignModel, task: TaskDescription, columns: Mapping[str, bool], journal: AnswerJournal | None
+    ) -> None:
         """Prepare a loaded model.
 
         Args:
-            model: Loaded by `mlflow.pyfunc`.
+            model: In its own process.
             task: What it answers.
             columns: Columns that it is sent, and whether each holds numbers; none: it is sent the prompt itself.
+            journal: Where answers are kept; None: nowhere.
         """
-        self._model, self._task, self._columns = model, task, columns
+        self._model, self._task, self._columns, self._journal = model, task, columns, journal
         self._decoding = kind_of(task.task).decoding
 
     def answer(self, examples: Sequence[Example]) -> Iterator[Answer]:
+        """Yield stored answers, then the others, each stored as it comes. Raises TrackingError."""
+        stored = {} if self._journal is None else self._journal.load()
+        yield from (stored[example.id] for example in examples if example.id in stored)
+        for answer in self._answer_in_batches([example for example in examples if example.id not in stored]):
+            if self._journal is not None:
+                self._journal.add(answer)
+            yield answer
+
+    def _answer_in_batches(self, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answer in batches; `evaluation.latency_sample` of the examples are answered alone, and timed."""
         ordered = sorted(examples, key=lambda example: example.id)
         timed = evenly_spaced(len(ordered), self._task.evaluation.latency_sample)
@@ -50,12 +69,13 @@ class PyfuncPredictor:
         started = perf_counter()
         try:
             samples = [self._predict(examples) for _ in range(self._decoding.samples if self._decoding else 1)]
-        except Exception as error:  # it is their code that runs
+        except (ForeignModelError, DataError, *ODD_SHAPE) as error:
             if len(examples) > 1:
                 for example in examples:
                     yield from self._batch([example])
             else:
-                yield Answer(examples[0].id, None, error=f"{type(error).__name__}: {error}")
+                said = str(error) if isinstance(error, ForeignModelError) else describe_error(error)
+                yield Answer(examples[0].id, None, error=said)
             return
         took_s = perf_counter() - started
         for example, replies in zip(examples, zip(*samples, strict=True), strict=True):
@@ -67,7 +87,7 @@ class PyfuncPredictor:
 
     def _predict(self, examples: Sequence[Example]) -> list[ParsedReply]:
         """Return one sample of each example."""
-        rows = _rows(self._model.predict(self._inputs(examples)), len(examples))
+        rows = self._model.predict(self._questions(examples))
         return [
             self._read(self._without_prompt(row, example), example) for row, example in zip(rows, examples, strict=True)
         ]
@@ -77,9 +97,9 @@ class PyfuncPredictor:
             return read_text_row(row, self._decoding)
         return read_row(row, self._task.labels, example.choices)
 
-    def _inputs(self, examples: Sequence[Example]) -> Any:
+    def _questions(self, examples: Sequence[Example]) -> pd.DataFrame:
         if not self._columns:
-            return [self._task.prompting.prompt(example).context for example in examples]
+            return prompts_frame([self._task.prompting.prompt(example).context for example in examples])
         return pd.DataFrame(
             {
                 name: [as_number(e.fields[name]) if is_number else value_text(e.fields[name]) for e in examples]
@@ -92,16 +112,3 @@ class PyfuncPredictor:
         if self._columns or not isinstance(row, str):
             return row
         return row.removeprefix(self._task.prompting.prompt(example).context)
-
-
-def _rows(predicted: Any, n: int) -> list[Any]:
-    """Return one entry for each row: a mapping of columns, or a bare value."""
-    if isinstance(predicted, pd.DataFrame):
-        rows: list[Any] = predicted.to_dict("records")
-    elif isinstance(predicted, Mapping):
-        rows = pd.DataFrame(predicted).to_dict("records")
-    else:
-        rows = list(predicted.tolist() if hasattr(predicted, "tolist") else predicted)
-    if len(rows) != n:
-        raise ValueError(f"{n} rows were sent, {len(rows)} predictions came back")
-    return rows

@@ -10,9 +10,11 @@ from typing import Any
 
 from mlbaseline.assets import sha256_of
 from mlbaseline.engine.rungs import RegisteredModel, TaskDescription, generation_fields
-from mlbaseline.errors import DataError, MlbaselineError, SignatureError, TrackingError, UntrustedModelError
+from mlbaseline.errors import DataError, SignatureError, TrackingError, UntrustedModelError
 from mlbaseline.model_files import NO_DIGESTS, SERVED, ModelDigests, model_sha256
+from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
+from mlbaseline.serving.foreign_process import ForeignModel
 from mlbaseline.serving.pyfunc_model import PyfuncPredictor
 from mlbaseline.serving.served import Served, load_served, locate_weights, read_served
 from mlbaseline.signing import TrustedKeys
@@ -179,6 +181,7 @@ class OwnModel(_StoredModel):
     served_folder: Path
     is_seeded = True
     runs_code = False
+    is_elsewhere = False
 
     @cached_property
     def _served(self) -> Served:
@@ -198,7 +201,7 @@ class OwnModel(_StoredModel):
         chat = {"prompt.chat_template": UNKNOWN} if served.task.chat_template else {}
         return fields | chat | answering.task_fields()
 
-    def open(self, task: TaskDescription) -> Model:
+    def open(self, task: TaskDescription, answers: Path | None = None) -> Model:  # noqa: ARG002  # results are cached
         served = self._served
         self.check_columns(served.columns, task)
         if (served.task.kind, served.task.labels) != (task.task.kind, task.labels):
@@ -215,6 +218,7 @@ class PyfuncModel(_StoredModel):
 
     is_seeded = False
     runs_code = True
+    is_elsewhere = True
 
     @cached_property
     def _schema(self) -> Any:
@@ -239,8 +243,7 @@ class PyfuncModel(_StoredModel):
             return fields | task.prompting.signature_fields()
         return fields | dict.fromkeys(("prompt.template", "prompt.chat_template", "prompt.shots"), UNKNOWN)
 
-    def open(self, task: TaskDescription) -> Model:
-        from mlflow.pyfunc import load_model
+    def open(self, task: TaskDescription, answers: Path | None = None) -> Model:
         from mlflow.types.schema import DataType
 
         if task.task.output_type is OutputType.LOGLIKELIHOOD_ROLLING:
@@ -257,13 +260,5 @@ class PyfuncModel(_StoredModel):
                 required = [spec for spec in self._schema.inputs if spec.required or spec.name in task.columns]
                 columns = {spec.name: spec.type in numbers for spec in required}
             self.check_columns(list(columns), task)
-        try:
-            model = load_model(str(self.folder))
-        except MlbaselineError:
-            raise
-        except Exception as error:  # loading runs the model's own code
-            raise TrackingError(
-                f"{self.name}: cannot be loaded here: {type(error).__name__}: {error}. Install what its "
-                "requirements.txt names"
-            ) from error
-        return PyfuncPredictor(model, task, columns)
+        model = ForeignModel(self.folder, self.name, takes_prompts=self._takes_prompts)
+        return PyfuncPredictor(model, task, columns, None if answers is None else AnswerJournal(answers))

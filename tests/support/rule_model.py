@@ -28,19 +28,19 @@ set_model(Rule())
 """
 
 
-def register(cheap_ladder: CheapLadder, signs: str, *columns: str) -> str:
+def register(cheap_ladder: CheapLadder, signs: str, *columns: str, code: str = MODEL) -> str:
     """A pyfunc model from code, that calls what ends in one of the signs good, as the champion. Gives its version.
 
     Where the suite names the champion already, it is told the digest.
     """
-    code = cheap_ladder.folder / "model.py"
-    code.write_text(MODEL.replace("SIGNS", signs), encoding="utf-8")
+    path = cheap_ladder.folder / "model.py"
+    path.write_text(code.replace("SIGNS", signs), encoding="utf-8")
     mlflow.set_tracking_uri(cheap_ladder.uri)
     mlflow.set_experiment("somebody-elses")
     with mlflow.start_run():
         info = mlflow.pyfunc.log_model(
             name="rule",
-            python_model=str(code),
+            python_model=str(path),
             pip_requirements=["mlflow"],
             signature=ModelSignature(
                 Schema([ColSpec("string", name) for name in columns]), Schema([ColSpec("string")])

@@ -115,3 +115,38 @@ def test_a_digest_of_digits_needs_quotes(cheap_ladder: CheapLadder) -> None:
         SuiteError, match=r"baselines.champion.sha256: .* YAML reads digits alone as one. Put them in quotes"
     ):
         workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
+
+
+KILLS_ITS_PARENT = """
+import os, signal
+from pathlib import Path
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+class Rule(PythonModel):
+    def predict(self, context, model_input, params=None):
+        log = Path("LOG")
+        with log.open("a") as file:
+            file.write("".join(f"{text}\\n" for text in model_input["text"]))
+        if len(log.read_text().splitlines()) > 60 and not log.with_suffix(".killed").exists():
+            log.with_suffix(".killed").touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+        return ["good" for _ in model_input["text"]]
+
+set_model(Rule())
+"""
+
+
+def test_a_kill_loses_no_answer_of_a_model_of_others(cheap_ladder: CheapLadder) -> None:
+    log = cheap_ladder.folder / "asked.txt"
+    cheap_ladder.write(CHAMPION)
+    register(cheap_ladder, "", "text", code=KILLS_ITS_PARENT.replace("LOG", str(log)))
+    evaluate = ("evaluate", str(cheap_ladder.suite), "--kind", "production", "--tracking-uri", cheap_ladder.uri)
+    cheap_ladder.command(*evaluate, expect=-9)
+    before = log.read_text(encoding="utf-8").splitlines()
+    (done,) = cheap_ladder.document(*evaluate)["evaluations"]
+    after = log.read_text(encoding="utf-8").splitlines()[len(before) :]
+    last_batch = 32
+    assert done["baseline"] == "champion"
+    assert not set(before[:-last_batch]) & set(after)
+    assert len(set(before) | set(after)) == len(cheap_ladder.test_data().examples)

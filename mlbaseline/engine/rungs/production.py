@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from mlbaseline.cache import cache_dir
-from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext, TaskDescription, flat, progress_name
+from mlbaseline.engine.rungs.rung import (
+    OpenedRung,
+    RegisteredModel,
+    Rung,
+    RungContext,
+    TaskDescription,
+    flat,
+    progress_name,
+)
 from mlbaseline.errors import DataError
-from mlbaseline.records import REMOTE, UNKNOWN, Scalar
+from mlbaseline.records import REMOTE, UNKNOWN, Scalar, Signature
 from mlbaseline.suite import Endpoint, Production, Task
 from mlbaseline.suite.production import HOW_ASKED
 from mlbaseline.tasks import kind_of
@@ -40,10 +49,25 @@ def _registered(context: RungContext, name: str, spec: Production, seeds: Sequen
             "`optional: true` if there is none yet"
         )
     task = _describe_task(context)
-    fields = {"model.kind": spec.kind, **model.signature_fields(task)}
     each = seeds if context.suite.is_random(name) and not model.is_seeded else (None,)
-    rungs = [context.rung(name, seed, fields=fields, open_=lambda: OpenedRung(model.open(task))) for seed in each]
-    return [replace(rung, params={**rung.params, **model.facts}) for rung in rungs]
+    return [_registered_rung(context, name, seed, model, task) for seed in each]
+
+
+def _registered_rung(
+    context: RungContext, name: str, seed: int | None, model: RegisteredModel, task: TaskDescription
+) -> Rung:
+    def open_() -> OpenedRung:
+        return OpenedRung(model.open(task, answers), is_elsewhere=model.is_elsewhere)
+
+    fields = {"model.kind": "production", **model.signature_fields(task)}
+    rung = context.rung(name, seed, fields=fields, open_=open_)
+    answers = _answers_file(rung.signature) if model.is_elsewhere else None
+    return replace(rung, params={**rung.params, **model.facts}, answer_journal=answers)
+
+
+def _answers_file(signature: Signature) -> Path:
+    """Name the file that keeps the answers of a rung until its run is complete."""
+    return cache_dir() / "answers" / f"{signature.digest}.jsonl"
 
 
 def _describe_task(context: RungContext) -> TaskDescription:
@@ -75,7 +99,7 @@ def _endpoint(context: RungContext, name: str, spec: Endpoint, seed: int | None)
         return OpenedRung(EndpointModel(spec, request_format, answers, where=where, description=description))
 
     rung = context.rung(name, seed, fields=_endpoint_fields(spec, prompting, task), open_=open_)
-    journal = cache_dir() / "answers" / f"{rung.signature.digest}.jsonl"
+    journal = _answers_file(rung.signature)
     options = dict(flat("endpoint", spec.model_dump(mode="json", include=HOW_ASKED)))
     return replace(rung, params={**rung.params, **options}, external_device=REMOTE, answer_journal=journal)
 

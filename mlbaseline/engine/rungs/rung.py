@@ -52,8 +52,22 @@ class RegisteredModel(Protocol):
         """Return what its answers depend on."""
         ...
 
-    def open(self, task: TaskDescription) -> Model:
-        """Load it. Raises DataError where it needs columns that it may not be shown, TrackingError where it fails."""
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it answers in another process, whose answers are kept as they come."""
+        ...
+
+    def open(self, task: TaskDescription, answers: Path | None = None) -> Model:
+        """Load it.
+
+        Args:
+            task: What it answers.
+            answers: File that keeps the answers of a model that is elsewhere.
+
+        Raises:
+            DataError: It needs columns that it may not be shown.
+            TrackingError: It cannot be loaded.
+        """
         ...
 
 
@@ -69,6 +83,7 @@ class OpenedRung:
     here. shots: solved examples shown to a model without weights of its own, so that its prompt can be promoted; None
     where nothing can be promoted.
     figures: what is known of the rung beside its metrics, by the parts of the figure's name.
+    is_elsewhere: it answers in another process, so that the memory of this one says nothing about it.
     """
 
     model: Model
@@ -76,6 +91,7 @@ class OpenedRung:
     trained: Trained | None = None
     shots: tuple[Example, ...] | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+    is_elsewhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,8 @@ class RungEvaluation:
     def _write(self, run: store.Run, table: ResultTable, found: Mapping[str, float], judged: Figures) -> None:
         suite, rung, opened = self._ladder.suite, self.rung, self._facts
         assert opened is not None
-        measures_nothing = rung.external_device or rung.kind == "human"  # people have no memory to measure
+        # People have no memory to measure, and that of another process is not ours to see.
+        measures_nothing = rung.external_device or rung.kind == "human" or opened.is_elsewhere
         metered = Metered(
             table,
             self._machine,
