@@ -8,7 +8,8 @@ Pairs, single scores, slices and the contrasts of a joint table come here with t
     Differences of 0/1 scores on independent examples: Tango's score interval or Agresti and Min's, whichever is wider,
     with McNemar's exact test at zero (`WiderConfidence`).
 ``wilson``
-    A single 0/1 score on independent examples (`WilsonConfidence`).
+    A single 0/1 score on independent examples: Wilson's interval or the exact mid-p one, whichever is wider
+    (`ProportionConfidence`).
 ``sparse_t``
     At least half of the values are equal and fewer than 50 units have another: t with pseudo-examples
     (`MeanConfidence`).
@@ -32,7 +33,7 @@ import numpy.typing as npt
 from mlbaseline.stats.bootstrap_t import BootstrapConfidence
 from mlbaseline.stats.confidence import ConfidenceDistribution, MeanConfidence, RuleOfThree
 from mlbaseline.stats.contrast_data import ContrastData, Mask
-from mlbaseline.stats.paired.binary import WiderConfidence, WilsonConfidence
+from mlbaseline.stats.paired.binary import ProportionConfidence, WiderConfidence
 from mlbaseline.stats.summaries import Summary
 from mlbaseline.stats.types import Array
 
@@ -110,7 +111,7 @@ def confidence_by_formula(method: str, summary: Summary) -> ConfidenceDistributi
     if method == SCORE:
         return WiderConfidence(summary.gained, summary.lost, summary.n)
     if method == WILSON:
-        return WilsonConfidence(summary.gained, summary.n)
+        return ProportionConfidence(summary.gained, summary.n)
     unit = np.where(is_sparse(summary), pseudo_unit(summary), 0.0)
     return MeanConfidence(summary.mean, summary.variance, summary.df, summary.third, unit)
 

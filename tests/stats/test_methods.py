@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from mlbaseline.stats import compare_paired, compare_unpaired, estimate_mean, joint_intervals
+from mlbaseline.stats.confidence import infer
 from mlbaseline.stats.contrast_data import contrast_data
 from mlbaseline.stats.methods import choose_methods
+from mlbaseline.stats.paired.binary import ProportionConfidence
 from mlbaseline.stats.summaries import summarise
 
 RNG = np.random.default_rng(5)
@@ -48,21 +50,41 @@ def test_a_joint_table_its_slices_and_pairs_agree(scores: np.ndarray, clusters: 
             assert p == pytest.approx(alone_p, abs=1e-9)
 
 
-def test_single_proportions_are_wilsons_wherever_they_are_asked_for() -> None:
+def test_single_proportions_have_the_wider_of_two_intervals_wherever_they_are_asked_for() -> None:
+    from scipy import optimize, stats
     from statsmodels.stats.proportion import proportion_confint
 
-    for successes, n in ((0, 40), (3, 50), (97, 100), (40, 40)):
+    def mid_p(successes: int, n: int, rate: float) -> float:
+        return float(stats.binom.sf(successes, n, rate) + stats.binom.pmf(successes, n, rate) / 2.0)
+
+    for successes, n in ((0, 40), (3, 50), (50, 80), (97, 100), (40, 40)):
         scores = np.repeat([1.0, 0.0], [successes, n - successes])
         low, high = proportion_confint(successes, n, method="wilson")
+        if successes > 0:
+            low = min(low, optimize.brentq(lambda p: mid_p(successes, n, p) - 0.025, 1e-9, 1.0 - 1e-9))  # noqa: B023
+        if successes < n:
+            high = max(high, optimize.brentq(lambda p: mid_p(successes, n, p) - 0.975, 1e-9, 1.0 - 1e-9))  # noqa: B023
         joint = joint_intervals(scores[:, None], [[1.0]], n_resamples=100)
         single = estimate_mean(scores)
-        np.testing.assert_allclose([joint.low[0, 0], joint.high[0, 0]], [low, high], atol=1e-12)
-        np.testing.assert_allclose([single.low, single.high], [low, high], atol=1e-12)
-        negated = joint_intervals(scores[:, None], [[1.0]], n_resamples=100).p_values(0.5, "less")[0, 0]
+        np.testing.assert_allclose([joint.low[0, 0], joint.high[0, 0]], [low, high], atol=1e-8)
+        np.testing.assert_allclose([single.low, single.high], [low, high], atol=1e-8)
         z = (successes / n - 0.5) / np.sqrt(0.25 / n)
-        from scipy import stats
+        expected = max(stats.norm.cdf(z), 1.0 - mid_p(successes, n, 0.5))
+        assert joint.p_values(0.5, "less")[0, 0] == pytest.approx(expected, abs=1e-12)
 
-        assert negated == pytest.approx(stats.norm.cdf(z))
+
+@pytest.mark.parametrize("n", [50, 200, 1_000])
+def test_single_proportions_hold_their_level_at_every_rate(n: int) -> None:
+    from scipy import stats
+
+    successes, rates = np.arange(n + 1.0), np.linspace(0.005, 0.995, 100)
+    found = infer(ProportionConfidence(successes, np.full(n + 1, float(n))), level=0.95)
+    chance = stats.binom.pmf(successes[:, None], n, rates)
+    below, above = (
+        (chance * missed).sum(axis=0) for missed in (found.low[:, None] > rates, found.high[:, None] < rates)
+    )
+    assert (1.0 - below - above).min() >= 0.93
+    assert max(below.max(), above.max()) <= 0.045
 
 
 def test_a_mean_within_a_range_does_not_leave_it() -> None:

@@ -194,6 +194,53 @@ class WilsonConfidence:
         return np.asarray(scipy.special.ndtr(-self.sign * z))
 
 
+@dataclass(frozen=True)
+class ProportionConfidence:
+    """A single proportion: the wider of Wilson's interval and the exact binomial one with the mid-p value.
+
+    Wilson's alone misses rare outcomes on one side: a lower limit above the truth in 9 % of samples (nominal 2.5 %) at
+    a rate of 1 % and n = 50, coverage 0.91. The mid-p interval (Lancaster 1961, JASA 56:223) fails elsewhere, and the
+    wider of both covers 0.935 or more from n = 50 on, each side missing at most 0.039, for 2 % more width. All by
+    enumeration of the outcomes (docs/statistics/calibration-single.md).
+
+    ``successes`` of ``n``; ``sign`` is −1 for the negated proportion. Arrays that broadcast.
+    """
+
+    successes: Array
+    n: Array
+    sign: float = 1.0
+
+    def mirrored(self) -> ProportionConfidence:
+        """Give the same for the negated proportion."""
+        return ProportionConfidence(self.successes, self.n, -self.sign)
+
+    def lower(self, tail: float) -> Array:
+        """Compute the lower bound at a tail probability."""
+        shape = np.broadcast(self.successes, self.n).shape
+
+        def reached(rate: Array) -> NDArray[np.bool_]:
+            return self._mid_p(rate) >= tail if self.sign > 0 else 1.0 - self._mid_p(rate) < tail
+
+        exact = self.sign * first_true(reached, np.zeros(shape), np.ones(shape), 44)
+        return np.minimum(self._wilson.lower(tail), exact)
+
+    def p_greater(self, margin: ArrayLike) -> Array:
+        """Compute the p-value of a proportion of ``margin`` or less: a number, or one for each proportion."""
+        above = self._mid_p(np.clip(self.sign * np.asarray(margin, dtype=float), 0.0, 1.0))
+        return np.maximum(self._wilson.p_greater(margin), above if self.sign > 0 else 1.0 - above)
+
+    @property
+    def _wilson(self) -> WilsonConfidence:
+        return WilsonConfidence(self.successes, self.n, self.sign)
+
+    def _mid_p(self, rate: Array) -> Array:
+        """P(X > x) + P(X = x)/2 at a rate."""
+        x, others = np.asarray(self.successes, dtype=float), np.asarray(self.n - self.successes, dtype=float)
+        at_least = np.where(x > 0.0, scipy.special.betainc(np.maximum(x, 1e-9), others + 1.0, rate), 1.0)
+        more = np.where(others > 0.0, scipy.special.betainc(x + 1.0, np.maximum(others, 1e-9), rate), 0.0)
+        return np.asarray((at_least + more) / 2.0)
+
+
 def is_binary(scores: Array) -> bool:
     """Whether every score is 0 or 1."""
     zero_or_one: NDArray[np.bool_] = (scores == 0.0) | (scores == 1.0)

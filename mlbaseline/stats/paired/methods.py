@@ -185,7 +185,7 @@ def _unseen(sample: PairedSample) -> ChosenMethod:
 
 def _binary_reason(name: str) -> str:
     if name == methods.WILSON:
-        return "0/1 scores of one system: Wilson's interval holds its level at rare outcomes"
+        return "0/1 scores of one system: the wider of Wilson's and the mid-p interval holds its level at rare outcomes"
     return (
         "0/1 scores: the wider of Tango's and of Agresti and Min's interval, with the exact McNemar test, holds its "
         "level however few pairs disagree"

@@ -63,7 +63,8 @@ def estimate_mean(
         rng: Source of resamples; by default the same at every call.
 
     Returns:
-        The mean with its interval: Wilson's for 0/1 scores of independent examples, else what suits the scores.
+        The mean with its interval: for 0/1 scores of independent examples the wider of Wilson's and the mid-p one, else
+        what suits the scores.
 
     Raises:
         ValueError: If scores are not finite, or there are fewer than two examples or clusters.
@@ -71,7 +72,7 @@ def estimate_mean(
     Example:
         >>> result = estimate_mean([1, 1, 0, 1, 1, 1, 1, 1, 1, 1])
         >>> result.method, round(result.low, 3), round(result.high, 3)
-        ('wilson', 0.596, 0.982)
+        ('wilson', 0.596, 0.995)
     """
     check_hypothesis(level, "two-sided", 0.0)
     rows = as_scores(scores, "scores")
