@@ -23,6 +23,8 @@ from mlbaseline.records import Answer
 
 EVERY_S = 0.25
 """Time between two measurements; one takes about ten milliseconds."""
+LONGEST_S = 0.05
+"""Time beside one query; a longer one has met as many interruptions as the machine has in general."""
 _SIZE, _COPY_BYTES, _WIDTH, _ROWS, _LAYERS = 384, 1 << 23, 256, 64, 4
 
 
@@ -131,19 +133,27 @@ class Reference:
         self.timings.append(sorted(timings, key=lambda timing: timing.total_s)[1])
         return self.timings[-1].total_s
 
+    def _measure_for(self, seconds: float) -> float:
+        """Time the workload again and again for so long, `LONGEST_S` at most; mean seconds of one time."""
+        timings = [self.workload.time()]
+        while sum(timing.total_s for timing in timings) < min(seconds, LONGEST_S):
+            timings.append(self.workload.time())
+        self.timings += timings
+        return statistics.fmean(timing.total_s for timing in timings)
+
     def beside(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         """Pass answers on, each with the mean of the measurements before and after it.
 
-        After a query that was timed alone the workload is timed once, so that its quantiles are those of as many
-        moments as the queries'. An answer of an earlier session gets none: nobody knows how fast the machine was then.
+        After a query that was timed alone the workload is timed for as long as the query took, so that a neighbour
+        interrupts both alike and their quantiles move together. An answer of an earlier session gets none: nobody
+        knows how fast the machine was then.
         """
         self.workload.time()  # the first time is slower
         before, measured_at = self.measure(), perf_counter()
         held: list[Answer] = []
         for answer in answers:
             if answer.latency_s is not None:
-                self.timings.append(self.workload.time())
-                yield replace(answer, reference_s=self.timings[-1].total_s)
+                yield replace(answer, reference_s=self._measure_for(answer.latency_s))
                 continue
             is_next = bool(held) and (answer.batch is None or answer.batch != held[-1].batch)
             if is_next and perf_counter() - measured_at >= EVERY_S:

@@ -45,6 +45,13 @@ def test_a_query_that_is_timed_alone_has_the_reference_of_just_then() -> None:
     assert timed.figures()["reference", "count"] == 4.0
 
 
+def test_a_long_query_has_the_mean_of_as_long_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = [Answer(f"e{seconds:g}", "x", latency_s=seconds) for seconds in (10.0, 1000.0)]
+    monkeypatch.setattr(reference, "LONGEST_S", 20.0)
+    found = [answer.reference_s for answer in Reference(Clocked()).beside(iter(queries))]
+    assert found == [5.5, 8.0]  # 5 and 6 until 10 seconds are full; 7, 8 and 9 until the longest is
+
+
 @pytest.mark.parametrize("workload", [NumpyWorkload(), TorchWorkload("cpu")], ids=["numpy", "torch"])
 def test_the_workloads_take_time(workload: NumpyWorkload | TorchWorkload) -> None:
     timed = Reference(workload)

@@ -161,13 +161,32 @@ def _relative(metered: Sequence[Metered], level: float) -> dict[str, Relative]:
     if all(np.isfinite(each).all() for each in computed):
         mean = _batched([run.table for run in metered], np.stack(computed), level)
         if mean is not None:
-            found["compute"] = Relative(mean.value, Bounds(mean.low, mean.high))
+            found["compute"] = _with_drift(mean, metered, level)
     queries, beside = timings(metered), timings(metered, column=REFERENCE)
     if np.isfinite(beside.seconds).all():
         references = beside.quantiles(_RELATIVE, level)
         for name, of in queries.quantiles(_RELATIVE, level).items():
             found[name] = _over(of, references[name])
     return found
+
+
+def _with_drift(mean: BatchedMean, metered: Sequence[Metered], level: float) -> Relative:
+    """Widen a mean in units of the reference by how well a few measurements tell how fast the machine was.
+
+    What those vary by adds to the variance of the logarithm, though the answers beside them share a part of it.
+    """
+    beside = [run.table.frame.loc[run.table.frame["latency_s"].isna(), REFERENCE].dropna() for run in metered]
+    speeds = np.log(np.concatenate([each.unique() for each in beside]))
+    if len(speeds) < 2 or mean.low is None or mean.high is None or mean.low <= 0.0:
+        return Relative(mean.value, Bounds(mean.low, mean.high))
+    known = estimate_mean(speeds, level=level)
+    drift = (known.high - known.low) / 2.0
+
+    def limit(ours: float) -> float:
+        distance = math.log(ours / mean.value)
+        return mean.value * math.exp(math.copysign(math.hypot(distance, drift), distance))
+
+    return Relative(mean.value, Bounds(limit(mean.low), limit(mean.high)))
 
 
 def _over(query: QuantileEstimate, reference: QuantileEstimate) -> Relative:

@@ -182,6 +182,17 @@ def test_the_same_work_on_a_busy_machine_costs_the_same_in_units_of_the_referenc
     assert np.mean(overlaps["seconds"]) <= 0.60
 
 
+def test_a_few_measurements_of_an_unsteady_machine_say_little_of_its_speed() -> None:
+    drawn, bounds = noisy_batches(np.random.default_rng(9), noise=0.05), []
+    for spread in (0.0, 0.3):
+        speed = np.exp(np.random.default_rng(10).normal(0.0, spread, N // 40))
+        columns = {**drawn, "compute_s": drawn["compute_s"] * speed[drawn["batch"]], "latency_s": np.nan}
+        beside = {"reference_s": 0.01 * (1.0 + 1e-9 * drawn["batch"]) * speed[drawn["batch"]]}
+        bounds.append(cost_of(HOURLY, [Metered(rows(**columns, **beside), CPU)]).relative["compute"].bounds)
+    steady, unsteady = (float(np.log((each.high or 0.0) / (each.low or 1.0))) for each in bounds)
+    assert unsteady > steady + 2 * 0.3 / np.sqrt(N // 40)
+
+
 def test_answers_of_an_earlier_session_have_no_reference() -> None:
     batch = np.arange(N) // 40
     reference = np.where(batch == 0, np.nan, 0.01)
