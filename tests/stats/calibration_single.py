@@ -197,6 +197,9 @@ NOTES = """
   over the classes that occur, estimates something else than the mean over all three. The caution says so there.
 - *Perplexity of 30 texts with heavy-tailed lengths*: few long texts carry the sum of tokens; the caution says so.
 - *Latency* is wide where queries are few: order statistics move in steps.
+- *Cost over three runs that differ*: three runs tell little of how much runs vary (two degrees of freedom); where they
+  happen to lie close together, the interval is nearly that of the batches alone. More runs, or the cost in units of the
+  reference workload, which takes out what the machine does.
 """
 
 
