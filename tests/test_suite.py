@@ -110,13 +110,17 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
     [
         ("base: zero_shot", "base: majority", "a fine-tune starts from a pretrained one"),
         ("base: zero_shot", "base: nothing", "unknown baseline 'nothing'"),
+        ("base: zero_shot", "base: zeroshot", "lora, full, annotator, champion; did you mean 'zero_shot'?"),
         ("metric: accuracy", "metric: brier", "'brier' is not among the suite's metrics"),
-        ("metrics: [accuracy", "metrics: [acuracy", "input should be 'accuracy'"),
+        ("metrics: [accuracy", "metrics: [acuracy", "got 'acuracy'; did you mean 'accuracy'?"),
+        ("strategy: majority", "stratgy: majority", "unknown key, got 'majority'; did you mean 'strategy'?"),
         ("seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "seeds must differ"),
         ("seeds: [0, 1, 2]", "seeds: []", "at least 1 item"),
         ("over: [majority, zero_shot]", "over: [majority, lora]", "'lora' cannot be compared with itself"),
         ("choices: [negative, neutral, positive]", "choices: [negative]", "at least 2 items"),
         ("choices: [negative, neutral, positive]", "choices: [a, b, b]", "choices must differ"),
+        ("choices: [negative, neutral", "choices: [yes, neutral", "YAML reads yes, no, on and off as truth values"),
+        ("choices: [negative, neutral", "choices: [1, neutral", "got the number 1; put it in quotes"),
         ("split: {train", "splits: {train", "task.splits: unknown key"),
         ("test: 300", "test: 0.5, dev: 0.6", "stands twice in the same mapping"),
         ("train: 256, dev: 120, test: 300", "train: 0.6, dev: 0.3, test: 0.3", "add up to more than 1"),
@@ -130,6 +134,7 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("sha256: b179", "sha256: zzzz", "string should match pattern"),
         ("shots: 4", "shots: -1", "greater than 0"),
         ("name: tweets", "name: [", "not valid YAML"),
+        ("name: tweets", "name: tweets: two", "mapping values are not allowed here. A text with a colon in it needs"),
         ("level: 0.95", "level: .nan", "matrix.level"),
         ("zero_shot], metric: accuracy, margin: 0.0}", "zero_shot], metric: ece}", "Decide by 'nll_nats' or 'brier'"),
         ("correction: holm", "correction: holm\n  winner_by: ece", "matrix.winner_by: 'ece' decides nothing"),
@@ -138,6 +143,21 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
 )
 def test_bad_values_are_named(old: str, new: str, expected: str) -> None:
     assert any(expected in problem for problem in problems_of((old, new)))
+
+
+def test_items_that_are_wrong_are_not_missing_as_well() -> None:
+    found = "\n".join(problems_of(("choices: [negative, neutral, positive]", "choices: [yes, negative]")))
+    assert "choices.0: expected a text" in found
+    assert "at least 2 items" not in found
+
+
+def test_a_text_stands_for_an_asset() -> None:
+    source = TEXT.partition("model: &smollm2\n")[2].partition("source: ")[2].partition("\n")[0]
+    written = re.sub(r"&smollm2\n.*\n.*\n", f"&smollm2 {{source: '{source}'}}\n", TEXT)
+    short, long = parse_suite(written.replace(f"{{source: '{source}'}}", f"'{source}'")), parse_suite(written)
+    assert short.text != long.text
+    assert short.baselines == long.baselines
+    assert short.digest == long.digest
 
 
 def test_neither_file_nor_packaged_suite(tmp_path) -> None:

@@ -57,6 +57,11 @@ def load_bounded(text: str) -> tuple[yaml.Node | None, Any]:
         return node, loader.construct_document(node)
     except _LimitError:
         raise
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        hint = ". A text with a colon in it needs quotes" if "mapping values" in str(error.problem) else ""
+        told = " ".join(filter(None, (error.context, error.problem)))
+        raise ValueError(f"{where}not valid YAML: {told}{hint}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"not valid YAML: {error}") from error
     except RecursionError:

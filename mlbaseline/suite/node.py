@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mlbaseline.records import OutputType
 
@@ -55,12 +65,21 @@ class Node(BaseModel):
 
 
 class Asset(Node):
-    """A file or folder, with the SHA-256 that it must have."""
+    """A file or folder, with the SHA-256 that it must have. A text in its place is its source."""
 
     source: Annotated[str, Field(min_length=1)]
     """A path (relative to the suite file), `pip://NAME==VERSION/MEMBER`, `hf://ORG/NAME`, `runs:/…` or `models:/…`."""
     sha256: Sha256 | None = None
     """SHA-256 that the file or folder must have, as 64 hexadecimal digits. Without it, the content is not checked."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, content: Any) -> Any:
+        return {"source": content} if isinstance(content, str) else content
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
 
 
 Usd = Annotated[float, Field(ge=0)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -79,12 +82,29 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
     try:
         suite = Suite.model_validate(content).as_read(root, text)
     except ValidationError as error:
-        problems = [describe(problem) for problem in error.errors()] + problems
+        found = [problem for problem in error.errors() if not _follows_from_another(problem, error.errors())]
+        problems = [describe(problem, _known_keys()) for problem in found] + problems
     if problems:
         raise SuiteError(
             where, [f"{line_of(node, path)}{dotted(path) or 'suite'}: {message}" for path, message in problems]
         )
     return suite
+
+
+def _follows_from_another(problem: Any, others: Sequence[Any]) -> bool:
+    """Tell a list that is too short only because items of it are not valid."""
+    path = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(path) and other["loc"][: len(path)] == path for other in others
+    )
+
+
+@cache
+def _known_keys() -> frozenset[str]:
+    """Return every key that some part of a suite can have."""
+    schema = Suite.model_json_schema()
+    parts = [schema, *schema["$defs"].values()]
+    return frozenset(key for part in parts for key in part.get("properties", {}))
 
 
 def with_task(suite: Suite, task: TaskSpec) -> Suite:

@@ -9,7 +9,7 @@ from mlbaseline.records import OutputType
 from mlbaseline.suite.judged import names_of
 from mlbaseline.suite.node import CORPUS_METRICS, METRIC_NAMES
 from mlbaseline.suite.task import TASKS
-from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence
+from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
 
 _CALIBRATION = "ece"
 
@@ -25,7 +25,7 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
     for name, spec in baselines.items():
         metric = mapping(spec).get("metric")
         if mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
-            yield ("baselines", name, "metric"), f"{metric!r} is not among the suite's metrics {metrics}"
+            yield ("baselines", name, "metric"), unknown_metric(metric, metrics)
         yield from _base(name, mapping(spec), baselines, _selectable(content))
     yield from _judged(content, baselines)
     if _output_type(content) is OutputType.MULTIPLE_CHOICE:
@@ -78,7 +78,7 @@ def _sides(path: KeyPath, contrast: Mapping[str, Any], baselines: Mapping[str, A
     candidate, over = contrast.get("candidate"), sequence(contrast.get("over"))
     for key, named in (("candidate", candidate), *(("over", name) for name in over)):
         if isinstance(named, str) and named not in baselines:
-            yield (*path, key), f"unknown baseline {named!r}; the suite has: {', '.join(baselines)}"
+            yield (*path, key), unknown_baseline(named, baselines)
         elif key == "candidate" and isinstance(named, str) and mapping(baselines[named]).get("optional"):
             yield (*path, key), f"{named!r} is optional: what may not exist cannot be a candidate"
         elif isinstance(named, str) and mapping(baselines[named]).get("kind") == "external":
@@ -102,7 +102,7 @@ def _metric_and_slices(
 
 def _deciding_metric(path: KeyPath, metric: Any, metrics: Any) -> Iterator[Problem]:
     if metric not in metrics:
-        yield path, f"{metric!r} is not among the suite's metrics {metrics}"
+        yield path, unknown_metric(metric, metrics)
     elif metric == _CALIBRATION:
         yield (
             path,
@@ -128,7 +128,7 @@ def _judged(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterato
             yield ("metrics", position, name), "is the name of a built-in metric; choose another"
         against = mapping(item.get(name)).get("against")
         if isinstance(against, str) and against not in baselines:
-            reason = f"unknown baseline {against!r}; the suite has: {', '.join(baselines)}"
+            reason = unknown_baseline(against, baselines)
             yield ("metrics", position, name, "against"), reason
         elif isinstance(against, str) and mapping(baselines[against]).get("kind") in ("external", "human"):
             yield ("metrics", position, name, "against"), f"{against!r} has no answers of its own to compare with"
@@ -138,7 +138,7 @@ def _prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterato
     for name in mapping(mapping(content.get("cost")).get("usd_per_million_tokens")):
         if name not in baselines:
             path = ("cost", "usd_per_million_tokens", name)
-            yield path, f"unknown baseline {name!r}; the suite has: {', '.join(baselines)}"
+            yield path, unknown_baseline(name, baselines)
 
 
 def _base(
@@ -149,14 +149,14 @@ def _base(
         return
     base, path = baselines.get(spec["base"]), ("baselines", name, "base")
     if base is None:
-        yield path, f"unknown baseline {spec['base']!r}; the suite has: {', '.join(baselines)}"
+        yield path, unknown_baseline(spec["base"], baselines)
     elif mapping(base).get("kind") != "pretrained":
         yield path, f"{spec['base']!r} is of kind {mapping(base).get('kind')}; a fine-tune starts from a pretrained one"
     elif "recorded" in mapping(base):
         yield path, f"{spec['base']!r} is known by its recorded answers only; a fine-tune starts from a model"
     select = spec.get("select", "accuracy")
     if "adapter" not in spec and select not in metrics:
-        yield ("baselines", name, "select"), f"{select!r} is not among the suite's metrics {metrics}"
+        yield ("baselines", name, "select"), unknown_metric(select, metrics)
 
 
 def _selectable(content: Mapping[str, Any]) -> list[Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import yaml
@@ -19,6 +20,23 @@ Problem = tuple[KeyPath, str]
 _SECRET = re.compile(r"(?i)key|token(?!s)|secret|password|auth|header")
 """Names of keys whose values are not repeated."""
 _NOT_HERE = "and if it holds a secret: that belongs into an environment variable, not into a file"
+
+
+def nearest(name: Any, names: Iterable[str]) -> str:
+    """Ask whether the name of those that is most like this one was meant; empty where none is like it."""
+    found = get_close_matches(str(name), list(names), n=1, cutoff=0.7)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def unknown_baseline(name: Any, baselines: Iterable[str]) -> str:
+    """Say that the suite has no such baseline, and which ones it has."""
+    names = list(baselines)
+    return f"unknown baseline {name!r}; the suite has: {', '.join(names)}{nearest(name, names)}"
+
+
+def unknown_metric(name: Any, metrics: Sequence[str]) -> str:
+    """Say that the suite reports no such metric, and which ones it reports."""
+    return f"{name!r} is not among the suite's metrics {list(metrics)}{nearest(name, metrics)}"
 
 
 def mapping(content: Any) -> Mapping[str, Any]:
@@ -45,20 +63,14 @@ def find_duplicates(node: yaml.Node | None, path: KeyPath = ()) -> Iterator[Prob
             yield from find_duplicates(item, (*path, position))
 
 
-def describe(problem: Any) -> Problem:
-    """Say in the words of the file what pydantic found."""
+def describe(problem: Any, known_keys: Collection[str]) -> Problem:
+    """Say in the words of the file what pydantic found. known_keys: that some part of a suite can have."""
     # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
     path = problem["loc"]
     if len(path) > 2 and path[0] == "baselines" and path[2] in TAGS:
         path = (*path[:2], *path[3:])
     if len(path) > 2 and path[0] == "metrics" and path[2] in ITEM_TAGS:
         path = (*path[:2], *path[3:])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        told = _NOT_HERE if _SECRET.search(str(path[-1])) else f"got {problem['input']!r}"
-        return path, f"unknown key, {told}"
-    if problem["type"] == "missing":
-        return path, "is missing"
     if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
         method = problem["ctx"]["tag"].removeprefix(PEFT)
         came = f", got {method!r}" if method else ""
@@ -67,9 +79,29 @@ def describe(problem: Any) -> Problem:
         return (*path, "kind"), f"expected one of {', '.join(_kinds(path))}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "union_tag_not_found":
         return (*path, "kind"), f"is missing; expected one of {', '.join(_kinds(path))}"
-    if problem["type"] != "value_error":
-        message = f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
-    return path, message
+    return path, _told(problem, known_keys)
+
+
+def _told(problem: Any, known_keys: Collection[str]) -> str:
+    came, message = problem["input"], problem["msg"]
+    match problem["type"]:
+        case "extra_forbidden":
+            key = problem["loc"][-1]
+            told = _NOT_HERE if _SECRET.search(str(key)) else f"got {came!r}"
+            return f"unknown key, {told}{nearest(key, known_keys)}"
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(message.removeprefix("Value error, "))
+        case "string_type" if isinstance(came, bool):
+            return f"expected a text, got {came}: YAML reads yes, no, on and off as truth values; put it in quotes"
+        case "string_type" if isinstance(came, int | float):
+            return f"expected a text, got the number {came}; put it in quotes"
+        case "literal_error":
+            meant = nearest(came, re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
+        case _:
+            meant = ""
+    return f"{message[0].lower()}{message[1:]}, got {came!r}{meant}"
 
 
 def _kinds(path: KeyPath) -> tuple[str, ...]:

@@ -183,7 +183,10 @@ def _parts(template: str) -> tuple[tuple[str, str | None], ...]:
     for _, name, spec, conversion in parsed:
         if name is not None and (not name or spec or conversion):
             written = f"{name}{f'!{conversion}' if conversion else ''}{f':{spec}' if spec else ''}"
-            raise DataError(f"prompt: {{{written}}} is not a plain placeholder; write {{name}} of a field or column")
+            raise DataError(
+                f"prompt: {{{written}}} is not a plain placeholder; write {{name}} of a field or column, and a literal "
+                "brace as {{ or }}"
+            )
     return tuple((text, name) for text, name, _, _ in parsed)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlbaseline.suite.monitor.canary import GuardrailKind, guardrail_kind
 from mlbaseline.suite.monitor.keys import LIVE_METRICS
-from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence
+from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
 
 
 def find_unwatchable(content: Mapping[str, Any]) -> Iterator[Problem]:
@@ -33,7 +33,7 @@ def find_unwatchable(content: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _metric(path: KeyPath, name: Any, metrics: list[Any]) -> Iterator[Problem]:
     if name not in metrics:
-        yield path, f"{name!r} is not among the suite's metrics {metrics}"
+        yield path, unknown_metric(name, metrics)
     elif name not in LIVE_METRICS:
         yield path, f"{name!r} is no score in [0, 1] of a single event; expected one of {', '.join(LIVE_METRICS)}"
 
@@ -42,7 +42,7 @@ def _baseline(path: KeyPath, named: Any, baselines: Mapping[str, Any]) -> Iterat
     if not isinstance(named, str):
         return
     if named not in baselines:
-        yield path, f"unknown baseline {named!r}; the suite has: {', '.join(baselines)}"
+        yield path, unknown_baseline(named, baselines)
     elif mapping(baselines[named]).get("kind") == "external":
         yield path, f"{named!r} is a published score: it has no answers that live traffic could be compared with"
 
