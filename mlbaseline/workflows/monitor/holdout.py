@@ -142,20 +142,16 @@ def find_vocabulary_shift(suite: str | Path, tracker: store.Tracker, latest_us: 
         latest_us: Time of the newest event, microseconds since 1970.
 
     Returns:
-        The shift; None where there is no holdout, or the data cannot be had: it is an explanation and no more.
-
-    Raises:
-        TrackingError: The server cannot be reached.
+        The shift; None where there is no holdout, or something cannot be had: it is an explanation and no more.
     """
-    opened = open_suite(suite)
-    monitor = monitor_of(opened)
-    newest = latest_closed_period(latest_us, monitor.holdout.refresh, monitor.drift.label_delay).number
-    holdouts = (read_holdout(tracker, newest - back) for back in range(_PERIODS))
-    items = next((found for found in holdouts if found), None)
-    if items is None:
-        return None
-    fetch = make_fetcher(opened, tracker)
     try:
+        opened = open_suite(suite)
+        monitor, fetch = monitor_of(opened), make_fetcher(opened, tracker)
+        newest = latest_closed_period(latest_us, monitor.holdout.refresh, monitor.drift.label_delay).number
+        holdouts = (read_holdout(tracker, newest - back) for back in range(_PERIODS))
+        items = next((found for found in holdouts if found), None)
+        if items is None:
+            return None
         with TemporaryDirectory() as folder:
             _, live = holdout_task(opened, fetch, items, Path(folder))
         recorded = load_task(opened, fetch)

@@ -88,6 +88,8 @@ def test_a_version_of_the_holdout_does_not_change(live: CheapLadder) -> None:
     dataset.merge_records([{"inputs": {"review": "smuggled in"}, "expectations": {"target": "good"}}])
     with pytest.raises(TrackingError, match="has other items than it was written with"):
         read_holdout(connect(live.uri, "reviews"), period)
+    workflows.evaluate(live.suite, baselines=["rule"], tracking_uri=live.uri)
+    assert workflows.drift(live.suite, record=False, tracking_uri=live.uri).document["vocabulary"] is None
 
 
 def test_drift_is_explained_by_the_words_of_the_holdout(live: CheapLadder) -> None:
