@@ -17,13 +17,14 @@ import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import RungContext, build_rungs
-from mlbaseline.errors import AssetError
+from mlbaseline.errors import AssetError, SignatureError
 from mlbaseline.judge.comparability import require_comparable
 from mlbaseline.records import Example, Promotion
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.serving.package import package_model
 from mlbaseline.serving.registered_models import find_registered
 from mlbaseline.serving.served import load_served
+from mlbaseline.signing import SIGNED_BY, SigningKey
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.evaluations import EvaluatedModel, EvaluationFigures, log_evaluation, open_evaluation
 from mlbaseline.store.registry.plan import plan_promotion
@@ -35,6 +36,7 @@ from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
 from tests.support.servers import free_port, serving
+from tests.support.signing_keys import write_key
 from tests.support.stored import COST, make_assessment
 
 SUITE = """
@@ -84,7 +86,7 @@ def wide_home(home: Path, wide_model: Path) -> Path:
 
 
 def promote_rung(
-    server: str, home: Path, winner: str, precision: str = "fp32"
+    server: str, home: Path, winner: str, precision: str = "fp32", key: SigningKey | None = None
 ) -> tuple[Tracker, Suite, Promotion, ResultTable]:
     """Train and evaluate a rung as workflows do, and promote it."""
     name = f"notes-{winner}-{os.urandom(3).hex()}"
@@ -113,7 +115,8 @@ def promote_rung(
         log_comparison(comparison, assessment, home / "rendered", suite=suite)
     found_comparison = find_comparison(tracker)
     assert found_comparison is not None
-    return tracker, suite, promote(tracker, suite, plan_promotion(tracker, suite, found_comparison, assessment)), table
+    plan = plan_promotion(tracker, suite, found_comparison, assessment, key=key)
+    return tracker, suite, promote(tracker, suite, plan), table
 
 
 def texts(home: Path, suite: Suite, table: ResultTable) -> list[str]:
@@ -179,6 +182,21 @@ def test_prompted_model_is_served_with_its_examples_and_without_weights(server: 
     logliks = table.logliks(["bad", "very good"])
     assert logliks is not None
     assert not np.allclose([answer.loglik_nats for answer in answers.values()], logliks, atol=1e-3)
+
+
+def test_a_signed_model_is_served_where_its_key_is_asked_for(
+    server: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.pyfunc import load_model
+
+    key = SigningKey.read(write_key(home))
+    _, suite, promotion, table = promote_rung(server, home, "few_shot", key=key)
+    monkeypatch.setenv(SIGNED_BY, str(home / "release.pub"))
+    asked = pd.DataFrame({"text": texts(home, suite, table)})
+    assert_same_answers(load_model(f"models:/{promotion.model}@champion").predict(asked), table)
+    monkeypatch.setenv(SIGNED_BY, str(write_key(home, "other").with_suffix(".pub")))
+    with pytest.raises(SignatureError, match="is signed by another key"):
+        load_model(f"models:/{promotion.model}@champion")
 
 
 def _examples(asked: pd.DataFrame) -> list[Example]:

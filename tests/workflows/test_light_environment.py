@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from mlbaseline.errors import WEIGHT_PACKAGES
+from mlbaseline.signing import SIGNED_BY
 from tests.fixtures.earlier_runs import unpack
 from tests.support.signing_keys import write_key
 from tests.support.suites import reviews_suite
@@ -125,6 +126,25 @@ def test_a_verdict_is_signed_and_the_signature_is_checked(light: LightEnvironmen
     assert "is not signed; expected a signature" in light.command("gate", "reviews.yaml", expect=5).stderr
     comparison = light.document("compare", "reviews.yaml", "--sign", str(key))
     light.command("gate", "reviews.yaml", "--verify", expect=EXIT_CODES[comparison["verdict"]])
+
+
+def test_a_promotion_is_signed_and_the_version_verified_with_the_key_of_the_operator(
+    light: LightEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = write_key(light.folder)
+    light.command("rollback", "reviews-label")
+    promoted = light.document("promote", "reviews.yaml", "--allow-rolled-back", "--sign", str(key))
+    monkeypatch.setenv(SIGNED_BY, "release.pub")
+    verified = light.document("verify", "reviews-label")
+    (signature,) = (link for link in verified["links"] if link["link"] == "signature")
+    assert (verified["version"], signature["status"]) == (promoted["version"], "ok")
+    assert light.document("lineage", "reviews-label")["complete"]
+    monkeypatch.setenv(SIGNED_BY, "sha256:" + "0" * 64)
+    for command in ("verify", "lineage"):
+        assert "is signed by another key" in light.command(command, "reviews-label", expect=1).stdout
+    monkeypatch.setenv(SIGNED_BY, "release.pub")
+    unsigned = light.document("verify", f"models:/reviews-label/{promoted['previous_version']}", expect=1)
+    assert [link["link"] for link in unsigned["links"] if link["status"] == "missing"] == ["signature"]
 
 
 def test_a_table_of_answers_is_imported_and_compared(light: LightEnvironment) -> None:

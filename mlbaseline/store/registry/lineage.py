@@ -75,8 +75,8 @@ def find_lineage(
 ) -> Lineage:
     """Walk back from a version, or from the one that holds the alias. What is gone is named, and the walk goes on.
 
-    Signatures are checked where `MLBASELINE_SIGNED_BY` asks for them, and where there are some. Raises TrackingError
-    where the version itself cannot be had.
+    Signatures are checked where there are some; of the version itself there must be one, by a key of
+    `MLBASELINE_SIGNED_BY`, where that is set. Raises TrackingError where the version itself cannot be had.
     """
     server = reach(tracking_uri)
     walk = _Walk(server, model, TrustedKeys.of_environment())
@@ -93,6 +93,7 @@ class _Walk:
     model: str
     trusted: TrustedKeys | None
     missing: list[str] = field(default_factory=list)
+    checked: bool = False
     seen: dict[str, MlflowRun | None] = field(default_factory=dict)
 
     def back_from(self, start: ModelVersion) -> Lineage:
@@ -174,11 +175,16 @@ class _Walk:
             self._miss(version, f"{run.role}: the run {run.run_id} has the task digest {said}")
 
     def _check_signature(self, version: ModelVersion) -> None:
-        """Check the signature of a version, where it has one or the operator asks for one."""
-        if self.trusted is None and SIGNER not in version.tags:
+        """Check the signature of a version where it has one, and of the first one where the operator asks for one.
+
+        Versions before it may be of a time without signatures, or signed by a key that was replaced since.
+        """
+        trusted = self.trusted if not self.checked else None
+        self.checked = True
+        if trusted is None and SIGNER not in version.tags:
             return
         try:
-            verify_signed_version(self.server, version, self.trusted)
+            verify_signed_version(self.server, version, trusted)
         except MlbaselineError as error:
             self._miss(version, f"signature: {error}")
 
