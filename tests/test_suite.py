@@ -113,6 +113,7 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("base: zero_shot", "base: zeroshot", "lora, full, annotator, champion; did you mean 'zero_shot'?"),
         ("metric: accuracy", "metric: brier", "'brier' is not among the suite's metrics"),
         ("metrics: [accuracy", "metrics: [acuracy", "got 'acuracy'; did you mean 'accuracy'?"),
+        ("metrics: [accuracy", "metrics: [null", "'accuracy' is not among the suite's metrics"),
         ("strategy: majority", "stratgy: majority", "unknown key, got 'majority'; did you mean 'strategy'?"),
         ("seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "seeds must differ"),
         ("seeds: [0, 1, 2]", "seeds: []", "at least 1 item"),

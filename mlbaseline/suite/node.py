@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -45,17 +44,7 @@ ReportedMetric = Annotated[Name, WithJsonSchema({"anyOf": [{"enum": list(get_arg
 """A metric of the suite by its name, a judged one included. Editors are told of those that every suite can have."""
 FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`module:function`."""
-
-
-def _digits_in_quotes(value: Any) -> Any:
-    if isinstance(value, int | float):
-        raise ValueError(
-            "expected 64 hexadecimal digits, got a number: YAML reads digits alone as one. Put them in quotes"
-        )
-    return value
-
-
-Sha256 = Annotated[str, BeforeValidator(_digits_in_quotes), Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Node(BaseModel):

@@ -24,7 +24,7 @@ _NOT_HERE = "and if it holds a secret: that belongs into an environment variable
 
 def nearest(name: Any, names: Iterable[str]) -> str:
     """Ask whether the name of those that is most like this one was meant; empty where none is like it."""
-    found = get_close_matches(str(name), list(names), n=1, cutoff=0.7)
+    found = get_close_matches(str(name), [str(each) for each in names], n=1, cutoff=0.7)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 

@@ -111,9 +111,8 @@ def test_code_from_the_registry_does_not_run_unless_the_suite_names_it_by_digest
 
 def test_a_digest_of_digits_needs_quotes(cheap_ladder: CheapLadder) -> None:
     cheap_ladder.write(CHAMPION.replace("champion'", f"champion', sha256: {'1' * 64}"))
-    with pytest.raises(
-        SuiteError, match=r"baselines.champion.sha256: .* YAML reads digits alone as one. Put them in quotes"
-    ):
+    message = r"baselines.champion.sha256: expected a text, got the number 1{64}; put it in quotes"
+    with pytest.raises(SuiteError, match=message):
         workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
 
 
