@@ -73,6 +73,13 @@ def test_what_is_no_mean_cannot_be_weighted() -> None:
     assert set(CORPUS_METRICS) == {name for name, metric in METRICS.items() if metric.corpus is not None}
 
 
+def test_what_a_judge_scores_cannot_be_weighted() -> None:
+    metric = "{helpful: {rubric: How good, judge: {function: 'judges:score'}}}"
+    weighted = f"metrics: [{metric}]\nmatrix: {{weights: {{column: w}}, "
+    with pytest.raises(SuiteError, match="'helpful' is judged, and cannot be weighted"):
+        parse_suite(GENERATE.replace("matrix: {", weighted))
+
+
 def test_matrix_digest_covers_the_rules_of_the_decision_and_nothing_else() -> None:
     suite = parse_suite(TEXT)
     assert parse_suite(TEXT.replace("epochs: 2", "epochs: 3")).matrix_digest == suite.matrix_digest

@@ -200,8 +200,9 @@ NOTES = """
 - *Whole losses*: half of the clusters are right or wrong as a whole. Where such events are rarer than the clusters
   there are, none may have been seen, and no method that looks at the differences alone can tell these clusters from
   independent examples. The other clustered 0/1 rows share half the variance of the normal variable behind them.
-- *5 % gate*: unequal clusters with few losses; the remaining marks lie within the simulation's error of 0.06. The
-  2.5 % gate, the one that the 95 % interval's bound makes, is the one to use.
+- *5 % gate*: unequal clusters with few losses; the remaining marks, weighted ones among them, lie within the
+  simulation's error of 0.06. The 2.5 % gate, the one that the 95 % interval's bound makes, is the one to use.
+- *Weighted*, wide: few differing examples, of which the heaviest may be among those not drawn.
 
 ## What the simulations changed
 
