@@ -57,6 +57,10 @@ class LedgerError(MlbaselineError):
     """The ledger of live traffic cannot be used: it belongs to another suite, is damaged, or cannot be reached."""
 
 
+class WebhookError(MlbaselineError):
+    """A webhook cannot be told of an alarm: its address, its key, or its answer is not as it should be."""
+
+
 class PromotionError(MlbaselineError):
     """A version cannot be promoted or rolled back, or another promotion is under way."""
 

@@ -20,11 +20,18 @@ RECORD = click.option(
     help="Leave a run with the decision and its page; the same look again leaves no second one.",
 )
 
+WEBHOOK = click.option(
+    "--webhook",
+    metavar="URL",
+    help="Tell this address of an alarm, once, signed with the key in MLBASELINE_WEBHOOK_SECRET.",
+)
+
 
 @command()
 @SUITE
 @LEDGER
 @RECORD
+@WEBHOOK
 @click.option(
     "--apply",
     is_flag=True,
@@ -41,6 +48,7 @@ def canary(suite: str, **options: Any) -> CommandResult:
 @SUITE
 @LEDGER
 @RECORD
+@WEBHOOK
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from urllib.parse import urlsplit
 
 from mlbaseline.errors import EndpointError
+from mlbaseline.hosts import is_this_machine
 from mlbaseline.suite import Endpoint
 
 KEY_HOSTS = "MLBASELINE_KEY_HOSTS"
@@ -33,7 +33,7 @@ def read_key(spec: Endpoint, where: str) -> str | None:
         return None
     parts = urlsplit(spec.url)
     host = (parts.hostname or "").lower()
-    if not _is_this_machine(host):
+    if not is_this_machine(host):
         if not any(_covers(pattern, host) for pattern in _allowed_hosts(where).get(variable, ())):
             raise EndpointError(
                 f"{where}: {host} may not see the environment variable {variable}. A suite cannot allow that, since "
@@ -60,12 +60,3 @@ def _allowed_hosts(where: str) -> dict[str, tuple[str, ...]]:
 
 def _covers(pattern: str, host: str) -> bool:
     return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,8 @@ from mlbaseline.suite import Suite
 
 CANARY, DRIFT = "canary", "drift"
 DECISION, LOOKED_AT = PREFIX + "decision", PREFIX + "looked_at"
+TOLD = PREFIX + "told"
+"""Tag: the host that was told of the decision by a webhook."""
 _LOOK = PREFIX + "look"
 
 
@@ -71,3 +73,27 @@ def log_decision(tracker: Tracker, suite: Suite, record: DecisionRecord, *, note
             suite_artifact(suite, folder)
             write(run, Artifacts(folder), Metrics(dict(record.metrics)), *series)
     return run.run_id
+
+
+def tell_once(tracker: Tracker, run_id: str, host: str, tell: Callable[[], None]) -> bool:
+    """Tell somebody of a decision whose run does not say yet that they were told, and note it there.
+
+    Args:
+        tracker: The tracking server.
+        run_id: The run of the decision.
+        host: Who is told.
+        tell: Tells them. What it raises passes through, and nothing is noted.
+
+    Returns:
+        Whether they were told now.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
+    with reporting(f"read the decision {run_id}", tracker.uri):
+        if tracker.client.get_run(run_id).data.tags.get(TOLD) == host:
+            return False
+    tell()
+    with reporting(f"note who was told of the decision {run_id}", tracker.uri):
+        tracker.client.set_tag(run_id, TOLD, host)
+    return True

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from mlbaseline import store
-from mlbaseline.errors import SuiteError
+from mlbaseline.errors import SuiteError, WebhookError
 from mlbaseline.monitor import latest_us
+from mlbaseline.monitor.alarm_webhook import AlarmWebhook, open_webhook
 from mlbaseline.monitor.canary.decision import decide_canary
 from mlbaseline.monitor.canary.report import CanaryDecision, CanaryReport
 from mlbaseline.monitor.drift.decision import decide_drift
@@ -24,7 +27,7 @@ from mlbaseline.report.plots.render import render_plot
 from mlbaseline.report.terminal import terminal_of
 from mlbaseline.report.view import View
 from mlbaseline.store.items import metric_name
-from mlbaseline.store.live.decisions import CANARY, DRIFT, DecisionRecord, log_decision
+from mlbaseline.store.live.decisions import CANARY, DRIFT, DecisionRecord, log_decision, tell_once
 from mlbaseline.suite import CanaryRules, Monitor, Suite
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import open_suite
@@ -36,6 +39,7 @@ from mlbaseline.workflows.monitor.holdout import find_vocabulary_shift
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
 from mlbaseline.workflows.monitor.references import canary_plan, detector_start_us, find_reference, reference_or_none
 
+log = logging.getLogger("mlbaseline")
 CANARY_EXIT_CODES: Mapping[CanaryDecision, int] = {
     CanaryDecision.CONTINUE: 0,
     CanaryDecision.PROMOTE: 0,
@@ -52,6 +56,7 @@ def canary(
     apply: bool = False,
     ledger: str | None = None,
     record: bool = True,
+    webhook: str | None = None,
     tracking_uri: str | None = None,
 ) -> CommandResult:
     """Decide about the candidate on the live traffic in the ledger.
@@ -64,6 +69,8 @@ def canary(
             Without it, the result says what would be done. Doing it again changes nothing.
         ledger: Path of a SQLite file, or a URL of SQLAlchemy. By default a file beside the tracking database.
         record: Leave a run with the decision and its page. The same look again leaves no second one.
+        webhook: Address that is told, once, of a decision other than to go on (of an alarm), signed with the key in
+            MLBASELINE_WEBHOOK_SECRET.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -78,7 +85,9 @@ def canary(
         PromotionError: The aliases cannot be moved, or the winner of the comparison is not what was tried.
         SuiteError: The suite has no `monitor.canary`, or registers no model.
         TrackingError: The server cannot be reached.
+        WebhookError: The address or the key of the webhook is not as it should be.
     """
+    told = _webhook(webhook, record)
     if apply and not record:
         raise SuiteError("--no-record", ["--apply needs the run with the decision: the record of the move names it"])
     loaded = open_suite(suite) if apply else load_suite(suite)
@@ -88,6 +97,9 @@ def canary(
     view = canary_view(report, loaded.name, rules.candidate)
     document, exit_code = canary_document(report), CANARY_EXIT_CODES[report.decision]
     run_id = record_canary(loaded, tracker, report) if record else None
+    if told and run_id and report.decision is not CanaryDecision.CONTINUE:
+        sentence = canary_sentence(report, rules.candidate)
+        _tell(told, tracker, run_id, _message(f"canary.{report.decision}", loaded, run_id, sentence))
     if apply:
         assert run_id is not None  # `record` is set
         opened = ledger_of(loaded, ledger, tracker.uri)
@@ -118,6 +130,7 @@ def drift(
     ledger: str | None = None,
     since: datetime | None = None,
     record: bool = True,
+    webhook: str | None = None,
     tracking_uri: str | None = None,
 ) -> CommandResult:
     """Compare the champion's loss on live traffic with its recorded one, slice by slice.
@@ -127,6 +140,8 @@ def drift(
         ledger: Path of a SQLite file, or a URL of SQLAlchemy. By default a file beside the tracking database.
         since: Start of the detector. By default the champion's promotion, or the first event where there is none.
         record: Leave a run with the decision and its page. The same look again leaves no second one.
+        webhook: Address that is told, once, of a decision other than to go on (of an alarm), signed with the key in
+            MLBASELINE_WEBHOOK_SECRET.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -137,7 +152,9 @@ def drift(
         LedgerError: The ledger cannot be used.
         SuiteError: The suite has no `monitor`.
         TrackingError: The server cannot be reached.
+        WebhookError: The address or the key of the webhook is not as it should be.
     """
+    told = _webhook(webhook, record)
     loaded = load_suite(suite)
     monitor = monitor_of(loaded)
     tracker = store.connect(tracking_uri, loaded.name)
@@ -148,6 +165,8 @@ def drift(
     if record:
         entry = _record(DRIFT, "alarm" if report.alarms else "none", document, view, _drift_series(report))
         run_id = log_decision(tracker, loaded, entry, note=_note(view.title, drift_sentence(report)))
+    if told and run_id and report.alarms:
+        _tell(told, tracker, run_id, _message("drift.alarm", loaded, run_id, drift_sentence(report)))
     return _result({**document, "run_id": run_id}, view, 3 if report.alarms else 0)
 
 
@@ -178,6 +197,24 @@ def look_at_drift(
         now_us=max(latest_us(events), 0),
         since_us=detector_start_us(suite, tracker) if since is None else microseconds(since),
     )
+
+
+def _webhook(url: str | None, record: bool) -> AlarmWebhook | None:
+    if url is not None and not record:
+        raise SuiteError("--no-record", ["--webhook needs the run with the decision: it says who was told of it"])
+    return None if url is None else open_webhook(url)
+
+
+def _tell(webhook: AlarmWebhook, tracker: store.Tracker, run_id: str, content: Document) -> None:
+    """Tell of a decision once. One that does not arrive is an error in the log; the next look tells of it again."""
+    try:
+        tell_once(tracker, run_id, webhook.host, partial(webhook.send, run_id, content))
+    except WebhookError as error:
+        log.error("%s", error)
+
+
+def _message(type: str, suite: Suite, run_id: str, sentence: str) -> Document:
+    return {"type": f"mlbaseline.{type}", "data": {"suite": suite.name, "run_id": run_id, "sentence": sentence}}
 
 
 def _record(

@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbaseline import store
 from mlbaseline.errors import DataError, MlbaselineError, SuiteError
+from mlbaseline.hosts import is_this_machine
 from mlbaseline.monitor import latest_us
 from mlbaseline.monitor.canary.decision import decide_canary
 from mlbaseline.monitor.canary.report import CanaryDecision, CanaryReport
@@ -169,7 +169,7 @@ def watch(
     except ModuleNotFoundError as error:
         raise DataError("watch needs starlette and uvicorn: pip install 'mlbaseline[watch]'") from error
     token = os.environ.get(TOKEN_VARIABLE, "")
-    if not token and not _is_loopback(host):
+    if not token and not is_this_machine(host):
         raise SuiteError("--host", [f"{host} can be reached from elsewhere: set {TOKEN_VARIABLE}, or use 127.0.0.1"])
     loaded = open_suite(suite) if apply else load_suite(suite)
     monitor_of(loaded)
@@ -278,12 +278,3 @@ def _keep_looking(watcher: Watcher, every_s: float, stop: threading.Event) -> No
         watcher.look()
         if stop.wait(every_s):
             return
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from shutil import copy
@@ -15,6 +16,7 @@ from mlbaseline import store, workflows
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor import open_ledger
 from mlbaseline.store.live.decisions import DECISION
+from tests.support.http_server import Response, serve
 from tests.support.suites import reviews_suite
 from tests.support.traffic import stream
 from tests.support.workplace import write_reviews
@@ -87,6 +89,27 @@ def test_a_harmful_canary_leaves_one_run_with_its_page(suite: Path) -> None:
     assert "Canary of <code>reviews</code>" in text
     assert "does harm by error" in text
     assert text.count("<svg") == 1
+
+
+def test_an_alarm_is_told_once_and_again_only_where_it_did_not_arrive(
+    suite: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLBASELINE_WEBHOOK_SECRET", base64.b64encode(bytes(32)).decode())
+    ingest(suite, stream(20_000, share=0.2, failure_rate=(0.02, 0.2), labelled=0.5))
+    with serve(lambda _: Response({}, status=400)) as server:
+
+        def look() -> int:
+            return workflows.canary(suite, webhook=server.url, tracking_uri=uri(suite)).exit_code
+
+        assert look() == 3, "what is decided does not hang on who is told"
+        assert "127.0.0.1 was not told" in caplog.text
+        server.answer = lambda _: Response({})
+        assert (look(), look(), len(server.requests)) == (3, 3, 2)
+    (run,) = canary_runs(suite)
+    assert server.requests[1]["type"] == "mlbaseline.canary.roll_back"
+    assert server.requests[1]["data"]["run_id"] == run.info.run_id
+    with pytest.raises(SuiteError, match="--webhook needs the run with the decision"):
+        workflows.canary(suite, webhook=server.url, record=False, tracking_uri=uri(suite))
 
 
 def test_looking_without_a_record_leaves_no_run(suite: Path) -> None:
