@@ -35,4 +35,7 @@ def as_number(value: Any) -> float | None:
         return None
     if not isinstance(value, str | int | float):
         raise ValueError(f"not a number: {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError("not a number: an integer that no float can hold") from error

@@ -30,6 +30,8 @@ from mlbaseline.stats import ExampleWeights, MeanEstimate, estimate_mean
 Array = npt.NDArray[np.float64]
 _WIDEST = 200.0
 """Largest tilt, in units of one over the largest difference; beyond it all weight lies on the extreme rows."""
+_NEGLIGIBLE = 1e-9
+"""Part of an improvement that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ class SimulatedTests:
             return difference(weights(tilt) @ sums) - (truth.improvement or 0.0)
 
         least, most = missing(-_WIDEST), missing(_WIDEST)
+        at_end = next((end for end, left in ((-_WIDEST, least), (_WIDEST, most)) if abs(left) < _NEGLIGIBLE), None)
+        if at_end is not None:  # where no row shows a loss, an improvement of 0 is the least there can be
+            return weights(at_end), difference(weights(at_end) @ sums)
         if not least <= 0.0 <= most:
             low, high = (end + truth.improvement for end in (least, most))
             raise DataError(

@@ -20,6 +20,8 @@ _SCORE, _LOGLIK = "score.", "loglik_nats."
 _RANGES = {"brier": (0.0, 2.0), "nll_nats": (0.0, math.inf)}
 """Of scores that are not between 0 and 1."""
 _SUMS = ("nats", "tokens")
+_MOST_TOKENS = 2**53
+"""Whole numbers beyond it are no longer exact as floats."""
 """Columns of a perplexity task."""
 _WITHOUT_PROMPT = ("trivial", "human")
 
@@ -173,8 +175,8 @@ class _AnswerReader:
             prediction,
             logliks,
             scores=scores,
-            tokens_in=int(self._number(number, values, "tokens_in", whole=True) or 0),
-            tokens_out=int(self._number(number, values, "tokens_out", whole=True) or 0),
+            tokens_in=int(self._number(number, values, "tokens_in", high=_MOST_TOKENS, whole=True) or 0),
+            tokens_out=int(self._number(number, values, "tokens_out", high=_MOST_TOKENS, whole=True) or 0),
             latency_s=self._number(number, values, "latency_s"),
             error=error,
             cost_usd=self._number(number, values, "cost_usd"),
@@ -242,7 +244,7 @@ class _AnswerReader:
             return None
         if not (math.isfinite(parsed) and low <= parsed <= high) or (whole and not parsed.is_integer()):
             least = "" if low == -math.inf else f" of at least {low:g}"
-            bounds = least if high == math.inf else f" from {low:g} to {high:g}"
+            bounds = least if high >= _MOST_TOKENS else f" from {low:g} to {high:g}"
             kind = f"cells of {column} that are not a {'whole ' * whole}number{bounds}"
             self.errors.add(kind, f"row {number}: {value!r}")
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
@@ -58,18 +59,29 @@ def test_all_rungs_get_the_same_rows_and_a_larger_test_has_more() -> None:
     assert first["example_id"].is_unique and first["example_id"].is_monotonic_increasing
 
 
-def test_clusters_are_drawn_whole() -> None:
-    def clustered(ladder: Ladder) -> Ladder:
-        labels = pd.array([f"c{row // 5}" for row in range(TRUTH.n)], dtype="string")
-        rungs = {
-            name: tuple(replace(e, table=replace(e.table, frame=e.table.frame.assign(cluster=labels))) for e in rung)
-            for name, rung in ladder.rungs.items()
-        }
-        by_run = {e.run_id: e for rung in rungs.values() for e in rung}
-        chosen = {name: replace(c, evaluation=by_run[c.evaluation.run_id]) for name, c in ladder.checkpoints.items()}
-        return replace(ladder, rungs=rungs, checkpoints=chosen)
+def with_column(ladder: Ladder, name: str, values: object, *, of: Collection[str]) -> Ladder:
+    """A ladder some of whose rungs have other values in a column."""
+    rungs = {
+        rung: tuple(replace(e, table=replace(e.table, frame=e.table.frame.assign(**{name: values}))) for e in tables)
+        for rung, tables in ladder.rungs.items()
+        if rung in of
+    }
+    rungs = {**ladder.rungs, **rungs}
+    by_run = {e.run_id: e for tables in rungs.values() for e in tables}
+    chosen = {rung: replace(c, evaluation=by_run[c.evaluation.run_id]) for rung, c in ladder.checkpoints.items()}
+    return replace(ladder, rungs=rungs, checkpoints=chosen)
 
-    tests = SimulatedTests(clustered(LADDER), stated(0.05))
+
+def test_no_difference_can_be_true_of_rows_that_show_no_loss() -> None:
+    never_worse = with_column(LADDER, "score.accuracy", 1.0, of=["lora0"])
+    tests = SimulatedTests(never_worse, stated(0.0))
+    assert tests.improvement == pytest.approx(0.0, abs=1e-9)
+    assert difference(tests.draw(1.0, np.random.default_rng(0))) == 0.0
+
+
+def test_clusters_are_drawn_whole() -> None:
+    labels = pd.array([f"c{row // 5}" for row in range(TRUTH.n)], dtype="string")
+    tests = SimulatedTests(with_column(LADDER, "cluster", labels, of=LADDER.rungs), stated(0.05))
     drawn = tests.draw(1.0, np.random.default_rng(2)).rungs["floor"][0].table.frame
     assert tests.improvement == pytest.approx(0.05, abs=1e-9)
     assert drawn["cluster"].nunique() == TRUTH.n // 5 and (drawn.groupby("cluster").size() == 5).all()

@@ -100,6 +100,8 @@ def test_a_seed_column_makes_a_rung_per_seed() -> None:
         (rows(**{"score.accuracy": [1, 75, 0, 1]}), r"score.accuracy that are not a number from 0 to 1 \(row 2: 75\)"),
         (rows(**{"score.nll_nats": [1, -1, 0, 1]}), r"score.nll_nats that are not a number of at least 0"),
         (rows(prediction=RIGHT, tokens_in=[1, 2.5, 1, 1]), r"tokens_in that are not a whole number of at least 0"),
+        (rows(prediction=RIGHT, tokens_in=[1, 2**63, 1, 1]), r"tokens_in that are not a whole number of at least 0"),
+        (rows(prediction=RIGHT, latency_s=[1, 10**400, 1, 1]), r"latency_s that are not a number of at least 0"),
         (rows(prediction=RIGHT, latency_s=[1, "inf", 1, 1]), r"latency_s that are not a number of at least 0"),
         (rows(prediction=RIGHT, seed=[0, "", 0, 0]), r"1 rows without a seed although the file has the column"),
         (
