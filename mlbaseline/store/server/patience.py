@@ -23,7 +23,7 @@ T = TypeVar("T")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7"}
 """Settings of MLflow's client, where the environment has no others. It waits 0, 4, 8, 16, 32, 64 and 120 seconds
 between its attempts: a server may be away for four minutes."""
-_TRIES, _PAUSE_S = 5, 0.2
+_TRIES, _PAUSE_S = 8, 0.2
 _BROKEN = ("Connection broken", "InvalidChunkLength", "IncompleteRead")
 
 
