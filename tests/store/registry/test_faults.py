@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -191,11 +192,11 @@ def test_a_version_of_a_repeated_request_is_deleted(
 
 @pytest.mark.timeout(600 + 30 * ROUNDS)
 def test_moves_that_meet_leave_aliases_and_records_that_agree(tracker: Tracker, suite: Suite, compare: Compare) -> None:
-    """A promotion and a rollback at the same time, at random distances."""
+    """A promotion, and a rollback or another promotion at the same time, at random distances."""
     model = promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True)).model
     promote(tracker, suite, planned(tracker, suite, compare(), allow_rolled_back=True))
     draws = random.Random(0)
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         before = aliases(tracker, model)
         plan = planned(tracker, suite, compare(), allow_rolled_back=True)
         ended: dict[str, str] = {}
@@ -207,11 +208,13 @@ def test_moves_that_meet_leave_aliases_and_records_that_agree(tracker: Tracker, 
             except (PromotionError, TrackingError) as error:
                 ended[name] = f"refused: {error}"
 
-        mine = connect(tracker.uri, suite.name)
         moves: list[tuple[str, Callable[[], object]]] = [
-            ("promotion", lambda plan=plan, mine=mine: promote(mine, suite, plan)),  # type: ignore[misc]
-            ("rollback", lambda: rollback(tracker.uri, model)),
+            ("promotion", partial(promote, connect(tracker.uri, suite.name), suite, plan)),
+            ("rollback", partial(rollback, tracker.uri, model)),
         ]
+        if number % 2:
+            rival = planned(tracker, suite, compare(), allow_rolled_back=True)
+            moves[1] = ("rival", partial(promote, connect(tracker.uri, suite.name), suite, rival))
         threads = [threading.Thread(target=attempt, args=(name, draws.uniform(0.0, 0.4), move)) for name, move in moves]
         for thread in threads:
             thread.start()
