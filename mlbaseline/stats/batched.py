@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from mlbaseline.stats.paired.methods import PairedSample, choose_method
+from mlbaseline.stats.paired.methods import choose_method
+from mlbaseline.stats.paired.sample import PairedSample
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters
 

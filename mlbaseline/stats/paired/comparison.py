@@ -14,7 +14,8 @@ from mlbaseline.stats.confidence import ConfidenceDistribution, SeedVariance, in
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
 from mlbaseline.stats.paired.binary import infer_pair, is_binary
 from mlbaseline.stats.paired.effect import cohens_d_value, cohens_g_value
-from mlbaseline.stats.paired.methods import ChosenMethod, Method, PairedSample, caution_about, choose_method
+from mlbaseline.stats.paired.methods import ChosenMethod, Method, caution_about, choose_method
+from mlbaseline.stats.paired.sample import PairedSample
 from mlbaseline.stats.types import Alternative, Array
 from mlbaseline.stats.weights import ExampleWeights, as_weights
 

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from mlbaseline.stats.confidence import infer
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
-from mlbaseline.stats.paired.methods import PairedSample, caution_about, choose_method
+from mlbaseline.stats.paired.methods import caution_about, choose_method
+from mlbaseline.stats.paired.sample import PairedSample
 from mlbaseline.stats.weights import ExampleWeights, as_weights
 
 

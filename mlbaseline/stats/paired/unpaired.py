@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from mlbaseline.stats.inputs import as_clusters, as_scores, check_hypothesis
 from mlbaseline.stats.paired.binary import WilsonConfidence
-from mlbaseline.stats.paired.methods import PairedSample, choose_method
+from mlbaseline.stats.paired.methods import choose_method
+from mlbaseline.stats.paired.sample import PairedSample
 from mlbaseline.stats.types import Alternative, Array
 
 Bounds = Callable[[float], tuple[float, float]]  # of one mean, at a tail probability

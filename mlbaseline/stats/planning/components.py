@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from mlbaseline.stats.confidence import SeedVariance
 from mlbaseline.stats.inputs import as_clusters, as_scores
-from mlbaseline.stats.paired.methods import PairedSample, example_error_variance
+from mlbaseline.stats.paired.methods import example_error_variance
+from mlbaseline.stats.paired.sample import PairedSample
 from mlbaseline.stats.planning.detectable import Precision
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters, run_variance

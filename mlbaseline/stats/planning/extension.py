@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mlbaseline.stats.inputs import as_clusters, as_scores
 from mlbaseline.stats.methods import is_sparse
-from mlbaseline.stats.paired.methods import PairedSample
+from mlbaseline.stats.paired.sample import PairedSample
 from mlbaseline.stats.planning.binary import binary_sample_size
 from mlbaseline.stats.planning.components import estimate_components
 from mlbaseline.stats.planning.detectable import tail_of

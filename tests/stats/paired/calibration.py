@@ -26,7 +26,8 @@ from scipy import stats
 
 from mlbaseline.stats.confidence import ConfidenceDistribution, MeanConfidence, RuleOfThree, SeedVariance
 from mlbaseline.stats.paired.binary import AgrestiMinConfidence, ScoreConfidence, WiderConfidence
-from mlbaseline.stats.paired.methods import PairedSample, choose_method
+from mlbaseline.stats.paired.methods import choose_method
+from mlbaseline.stats.paired.sample import PairedSample
 from mlbaseline.stats.types import Array
 from mlbaseline.stats.variance import Clusters
 from tests.stats.paired import calibration_data as weights
