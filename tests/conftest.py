@@ -148,11 +148,12 @@ def smollm_gguf() -> Path:
 
 @pytest.fixture(autouse=True)
 def our_logger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libraries that other tests import disable loggers that exist, or set the levels of all."""
+    """Libraries that other tests import disable loggers that exist, or set the levels of all, the root's included."""
     logger = logging.getLogger("mlbaseline")
     monkeypatch.setattr(logger, "disabled", False)
     monkeypatch.setattr(logger, "propagate", True)
     logger.setLevel(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True)
