@@ -6,7 +6,7 @@ Source: https://github.com/in-toto/attestation, spec/v1/statement.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from mlbaseline.errors import SignatureError
+from mlbaseline.nested import flattened
 from mlbaseline.signing.envelope import Envelope
 from mlbaseline.signing.keys import PublicKey, SigningKey, TrustedKeys
 from mlbaseline.untrusted import ODD_SHAPE, parse_json
@@ -99,7 +100,7 @@ class VerdictStatement(_Part):
 
     def differences(self, derived: VerdictStatement) -> list[str]:
         """Name what a statement that is derived now says otherwise; the time does not count."""
-        ours, theirs = (dict(_flat("", each.model_dump(exclude={"time"}))) for each in (self, derived))
+        ours, theirs = (dict(flattened(each.model_dump(exclude={"time"}), separator=" ")) for each in (self, derived))
         return [
             f"{name}: signed {_short(ours.get(name))}, now {_short(theirs.get(name))}"
             for name in dict.fromkeys((*ours, *theirs))
@@ -184,14 +185,6 @@ def verify_signed(signed: SignedStatement | None, trusted: TrustedKeys | None, w
 def sign_statement(statement: VerdictStatement, key: SigningKey) -> SignedStatement:
     """Sign a statement, and put the public key beside it."""
     return SignedStatement(Envelope.signed(statement.render(), PAYLOAD_TYPE, key).render(), key.public.pem)
-
-
-def _flat(prefix: str, content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}{key} ", value)
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _short(value: Any) -> str:

@@ -13,6 +13,7 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.engine.judging.questions import JUDGING_VERSION, Question, write_question
 from mlbaseline.errors import SuiteError, describe_error
 from mlbaseline.models.heuristic import find_source, load_function
+from mlbaseline.nested import flattened
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import Answer, Example, Model, Scalar, digest_of
 from mlbaseline.suite import JudgedMetric, Scorer, Suite
@@ -90,7 +91,7 @@ def judge_fields(suite: Suite, name: str, fetch: Fetch, find_scorer: FindScorer 
     fields |= {"show_target": metric.show_target, "order": "both" if metric.against else "one"}
     if metric.against is not None:
         fields |= {"against": metric.against, "against_spec": _spec_digest(suite, metric.against)}
-    fields |= dict(_flat("", judge))
+    fields |= dict(flattened(judge))
     if metric.judge.function is not None:
         source = find_source(metric.judge.function, suite.root, _where(name, "function"))
         fields["source_sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -215,14 +216,6 @@ def _spec_digest(suite: Suite, baseline: str) -> str:
     spec = suite.baselines[baseline]
     base = suite.baselines.get(getattr(spec, "base", ""))
     return digest_of([spec.distinguishing(), None if base is None else base.distinguishing()])
-
-
-def _flat(prefix: str, content: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}{key}.", value)
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _sha256(text: str) -> str:

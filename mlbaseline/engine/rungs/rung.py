@@ -15,6 +15,7 @@ from mlbaseline.engine.rungs.shared_checkpoint import SharedCheckpoint
 from mlbaseline.errors import DataError
 from mlbaseline.models.quantization import packages_of
 from mlbaseline.models.tokenizer import ChatTemplate
+from mlbaseline.nested import flattened
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
 from mlbaseline.suite import Evaluation, Production, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
@@ -247,8 +248,5 @@ def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
 
 def flat(prefix: str, content: Mapping[str, Any]) -> Iterable[tuple[str, Scalar]]:
     """Yield the entries of nested mappings by dotted names; a list is written with commas."""
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from flat(f"{prefix}.{key}", value)
-        else:
-            yield f"{prefix}.{key}", ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+    for name, value in flattened(content, prefix=f"{prefix}."):
+        yield name, ",".join(map(str, value)) if isinstance(value, list | tuple) else value
