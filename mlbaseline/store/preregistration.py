@@ -87,10 +87,12 @@ def register_rules(tracker: Tracker, suite: Suite, *, task_digest: str) -> None:
         return
     client, tags = tracker.client, {KIND: RULES, TASK_DIGEST: task_digest, MATRIX_DIGEST: suite.matrix_digest}
     with reporting("note the rules of the decision", tracker.uri):
-        if not _notes_of(tracker, suite, task_digest):
+        notes = _notes_of(tracker, suite, task_digest)
+        if not notes:
             name = f"rules-{suite.matrix_digest[:12]}"
             client.create_logged_model(tracker.experiment_id, name=name, tags=tags, model_type=RULES)
-        first, *twins = _notes_of(tracker, suite, task_digest)  # twins: of a request that was repeated
+            notes = _notes_of(tracker, suite, task_digest)
+        first, *twins = notes  # twins: of a request that was repeated
         for twin in twins:
             client.delete_logged_model(twin.model_id)
         if str(first.status) != "READY":

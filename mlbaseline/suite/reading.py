@@ -82,8 +82,9 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
     try:
         suite = Suite.model_validate(content).as_read(root, text)
     except ValidationError as error:
-        found = [problem for problem in error.errors() if not _follows_from_another(problem, error.errors())]
-        problems = [describe(problem, _known_keys()) for problem in found] + problems
+        found = error.errors()
+        told = [problem for problem in found if not _follows_from_another(problem, found)]
+        problems = [describe(problem, _known_keys()) for problem in told] + problems
     if problems:
         raise SuiteError(
             where, [f"{line_of(node, path)}{dotted(path) or 'suite'}: {message}" for path, message in problems]
