@@ -19,7 +19,6 @@ RECORD = click.option(
     show_default=True,
     help="Leave a run with the decision and its page; the same look again leaves no second one.",
 )
-
 WEBHOOK = click.option(
     "--webhook",
     metavar="URL",

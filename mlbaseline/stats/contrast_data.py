@@ -99,7 +99,7 @@ def contrast_data(
 
     Args:
         scores: Shape (n, k).
-        contrasts: ExampleWeights of the columns, shape (c, k).
+        contrasts: Weights of the columns, shape (c, k).
         slices: Shape (n, s), beside all examples.
         codes: Clusters numbered from 0, shape (n,).
         ranges: Of the scores, where they are averages of others; by default those of ``scores``.
@@ -118,7 +118,7 @@ def contrast_data(
     within = (least >= 0) & (most <= 1)
     width = np.where(within, 1.0, np.where(most > least, most - least, np.maximum(np.abs(most), 1e-300)))
     balanced = np.abs(contrasts.sum(axis=1)) <= 1e-12 * np.abs(contrasts).sum(axis=1)
-    # ExampleWeights that sum to 0 add on one side what they take away on the other.
+    # Weights that sum to 0 add on one side what they take away on the other.
     scale = width * np.abs(contrasts).sum(axis=1) * np.where(balanced, 0.5, 1.0)
     unknown = np.where(balanced, scale, np.nan)
     zero_one = np.where(used, ranges.zero_one, True).all(axis=1)

@@ -1,4 +1,4 @@
-"""ExampleWeights of examples: how much each counts, by the data or by the mix of groups that a mean is to stand for."""
+"""Weights of examples: how much each counts, by the data or by the mix of groups that a mean is to stand for."""
 
 from __future__ import annotations
 

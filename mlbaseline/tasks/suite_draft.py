@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from mlbaseline.errors import DataError
 from mlbaseline.tasks.data_files import DataTable
 
 Kind = Literal["choice", "generate", "perplexity"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 TARGET_NAMES = (
     *("label", "target", "class", "category", "sentiment", "intent", "queue"),

@@ -21,7 +21,7 @@ from mlbaseline.suite import Pretrained
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.tasks.data_files import DataTable, read_table
-from mlbaseline.tasks.suite_draft import Kind, SuiteDraft, draft_suite
+from mlbaseline.tasks.suite_draft import KINDS, Kind, SuiteDraft, draft_suite
 from mlbaseline.workflows.command_result import CommandResult
 
 Ask = Callable[[str, str], str]
@@ -92,10 +92,11 @@ def _asked(table: DataTable, draft: SuiteDraft, ask: Ask) -> SuiteDraft:
     """Let a person confirm or change the columns and the kind; what they change, the rest is guessed from anew."""
     text = ask("Column that the model reads", draft.text)
     target = None if draft.kind == "perplexity" else ask("Column with the right answer", draft.target)
-    kind = ask("Kind of task (choice, generate, perplexity)", draft_suite(table, text=text, target=target).kind)
-    if kind not in ("choice", "generate", "perplexity"):
-        raise DataError(f"{kind!r} is no kind of task; expected choice, generate or perplexity")
-    return draft_suite(table, text=text, target=target, kind=kind)  # type: ignore[arg-type]  # checked above
+    answer = ask(f"Kind of task ({', '.join(KINDS)})", draft_suite(table, text=text, target=target).kind)
+    kind = next((kind for kind in KINDS if kind == answer), None)
+    if kind is None:
+        raise DataError(f"{answer!r} is no kind of task; expected one of {', '.join(KINDS)}")
+    return draft_suite(table, text=text, target=target, kind=kind)
 
 
 def suite_text(draft: SuiteDraft, *, name: str, source: str, model: str | None, production: str | None) -> str:

@@ -1,4 +1,4 @@
-"""ExampleWeights of the rows of a table, as the suite's matrix registers them."""
+"""Weights of the rows of a table, as the suite's matrix registers them."""
 
 from __future__ import annotations
 
