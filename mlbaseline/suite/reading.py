@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite.bounded_yaml import load_bounded
-from mlbaseline.suite.kind_checks import find_misfits
-from mlbaseline.suite.monitor.checks import find_unwatchable
-from mlbaseline.suite.reference_checks import find_dangling
+from mlbaseline.suite.checks.kinds import find_misfits
+from mlbaseline.suite.checks.monitor import find_unwatchable
+from mlbaseline.suite.checks.references import find_dangling
+from mlbaseline.suite.checks.yaml_errors import describe, dotted, find_duplicates, line_of
 from mlbaseline.suite.root import Suite, with_defaults
 from mlbaseline.suite.task import TaskSpec
-from mlbaseline.suite.yaml_errors import describe, dotted, find_duplicates, line_of
 
 
 def load_suite(reference: str | Path) -> Suite:

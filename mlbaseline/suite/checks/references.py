@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlbaseline.records import OutputType
+from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
 from mlbaseline.suite.judged import names_of
 from mlbaseline.suite.node import CORPUS_METRICS, METRIC_NAMES
 from mlbaseline.suite.task import TASKS
-from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
 
 _CALIBRATION = "ece"
 

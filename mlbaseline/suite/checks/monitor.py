@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
 from mlbaseline.suite.monitor.canary import GuardrailKind, guardrail_kind
 from mlbaseline.suite.monitor.keys import LIVE_METRICS
-from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
 
 
 def find_unwatchable(content: Mapping[str, Any]) -> Iterator[Problem]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlbaseline.records import OutputType
+from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, mapping, sequence
 from mlbaseline.suite.production import OF_CHOICES
 from mlbaseline.suite.task import TASKS, TaskSpec
-from mlbaseline.suite.yaml_errors import KeyPath, Problem, mapping, sequence
 
 _SET_BY = {
     "choose_by": "`task.extract`",
