@@ -27,7 +27,7 @@ import torch
 from mlbaseline.assets import FetchedAsset, fetch, sha256_of
 from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.training.epochs import shuffle_epoch
-from mlbaseline.engine.training.job import TrainingJob, load_base, make_optimizer, make_schedule
+from mlbaseline.engine.training.job import TrainingJob, load_base, make_optimizer, make_schedule, trainable
 from mlbaseline.engine.training.loop import _TrainingRun
 from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.models.checkpoint import default_device, resolve_precision
@@ -118,7 +118,7 @@ def trainer_of(job: TrainingJob, sequences: Sequence[TargetSequence]) -> Iterato
     checkpoint = load_base(job)
     model = add_adapter(checkpoint, job.spec, "base") if isinstance(job.spec, Peft) else checkpoint.model
     checkpoint.tokenizer.pad_token = checkpoint.tokenizer.pad_token or checkpoint.tokenizer.eos_token
-    optimizer = make_optimizer(model, job.spec)
+    optimizer = make_optimizer(trainable(model).values(), job.spec)
     steps = -(-len(sequences) // job.spec.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -28,8 +29,8 @@ from mlbaseline.suite import Evaluation, Peft, Task, TrainedSpec
 from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import Prompt, TrainingPromptFormat
 
-TRAINING_VERSION = 2
-"""Part of every signature: raised when the same options lead to other weights."""
+TRAINING_VERSION: dict[Precision, int] = {"fp32": 2, "fp16": 2, "bf16": 3}
+"""By what steps are computed in. Part of every signature: raised when the same options lead to other weights."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class TrainingJob:
         prompt = self.prompting.signature_fields()
         given = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
         return {
-            "training.version": TRAINING_VERSION,
+            "training.version": TRAINING_VERSION[self.compute],
             "training.kind": self.spec.kind,
             "training.base_sha256": self.base.sha256,
             "training.train_digest": self.train.digest,
@@ -161,9 +162,14 @@ def load_base(job: TrainingJob) -> Checkpoint:
     return load_checkpoint(job.base.path, precision=precision, device=job.device)
 
 
-def make_optimizer(model: Any, spec: TrainedSpec) -> torch.optim.Optimizer:
-    """Make AdamW over what is trainable; norms and biases do not decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
+    """Give the parameters of a model that learn, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def make_optimizer(parameters: Iterable[torch.nn.Parameter], spec: TrainedSpec) -> torch.optim.Optimizer:
+    """Make AdamW over parameters; norms and biases do not decay."""
+    trained = list(parameters)
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": spec.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},

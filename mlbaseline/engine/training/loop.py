@@ -11,7 +11,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,16 +23,19 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from filelock import FileLock
+from peft.helpers import disable_input_dtype_casting
 from safetensors import SafetensorError
 
 from mlbaseline.cache import cache_dir
 from mlbaseline.engine.hardware import pin_seeds
 from mlbaseline.engine.inference.shared_prefix import logits_at
 from mlbaseline.engine.inference.tokenization import TargetSequence
+from mlbaseline.engine.training.attention_kernel import attention_kernel
 from mlbaseline.engine.training.dev_metrics import measure_dev
 from mlbaseline.engine.training.epochs import StepBatch, shuffle_epoch
 from mlbaseline.engine.training.frozen_layers import FrozenLayers, find_frozen_layers
-from mlbaseline.engine.training.job import TrainingJob, make_optimizer, make_schedule, make_sequences
+from mlbaseline.engine.training.job import TrainingJob, make_optimizer, make_schedule, make_sequences, trainable
+from mlbaseline.engine.training.master_weights import MasterWeights
 from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.engine.training.saved_state import epoch_folder, load_result, load_state, save_result, save_state
 from mlbaseline.engine.training.shared_base import return_base, take_base
@@ -43,7 +46,7 @@ from mlbaseline.models.adapter_files import record_base
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import Trained
-from mlbaseline.suite import Peft
+from mlbaseline.suite import Lora, Peft
 
 SAVE_EVERY_S = 20.0
 """How often the state of a training is saved, so that a killed one can continue."""
@@ -103,14 +106,17 @@ class _TrainingRun:
         self.steps_per_epoch = math.ceil(len(self.sequences) / job.spec.batch_size)
         # accelerate 1.15 keeps the precision of a process's first Accelerator and refuses another.
         AcceleratorState._reset_state(reset_partial_state=True)
-        mixed = {"fp32": "no"}.get(job.compute, job.compute)
+        self.masters = MasterWeights(model) if job.compute == "bf16" and not isinstance(job.spec, Peft) else None
+        mixed = "no" if self.masters or job.compute == "fp32" else job.compute
         self.accelerator = Accelerator(cpu=job.device == "cpu", mixed_precision=mixed)
-        optimizer = make_optimizer(model, job.spec)
+        self.trained = self.masters.weights if self.masters else trainable(model)
+        optimizer = make_optimizer(self.trained.values(), job.spec)
         self.schedule = make_schedule(optimizer, job.spec, self.steps_per_epoch * job.spec.epochs)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.bare = self.accelerator.unwrap_model(self.model)
-        self.trained = {name: p for name, p in self.bare.named_parameters() if p.requires_grad}
         self.state = load_state(folder, self.trained, self.optimizer)
+        if self.masters:
+            self.masters.update_model()
         if self.state.scaler:
             self.accelerator.scaler.load_state_dict(self.state.scaler)
         with warnings.catch_warnings():
@@ -166,7 +172,7 @@ class _TrainingRun:
         self.__dict__.pop("frozen", None)
         return_base(self.job, self.base, self.bare)
         torch.use_deterministic_algorithms(False)  # models that answer next compute as without a training before
-        del self.base, self.model, self.bare, self.optimizer, self.schedule, self.trained
+        del self.base, self.model, self.bare, self.masters, self.optimizer, self.schedule, self.trained
         gc.collect()
 
     def _step(self, batch: StepBatch) -> float:
@@ -178,6 +184,8 @@ class _TrainingRun:
         for part in batch:
             loss = self._loss(part) / n_tokens
             self.accelerator.backward(loss)
+            if self.masters:
+                self.masters.take_gradients()
             total += loss.item()
         if not math.isfinite(total):
             raise MlbaselineError(
@@ -187,8 +195,11 @@ class _TrainingRun:
         self.accelerator.clip_grad_norm_(self.trained.values(), self.job.spec.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
-        # On CPUs, allocating memory again costs more than filling it with zeros.
-        self.optimizer.zero_grad(set_to_none=self.accelerator.device.type != "cpu")
+        if self.masters:
+            self.masters.update_model()
+        else:
+            # On CPUs, allocating memory again costs more than filling it with zeros.
+            self.optimizer.zero_grad(set_to_none=self.accelerator.device.type != "cpu")
         return total
 
     def _loss(self, sequences: Sequence[TargetSequence]) -> torch.Tensor:
@@ -206,9 +217,18 @@ class _TrainingRun:
         rows, columns = torch.tensor(positions).unbind(1)
         inputs = [sequence.input_tokens for sequence in sequences]
         skipping = self.frozen.skipped(inputs) if self.frozen else nullcontext()
-        with logits_at(self.bare, rows, columns - width), skipping:
+        kernel = attention_kernel(device.type, self.job.compute, width)
+        if self.job.spec.gradient_checkpointing:  # runs layers again behind this block, by the same kernel as here
+            kernel = nullcontext()
+        with logits_at(self.bare, rows, columns - width), skipping, kernel, self._input_dtypes():
             logits = self.model(input_ids=ids.to(device), use_cache=False).logits[0]
         return torch.nn.functional.cross_entropy(logits.float(), torch.tensor(targets, device=device), reduction="sum")
+
+    def _input_dtypes(self) -> AbstractContextManager[object]:
+        """Under autocast, do not let LoRA cast its inputs to fp32, which autocast would cast back: the same bits."""
+        spec, is_autocast = self.job.spec, self.accelerator.mixed_precision != "no"
+        is_plain = isinstance(spec, Lora) and not (spec.dora or spec.gradient_checkpointing)
+        return disable_input_dtype_casting(self.bare) if is_plain and is_autocast else nullcontext()
 
     def _end_epoch(self, epoch: int) -> None:
         values = self._measure_dev()

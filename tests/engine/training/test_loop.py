@@ -71,12 +71,15 @@ def test_the_first_loss_is_the_mean_over_the_answers_alone(job: TrainingJob, spe
 
 
 @BOTH
-def test_accumulation_and_checkpointing_change_memory_only(job: TrainingJob, spec: TrainedSpec) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_accumulation_and_checkpointing_change_memory_only(job: TrainingJob, spec: TrainedSpec, precision: Any) -> None:
+    job = replace(job, precision=precision)
     if isinstance(spec, Peft):
         spec = spec.model_copy(update={"dropout": 0.0})
     plain = train(replace(job, spec=spec))
     saving = spec.model_copy(update={"gradient_accumulation": 4, "gradient_checkpointing": True})
-    assert train(replace(job, spec=saving)).losses == pytest.approx(plain.losses, rel=2e-2)
+    steps = {"fp32": 18, "bf16": 4}[precision]  # with 8 bits, two trainings part soon
+    assert train(replace(job, spec=saving)).losses[:steps] == pytest.approx(plain.losses[:steps], rel=2e-2)
 
 
 @BOTH
@@ -208,7 +211,7 @@ def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stopped_training_goes_on_to_the_same_weights(
     job: TrainingJob, spec: TrainedSpec, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    job = replace(job, spec=spec)
+    job = replace(job, spec=spec, precision="bf16" if step == 13 else "fp32")
     always_saving(monkeypatch)
     with monkeypatch.context() as patch:
         stop_after(step, patch)

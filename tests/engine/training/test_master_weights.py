@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mlbaseline.engine.training.loop import train
+from mlbaseline.engine.training.master_weights import MasterWeights
+from mlbaseline.models.checkpoint import load_checkpoint
+from tests.support.training_jobs import FULL, make_job
+
+IDS = torch.tensor([[5, 9, 5, 7, 0, 5], [9, 9, 2, 1, 0, 0]])
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> Any:
+    return load_checkpoint(tiny_model, precision="fp32", device="cpu").model
+
+
+def add_gradients(model: Any, ids: torch.Tensor) -> None:
+    model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)[..., 3].sum().backward()
+
+
+def test_the_model_computes_in_bf16_and_its_weights_are_kept(model: Any) -> None:
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    masters = MasterWeights(model)
+    assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
+    assert masters.weights.keys() == before.keys()
+    assert all(torch.equal(weight, before[name]) for name, weight in masters.weights.items())
+    assert all(torch.equal(weight, before[name].bfloat16()) for name, weight in model.named_parameters())
+
+
+def test_updates_smaller_than_the_spacing_of_bf16_add_up(model: Any) -> None:
+    masters = MasterWeights(model)
+    weight, master = model.lm_head.weight, masters.weights["model.embed_tokens.weight"]
+    with torch.no_grad():
+        weight.fill_(1.0), master.fill_(1.0)
+        for _ in range(8):  # each 1/1024, where bf16 has steps of 1/128
+            master += 2**-10
+            masters.update_model()
+    assert (weight == 1 + 2**-7).all()
+
+
+def test_parts_of_a_batch_are_summed_in_fp32(model: Any) -> None:
+    masters = MasterWeights(model)
+    expected: dict[str, torch.Tensor] = {}
+    for ids in (IDS, IDS.flip(1), IDS):
+        add_gradients(model, ids)
+        for name, weight in model.named_parameters():
+            expected[name] = expected.get(name, 0) + weight.grad.float()
+        masters.take_gradients()
+        assert all(weight.grad is None for weight in model.parameters())
+    assert all(torch.equal(weight.grad, expected[name]) for name, weight in masters.weights.items())
+    masters.update_model()
+    add_gradients(model, IDS[:1])
+    masters.take_gradients()  # of the next step: nothing of the one before is left
+    assert any((weight.grad != expected[name]).any() for name, weight in masters.weights.items())
+    masters.update_model()
+    masters.take_gradients()
+    assert all((weight.grad == 0).all() for weight in masters.weights.values()), "no gradient is none of before"
+
+
+def test_what_the_architecture_keeps_in_fp32_stays(model: Any) -> None:
+    model._keep_in_fp32_modules = ["mlp.down_proj"]
+    masters = MasterWeights(model)
+    kept = {name for name, weight in model.named_parameters() if weight.dtype is torch.float32}
+    assert kept == {name for name in masters.weights if "mlp.down_proj" in name}
+    assert all(masters.weights[name] is model.get_parameter(name) for name in kept)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_loss_is_that_of_fp32(tiny_model: Path) -> None:
+    fp32, bf16 = (train(make_job(tiny_model, FULL, precision=precision)) for precision in ("fp32", "bf16"))
+    assert bf16.losses == pytest.approx(fp32.losses, rel=0.05)
+    assert sum(bf16.losses) == pytest.approx(sum(fp32.losses), rel=0.01)
