@@ -108,6 +108,7 @@ def test_all_problems_are_named_at_once_with_their_place() -> None:
         ("cost: {ratio: 1.1}", "cost: {margin: 0.1}", "cost.margin: 'cost' is judged by `ratio`"),
         ("cost: {ratio: 1.1}", "cost: {}", "cost: expected either `ratio` or `margin`"),
         ("cost: {ratio: 1.1}", "cost: {ratio: 0.9}", "cost.ratio: input should be greater than or equal to 1"),
+        ("cost: {ratio: 1.1}", "cost: {ratio: 1.1, negligible: 0.1}", "goes with `error`; leave it out of ['cost']"),
         ("cost: {ratio: 1.1}", "macro_f1: {margin: 0.1}", "guardrails.macro_f1: 'macro_f1' is no score in [0, 1]"),
         ("entry_point: peft", "entry_point: compare", "monitor.retrain.entry_point"),
         ("refresh: weekly", "refresh: hourly", "monitor.holdout.refresh"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from typing_extensions import assert_never
@@ -18,6 +19,8 @@ PRIOR_TRIALS = 20.0
 _BEFORE_COST = 500
 """The champion's first costs fix the cap and the centre; bets start after them."""
 _CAP_QUANTILE = 0.999
+HALF = math.log(2.0)
+"""What a test at half of its error rate adds to its threshold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,27 @@ class TimedPath:
         """Put the path of a stream on the clock. time_us: when each of its positions became known."""
         crossed = None if path.crossed is None else int(time_us[path.crossed])
         return cls(time_us[path.positions], path.log_e, crossed)
+
+    def and_also(self, other: TimedPath) -> TimedPath:
+        """Reject where both paths reject: one of their null hypotheses holds (Berger 1982, intersection-union)."""
+        moments = (self.crossed_us, other.crossed_us)
+        crossed = None if None in moments else max(moment for moment in moments if moment is not None)
+        return self._joined(other, np.minimum, crossed)
+
+    def or_else(self, other: TimedPath) -> TimedPath:
+        """Reject where one of the paths, each at half of the error rate, rejects: both null hypotheses hold."""
+        crossed = [moment for moment in (self.crossed_us, other.crossed_us) if moment is not None]
+        joined = self._joined(other, np.maximum, min(crossed, default=None))
+        return TimedPath(joined.time_us, joined.log_e - HALF, joined.crossed_us)
+
+    def _joined(self, other: TimedPath, join: np.ufunc, crossed_us: int | None) -> TimedPath:
+        time_us = np.union1d(self.time_us, other.time_us)
+        return TimedPath(time_us, join(self.log_e_at(time_us), other.log_e_at(time_us)), crossed_us)
+
+    def log_e_at(self, time_us: Integers) -> Floats:
+        """Give the log e-value at moments, 0 before any evidence. time_us: shape (k,)."""
+        after = np.searchsorted(self.time_us, time_us, side="right")
+        return np.concatenate([[0.0], self.log_e])[after]
 
     @property
     def last(self) -> float:
@@ -112,8 +136,33 @@ def _errors(question: _Question) -> TimedPath:
     """Count each unit's first failure for harm, and each unit's first request for its absence.
 
     Once most units have failed, those that have not are mostly the better arm's. That hides harm, and would feign its
-    absence.
+    absence. Where a failure rate is negligible, harm is a larger rate as well, and a smaller one is its absence.
     """
+    if question.test.negligible is None:
+        return _error_ratio(question)
+    if question.harm:
+        return _error_ratio(question).and_also(_error_rate(question, question.test.negligible))
+    at_half = replace(question, threshold=question.threshold + HALF)
+    return _error_ratio(at_half).or_else(_error_rate(at_half, question.test.negligible))
+
+
+def _error_rate(question: _Question, negligible: float) -> TimedPath:
+    """Test the candidate's failure rate among its units' first requests."""
+    events = question.traffic.events
+    positions = question.traffic.first(slice_members(question.traffic, question.test))
+    positions = positions[events.is_candidate[positions]]
+    failed = events.error[positions]
+    path = binomial_stream(
+        failed if question.harm else ~failed,
+        negligible if question.harm else 1.0 - negligible,
+        k=PRIOR_TRIALS,
+        threshold=question.threshold,
+        one_sided=True,
+    )
+    return TimedPath.of(path, events.time_us[positions])
+
+
+def _error_ratio(question: _Question) -> TimedPath:
     traffic, events = question.traffic, question.traffic.events
     chosen = slice_members(traffic, question.test)
     positions = traffic.failing(chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mlbaseline.suite.monitor.canary import CanaryRules, GuardrailKind, RampStep, guardrail_kind, latency_quantile
@@ -25,6 +25,7 @@ class GuardrailTest:
         slice: Slice on whose `value` it looks, None for all traffic.
         value: Value of the slice.
         promotes: Whether the candidate must be shown to be no worse here before it is promoted.
+        negligible: Failure rate that is no harm, whatever the ratio is; None where each rate counts.
     """
 
     name: str
@@ -35,6 +36,7 @@ class GuardrailTest:
     slice: str | None = None
     value: str | None = None
     promotes: bool = True
+    negligible: float | None = None
 
     @property
     def threshold(self) -> float:
@@ -105,11 +107,12 @@ def plan_canary(
         quantile = latency_quantile(name) if kind is GuardrailKind.LATENCY else None
         alpha = rules.alpha / len(rules.guardrails)
         if not values or kind not in _SLICED:
-            overall.append(GuardrailTest(name, kind, limit, alpha, quantile))
+            overall.append(GuardrailTest(name, kind, limit, alpha, quantile, negligible=rule.negligible))
             continue
-        overall.append(GuardrailTest(name, kind, limit, alpha / 2))
+        halved = GuardrailTest(name, kind, limit, alpha / 2, negligible=rule.negligible)
+        overall.append(halved)
         sliced += [
-            GuardrailTest(name, kind, limit, alpha / 2 / len(values), slice=slicing, value=value, promotes=False)
+            replace(halved, alpha=alpha / 2 / len(values), slice=slicing, value=value, promotes=False)
             for slicing, value in values
         ]
     return CanaryPlan(rules.alpha, rules.ramp, rules.horizon, (*overall, *sliced), dict(centres or {}))

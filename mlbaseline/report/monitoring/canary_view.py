@@ -184,13 +184,14 @@ def _row(report: CanaryReport, result: GuardrailResult) -> Row:
     test = result.test
     sign = "difference ≤" if test.kind is GuardrailKind.SCORE else "ratio ≤"
     good = result.non_inferior
+    negligible = "" if test.negligible is None else f"or rate ≤ {formats.plain(test.negligible)}"
     return Row(
         (
             Cell(formats.clean(test.label)),
             _OUTCOMES[result.outcome],
             Cell(formats.significant(result.champion.value), f"n = {formats.count(result.champion.n)}"),
             Cell(formats.significant(result.candidate.value), f"n = {formats.count(result.candidate.n)}"),
-            Cell(f"{sign} {formats.plain(test.limit)}"),
+            Cell(f"{sign} {formats.plain(test.limit)}", negligible),
             Cell(formats.fixed(result.harm.last, 2), f"of {formats.fixed(test.threshold, 2)}"),
             Cell(formats.MISSING)
             if good is None

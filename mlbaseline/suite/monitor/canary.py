@@ -69,6 +69,10 @@ class Guardrail(Node):
     """Largest ratio of the candidate's failures, latency quantile or cost to the champion's. 1 tolerates no rise."""
     margin: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Largest loss of the mean score, in units of the score."""
+    negligible: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Only for `error`: a failure rate that is no harm, whatever the champion's rate is. Give it where failures are so
+    rare that their ratio is not known before the horizon.
+    """
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Guardrail:
@@ -94,6 +98,14 @@ class CanaryRules(Node):
     """What must not be harmed: `error`, `cost`, `latency_p50` to `latency_p99` with `ratio`, or a metric of the suite
     with `margin`.
     """
+
+    @field_validator("guardrails")
+    @classmethod
+    def _negligible_failures(cls, guardrails: dict[str, Guardrail]) -> dict[str, Guardrail]:
+        wrong = [name for name, rule in guardrails.items() if rule.negligible is not None and name != ERROR]
+        if wrong:
+            raise ValueError(f"`negligible` is a rate of failures and goes with `{ERROR}`; leave it out of {wrong}")
+        return guardrails
 
     @field_validator("ramp")
     @classmethod

@@ -80,6 +80,7 @@ def _guardrail(result: GuardrailResult) -> Document:
         "threshold": test.threshold,
         "outcome": result.outcome,
         "limit": test.limit,
+        "negligible": test.negligible,
         "champion": asdict(result.champion),
         "candidate": asdict(result.candidate),
     }

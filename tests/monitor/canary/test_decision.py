@@ -73,6 +73,39 @@ def test_an_equal_candidate_is_promoted_once_every_guardrail_shows_it() -> None:
     assert report.decided_us == max(moment for moment in shown if moment is not None)
 
 
+RARE = {"error": {"ratio": 1.25}}
+NEGLIGIBLE = {"error": {"ratio": 1.25, "negligible": 0.005}}
+
+
+@pytest.mark.parametrize(
+    ("error", "rules", "decision"),
+    [
+        (Arms(0.0, 0.0), RARE, CanaryDecision.HOLD),
+        (Arms(0.0, 0.0), NEGLIGIBLE, CanaryDecision.PROMOTE),
+        (Arms(0.0002, 0.002), RARE, CanaryDecision.ROLL_BACK),
+        (Arms(0.0002, 0.002), NEGLIGIBLE, CanaryDecision.PROMOTE),
+        (Arms(0.002, 0.03), NEGLIGIBLE, CanaryDecision.ROLL_BACK),
+        (Arms(0.05, 0.05), NEGLIGIBLE, CanaryDecision.PROMOTE),
+    ],
+)
+def test_a_negligible_rate_of_failures_is_no_harm(
+    error: Arms, rules: dict[str, dict[str, float]], decision: CanaryDecision
+) -> None:
+    events = traffic(100_000, error=error, share=0.3)
+    horizon_us = int(timedelta(days=14).total_seconds() * 1e6)
+    assert decide_canary(events, plan(rules), int(events.time_us[0]) + horizon_us).decision is decision
+
+
+def test_harm_beyond_a_negligible_rate_is_rarely_promoted() -> None:
+    """At the rate itself, where promotion is as likely as it may be: at most α, here within three standard errors."""
+    promoted = 0
+    for seed in range(200):
+        events = traffic(6_000, seed=seed, error=Arms(0.001, 0.02), share=0.5)
+        rules = plan({"error": {"ratio": 1.25, "negligible": 0.02}})
+        promoted += decide_canary(events, rules, end(events)).decision is CanaryDecision.PROMOTE
+    assert promoted / 200 <= 0.05 + 3 * 0.0155
+
+
 @pytest.mark.parametrize("units", [None, 4_000])
 def test_the_decision_is_the_same_however_often_anybody_looks(units: int | None) -> None:
     events = traffic(error=Arms(0.05, 0.15), units=units)
