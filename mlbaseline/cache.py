@@ -5,6 +5,10 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,6 +40,31 @@ def private_cache_dir() -> Path:
     folder = cache_dir()
     folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def folder_in_one_step(target: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes ``target`` at the end of the block; after an error nothing is left of it.
+
+    Where another process has written ``target`` meanwhile, its copy stays.
+
+    Args:
+        target: A folder that does not exist.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".staging-"))
+    try:
+        yield staging
+        try:
+            staging.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def sign(content: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlbaseline.assets import sha256_of
-from mlbaseline.cache import cache_dir
+from mlbaseline.cache import cache_dir, folder_in_one_step
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.adapter_files import attach, is_adapter, merged, named_base
 from mlbaseline.models.quantization import (
@@ -189,17 +187,8 @@ def _converted(gguf: Path) -> Path:
     target = cache_dir() / "converted" / f"{sha256_of(gguf)}-{CONVERSION}"
     if target.is_dir():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".staging-"))
-    try:
-        _convert(gguf, staging)
-        try:
-            staging.rename(target)
-        except OSError:
-            if not target.is_dir():  # otherwise another process was quicker, and its copy is as good
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with folder_in_one_step(target) as folder:
+        _convert(gguf, folder)
     return target
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 
 from pydantic_core import to_json
 from rich import box
-from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
 from mlbaseline.records import ExampleAnswer, ExampleChange, ExamplePair
 from mlbaseline.report import formats
 from mlbaseline.report.sections.example_lists import CHANGES, summary_of
+from mlbaseline.report.terminal import text_console
 
 _STYLES = {"better": "blue", "worse": "red", "open": "yellow", "": ""}
 _SHOWN = 30
@@ -57,17 +57,7 @@ def examples_text(pair: ExamplePair, *, colour: bool, width: int) -> str:
     Returns:
         Text that ends with a newline.
     """
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        color_system="standard" if colour else None,
-        force_terminal=colour,
-        no_color=not colour,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    console = text_console(colour=colour, width=width)
     console.print(Text(f"{formats.clean(pair.candidate)} over {formats.clean(pair.baseline)}", style="bold"))
     console.print(Text(summary_of(pair)))
     console.print()

@@ -44,9 +44,9 @@ def render_terminal(assessment: Assessment, *, colour: bool, width: int) -> str:
     return terminal_of(build_view(assessment), colour=colour, width=width)
 
 
-def terminal_of(view: View, *, colour: bool, width: int) -> str:
-    """Render a view; see `render_terminal`."""
-    console = Console(
+def text_console(*, colour: bool, width: int) -> Console:
+    """Make a console that prints into a text: what it prints is taken literally, and nothing depends on the machine."""
+    return Console(
         file=io.StringIO(),
         width=width,
         color_system="standard" if colour else None,
@@ -57,6 +57,11 @@ def terminal_of(view: View, *, colour: bool, width: int) -> str:
         emoji=False,
         legacy_windows=False,
     )
+
+
+def terminal_of(view: View, *, colour: bool, width: int) -> str:
+    """Render a view; see `render_terminal`."""
+    console = text_console(colour=colour, width=width)
     console.print(Text(f"{view.subject} {view.suite}", style="bold"))
     for key in _SECTIONS:
         section = view.section(key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mlbaseline.cache import cache_dir
+from mlbaseline.cache import cache_dir, folder_in_one_step
 from mlbaseline.engine.inference.tokenization import EncodedPrompt, Encoder
 from mlbaseline.errors import describe_error
 from mlbaseline.progress import preparing
@@ -88,17 +87,8 @@ def encode_examples(encoder: Encoder, prompting: PromptFormat, examples: Sequenc
         return CachedPrompts(target)
     except (OSError, ValueError, KeyError):  # not there, or damaged
         shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=".staging-"))
-    try:
-        _write(staging, preparing(_encode(encoder, prompting, examples), "Tokenising", len(examples)))
-        try:
-            staging.rename(target)
-        except OSError:
-            if not target.is_dir():  # otherwise another process was quicker, and its copy is as good
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with folder_in_one_step(target) as folder:
+        _write(folder, preparing(_encode(encoder, prompting, examples), "Tokenising", len(examples)))
     return CachedPrompts(target)
 
 
