@@ -10,7 +10,7 @@ import numpy as np
 
 from mlbaseline.judge.audit import Champion, Subject, Trials
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
-from mlbaseline.judge.contrasts.power import Settling, settle
+from mlbaseline.judge.contrasts.power import MoreExamples, more_examples_to_decide
 from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.contrasts.published import compare_with_published
 from mlbaseline.judge.cost.break_even import break_evens
@@ -55,16 +55,16 @@ def assess(
     comparisons = mark_registered(suite, registration, compare(ladder, rng))
     in_order = tuple(sorted(published, key=lambda score: list(suite.baselines).index(score.baseline)))
 
-    def more_examples(row: Comparison) -> Settling | None:
+    def more_examples(row: Comparison) -> MoreExamples | None:
         if row.metric in suite.judged:
             return None  # people's labels settle it, not examples
         if row.method == TOO_SMALL:
             # As many more that the slice, at its share of all examples, has enough to be looked at.
             n = len(ladder.tables(row.candidate, row.estimand)[0].frame)
-            return Settling(math.ceil(n * (suite.matrix.min_slice_examples / max(row.n, 1) - 1)))
+            return MoreExamples(math.ceil(n * (suite.matrix.min_slice_examples / max(row.n, 1) - 1)))
         family = [other for other in comparisons if (other.role, other.estimand) == (row.role, row.estimand)]
         sharing = len(family) if row.role == Role.PRIMARY else len({other.candidate for other in family})
-        return settle(ladder, row, family=sharing)
+        return more_examples_to_decide(ladder, row, family=sharing)
 
     subject, looks = Subject(ladder, standings, comparisons, registration, trials, champion), report_looks(ladder)
     audited, verdict = judge(subject, more_examples, looks)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.judged import reference_answers
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.metrics.labels import Labels, answers_of, item_of, settled_score
+from mlbaseline.metrics.labels import Labels, answers_of, item_of, score_without_judge
 from mlbaseline.records import Estimand, JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import JudgedMetric
@@ -115,7 +115,7 @@ def _labelled_answers(ladder: Ladder, name: str, labels: Labels) -> Iterator[tup
             continue
         for (id, answer), judged in zip(answers_of(table).items(), scores.tolist(), strict=True):
             other = None if against is None else against.get(id)
-            if answer is None or settled_score(answer, other, is_pair=against is not None) is not None:
+            if answer is None or score_without_judge(answer, other, is_pair=against is not None) is not None:
                 continue
             item = item_of(name, id, answer, other)
             said = labels.score(item.id)

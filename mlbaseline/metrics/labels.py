@@ -50,13 +50,13 @@ class Item:
     is_swapped: bool = False
 
 
-def settled_score(answer: str | None, other: str | None, *, is_pair: bool) -> float | None:
+def score_without_judge(answer: str | None, other: str | None, *, is_pair: bool) -> float | None:
     """Return the score of an answer about which nobody has to be asked; None where somebody has.
 
     A failed answer is the worst; of two, the one that did not fail is preferred, and equal answers are a tie.
 
     Example:
-        >>> settled_score(None, None, is_pair=False), settled_score("so", "so", is_pair=True)
+        >>> score_without_judge(None, None, is_pair=False), score_without_judge("so", "so", is_pair=True)
         (0.0, 0.5)
     """
     if not is_pair:
@@ -127,7 +127,7 @@ def label_scores(table: ResultTable, metric: str, labels: Labels, against: Answe
     scores = []
     for id, answer in answers_of(table).items():
         other = None if against is None else against.get(id)
-        settled = settled_score(answer, other, is_pair=against is not None)
+        settled = score_without_judge(answer, other, is_pair=against is not None)
         scores.append(settled if settled is not None else _labelled(metric, labels, id, str(answer), other))
     return np.array(scores, dtype=float)
 

@@ -15,7 +15,7 @@ from mlbaseline.errors import DataError, describe_error
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.reply_parsing import ParsedReply, make_answer, read_row, read_text_row
 from mlbaseline.records import Answer, Example
-from mlbaseline.serving.foreign_process import ForeignModel, ForeignModelError, prompts_frame
+from mlbaseline.serving.isolated_process import IsolatedModel, IsolatedModelError, prompts_frame
 from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import value_text
 from mlbaseline.untrusted import ODD_SHAPE
@@ -31,7 +31,7 @@ class PyfuncPredictor:
     """
 
     def __init__(
-        self, model: ForeignModel, task: TaskDescription, columns: Mapping[str, bool], journal: AnswerJournal | None
+        self, model: IsolatedModel, task: TaskDescription, columns: Mapping[str, bool], journal: AnswerJournal | None
     ) -> None:
         """Prepare a loaded model.
 
@@ -69,12 +69,12 @@ class PyfuncPredictor:
         started = perf_counter()
         try:
             samples = [self._predict(examples) for _ in range(self._decoding.samples if self._decoding else 1)]
-        except (ForeignModelError, DataError, *ODD_SHAPE) as error:
+        except (IsolatedModelError, DataError, *ODD_SHAPE) as error:
             if len(examples) > 1:
                 for example in examples:
                     yield from self._batch([example])
             else:
-                said = str(error) if isinstance(error, ForeignModelError) else describe_error(error)
+                said = str(error) if isinstance(error, IsolatedModelError) else describe_error(error)
                 yield Answer(examples[0].id, None, error=said)
             return
         took_s = perf_counter() - started

@@ -14,7 +14,7 @@ from mlbaseline.errors import DataError, SignatureError, TrackingError, Untruste
 from mlbaseline.model_files import NO_DIGESTS, SERVED, ModelDigests, model_sha256
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.records import UNKNOWN, Model, OutputType, Scalar
-from mlbaseline.serving.foreign_process import ForeignModel
+from mlbaseline.serving.isolated_process import IsolatedModel
 from mlbaseline.serving.pyfunc_model import PyfuncPredictor
 from mlbaseline.serving.served import Served, load_served, locate_weights, read_served
 from mlbaseline.signing import TrustedKeys
@@ -181,7 +181,7 @@ class OwnModel(_StoredModel):
     served_folder: Path
     is_seeded = True
     runs_code = False
-    is_elsewhere = False
+    is_in_other_process = False
 
     @cached_property
     def _served(self) -> Served:
@@ -218,7 +218,7 @@ class PyfuncModel(_StoredModel):
 
     is_seeded = False
     runs_code = True
-    is_elsewhere = True
+    is_in_other_process = True
 
     @cached_property
     def _schema(self) -> Any:
@@ -260,5 +260,5 @@ class PyfuncModel(_StoredModel):
                 required = [spec for spec in self._schema.inputs if spec.required or spec.name in task.columns]
                 columns = {spec.name: spec.type in numbers for spec in required}
             self.check_columns(list(columns), task)
-        model = ForeignModel(self.folder, self.name, takes_prompts=self._takes_prompts)
+        model = IsolatedModel(self.folder, self.name, takes_prompts=self._takes_prompts)
         return PyfuncPredictor(model, task, columns, None if answers is None else AnswerJournal(answers))

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import partial
 
 from mlbaseline.store.registry.aliases import InterruptedMove, interrupted_moves
-from mlbaseline.store.registry.moves import is_registered, orphan_versions, settle
+from mlbaseline.store.registry.moves import finish_interrupted_move, is_registered, orphan_versions
 from mlbaseline.store.registry.pending_versions import delete_version
 from mlbaseline.store.server.dead_runs import end_dead_run, find_dead_runs
 from mlbaseline.store.server.run_search import experiment_ids
@@ -75,7 +75,9 @@ def _of_models(server: Server, models: Sequence[str]) -> Iterator[Leftover]:
         for interrupted in interrupted_moves(server, model):
             where = f"{model}: champion to version {interrupted.move.champion} (run {interrupted.run_id})"
             remedy = _remedy_of(interrupted)
-            yield Leftover(LeftoverKind.HALF_DONE_MOVE, where, remedy, partial(settle, server, interrupted))
+            yield Leftover(
+                LeftoverKind.HALF_DONE_MOVE, where, remedy, partial(finish_interrupted_move, server, interrupted)
+            )
         for version in orphan_versions(server, model):
             where = f"{model}: version {version.version}"
             clear = partial(delete_version, server, version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlbaseline.metrics.labels import Labels, answers_sha256, draw_order, item_of, label_scores, settled_score
+from mlbaseline.metrics.labels import Labels, answers_sha256, draw_order, item_of, label_scores, score_without_judge
 from mlbaseline.records import Answer, Example, Signature, TaskData
 from mlbaseline.results import ResultTable, tabulate
 
@@ -67,7 +67,7 @@ def test_a_failed_answer_is_the_worst_without_a_label() -> None:
     alone = label_scores(table({"e1": None, "e2": "x"}), "m", Labels({}, 2, ""), None)
     assert alone[0] == 0.0
     assert np.isnan(alone[1])
-    assert settled_score("x", None, is_pair=False) is None
+    assert score_without_judge("x", None, is_pair=False) is None
 
 
 def test_the_digest_of_answers_tells_them_apart() -> None:

@@ -13,7 +13,7 @@ from mlbaseline.engine.judging.anchors import Anchors, Drift
 from mlbaseline.engine.judging.judges import FIELD, FindScorer, OpenedJudge, judge_fields, open_judge
 from mlbaseline.engine.judging.questions import Question
 from mlbaseline.engine.judging.recorded_scores import Columns, RecordedScores
-from mlbaseline.metrics.labels import Answers, answers_of, answers_sha256, settled_score
+from mlbaseline.metrics.labels import Answers, answers_of, answers_sha256, score_without_judge
 from mlbaseline.records import Answer, Scalar, TaskData
 from mlbaseline.results import SCORE, UNANSWERED, ResultTable
 from mlbaseline.suite import JudgedMetric, Suite
@@ -92,7 +92,7 @@ class Judging:
     ) -> tuple[Columns, dict[str, float]]:
         answers, against = answers_of(table), self._against(metric, table)
         is_pair = metric.against is not None
-        settled = {id: settled_score(answer, against.get(id), is_pair=is_pair) for id, answer in answers.items()}
+        settled = {id: score_without_judge(answer, against.get(id), is_pair=is_pair) for id, answer in answers.items()}
         open_ones = {id: str(answer) for id, answer in answers.items() if settled[id] is None}
         asked = _Asked(metric, self._questions(metric, open_ones, against, data))
         judge = self._judge(name)

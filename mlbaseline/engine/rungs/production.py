@@ -57,11 +57,11 @@ def _registered_rung(
     context: RungContext, name: str, seed: int | None, model: RegisteredModel, task: TaskDescription
 ) -> Rung:
     def open_() -> OpenedRung:
-        return OpenedRung(model.open(task, answers), is_elsewhere=model.is_elsewhere)
+        return OpenedRung(model.open(task, answers), is_in_other_process=model.is_in_other_process)
 
     fields = {"model.kind": "production", **model.signature_fields(task)}
     rung = context.rung(name, seed, fields=fields, open_=open_)
-    answers = _answers_file(rung.signature) if model.is_elsewhere else None
+    answers = _answers_file(rung.signature) if model.is_in_other_process else None
     return replace(rung, params={**rung.params, **model.facts}, answer_journal=answers)
 
 

@@ -54,7 +54,7 @@ class RegisteredModel(Protocol):
         ...
 
     @property
-    def is_elsewhere(self) -> bool:
+    def is_in_other_process(self) -> bool:
         """Whether it answers in another process, whose answers are kept as they come."""
         ...
 
@@ -84,7 +84,7 @@ class OpenedRung:
     here. shots: solved examples shown to a model without weights of its own, so that its prompt can be promoted; None
     where nothing can be promoted.
     figures: what is known of the rung beside its metrics, by the parts of the figure's name.
-    is_elsewhere: it answers in another process, so that the memory of this one says nothing about it.
+    is_in_other_process: it answers in another process, so that the memory of this one says nothing about it.
     """
 
     model: Model
@@ -92,7 +92,7 @@ class OpenedRung:
     trained: Trained | None = None
     shots: tuple[Example, ...] | None = None
     figures: Mapping[tuple[str, ...], float] = field(default_factory=dict)
-    is_elsewhere: bool = False
+    is_in_other_process: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from mlbaseline.stats import SampleSizeExtension, estimate_components, sample_si
 
 
 @dataclass(frozen=True)
-class Settling:
-    """What would settle an open question.
+class MoreExamples:
+    """How many more examples of the test would decide an open contrast.
 
     Attributes:
         n_more: Further examples of the whole test, were the observed difference the true one.
         fewest: The same at the end of the difference's 50 % interval that is farther from the margin.
-        most: At the nearer end; None where no number settles it there, or the end lies beyond the margin.
-        passes: Whether it would be settled as passed; None where that is not known.
+        most: At the nearer end; None where no number decides it there, or the end lies beyond the margin.
+        passes: Whether it would be decided as passed; None where that is not known.
     """
 
     n_more: int
@@ -37,8 +37,8 @@ class Settling:
         return f"about {self.n_more:,} more test examples{likely} would settle it{how}"
 
 
-def settle(ladder: Ladder, row: Comparison, *, family: int) -> Settling | None:
-    """Say what would settle an open row; None where examples alone would not. See `examples_to_decide`."""
+def more_examples_to_decide(ladder: Ladder, row: Comparison, *, family: int) -> MoreExamples | None:
+    """Say how many more examples would decide an open row; None where examples alone would not."""
     extension = examples_to_decide(ladder, row, family=family)
     if extension.n_more is None:
         return None
@@ -46,7 +46,7 @@ def settle(ladder: Ladder, row: Comparison, *, family: int) -> Settling | None:
     fewest, most = (None if n is None else max(n - n_test, 0) for n in extension.likely_range)
     above = extension.above
     passes = None if above is None else above == (sign_of(row.metric) > 0)
-    return Settling(extension.n_more, fewest, most, passes)
+    return MoreExamples(extension.n_more, fewest, most, passes)
 
 
 def examples_to_decide(ladder: Ladder, row: Comparison, *, family: int) -> SampleSizeExtension:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL
-from mlbaseline.judge.contrasts.power import Settling
+from mlbaseline.judge.contrasts.power import MoreExamples
 from mlbaseline.judge.decision.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.winner import choose_winner, no_winner_reason, winner_metric
@@ -22,7 +22,7 @@ def decide(
     comparisons: Sequence[Comparison],
     standings: Mapping[str, Standing],
     checkpoints: Mapping[str, ChosenCheckpoint],
-    more_examples: Callable[[Comparison], Settling | None],
+    more_examples: Callable[[Comparison], MoreExamples | None],
     *,
     conditions: Sequence[Finding],
 ) -> Verdict:
@@ -96,7 +96,7 @@ def _judge(
 
 
 def _nearest(
-    by_candidate: Mapping[str, Sequence[Finding]], needed: Mapping[str, Settling | None]
+    by_candidate: Mapping[str, Sequence[Finding]], needed: Mapping[str, MoreExamples | None]
 ) -> tuple[str, int | None]:
     """Say what is open about the candidate that needs the fewest further examples, and how many those are."""
     known = {name: settling for name, settling in needed.items() if settling is not None}
@@ -196,8 +196,8 @@ def _code(role: Role) -> str:
 
 
 def _needed(
-    candidate: str, deciding: Sequence[Comparison], more_examples: Callable[[Comparison], Settling | None]
-) -> Settling | None:
+    candidate: str, deciding: Sequence[Comparison], more_examples: Callable[[Comparison], MoreExamples | None]
+) -> MoreExamples | None:
     """Say what settles everything that is open about a candidate: the row that needs most decides."""
     each = [
         more_examples(row) for row in deciding if row.candidate == candidate and row.outcome == Outcome.INCONCLUSIVE

@@ -38,7 +38,7 @@ def finish_interrupted(server: Server, model: str) -> None:
     if not is_registered(server, model):
         return
     for interrupted in interrupted_moves(server, model):
-        settle(server, interrupted)
+        finish_interrupted_move(server, interrupted)
     for version in orphan_versions(server, model):
         delete_version(server, version)
 
@@ -76,7 +76,7 @@ def is_registered(server: Server, model: str) -> bool:
     return True
 
 
-def settle(server: Server, interrupted: InterruptedMove) -> None:
+def finish_interrupted_move(server: Server, interrupted: InterruptedMove) -> None:
     """Finish a move that has begun, with its record; take back one that has not, and the version that it was for.
 
     Raises:

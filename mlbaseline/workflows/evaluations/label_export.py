@@ -12,7 +12,7 @@ from mlbaseline import store
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.contrasts.judged import reference_answers
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.metrics.labels import answers_of, draw_order, item_of, settled_score
+from mlbaseline.metrics.labels import answers_of, draw_order, item_of, score_without_judge
 from mlbaseline.models.label_sheet import ANNOTATOR, DRAWN, ITEM, LABEL, OF
 from mlbaseline.records import Estimand, Example
 from mlbaseline.suite import JudgedMetric, Suite
@@ -108,7 +108,7 @@ def _rows(ladder: Ladder, metric: str, example: Example) -> Iterator[_Row]:
     for name in _sides(ladder, metric):
         answer = _answers(ladder, name).get(example.id)
         other = None if against is None else against.get(example.id)
-        if answer is None or settled_score(answer, other, is_pair=against is not None) is not None:
+        if answer is None or score_without_judge(answer, other, is_pair=against is not None) is not None:
             continue
         item = item_of(metric, example.id, answer, other)
         shown = [answer] if other is None else [other, answer] if item.is_swapped else [answer, other]

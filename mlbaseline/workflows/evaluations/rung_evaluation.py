@@ -165,7 +165,7 @@ class RungEvaluation:
         suite, rung, opened = self._ladder.suite, self.rung, self._facts
         assert opened is not None
         # People have no memory to measure, and that of another process is not ours to see.
-        measures_nothing = rung.external_device or rung.kind == "human" or opened.is_elsewhere
+        measures_nothing = rung.external_device or rung.kind == "human" or opened.is_in_other_process
         metered = Metered(
             table,
             self._machine,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint, choose_checkpoint
-from mlbaseline.judge.contrasts.power import Settling
+from mlbaseline.judge.contrasts.power import MoreExamples
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.gates import decide
 from mlbaseline.records import Bounds, Comparison, Finding, Outcome, Standing, Verdict
@@ -45,7 +45,7 @@ def judged(
     conditions: Sequence[Finding] = (),
 ) -> Verdict:
     standings = {"lora": lora or standing("lora"), "full": standing("full", run_ids={"0": "r"})}
-    settling = None if more is None else Settling(more, 300, 2_100, passes=True)
+    settling = None if more is None else MoreExamples(more, 300, 2_100, passes=True)
     return decide(suite, rows, standings, CHECKPOINTS, lambda row: settling, conditions=conditions)
 
 

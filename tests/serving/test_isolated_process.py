@@ -14,8 +14,8 @@ import pytest
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.model_files import model_sha256
-from mlbaseline.serving import foreign_process
-from mlbaseline.serving.foreign_process import ForeignModel, ForeignModelError
+from mlbaseline.serving import isolated_process
+from mlbaseline.serving.isolated_process import IsolatedModel, IsolatedModelError
 
 CODE = """
 import json, os, subprocess, sys, time
@@ -60,24 +60,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ForeignModel:
+def model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> IsolatedModel:
     for name in ("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MLFLOW_TRACKING_TOKEN", "OPENAI_API_KEY", "ANY_SECRET"):
         monkeypatch.setenv(name, "sk-TopSecret")
-    return ForeignModel(folder, "models:/rule/1", takes_prompts=False)
+    return IsolatedModel(folder, "models:/rule/1", takes_prompts=False)
 
 
-def ask(model: ForeignModel, *texts: str) -> list[object]:
+def ask(model: IsolatedModel, *texts: str) -> list[object]:
     return model.predict(pd.DataFrame({"text": list(texts)}))
 
 
-def test_no_secret_is_in_its_environment_and_its_home_is_empty(model: ForeignModel) -> None:
+def test_no_secret_is_in_its_environment_and_its_home_is_empty(model: IsolatedModel) -> None:
     (seen,) = ask(model, "environment")
     environment = json.loads(str(seen))
     assert "sk-TopSecret" not in str(seen)
     assert environment["HOME"] != os.environ["HOME"]
     assert set(environment) <= {
-        *foreign_process._KEPT,
-        *foreign_process._SET,
+        *isolated_process._KEPT,
+        *isolated_process._SET,
         "HOME",
         *environment_of_mlflow(environment),
     }
@@ -88,26 +88,26 @@ def environment_of_mlflow(environment: dict[str, str]) -> set[str]:
     return {name for name in environment if name not in os.environ}
 
 
-def test_rows_come_back_in_order_from_another_process(model: ForeignModel) -> None:
+def test_rows_come_back_in_order_from_another_process(model: IsolatedModel) -> None:
     first, second = ask(model, "a", "b")
     assert (str(first)[:2], str(second)[:2]) == ("a,", "b,")
     assert f"process {os.getpid()}" not in str(first)
     assert ask(model, "not a number") == [None]
 
 
-def test_its_folder_stays_what_it_was(folder: Path, model: ForeignModel) -> None:
+def test_its_folder_stays_what_it_was(folder: Path, model: IsolatedModel) -> None:
     before = model_sha256(folder)
     ask(model, "a")
     assert model_sha256(folder) == before
 
 
-def test_what_it_prints_and_reads_does_not_get_between(model: ForeignModel) -> None:
+def test_what_it_prints_and_reads_does_not_get_between(model: IsolatedModel) -> None:
     assert ask(model, "noise") == ["read: "]
     assert len(ask(model, "a")) == 1
 
 
-def test_its_errors_come_with_their_text(model: ForeignModel) -> None:
-    with pytest.raises(ForeignModelError, match=r"^ValueError: no soup today$"):
+def test_its_errors_come_with_their_text(model: IsolatedModel) -> None:
+    with pytest.raises(IsolatedModelError, match=r"^ValueError: no soup today$"):
         ask(model, "raise")
 
 
@@ -115,21 +115,21 @@ def test_its_errors_come_with_their_text(model: ForeignModel) -> None:
     ("text", "message"),
     [("exit", "its process ended with 7, after: .*a last word"), ("large", "more than 16,777,216 bytes")],
 )
-def test_after_what_ends_it_the_next_question_starts_it_again(model: ForeignModel, text: str, message: str) -> None:
-    with pytest.raises(ForeignModelError, match=message):
+def test_after_what_ends_it_the_next_question_starts_it_again(model: IsolatedModel, text: str, message: str) -> None:
+    with pytest.raises(IsolatedModelError, match=message):
         ask(model, text)
     assert len(ask(model, "a")) == 1
 
 
-def test_it_is_not_waited_for_without_end(model: ForeignModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign_process, "_CALL_LIMIT_S", 0.2)
-    monkeypatch.setattr(foreign_process, "_ROW_LIMIT_S", 0.1)
-    with pytest.raises(ForeignModelError, match=r"TimeoutError: no answer within 0\.3 s"):
+def test_it_is_not_waited_for_without_end(model: IsolatedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated_process, "_CALL_LIMIT_S", 0.2)
+    monkeypatch.setattr(isolated_process, "_ROW_LIMIT_S", 0.1)
+    with pytest.raises(IsolatedModelError, match=r"TimeoutError: no answer within 0\.3 s"):
         ask(model, "hang")
 
 
 def test_it_ends_with_all_that_it_started(folder: Path) -> None:
-    model = ForeignModel(folder, "models:/rule/1", takes_prompts=False)
+    model = IsolatedModel(folder, "models:/rule/1", takes_prompts=False)
     (pid,) = ask(model, "child")
     own = model._process.pid
     del model
@@ -149,7 +149,7 @@ def _runs(pid: int) -> bool:
 
 def test_a_model_that_cannot_be_loaded_says_why(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"models:/rule/1: cannot be loaded here: .*Install what its"):
-        ForeignModel(tmp_path, "models:/rule/1", takes_prompts=False)
+        IsolatedModel(tmp_path, "models:/rule/1", takes_prompts=False)
 
 
 @pytest.mark.parametrize("what", ["a link", "a pipe", "a folder", "nothing"])
@@ -164,4 +164,4 @@ def test_only_an_ordinary_file_is_an_answer(tmp_path: Path, what: str) -> None:
         case "a folder":
             path.mkdir()
     with pytest.raises((OSError, ValueError)):
-        foreign_process._read(path)
+        isolated_process._read(path)

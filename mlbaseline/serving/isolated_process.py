@@ -24,8 +24,8 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from mlbaseline.errors import TrackingError, describe_error
-from mlbaseline.serving import foreign_worker
-from mlbaseline.serving.foreign_worker import PROMPT
+from mlbaseline.serving import isolated_worker
+from mlbaseline.serving.isolated_worker import PROMPT
 from mlbaseline.untrusted import excerpt, parse_json
 
 _KEPT = frozenset(
@@ -47,11 +47,11 @@ _END_S = 5.0
 _SHOWN = 2000
 
 
-class ForeignModelError(Exception):
+class IsolatedModelError(Exception):
     """What the model's code raised, or how its process ended. One answer, or a batch of them, is missing for it."""
 
 
-class ForeignModel:
+class IsolatedModel:
     """A model of MLflow's, loaded and asked in another process. It ends when nobody holds it any more."""
 
     def __init__(self, folder: Path, name: str, *, takes_prompts: bool) -> None:
@@ -78,7 +78,7 @@ class ForeignModel:
         self._errors = (place / "stderr").open("a+b")
         self._process = subprocess.Popen(  # our own program, with a model that the suite admits
             [
-                *(sys.executable, "-c", Path(foreign_worker.__file__).read_text(encoding="utf-8")),
+                *(sys.executable, "-c", Path(isolated_worker.__file__).read_text(encoding="utf-8")),
                 *(str(self._folder.absolute()), str(place / "loaded.json")),
             ],
             stdin=subprocess.PIPE,
@@ -91,7 +91,7 @@ class ForeignModel:
         self._ending = weakref.finalize(self, _end, self._process, self._errors, self._place)
         try:
             self._answer(place / "loaded.json", _LOAD_LIMIT_S)
-        except ForeignModelError as error:
+        except IsolatedModelError as error:
             self._ending()
             raise TrackingError(
                 f"{self._name}: cannot be loaded here: {error}. Install what its requirements.txt names"
@@ -107,7 +107,7 @@ class ForeignModel:
             For each row a text, a number, or a mapping of columns to such.
 
         Raises:
-            ForeignModelError: The model raised an error, took too long, ended its process, or answered something else.
+            IsolatedModelError: The model raised an error, took too long, ended its process, or answered something else.
             TrackingError: The model was loaded before, and cannot be loaded again after its process ended.
         """
         if not self._ending.alive:
@@ -127,7 +127,7 @@ class ForeignModel:
         answers.unlink(missing_ok=True)
         if not isinstance(rows, list) or len(rows) != len(questions):
             n = len(rows) if isinstance(rows, list) else "no"
-            raise ForeignModelError(f"ValueError: {len(questions)} rows were sent, {n} predictions came back")
+            raise IsolatedModelError(f"ValueError: {len(questions)} rows were sent, {n} predictions came back")
         return rows
 
     def _answer(self, path: Path, limit_s: float) -> Any:
@@ -137,27 +137,27 @@ class ForeignModel:
         ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
             self._ending()
-            raise ForeignModelError(f"TimeoutError: no answer within {limit_s:g} s")
+            raise IsolatedModelError(f"TimeoutError: no answer within {limit_s:g} s")
         if os.read(self._process.stdout.fileno(), 1) != b".":
             raise self._ended()
         try:
             content = parse_json(_read(path))
             if "error" in content:
-                raise ForeignModelError(excerpt(str(content["error"]), _SHOWN))
+                raise IsolatedModelError(excerpt(str(content["error"]), _SHOWN))
             return content["rows"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             self._ending()
             said = excerpt(describe_error(error), _SHOWN)
-            raise ForeignModelError(f"its process answered in another form ({said})") from error
+            raise IsolatedModelError(f"its process answered in another form ({said})") from error
 
-    def _ended(self) -> ForeignModelError:
+    def _ended(self) -> IsolatedModelError:
         """Say how the process ended, with the last lines that it wrote."""
         self._process.wait(_END_S)
         code = self._process.returncode
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _SHOWN))
         last = excerpt(self._errors.read().decode("utf-8", "replace"), _SHOWN)
         self._ending()
-        return ForeignModelError(f"its process ended with {code}{f', after: {last}' if last else ''}")
+        return IsolatedModelError(f"its process ended with {code}{f', after: {last}' if last else ''}")
 
 
 def _read(path: Path) -> bytes:
