@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlbaseline.cli.command import command
+from mlbaseline.cli.command import BASELINES, SEEDS, SUITE, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
@@ -52,6 +52,20 @@ def doctor(suite: str | None, **options: Any) -> CommandResult:
     from mlbaseline import workflows
 
     return workflows.doctor(suite, **options)
+
+
+@command()
+@SUITE
+@BASELINES
+@SEEDS
+def validate(suite: str, **options: Any) -> CommandResult:
+    """Estimate time, memory and money of the ladder, from a few timed examples and training steps.
+
+    No run is logged, no result is kept, and no endpoint is asked.
+    """
+    from mlbaseline import workflows
+
+    return workflows.validate(suite, **options)
 
 
 @command()

@@ -14,6 +14,7 @@ from mlbaseline.workflows.evaluations.annotation_sheet import export
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.health.doctor import doctor
+from mlbaseline.workflows.health.validation import validate
 from mlbaseline.workflows.lineage import lineage, verify
 from mlbaseline.workflows.monitor.decisions import canary, drift
 from mlbaseline.workflows.monitor.ingestion import ingest
@@ -56,6 +57,7 @@ __all__ = [
     "simulate_power",
     "snapshot",
     "table",
+    "validate",
     "verify",
     "watch",
 ]

@@ -28,7 +28,7 @@ from mlbaseline.assets import FetchedAsset, fetch, sha256_of
 from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.training.epochs import shuffle_epoch
 from mlbaseline.engine.training.job import TrainingJob, load_base, make_optimizer, make_schedule, trainable
-from mlbaseline.engine.training.loop import _TrainingRun
+from mlbaseline.engine.training.loop import TrainingRun
 from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.models.checkpoint import default_device, resolve_precision
 from mlbaseline.suite import Full, Lora, Peft, Pretrained, TrainedSpec
@@ -77,9 +77,9 @@ class Compared:
 
 def train_ours(job: TrainingJob) -> Timed:
     with tempfile.TemporaryDirectory() as folder:
-        training = _TrainingRun(job, Path(folder))
+        training = TrainingRun(job, Path(folder))
         start = perf_counter(), process_time()
-        losses = [training._step(batch) for batch in shuffle_epoch(training.sequences, job.spec, job.seed, 0)]
+        losses = [training.step(batch) for batch in shuffle_epoch(training.sequences, job.spec, job.seed, 0)]
         spent = perf_counter() - start[0], process_time() - start[1]
         training.release()
     return Timed(*spent, tuple(losses))
@@ -99,7 +99,7 @@ def same_batch(job: TrainingJob, sequences: Sequence[TargetSequence]) -> tuple[f
     """The loss of the first step's batch, before any step, by both."""
     batch = sequences[: job.spec.batch_size]
     with tempfile.TemporaryDirectory() as folder:
-        training = _TrainingRun(job, Path(folder))
+        training = TrainingRun(job, Path(folder))
         with torch.no_grad(), training.accelerator.autocast():
             ours = float(training._loss(batch)) / sum(len(sequence.targets) for sequence in batch)
         training.release()
@@ -151,7 +151,7 @@ def as_features(sequence: TargetSequence) -> dict[str, list[int]]:
 
 def compare(name: str, job: TrainingJob, rounds: int) -> Compared:
     with tempfile.TemporaryDirectory() as folder:
-        training = _TrainingRun(job, Path(folder))
+        training = TrainingRun(job, Path(folder))
         sequences = training.sequences
         training.release()
     sides: dict[str, Callable[[], Timed]] = {

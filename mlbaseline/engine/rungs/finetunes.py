@@ -33,10 +33,11 @@ def trained_rungs(context: RungContext, name: str, spec: TrainedSpec, seeds: Seq
         from mlbaseline.engine.training.peft_methods import check_method
 
         check_method(spec, suite_name=context.suite.name, baseline=name)
-    return [_trained(context, name, _job(context, name, spec, seed)) for seed in seeds]
+    return [_trained(context, name, training_job(context, name, spec, seed)) for seed in seeds]
 
 
-def _job(context: RungContext, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
+def training_job(context: RungContext, name: str, spec: TrainedSpec, seed: int) -> TrainingJob:
+    """Describe the training of one seed of a rung. Raises as `build_rungs`."""
     from mlbaseline.engine.training.job import TrainingJob
 
     base = context.suite.base_model(spec)

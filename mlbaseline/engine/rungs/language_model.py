@@ -79,6 +79,8 @@ def build_model(
     workers = None
     if context.processes > 1:
         workers = WorkerPool(context.processes, answering.loader(model.path, model.base), answering.device)
-    cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh)
+    cache = None
+    if context.keeps_results:
+        cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh)
     execution = Execution(cache, workers, progress_name(name, answering.seed))
     return answering.build(checkpoint, model.prompting, execution)

@@ -142,6 +142,7 @@ class RungContext:
         shared_checkpoint: Held in memory for several rungs.
         find_scorer: Finds a scorer of MLflow that judges; None where there is no connection to a server.
         processes: Number of processes that answer together, where a model of ours does.
+        keeps_results: Whether results are looked up in the cache of this machine and stored there.
     """
 
     suite: Suite
@@ -153,6 +154,7 @@ class RungContext:
     fresh: bool = False
     shared_checkpoint: SharedCheckpoint = field(default_factory=SharedCheckpoint)
     processes: int = 1
+    keeps_results: bool = True
 
     @property
     def data(self) -> TaskData:

@@ -67,13 +67,13 @@ def train(job: TrainingJob, *, description: str | None = None) -> Trained:
         AssetError: the base cannot be loaded, or the cache not be written.
         MlbaselineError: the loss is no number any more.
     """
-    folder = cache_dir() / "trained" / job.key
+    folder = _folder_of(job)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):  # a second process waits, and then loads the result
             finished = load_result(folder)
             if finished is None:
-                training = _TrainingRun(job, folder)
+                training = TrainingRun(job, folder)
                 training.run(description)
                 training.release()
                 finished = load_result(folder)
@@ -86,7 +86,16 @@ def train(job: TrainingJob, *, description: str | None = None) -> Trained:
     return finished
 
 
-class _TrainingRun:
+def find_finished(job: TrainingJob) -> Trained | None:
+    """Return the finished training from the cache, None where it must still be done."""
+    return load_result(_folder_of(job))
+
+
+def _folder_of(job: TrainingJob) -> Path:
+    return cache_dir() / "trained" / job.key
+
+
+class TrainingRun:
     """A training in progress: model, optimiser, schedule, and how far it is."""
 
     def __init__(self, job: TrainingJob, folder: Path) -> None:
@@ -135,7 +144,7 @@ class _TrainingRun:
                 epoch, position = divmod(state.step, self.steps_per_epoch)
                 step_s = perf_counter()
                 batch = shuffle_epoch(self.sequences, self.job.spec, self.job.seed, epoch)[position]
-                state.losses.append(self._step(batch))
+                state.losses.append(self.step(batch))
                 state.step += 1
                 tokens = sum(len(sequence.input_tokens) for part in batch for sequence in part)
                 bar.set_postfix_str(f"loss {state.losses[-1]:.3f}, {tokens / (perf_counter() - step_s):.0f} tok/s")
@@ -175,7 +184,7 @@ class _TrainingRun:
         del self.base, self.model, self.bare, self.masters, self.optimizer, self.schedule, self.trained
         gc.collect()
 
-    def _step(self, batch: StepBatch) -> float:
+    def step(self, batch: StepBatch) -> float:
         """Make one optimiser step; return its loss, the mean over all target tokens of the batch (nats)."""
         torch.manual_seed(step_seed(self.job.seed, self.state.step))  # dropout
         n_tokens = sum(len(sequence.targets) for part in batch for sequence in part)
@@ -231,7 +240,7 @@ class _TrainingRun:
         return disable_input_dtype_casting(self.bare) if is_plain and is_autocast else nullcontext()
 
     def _end_epoch(self, epoch: int) -> None:
-        values = self._measure_dev()
+        values = self.measure_dev()
         if values and self.state.dev and not _is_better(values, self.state.dev, self.job.spec.select):
             return
         folder = epoch_folder(self.folder, epoch)
@@ -239,7 +248,8 @@ class _TrainingRun:
         self._write_weights(folder)
         self.state.selected_epoch, self.state.dev = epoch, values
 
-    def _measure_dev(self) -> dict[str, float]:
+    def measure_dev(self) -> dict[str, float]:
+        """Score the dev split by the weights as they are now; {} without one."""
         job = self.job
         self.bare.eval()
         checkpoint = Checkpoint(self.bare, self.tokenizer, job.precision, job.device)

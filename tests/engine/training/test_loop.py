@@ -112,9 +112,9 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
     job: TrainingJob, spec: TrainedSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, set[torch.dtype]] = {"trained": set(), "computed": set()}
-    step = training._TrainingRun._step
+    step = training.TrainingRun.step
 
-    def watch(self: training._TrainingRun, parts: Any) -> float:
+    def watch(self: training.TrainingRun, parts: Any) -> float:
         seen["trained"] |= {parameter.dtype for parameter in self.trained.values()}
         layer = self.bare.get_submodule(next(n for n, _ in self.bare.named_modules() if n.endswith("mlp.act_fn")))
         hook = layer.register_forward_hook(lambda _, __, output: seen["computed"].add(output.dtype))
@@ -123,7 +123,7 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
         finally:
             hook.remove()
 
-    monkeypatch.setattr(training._TrainingRun, "_step", watch)
+    monkeypatch.setattr(training.TrainingRun, "step", watch)
     trained = train(replace(job, spec=spec, precision="bf16"))
     assert seen == {"trained": {torch.float32}, "computed": {torch.bfloat16}}
     assert sum(trained.losses[-6:]) < 0.6 * sum(trained.losses[:6])
@@ -147,7 +147,7 @@ def test_the_order_of_the_examples_is_not_the_order_of_the_file(job: TrainingJob
 
 def test_the_epoch_that_scores_best_on_dev_is_taken(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.8, 0.8])
-    monkeypatch.setattr(training._TrainingRun, "_measure_dev", lambda self: {"accuracy": next(scores)})
+    monkeypatch.setattr(training.TrainingRun, "_measure_dev", lambda self: {"accuracy": next(scores)})
     trained = train(job)
     assert (trained.selected_epoch, trained.dev) == (2, {"accuracy": 0.8})
     assert [folder.name for folder in trained.folder.parent.glob("epoch-*")] == ["epoch-2"]
@@ -167,7 +167,7 @@ def test_a_finished_training_is_reused_unless_its_weights_changed(
         raise AssertionError("trained again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_TrainingRun", refuse)
+        patch.setattr(training, "TrainingRun", refuse)
         assert train(job) == first
     (first.folder / "adapter_model.safetensors").write_bytes(b"rotten")
     assert train(job).weights_sha256 == first.weights_sha256

@@ -117,7 +117,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(wide_model: Path, monkeyp
     whole = train(job)
     monkeypatch.setenv("MLBASELINE_CACHE", str(whole.folder.parent / "other"))
     monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
-    step = training._TrainingRun._step
+    step = training.TrainingRun.step
 
     def until_the_third(self: Any, parts: Any) -> float:
         if self.state.step == 3:
@@ -125,7 +125,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(wide_model: Path, monkeyp
         return step(self, parts)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training._TrainingRun, "_step", until_the_third)
+        patch.setattr(training.TrainingRun, "step", until_the_third)
         train(job)
     assert train(job).weights_sha256 == whole.weights_sha256
 

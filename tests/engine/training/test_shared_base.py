@@ -121,7 +121,7 @@ def test_a_stopped_training_hands_nothing_on(tiny_model: Path, monkeypatch: pyte
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._TrainingRun, "_step", stop)
+    monkeypatch.setattr(training.TrainingRun, "step", stop)
     with pytest.raises(KeyboardInterrupt):
         train(replace(job, seed=1))
     assert not base._cached_base
