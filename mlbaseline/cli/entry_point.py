@@ -15,7 +15,7 @@ from mlbaseline.cli.answer_commands import export, import_
 from mlbaseline.cli.decision_commands import canary, drift, replay, watch
 from mlbaseline.cli.ladder_commands import evaluate, run
 from mlbaseline.cli.monitor_commands import ingest, mix, retrain, snapshot
-from mlbaseline.cli.preparation_commands import doctor, init, schema, validate
+from mlbaseline.cli.preparation_commands import doctor, init, schema, suites, validate
 from mlbaseline.cli.registry_commands import lineage, promote, rollback, verify
 from mlbaseline.cli.result_commands import examples, report, table
 from mlbaseline.cli.verdict_commands import compare, gate, power
@@ -43,7 +43,7 @@ _COMMANDS = (
     *(report, examples, table),
     *(ingest, mix, snapshot, retrain),
     *(canary, drift, replay, watch),
-    *(init, validate, doctor, schema),
+    *(init, suites, validate, doctor, schema),
 )
 for _command in _COMMANDS:
     cli.add_command(_command)

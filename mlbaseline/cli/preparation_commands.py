@@ -69,6 +69,14 @@ def validate(suite: str, **options: Any) -> CommandResult:
 
 
 @command()
+def suites(**_: Any) -> CommandResult:
+    """List the packaged suites, which `mlbaseline run NAME` runs from any folder."""
+    from mlbaseline import workflows
+
+    return workflows.suites()
+
+
+@command()
 def schema(**_: Any) -> CommandResult:
     """Print the suite's JSON Schema, for editors."""
     from mlbaseline import workflows

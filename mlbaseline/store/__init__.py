@@ -11,6 +11,7 @@ from mlbaseline.store.evaluations import (
     log_published,
     open_evaluation,
 )
+from mlbaseline.store.example_traces import ShownAnswer, ShownExample, log_answers, log_dataset
 from mlbaseline.store.items import param_text
 from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
@@ -58,6 +59,8 @@ __all__ = [
     "PromotionPlan",
     "Run",
     "Server",
+    "ShownAnswer",
+    "ShownExample",
     "Tracker",
     "VersionLineage",
     "VersionLinks",
@@ -81,7 +84,9 @@ __all__ = [
     "load_evaluations",
     "load_signatures",
     "load_tables",
+    "log_answers",
     "log_comparison",
+    "log_dataset",
     "log_evaluation",
     "log_ladder",
     "log_published",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ def packaged_suites() -> tuple[str, ...]:
     """Return the names of the suites that ship with the package."""
     names = (item.name for item in resources.files("mlbaseline.suites").iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def describe_packaged(name: str) -> str:
+    """Return what the comment at the head of a packaged suite says."""
+    text = (resources.files("mlbaseline.suites") / f"{name}.yaml").read_text(encoding="utf-8")
+    head = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return " ".join(line.lstrip("# ") for line in head)
 
 
 def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suite:

@@ -152,6 +152,10 @@ class Suite(Node):
     """Budgets and conditions that the winner must keep."""
     monitor: Monitor | None = None
     """What goes on after a promotion: live traffic, snapshots, drift, canary, retraining."""
+    traces: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Rows of each rung that a comparison logs as MLflow traces with assessments, for the pages Evaluation runs and
+    Datasets. The same examples for every rung. A row takes about 0.05 s; 0 logs none.
+    """
     _root: Path = PrivateAttr(Path())
     _text: str = PrivateAttr("")
     _written: Suite | None = PrivateAttr(None)
@@ -236,8 +240,8 @@ class Suite(Node):
 
     @cached_property
     def digest(self) -> str:
-        """Over everything the file says, wherever it lies, except `monitor`: its rules may change after the runs."""
-        return digest_of(self.written.model_dump(mode="json", exclude={"monitor"}))
+        """Over all that the file says, wherever it lies, except what may change after the runs: `monitor`, `traces`."""
+        return digest_of(self.written.model_dump(mode="json", exclude={"monitor", "traces"}))
 
     @cached_property
     def monitor_digest(self) -> str | None:

@@ -28,6 +28,7 @@ from mlbaseline.workflows.pipeline import run
 from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
 from mlbaseline.workflows.simulated_power import SimulationOptions, simulate_power
+from mlbaseline.workflows.suite_list import suites
 from mlbaseline.workflows.suite_schema import schema
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "schema",
     "simulate_power",
     "snapshot",
+    "suites",
     "table",
     "validate",
     "verify",

@@ -20,6 +20,7 @@ from mlbaseline.monitor.problems import EventProblem, ProblemCounts
 from mlbaseline.progress import BAR_DELAY_S, preparing, progress_bar
 from mlbaseline.records.decisions import StoredText
 from mlbaseline.results import SCORE, SLICE
+from mlbaseline.store.example_traces import EXAMPLE_ID
 from mlbaseline.store.server.tracking import PREFIX, Server, reporting
 from mlbaseline.untrusted import parse_json
 
@@ -132,6 +133,8 @@ def _batch(page: list[TraceInfo], row: int, scores: Mapping[str, str]) -> RawBat
     for info in page:
         if str(info.state.value) == _IN_PROGRESS:
             continue  # it comes with a later reading
+        if EXAMPLE_ID in info.tags:
+            continue  # shows a row of an evaluation
         if TraceTag.ARM.value not in info.tags:
             shown = f"trace {info.trace_id} has no tag {TraceTag.ARM}"
             problems.add(EventProblem.UNTAGGED, 1, shown)

@@ -79,9 +79,15 @@ def input_text(suite: Suite, example: Example) -> str:
     Returns:
         The text; without a prompt, that of all fields.
     """
+    fields = input_fields(suite, example)
+    if len(fields) == 1:
+        return next(iter(fields.values()))
+    return "\n".join(f"{name}: {text}" for name, text in fields.items())
+
+
+def input_fields(suite: Suite, example: Example) -> dict[str, str]:
+    """Take the fields that the prompt shows of an example; without a prompt, all. Arguments as in `input_text`."""
     task = suite.task
     has_prompt = task.output_type is not OutputType.LOGLIKELIHOOD_ROLLING
     names = placeholders(task.prompt) if has_prompt else tuple(example.fields)
-    if len(names) == 1:
-        return value_text(example.fields[names[0]])
-    return "\n".join(f"{name}: {value_text(example.fields[name])}" for name in names)
+    return {name: value_text(example.fields[name]) for name in names}

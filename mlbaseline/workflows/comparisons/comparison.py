@@ -21,6 +21,7 @@ from mlbaseline.suite import Suite
 from mlbaseline.tasks import LoadedTask, open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.derivation import Derivation
+from mlbaseline.workflows.comparisons.shown_examples import show_examples
 from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 
@@ -98,6 +99,7 @@ def make_comparison(
         store.log_comparison(run, assessment, Path(rendered), suite=suite)
         if key is not None:
             store.sign_comparison(run, suite, assessment, key)
+    show_examples(suite, tracker, derivation.counting.with_rows, derivation.test)
     return run.run_id, assessment
 
 

@@ -19,7 +19,7 @@ from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.judge.simulation import deciding_verdict, resampling_rng
 from mlbaseline.metrics.labels import Labels
 from mlbaseline.models.label_sheet import read_label_sheet
-from mlbaseline.records import Assessment, ExpectedSignature, LookSchedule, Registration, Role, Verdict
+from mlbaseline.records import Assessment, ExpectedSignature, LookSchedule, Registration, Role, TaskData, Verdict
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.stats.sequential import rate_over_looks
 from mlbaseline.suite import Production, Split, Suite
@@ -63,7 +63,7 @@ class Derivation:
             absent=self._absent,
             left_aside={each.baseline: str(each) for each in reversed(counting.left_aside)},
             labels=self._labels,
-            schedule=LookSchedule.of(self._loaded.splits["test"], self.suite.matrix.looks),
+            schedule=LookSchedule.of(self.test, self.suite.matrix.looks),
             earlier_looks=count_earlier_looks(self.tracker, self._loaded, self._every),
         )
         if ladder.left_out:
@@ -100,6 +100,11 @@ class Derivation:
         )
 
     @property
+    def test(self) -> TaskData:
+        """The suite's test data."""
+        return self._loaded.splits["test"]
+
+    @property
     def _of_task(self) -> list[store.EvaluationRun]:
         return [run for run in self._every if run.task_digest == self.task_digest]
 
@@ -111,7 +116,7 @@ class Derivation:
     @property
     def task_digest(self) -> str:
         """Digest of the suite's test data."""
-        return self._loaded.splits["test"].digest
+        return self.test.digest
 
     @cached_property
     def counting(self) -> store.CountingRuns:
