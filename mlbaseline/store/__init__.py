@@ -1,6 +1,6 @@
 """Read and write everything that lies on a tracking server. mlflow is imported when it is used, not before."""
 
-from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of
+from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of, show_verdict
 from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs
 from mlbaseline.store.earlier_tests import count_earlier_looks
 from mlbaseline.store.evaluations import (
@@ -103,6 +103,7 @@ __all__ = [
     "register_rules",
     "resolve",
     "rollback",
+    "show_verdict",
     "sign_comparison",
     "signing_key",
     "stored_suite",

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from mlbaseline.errors import IncomparableError
-from mlbaseline.records import Assessment, Comparison, Registered, Role, digest_of
+from mlbaseline.records import Assessment, Comparison, Registered, Role, Verdict, digest_of
 from mlbaseline.store.items import Metrics, Tags, metric_name, write
 from mlbaseline.store.server.artifacts import fetch_artifact
 from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
@@ -22,7 +22,7 @@ from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite
 
 COMPARISON = "comparison"
-VERDICT = PREFIX + "verdict"
+VERDICT, WINNER = PREFIX + "verdict", PREFIX + "winner"
 REGISTERED, TEST_LOOKS = PREFIX + "registered", PREFIX + "test_looks"
 LOOK, WAIVED = PREFIX + "look", PREFIX + "waived"
 """Tags: what was looked at (`look_of`), and the failed audit checks that the suite lets pass, with its reasons."""
@@ -80,6 +80,21 @@ def log_comparison(run: Run, assessment: Assessment, rendered: Path, *, suite: S
                 }
             ),
         )
+
+
+def show_verdict(ladder: Run, verdict: Verdict) -> None:
+    """Put a verdict into the name and the tags of its ladder, so that MLflow's list of runs shows it.
+
+    It is for people: what decides is read from the run of the comparison.
+
+    Raises:
+        TrackingError: the server cannot be reached or refuses.
+    """
+    decision, winner = verdict.decision.value, verdict.winner
+    name = f"{decision} {winner}: {ladder.name}" if winner else f"{decision}: {ladder.name}"
+    with reporting(f"name the run {ladder.name!r}", ladder.tracker.uri):
+        ladder.tracker.client.update_run(ladder.run_id, name=name)
+    write(ladder, Tags({VERDICT: decision, **({WINNER: winner} if winner else {})}))
 
 
 def look_of(run_ids: Iterable[str]) -> str:

@@ -134,7 +134,6 @@ def _trace(experiment_id: str, run: EvaluationRun, answer: ShownAnswer) -> Trace
     trace_id = "tr-" + hashlib.sha256(f"{run.run_id}/{example.id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
     inputs = json.dumps(dict(example.inputs), ensure_ascii=False)
     output = json.dumps(answer.error or answer.prediction, ensure_ascii=False)
-    seed = "" if run.seed is None else f" seed {run.seed}"
     return TraceInfo(
         trace_id=trace_id,
         trace_location=TraceLocation.from_experiment_id(experiment_id),
@@ -150,7 +149,7 @@ def _trace(experiment_id: str, run: EvaluationRun, answer: ShownAnswer) -> Trace
             "mlflow.traceOutputs": output,
         },
         tags={
-            "mlflow.traceName": f"{run.baseline}{seed}",
+            "mlflow.traceName": run.baseline if run.seed is None else f"{run.baseline} · seed {run.seed}",
             EXAMPLE_ID: example.id,
             **{PREFIX + SLICE + name: value for name, value in answer.slices.items()},
         },

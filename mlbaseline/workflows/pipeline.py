@@ -79,6 +79,7 @@ def run(
             loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id, key=key
         )
         ladder.log(evaluated, render_note(assessment))
+        store.show_verdict(ladder.run, assessment.verdict)
         if assessment.verdict.decision is Decision.PROMOTE and not no_promote and loaded.register_as is not None:
             try:
                 plan = store.plan_promotion(tracker, loaded, *judged_comparison(loaded, tracker, run_id), key=key)

@@ -31,6 +31,10 @@ def test_recorded_rungs_are_compared_like_any_other(cheap_ladder: CheapLadder) -
     assert run.data.metrics["cost_per_query_usd"] == pytest.approx(0.001)
     assert run.data.params["hardware.device"] == "unknown"
     assert "peak_memory_bytes" not in run.data.metrics
+    ladder = cheap_ladder.run(outcome.document["ladder_run_id"])
+    assert ladder.info.run_name == "promote tuned: reviews ladder"
+    shown = {name: ladder.data.tags[f"mlbaseline.{name}"] for name in ("kind", "verdict", "winner")}
+    assert shown == {"kind": "ladder", "verdict": "promote", "winner": "tuned"}
     comparison = outcome.document["comparison"]
     assert comparison["verdict"] == "promote"  # a suite without `register_as` registers nothing
     tracker = connect(cheap_ladder.uri, "reviews")
