@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -21,6 +20,8 @@ from mlbaseline.suite.node import SPLITS, Node, Sha256
 
 class DataSource(Node):
     """One file that is split (`source`), or a file of its own per split (`train`, `dev`, `test`)."""
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"encoding", "delimiter", "max_ragged"})
 
     source: str | None = None
     """One file that `task.split` divides into train, dev and test: a path or any other asset reference. Excludes
@@ -36,6 +37,25 @@ class DataSource(Node):
     """File of the test split, on which the decision is taken."""
     format: Literal["csv", "tsv", "json", "jsonl", "parquet"] | None = None
     """Format of the files. Without it, the ending of the file's name decides."""
+    encoding: Annotated[str, Field(min_length=1)] | None = None
+    """Character encoding of text files, such as `cp1252` for a CSV file of Excel. Without it, UTF-8 is read, and what
+    is not UTF-8 is replaced and counted.
+    """
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Character between the cells of a csv or tsv file, such as `;`. Without it, a comma or a tab."""
+    max_ragged: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """Largest share of the rows of a csv or tsv file that may be left out because their number of cells is not the
+    header's. More is an error.
+    """
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            codecs.lookup(encoding or "utf-8")
+        except LookupError as error:
+            raise ValueError(f"expected a character encoding such as utf-8 or cp1252, got {encoding!r}") from error
+        return encoding
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSource:
@@ -120,6 +140,8 @@ class SplitSizes(Node):
 class Slicing(Node):
     """How examples are cut into groups: by pattern, bin, quantile or value of a column, or by the target."""
 
+    added_later: ClassVar[frozenset[str]] = frozenset({"target"})
+
     column: str | None = None
     """Column of the data that decides which slice an example belongs to."""
     target: bool = False
@@ -144,12 +166,6 @@ class Slicing(Node):
             except re.error as error:
                 raise ValueError(f"{value}: not a regular expression ({error}): {pattern!r}") from error
         return patterns
-
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a key that came after suites were first digested, where the suite does not use it."""
-        content: dict[str, Any] = serialize(self)
-        return content if self.target else {key: value for key, value in content.items() if key != "target"}
 
     @model_validator(mode="after")
     def _one_way(self) -> Slicing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -179,6 +179,8 @@ def _sides(contrasts: Sequence[Contrast]) -> tuple[str, ...]:
 class Gates(Node):
     """Budgets that the winner must keep. What is not measured does not pass."""
 
+    added_later: ClassVar[frozenset[str]] = frozenset({"waive", "signed_by"})
+
     min_seeds: PositiveInt | None = None
     """Smallest number of seeds of a candidate that has any randomness."""
     min_examples: PositiveInt | None = None
@@ -211,10 +213,3 @@ class Gates(Node):
     """Audit checks that may fail without blocking a promotion: code ─▶ reason. The reason stands in the verdict and
     on the registered version.
     """
-
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out keys that came after suites were first digested, where the suite does not use them."""
-        content: dict[str, Any] = serialize(self)
-        unused = {"waive": not self.waive, "signed_by": self.signed_by is None}
-        return {key: value for key, value in content.items() if not unused.get(key, False)}

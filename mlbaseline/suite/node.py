@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -51,6 +53,18 @@ class Node(BaseModel):
     """A mapping of the file; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Keys that came after suites were first digested."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out keys that were added later where the suite does not use them: digests stay."""
+        content: dict[str, Any] = serialize(self)
+        fields = type(self).model_fields
+        default = {name: fields[name].get_default(call_default_factory=True) for name in self.added_later}
+        unused = {name for name, value in default.items() if getattr(self, name) == value}
+        return {name: value for name, value in content.items() if name not in unused}
 
 
 class Asset(Node):

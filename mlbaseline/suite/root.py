@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -31,6 +31,8 @@ from mlbaseline.suite.task import TASKS, ChoiceTask, Task
 
 class Evaluation(Node):
     """Options of evaluation, the same for all baselines."""
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"invariant"})
 
     batch_tokens: PositiveInt = 4096
     """Largest number of tokens in a batch, padding included."""
@@ -63,12 +65,6 @@ class Evaluation(Node):
                 "two out"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _leave_out_what_is_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a key that came after suites were first digested, where the suite does not use it."""
-        content: dict[str, Any] = serialize(self)
-        return content if self.invariant else {key: value for key, value in content.items() if key != "invariant"}
 
 
 def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,25 @@ from mlbaseline.records import Fields
 
 _SHARED_TEXTS, _SHARED_CHARACTERS = 4096, 64
 _PARQUET_ROWS = 16_384
+_SHOWN_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """How a text file is written.
+
+    Attributes:
+        encoding: Character encoding; None: UTF-8, and what is not UTF-8 is replaced and counted.
+        delimiter: Between the cells; None: that of the format.
+        max_ragged: Largest share of rows that may be left out because their number of cells is not the header's.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    max_ragged: float = 1.0
+
+
+AS_IT_IS = TextFormat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +44,7 @@ class DataTable:
     """The rows of one data file, values as JSON has them.
 
     replaced_characters: broken bytes, each replaced by U+FFFD. ragged: rows left out because their number of cells is
-    not the header's: which cell is missing or too much, nobody can tell.
+    not the header's: which cell is missing or too much, nobody can tell. notes: where both are, for a person.
     """
 
     path: Path
@@ -33,24 +52,26 @@ class DataTable:
     rows: list[tuple[int, Fields]]
     replaced_characters: int = 0
     ragged: int = 0
+    notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, format: str | None) -> DataTable:
+def read_table(path: Path, format: str | None, text: TextFormat = AS_IT_IS) -> DataTable:
     """Read a csv, tsv, json, jsonl or parquet file.
 
     Args:
         path: The file.
         format: One of these; None: the ending of the file's name.
+        text: How a text file is written.
 
     Raises:
-        DataError: The file is not of its format, or has no rows.
+        DataError: The file is not of its format, has no rows, or more ragged rows than it may have.
     """
     name = format or path.suffix.removeprefix(".").lower()
     if name not in _READERS:
         raise DataError(f"{path}: no format of data is called {name!r}; set `format` to one of: {', '.join(_READERS)}")
     if path.is_dir():
         raise DataError(f"{path}: is a folder; expected one {name} file")
-    table = _READERS[name](path)
+    table = _READERS[name](path, text)
     if not table.rows:
         raise DataError(
             f"{path}: holds no usable row of {name} data" + (f" ({table.ragged} ragged)" * bool(table.ragged))
@@ -86,29 +107,42 @@ class _Rows:
             return self._shared.setdefault(value, value)
         return self._shared.get(value, value)
 
-    def table(self, path: Path, replaced: int = 0, ragged: int = 0) -> DataTable:
-        return DataTable(path, tuple(self.columns), self.rows, replaced + self.broken.total(), ragged)
+    def table(self, path: Path, lines: _Lines | None = None, ragged: Sequence[tuple[int, int]] = ()) -> DataTable:
+        replaced = lines.replaced if lines else 0
+        notes = lines.notes() if lines and replaced else ()
+        if ragged:
+            shown = ", ".join(f"line {line} ({cells})" for line, cells in ragged[:_SHOWN_ROWS])
+            more = ", …" if len(ragged) > _SHOWN_ROWS else ""
+            what = f"{len(ragged):,} rows have another number of cells than the header's {len(self.columns)}"
+            notes = (*notes, f"{path.name}: {what}: {shown}{more}")
+        return DataTable(path, tuple(self.columns), self.rows, replaced + self.broken.total(), len(ragged), notes)
 
 
 class _Lines:
     """The lines of a text file, one after the other.
 
-    newline: as of `open`. replaced: characters that had to be replaced, of the lines read so far.
+    newline: as of `open`. encoding: None for UTF-8. replaced: characters that had to be replaced, of the lines read so
+    far.
     """
 
-    def __init__(self, path: Path, newline: str) -> None:
-        self._path, self._newline = path, newline
-        self._marks = 0
+    def __init__(self, path: Path, newline: str, encoding: str | None) -> None:
+        self._path, self._newline, self._encoding = path, newline, encoding
+        self._marks, self._first_marked, self._number = 0, 0, 0
 
     def __iter__(self) -> Iterator[str]:
         size_bytes = self._path.stat().st_size
         with (
             self._path.open("rb") as file,
-            io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=self._newline) as lines,
+            io.TextIOWrapper(
+                file, encoding=self._encoding or "utf-8-sig", errors="replace", newline=self._newline
+            ) as lines,
             progress_bar(size_bytes, "B", f"Reading {self._path.name}", delay_s=BAR_DELAY_S, leave=False) as bar,
         ):
             for line in lines:
-                self._marks += line.count("\ufffd")
+                self._number += 1
+                if marks := line.count("\ufffd"):
+                    self._first_marked = self._first_marked or self._number
+                    self._marks += marks
                 yield line
                 if not bar.disable:
                     bar.update(file.tell() - bar.n)
@@ -116,7 +150,15 @@ class _Lines:
     @property
     def replaced(self) -> int:
         """Characters that were replaced; those that stood in the file already do not count."""
-        return self._marks and self._marks - _count_in_file(self._path, "\ufffd".encode())
+        mark = "\ufffd".encode(self._encoding or "utf-8", errors="ignore")
+        return self._marks and self._marks - (_count_in_file(self._path, mark) if mark else 0)
+
+    def notes(self) -> tuple[str, ...]:
+        """Tell where characters were first replaced, and what to do about it."""
+        named = self._encoding or "UTF-8"
+        hint = "" if self._encoding else "; a CSV file of Excel is often `encoding: cp1252` (`task.data`)"
+        what = f"{self.replaced:,} characters that are not {named} were replaced, first in line {self._first_marked:,}"
+        return (f"{self._path.name}: {what}{hint}",)
 
 
 def _count_in_file(path: Path, piece: bytes) -> int:
@@ -129,31 +171,37 @@ def _count_in_file(path: Path, piece: bytes) -> int:
     return found
 
 
-def _read_delimited(delimiter: str) -> Callable[[Path], DataTable]:
-    def read(path: Path) -> DataTable:
-        lines = _Lines(path, newline="")
+def _read_delimited(delimiter: str) -> Callable[[Path, TextFormat], DataTable]:
+    def read(path: Path, text: TextFormat) -> DataTable:
+        lines = _Lines(path, newline="", encoding=text.encoding)
         # The limit is there to bound memory; a file that is one cell is still read.
         limit = csv.field_size_limit(max(csv.field_size_limit(), path.stat().st_size))
         # strict: a stray quote is an error, where lenient parsing would swallow all rows up to the next quote.
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=text.delimiter or delimiter, strict=True)
         try:
             records = (cells for cells in reader if cells)
             header = next(records, [])
             _check_header(path, header)
             rows = _Rows(header)
-            ragged = 0
+            ragged: list[tuple[int, int]] = []
             for number, cells in enumerate(records, start=1):
                 if len(cells) == len(header):
                     rows.add(number, cells)
                 else:
-                    ragged += 1
+                    ragged.append((reader.line_num, len(cells)))
         except csv.Error as error:
             raise DataError(
                 f"{path}: line {reader.line_num}: {error}; a quote inside a field must be doubled and the field quoted"
             ) from error
         finally:
             csv.field_size_limit(limit)
-        return rows.table(path, lines.replaced, ragged)
+        table = rows.table(path, lines, ragged)
+        if table.rows and len(ragged) > text.max_ragged * (len(table.rows) + len(ragged)):
+            raise DataError(
+                f"{table.notes[-1]}; expected at most {text.max_ragged:.0%} of all rows. Quote cells that hold the "
+                "delimiter, name another `delimiter`, or raise `max_ragged` (`task.data`)"
+            )
+        return table
 
     return read
 
@@ -166,8 +214,8 @@ def _check_header(path: Path, header: list[str]) -> None:
         )
 
 
-def _read_json(path: Path) -> DataTable:
-    lines = _Lines(path, newline="")
+def _read_json(path: Path, text: TextFormat) -> DataTable:
+    lines = _Lines(path, newline="", encoding=text.encoding)
     try:
         content = json.loads("".join(lines))
     except (ValueError, RecursionError) as error:
@@ -177,12 +225,12 @@ def _read_json(path: Path) -> DataTable:
     rows = _Rows()
     for number, item in enumerate(content, start=1):
         rows.add_object(number, item, path)
-    return rows.table(path, lines.replaced)
+    return rows.table(path, lines)
 
 
-def _read_jsonl(path: Path) -> DataTable:
+def _read_jsonl(path: Path, text: TextFormat) -> DataTable:
     # Not at the Unicode line separators, which JSON strings may hold.
-    lines = _Lines(path, newline="\n")
+    lines = _Lines(path, newline="\n", encoding=text.encoding)
     rows = _Rows()
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -191,10 +239,10 @@ def _read_jsonl(path: Path) -> DataTable:
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}: line {number} is not JSON: {error}") from error
             rows.add_object(number, content, path)
-    return rows.table(path, lines.replaced)
+    return rows.table(path, lines)
 
 
-def _read_parquet(path: Path) -> DataTable:
+def _read_parquet(path: Path, _: TextFormat) -> DataTable:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -246,7 +294,7 @@ def _without_surrogates(text: str, broken: Counter[str]) -> str:
     return whole
 
 
-_READERS: dict[str, Callable[[Path], DataTable]] = {
+_READERS: dict[str, Callable[[Path, TextFormat], DataTable]] = {
     "csv": _read_delimited(","),
     "tsv": _read_delimited("\t"),
     "json": _read_json,

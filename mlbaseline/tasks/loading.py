@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
-from mlbaseline.tasks.data_files import DataTable, read_table
+from mlbaseline.tasks.data_files import DataTable, TextFormat, read_table
 from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
@@ -23,6 +23,10 @@ Fetch = Callable[[Asset], FetchedAsset]
 """Brings a file or folder to this machine."""
 
 
+FEW_EXAMPLES = 20
+"""A smaller test is told of."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedTask:
     """splits: the examples by split; one that the suite has no use for is absent, `test` never is.
@@ -30,10 +34,13 @@ class LoadedTask:
     counts: what was read, repaired and left out on the way, over all files: rows_read (ragged ones included),
     replaced_characters (broken bytes), dropped_ragged, dropped_without_target, dropped_empty_prompt,
     dropped_empty_choice, dropped_duplicates, dropped_shared_clusters, left_over (usable, but drawn for no split).
+
+    notes: where in the files characters were replaced and rows left out, and a very small test, for a person.
     """
 
     splits: Mapping[Split, TaskData]
     counts: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> LoadedTask:
@@ -51,14 +58,20 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
         DataError: A file does not hold what the suite needs.
     """
     task = suite.task
-    tables = {name: read_table(fetch(asset).path, task.data.format) for name, asset in _data_files(task.data).items()}
+    text = TextFormat(task.data.encoding, task.data.delimiter, task.data.max_ragged)
+    files = _data_files(task.data).items()
+    tables = {name: read_table(fetch(asset).path, task.data.format, text) for name, asset in files}
+    notes = tuple(note for table in tables.values() for note in table.notes)
     check_columns(suite, tables)
     counts = _counts_of(tables)
     candidates = build_candidates(task, tables, counts, make_reader)
     del tables  # of a million rows, each stage takes hundreds of megabytes
     chosen = _choose_examples(task, candidates, counts)
     del candidates
-    return slice_splits(suite, chosen, counts)
+    if len(chosen["test"]) < FEW_EXAMPLES:
+        n = len(chosen["test"])
+        notes += (f"the split test has {n} examples; with fewer than {FEW_EXAMPLES} hardly any difference shows",)
+    return replace(slice_splits(suite, chosen, counts), notes=notes)
 
 
 def slice_splits(suite: Suite, splits: Mapping[Split, Sequence[Example]], counts: Mapping[str, int]) -> LoadedTask:

@@ -8,7 +8,7 @@ import pytest
 
 from mlbaseline.errors import DataError
 from mlbaseline.tasks import data_files as reading
-from mlbaseline.tasks.data_files import read_table
+from mlbaseline.tasks.data_files import TextFormat, read_table
 
 ROWS = [{"text": "fine, really", "label": "1"}, {"text": 'say "hi"\nand go', "label": "0"}]
 
@@ -88,6 +88,27 @@ def test_ragged_rows_are_dropped_and_counted_and_numbers_go_on(tmp_path: Path) -
     table = read_table(tmp_path / "a.csv", None)
     assert [(number, row["text"]) for number, row in table.rows] == [(1, "a"), (4, "d")]
     assert table.ragged == 2
+
+
+def test_another_encoding_and_delimiter_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text;label\nCafé, schön;1\n".encode("cp1252"))
+    table = read_table(tmp_path / "a.csv", None, TextFormat("cp1252", ";"))
+    assert table.rows == [(1, {"text": "Café, schön", "label": "1"})]
+    assert (table.replaced_characters, table.notes) == (0, ())
+    (tmp_path / "a.jsonl").write_text('{"text": "é"}', encoding="utf-16")
+    assert read_table(tmp_path / "a.jsonl", None, TextFormat("utf-16")).rows == [(1, {"text": "é"})]
+    (tmp_path / "b.csv").write_bytes(b"text\na\x81b\n")  # no character of cp1252
+    found = read_table(tmp_path / "b.csv", None, TextFormat("cp1252"))
+    assert found.notes == ("b.csv: 1 characters that are not cp1252 were replaced, first in line 2",)
+
+
+def test_many_ragged_rows_are_an_error_that_names_the_first(tmp_path: Path) -> None:
+    lines = ["text,label", *(f"a {n},1" if n % 10 else f"a, {n},1" for n in range(100))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    expected = r"10 rows have another number of cells than the header's 2: line 2 \(3\), line 12 \(3\), .*, …; expected"
+    with pytest.raises(DataError, match=expected):
+        read_table(tmp_path / "a.csv", None, TextFormat(max_ragged=0.09))
+    assert read_table(tmp_path / "a.csv", None, TextFormat(max_ragged=0.1)).ragged == 10
 
 
 def test_a_stray_quote_is_an_error_and_swallows_no_rows(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
         steps.append("Nothing needs to be promoted: these weights are the champion already.")
     elif verdict.decision == Decision.PROMOTE:
         steps.append(
-            "Promote the winner: mlbaseline promote applies the gates once more and registers it. "
-            "mlbaseline run does that by itself, unless --no-promote is given."
+            "mlbaseline run promotes the winner by itself, unless --no-promote is given. After another command, "
+            "mlbaseline promote applies the gates once more and registers it."
         )
     if verdict.decision == Decision.INCONCLUSIVE:
         if rest := _rest_of_test(presenter):

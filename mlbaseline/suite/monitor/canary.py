@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -64,6 +64,8 @@ class RampStep(Node):
 
 class Guardrail(Node):
     """The harm that the candidate may do at most. Give one of the two."""
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"negligible"})
 
     ratio: Annotated[float, Field(ge=1)] | None = None
     """Largest ratio of the candidate's failures, latency quantile or cost to the champion's. 1 tolerates no rise."""

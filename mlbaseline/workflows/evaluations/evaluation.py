@@ -176,6 +176,8 @@ def _log_sizes(suite: Suite, task: LoadedTask) -> None:
     sizes = ", ".join(f"{name} {len(data.examples):,}" for name, data in task.splits.items())
     notes = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in task.counts.items() if count)
     log.info("%s: %s (%s)", suite.name, sizes, notes)
+    for note in task.notes:
+        log.info("%s: %s", suite.name, note)
 
 
 def _warn_of_other_tasks(suite: Suite, task: LoadedTask, runs: Sequence[store.EvaluationRun]) -> None:

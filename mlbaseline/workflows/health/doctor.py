@@ -162,15 +162,25 @@ def _suite(reference: str, tracking_uri: str | None) -> list[HealthCheck]:
     except MlbaselineError as error:
         return [HealthCheck("suite", "fail", str(error))]
 
+    notes: list[str] = []
+
     def data() -> str:
-        splits = load_task(suite, fetch).splits
-        return ", ".join(f"{name} {len(split.examples):,}" for name, split in splits.items())
+        task = load_task(suite, fetch)
+        notes.extend(task.notes)
+        sizes = ", ".join(f"{name} {len(split.examples):,}" for name, split in task.splits.items())
+        left_out = ", ".join(
+            f"{count:,} {name.removeprefix('dropped_').replace('_', ' ')}"
+            for name, count in task.counts.items()
+            if count and name.startswith("dropped_")
+        )
+        return sizes + (f"; left out: {left_out}" * bool(left_out))
 
     checks = [HealthCheck("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
     checks += [HealthCheck(name, "ok", detail) for name, detail in kind_of_suite(suite).describe().items()]
     if _has_torch():
         checks.append(_checked("precision of suite", partial(_precision, suite)))
     checks.append(_checked("data", data))
+    checks += [HealthCheck("data", "warn", note) for note in notes]
     for name, spec in suite.baselines.items():
         if isinstance(spec, Pretrained | ReadyModel):
             checks.append(_checked(f"model of {name}", partial(_fetched, fetch, spec.model)))
