@@ -110,6 +110,7 @@ def test_refusals(arguments: dict, message: str) -> None:
         compare_published(bits(12, 20), **arguments)
 
 
+@pytest.mark.slow
 def test_coverage_of_two_small_proportions() -> None:
     rng = np.random.default_rng(3)
     covered = []
