@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.html or FILE.md"
 )
-@click.option("--suite", default="tweets", show_default=True, help="Whose newest comparison, where no run is named.")
+@click.option("--suite", help="Whose newest comparison, where no run is named; default: the newest of all.")
 def report(comparison: str, **options: Any) -> CommandResult:
     """Write the report of a COMPARISON run to a file."""
     from mlbaseline import workflows

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, Scalar, TaskData
-from mlbaseline.suite import Task
+from mlbaseline.suite import Split, Task
 from mlbaseline.tasks import TaskKind, kind_of
 from mlbaseline.tasks.prompting import Prompting, placeholders, render, value_text
 from mlbaseline.values import NumberedRow, as_text, is_missing
@@ -83,6 +83,33 @@ class ImportOptions:
     task: str | None = None
     filter: str | None = None
     epoch: int | None = None
+
+
+def without_other_splits(
+    results: ImportedResults, source: str, task: Task, splits: Mapping[Split, TaskData], options: ImportOptions
+) -> ImportedResults:
+    """Leave out answers to examples of train and dev, which the source was asked as well.
+
+    Args:
+        results: The answers of the other tool.
+        source: Name of the file or run, for messages.
+        task: The task of the suite.
+        splits: Its examples.
+        options: What counts of the source.
+
+    Raises:
+        DataError: The examples cannot be told apart.
+    """
+    test = splits["test"]
+    everything = replace(test, examples=tuple(example for data in splits.values() for example in data.examples))
+    id_of, others = _find_ids(source, task, everything, results.answers, options.id_field), ids_of_others(splits)
+    return replace(results, answers=[answer for answer in results.answers if id_of(answer) not in others])
+
+
+def ids_of_others(splits: Mapping[Split, TaskData]) -> frozenset[str]:
+    """Collect the ids of examples that are in train or dev, and not in test."""
+    others = {example.id for split, data in splits.items() if split != "test" for example in data.examples}
+    return frozenset(others - {example.id for example in splits["test"].examples})
 
 
 def make_rows(

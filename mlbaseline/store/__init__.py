@@ -31,6 +31,7 @@ from mlbaseline.store.runs import (
     find_comparison,
     find_completed,
     find_evaluations,
+    newest_compared,
     published_score,
     read_evaluation,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "log_ladder",
     "log_published",
     "look_of",
+    "newest_compared",
     "open_evaluation",
     "open_run",
     "param_text",

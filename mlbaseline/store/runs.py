@@ -27,7 +27,7 @@ from mlbaseline.store.evaluations import (
 from mlbaseline.store.items import param_text
 from mlbaseline.store.measured import MEASURED_SHA256
 from mlbaseline.store.server.artifacts import fetch_artifact
-from mlbaseline.store.server.run_search import Times, search
+from mlbaseline.store.server.run_search import NEWEST, Times, experiment_ids, search
 from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, Tracker, reporting
 
 if TYPE_CHECKING:
@@ -167,6 +167,19 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
             f"{'; '.join(reasons)}."
         )
     return _comparison(run)
+
+
+def newest_compared(server: Server) -> str | None:
+    """Return the name of the suite that the newest completed comparison is of; None without one.
+
+    Raises:
+        TrackingError: the server cannot be asked.
+    """
+    query = f"tags.`{KIND}` = '{COMPARISON}' and tags.`{STATUS}` = '{COMPLETED}'"
+    experiments = experiment_ids(server)
+    with reporting("look for the newest comparison", server.uri):
+        found = server.client.search_runs(experiments, query, max_results=1, order_by=[NEWEST])
+    return found[0].data.tags.get(PREFIX + "suite") if found else None
 
 
 def read_comparison(server: Server, run_id: str) -> ComparisonRun:

@@ -136,8 +136,8 @@ class Recorded(Baseline):
 
     kind: Literal["trivial", "pretrained", "production", "peft", "full", "human"]
     """Which rung of the ladder the recorded answers stand for."""
-    recorded: AnswersFile
-    """The file with the answers."""
+    recorded: AnswersFile | Literal["imported"]
+    """The file with the answers; `imported` where `mlbaseline import` brings them."""
 
 
 PEFT = "peft:"

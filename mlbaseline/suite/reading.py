@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from mlbaseline.errors import SuiteError
@@ -20,12 +22,16 @@ from mlbaseline.suite.checks.yaml_errors import describe, dotted, find_duplicate
 from mlbaseline.suite.root import Suite, with_defaults
 from mlbaseline.suite.task import TaskSpec
 
+SuiteReference = str | Path | Mapping[str, Any]
+"""What stands for a suite: a path, the name of a packaged suite, or its content."""
 
-def load_suite(reference: str | Path) -> Suite:
+
+def load_suite(reference: SuiteReference) -> Suite:
     """Read and validate a suite file.
 
     Args:
-        reference: Path of a suite file or, where no such file exists, the name of a packaged suite.
+        reference: Path of a suite file or, where no such file exists, the name of a packaged suite; or the content of a
+            suite file as a mapping, whose paths start from the current folder.
 
     Returns:
         The validated suite. It is frozen; its `digest` covers everything that the file says.
@@ -39,6 +45,8 @@ def load_suite(reference: str | Path) -> Suite:
         >>> suite.seeds, suite.matrix.correction
         ((0, 1, 2), 'holm')
     """
+    if isinstance(reference, Mapping):
+        return parse_suite(_written(reference))
     path = Path(reference)
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
         packaged = resources.files("mlbaseline.suites") / f"{reference}.yaml"
@@ -53,6 +61,14 @@ def load_suite(reference: str | Path) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(str(path), [f"cannot be read: {error}"]) from error
     return parse_suite(text, where=str(path), root=path.resolve().parent)
+
+
+def _written(content: Mapping[str, Any]) -> str:
+    """Write a suite as its file would be. Raises SuiteError for values that no YAML file holds."""
+    try:
+        return yaml.safe_dump(json.loads(json.dumps(dict(content))), sort_keys=False, allow_unicode=True)
+    except (TypeError, ValueError) as error:
+        raise SuiteError("suite", [f"expected mappings, lists, texts and numbers only: {error}"]) from error
 
 
 def packaged_suites() -> tuple[str, ...]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mlbaseline.suite import Suite
-from mlbaseline.suite.reading import load_suite
+from mlbaseline.suite.reading import SuiteReference, load_suite
 from mlbaseline.tasks.kinds import TASK_KINDS, kind_of_suite
 from mlbaseline.tasks.loading import Fetch, LoadedTask
 
 
-def open_suite(reference: str | Path) -> Suite:
+def open_suite(reference: SuiteReference) -> Suite:
     """Read a suite and load what its task consists of, as far as that decides which kind of task it is.
 
     Args:

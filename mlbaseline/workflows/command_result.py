@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 from typing_extensions import assert_never
 
 from mlbaseline.records import Decision
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROWS = ("comparisons", "examples", "evaluations", "suites")
+_NOTEBOOK_WIDTH = 110
+"""Characters in a line."""
 
 
 def exit_code_of(decision: Decision) -> int:
@@ -43,3 +51,30 @@ class CommandResult:
     document: Mapping[str, Any]
     text: Callable[[bool, int], str]
     exit_code: int = 0
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows of the document: contrasts, else evaluations, examples or suites.
+
+        Returns:
+            One row for each, with the columns that the document has.
+
+        Raises:
+            ValueError: The document holds no rows.
+
+        Example:
+            >>> from mlbaseline import workflows
+            >>> list(workflows.suites().to_frame().columns)
+            ['name', 'about']
+        """
+        import pandas as pd
+
+        compared = self.document.get("comparison")
+        document = compared if isinstance(compared, Mapping) else self.document
+        for name in _ROWS:
+            if name in document:
+                return pd.DataFrame(list(document[name]))
+        raise ValueError(f"the document holds no rows; it has: {', '.join(self.document)}")
+
+    def _repr_html_(self) -> str:
+        """Show the text in a notebook, in the colours of its page."""
+        return f"<pre>{html.escape(self.text(False, _NOTEBOOK_WIDTH))}</pre>"

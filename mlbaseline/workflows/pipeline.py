@@ -10,6 +10,7 @@ from mlbaseline import store
 from mlbaseline.errors import NotRegisteredError
 from mlbaseline.records import Decision, Promotion
 from mlbaseline.report import render_note
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, exit_code_of
 from mlbaseline.workflows.comparisons.comparison import comparison_outcome, make_comparison
@@ -20,7 +21,7 @@ from mlbaseline.workflows.promotion import promotion_text
 
 
 def run(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     baselines: Sequence[str] = (),
     seeds: Sequence[int] = (),
@@ -34,7 +35,7 @@ def run(
     """Evaluate the ladder, compare it, and promote the winner.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         baselines: Evaluate only these; the rest is compared as earlier ladders have it. By default all.
         seeds: Evaluate only these of the suite's seeds. By default all.
         fresh: Evaluate again even where a completed run could be reused.

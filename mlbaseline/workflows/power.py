@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from mlbaseline.judge.contrasts.power import examples_for
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.records import Comparison, Estimand, Role
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.derivation import load_ladder
@@ -37,7 +37,7 @@ class ContrastPower:
 
 
 def power(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     candidate: str | None = None,
     baseline: str | None = None,

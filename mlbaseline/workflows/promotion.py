@@ -8,6 +8,7 @@ from pathlib import Path
 from mlbaseline import store
 from mlbaseline.errors import SuiteError
 from mlbaseline.records import Decision, Promotion
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.gate import judged_comparison, verdict_outcome, verify_comparison
@@ -15,7 +16,7 @@ from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 
 def promote(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     comparison: str | None = None,
     dry_run: bool = False,
@@ -27,7 +28,7 @@ def promote(
     """Register the winner of a comparison as champion, if its verdict is to promote.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         comparison: Run of the comparison. By default the suite's newest.
         dry_run: Say what would be registered, and register nothing.
         verify: Derive the comparison again from the tables of its runs, and refuse it where it comes out otherwise.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlbaseline.errors import DataError
-from mlbaseline.importers.imported import ImportOptions, make_rows
+from mlbaseline.importers.imported import ImportOptions, make_rows, without_other_splits
 from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Example, TaskData
@@ -175,3 +175,13 @@ def test_choices_are_normalised_as_the_suite_asks(tmp_path: Path) -> None:
     assert [predicted("none"), predicted("byte")] == ["bad", "good"]  # −3.0 / 3 against −3.2 / 4
     with pytest.raises(DataError, match="what is needed for `normalisation: token` is not in the source"):
         predicted("token")
+
+
+def test_answers_to_other_splits_are_left_out_and_unknown_ones_stay(tmp_path: Path) -> None:
+    file = tmp_path / "samples.jsonl"
+    file.write_text("".join(json.dumps(chosen(i, -1.0, -2.0)) + "\n" for i in range(5)), encoding="utf-8")
+    other = replace(EXAMPLES[0], id="e3", fields={"text": "t3", "review": "t3", "label": "good"})
+    splits = {"test": DATA, "train": replace(DATA, split="train", examples=(other,))}
+    kept = without_other_splits(read_samples(file, filter=None), "x", REVIEW_TASK, splits, ImportOptions())
+    rows = make_rows(kept, "x", REVIEW_TASK, DATA, ImportOptions())
+    assert [values["example_id"] for _, values in rows] == ["e0", "e1", "e2", "item 4"]

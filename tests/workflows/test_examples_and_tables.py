@@ -7,9 +7,10 @@ import json
 
 import mlflow
 import pytest
+import yaml
 
 from mlbaseline import workflows
-from mlbaseline.errors import DataError, IncomparableError, SuiteError
+from mlbaseline.errors import DataError, IncomparableError, SuiteError, TrackingError
 from mlbaseline.store import connect, load_assessment
 from tests.support.cheap_ladder import CheapLadder
 
@@ -96,3 +97,26 @@ def test_the_table_of_the_newest_comparison(ladder: CheapLadder) -> None:
     written = workflows.table(ladder.suite, table_format="csv", output=output, tracking_uri=ladder.uri)
     assert written.document["output"] == str(output)
     assert output.read_text(encoding="utf-8").startswith("rung,kind,metric,value,low,high,level,n,")
+
+
+def test_a_notebook_takes_a_mapping_and_shows_text_and_rows(ladder: CheapLadder) -> None:
+    content = yaml.safe_load(ladder.suite.read_text(encoding="utf-8"))
+    compared = workflows.compare(content, tracking_uri=ladder.uri)
+    assert compared.to_frame()["candidate"].tolist()[0] == "rule"
+    assert compared._repr_html_().startswith("<pre>Baseline comparison of reviews")
+    evaluated = workflows.evaluate(content, tracking_uri=ladder.uri)
+    assert set(evaluated.to_frame()["baseline"]) == {"majority", "rule"}
+    with pytest.raises(ValueError, match="the document holds no rows; it has: "):
+        workflows.schema().to_frame()
+    with pytest.raises(SuiteError, match="expected mappings, lists, texts and numbers only"):
+        workflows.compare({**content, "seeds": {1, 2}}, tracking_uri=ladder.uri)
+
+
+def test_a_report_without_a_name_is_that_of_the_newest_comparison(ladder: CheapLadder) -> None:
+    page = ladder.folder / "report.md"
+    written = workflows.report(None, output=page, tracking_uri=ladder.uri)
+    newest = workflows.compare(ladder.suite, tracking_uri=ladder.uri).document["comparison_run_id"]
+    assert written.document["comparison_run_id"] != newest
+    assert workflows.report(None, output=page, tracking_uri=ladder.uri).document["comparison_run_id"] == newest
+    with pytest.raises(TrackingError, match="no completed comparison of any suite"):
+        workflows.report(None, output=page, tracking_uri=f"sqlite:///{ladder.folder}/other.db")

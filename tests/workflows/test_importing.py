@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlbaseline import workflows
+from mlbaseline.assets import fetch
 from mlbaseline.cli import cli
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.store import connect, find_evaluations, load_tables
+from mlbaseline.suite.reading import load_suite
+from mlbaseline.tasks import load_task
 from mlbaseline.workflows.evaluations.importing import FORMATS
 from tests.support.cheap_ladder import CheapLadder
 from tests.support.workplace import ENVIRONMENT
@@ -162,3 +166,53 @@ def test_what_cannot_be_imported(cheap_ladder: CheapLadder) -> None:
 def test_the_command_offers_every_format() -> None:
     format = next(parameter for parameter in cli.commands["import"].params if parameter.name == "format")
     assert tuple(format.type.choices) == FORMATS  # type: ignore[attr-defined]
+
+
+def test_imported_answers_stay_until_something_supersedes_them(
+    cheap_ladder: CheapLadder, caplog: pytest.LogCaptureFixture
+) -> None:
+    cheap_ladder.write("theirs: {kind: pretrained, recorded: imported}", candidate="theirs")
+    with pytest.raises(DataError, match="mlbaseline import FORMAT PATH SUITE --as theirs"):
+        workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
+    suite = load_suite(cheap_ladder.suite)
+    loaded = load_task(suite, lambda asset: fetch(asset, root=suite.root))
+    others = [example.id for split in ("train", "dev") for example in loaded.splits[split].examples]
+    answers = cheap_ladder.answers(lambda position: position % 4 > 0)
+    more = pd.DataFrame({"example_id": others, "prediction": "good"})
+    pd.concat([more, answers]).to_csv(cheap_ladder.folder / "theirs.csv", index=False)
+    with caplog.at_level("INFO", logger="mlbaseline"):
+        imported = workflows.import_results(
+            "csv",
+            cheap_ladder.folder / "theirs.csv",
+            cheap_ladder.suite,
+            baseline="theirs",
+            tracking_uri=cheap_ladder.uri,
+        )
+        assert f"{len(others)} of {len(others) + len(answers)} rows left out, which are of train or dev" in caplog.text
+        ran = workflows.run(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
+    (theirs,) = [each for each in ran.document["evaluations"] if each["baseline"] == "theirs"]
+    assert theirs == {**imported.document["evaluations"][0], "reused": True}
+    assert "theirs: keeps the answers imported from csv" in caplog.text
+    assert ran.document["comparison"]["winner"] == "theirs"
+
+    text = cheap_ladder.suite.read_text(encoding="utf-8")
+    cheap_ladder.suite.write_text(text.replace("test: 120", "test: 100"), encoding="utf-8")
+    with pytest.raises(DataError), caplog.at_level("WARNING", logger="mlbaseline"):
+        workflows.evaluate(cheap_ladder.suite, tracking_uri=cheap_ladder.uri)
+    assert "is not taken any more: it is of other data" in caplog.text
+
+
+def test_answers_to_train_alone_are_refused(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write("theirs: {kind: pretrained, recorded: imported}")
+    suite = load_suite(cheap_ladder.suite)
+    train = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["train"]
+    rows = pd.DataFrame({"example_id": [example.id for example in train.examples], "prediction": "good"})
+    rows.to_csv(cheap_ladder.folder / "train.csv", index=False)
+    with pytest.raises(DataError, match=r"all of its \d+ rows are of train or dev"):
+        workflows.import_results(
+            "csv",
+            cheap_ladder.folder / "train.csv",
+            cheap_ladder.suite,
+            baseline="theirs",
+            tracking_uri=cheap_ladder.uri,
+        )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext, describe_baseline, flat
+from mlbaseline.errors import DataError
 from mlbaseline.models.published_score import read_score, stated_score
 from mlbaseline.models.recorded import AnswersBySeed, RecordedAnswers, check_seeds, read_answers
 from mlbaseline.records import UNKNOWN, Scalar, Signature
@@ -31,6 +32,11 @@ def external_rungs(context: RungContext, name: str, spec: External, _: Sequence[
 
 def recorded_rungs(context: RungContext, name: str, spec: Recorded, seeds: Sequence[int]) -> list[Rung]:
     """Make the rungs of answers in a file."""
+    if spec.recorded == "imported":
+        raise DataError(
+            f"baselines.{name}: its answers are not here yet. Bring them with `mlbaseline import FORMAT PATH SUITE "
+            f"--as {name}`."
+        )
     asset = context.fetch(spec.recorded.asset)
     answers = read_answers(read_table(asset.path, None).rows, context.data, where=f"baselines.{name}")
     return build_recorded_rungs(context, name, answers, sha256=asset.sha256, seeds=seeds)

@@ -18,6 +18,7 @@ from mlbaseline.report import (
 )
 from mlbaseline.signing import SigningKey
 from mlbaseline.suite import Suite
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import LoadedTask, open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.derivation import Derivation
@@ -26,7 +27,7 @@ from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 
 def compare(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     ladder: str | None = None,
     sign: str | Path | None = None,
@@ -35,7 +36,7 @@ def compare(
     """Pair the suite's completed runs by example, decide, and write a comparison run with its report.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         ladder: Compare the runs of this ladder only. By default the newest run of each baseline and seed.
         sign: Private key (PEM) that signs the verdict with all that it stands on; its password, where it has one, is in
             `MLBASELINE_SIGN_PASSWORD`. By default nothing is signed.

@@ -10,6 +10,7 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.judge.example_changes import compare_examples
 from mlbaseline.records import Change
 from mlbaseline.report import counts_document, examples_csv, examples_jsonl, examples_text
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.answered_data import read_answered_data
@@ -19,7 +20,7 @@ _WRITERS = {".csv": examples_csv, ".jsonl": examples_jsonl}
 
 
 def examples(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     candidate: str,
     baseline: str,
@@ -32,7 +33,7 @@ def examples(
     """Show the examples that two rungs answer differently.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         candidate: A rung with a completed evaluation.
         baseline: Another rung with a completed evaluation.
         metric: A metric of the suite with a score per example. By default the first.

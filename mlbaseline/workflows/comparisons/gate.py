@@ -13,6 +13,7 @@ from mlbaseline.judge.assessment_differences import assessment_differences
 from mlbaseline.records import Assessment
 from mlbaseline.report import render_junit, render_summary, summarise
 from mlbaseline.suite import Suite
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json, exit_code_of
 from mlbaseline.workflows.comparisons.comparison import comparison_outcome
@@ -20,7 +21,7 @@ from mlbaseline.workflows.comparisons.derivation import Derivation
 
 
 def gate(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     comparison: str | None = None,
     verify: bool = False,
@@ -31,7 +32,7 @@ def gate(
     """Give the verdict of a comparison as exit code, if the comparison was made by the present suite.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         comparison: Run of the comparison. By default the suite's newest.
         verify: Derive the comparison again from the tables of its runs, and refuse it where it comes out otherwise, or
             where it has a signature that does not hold.
@@ -74,7 +75,7 @@ def judged_comparison(
         IncomparableError: it was made with another suite than the present one; the message says what differs.
         TrackingError: there is no such comparison.
     """
-    run = required_comparison(suite, tracker, run_id)
+    run = required_comparison(suite.name, tracker, run_id)
     if run.suite_digest != suite.digest:
         what = "judged by other rules" if run.matrix_digest != suite.matrix_digest else "made with another suite"
         raise IncomparableError(
@@ -125,10 +126,8 @@ def _in_format(output_format: str, document: Mapping[str, Any], assessment: Asse
             raise ValueError(f"expected text, json, junit or markdown, got {output_format!r}")
 
 
-def required_comparison(suite: Suite, tracker: store.Tracker, run_id: str | None) -> store.ComparisonRun:
+def required_comparison(suite: str, tracker: store.Tracker, run_id: str | None) -> store.ComparisonRun:
     run = store.find_comparison(tracker, run_id)
     if run is None:
-        raise TrackingError(
-            f"{tracker.uri}: no completed comparison of {suite.name!r}. Run `mlbaseline compare` first."
-        )
+        raise TrackingError(f"{tracker.uri}: no completed comparison of {suite!r}. Run `mlbaseline compare` first.")
     return run

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from mlbaseline import store
 from mlbaseline.report import TableFormat, render_paper_table
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.gate import judged_comparison
 
 
 def table(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     comparison: str | None = None,
     table_format: TableFormat | str = TableFormat.MARKDOWN,
@@ -22,7 +23,7 @@ def table(
     """Write every rung's scores as a table: means over seeds, intervals, and marks for what a candidate beats.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         comparison: Run id of the comparison. By default the suite's newest.
         table_format: `latex` (needs the package booktabs), `markdown` or `csv` (unrounded, a row a rung and metric).
         output: Write to this file in place of the terminal.

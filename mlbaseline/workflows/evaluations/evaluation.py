@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 from mlbaseline import serving, store
 from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.suite import Recorded, Suite
+from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import LoadedTask, load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
+from mlbaseline.workflows.evaluations.kept_imports import keep_imports
 from mlbaseline.workflows.evaluations.ladder_run import (
     Evaluated,
     LadderRun,
@@ -31,7 +32,7 @@ log = logging.getLogger("mlbaseline")
 
 
 def evaluate(
-    suite: str | Path,
+    suite: SuiteReference,
     *,
     kind: str | None = None,
     baselines: Sequence[str] = (),
@@ -44,7 +45,7 @@ def evaluate(
     """Evaluate baselines on `test`, once per seed, and reuse completed runs that have the same signature.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         kind: Only baselines of this kind, such as `trivial` or `peft`.
         baselines: Only these baselines. By default all.
         seeds: Only these of the suite's seeds. By default all.
@@ -148,18 +149,28 @@ def _evaluate_split(
 ) -> list[Evaluated]:
     """Evaluate baselines on one split, those first that a judge compares the others with."""
     judging, evaluated = open_judging(context, ladder.tracker, fresh=context.fresh), list(before)
+    is_kept = context.split == "test" and not context.fresh
+    kept = keep_imports(ladder, context.task, names) if is_kept else {}
     for group in references_first(context.suite, names, context.split):
-        rungs = _build(context, group, seeds)
+        evaluated += [run for name in group for run in kept.get(name, {}).values() if run.seed in (None, *seeds)]
+        rungs = [rung for name in group for rung in _build(context, [name], _left(seeds, kept.get(name, {})))]
         if rungs:
             evaluated = evaluate_each(
                 ladder, context.data, rungs, judging=judging, fresh=context.fresh, before=evaluated
             )
+    if kept:
+        ladder.log(evaluated)
     return evaluated
+
+
+def _left(seeds: Sequence[int], imported: Collection[int | None]) -> list[int]:
+    """Seeds without imported answers; none where those were imported without a seed."""
+    return [] if None in imported else [seed for seed in seeds if seed not in imported]
 
 
 def _build(context: RungContext, names: Sequence[str], seeds: Sequence[int]) -> list[Rung]:
     rungs: list[Rung] = []
-    for name in names:
+    for name in names if seeds else ():
         built = build_rungs(context, name, seeds)
         if not built:
             log.info("%s: left out, there is no such model in production yet", name)

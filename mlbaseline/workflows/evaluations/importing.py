@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import get_args
 from mlbaseline import assets, store
 from mlbaseline.engine.rungs import Rung, RungContext, build_annotators_rung, build_recorded_rungs
 from mlbaseline.errors import DataError, SuiteError
-from mlbaseline.importers.imported import ImportedResults, ImportOptions, has_prompts, make_rows
+from mlbaseline.importers.imported import (
+    ImportedResults,
+    ImportOptions,
+    has_prompts,
+    ids_of_others,
+    make_rows,
+    without_other_splits,
+)
 from mlbaseline.importers.inspect_log import find_log, read_log
 from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
@@ -25,6 +33,7 @@ from mlbaseline.workflows.evaluations.ladder_run import evaluations_text, open_l
 from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.judging import open_judging, scorer_finder
 
+log = logging.getLogger("mlbaseline")
 LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"
 FORMATS = (LM_EVAL, INSPECT, MLFLOW, "csv", "tsv", "jsonl", "parquet")
 _TAKES = {
@@ -104,6 +113,7 @@ def import_results(
 
 def _from_run(server: store.Server, run_id: str, context: RungContext, options: ImportOptions) -> _Source:
     results = store.read_mlflow_results(server, run_id)
+    results = _of_test(results, f"run {run_id}", context, options)
     rows = make_rows(results, f"run {run_id}", context.suite.task, context.data, options)
     return _Source(rows, run_id, digest_of([run_id, [values for _, values in rows]]), results)
 
@@ -112,15 +122,35 @@ def _from_file(format: str, path: Path, context: RungContext, options: ImportOpt
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if format not in (LM_EVAL, INSPECT):
-        return _Source(read_table(path, format).rows, path.name, assets.sha256_of(path))
+        return _Source(_rows_of_test(path, format, context), path.name, assets.sha256_of(path))
     file = find_samples(path, options.task) if format == LM_EVAL else find_log(path)
     if format == LM_EVAL:
         results = read_samples(file, filter=options.filter)
     else:
         results = read_log(file, scorer=options.score[0] if options.score else None)
-    results = _of_epoch(file, results, options.epoch)
+    results = _of_test(_of_epoch(file, results, options.epoch), str(file), context, options)
     rows = make_rows(results, str(file), context.suite.task, context.data, options)
     return _Source(_repeats_as_seeds(file, results, rows, context.suite), file.name, assets.sha256_of(file), results)
+
+
+def _of_test(results: ImportedResults, source: str, context: RungContext, options: ImportOptions) -> ImportedResults:
+    kept = without_other_splits(results, source, context.suite.task, context.task.splits, options)
+    _tell_left_out(source, len(results.answers), len(kept.answers))
+    return kept
+
+
+def _rows_of_test(path: Path, format: str, context: RungContext) -> Sequence[NumberedRow]:
+    rows, others = read_table(path, format).rows, ids_of_others(context.task.splits)
+    kept = [row for row in rows if str(row[1].get("example_id")) not in others]
+    _tell_left_out(str(path), len(rows), len(kept))
+    return kept
+
+
+def _tell_left_out(source: str, n: int, n_kept: int) -> None:
+    if n and not n_kept:
+        raise DataError(f"{source}: all of its {n} rows are of train or dev; what is compared are answers to test")
+    if n_kept < n:
+        log.info("%s: %d of %d rows left out, which are of train or dev", source, n - n_kept, n)
 
 
 def _of_epoch(file: Path, results: ImportedResults, epoch: int | None) -> ImportedResults:
