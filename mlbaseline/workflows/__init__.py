@@ -13,6 +13,7 @@ from mlbaseline.workflows.comparisons.report_file import report
 from mlbaseline.workflows.evaluations.annotation_sheet import export
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
+from mlbaseline.workflows.health.determinism import audit_determinism
 from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.health.validation import validate
 from mlbaseline.workflows.lineage import lineage, verify
@@ -34,6 +35,7 @@ from mlbaseline.workflows.suite_schema import schema
 __all__ = [
     "CommandResult",
     "SimulationOptions",
+    "audit_determinism",
     "canary",
     "compare",
     "doctor",

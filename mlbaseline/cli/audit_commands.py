@@ -1,0 +1,36 @@
+"""Commands that look at how far a result can be relied on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlbaseline.cli.command import SUITE, command
+
+if TYPE_CHECKING:
+    from mlbaseline.workflows import CommandResult
+
+
+@click.group()
+def audit() -> None:
+    """Look at how far results can be relied on."""
+
+
+@command()
+@SUITE
+@click.option("--baseline", metavar="NAME", help="The rung that is repeated; default: the first pretrained one.")
+@click.option(
+    "--examples", "n_examples", type=click.IntRange(min=2), default=60, show_default=True, help="How many are answered."
+)
+def determinism(suite: str, **options: Any) -> CommandResult:
+    """Repeat a rung with other batches, order, company and processes, and count what differs.
+
+    Examples of dev are answered. No run is logged, and no result of an evaluation is used or changed.
+    """
+    from mlbaseline import workflows
+
+    return workflows.audit_determinism(suite, **options)
+
+
+audit.add_command(determinism)

@@ -1,0 +1,195 @@
+"""Does a rung give the same bits whatever shares its batch? One rung, repeated under other conditions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from mlbaseline import serving, store
+from mlbaseline.engine.inference.timing import evenly_spaced
+from mlbaseline.engine.rungs import RungContext, build_rungs
+from mlbaseline.errors import SuiteError
+from mlbaseline.judge.determinism import AnswerDifference, difference_of, differing_share
+from mlbaseline.progress import progress_bar
+from mlbaseline.records import Answer, Example
+from mlbaseline.suite import Pretrained, ReadyAdapter, ReadyModel, Split, Suite, TrainedSpec
+from mlbaseline.tasks import load_task, open_suite
+from mlbaseline.workflows.asset_fetcher import make_fetcher
+from mlbaseline.workflows.command_result import CommandResult
+
+_OURS = (Pretrained, TrainedSpec, ReadyModel, ReadyAdapter)
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A repetition, and how its answers differ from those of the first time. what: in words."""
+
+    what: str
+    difference: AnswerDifference
+
+
+@dataclass(frozen=True)
+class SeedDifference:
+    """Beside it: how often the completed seeds of a rung predict differently, as a share of the test's examples."""
+
+    baseline: str
+    n_seeds: int
+    differing: float
+
+
+def audit_determinism(
+    suite: str | Path, *, baseline: str | None = None, n_examples: int = 60, tracking_uri: str | None = None
+) -> CommandResult:
+    """Answer some examples with one rung again and again, under conditions that must not change the answers.
+
+    The conditions: the same again, other token budgets, the order reversed, half of the examples, in two parts as after
+    an interruption, and by two processes. Examples of dev are taken, so that the test is not looked at; results of
+    earlier evaluations are neither used nor changed.
+
+    Args:
+        suite: Path of a suite file, or the name of a packaged suite.
+        baseline: A rung with a model of ours. By default the first pretrained one, else the first one.
+        n_examples: How many examples are answered, evenly spread over the split.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
+
+    Returns:
+        The document has `repetitions`, each with what differs, and `seeds`: how often the completed seeds of the
+        suite's rungs predict differently.
+
+    Raises:
+        SuiteError: The suite has no such baseline, or none with a model of ours.
+        AssetError: A model or a data file cannot be fetched.
+
+    Example:
+        >>> from mlbaseline.workflows import audit_determinism
+        >>> audit_determinism("tweets").document["repetitions"][0]["difference"]["n_identical"]
+        60
+    """
+    loaded = open_suite(suite)
+    name = _choose(loaded, baseline)
+    tracker = store.connect(tracking_uri, loaded.name)
+    fetch = make_fetcher(loaded, tracker)
+    task = load_task(loaded, fetch)
+    split: Split = "dev" if "dev" in task.splits else "test"
+    context = RungContext(
+        loaded,
+        task,
+        fetch,
+        split=split,
+        find_registered=partial(serving.find_registered, tracker, trusted=store.trusted_keys(loaded)),
+        keeps_results=False,
+    )
+    ordered = sorted(context.data.examples, key=lambda example: example.id)
+    examples = [ordered[i] for i in evenly_spaced(len(ordered), n_examples)]
+    repetitions = _repeat(context, name, examples)
+    fields = build_rungs(_untimed(context), name, loaded.seeds[:1])[0].signature.fields
+    document = {
+        "suite": loaded.name,
+        "baseline": name,
+        "split": split,
+        "n_examples": len(examples),
+        "device": fields.get("engine.device"),
+        "precision": fields.get("engine.precision"),
+        "invariant": loaded.evaluation.invariant,
+        "repetitions": [asdict(repetition) for repetition in repetitions],
+        "seeds": [asdict(seeds) for seeds in _seed_differences(loaded, tracker, task.splits["test"].digest)],
+    }
+    return CommandResult(document, lambda *_: _text(document))
+
+
+def _choose(suite: Suite, baseline: str | None) -> str:
+    ours = [name for name, spec in suite.baselines.items() if isinstance(spec, _OURS)]
+    if baseline is not None and baseline not in suite.baselines:
+        raise SuiteError(suite.name, [f"--baseline: {baseline!r} is no baseline; expected one of: {', '.join(ours)}"])
+    if baseline is not None and baseline not in ours:
+        kind = suite.baselines[baseline].kind
+        raise SuiteError(suite.name, [f"--baseline: {baseline} ({kind}) has no model that is computed here"])
+    if not ours:
+        raise SuiteError(suite.name, ["no baseline has a model that is computed here, so nothing can differ"])
+    pretrained = [name for name in ours if isinstance(suite.baselines[name], Pretrained)]
+    return baseline or (pretrained or ours)[0]
+
+
+def _untimed(context: RungContext, **evaluation: int) -> RungContext:
+    changed = context.suite.evaluation.model_copy(update={"latency_sample": 0, **evaluation})
+    return replace(context, suite=context.suite.model_copy(update={"evaluation": changed}))
+
+
+def _repeat(context: RungContext, name: str, examples: Sequence[Example]) -> list[Repetition]:
+    budget = context.suite.evaluation.batch_tokens
+    small, large = max(budget // 4, 1), budget * 4
+    plain = _untimed(context)
+    half = len(examples) // 2
+    runs: list[tuple[str, RungContext, list[list[Example]]]] = [
+        ("the same again", plain, [list(examples)]),
+        (f"{small:,} tokens a batch instead of {budget:,}", _untimed(context, batch_tokens=small), [list(examples)]),
+        (f"{large:,} tokens a batch", _untimed(context, batch_tokens=large), [list(examples)]),
+        ("the order reversed", plain, [list(examples)[::-1]]),
+        ("every other example alone", plain, [list(examples)[::2]]),
+        ("in two parts, as after an interruption", plain, [list(examples)[:half], list(examples)[half:]]),
+        ("two processes", replace(plain, processes=2), [list(examples)]),
+    ]
+    with progress_bar(len(runs) + 1, "repetition", f"Repeating {name}") as bar:
+        expected = _answers(plain, name, [list(examples)])
+        bar.update()
+        found = []
+        for what, changed, parts in runs:
+            found.append(Repetition(what, difference_of(expected, _answers(changed, name, parts))))
+            bar.update()
+    return found
+
+
+def _answers(context: RungContext, name: str, parts: Sequence[Sequence[Example]]) -> dict[str, Answer]:
+    rung = build_rungs(context, name, context.suite.seeds[:1])[0]
+    assert rung.open is not None  # a rung with a model of ours
+    model = rung.open().model
+    return {answer.example_id: answer for part in parts if part for answer in model.answer(part)}
+
+
+def _seed_differences(suite: Suite, tracker: store.Tracker, digest: str) -> list[SeedDifference]:
+    """Compare the newest completed runs of each rung over its seeds, on the present test."""
+    runs: dict[tuple[str, int], store.EvaluationRun] = {}
+    for run in store.find_evaluations(tracker):
+        is_ours = run.task_digest == digest and run.split == "test" and run.baseline in suite.baselines
+        if is_ours and run.seed in suite.seeds and run.examples_sha256 is not None:
+            runs.setdefault((run.baseline, run.seed), run)
+    found = []
+    for name in suite.baselines:
+        seeds = [run for (baseline, _), run in runs.items() if baseline == name]
+        if len(seeds) > 1 and isinstance(suite.baselines[name], _OURS):
+            tables = store.load_tables(tracker, seeds, cache=store.tables_cache())
+            predictions: list[Mapping[str, object]] = [
+                dict(zip(table.frame["example_id"], table.frame["prediction"], strict=True)) for table in tables
+            ]
+            found.append(SeedDifference(name, len(seeds), differing_share(predictions)))
+    return found
+
+
+def _text(document: Mapping[str, object]) -> str:
+    """One line a repetition, then the seeds beside it."""
+    repetitions, seeds = document["repetitions"], document["seeds"]
+    assert isinstance(repetitions, list)
+    assert isinstance(seeds, list)
+    mode = "invariant" if document["invariant"] else "not invariant"
+    lines = [
+        f"{document['suite']}: {document['baseline']}, {document['n_examples']} examples of {document['split']}, "
+        f"{document['precision']} on {document['device']}, {mode}",
+        "",
+    ]
+    width = max(len(repetition["what"]) for repetition in repetitions)
+    lines.append(f"{'compared with the first time':<{width}}  same bits  largest difference  other prediction")
+    for repetition in repetitions:
+        difference = repetition["difference"]
+        nats, n = difference["largest_nats"], difference["n"]
+        gap = "-" if math.isnan(nats) else "0" if nats == 0 else f"{nats:.2g} nats"
+        same, other = f"{difference['n_identical']}/{n}", f"{difference['n_predictions']}/{n}"
+        lines.append(f"{repetition['what']:<{width}}  {same:>9}  {gap:>18}  {other:>16}")
+    for seed in seeds:
+        what = f"two of the {seed['n_seeds']} seeds of {seed['baseline']} predict differently"
+        lines.append(f"Beside it: {what} on {seed['differing']:.1%} of the test.")
+    if any(repetition["difference"]["n_identical"] < repetition["difference"]["n"] for repetition in repetitions):
+        lines.append("`evaluation: {invariant: true}` makes log-likelihoods the same bits; it costs time.")
+    return "\n".join(lines)
