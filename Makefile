@@ -5,6 +5,7 @@ VENV ?= .venv
 # what pyproject.toml allows. Give each an environment of its own: make test-fast VERSIONS=newest VENV=.venv-newest
 VERSIONS ?= locked
 GATE_VENV ?= .venv-gate
+VLLM_VENV ?= .venv-vllm
 BIN := $(VENV)/bin
 # mlflow runs the `python` that stands first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -15,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 
 # `pytest -m` for the quick lane; tests/conftest.py says which tests are slow.
 FAST := not slow and not smollm and not server and not browser
 
-.PHONY: demo test test-fast test-weights test-lowest test-newest test-gate test-faults coverage check docs bench calibrate audit locks clean
+.PHONY: demo test test-fast test-weights test-lowest test-newest test-gate test-vllm test-faults coverage check docs bench calibrate audit locks clean
 
 demo: $(VENV)/.installed
 	mlflow run . --env-manager local --experiment-name tweets
@@ -24,6 +25,7 @@ demo: $(VENV)/.installed
 # Everything.
 test: $(VENV)/.installed-dev check
 	$(PYTEST)
+	@test -e $(VLLM_VENV)/.installed || echo "Left out: tests with vLLM. \`make test-vllm\` sets up $(VLLM_VENV) for them (3.5 GB)."
 
 # The quick lane: no language model with trained weights, no server, no browser, no simulation; under 90 s on two cores.
 test-fast: $(VENV)/.installed-dev
@@ -50,6 +52,11 @@ test-faults: $(VENV)/.installed-dev
 test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed
 	MLBASELINE_GATE_PYTHON=$(CURDIR)/$(GATE_VENV)/bin/python python -m pytest tests/workflows/test_light_environment.py
 	@echo "$$(du -sm $(GATE_VENV) | cut -f1) MB"
+
+# Generation by vLLM and endpoint rungs on its server, in an environment of their own: it brings its own torch. One process
+# of it at a time. Each start takes half a minute on idle cores.
+test-vllm: $(VLLM_VENV)/.installed
+	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm tests/engine/generation tests/models/endpoint
 
 coverage: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=xml --cov-report=html
@@ -120,5 +127,13 @@ $(GATE_VENV)/.installed: pyproject.toml requirements/gate.txt
 	$(GATE_VENV)/bin/$(PIP) --no-deps .
 	touch $@
 
+# Without the three packages at the end: they are built for another torch, and vLLM imports them where they are.
+$(VLLM_VENV)/.installed: pyproject.toml requirements/vllm.txt
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_VENV)/bin/$(PIP) -r requirements/vllm.txt
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/$(PIP) --editable .
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(GATE_VENV) .venv-lowest .venv-newest site htmlcov coverage.xml .coverage* .pytest_cache .mypy_cache .ruff_cache .calibration
+	rm -rf $(VENV) $(GATE_VENV) $(VLLM_VENV) .venv-lowest .venv-newest site htmlcov coverage.xml .coverage* .pytest_cache .mypy_cache .ruff_cache .calibration

@@ -7,13 +7,14 @@ import logging
 import os
 import random
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.tiny_models import write_tiny_model
+from tests.support.tiny_models import write_chat_model, write_tiny_model
 
 ROOT = Path(__file__).parents[1]
 SLOW = (
@@ -51,11 +52,14 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests under SLOW."""
+    """Mark the tests under SLOW, and skip those that need vLLM where it is not."""
     slow = [ROOT / path for path in SLOW]
     if missing := [str(path) for path in slow if not path.exists()]:
         raise pytest.UsageError(f"SLOW in tests/conftest.py names {missing}, which are not there")
+    vllm_is_missing = find_spec("vllm") is None
     for item in items:
+        if vllm_is_missing and item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.skip(reason="vLLM is not installed here; `make test-vllm` has it"))
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
 
@@ -116,6 +120,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, with layers as wide as a block of 4-bit weights (64)."""
     return write_tiny_model(tmp_path_factory.mktemp("wide-model"), width=64)
+
+
+@pytest.fixture(scope="session")
+def vllm_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with as many values a head (32) as vLLM's attention takes on a processor, and a chat template."""
+    plain = write_tiny_model(tmp_path_factory.mktemp("wider-model"), width=128)
+    return write_chat_model(plain, tmp_path_factory.mktemp("vllm-model") / "chat")
 
 
 @pytest.fixture(params=["fp32", "bf16"])

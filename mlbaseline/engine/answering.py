@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbaseline.engine.generation.vllm_package import vllm_requirement
 from mlbaseline.models.checkpoint import (
     CONVERSION,
     Checkpoint,
@@ -80,6 +81,11 @@ class AnsweringSpec:
         """The same without timing any query alone."""
         return replace(self, evaluation=self.evaluation.model_copy(update={"latency_sample": 0}))
 
+    @property
+    def is_by_vllm(self) -> bool:
+        """Whether vLLM answers, in processes of its own."""
+        return self.kind.output_type is OutputType.GENERATE_UNTIL and self.evaluation.generate_with == "vllm"
+
     def engine_fields(self) -> dict[str, Scalar]:
         """Return the `engine.*` fields of a signature: how answers are computed, whatever the task."""
         from mlbaseline.engine.scoring.choices import ENGINE_VERSION
@@ -121,6 +127,8 @@ class AnsweringSpec:
         packages = ("torch", "transformers", "peft", *packages_of(self.precision))
         fields: dict[str, Scalar] = {"weights": weights_sha256, "conversion": CONVERSION, **self.engine_fields()}
         fields |= {f"software.{package}": metadata.version(package) for package in packages}
+        if self.is_by_vllm:
+            fields["software.vllm"] = " ".join(vllm_requirement() or ())
         decoding = self.kind.decoding
         if decoding is not None:
             fields |= replace(decoding, extract=None).signature_fields()  # what is extracted is extracted anew

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from mlbaseline.engine.generation.vllm_package import vllm_requirement
 from mlbaseline.records import Scalar
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "mlflow", "mlbaseline")
@@ -44,6 +45,8 @@ def describe_hardware(device: str) -> dict[str, Scalar]:
             facts[f"software.{package}"] = metadata.version(package)
         except metadata.PackageNotFoundError:  # run from a source tree
             continue
+    if vllm := vllm_requirement():
+        facts["software.vllm"] = vllm[1]
     return facts
 
 

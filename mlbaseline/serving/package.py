@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mlbaseline.assets import MODEL_FILES
+from mlbaseline.engine.generation.vllm_package import vllm_requirement
 from mlbaseline.model_files import SERVED, WEIGHTS
 from mlbaseline.models.checkpoint import Precision
 from mlbaseline.models.quantization import packages_of
@@ -150,7 +151,9 @@ def _save(path: Path, artifacts: Path, served: Served) -> None:
 
 
 def _requirements(served: Served) -> list[str]:
-    writes = ("vllm",) if served.evaluation.generate_with == "vllm" else ()
-    packages = (*_RUNS_WITH, *packages_of(served.evaluation.precision), *writes)
-    versions = {name: metadata.version(name).partition("+")[0] for name in packages}
-    return [f"mlbaseline=={__version__}", *(f"{name}=={version}" for name, version in versions.items())]
+    packages = (*_RUNS_WITH, *packages_of(served.evaluation.precision))
+    versions = {name: metadata.version(name) for name in packages}
+    if served.evaluation.generate_with == "vllm" and (vllm := vllm_requirement()):
+        versions |= [vllm]
+    exact = (f"{name}=={version.partition('+')[0]}" for name, version in versions.items())
+    return [f"mlbaseline=={__version__}", *exact]

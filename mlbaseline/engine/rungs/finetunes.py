@@ -150,10 +150,12 @@ def _open(context: RungContext, name: str, answering: AnsweringSpec, model: Lang
     from mlbaseline.engine.inference.execution import Execution
 
     load, unmerged_s = answering.loader(model.path, model.base), None
-    if model.base is not None and answering.precision not in QUANTISED and answering.evaluation.latency_sample:
+    evaluation = answering.evaluation
+    answers_unmerged = answering.precision not in QUANTISED and evaluation.generate_with == "engine"
+    if model.base is not None and answers_unmerged and evaluation.latency_sample:
         unmerged = load(merge=False)
         timed = answering.build(unmerged, model.prompting, Execution(description=progress_name(name, answering.seed)))
-        unmerged_s = _latency_p50_s(timed, context.data, answering.evaluation.latency_sample)
+        unmerged_s = _latency_p50_s(timed, context.data, evaluation.latency_sample)
         del unmerged, timed
         gc.collect()
     checkpoint = load()
@@ -161,7 +163,8 @@ def _open(context: RungContext, name: str, answering: AnsweringSpec, model: Lang
     figures: dict[tuple[str, ...], float] = {}
     if is_merged and unmerged_s is not None:
         figures["latency_unmerged_p50_s",] = unmerged_s
-    return OpenedRung(build_model(context, name, answering, model, checkpoint), figures=figures)
+    answers = build_model(context, name, answering, model, checkpoint)
+    return OpenedRung(answers, figures=figures, is_elsewhere=answering.is_by_vllm)
 
 
 def _latency_p50_s(model: Model, data: TaskData, sample: int) -> float | None:

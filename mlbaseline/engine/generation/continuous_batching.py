@@ -1,17 +1,10 @@
-"""Texts by other engines, behind the interface of our decoder; both fill a row's place as soon as it ends.
-
-They compute a prefix that prompts share once, too. Neither gives the bits of our engine, and those of vLLM
-depend on the batch.
-"""
+"""Texts by transformers' continuous batching, behind the interface of our decoder."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-
-import torch
 
 from mlbaseline.engine.generation.decoding_batch import (
     DecodingBatch,
@@ -19,7 +12,6 @@ from mlbaseline.engine.generation.decoding_batch import (
     Samples,
     make_decoding_batch,
     make_results,
-    sample_seed,
 )
 from mlbaseline.engine.generation.stop_criteria import StopCriteria
 from mlbaseline.engine.inference.batching import MAX_KEYS
@@ -35,13 +27,15 @@ _BATCH_REQUESTS = 256
 _PAGE_TOKENS = 32
 
 
-def _make_batches(requests: Sequence[DecodingRequest]) -> Iterator[DecodingBatch]:
+def make_large_batches(requests: Sequence[DecodingRequest]) -> Iterator[DecodingBatch]:
+    """Form the batches that are handed over to an engine which forms its own, longest requests first."""
     ordered = sorted(requests, key=lambda request: -len(request.context))
     for start in range(0, len(ordered), _BATCH_REQUESTS):
         yield make_decoding_batch(ordered[start : start + _BATCH_REQUESTS])
 
 
-def _unmerged_error(checkpoint: Checkpoint, name: str) -> MlbaselineError:
+def unmerged_error(checkpoint: Checkpoint, name: str) -> MlbaselineError:
+    """Make the error of an engine that takes no adapter. name: the engine, as `evaluation.generate_with` has it."""
     return MlbaselineError(
         f"evaluation.generate_with: {name} takes whole models, and what "
         f"{checkpoint.model.active_peft_config.peft_type.value} has learnt cannot be merged into its base; leave "
@@ -65,7 +59,7 @@ class ContinuousBatchingDecoder:
         """
         self._model, soft_prompt = unwrap_adapter(checkpoint.model)
         if soft_prompt is not None or hasattr(self._model, "get_base_model"):
-            raise _unmerged_error(checkpoint, "transformers")
+            raise unmerged_error(checkpoint, "transformers")
         self.stop_criteria = StopCriteria(checkpoint, decoding)
         self._decoding, self._batch_tokens = decoding, batch_tokens
         self._retry: OutOfMemoryRetry[DecodingRequest] = OutOfMemoryRetry(
@@ -74,7 +68,7 @@ class ContinuousBatchingDecoder:
 
     def make_batches(self, requests: Sequence[DecodingRequest]) -> Iterator[DecodingBatch]:
         """Form batches, longest first."""
-        return _make_batches(requests)
+        return make_large_batches(requests)
 
     def __call__(self, batch: DecodingBatch) -> dict[int, RequestResult]:
         """Generate the texts of a batch."""
@@ -106,63 +100,3 @@ class ContinuousBatchingDecoder:
         if error or len(outputs) < len(requests):  # it returns what it has, and says nothing of the rest
             raise RuntimeError(error or f"{len(requests) - len(outputs)} of {len(requests)} texts were not generated")
         return [[self.stop_criteria.truncate(output.generated_tokens)] for output in outputs]
-
-
-class VllmDecoder:
-    """vLLM, on a copy of the same weights that our engine would use."""
-
-    def __init__(self, checkpoint: Checkpoint, *, decoding: Decoding, max_length: int, seed: int | None) -> None:
-        """Hand a checkpoint over to vLLM.
-
-        Args:
-            checkpoint: causal language model without an adapter.
-            decoding: options of the task.
-            max_length: tokens of prompt and text at most.
-            seed: of what is drawn; None where nothing is.
-
-        Raises:
-            MlbaselineError: the model has an adapter that is not merged.
-        """
-        from vllm import LLM
-
-        self.stop_criteria = StopCriteria(checkpoint, decoding)
-        self._decoding, self._seed = decoding, seed
-        if hasattr(checkpoint.model, "get_base_model"):
-            raise _unmerged_error(checkpoint, "vllm")
-        with tempfile.TemporaryDirectory(prefix="mlbaseline-") as folder:
-            with quiet_transformers():
-                checkpoint.model.save_pretrained(folder)
-                checkpoint.tokenizer.save_pretrained(folder)
-            checkpoint.model.to("cpu")  # the device is vLLM's now
-            torch.cuda.empty_cache()
-            dtype = str(checkpoint.model.dtype).removeprefix("torch.")
-            self._llm = LLM(folder, dtype=dtype, max_model_len=max_length, enable_prefix_caching=True, seed=0)
-
-    def make_batches(self, requests: Sequence[DecodingRequest]) -> Iterator[DecodingBatch]:
-        """Form batches, longest first."""
-        return _make_batches(requests)
-
-    def __call__(self, batch: DecodingBatch) -> dict[int, RequestResult]:
-        """Generate the texts of a batch."""
-        from vllm import TokensPrompt
-
-        started = perf_counter()
-        params = [self._sampling_params(request) for request in batch.requests]
-        prompts = [TokensPrompt(prompt_token_ids=list(request.context)) for request in batch.requests]
-        outputs = self._llm.generate(prompts, params, use_tqdm=False)
-        samples = [[self.stop_criteria.truncate(text.token_ids) for text in output.outputs] for output in outputs]
-        return make_results(batch, samples, perf_counter() - started)
-
-    def _sampling_params(self, request: DecodingRequest) -> object:
-        from vllm import SamplingParams
-
-        decoding = self._decoding
-        seed = (sample_seed(request.example_id) + (self._seed or 0)) % 2**63 if decoding.temperature else None
-        return SamplingParams(
-            n=decoding.samples,
-            temperature=decoding.temperature,
-            max_tokens=decoding.max_new_tokens,
-            stop=list(decoding.stop),
-            stop_token_ids=sorted(self.stop_criteria.end_tokens),
-            seed=seed,
-        )

@@ -1,4 +1,4 @@
-"""Texts by other engines are those of our own."""
+"""Texts by transformers' continuous batching are those of our engine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from mlbaseline.engine.generation.backends import ContinuousBatchingDecoder
+from mlbaseline.engine.generation.continuous_batching import ContinuousBatchingDecoder
 from mlbaseline.engine.generation.decoding_batch import DecodingRequest
 from mlbaseline.engine.generation.generator import Generator
 from mlbaseline.engine.inference.batched_model import LOCAL
@@ -72,9 +71,3 @@ def test_a_text_that_is_not_generated_is_an_error_of_its_example_alone(
     assert [item for item in sorted(results) if results[item].error] == [2]
     assert "1 of 1 texts were not generated" in str(results[2].error)
     assert all(results[item].values == expected[item].values for item in (0, 1, 3))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="vLLM runs on a GPU, and there is none")
-def test_vllm_generates_the_same_texts(checkpoint: Checkpoint) -> None:
-    pytest.importorskip("vllm")
-    assert answers_of(checkpoint, "vllm") == answers_of(checkpoint, "engine")
