@@ -164,7 +164,7 @@ def _open(context: RungContext, name: str, answering: AnsweringSpec, model: Lang
     if is_merged and unmerged_s is not None:
         figures["latency_unmerged_p50_s",] = unmerged_s
     answers = build_model(context, name, answering, model, checkpoint)
-    return OpenedRung(answers, figures=figures, is_elsewhere=answering.is_by_vllm)
+    return OpenedRung(answers, figures=figures, is_in_other_process=answering.is_by_vllm)
 
 
 def _latency_p50_s(model: Model, data: TaskData, sample: int) -> float | None:

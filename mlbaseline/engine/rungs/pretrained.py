@@ -31,7 +31,7 @@ def _pretrained(context: RungContext, name: str, spec: Pretrained, seed: int | N
         checkpoint = context.shared_checkpoint.share(key, load) if shares else load()
         model = LanguageModel(asset.path, asset.sha256, prompting)
         answers = build_model(context, name, answering, model, checkpoint)
-        return OpenedRung(answers, shots=shots, is_elsewhere=answering.is_by_vllm)
+        return OpenedRung(answers, shots=shots, is_in_other_process=answering.is_by_vllm)
 
     fields = {
         "model.kind": spec.kind,
