@@ -12,11 +12,12 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
-from mlbaseline.tasks.data_files import DataTable, TextFormat, read_table
+from mlbaseline.tasks.data_files import DataTable, read_table
 from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from mlbaseline.tasks.targets import MakeTargetReader
+from mlbaseline.tasks.text_lines import TextFormat
 from mlbaseline.tasks.weighing import weigh_examples
 
 Fetch = Callable[[Asset], FetchedAsset]

@@ -8,7 +8,8 @@ import pytest
 
 from mlbaseline.errors import DataError
 from mlbaseline.tasks import data_files as reading
-from mlbaseline.tasks.data_files import TextFormat, read_table
+from mlbaseline.tasks.data_files import read_table
+from mlbaseline.tasks.text_lines import TextFormat
 
 ROWS = [{"text": "fine, really", "label": "1"}, {"text": 'say "hi"\nand go', "label": "0"}]
 

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from mlbaseline.engine.pace import SecondsRange
 from mlbaseline.errors import SuiteError
 from mlbaseline.workflows.evaluations.evaluation import evaluate
-from mlbaseline.workflows.health.validation import _span, _usd, validate
+from mlbaseline.workflows.health.forecast import _usd, time_text
+from mlbaseline.workflows.health.validation import validate
 
 SUITE = """
 name: t
@@ -89,7 +90,7 @@ def test_an_unknown_baseline_is_an_error(suite: Path) -> None:
     [(0, 0.2, "0 s"), (3, 3, "3 s"), (50, 80, "50–80 s"), (80, 100, "1.3–1.7 min"), (7000, 9000, "1.9–2.5 h")],
 )
 def test_times_are_told_in_the_unit_that_suits_them(low: float, high: float, text: str) -> None:
-    assert _span(SecondsRange(low, high)) == text
+    assert time_text(SecondsRange(low, high)) == text
 
 
 def test_money_below_a_cent_is_told_as_such() -> None:

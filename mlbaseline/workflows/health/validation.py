@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from mlbaseline import serving, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.pace import (
-    NO_TIME,
     AnsweringPace,
     SecondsRange,
     TrainingPace,
@@ -24,50 +22,17 @@ from mlbaseline.engine.rungs.finetunes import training_job
 from mlbaseline.models.checkpoint import default_device
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import TaskData
-from mlbaseline.suite import External, Human, Production, Recorded, Suite, TrainedSpec, Trivial
+from mlbaseline.suite import External, Human, Production, Recorded, TrainedSpec, Trivial
 from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.ladder_run import choose_baselines, choose_seeds
+from mlbaseline.workflows.health.forecast import RungForecast, forecast_document, forecast_text, time_text
 from mlbaseline.workflows.judging import scorer_finder
 
-log = logging.getLogger("mlbaseline")
-
 _TIMED_ALONE = 2
-_CENT = 0.01
 _CHARACTERS_PER_TOKEN = (3.0, 5.0)
 """Of the prompts to an endpoint, whose tokenizer is not known."""
-
-
-@dataclass(frozen=True)
-class RungForecast:
-    """What one rung will take.
-
-    Attributes:
-        baseline: Its name.
-        seed: Its seed, None where it has none.
-        state: `reused` (a completed run has its signature), `trained` (a finished training is in the cache), `new`, or
-            `not timed`.
-        train_s: Training, of this seed.
-        answer_s: Loading the model and answering the split.
-        usd: By the price list; None without a price.
-        peak_bytes: Most memory; None where it was not measured.
-        note: What the figures leave out, or what would make them smaller.
-    """
-
-    baseline: str
-    seed: int | None
-    state: str
-    train_s: SecondsRange = NO_TIME
-    answer_s: SecondsRange = NO_TIME
-    usd: tuple[float, float] | None = None
-    peak_bytes: int | None = None
-    note: str = ""
-
-    @property
-    def total_s(self) -> SecondsRange:
-        """Training and answering."""
-        return self.train_s + self.answer_s
 
 
 def validate(
@@ -116,7 +81,7 @@ def validate(
         for name in names:
             rungs += forecast.rungs(name, chosen_seeds)
             bar.update()
-    return CommandResult(_document(loaded, rungs), lambda _, width: _text(loaded, rungs, width))
+    return CommandResult(forecast_document(loaded, rungs), lambda _, width: forecast_text(loaded, rungs, width))
 
 
 class _Forecast:
@@ -190,7 +155,7 @@ class _Forecast:
             halved = with_half_of_the_layers(job, pace.n_layers)
             if halved is not None:
                 other, layers = measure_training(halved).seconds, pace.n_layers // 2
-                note = f"`last_layers: {layers}` would train in {_span(other)} instead of {_span(pace.seconds)}"
+                note = f"`last_layers: {layers}` would train in {time_text(other)} instead of {time_text(pace.seconds)}"
             self._trainings[name] = pace, note
         return self._trainings[name]
 
@@ -224,84 +189,3 @@ def _prompt_characters(context: RungContext, data: TaskData) -> int:
         len(template) + sum(len(str(value)) for name, value in example.fields.items() if f"{{{name}}}" in template)
         for example in data.examples
     )
-
-
-def _document(suite: Suite, rungs: Sequence[RungForecast]) -> dict[str, object]:
-    prices = [rung.usd for rung in rungs if rung.usd is not None]
-    return {
-        "suite": suite.name,
-        "rungs": [asdict(rung) for rung in rungs],
-        "total_s": asdict(_total(rungs)),
-        "usd": [sum(price[end] for price in prices) for end in (0, 1)] if prices else None,
-        "peak_bytes": max((rung.peak_bytes for rung in rungs if rung.peak_bytes), default=None),
-    }
-
-
-def _total(rungs: Sequence[RungForecast]) -> SecondsRange:
-    return sum((rung.total_s for rung in rungs), start=NO_TIME)
-
-
-def _text(suite: Suite, rungs: Sequence[RungForecast], width: int) -> str:
-    """One line a baseline, then the total and what was left out. Columns that do not fit are left out."""
-    columns = ("baseline", "runs", "time", "training", "memory", "USD")
-    lines = [columns, *(_line(name, [rung for rung in rungs if rung.baseline == name]) for name in _names(rungs))]
-    prices = [rung.usd for rung in rungs if rung.usd is not None]
-    usd = _usd((sum(low for low, _ in prices), sum(high for _, high in prices))) if prices else ""
-    peak = max((rung.peak_bytes for rung in rungs if rung.peak_bytes), default=0)
-    lines.append(("all", str(len(rungs)), _span(_total(rungs)), "", _memory(peak), usd))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    shown = len(columns)
-    while shown > 3 and sum(widths[:shown]) + 2 * shown > width:
-        shown -= 1
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(line[:shown], widths, strict=False)).rstrip() for line in lines]
-    notes = [f"{rung.baseline}: {rung.note}" for rung in rungs if rung.note]
-    if suite.judged:
-        notes.append("judges are not asked: their time and price come on top")
-    return "\n".join([*text, *dict.fromkeys(notes)])
-
-
-def _names(rungs: Sequence[RungForecast]) -> list[str]:
-    return list(dict.fromkeys(rung.baseline for rung in rungs))
-
-
-def _line(name: str, rungs: Sequence[RungForecast]) -> tuple[str, ...]:
-    states = [rung.state for rung in rungs]
-    runs = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    timed = [rung for rung in rungs if rung.state != "not timed"]
-    train = sum((rung.train_s for rung in rungs), start=NO_TIME)
-    prices = [rung.usd for rung in rungs if rung.usd is not None]
-    peak = max((rung.peak_bytes for rung in rungs if rung.peak_bytes), default=0)
-    return (
-        name,
-        runs,
-        _span(_total(rungs)) if timed else "?",
-        _span(train) if train.high else "",
-        _memory(peak),
-        _usd((sum(low for low, _ in prices), sum(high for _, high in prices))) if prices else "",
-    )
-
-
-def _span(seconds: SecondsRange) -> str:
-    """Write a range in the unit that suits it.
-
-    Example:
-        >>> _span(SecondsRange(0.0, 0.0)), _span(SecondsRange(50.0, 80.0)), _span(SecondsRange(7000.0, 9000.0))
-        ('0 s', '50–80 s', '1.9–2.5 h')
-    """
-    if seconds.high < 0.5:
-        return "0 s"
-    units = (("h", 3600.0), ("min", 60.0), ("s", 0.0))
-    unit, size = next((unit, size or 1.0) for unit, size in units if seconds.high >= 1.5 * size)
-    low, high = (f"{end / size:.1f}" if unit != "s" else f"{end:.0f}" for end in (seconds.low, seconds.high))
-    return f"{high} {unit}" if low == high else f"{low}–{high} {unit}"
-
-
-def _memory(peak_bytes: int) -> str:
-    return f"{peak_bytes / 1e9:.1f} GB" if peak_bytes else ""
-
-
-def _usd(price: tuple[float, float]) -> str:
-    if price[1] < _CENT:
-        return f"<{_CENT}"
-    low, high = (f"{end:.2g}" for end in price)
-    return low if low == high else f"{low}–{high}"
