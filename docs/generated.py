@@ -104,7 +104,7 @@ SHARED_OPTIONS = ("tracking_uri", "as_json")
 
 def commands() -> Iterator[str]:
     """One section for each command, with those of its options that not all commands have."""
-    for name, command in cli.commands.items():
+    for name, command in _flat(cli):
         context = click.Context(command, info_name=f"mlbaseline {name}")
         yield from (f"## {name}", "", "```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
         yield from (" ".join((command.help or "").replace("\b", "").split()), "")
@@ -116,6 +116,15 @@ def commands() -> Iterator[str]:
             shown = f" Default: `{option.default}`." if option.show_default else ""
             yield f"- {names}{metavar}: {option.help or ''}{shown}"
         yield ""
+
+
+def _flat(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield the commands of a group by name, those of a group within it by both names."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _flat(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
 
 
 GENERATED: Mapping[str, Callable[[], Iterator[str]]] = {

@@ -26,7 +26,7 @@ def audit() -> None:
 def determinism(suite: str, **options: Any) -> CommandResult:
     """Repeat a rung with other batches, order, company and processes, and count what differs.
 
-    Examples of dev are answered. No run is logged, and no result of an evaluation is used or changed.
+    Examples of dev are answered. A run of its own keeps what was found; no result of an evaluation is used or changed.
     """
     from mlbaseline import workflows
 

@@ -5,9 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import combinations
 
 from mlbaseline.records import Answer
+
+SMALL_SHARE = 0.25
+"""Of the predictions in which two seeds differ: what repetitions may change and still be small beside the seeds."""
+
+
+class Stability(str, Enum):
+    """What the repetitions of a rung come to."""
+
+    IDENTICAL = "identical"
+    """Every answer has the same bits."""
+    SMALL = "small"
+    """Predictions change at most `SMALL_SHARE` as often as between two seeds of the rung whose seeds differ least."""
+    LARGE = "large"
+    """They change more often than that."""
+    UNKNOWN = "unknown"
+    """Answers differ, and there are no two seeds to compare that with."""
 
 
 @dataclass(frozen=True)
@@ -85,3 +102,23 @@ def differing_share(predictions: Sequence[Mapping[str, object]]) -> float:
         common = one.keys() & other.keys()
         shares.append(sum(one[name] != other[name] for name in common) / max(len(common), 1))
     return sum(shares) / len(shares)
+
+
+def judge_stability(differences: Sequence[AnswerDifference], seed_shares: Sequence[float]) -> Stability:
+    """Judge what differs beside the seeds.
+
+    Args:
+        differences: Of the repetitions.
+        seed_shares: For each rung with several seeds, how often two of them predict differently.
+
+    Example:
+        >>> moved = AnswerDifference(n=100, n_identical=90, largest_nats=0.1, n_predictions=1)
+        >>> judge_stability([moved], [0.3, 0.05]).value, judge_stability([moved], [0.03]).value
+        ('small', 'large')
+    """
+    if all(each.n_identical == each.n for each in differences):
+        return Stability.IDENTICAL
+    if not seed_shares:
+        return Stability.UNKNOWN
+    changed = max(each.n_predictions / each.n for each in differences)
+    return Stability.SMALL if changed <= SMALL_SHARE * min(seed_shares) else Stability.LARGE

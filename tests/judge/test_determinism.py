@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mlbaseline.judge.determinism import AnswerDifference, difference_of, differing_share
+from mlbaseline.judge.determinism import AnswerDifference, Stability, difference_of, differing_share, judge_stability
 from mlbaseline.records import Answer
 
 ONE = Answer("a", "x", loglik_nats=(-1.0, -2.0), tokens_in=5, compute_s=1.0)
@@ -51,3 +51,21 @@ def test_an_example_of_which_nothing_is_known_is_an_error() -> None:
 def test_seeds_are_compared_in_pairs_on_what_they_share() -> None:
     assert differing_share([{"a": 1, "b": 1}, {"a": 0, "c": 1}]) == 1.0
     assert differing_share([{"a": 1}, {"a": 1}]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("n_identical", "n_predictions", "seeds", "stability"),
+    [
+        (100, 0, [], Stability.IDENTICAL),
+        (99, 0, [], Stability.UNKNOWN),
+        (99, 0, [0.0], Stability.SMALL),
+        (90, 1, [0.0], Stability.LARGE),
+        (90, 5, [0.5, 0.2], Stability.SMALL),
+        (90, 6, [0.5, 0.2], Stability.LARGE),
+    ],
+)
+def test_what_differs_is_judged_beside_the_seeds(
+    n_identical: int, n_predictions: int, seeds: list[float], stability: Stability
+) -> None:
+    differences = [AnswerDifference(100, 100, 0.0, 0), AnswerDifference(100, n_identical, 0.1, n_predictions)]
+    assert judge_stability(differences, seeds) is stability

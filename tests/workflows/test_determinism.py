@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 
 from mlbaseline.errors import SuiteError
 from mlbaseline.workflows.evaluations.evaluation import evaluate
@@ -54,30 +56,40 @@ def test_company_moves_bits_unless_the_evaluation_is_invariant(
 ) -> None:
     plain, text = audited(folder, tiny_model, precision=precision, invariant="false")
     same, *others = plain["repetitions"]
+    resumed = {each["what"]: each["difference"] for each in others}["interrupted half-way and resumed"]
+    assert resumed == same["difference"]
     assert same["difference"] == {"n": 20, "n_identical": 20, "largest_nats": 0.0, "n_predictions": 0}
     assert {each["difference"]["n"] for each in others} == {10, 20}
     assert any(each["difference"]["n_identical"] < each["difference"]["n"] for each in others)
     assert "`evaluation: {invariant: true}`" in text
+    assert plain["stability"] == "unknown"
 
     fixed, text = audited(folder, tiny_model, precision=precision, invariant="true")
     assert all(each["difference"]["n_identical"] == each["difference"]["n"] for each in fixed["repetitions"])
     assert (fixed["baseline"], fixed["split"], fixed["precision"]) == ("small", "dev", precision)
     assert "invariant: true" not in text
+    assert fixed["stability"] == "identical"
     assert not (own_cache / "passes").exists(), "no result is kept"
 
 
-def test_the_seeds_stand_beside_it_and_no_run_is_logged(folder: Path, tiny_model: Path) -> None:
-    audited(folder, tiny_model, invariant="true")
+def test_the_seeds_stand_beside_it_in_a_run_of_its_own(folder: Path, tiny_model: Path) -> None:
+    document, text = audited(folder, tiny_model, invariant="false")
+    assert "No rung has two completed seeds" in text
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    client = MlflowClient(uri)
-    (experiment,) = client.search_experiments(filter_string="name = 't'")
-    assert client.search_runs([experiment.experiment_id]) == []
     evaluate(folder / "suite.yaml", baselines=["shown"], tracking_uri=uri)
-    document, text = audited(folder, tiny_model, invariant="true", baseline="shown")
+    document, text = audited(folder, tiny_model, invariant="false", baseline="shown")
     (seeds,) = document["seeds"]
     assert (seeds["baseline"], seeds["n_seeds"]) == ("shown", 2)
     assert 0 <= seeds["differing"] <= 1
     assert "Beside it: two of the 2 seeds of shown predict differently on" in text
+
+    run = MlflowClient(uri).get_run(document["run_id"])
+    assert (run.data.tags["mlbaseline.kind"], run.data.tags["mlbaseline.status"]) == ("determinism", "completed")
+    assert run.data.tags["mlbaseline.stability"] == document["stability"]
+    assert run.data.metrics["determinism/the same again/identical_rate"] == 1.0
+    stored = Path(download_artifacts(run_id=document["run_id"], artifact_path="determinism", tracking_uri=uri))
+    assert json.loads((stored / "determinism.json").read_text("utf-8")) == document
+    assert (stored / "determinism.txt").read_text("utf-8") == text + "\n"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import json
 from array import array
 from collections.abc import Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,15 @@ class ResultCache:
     What this process puts in, it does not read again.
     """
 
-    def __init__(self, fields: Mapping[str, Scalar], *, fresh: bool = False) -> None:
+    def __init__(self, fields: Mapping[str, Scalar], *, fresh: bool = False, folder: Path | None = None) -> None:
         """Open the cache of one model and way of computing.
 
         Args:
             fields: everything beside the key that decides a result.
             fresh: delete what is cached, and begin anew.
+            folder: where the file lies; None: in the cache of this machine.
         """
-        self._journal = Journal(cache_dir() / "passes" / f"{digest_of(dict(fields))}.jsonl")
+        self._journal = Journal((folder or cache_dir() / "passes") / f"{digest_of(dict(fields))}.jsonl")
         if fresh:
             self._journal.path.unlink(missing_ok=True)
         hashes, offsets = array("Q"), array("q")

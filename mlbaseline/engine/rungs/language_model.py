@@ -84,6 +84,6 @@ def build_model(
         workers = WorkerPool(context.processes, answering.loader(model.path, model.base), answering.device)
     cache = None
     if context.keeps_results:
-        cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh)
+        cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh, folder=context.results_folder)
     execution = Execution(cache, workers, progress_name(name, answering.seed))
     return answering.build(checkpoint, model.prompting, execution)

@@ -142,7 +142,8 @@ class RungContext:
         shared_checkpoint: Held in memory for several rungs.
         find_scorer: Finds a scorer of MLflow that judges; None where there is no connection to a server.
         processes: Number of processes that answer together, where a model of ours does.
-        keeps_results: Whether results are looked up in the cache of this machine and stored there.
+        keeps_results: Whether results are looked up in a cache and stored there.
+        results_folder: Holds that cache; None for the one of this machine.
     """
 
     suite: Suite
@@ -155,6 +156,7 @@ class RungContext:
     shared_checkpoint: SharedCheckpoint = field(default_factory=SharedCheckpoint)
     processes: int = 1
     keeps_results: bool = True
+    results_folder: Path | None = None
 
     @property
     def data(self) -> TaskData:

@@ -6,19 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlbaseline import serving, store
+from mlbaseline.engine import hardware
 from mlbaseline.engine.inference.timing import evenly_spaced
 from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import SuiteError
-from mlbaseline.judge.determinism import AnswerDifference, difference_of, differing_share
+from mlbaseline.judge.determinism import AnswerDifference, Stability, difference_of, differing_share, judge_stability
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import Answer, Example
+from mlbaseline.store import audits
 from mlbaseline.suite import Pretrained, ReadyAdapter, ReadyModel, Split, Suite, TrainedSpec
 from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
-from mlbaseline.workflows.command_result import CommandResult
+from mlbaseline.workflows.command_result import CommandResult, document_json
 
 _OURS = (Pretrained, TrainedSpec, ReadyModel, ReadyAdapter)
 
@@ -45,9 +49,9 @@ def audit_determinism(
 ) -> CommandResult:
     """Answer some examples with one rung again and again, under conditions that must not change the answers.
 
-    The conditions: the same again, other token budgets, the order reversed, half of the examples, in two parts as after
-    an interruption, and by two processes. Examples of dev are taken, so that the test is not looked at; results of
-    earlier evaluations are neither used nor changed.
+    The conditions: the same again, other token budgets, the order reversed, half of the examples, in two parts,
+    interrupted and resumed, and by two processes. Examples of dev are taken, so that the test is not looked at; results
+    of earlier evaluations are neither used nor changed. A run of kind `determinism` keeps what was found.
 
     Args:
         suite: Path of a suite file, or the name of a packaged suite.
@@ -56,8 +60,8 @@ def audit_determinism(
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
-        The document has `repetitions`, each with what differs, and `seeds`: how often the completed seeds of the
-        suite's rungs predict differently.
+        The document has `repetitions`, each with what differs, `seeds`: how often the completed seeds of the suite's
+        rungs predict differently, `stability` (see `Stability`) and `run_id`.
 
     Raises:
         SuiteError: The suite has no such baseline, or none with a model of ours.
@@ -84,20 +88,53 @@ def audit_determinism(
     )
     ordered = sorted(context.data.examples, key=lambda example: example.id)
     examples = [ordered[i] for i in evenly_spaced(len(ordered), n_examples)]
-    repetitions = _repeat(context, name, examples)
-    fields = build_rungs(_untimed(context), name, loaded.seeds[:1])[0].signature.fields
-    document = {
-        "suite": loaded.name,
-        "baseline": name,
-        "split": split,
-        "n_examples": len(examples),
-        "device": fields.get("engine.device"),
-        "precision": fields.get("engine.precision"),
-        "invariant": loaded.evaluation.invariant,
-        "repetitions": [asdict(repetition) for repetition in repetitions],
-        "seeds": [asdict(seeds) for seeds in _seed_differences(loaded, tracker, task.splits["test"].digest)],
-    }
+    opening = store.open_run(
+        tracker, audits.DETERMINISM, name=f"{loaded.name} determinism: {name}", tags=store.suite_tags(loaded)
+    )
+    with opening as run:
+        repetitions = _repeat(context, name, examples)
+        seeds = _seed_differences(loaded, tracker, task.splits["test"].digest)
+        stability = judge_stability([each.difference for each in repetitions], [each.differing for each in seeds])
+        fields = build_rungs(_untimed(context), name, loaded.seeds[:1])[0].signature.fields
+        document = {
+            "suite": loaded.name,
+            "baseline": name,
+            "split": split,
+            "n_examples": len(examples),
+            "device": fields.get("engine.device"),
+            "precision": fields.get("engine.precision"),
+            "invariant": loaded.evaluation.invariant,
+            "repetitions": [asdict(repetition) for repetition in repetitions],
+            "seeds": [asdict(each) for each in seeds],
+            "stability": stability.value,
+            "run_id": run.run_id,
+        }
+        record = audits.DeterminismRecord(
+            stability.value,
+            _figures(repetitions),
+            {
+                "determinism.baseline": name,
+                "determinism.split": split,
+                "determinism.examples": len(examples),
+                "determinism.invariant": loaded.evaluation.invariant,
+                **{f"determinism.{key}": fields.get(f"engine.{key}") for key in ("device", "precision")},
+                **hardware.describe_hardware(str(fields.get("engine.device", "cpu"))),
+            },
+            {"determinism.json": document_json(document), "determinism.txt": _text(document) + "\n"},
+        )
+        audits.log_determinism(run, loaded, record)
     return CommandResult(document, lambda *_: _text(document))
+
+
+def _figures(repetitions: Sequence[Repetition]) -> dict[tuple[str, ...], float]:
+    figures: dict[tuple[str, ...], float] = {}
+    for repetition in repetitions:
+        difference, what = repetition.difference, repetition.what
+        figures[what, "identical_rate"] = difference.n_identical / difference.n
+        figures[what, "changed_rate"] = difference.n_predictions / difference.n
+        if math.isfinite(difference.largest_nats):
+            figures[what, "largest_nats"] = difference.largest_nats
+    return figures
 
 
 def _choose(suite: Suite, baseline: str | None) -> str:
@@ -129,17 +166,31 @@ def _repeat(context: RungContext, name: str, examples: Sequence[Example]) -> lis
         (f"{large:,} tokens a batch", _untimed(context, batch_tokens=large), [list(examples)]),
         ("the order reversed", plain, [list(examples)[::-1]]),
         ("every other example alone", plain, [list(examples)[::2]]),
-        ("in two parts, as after an interruption", plain, [list(examples)[:half], list(examples)[half:]]),
+        ("in two parts", plain, [list(examples)[:half], list(examples)[half:]]),
         ("two processes", replace(plain, processes=2), [list(examples)]),
     ]
-    with progress_bar(len(runs) + 1, "repetition", f"Repeating {name}") as bar:
+    with progress_bar(len(runs) + 2, "repetition", f"Repeating {name}") as bar:
         expected = _answers(plain, name, [list(examples)])
         bar.update()
         found = []
         for what, changed, parts in runs:
             found.append(Repetition(what, difference_of(expected, _answers(changed, name, parts))))
             bar.update()
+        resumed = _answers_resumed(plain, name, examples)
+        found.append(Repetition("interrupted half-way and resumed", difference_of(expected, resumed)))
+        bar.update()
     return found
+
+
+def _answers_resumed(context: RungContext, name: str, examples: Sequence[Example]) -> dict[str, Answer]:
+    """Answer as an evaluation does that was killed half-way: what it had computed is found in the cache."""
+    with TemporaryDirectory() as folder:
+        caching = replace(context, keeps_results=True, results_folder=Path(folder))
+        rung = build_rungs(caching, name, caching.suite.seeds[:1])[0]
+        assert rung.open is not None  # a rung with a model of ours
+        for _ in islice(rung.open().model.answer(examples), len(examples) // 2):
+            pass
+        return _answers(caching, name, [examples])
 
 
 def _answers(context: RungContext, name: str, parts: Sequence[Sequence[Example]]) -> dict[str, Answer]:
@@ -168,6 +219,14 @@ def _seed_differences(suite: Suite, tracker: store.Tracker, digest: str) -> list
     return found
 
 
+_SENTENCES = {
+    Stability.IDENTICAL: "Every repetition gives the same bits.",
+    Stability.SMALL: "What changes is small beside the seeds.",
+    Stability.LARGE: "What changes is not small beside the seeds.",
+    Stability.UNKNOWN: "No rung has two completed seeds, so nothing tells whether what changes is small.",
+}
+
+
 def _text(document: Mapping[str, object]) -> str:
     """One line a repetition, then the seeds beside it."""
     repetitions, seeds = document["repetitions"], document["seeds"]
@@ -190,6 +249,7 @@ def _text(document: Mapping[str, object]) -> str:
     for seed in seeds:
         what = f"two of the {seed['n_seeds']} seeds of {seed['baseline']} predict differently"
         lines.append(f"Beside it: {what} on {seed['differing']:.1%} of the test.")
-    if any(repetition["difference"]["n_identical"] < repetition["difference"]["n"] for repetition in repetitions):
+    lines += [_SENTENCES[Stability(document["stability"])]]
+    if document["stability"] != Stability.IDENTICAL:
         lines.append("`evaluation: {invariant: true}` makes log-likelihoods the same bits; it costs time.")
     return "\n".join(lines)
