@@ -45,6 +45,10 @@ class AssetError(MlbaselineError):
     """A referenced file cannot be fetched, or has another checksum than the suite says."""
 
 
+class TrainingProgramError(MlbaselineError):
+    """A program that was to train a model failed, or left no model that can be used."""
+
+
 class EndpointError(MlbaselineError):
     """An endpoint cannot be used: it cannot be reached, refuses the key, or uses another protocol."""
 

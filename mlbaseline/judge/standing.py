@@ -13,7 +13,7 @@ from mlbaseline.judge.cost.estimates import Metered, combined, cost_of, mean_of
 from mlbaseline.metrics import measure
 from mlbaseline.records import Estimate, FineTune, Standing, seed_text
 from mlbaseline.results import SLICE, CompletedEvaluation, ResultTable
-from mlbaseline.suite import ReadySpec, Suite, TrainedSpec
+from mlbaseline.suite import ProgramSpec, ReadySpec, Suite, TrainedSpec
 
 SliceMetrics = dict[str, dict[str, dict[str, float]]]
 """slice ─▶ value ─▶ metric ─▶ number."""
@@ -78,7 +78,7 @@ def _mean_slices(per_seed: Sequence[SliceMetrics]) -> SliceMetrics:
 def _fine_tune(suite: Suite, name: str, runs: Sequence[Mapping[str, float]]) -> FineTune | None:
     """Means over seeds, which differ by rounding and by the clock alone."""
     spec = suite.baselines[name]
-    if not isinstance(spec, TrainedSpec | ReadySpec):
+    if not isinstance(spec, TrainedSpec | ProgramSpec | ReadySpec):
         return None
     size, unmerged_s = (
         combined([run.get(key) for run in runs], mean_of) for key in ("weights_bytes", "latency_unmerged_p50_s")

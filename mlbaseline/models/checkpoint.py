@@ -223,7 +223,7 @@ def _load_adapted(folder: Path, adapter: Path, dtype: torch.dtype, *, merge: boo
     return attach(_load(folder, "AutoModelForCausalLM", dtype=dtype), adapter)
 
 
-def _refuse_pickles(folder: Path) -> None:
+def refuse_pickles(folder: Path) -> None:
     """Raise AssetError for a folder whose only weights are pickles."""
     pickled = sorted(file.name for file in folder.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".ckpt"))
     if pickled and not any(folder.glob("*.safetensors")):
@@ -239,7 +239,7 @@ def _load(folder: Path, kind: str, **options: Any) -> Any:
     if kind == "AutoModelForCausalLM":
         options.setdefault("use_safetensors", True)
         if options["use_safetensors"]:
-            _refuse_pickles(folder)
+            refuse_pickles(folder)
     try:
         return getattr(transformers, kind).from_pretrained(
             str(folder), trust_remote_code=False, local_files_only=True, **options

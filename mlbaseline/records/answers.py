@@ -148,6 +148,7 @@ class Trained:
     folder: safetensors weights (an adapter, or a whole model) with their configuration and tokenizer.
     weights_sha256: over the weight files; names the checkpoint by content.
     losses: training loss per optimiser step; dev: metric values of the selected epoch on the dev split.
+    selected_epoch: counted from 1; None where another program trained, which says nothing of it.
     """
 
     folder: Path
@@ -156,7 +157,7 @@ class Trained:
     trainable_params: int
     losses: tuple[float, ...]
     dev: Mapping[str, float]
-    selected_epoch: int
+    selected_epoch: int | None
 
     @property
     def weights(self) -> Weights:

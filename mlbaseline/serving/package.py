@@ -30,6 +30,8 @@ from mlbaseline.store.server.tracking import PREFIX
 from mlbaseline.suite import (
     Peft,
     Pretrained,
+    ProgramAdapter,
+    ProgramSpec,
     ReadyAdapter,
     ReadySpec,
     Suite,
@@ -56,7 +58,7 @@ def package_model(
         shots: Solved examples in front of every prompt.
     """
     spec, baseline, seed, signature = suite.baselines[table.baseline], table.baseline, table.seed, table.signature
-    assert isinstance(spec, TrainedSpec | ReadySpec | Pretrained)
+    assert isinstance(spec, TrainedSpec | ProgramSpec | ReadySpec | Pretrained)
     served = replace(_describe(suite, spec, signature, seed, shots), weights_sha256=weights.sha256 if weights else None)
     (folder / SERVED).mkdir(parents=True)
     content = {field.name: getattr(served, field.name) for field in fields(served)}
@@ -88,7 +90,7 @@ def _shown(task: Task, shot: Example) -> dict[str, Any]:
 
 def _describe(
     suite: Suite,
-    spec: TrainedSpec | ReadySpec | Pretrained,
+    spec: TrainedSpec | ProgramSpec | ReadySpec | Pretrained,
     signature: Signature,
     seed: int | None,
     shots: Sequence[Example],
@@ -112,10 +114,10 @@ def _describe(
     )
 
 
-def _reference(suite: Suite, spec: TrainedSpec | ReadySpec | Pretrained) -> str | None:
+def _reference(suite: Suite, spec: TrainedSpec | ProgramSpec | ReadySpec | Pretrained) -> str | None:
     if isinstance(spec, Pretrained):
         return spec.model.source
-    return suite.base_model(spec).source if isinstance(spec, Peft | ReadyAdapter) else None
+    return suite.base_model(spec).source if isinstance(spec, Peft | ProgramAdapter | ReadyAdapter) else None
 
 
 def _what_is_served(weights: Path, folder: Path) -> Path:

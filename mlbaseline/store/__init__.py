@@ -17,6 +17,7 @@ from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration, register_rules
+from mlbaseline.store.program_runs import open_program_run
 from mlbaseline.store.registry.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.moves import finish_interrupted
@@ -94,6 +95,7 @@ __all__ = [
     "look_of",
     "newest_compared",
     "open_evaluation",
+    "open_program_run",
     "open_run",
     "param_text",
     "plan_promotion",

@@ -63,6 +63,14 @@ from mlbaseline.suite.task import (
     Task,
     TaskSpec,
 )
+from mlbaseline.suite.training_programs import (
+    PLACEHOLDERS,
+    ProgramAdapter,
+    ProgramModel,
+    ProgramSpec,
+    TrainingCommand,
+    TrainingProject,
+)
 
 __all__ = [
     "ALL_LINEAR",
@@ -75,6 +83,7 @@ __all__ = [
     "METRIC_NAMES",
     "PAIRWISE_LABELS",
     "PEFT",
+    "PLACEHOLDERS",
     "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",
@@ -115,6 +124,9 @@ __all__ = [
     "PrefixTuning",
     "Pretrained",
     "Production",
+    "ProgramAdapter",
+    "ProgramModel",
+    "ProgramSpec",
     "PromptTuning",
     "PromptedTask",
     "RampStep",
@@ -135,6 +147,8 @@ __all__ = [
     "TokenPrice",
     "TrafficSource",
     "TrainedSpec",
+    "TrainingCommand",
+    "TrainingProject",
     "Trivial",
     "Weighting",
     "duration_text",

@@ -21,6 +21,7 @@ from mlbaseline.suite.finetunes import (
 )
 from mlbaseline.suite.node import Asset, Baseline, FunctionName, Node, Sha256
 from mlbaseline.suite.production import Production
+from mlbaseline.suite.training_programs import ProgramAdapter, ProgramModel
 
 
 class Shots(Node):
@@ -152,6 +153,8 @@ def _tag_of(spec: Any) -> str | None:
     kind = fields.get("kind")
     if "recorded" in fields:
         return "recorded"
+    if kind in ("full", "peft") and "train" in fields:
+        return f"{kind}:program"
     if kind == "full" and "model" in fields:
         return "full:ready"
     if kind == "peft":
@@ -168,8 +171,10 @@ BaselineSpec = Annotated[
     | Annotated[PrefixTuning, Tag("peft:prefix_tuning")]
     | Annotated[OtherPeft, Tag("peft:peft")]
     | Annotated[ReadyAdapter, Tag("peft:ready")]
+    | Annotated[ProgramAdapter, Tag("peft:program")]
     | Annotated[Full, Tag("full")]
     | Annotated[ReadyModel, Tag("full:ready")]
+    | Annotated[ProgramModel, Tag("full:program")]
     | Annotated[External, Tag("external")]
     | Annotated[Human, Tag("human")]
     | Annotated[Production, Tag("production")]
@@ -178,4 +183,9 @@ BaselineSpec = Annotated[
 ]
 METHODS = ("lora", "ia3", "prompt_tuning", "prefix_tuning", "peft")
 KINDS = ("trivial", "pretrained", "production", "peft", "full", "external", "human")
-TAGS = (*KINDS, "recorded", *(PEFT + method for method in METHODS), "peft:ready", "full:ready")
+TAGS = (
+    *KINDS,
+    "recorded",
+    *(PEFT + method for method in METHODS),
+    *("peft:ready", "full:ready", "peft:program", "full:program"),
+)

@@ -27,6 +27,7 @@ from mlbaseline.suite.monitor import Monitor
 from mlbaseline.suite.node import Asset, Name, Node, TokenPrice, Usd
 from mlbaseline.suite.production import Production
 from mlbaseline.suite.task import TASKS, ChoiceTask, Task
+from mlbaseline.suite.training_programs import ProgramSpec
 
 
 class Evaluation(Node):
@@ -265,7 +266,7 @@ class Suite(Node):
             return False
         return spec.is_random or (self.task.is_random and not isinstance(spec, Trivial | Human | External | Recorded))
 
-    def base_model(self, spec: TrainedSpec | ReadyAdapter) -> Asset:
+    def base_model(self, spec: TrainedSpec | ProgramSpec | ReadyAdapter) -> Asset:
         """Find the model that a fine-tune starts from, or that an adapter belongs to."""
         base = self.baselines[spec.base]
         assert isinstance(base, Pretrained)  # `suite.reading` has checked it

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from mlbaseline import suite
+from mlbaseline.engine.rungs.by_program import program_rungs
 from mlbaseline.engine.rungs.expected import Expectation
 from mlbaseline.engine.rungs.finetunes import ready_rungs, trained_rungs
 from mlbaseline.engine.rungs.pretrained import pretrained_rungs
@@ -14,6 +15,8 @@ from mlbaseline.engine.rungs.recorded import build_recorded_rungs, external_rung
 from mlbaseline.engine.rungs.rung import (
     FindRegistered,
     OpenedRung,
+    OpenProgramRun,
+    ProgramRun,
     RegisteredModel,
     Rung,
     RungContext,
@@ -26,7 +29,9 @@ from mlbaseline.engine.rungs.trivial import build_annotators_rung, human_rungs, 
 __all__ = [
     "Expectation",
     "FindRegistered",
+    "OpenProgramRun",
     "OpenedRung",
+    "ProgramRun",
     "RegisteredModel",
     "Rung",
     "RungContext",
@@ -43,6 +48,7 @@ _RUNGS: dict[type, Callable[[RungContext, str, Any, Sequence[int]], list[Rung]]]
     suite.Trivial: trivial_rungs,
     suite.Pretrained: pretrained_rungs,
     **dict.fromkeys(get_args(suite.TrainedSpec), trained_rungs),
+    **dict.fromkeys(get_args(suite.ProgramSpec), program_rungs),
     **dict.fromkeys(get_args(suite.ReadySpec), ready_rungs),
     suite.External: external_rungs,
     suite.Human: human_rungs,

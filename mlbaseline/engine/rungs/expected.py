@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
+from mlbaseline.engine.training.program_job import program_fields
 from mlbaseline.errors import AssetError, DataError
 from mlbaseline.records import ExpectedSignature, Scalar
 from mlbaseline.suite import (
@@ -18,6 +19,7 @@ from mlbaseline.suite import (
     Human,
     Pretrained,
     Production,
+    ProgramSpec,
     ReadyAdapter,
     ReadyModel,
     Recorded,
@@ -76,6 +78,8 @@ class Expectation:
         fields = {**shared, **prompt, **_answering_fields(context), **_checkpoint_fields(context, name)}
         if isinstance(spec, TrainedSpec):
             fields |= _training_fields(context, name, spec, prompt)
+        if isinstance(spec, ProgramSpec):
+            fields |= {**_learnt_fields(context, name, spec, prompt), **program_fields(spec, context.suite.root)}
         return ExpectedSignature(fields, _ANSWERING, _OF_THE_MODEL)
 
     def _whole(self, context: RungContext, name: str, seed: int | None) -> ExpectedSignature | None:
@@ -103,7 +107,7 @@ def _checkpoint_fields(context: RungContext, name: str) -> dict[str, Scalar]:
     spec, assets = context.suite.baselines[name], dict[str, Asset]()
     if isinstance(spec, Pretrained | ReadyModel):
         assets["model.sha256"] = spec.model
-    elif isinstance(spec, TrainedSpec | ReadyAdapter):
+    elif isinstance(spec, TrainedSpec | ProgramSpec | ReadyAdapter):
         assets["model.sha256"] = context.suite.base_model(spec)
     if isinstance(spec, ReadyAdapter):
         assets["model.adapter_sha256"] = spec.adapter
@@ -122,18 +126,27 @@ def _sha256_of(context: RungContext, asset: Asset) -> str | None:
 def _training_fields(
     context: RungContext, name: str, spec: TrainedSpec, prompt: Mapping[str, Scalar]
 ) -> dict[str, Scalar]:
-    dev = context.task.splits.get("dev")
     options: dict[str, Any] = spec.model_dump(mode="json", exclude={"kind", "base"})
     return {
-        "training.kind": spec.kind,
-        "training.train_digest": context.training_data(name).digest,
-        "training.dev_digest": dev.digest if dev else None,
-        "training.template": prompt["prompt.template"],
+        **_learnt_fields(context, name, spec, prompt),
         "training.max_length": context.suite.evaluation.max_length,
         **{
             f"training.{option}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
             for option, value in options.items()
         },
+    }
+
+
+def _learnt_fields(
+    context: RungContext, name: str, spec: TrainedSpec | ProgramSpec, prompt: Mapping[str, Scalar]
+) -> dict[str, Scalar]:
+    """Say what is learnt, whoever trains."""
+    dev = context.task.splits.get("dev")
+    return {
+        "training.kind": spec.kind,
+        "training.train_digest": context.training_data(name).digest,
+        "training.dev_digest": dev.digest if dev else None,
+        "training.template": prompt["prompt.template"],
     }
 
 

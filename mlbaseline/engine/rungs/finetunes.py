@@ -75,11 +75,11 @@ def _trained(context: RungContext, name: str, job: TrainingJob) -> Rung:
         trained = prepare()
         release_base()  # answering has its memory to itself
         base = job.base.path if isinstance(job.spec, Peft) else None
-        opened = _open(context, name, answering, _language_model(trained.weights, job.prompting, base))
+        opened = open_finetune(context, name, answering, language_model_of(trained.weights, job.prompting, base))
         return replace(opened, weights=trained.weights, trained=trained)
 
     fields = {"model.sha256": job.base.sha256, **job.signature_fields(), **job.prompting.signature_fields()}
-    rung = _rung(context, name, answering, base=job.base, fields=fields, open_=open_)
+    rung = make_finetune_rung(context, name, answering, base=job.base, fields=fields, open_=open_)
     return replace(rung, prepare=prepare)
 
 
@@ -100,10 +100,10 @@ def _ready_model(context: RungContext, name: str, spec: ReadyModel, seed: int | 
 
         folder = model_folder(model.path)
         weights = Weights(folder, weights_sha256(folder))
-        return replace(_open(context, name, answering, _language_model(weights, prompting)), weights=weights)
+        return replace(open_finetune(context, name, answering, language_model_of(weights, prompting)), weights=weights)
 
     fields = {"model.sha256": model.sha256, **prompting.signature_fields()}
-    return _rung(context, name, answering, base=model, fields=fields, open_=open_)
+    return make_finetune_rung(context, name, answering, base=model, fields=fields, open_=open_)
 
 
 def _ready_adapter(context: RungContext, name: str, spec: ReadyAdapter, seed: int | None) -> Rung:
@@ -114,14 +114,16 @@ def _ready_adapter(context: RungContext, name: str, spec: ReadyAdapter, seed: in
 
     def open_() -> OpenedRung:
         weights = Weights(adapter.path, weights_sha256(adapter.path))
-        return replace(_open(context, name, answering, _language_model(weights, prompting, base.path)), weights=weights)
+        return replace(
+            open_finetune(context, name, answering, language_model_of(weights, prompting, base.path)), weights=weights
+        )
 
     own = {"model.sha256": base.sha256, "model.adapter_sha256": adapter.sha256}
     fields = {**own, **prompting.signature_fields()}
-    return _rung(context, name, answering, base=base, fields=fields, open_=open_)
+    return make_finetune_rung(context, name, answering, base=base, fields=fields, open_=open_)
 
 
-def _rung(
+def make_finetune_rung(
     context: RungContext,
     name: str,
     answering: AnsweringSpec,
@@ -139,13 +141,13 @@ def _rung(
     return context.rung(name, answering.seed, fields=fields, open_=open_, uses_processes=True)
 
 
-def _language_model(weights: Weights, prompting: TrainingPromptFormat, base: Path | None = None) -> LanguageModel:
+def language_model_of(weights: Weights, prompting: TrainingPromptFormat, base: Path | None = None) -> LanguageModel:
     # All files, not the weights alone: an adapter's configuration decides as much.
     sha256 = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
     return LanguageModel(weights.folder, sha256, prompting, base)
 
 
-def _open(context: RungContext, name: str, answering: AnsweringSpec, model: LanguageModel) -> OpenedRung:
+def open_finetune(context: RungContext, name: str, answering: AnsweringSpec, model: LanguageModel) -> OpenedRung:
     """Load a fine-tune. An adapter is first timed beside its base, where the rung itself will answer with it merged."""
     from mlbaseline.engine.inference.execution import Execution
 

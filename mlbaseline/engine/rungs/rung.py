@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
@@ -17,7 +18,7 @@ from mlbaseline.models.quantization import packages_of
 from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.nested import flattened
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Evaluation, Production, ReadyAdapter, Split, Suite, Task, TrainedSpec
+from mlbaseline.suite import Evaluation, Production, ProgramSpec, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
 from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 
@@ -72,6 +73,21 @@ class RegisteredModel(Protocol):
         ...
 
 
+class ProgramRun(Protocol):
+    """The run of a program that trains, nested under that of its rung."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables by which the program's own logging finds the run."""
+        ...
+
+    def keep(self, file: Path) -> None:
+        """Keep a file of the program's in the run."""
+        ...
+
+
+OpenProgramRun = Callable[[], AbstractContextManager[ProgramRun]]
+"""Opens the run of a program for the length of a block."""
 FindRegistered = Callable[[Production], RegisteredModel | None]
 """A baseline with a `uri` ─▶ the model that it stands for now, None where there is none."""
 
@@ -103,6 +119,7 @@ class Rung:
     for a published score, which answers nothing.
     prepare: the training, a part of which the seeds of a baseline share if all are trained before any of them answers;
     opening does it where it was left out. None where nothing is trained.
+    train_by_program: as `prepare`, by a program of the user's, whose own run is opened by what it is given.
     external_device: where its answers are computed if not on this machine, "unknown" or "remote": then this machine's
     speed, memory and price say nothing about it.
     answer_journal: file that holds its answers until its run is complete; None where answering again costs only time.
@@ -115,6 +132,7 @@ class Rung:
     params: Mapping[str, Scalar]
     open: Callable[[], OpenedRung] | None
     prepare: Callable[[], object] | None = None
+    train_by_program: Callable[[OpenProgramRun], object] | None = None
     external_device: str | None = None
     answer_journal: Path | None = None
 
@@ -244,7 +262,7 @@ def describe_baseline(suite: Suite, name: str) -> dict[str, Scalar]:
     """Return all options of a baseline, and of the model that a fine-tune starts from, as parameters `baseline.*`."""
     spec = suite.baselines[name]
     params = dict(flat("baseline", spec.distinguishing()))
-    if isinstance(spec, TrainedSpec | ReadyAdapter):
+    if isinstance(spec, TrainedSpec | ProgramSpec | ReadyAdapter):
         base = suite.base_model(spec).model_dump(mode="json")
         params |= dict(flat("baseline.base_model", base))
     return params

@@ -8,7 +8,7 @@ from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply,
 from mlbaseline.judge.comparability import one_tokenizer, same_hardware
 from mlbaseline.records import NO_SEED, UNKNOWN, Scalar, Severity
 from mlbaseline.results import ResultTable
-from mlbaseline.suite import TrainedSpec
+from mlbaseline.suite import ProgramSpec, TrainedSpec
 
 SEVERAL_SEEDS = 3
 """Below this, a standard deviation over seeds says next to nothing."""
@@ -62,9 +62,13 @@ def _known_values(tables: Sequence[ResultTable], field: str) -> set[Scalar]:
 
 
 def _budget_parity(subject: Subject) -> Ruling:
-    pairs = list(_trained_pairs(subject))
+    pairs, specs = list(_trained_pairs(subject)), subject.suite.baselines
     if not pairs:
         return does_not_apply("no registered contrast has a trained rung on both sides")
+    unknown = sorted({name for pair in pairs for name in pair if not isinstance(specs[name], TrainedSpec)})
+    if unknown:
+        shown = ", ".join(unknown)
+        return failed(f"another program trained, and how hard it was tuned is not known: {shown}", rungs=unknown)
     epochs = {name: _tuning_epochs(subject, name) for pair in pairs for name in pair}
     behind = [(ours, theirs) for ours, theirs in pairs if epochs[theirs] < epochs[ours]]
     if behind:
@@ -77,7 +81,7 @@ def _trained_pairs(subject: Subject) -> Iterator[tuple[str, str]]:
     baselines = subject.suite.baselines
     for contrast in subject.suite.matrix.primary:
         for theirs in contrast.over:
-            if all(isinstance(baselines[name], TrainedSpec) for name in (contrast.candidate, theirs)):
+            if all(isinstance(baselines[name], TrainedSpec | ProgramSpec) for name in (contrast.candidate, theirs)):
                 yield contrast.candidate, theirs
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mlbaseline.judge.comparability import same_hardware
 from mlbaseline.records import Bounds, BreakEven, Cost, Standing
-from mlbaseline.suite import Pretrained, Suite, TrainedSpec
+from mlbaseline.suite import Pretrained, ProgramSpec, Suite, TrainedSpec
 
 _NO_BOUNDS = Bounds(None, None)
 
@@ -30,7 +30,7 @@ class _Price:
 def break_evens(suite: Suite, standings: Mapping[str, Standing]) -> tuple[BreakEven, ...]:
     """Every trained rung that was evaluated against every few-shot one."""
     specs = {name: suite.baselines[name] for name in standings if name in suite.baselines}
-    trained = [name for name, spec in specs.items() if isinstance(spec, TrainedSpec)]
+    trained = [name for name, spec in specs.items() if isinstance(spec, TrainedSpec | ProgramSpec)]
     prompts = [name for name, spec in specs.items() if isinstance(spec, Pretrained) and spec.shots is not None]
     return tuple(
         _break_even(standings[tuned], standings[prompt], suite.cost.queries) for tuned in trained for prompt in prompts

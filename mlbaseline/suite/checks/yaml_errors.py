@@ -12,6 +12,7 @@ import yaml
 from mlbaseline.suite.baselines import KINDS, METHODS, PEFT, TAGS
 from mlbaseline.suite.judged import ITEM_TAGS
 from mlbaseline.suite.task import TASKS
+from mlbaseline.suite.training_programs import BY_COMMAND, BY_PROJECT
 
 KeyPath = tuple[str | int, ...]
 """Keys and positions that lead to a place in the file."""
@@ -69,12 +70,14 @@ def describe(problem: Any, known_keys: Collection[str]) -> Problem:
     path = problem["loc"]
     if len(path) > 2 and path[0] == "baselines" and path[2] in TAGS:
         path = (*path[:2], *path[3:])
+    if len(path) > 3 and path[2] == "train" and path[3] in (BY_COMMAND, BY_PROJECT):
+        path = (*path[:3], *path[4:])
     if len(path) > 2 and path[0] == "metrics" and path[2] in ITEM_TAGS:
         path = (*path[:2], *path[3:])
     if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
         method = problem["ctx"]["tag"].removeprefix(PEFT)
         came = f", got {method!r}" if method else ""
-        return (*path, "method"), f"expected one of {', '.join(METHODS)}, or an `adapter` that is ready{came}"
+        return (*path, "method"), f"expected one of {', '.join(METHODS)}, an `adapter` that is ready, or `train`{came}"
     if problem["type"] == "union_tag_invalid":
         return (*path, "kind"), f"expected one of {', '.join(_kinds(path))}, got {problem['ctx']['tag']!r}"
     if problem["type"] == "union_tag_not_found":

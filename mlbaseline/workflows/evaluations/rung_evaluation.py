@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -124,6 +125,8 @@ class RungEvaluation:
         )
         self._run = self._life.enter_context(opening)
         _prepare(rung, self._later)
+        if rung.train_by_program is not None:
+            rung.train_by_program(partial(store.open_program_run, self._run, ladder.suite, rung.baseline))
 
     def _open(self) -> OpenedRung:
         if self._opened is None:

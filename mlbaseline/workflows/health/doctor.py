@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from mlbaseline import serving, store
 from mlbaseline.cache import cache_dir
 from mlbaseline.engine import hardware
+from mlbaseline.engine.training.program_job import code_sha256
 from mlbaseline.errors import DataError, MlbaselineError
 from mlbaseline.models.checkpoint import computed_in, default_device, resolve_precision
-from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ReadyAdapter, ReadyModel, Suite
+from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ProgramSpec, ReadyAdapter, ReadyModel, Suite
 from mlbaseline.tasks import Fetch, kind_of_suite, load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
@@ -186,6 +187,8 @@ def _suite(reference: str, tracking_uri: str | None) -> list[HealthCheck]:
             checks.append(_checked(f"model of {name}", partial(_fetched, fetch, spec.model)))
         elif isinstance(spec, ReadyAdapter):
             checks.append(_checked(f"adapter of {name}", partial(_fetched, fetch, spec.adapter)))
+        elif isinstance(spec, ProgramSpec):
+            checks.append(_checked(f"program of {name}", partial(_program, suite, spec)))
         elif isinstance(spec, OtherPeft):
             checks.append(_checked(f"method of {name}", partial(_method, suite, name, spec)))
         elif isinstance(spec, Production):
@@ -199,6 +202,11 @@ def _precision(suite: Suite) -> str:
     precision = resolve_precision(suite.evaluation.precision, device)
     compute = computed_in(precision, device)
     return precision if compute == precision else f"{precision}, computed in {compute}"
+
+
+def _program(suite: Suite, spec: ProgramSpec) -> str:
+    """Describe the code of a program that trains, and check that it is there."""
+    return f"code {code_sha256(spec.train, suite.root)[:12]}"
 
 
 def _fetched(fetch: Fetch, asset: Asset) -> str:

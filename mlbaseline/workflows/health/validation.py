@@ -22,7 +22,7 @@ from mlbaseline.engine.rungs.finetunes import training_job
 from mlbaseline.models.checkpoint import default_device
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import TaskData
-from mlbaseline.suite import External, Human, Production, Recorded, TrainedSpec, Trivial
+from mlbaseline.suite import External, Human, Production, ProgramSpec, Recorded, TrainedSpec, Trivial
 from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
@@ -108,6 +108,8 @@ class _Forecast:
                 yield plain
             elif isinstance(spec, Production):
                 yield self._production(plain, spec)
+            elif isinstance(spec, ProgramSpec):
+                yield replace(plain, state="not timed", note="trained by a program, which is not run here")
             elif isinstance(spec, TrainedSpec):
                 assert rung.seed is not None
                 yield self._fine_tune(replace(plain, seed=rung.seed), spec, rung.seed, is_first=is_first)

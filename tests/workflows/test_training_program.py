@@ -1,0 +1,125 @@
+"""Rungs that a program of the user's trains: through evaluation, verdict, promotion and serving, and when it fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from tests.support.own_trainer import write_own_trainer
+from tests.support.workplace import ENVIRONMENT, Workplace
+
+
+def test_a_command_trains_a_rung_of_the_ladder(
+    workplace: Workplace, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_own_trainer(
+        workplace.folder, workplace.suite, tiny_model, '{command: "COMMAND", environment: [NEEDED]}', kind="peft"
+    )
+    for name in ("TOP_SECRET", "NEEDED"):
+        monkeypatch.setenv(name, "1")
+    document = workplace.document("run", "suite.yaml")
+    assert document["verdict"] == "promote", document
+    client = MlflowClient(workplace.uri)
+    experiment = client.get_experiment_by_name("reviews")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    own, training = runs["own · seed 0"], runs["own · seed 0 · training"]
+    assert training.data.tags["mlflow.parentRunId"] == own.info.run_id
+    assert training.info.status == "FINISHED"
+    assert training.data.params == {"rows": "96"}
+    assert own.data.metrics["train_s"] > 0 and own.data.metrics["train_cost_usd"] > 0
+    assert own.data.metrics["trainable_params"] > 0 and "dev/accuracy" in own.data.metrics
+    log = Path(client.download_artifacts(training.info.run_id, "training/output.log")).read_text("utf-8")
+    assert "seen: True False True" in log  # its placeholders and variables, no secret, and what the suite names
+    again = workplace.document("run", "suite.yaml")
+    assert all(rung["reused"] for rung in again["evaluations"])
+    mlflow.set_tracking_uri(workplace.uri)
+    served = mlflow.pyfunc.load_model("models:/reviews-label@champion")
+    assert served.predict([{"review": "the soup today +"}])["error"].isna().all()
+    # A change of the code is another training.
+    script = workplace.folder / "train.py"
+    script.write_text(script.read_text("utf-8") + "\n# changed\n", encoding="utf-8")
+    workplace.command("compare", "suite.yaml", expect=1)
+
+
+def test_what_fails_is_told_and_what_it_leaves_is_checked(workplace: Workplace, tiny_model: Path) -> None:
+    write_own_trainer(workplace.folder, workplace.suite, tiny_model, '{command: "COMMAND --full"}', kind="full")
+    evaluate = ("evaluate", "suite.yaml", "--baseline", "own", "--seed", "0")
+    (workplace.folder / "fail").touch()
+    failed = workplace.command(*evaluate, expect=1).stderr
+    assert "baselines.own (seed 0): the program that trains ended with exit status 7" in failed
+    assert "the learning rate is too pretty" in failed
+    client = MlflowClient(workplace.uri)
+    experiment = client.get_experiment_by_name("reviews")
+    assert experiment is not None
+    (training,) = client.search_runs([experiment.experiment_id], "tags.`mlbaseline.kind` = 'training'")
+    assert training.info.status == "FAILED"
+    assert [file.path for file in client.list_artifacts(training.info.run_id, "training")] == ["training/output.log"]
+    (workplace.folder / "fail").unlink()
+    (workplace.folder / "pickle").touch()
+    assert "pickled (optimizer.pt, pytorch_model.bin)" in workplace.command(*evaluate, expect=1).stderr
+    (workplace.folder / "pickle").unlink()
+    workplace.command(*evaluate)
+
+
+def test_an_interrupt_ends_all_that_the_program_started(workplace: Workplace, tiny_model: Path) -> None:
+    write_own_trainer(workplace.folder, workplace.suite, tiny_model, '{command: "COMMAND"}')
+    (workplace.folder / "wait").touch()
+    command = [sys.executable, "-m", "mlbaseline", "evaluate", "suite.yaml", "--baseline", "own", "--seed", "0"]
+    process = subprocess.Popen(command, cwd=workplace.folder, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.PIPE)
+    started = workplace.folder / "started"
+    while not (started.is_file() and started.read_text("utf-8")):
+        assert process.poll() is None, process.stderr
+        time.sleep(0.1)
+    pids = [int(pid) for pid in started.read_text("utf-8").split()]
+    assert all(psutil.pid_exists(pid) for pid in pids)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 1
+    assert process.stderr is not None
+    process.stderr.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_project_trains(workplace: Workplace, tiny_model: Path) -> None:
+    folder = workplace.folder / "project"
+    folder.mkdir()
+    train = '{project: project, parameters: {seed: "{seed}", out: "{output_dir}"}}'
+    write_own_trainer(workplace.folder, workplace.suite, tiny_model, train)
+    (workplace.folder / "train.py").rename(folder / "train.py")
+    (folder / "MLproject").write_text(
+        "name: trainer\nentry_points:\n  main:\n    parameters: {seed: int, out: string}\n    command: >-\n"
+        f"      {sys.executable} train.py --seed {{seed}} --out {{out}} --train $MLBASELINE_TRAIN_FILE"
+        " --base $MLBASELINE_BASE_MODEL\n",
+        encoding="utf-8",
+    )
+    workplace.command("evaluate", "suite.yaml", "--baseline", "own", "--seed", "0")
+    client = MlflowClient(workplace.uri)
+    experiment = client.get_experiment_by_name("reviews")
+    assert experiment is not None
+    (training,) = client.search_runs([experiment.experiment_id], "tags.`mlbaseline.kind` = 'training'")
+    assert training.data.params["rows"] == "96"
+
+
+def test_trl_as_the_page_shows_it(workplace: Workplace, tiny_model: Path) -> None:
+    pytest.importorskip("trl")
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "train-with-your-own-program.md"
+    (script,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    train = f'{{command: "{sys.executable} train_sft.py", environment: [PYTHONPATH]}}'
+    write_own_trainer(workplace.folder, workplace.suite, tiny_model, train)
+    (workplace.folder / "train_sft.py").write_text(script, encoding="utf-8")
+    workplace.command("evaluate", "suite.yaml", "--baseline", "own", "--seed", "0")
+    client = MlflowClient(workplace.uri)
+    experiment = client.get_experiment_by_name("reviews")
+    assert experiment is not None
+    (training,) = client.search_runs([experiment.experiment_id], "tags.`mlbaseline.kind` = 'training'")
+    assert training.data.metrics["train_loss"] > 0 and training.data.params["learning_rate"] == "0.001"
