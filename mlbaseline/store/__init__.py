@@ -17,7 +17,6 @@ from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_results import read_mlflow_results
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration, register_rules
-from mlbaseline.store.program_runs import open_program_run
 from mlbaseline.store.registry.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.moves import finish_interrupted
@@ -37,6 +36,7 @@ from mlbaseline.store.runs import (
     read_evaluation,
 )
 from mlbaseline.store.server.dead_runs import end_dead_runs
+from mlbaseline.store.server.program_runs import open_program_run
 from mlbaseline.store.server.references import artifact_path, resolve
 from mlbaseline.store.server.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
 from mlbaseline.store.signatures import check_comparison, sign_comparison, signing_key, trusted_keys

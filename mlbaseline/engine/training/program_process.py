@@ -23,7 +23,7 @@ _KEPT = re.compile(
     r"|(XDG|CONDA|CUDA|CUBLAS|NVIDIA|HIP|ROCR|ROCM|HSA|NCCL|GLOO|OMP|MKL|OPENBLAS|KMP|TORCH|TORCHINDUCTOR|PYTORCH"
     r"|TRITON|ACCELERATE|FSDP|DS|SLURM|HF|TRANSFORMERS)_\w+)"
 )
-_SECRET = re.compile(r"(?i)token(?!izers)|secret|password|credential|(?<![a-z])key(?![a-z])|_auth")
+_SECRET = re.compile(r"(?i)token(?!izers)|jwt|secret|password|credential|(?<![a-z])key(?![a-z])|_auth")
 """Of the variables above, those that may hold a secret are left out as well: `HF_TOKEN`."""
 _CHECK_S, _END_S = 0.5, 15.0
 _TAIL_LINES, _TAIL_BYTES = 20, 16_384
