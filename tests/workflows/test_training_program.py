@@ -28,7 +28,7 @@ def test_a_command_trains_a_rung_of_the_ladder(
     for name in ("TOP_SECRET", "NEEDED"):
         monkeypatch.setenv(name, "1")
     document = workplace.document("run", "suite.yaml")
-    assert document["verdict"] == "promote", document
+    assert document["comparison"]["verdict"] == "promote", document["comparison"]
     client = MlflowClient(workplace.uri)
     experiment = client.get_experiment_by_name("reviews")
     assert experiment is not None

@@ -158,8 +158,7 @@ def _failure(job: ProgramJob, folder: Path, status: int) -> TrainingProgramError
 def _keep_weights(job: ProgramJob, folder: Path) -> None:
     """Check what the program left, and copy the weights and what belongs to them; never a pickle."""
     output, part, weights = folder / "output", folder / "weights.part", folder / "weights"
-    if weights.is_dir():
-        return
+    shutil.rmtree(weights, ignore_errors=True)  # unfinished, or changed since: what is kept comes from the output alone
     try:
         _check(job, output)
     except AssetError as error:
