@@ -111,13 +111,14 @@ def test_a_project_trains(workplace: Workplace, tiny_model: Path) -> None:
 
 
 def test_trl_as_the_page_shows_it(workplace: Workplace, tiny_model: Path) -> None:
-    pytest.importorskip("trl")
+    trl = pytest.importorskip("trl")
+    paths = f"{ENVIRONMENT['PYTHONPATH']}{os.pathsep}{Path(trl.__file__).parents[1]}"
     page = Path(__file__).parents[2] / "docs" / "how-to" / "train-with-your-own-program.md"
     (script,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    train = f'{{command: "{sys.executable} train_sft.py", environment: [PYTHONPATH]}}'
+    train = f'{{command: "{sys.executable} train_sft.py"}}'
     write_own_trainer(workplace.folder, workplace.suite, tiny_model, train)
     (workplace.folder / "train_sft.py").write_text(script, encoding="utf-8")
-    workplace.command("evaluate", "suite.yaml", "--baseline", "own", "--seed", "0")
+    workplace.command("evaluate", "suite.yaml", "--baseline", "own", "--seed", "0", PYTHONPATH=paths)
     client = MlflowClient(workplace.uri)
     experiment = client.get_experiment_by_name("reviews")
     assert experiment is not None
