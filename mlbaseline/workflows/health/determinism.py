@@ -19,12 +19,12 @@ from mlbaseline.judge.determinism import AnswerDifference, Stability, difference
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import Answer, Example
 from mlbaseline.store import audits
-from mlbaseline.suite import Pretrained, ReadyAdapter, ReadyModel, Split, Suite, TrainedSpec
+from mlbaseline.suite import Pretrained, ProgramSpec, ReadyAdapter, ReadyModel, Split, Suite, TrainedSpec
 from mlbaseline.tasks import load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult, document_json
 
-_OURS = (Pretrained, TrainedSpec, ReadyModel, ReadyAdapter)
+_OURS = (Pretrained, TrainedSpec, ProgramSpec, ReadyModel, ReadyAdapter)
 
 
 @dataclass(frozen=True)
