@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from mlbaseline.records import Example
+from mlbaseline.records import Answer, Example
 from mlbaseline.serving.served import SERVED, Served, load_served
 from mlbaseline.tasks import kind_of
 
@@ -30,18 +31,29 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
         self.lock = threading.Lock()
 
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
-        """Answer as in the evaluation that the model was promoted for."""
-        rows = [
-            dict(zip(self.served.columns, row, strict=True)) for row in model_input[[*self.served.columns]].to_numpy()
-        ]
-        examples = [_example(self.served, f"{position:09}", row) for position, row in enumerate(rows)]
+        """Answer as in the evaluation that the model was promoted for; a row with a null gets an error instead."""
+        asked = model_input[[*self.served.columns]]
+        examples = [_example(self.served, f"{n:09}", row) for n, row in enumerate(asked.to_numpy())]
+        nulls = [", ".join(asked.columns[row]) for row in asked.isna().to_numpy()]
+        complete = [example for example, columns in zip(examples, nulls, strict=True) if not columns]
         with self.lock:
-            answers = {answer.example_id: answer for answer in self.model.answer(examples)}
-        kind, ordered = kind_of(self.served.task), [answers[example.id] for example in examples]
-        return pd.DataFrame([{**kind.served_row(answer), "error": answer.error} for answer in ordered])
+            answers = {answer.example_id: answer for answer in self.model.answer(complete)} if complete else {}
+        for example, columns in zip(examples, nulls, strict=True):
+            if columns:
+                answers[example.id] = Answer(example.id, None, error=f"{columns}: expected a text, got null")
+        return _table(self.served, [answers[example.id] for example in examples])
 
 
-def _example(served: Served, row_id: str, row: dict[str, Any]) -> Example:
+def _table(served: Served, answers: Sequence[Answer]) -> pd.DataFrame:
+    kind = kind_of(served.task)
+    table = pd.DataFrame([{**kind.served_row(answer), "error": answer.error} for answer in answers])
+    # The server would write NaN for a number that is not there, which is no JSON: clients could not read any row.
+    gaps = table.columns[table.isna().any()]
+    return table.assign(**{name: table[name].astype(object).where(table[name].notna(), None) for name in gaps})
+
+
+def _example(served: Served, row_id: str, values: Sequence[Any]) -> Example:
+    row = dict(zip(served.columns, values, strict=True))
     choices = tuple(str(row[column]) for column in served.choice_columns) or served.task.labels
     return Example(row_id, row, "", choices)  # the target is not known here, and not read
 

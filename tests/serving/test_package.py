@@ -135,7 +135,7 @@ def assert_same_answers(answers: pd.DataFrame, table: ResultTable) -> None:
     assert answers["error"].isna().all()
 
 
-def test_served_champion_answers_as_evaluated(server: str, home: Path) -> None:
+def test_served_champion_answers_as_evaluated_and_a_null_with_an_error(server: str, home: Path) -> None:
     tracker, suite, promotion, table = promote_rung(server, home, "lora")
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1"]
@@ -143,16 +143,24 @@ def test_served_champion_answers_as_evaluated(server: str, home: Path) -> None:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": server, "PYTHONPATH": str(Path.cwd())}
     # MLflow starts its scoring server by name; the environment of this Python need not be activated.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    rows = {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts(home, suite, table)]}}
+    asked = [[None], *([text] for text in texts(home, suite, table))]
+    rows = {"dataframe_split": {"columns": ["text"], "data": asked}}
     with serving(command, f"{url}/ping", home / "serve.log", env=environment, cwd=home):
         request = urllib.request.Request(
             f"{url}/invocations", json.dumps(rows).encode(), {"Content-Type": "application/json"}
         )
-        answers = json.load(urllib.request.urlopen(request, timeout=60))
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            refused, *answers = json.load(reply, parse_constant=pytest.fail)["predictions"]  # NaN is no JSON
+    assert refused == {
+        "label": None,
+        "probability.bad": None,
+        "probability.very good": None,
+        "error": "text: expected a text, got null",
+    }
     (run,) = find_evaluations(tracker)
     stored = pd.read_parquet(resolve(tracker, f"runs:/{run.run_id}/results/examples.parquet"))
     pd.testing.assert_frame_equal(stored, table.frame)
-    assert_same_answers(pd.DataFrame(answers["predictions"]), table)
+    assert_same_answers(pd.DataFrame(answers), table)
 
 
 def test_full_fine_tune_stands_alone(server: str, home: Path) -> None:
