@@ -33,7 +33,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # mlflow is not typed
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
         """Answer as in the evaluation that the model was promoted for; a row with a null gets an error instead."""
         asked = model_input[[*self.served.columns]]
-        examples = [_example(self.served, f"{n:09}", row) for n, row in enumerate(asked.to_numpy())]
+        examples = [_example(self.served, f"{n:09}", row) for n, row in enumerate(asked.to_numpy().tolist())]
         nulls = [", ".join(asked.columns[row]) for row in asked.isna().to_numpy()]
         complete = [example for example, columns in zip(examples, nulls, strict=True) if not columns]
         with self.lock:
