@@ -12,10 +12,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
-from tqdm import tqdm
-
 from mlbaseline.cache import cache_dir, sign
 from mlbaseline.errors import AssetError
+from mlbaseline.progress import progress_bar
 from mlbaseline.records import digest_of
 from mlbaseline.suite import Asset
 
@@ -96,8 +95,7 @@ def _file_sha256(path: Path, remembered: bool) -> str:
 def copy_and_hash(source: IO[bytes], target: IO[bytes] | None, size_bytes: int, label: str) -> str:
     """Read `source` to its end, write it to `target`, and give its SHA-256. Shows a bar where someone is watching."""
     digest = hashlib.sha256()
-    # disable=None: no bar unless stderr is a terminal.
-    with tqdm(total=size_bytes, desc=label, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+    with progress_bar(size_bytes, "B", label, is_brief=True) as bar:
         while chunk := source.read(_CHUNK_BYTES):
             digest.update(chunk)
             if target is not None:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from mlbaseline.errors import DataError
 from mlbaseline.monitor.problems import EventProblem, ProblemCounts
-from mlbaseline.progress import BAR_DELAY_S, progress_bar
+from mlbaseline.progress import progress_bar
 from mlbaseline.results import SCORE, SLICE
 from mlbaseline.untrusted import excerpt, parse_json
 
@@ -90,7 +90,7 @@ def _read_parquet(path: Path, wanted: Wanted) -> Iterator[RawBatch]:
         with parquet.ParquetFile(path) as file:
             known = _check_columns(path, file.schema_arrow.names, wanted)
             row, n_rows = 1, file.metadata.num_rows
-            with progress_bar(n_rows, "rows", f"Reading {path.name}", delay_s=BAR_DELAY_S, leave=False) as bar:
+            with progress_bar(n_rows, "row", f"Reading {path.name}", is_brief=True) as bar:
                 for batch in file.iter_batches(BATCH_ROWS, columns=known):
                     yield RawBatch(batch.to_pandas(), row, ProblemCounts())
                     row += batch.num_rows
@@ -176,12 +176,12 @@ def _batches(path: Path, read: Callable[[BinaryIO], Iterator[Any]]) -> Iterator[
     """Yield the number of the first line or record, from 1, and BATCH_ROWS of them."""
     size_bytes = path.stat().st_size
     title = f"Reading {path.name}"
-    with path.open("rb") as file, progress_bar(size_bytes, "B", title, delay_s=BAR_DELAY_S, leave=False) as bar:
+    with path.open("rb") as file, progress_bar(size_bytes, "B", title, is_brief=True) as bar:
         items, row = read(file), 1
         while batch := list(islice(items, BATCH_ROWS)):
             yield row, batch
             row += len(batch)
-            bar.update(file.tell() - bar.n)
+            bar.reach(file.tell())
 
 
 def _frame(objects: list[dict[str, Any]]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbaseline.progress import BAR_DELAY_S, progress_bar
+from mlbaseline.progress import progress_bar
 from mlbaseline.results import SLICE
 from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.runs import EvaluationRun
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLE_ID = PREFIX + "example_id"
 """Tag of a trace that shows a row of an evaluation. Live traffic has none."""
-TRACES = PREFIX + "traces"
+TRACES = PREFIX + "trace"
 """Tag of an evaluation: how many of its rows are traces."""
 EXPECTED = "expected_response"
 """MLflow's name of the right answer."""
@@ -70,7 +70,7 @@ def log_answers(tracker: Tracker, run: EvaluationRun, answers: Sequence[ShownAns
         infos = [_trace(tracker.experiment_id, run, answer) for answer in answers]
         missing = [info for info in infos if info.trace_id not in there]
         with (
-            progress_bar(len(missing), "traces", f"Traces of {run.baseline}", delay_s=BAR_DELAY_S, leave=False) as bar,
+            progress_bar(len(missing), "trace", f"Traces of {run.baseline}", is_brief=True) as bar,
             # A file of SQLite takes one writer at a time.
             ThreadPoolExecutor(_CONNECTIONS if is_remote(tracker.uri) else 1) as pool,
         ):

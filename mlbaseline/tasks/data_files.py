@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.progress import BAR_DELAY_S, progress_bar
+from mlbaseline.progress import progress_bar
 from mlbaseline.records import Fields
 from mlbaseline.tasks.text_lines import AS_IT_IS, TextFormat, TextLines
 
@@ -180,7 +180,7 @@ def _read_parquet(path: Path, _: TextFormat) -> DataTable:
         _check_header(path, file.schema_arrow.names)
         rows = _Rows(file.schema_arrow.names)
         n_rows = file.metadata.num_rows
-        with progress_bar(n_rows, "rows", f"Reading {path.name}", delay_s=BAR_DELAY_S, leave=False) as bar:
+        with progress_bar(n_rows, "row", f"Reading {path.name}", is_brief=True) as bar:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     rows.add(len(rows.rows) + 1, [plain(value, rows.broken) for value in values])

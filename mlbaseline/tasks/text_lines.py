@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbaseline.progress import BAR_DELAY_S, progress_bar
+from mlbaseline.progress import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class TextLines:
             io.TextIOWrapper(
                 file, encoding=self._encoding or "utf-8-sig", errors="replace", newline=self._newline
             ) as lines,
-            progress_bar(size_bytes, "B", f"Reading {self._path.name}", delay_s=BAR_DELAY_S, leave=False) as bar,
+            progress_bar(size_bytes, "B", f"Reading {self._path.name}", is_brief=True) as bar,
         ):
             for line in lines:
                 self._number += 1
@@ -54,8 +54,8 @@ class TextLines:
                     self._first_marked = self._first_marked or self._number
                     self._marks += marks
                 yield line
-                if not bar.disable:
-                    bar.update(file.tell() - bar.n)
+                if bar.is_due:
+                    bar.reach(file.tell())
 
     @property
     def replaced(self) -> int:

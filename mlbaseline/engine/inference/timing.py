@@ -36,11 +36,10 @@ def answer_and_time(
     timed = set(evenly_spaced(len(ordered), latency_sample))
     untimed: dict[int, Answer] = {}
     tokens, started = 0, perf_counter()
-    with progress_bar(len(ordered), "ex", description) as bar:
+    with progress_bar(len(ordered), "example", description) as bar:
         for position, answer in answer_in_batches(ordered):
             tokens += answer.tokens_in + answer.tokens_out
-            bar.set_postfix_str(f"{tokens / (perf_counter() - started):,.0f} tokens/s", refresh=False)
-            bar.update()
+            bar.update(note=f"{tokens / (perf_counter() - started):,.0f} tokens/s")
             if position in timed and answer.error is None:
                 untimed[position] = answer
             else:

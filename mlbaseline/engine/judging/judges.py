@@ -170,7 +170,7 @@ class _Called:
         stored = self._journal.load()
         waiting = [example for example in examples if example.id not in stored]
         yield from (stored[example.id] for example in examples if example.id in stored)
-        with progress_bar(len(waiting), "ex", self._description, delay_s=1.0, leave=False) as bar:
+        with progress_bar(len(waiting), "example", self._description, is_brief=True) as bar:
             for example in waiting:
                 answer = self._call(example)
                 if answer.error is None:

@@ -138,8 +138,7 @@ class TrainingRun:
         state = self.state
         total = self.steps_per_epoch * self.job.spec.epochs
         started_s = perf_counter() - state.train_s
-        with progress_bar(total, "step", description) as bar:
-            bar.update(state.step)
+        with progress_bar(total, "step", description, start=state.step) as bar:
             while state.step < total:
                 epoch, position = divmod(state.step, self.steps_per_epoch)
                 step_s = perf_counter()
@@ -147,8 +146,7 @@ class TrainingRun:
                 state.losses.append(self.step(batch))
                 state.step += 1
                 tokens = sum(len(sequence.input_tokens) for part in batch for sequence in part)
-                bar.set_postfix_str(f"loss {state.losses[-1]:.3f}, {tokens / (perf_counter() - step_s):.0f} tok/s")
-                bar.update()
+                bar.update(note=f"loss {state.losses[-1]:.3f}, {tokens / (perf_counter() - step_s):,.0f} tokens/s")
                 if position == self.steps_per_epoch - 1:
                     self._end_epoch(epoch + 1)
                 state.train_s = perf_counter() - started_s

@@ -7,8 +7,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -87,28 +87,16 @@ def run_program(
             raise TrainingProgramError(f"{words[0]}: cannot be started in {folder}: {error}") from error
     try:
         note.write_text(json.dumps([process.pid, process.create_time()]), encoding="utf-8")
-        with _progress_line(log, description) as show:
+        with progress_bar(None, "second", description) as line:
             while True:
                 try:
                     return int(process.wait(_CHECK_S))
                 except psutil.TimeoutExpired:
-                    show()
+                    if line.is_due:
+                        line.update(0, note=tail(log, 1)[-100:].strip())
     finally:
         _end(process)
         note.unlink(missing_ok=True)
-
-
-@contextmanager
-def _progress_line(log: Path, description: str | None) -> Iterator[Callable[[], None]]:
-    with progress_bar(0, "s", description) as bar:
-        bar.bar_format = "{desc}: {elapsed}{postfix}"
-
-        def show() -> None:
-            if not bar.disable:
-                last = tail(log, 1)
-                bar.set_postfix_str(last[-100:].strip())
-
-        yield show
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
-from tqdm import tqdm
-
 from mlbaseline.errors import DataError, EndpointError, describe_error
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.api_keys import read_key
@@ -16,6 +14,7 @@ from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, Unrea
 from mlbaseline.models.endpoint.openai_replies import Usage
 from mlbaseline.models.endpoint.protocols import RequestFormat
 from mlbaseline.models.reply_parsing import make_answer, shorten
+from mlbaseline.progress import progress_bar
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.untrusted import ODD_SHAPE
@@ -67,7 +66,7 @@ class EndpointModel:
         waiting = [example for example in ordered if example.id not in stored]
         client = Client(self._spec, self._key)
         try:
-            with tqdm(total=len(waiting), unit="ex", desc=self._description, disable=None, leave=False) as bar:
+            with progress_bar(len(waiting), "example", self._description) as bar:
                 for answer in self._answer_waiting(client, waiting):
                     bar.update()
                     yield answer

@@ -17,7 +17,7 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.monitor.event_files import ASSESSMENT, RawBatch
 from mlbaseline.monitor.holdout import HoldoutItem, Reservoir, stratum_of
 from mlbaseline.monitor.problems import EventProblem, ProblemCounts
-from mlbaseline.progress import BAR_DELAY_S, preparing, progress_bar
+from mlbaseline.progress import preparing, progress_bar
 from mlbaseline.records.decisions import StoredText
 from mlbaseline.results import SCORE, SLICE
 from mlbaseline.store.example_traces import EXAMPLE_ID
@@ -64,11 +64,11 @@ def read_traces(
     row = 1
     title = f"Reading traces of {experiment}"
     span_s = max(0, int((until - since).total_seconds()))
-    with progress_bar(span_s, "s of traffic", title, delay_s=BAR_DELAY_S, leave=False) as bar:
+    with progress_bar(span_s, "second", title, is_brief=True) as bar:
         for page in _pages(server, experiment_id, milliseconds(since), milliseconds(until)):
             yield _batch(page, row, scores)
             row += len(page)
-            bar.update((page[-1].request_time - milliseconds(since)) // 1000 - bar.n)
+            bar.reach((page[-1].request_time - milliseconds(since)) // 1000)
 
 
 def _experiment_id(server: Server, name: str) -> str:

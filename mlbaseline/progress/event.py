@@ -1,0 +1,84 @@
+"""What is known of work in progress at one moment: all that a display is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a piece of work is.
+
+    Attributes:
+        title: Tells it apart from other work of the same moment.
+        unit: Of what is counted, in the singular, such as "step"; "B" for bytes.
+        total: Number of units; None where it is not known.
+        done: Units that are done.
+        start: Units that were done before it began, which say nothing about its speed.
+        elapsed_s: Since it began.
+        note: What else is known, such as the loss.
+        is_brief: Whether it is a preparation that nobody needs to see once it is over.
+    """
+
+    title: str
+    unit: str
+    total: int | None
+    done: int = 0
+    start: int = 0
+    elapsed_s: float = 0.0
+    note: str = ""
+    is_brief: bool = False
+
+    @property
+    def per_s(self) -> float | None:
+        """Units done in a second; None before the first."""
+        return (self.done - self.start) / self.elapsed_s if self.done > self.start and self.elapsed_s > 0 else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Time left at this speed; None where it cannot be told."""
+        return None if self.total is None or self.per_s is None else max(0, self.total - self.done) / self.per_s
+
+    def text(self) -> str:
+        """Describe it in one line.
+
+        Example:
+            >>> Progress("lora · seed 1", "step", 260, done=120, elapsed_s=30.0, note="loss 0.412").text()
+            'lora · seed 1: 120 of 260 steps, 4.0 steps/s, 00:35 left, loss 0.412'
+        """
+        if self.total is None:
+            parts = [f"running for {time_text(self.elapsed_s)}"]
+        elif self.unit == "B":
+            parts = [f"{self.done / 1e6:,.1f} of {self.total / 1e6:,.1f} MB"]
+        else:
+            parts = [f"{self.done:,} of {self.total:,} {self.unit}s"]
+        if self.total is not None and self.per_s is not None:
+            parts.append(self.speed_text())
+        if self.left_s is not None:
+            parts.append(f"{time_text(self.left_s)} left")
+        return f"{self.title}: {', '.join([*parts, *([self.note] if self.note else [])])}"
+
+    def speed_text(self) -> str:
+        """Give the units of a second, or the seconds of a unit where it takes longer than one; empty before the first.
+
+        Example:
+            >>> Progress("lora", "step", 260, done=2, elapsed_s=30.0).speed_text()
+            '15.0 s/step'
+        """
+        if self.per_s is None:
+            return ""
+        if self.unit == "B":
+            return f"{self.per_s / 1e6:,.1f} MB/s"
+        return f"{self.per_s:,.1f} {self.unit}s/s" if self.per_s >= 1 else f"{1 / self.per_s:,.1f} s/{self.unit}"
+
+
+def time_text(seconds: float) -> str:
+    """Write a time as minutes and seconds, with hours where there are any.
+
+    Example:
+        >>> time_text(75), time_text(3675)
+        ('01:15', '1:01:15')
+    """
+    from tqdm import tqdm
+
+    return tqdm.format_interval(seconds)
