@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mlbaseline.records.decisions import Estimand, MismatchEffect, Outcome, Registered, Role
-from mlbaseline.records.scalars import Scalar
+from mlbaseline.records.scalars import UNKNOWN, Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,11 @@ class Mismatch:
     ours: Scalar
     theirs: Scalar
     severity: MismatchEffect
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both values are known, so that they truly differ."""
+        return UNKNOWN not in (self.ours, self.theirs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from mlbaseline.records import Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
+from mlbaseline.records import NO_SEED, Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
 from mlbaseline.report import formats
 from mlbaseline.report.looks import looks_facts, stop_clause
 from mlbaseline.report.presenter import Presenter, listed, where
+from mlbaseline.report.sections.class_scores import missed_classes_fact
+from mlbaseline.report.sections.comparability_notes import mismatch_facts
 from mlbaseline.report.sections.findings import audit_fact
 from mlbaseline.report.sections.slice_exploration import search_fact
 from mlbaseline.report.view import Fact, Tone
@@ -96,11 +98,11 @@ def key_facts(presenter: Presenter) -> tuple[Fact, ...]:
     facts += _registration(presenter)
     if searched := search_fact(presenter):
         facts.append(searched)
+    if missed := missed_classes_fact(presenter, assessment.verdict.winner or _nearest_candidate(presenter)):
+        facts.append(missed)
     if audited := audit_fact(presenter):
         facts.append(audited)
-    if assessment.mismatches:
-        fields = dict.fromkeys(formats.clean(mismatch.field) for mismatch in assessment.mismatches)
-        facts.append(Fact("Runs differ in", listed([_short(name) for name in fields]), "open"))
+    facts += mismatch_facts(presenter)
     return tuple(facts)
 
 
@@ -174,8 +176,8 @@ def _not_shown(presenter: Presenter, name: str) -> list[str]:
     standing = next((one for one in assessment.standings if one.baseline == name), None)
     if undecided:
         gaps.append(f"that another training run would beat {listed(list(undecided))} too")
-    elif standing is not None and len(standing.run_ids) == 1 and standing.cost.trainable_params:
-        gaps.append("what another training seed would give")
+    elif standing is not None and len(standing.run_ids) == 1 and NO_SEED not in standing.run_ids:
+        gaps.append("what another seed would give")
     if rivals := _rivals_not_beaten(presenter, name):
         gaps.append(f"a gain over {listed([_short(rival) for rival in rivals])}")
     return gaps[:_MAX_CLAUSES]

@@ -18,7 +18,7 @@ from mlbaseline.untrusted import escape_markdown as _text
 _SUMMARY = ("primary", "guardrail", "findings", "audit", "next")
 _LONGEST_SENTENCE, _LONGEST_FACT = 1_500, 400
 """Characters: MLflow refuses a note that is too long."""
-_NOTE = ("Audit", "Slices found worse", "Runs differ in")
+_NOTE = ("Audit", "Classes never answered", "Slices found worse", "Runs differ in")
 _MAX_EXAMPLES = 10
 
 

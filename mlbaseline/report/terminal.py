@@ -21,6 +21,8 @@ _SECTIONS = (
     *("ladder", "fine-tunes", "primary", "guardrail", "looks", "judges", "published", "findings", "warnings"),
     *("guardrails", "split", "watched", "cost-of-traffic", "replay", "next"),
 )
+_CAUTIONS = ("worse", "open")
+"""Tones of facts that stand on lines of their own."""
 _NAME_WIDTH = 24
 _GAP = 2
 
@@ -82,7 +84,11 @@ def _print_verdict(console: Console, view: View) -> None:
     console.print(Text(view.title, style=f"bold {_STYLES[view.tone]}"))
     console.print(Text(view.sentence))
     console.print(Text(f"Why: {view.reason}", style="dim"))
-    console.print(Text(" · ".join(f"{fact.label}: {fact.text}" for fact in view.facts), style="dim"))
+    cautions = [fact for fact in view.facts if fact.tone in _CAUTIONS]
+    others = [fact for fact in view.facts if fact not in cautions]
+    console.print(Text(" · ".join(f"{fact.label}: {fact.text}" for fact in others), style="dim"))
+    for fact in cautions:
+        console.print(Text.assemble((f"{fact.label}: ", _STYLES[fact.tone]), fact.text))
 
 
 def _print_steps(console: Console, steps: Steps) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mlbaseline.records import Assessment, Finding, Outcome, Severity
+from mlbaseline.records import NO_SEED, Assessment, Finding, Outcome, Severity
 from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.presenter import Presenter
@@ -69,6 +69,18 @@ def test_a_hold_that_lacks_only_evidence_says_so() -> None:
 
 def test_an_inconclusive_verdict_says_how_many_examples_should_decide() -> None:
     assert sentence(given.inconclusive()).endswith("; about 1,240 more test examples should decide it.")
+
+
+def test_one_seed_does_not_show_what_another_would_give() -> None:
+    base = given.promote()
+
+    def with_runs(seed: str) -> Assessment:
+        runs = {seed: "5a" * 16}
+        standings = (replace(s, run_ids=runs) if s.baseline == "full" else s for s in base.standings)
+        return replace(base, standings=tuple(standings))
+
+    assert "not shown: what another seed would give" in sentence(with_runs("1"))
+    assert "seed would give" not in sentence(with_runs(NO_SEED))
 
 
 def test_rules_that_came_late_are_not_shown_to_hold() -> None:

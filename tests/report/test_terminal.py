@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 
+from mlbaseline.records import ExampleReport
 from mlbaseline.report import render_terminal, wants_colour
 from tests.support import assessments as given
 from tests.support import odd_assessments as odd
@@ -56,6 +58,15 @@ def test_the_verdict_stands_at_the_end_where_the_prompt_returns() -> None:
     assert lines[position + 1].startswith("full has accuracy 0.62 against 0.42 for majority")
     assert any(line.startswith("Why: full beats majority") for line in lines[position:])
     assert len(lines) - position <= 10
+
+
+def test_what_speaks_against_a_promotion_stands_on_lines_of_its_own() -> None:
+    base = given.promote()
+    majority = replace(base.examples.confusions[0], baseline="full")  # type: ignore[union-attr]
+    lines = render_terminal(replace(base, examples=ExampleReport((majority,))), colour=False, width=100).splitlines()
+    below = lines[lines.index("Promote full, seed 1") :]
+    assert any(line.startswith("Classes never answered: full: neutral (93 of 300 test examples)") for line in below)
+    assert "Audit: 1 of 3 pass; warning: MLB305 Enough power; 1 remark" in below
 
 
 def test_the_environment_does_not_decide_over_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mlbaseline.records import Mismatch, MismatchEffect
 from mlbaseline.report.view_builder import build_view
 from tests.support import assessments as given
 from tests.support import odd_assessments as odd
@@ -29,6 +30,15 @@ def test_the_facts_count_what_passed() -> None:
     assert facts["Test examples"] == ("300", "")
     assert facts["Runs differ in"] == ("engine.precision", "open")
     assert {f.label: f.tone for f in build_view(given.inconclusive()).facts}["Primary contrasts"] == "open"
+
+
+def test_what_is_not_known_is_not_called_a_difference() -> None:
+    base = given.hold()
+    unknown = Mismatch("prompt.template", "unknown", "unknown", MismatchEffect.WARN)
+    view = build_view(replace(base, mismatches=(*base.mismatches, unknown)))
+    facts = {fact.label: fact.text for fact in view.facts}
+    assert facts["Runs differ in"] == "engine.precision"
+    assert facts["Not known of some runs"] == "prompt.template"
 
 
 def test_the_facts_say_when_the_rules_were_registered_and_how_often_test_was_looked_at() -> None:

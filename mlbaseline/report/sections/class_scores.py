@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlbaseline.records import Confusion, Role
 from mlbaseline.report import formats
-from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
+from mlbaseline.report.presenter import Presenter, listed
+from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Table
 
 _MAX_CLASSES = 12
 """A wider matrix is not read."""
@@ -24,6 +24,25 @@ def class_section(presenter: Presenter) -> Section | None:
     if len(examples.confusions[0].labels) <= _MAX_CLASSES:
         blocks += [_matrix(confusion) for confusion in shown]
     return Section("classes", "By class", tuple(blocks))
+
+
+def missed_classes_fact(presenter: Presenter, name: str | None) -> Fact | None:
+    """Name the classes of the test that a rung answers to no example: `lora: positive (47 of 300 test examples)`."""
+    examples = presenter.assessment.examples
+    confusion = next((one for one in examples.confusions if one.baseline == name), None) if examples else None
+    if confusion is None:
+        return None
+    sizes = [sum(row) for row in confusion.counts]
+    missed = [
+        f"{formats.plain(label)} ({sizes[i]:,} of {sum(sizes):,} test examples)"
+        for i, label in enumerate(confusion.labels)
+        if sizes[i] and not any(row[i] for row in confusion.counts)
+    ]
+    return (
+        Fact("Classes never answered", f"{formats.clean(confusion.baseline)}: {listed(missed)}", "worse")
+        if missed
+        else None
+    )
 
 
 def _score_table(presenter: Presenter, confusions: tuple[Confusion, ...]) -> Table:

@@ -6,7 +6,7 @@ from mlbaseline.judge.comparability import same_hardware
 from mlbaseline.records import MismatchEffect, Outcome, Standing
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
-from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
+from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Steps, Table
 
 _SAME_TEXT = "MLB202"
 _MACHINE = ("hardware.device_name", "hardware.cpu")
@@ -66,6 +66,15 @@ def _machine(group: list[Standing]) -> str:
     return ", ".join([*known, *cores, *batch]) or "hardware unknown"
 
 
+def mismatch_facts(presenter: Presenter) -> tuple[Fact, ...]:
+    """Name the fields in which the runs differ and, apart from them, those of which a value is not known."""
+    fields = {
+        label: dict.fromkeys(formats.clean(m.field) for m in presenter.assessment.mismatches if m.is_known == known)
+        for label, known in (("Runs differ in", True), ("Not known of some runs", False))
+    }
+    return tuple(Fact(label, listed(list(names)), "open") for label, names in fields.items() if names)
+
+
 def mismatch_section(presenter: Presenter) -> Section | None:
     """List the differences between the compared evaluations, refusals first."""
     mismatches = sorted(
@@ -95,7 +104,10 @@ def mismatch_section(presenter: Presenter) -> Section | None:
         for mismatch in mismatches
     )
     lead = (
-        "The compared evaluations differ in what can change a score. "
+        "The compared evaluations differ, or are not known to be alike, in what can change a score. "
         "Keep that in mind when you read the differences above."
     )
-    return Section("warnings", "Warnings", (lead, Table("Fields of the signatures that differ", columns, rows)))
+    unknown = "" if all(mismatch.is_known for mismatch in mismatches) else " or are not known"
+    return Section(
+        "warnings", "Warnings", (lead, Table(f"Fields of the signatures that differ{unknown}", columns, rows))
+    )

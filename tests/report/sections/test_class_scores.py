@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from mlbaseline.records import Confusion, ExampleReport
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.sections.class_scores import class_section
-from mlbaseline.report.view import Cell, Table
+from mlbaseline.report.sections.class_scores import class_section, missed_classes_fact
+from mlbaseline.report.view import Cell, Fact, Table
 from tests.support import assessments as given
 
 
@@ -35,6 +35,24 @@ def test_a_class_that_is_never_answered_is_flagged() -> None:
     majority = tables()[0].rows[0].cells
     assert majority[1] == Cell("1.00", "precision 0.42")
     assert majority[2] == Cell("0.00", "never answered", "worse")
+
+
+def test_classes_that_a_rung_never_answers_are_named() -> None:
+    presenter = Presenter(given.promote())
+    assert missed_classes_fact(presenter, "majority") == Fact(
+        "Classes never answered",
+        "majority: neutral (93 of 300 test examples) and positive (82 of 300 test examples)",
+        "worse",
+    )
+    assert missed_classes_fact(presenter, "full") is None
+    assert missed_classes_fact(presenter, None) is None
+
+
+def test_a_class_without_examples_is_not_missed() -> None:
+    confusion = Confusion("lora", ("no", "yes"), ((7, 0, 0), (0, 0, 0)))
+    assert (
+        missed_classes_fact(Presenter(replace(given.promote(), examples=ExampleReport((confusion,)))), "lora") is None
+    )
 
 
 def test_a_matrix_of_each_rung_of_the_primary_contrasts() -> None:
