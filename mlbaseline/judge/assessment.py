@@ -88,4 +88,5 @@ def assess(
         judges=report_judges(ladder),
         looks=looks,
         weighted=None if suite.matrix.weights is None else str(suite.matrix.weights),
+        registers=suite.register_as is not None,
     )

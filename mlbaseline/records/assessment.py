@@ -124,6 +124,7 @@ class Assessment:
     judges: of the judged metrics, who scores them and how far that can be trusted.
     looks: where the answers end, and what each registered look came to; None where none is registered.
     weighted: how examples are weighted in the comparisons of means, in words; None where all count the same.
+    registers: whether the suite names a registered model, which a winner becomes a version of.
     """
 
     suite: str
@@ -146,6 +147,7 @@ class Assessment:
     judges: tuple[JudgeReport, ...] = ()
     looks: LookReport | None = None
     weighted: str | None = None
+    registers: bool = True
 
 
 @dataclass(frozen=True, slots=True)

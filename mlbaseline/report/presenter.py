@@ -29,9 +29,13 @@ ContrastKey = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Presenter:
-    """Formats the numbers of one assessment: which metric leads, which way is better, how many decimals."""
+    """Formats the numbers of one assessment: which metric leads, which way is better, how many decimals.
+
+    advises_promotion: whether to promote the winner is a next step; not where that was done or refused already.
+    """
 
     assessment: Assessment
+    advises_promotion: bool = True
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:

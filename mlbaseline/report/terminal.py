@@ -32,7 +32,7 @@ def wants_colour(stream: IO[str]) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def render_terminal(assessment: Assessment, *, colour: bool, width: int) -> str:
+def render_terminal(assessment: Assessment, *, colour: bool, width: int, advises_promotion: bool = True) -> str:
     """Render what a person wants to see at the end of a run; ends with a newline.
 
     Columns that do not fit are left out, the least important first, and so are tables that a page would fold. The
@@ -42,8 +42,9 @@ def render_terminal(assessment: Assessment, *, colour: bool, width: int) -> str:
         assessment: what a comparison found.
         colour: whether to write ANSI colours.
         width: of the terminal, in characters; no line is longer.
+        advises_promotion: whether to promote the winner is a next step; not where that was done or refused already.
     """
-    return terminal_of(build_view(assessment), colour=colour, width=width)
+    return terminal_of(build_view(assessment, advises_promotion=advises_promotion), colour=colour, width=width)
 
 
 def text_console(*, colour: bool, width: int) -> Console:

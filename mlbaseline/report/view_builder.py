@@ -27,9 +27,14 @@ from mlbaseline.report.view import Section, Tone, View
 _TONES: dict[str, Tone] = {Decision.PROMOTE: "better", Decision.HOLD: "worse", Decision.INCONCLUSIVE: "open"}
 
 
-def build_view(assessment: Assessment) -> View:
-    """Build everything that a report shows, as text, tables and plots."""
-    presenter = Presenter(clip_intervals(assessment))
+def build_view(assessment: Assessment, *, advises_promotion: bool = True) -> View:
+    """Build everything that a report shows, as text, tables and plots.
+
+    Args:
+        assessment: What a comparison found.
+        advises_promotion: Whether to promote the winner is a next step.
+    """
+    presenter = Presenter(clip_intervals(assessment), advises_promotion)
     verdict = assessment.verdict
     sections = (
         _overview(presenter),

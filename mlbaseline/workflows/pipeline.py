@@ -87,7 +87,8 @@ def run(
                 promotion = store.promote(tracker, loaded, plan, parent=ladder.run_id)
             except NotRegisteredError as error:  # the ladder and its report are whole all the same
                 not_registered = str(error)
-    compared = comparison_outcome(tracker, run_id, assessment)
+    was_tried = promotion is not None or not_registered is not None
+    compared = comparison_outcome(tracker, run_id, assessment, advises_promotion=not was_tried)
     document = {
         "ladder_run_id": ladder.run_id,
         "evaluations": [asdict(rung) for rung in evaluated],

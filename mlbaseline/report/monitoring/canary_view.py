@@ -36,13 +36,20 @@ _OUTCOMES: dict[GuardrailOutcome, Cell] = {
 }
 
 
-def canary_view(report: CanaryReport, suite: str, candidate: str) -> View:
-    """Build the page of a look at the canary."""
+def canary_view(report: CanaryReport, suite: str, candidate: str, *, advises_promotion: bool = False) -> View:
+    """Build the page of a look at the canary.
+
+    Args:
+        report: What was decided.
+        suite: Its name.
+        candidate: What the traffic has tried.
+        advises_promotion: Whether the candidate can be promoted by a command, and was not yet.
+    """
     sections = (
         Section("evidence", "Evidence over time", (_plot(report),)),
         Section("guardrails", "Guardrails", (_table(report),)),
         Section("split", "Split of the traffic", (_split(report),)),
-        Section("next", "What would come next", (Steps(next_steps(report)),)),
+        Section("next", "What would come next", (Steps(next_steps(report, advises_promotion=advises_promotion)),)),
     )
     return View(
         suite=formats.clean(suite),
@@ -77,11 +84,12 @@ def canary_sentence(report: CanaryReport, candidate: str) -> str:
             return f"The traffic is not split as it claims to be, {on}: nothing can be concluded about {name}."
 
 
-def next_steps(report: CanaryReport) -> tuple[str, ...]:
-    """Say what would come next, as ordered sentences."""
+def next_steps(report: CanaryReport, *, advises_promotion: bool) -> tuple[str, ...]:
+    """Say what would come next, as ordered sentences. advises_promotion: see `canary_view`."""
     match report.decision:
         case CanaryDecision.PROMOTE:
-            return ("Give the candidate all traffic.", "Promote it through the suite's gates: mlbaseline promote.")
+            gates = ("Promote it through the suite's gates: mlbaseline promote.",) if advises_promotion else ()
+            return ("Give the candidate all traffic.", *gates)
         case CanaryDecision.ROLL_BACK:
             return (
                 "Set the candidate's weight to 0.",

@@ -47,7 +47,12 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
     verdict, steps = presenter.assessment.verdict, []
     if verdict.decision == Decision.PROMOTE and is_champion(presenter):
         steps.append("Nothing needs to be promoted: these weights are the champion already.")
-    elif verdict.decision == Decision.PROMOTE:
+    elif verdict.decision == Decision.PROMOTE and not presenter.assessment.registers:
+        steps.append(
+            "The winner is not registered, as the suite names no registered model. To promote it, give the suite "
+            "`register_as` and run mlbaseline run again: what is evaluated is reused."
+        )
+    elif verdict.decision == Decision.PROMOTE and presenter.advises_promotion:
         steps.append(
             "mlbaseline run promotes the winner by itself, unless --no-promote is given. After another command, "
             "mlbaseline promote applies the gates once more and registers it."

@@ -112,7 +112,10 @@ def _render(assessment: Assessment, folder: Path) -> None:
         (folder / "plots" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
-def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> CommandResult:
+def comparison_outcome(
+    tracker: store.Tracker, run_id: str, assessment: Assessment, *, advises_promotion: bool = True
+) -> CommandResult:
+    """Give a comparison as the result of a command. advises_promotion: see `render_terminal`."""
     document = {
         "comparison_run_id": run_id,
         "verdict": assessment.verdict.decision,
@@ -138,6 +141,8 @@ def comparison_outcome(tracker: store.Tracker, run_id: str, assessment: Assessme
         "judges": [asdict(judge) for judge in assessment.judges],
     }
     where = f"\nReport: {document['report']}\n"
-    return CommandResult(
-        document, lambda colour, width: render_terminal(assessment, colour=colour, width=width) + where
-    )
+
+    def text(colour: bool, width: int) -> str:
+        return render_terminal(assessment, colour=colour, width=width, advises_promotion=advises_promotion) + where
+
+    return CommandResult(document, text)

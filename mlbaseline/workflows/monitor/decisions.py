@@ -94,7 +94,8 @@ def canary(
     monitor, rules = monitor_of(loaded), canary_rules(loaded)
     tracker = store.connect(tracking_uri, loaded.name)
     report = look_at_canary(loaded, monitor, tracker, ledger)
-    view = canary_view(report, loaded.name, rules.candidate)
+    registers = loaded.register_as is not None
+    view = canary_view(report, loaded.name, rules.candidate, advises_promotion=registers and not apply)
     document, exit_code = canary_document(report), CANARY_EXIT_CODES[report.decision]
     run_id = record_canary(loaded, tracker, report) if record else None
     if told and run_id and report.decision is not CanaryDecision.CONTINUE:
@@ -119,7 +120,7 @@ def record_canary(suite: Suite, tracker: store.Tracker, report: CanaryReport) ->
         TrackingError: The server cannot be reached.
     """
     candidate = canary_rules(suite).candidate
-    view = canary_view(report, suite.name, candidate)
+    view = canary_view(report, suite.name, candidate, advises_promotion=suite.register_as is not None)
     entry = _record(CANARY, str(report.decision), canary_document(report), view, _canary_series(report))
     return log_decision(tracker, suite, entry, note=_note(view.title, canary_sentence(report, candidate)))
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from mlbaseline.records import Assessment
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.next_steps import next_steps_section
+from mlbaseline.report.terminal import render_terminal
 from mlbaseline.report.view import Steps
 from tests.report.sections.test_findings import texts
 from tests.support import assessments as given
@@ -42,6 +43,14 @@ def test_next_steps_are_cut_after_eight() -> None:
     items = steps(replace(base, comparisons=failed))
     assert len(items) == 9
     assert items[-1] == "… and 2 more in the tables."
+
+
+def test_a_winner_is_to_be_promoted_where_that_is_possible_and_not_done() -> None:
+    won = given.promote()
+    assert "mlbaseline promote" in steps(won)[0]
+    unnamed = replace(won, registers=False)
+    assert "`register_as`" in steps(unnamed)[0]
+    assert "mlbaseline promote" not in render_terminal(won, colour=False, width=100, advises_promotion=False)
 
 
 def test_power_compares_the_distance_to_the_margin_with_what_can_be_detected() -> None:

@@ -51,7 +51,9 @@ def test_a_candidate_that_is_no_worse_goes_through_the_gates_once(canaried: Cana
     dry = look(canaried, apply=False)
     assert (dry.exit_code, dry.document["action"]["applied"], canaried.aliases()) == (0, False, {"champion": "1"})
     assert "With --apply, full goes through the gates, to become champion of reviews-rule" in dry.text(False, 100)
+    assert "mlbaseline promote" in dry.text(False, 100)
     done = look(canaried)
+    assert "mlbaseline promote" not in done.text(False, 100)
     assert (done.exit_code, canaried.aliases()) == (0, {"champion": "2", "previous": "1"})
     (record,), (evidence,) = canaried.records("promotion"), canaried.records("canary")
     assert record.data.tags["mlbaseline.canary_run_id"] == evidence.info.run_id == done.document["run_id"]
