@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The suite; default: NAME.yaml")
+@click.option("--sheet", metavar="NAME", help="The sheet of an Excel file; default: the only one that holds something.")
 @click.option("--text", metavar="COLUMN", help="The column that the model reads.")
 @click.option("--target", metavar="COLUMN", help="The column with the right answer.")
 @click.option("--kind", type=click.Choice(["choice", "generate", "perplexity"]), help="Kind of task.")
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Write over a suite that is there.")
 @click.option("--yes", is_flag=True, help="Ask nothing: let all guesses stand. So it is without a terminal.")
 def init(data: Path, yes: bool, **options: Any) -> CommandResult:
-    """Write a commented suite for a data file (csv, tsv, json, jsonl or parquet), which runs at once.
+    """Write a commented suite for a data file (csv, tsv, json, jsonl, parquet or xlsx), which runs at once.
 
     Columns, kind of task, choices, slices and splits are guessed from the file; the output says why.
     """

@@ -21,7 +21,7 @@ from mlbaseline.suite.node import SPLITS, Node, Sha256
 class DataSource(Node):
     """One file that is split (`source`), or a file of its own per split (`train`, `dev`, `test`)."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset({"encoding", "delimiter", "max_ragged"})
+    added_later: ClassVar[frozenset[str]] = frozenset({"encoding", "delimiter", "sheet", "max_ragged"})
 
     source: str | None = None
     """One file that `task.split` divides into train, dev and test: a path or any other asset reference. Excludes
@@ -35,14 +35,16 @@ class DataSource(Node):
     """File of the development split, on which checkpoints are chosen."""
     test: str | None = None
     """File of the test split, on which the decision is taken."""
-    format: Literal["csv", "tsv", "json", "jsonl", "parquet"] | None = None
-    """Format of the files. Without it, the ending of the file's name decides."""
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "excel"] | None = None
+    """Format of the files. Without it, the ending of the file's name decides: `.xlsx` is `excel`."""
     encoding: Annotated[str, Field(min_length=1)] | None = None
     """Character encoding of text files, such as `cp1252` for a CSV file of Excel. Without it, UTF-8 is read, and what
     is not UTF-8 is replaced and counted.
     """
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between the cells of a csv or tsv file, such as `;`. Without it, a comma or a tab."""
+    sheet: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the sheet of an Excel file. Without it, the only visible sheet that holds something."""
     max_ragged: Annotated[float, Field(ge=0, le=1)] = 0.02
     """Largest share of the rows of a csv or tsv file that may be left out because their number of cells is not the
     header's. More is an error.

@@ -12,12 +12,11 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
-from mlbaseline.tasks.data_files import DataTable, read_table
+from mlbaseline.tasks.data_files import DataTable, FileOptions, read_table
 from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from mlbaseline.tasks.targets import MakeTargetReader
-from mlbaseline.tasks.text_lines import TextFormat
 from mlbaseline.tasks.weighing import weigh_examples
 
 Fetch = Callable[[Asset], FetchedAsset]
@@ -59,9 +58,10 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
         DataError: A file does not hold what the suite needs.
     """
     task = suite.task
-    text = TextFormat(task.data.encoding, task.data.delimiter, task.data.max_ragged)
-    files = _data_files(task.data).items()
-    tables = {name: read_table(fetch(asset).path, task.data.format, text) for name, asset in files}
+    data = task.data
+    options = FileOptions(data.encoding, data.delimiter, data.sheet, data.max_ragged)
+    files = _data_files(data).items()
+    tables = {name: read_table(fetch(asset).path, data.format, options) for name, asset in files}
     notes = tuple(note for table in tables.values() for note in table.notes)
     check_columns(suite, tables)
     counts = _counts_of(tables)

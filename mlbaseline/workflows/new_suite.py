@@ -17,10 +17,10 @@ import yaml
 from mlbaseline.assets import fetch
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
-from mlbaseline.suite import Pretrained
+from mlbaseline.suite import DataSource, Pretrained
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.tasks import load_task
-from mlbaseline.tasks.data_files import DataTable, read_table
+from mlbaseline.tasks.data_files import DataTable, FileOptions, read_table
 from mlbaseline.tasks.suite_draft import KINDS, Kind, SuiteDraft, draft_suite
 from mlbaseline.workflows.command_result import CommandResult
 
@@ -35,6 +35,7 @@ _DISAGREEMENT = 0.2
 def init(
     data: str | Path,
     *,
+    sheet: str | None = None,
     output: str | Path | None = None,
     text: str | None = None,
     target: str | None = None,
@@ -48,7 +49,8 @@ def init(
     """Write a commented suite for a data file, and check that it is valid and that its splits can be drawn.
 
     Args:
-        data: A csv, tsv, json, jsonl or parquet file.
+        data: A csv, tsv, json, jsonl, parquet or Excel file.
+        sheet: The sheet of an Excel file. By default the only one that holds something.
         output: The suite file. By default `NAME.yaml` beside the data.
         text: Column that the model reads. By default guessed.
         target: Column with the right answer. By default guessed.
@@ -69,7 +71,7 @@ def init(
         SuiteError: The suite file is there already.
     """
     path = Path(data)
-    table = read_table(path, None)
+    table = read_table(path, None, FileOptions(sheet=sheet))
     draft = draft_suite(table, text=text, target=target, kind=kind)
     if ask is not None:
         draft = _asked(table, draft, ask)
@@ -77,8 +79,8 @@ def init(
     file = Path(output) if output else path.with_name(f"{name}.yaml")
     if file.exists() and not force:
         raise SuiteError(str(file), ["is there already; choose another --output, or write over it with --force"])
-    source = Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
-    content = suite_text(draft, name=name, source=source, model=model, production=production)
+    source = DataSource(source=Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix(), sheet=sheet)
+    content = suite_text(draft, name=name, data=source, model=model, production=production)
     suite = parse_suite(content, where=str(file), root=file.resolve().parent)
     loaded = load_task(suite, partial(fetch, root=suite.root))
     splits = {str(split): len(data.examples) for split, data in loaded.splits.items()}
@@ -99,13 +101,13 @@ def _asked(table: DataTable, draft: SuiteDraft, ask: Ask) -> SuiteDraft:
     return draft_suite(table, text=text, target=target, kind=kind)
 
 
-def suite_text(draft: SuiteDraft, *, name: str, source: str, model: str | None, production: str | None) -> str:
+def suite_text(draft: SuiteDraft, *, name: str, data: DataSource, model: str | None, production: str | None) -> str:
     """Write the suite file of a draft: the template of its kind of task, filled in.
 
     Args:
         draft: What the data hold.
         name: Name of the suite.
-        source: The data file, as the suite names it.
+        data: The data file, as the suite names it.
         model: Reference of the model. None: that of the packaged suite.
         production: URI of the model in production. None: the champion of the suite's registered model.
     """
@@ -124,7 +126,9 @@ def suite_text(draft: SuiteDraft, *, name: str, source: str, model: str | None, 
     template = resources.files("mlbaseline.suites") / "templates" / f"{draft.kind}.yaml"
     return Template(template.read_text(encoding="utf-8")).substitute(
         name=_scalar(name),
-        source=_scalar(source),
+        data=", ".join(
+            f"{key}: {_scalar(value)}" for key, value in data.model_dump(exclude_unset=True, exclude_none=True).items()
+        ),
         why_kind=why.get("task.kind", ""),
         why_text=why.get("task.columns.text", ""),
         why_target=why.get("task.columns.target", ""),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mlbaseline import workflows
 from mlbaseline.errors import SuiteError
+from mlbaseline.suite import DataSource
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.tasks.suite_draft import Kind, SuiteDraft
 from mlbaseline.workflows.new_suite import suite_text
@@ -60,6 +61,21 @@ def test_a_person_may_change_what_was_guessed(tickets: Path) -> None:
     assert load_suite(document["suite"]).task.kind == "generate"
 
 
+def test_a_suite_of_an_excel_file_names_its_sheet(tickets: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra `excel` is not installed")
+    workbook, book = openpyxl.Workbook(), tickets.with_suffix(".xlsx")
+    workbook.active["A1"] = "who kept this list"
+    sheet = workbook.create_sheet("from support")
+    with tickets.open(encoding="utf-8", newline="") as file:
+        for row in csv.reader(file):
+            sheet.append(row)
+    workbook.save(book)
+    written = workflows.init(book, sheet="from support").document
+    as_csv = workflows.init(tickets, output=tickets.with_name("other.yaml")).document
+    assert load_suite(written["suite"]).task.data.sheet == "from support"
+    assert (written["splits"], written["guesses"]) == (as_csv["splits"], as_csv["guesses"])
+
+
 def test_the_suite_runs_at_once(tickets: Path, tiny_model: Path, empty_database: Path, own_cache: Path) -> None:
     document = workflows.init(tickets, model=str(tiny_model)).document
     uri = f"sqlite:///{empty_database}"
@@ -77,7 +93,8 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 @given(NAMES, NAMES, st.lists(NAMES, min_size=2, max_size=4, unique=True), st.sampled_from(["choice", "generate"]))
 def test_whatever_the_header_says_it_is_quoted_right(text: str, target: str, choices: list[str], kind: Kind) -> None:
     drafted = SuiteDraft(kind, text, target, None, tuple(choices) if kind == "choice" else (), (text,), False, 9, 100)
-    suite = parse_suite(suite_text(drafted, name="a", source="a: b.csv", model="./#x", production=None))
+    data = DataSource(source="a: b.csv", sheet="a, 'b'")
+    suite = parse_suite(suite_text(drafted, name="a", data=data, model="./#x", production=None))
     assert (suite.task.columns.fields["text"], suite.task.columns.target) == (text, target)
-    assert suite.task.data.source == "a: b.csv"
+    assert suite.task.data == data
     assert suite.task.labels == drafted.choices

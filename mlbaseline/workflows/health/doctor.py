@@ -29,6 +29,7 @@ _EXTRAS = (
     ("lm-eval", "lm-eval", "a suite about one of its tasks"),
     ("inspect-ai", "inspect", "the import of its logs"),
     ("bitsandbytes", "quantized", "a suite with the precision int8 or int4"),
+    ("openpyxl", "excel", "data in an Excel file"),
 )
 """Packages that one feature needs: name, our extra, what for."""
 

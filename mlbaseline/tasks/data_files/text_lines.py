@@ -4,28 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlbaseline.progress import progress_bar
-
-
-@dataclass(frozen=True, slots=True)
-class TextFormat:
-    """How a text file is written.
-
-    Attributes:
-        encoding: Character encoding; None: UTF-8, and what is not UTF-8 is replaced and counted.
-        delimiter: Between the cells; None: that of the format.
-        max_ragged: Largest share of rows that may be left out because their number of cells is not the header's.
-    """
-
-    encoding: str | None = None
-    delimiter: str | None = None
-    max_ragged: float = 1.0
-
-
-AS_IT_IS = TextFormat()
 
 
 class TextLines:

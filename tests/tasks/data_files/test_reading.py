@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 
 from mlbaseline.errors import DataError
-from mlbaseline.tasks import data_files as reading
-from mlbaseline.tasks.data_files import read_table
-from mlbaseline.tasks.text_lines import TextFormat
+from mlbaseline.tasks.data_files import FileOptions, read_table, reading
 
 ROWS = [{"text": "fine, really", "label": "1"}, {"text": 'say "hi"\nand go', "label": "0"}]
 
@@ -47,7 +45,7 @@ def test_the_ending_tells_the_format(tmp_path: Path, name: str) -> None:
 
 def test_an_unknown_ending_lists_the_formats(tmp_path: Path) -> None:
     (tmp_path / "data.xls").write_text("")
-    with pytest.raises(DataError, match="'xls'; set `format` to one of: csv, tsv, json, jsonl, parquet"):
+    with pytest.raises(DataError, match="'xls'; set `format` to one of: csv, tsv, json, jsonl, parquet, excel"):
         read_table(tmp_path / "data.xls", None)
 
 
@@ -93,13 +91,13 @@ def test_ragged_rows_are_dropped_and_counted_and_numbers_go_on(tmp_path: Path) -
 
 def test_another_encoding_and_delimiter_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("text;label\nCafé, schön;1\n".encode("cp1252"))
-    table = read_table(tmp_path / "a.csv", None, TextFormat("cp1252", ";"))
+    table = read_table(tmp_path / "a.csv", None, FileOptions("cp1252", ";"))
     assert table.rows == [(1, {"text": "Café, schön", "label": "1"})]
     assert (table.replaced_characters, table.notes) == (0, ())
     (tmp_path / "a.jsonl").write_text('{"text": "é"}', encoding="utf-16")
-    assert read_table(tmp_path / "a.jsonl", None, TextFormat("utf-16")).rows == [(1, {"text": "é"})]
+    assert read_table(tmp_path / "a.jsonl", None, FileOptions("utf-16")).rows == [(1, {"text": "é"})]
     (tmp_path / "b.csv").write_bytes(b"text\na\x81b\n")  # no character of cp1252
-    found = read_table(tmp_path / "b.csv", None, TextFormat("cp1252"))
+    found = read_table(tmp_path / "b.csv", None, FileOptions("cp1252"))
     assert found.notes == ("b.csv: 1 characters that are not cp1252 were replaced, first in line 2",)
 
 
@@ -108,8 +106,8 @@ def test_many_ragged_rows_are_an_error_that_names_the_first(tmp_path: Path) -> N
     (tmp_path / "a.csv").write_text("\n".join(lines))
     expected = r"10 rows have another number of cells than the header's 2: line 2 \(3\), line 12 \(3\), .*, …; expected"
     with pytest.raises(DataError, match=expected):
-        read_table(tmp_path / "a.csv", None, TextFormat(max_ragged=0.09))
-    assert read_table(tmp_path / "a.csv", None, TextFormat(max_ragged=0.1)).ragged == 10
+        read_table(tmp_path / "a.csv", None, FileOptions(max_ragged=0.09))
+    assert read_table(tmp_path / "a.csv", None, FileOptions(max_ragged=0.1)).ragged == 10
 
 
 def test_a_stray_quote_is_an_error_and_swallows_no_rows(tmp_path: Path) -> None:
