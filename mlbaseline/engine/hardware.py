@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -34,20 +34,26 @@ def describe_hardware(device: str) -> dict[str, Scalar]:
         "software.platform": platform.platform(),
         "software.python": platform.python_version(),
     }
-    if find_spec("torch") is not None:  # what loads no weights also runs without it
+    if "torch" in sys.modules or device.startswith("cuda"):  # what loads no weights does not wait for its import
         import torch
 
         facts["hardware.threads"] = torch.get_num_threads()
         if device.startswith("cuda"):
             facts["hardware.device_memory_bytes"] = torch.cuda.get_device_properties(device).total_memory
+    return {**facts, **_software_versions()}
+
+
+@cache
+def _software_versions() -> dict[str, Scalar]:
+    versions: dict[str, Scalar] = {}
     for package in _PACKAGES:
         try:
-            facts[f"software.{package}"] = metadata.version(package)
+            versions[f"software.{package}"] = metadata.version(package)
         except metadata.PackageNotFoundError:  # run from a source tree
             continue
     if vllm := vllm_requirement():
-        facts["software.vllm"] = vllm[1]
-    return facts
+        versions["software.vllm"] = vllm[1]
+    return versions
 
 
 def device_name(device: str) -> str:

@@ -77,7 +77,7 @@ def run(
         # A part of the ladder is compared with what earlier ladders have of the rest.
         whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
         run_id, assessment = make_comparison(
-            loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id, key=key
+            loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id, task=ladder.task, key=key
         )
         ladder.log(evaluated, render_note(assessment))
         store.show_verdict(ladder.run, assessment.verdict)

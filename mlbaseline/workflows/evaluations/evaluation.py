@@ -11,7 +11,7 @@ from mlbaseline import serving, store
 from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.suite import Recorded, Suite
 from mlbaseline.suite.reading import SuiteReference
-from mlbaseline.tasks import LoadedTask, load_task, open_suite
+from mlbaseline.tasks import LoadedTask, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
@@ -108,8 +108,7 @@ def evaluate_rungs(
     suite, tracker = ladder.suite, ladder.tracker
     if until_settled:
         check_can_settle(suite, names, seeds)
-    fetch = make_fetcher(suite, tracker)
-    task = load_task(suite, fetch)
+    task = ladder.task
     _log_sizes(suite, task)
     before = store.find_evaluations(tracker)
     _warn_of_other_tasks(suite, task, before)
@@ -118,7 +117,7 @@ def evaluate_rungs(
     context = RungContext(
         suite,
         task,
-        fetch,
+        make_fetcher(suite, tracker),
         find_registered=partial(serving.find_registered, tracker, trusted=store.trusted_keys(suite)),
         find_scorer=scorer_finder(tracker),
         fresh=fresh,

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from mlbaseline import store
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite import KINDS, Suite
+from mlbaseline.tasks import LoadedTask, load_task
+from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 log = logging.getLogger("mlbaseline")
@@ -35,6 +38,16 @@ class LadderRun:
 
     suite: Suite
     run: store.Run
+
+    @cached_property
+    def task(self) -> LoadedTask:
+        """The suite's data, loaded once for the evaluations and for their comparison.
+
+        Raises:
+            AssetError: A file cannot be had.
+            DataError: A file does not hold what the suite needs.
+        """
+        return load_task(self.suite, make_fetcher(self.suite, self.tracker))
 
     @property
     def tracker(self) -> store.Tracker:
