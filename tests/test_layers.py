@@ -26,7 +26,7 @@ LAYERS = (
     {"store", "report"},
     {"serving"},
     {"workflows"},
-    {"cli"},
+    {"cli", "mlflow_plugins"},
     {"__main__"},
 )
 HEAVY = {

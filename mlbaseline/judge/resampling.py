@@ -109,7 +109,7 @@ class SimulatedTests:
 
     def _tilted(self, tables: Sequence[ResultTable], truth: TrueDifference) -> tuple[Array, float]:
         """Weights (units,) and the improvement that is true under them."""
-        known = weights_of(self._ladder.suite, tables[0], np.ones(len(tables[0].frame), dtype=bool))
+        known = weights_of(self._ladder.suite.matrix.weights, tables[0], np.ones(len(tables[0].frame), dtype=bool))
         statistics, difference = _difference(tables, self._ladder.suite.task.labels, truth, known)
         sums = np.stack([statistics[rows].sum(axis=0) for rows in self._rows])
         even = np.full(len(sums), 1.0 / len(sums))

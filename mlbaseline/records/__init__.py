@@ -16,6 +16,7 @@ from mlbaseline.records.decisions import (
     seed_from_text,
     seed_text,
 )
+from mlbaseline.records.evaluator_options import EvaluatorOptions
 from mlbaseline.records.example_changes import (
     Change,
     Confusion,
@@ -59,6 +60,7 @@ __all__ = [
     "Decision",
     "Estimand",
     "Estimate",
+    "EvaluatorOptions",
     "Example",
     "ExampleAnswer",
     "ExampleChange",

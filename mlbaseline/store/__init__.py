@@ -15,7 +15,14 @@ from mlbaseline.store.example_traces import ShownAnswer, ShownExample, log_answe
 from mlbaseline.store.items import param_text
 from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
-from mlbaseline.store.mlflow_results import read_mlflow_results
+from mlbaseline.store.mlflow_evaluations.results import read_mlflow_results
+from mlbaseline.store.mlflow_evaluations.rows import (
+    KIND_OF_ROWS,
+    PairedRows,
+    find_baseline,
+    log_paired_rows,
+    open_evaluated_run,
+)
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration, register_rules
 from mlbaseline.store.registry.lineage import Lineage, LinkedRun, VersionLineage, find_lineage
 from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
@@ -45,6 +52,7 @@ from mlbaseline.store.tables import load_evaluations, load_signatures, load_tabl
 
 __all__ = [
     "FACTS",
+    "KIND_OF_ROWS",
     "TASK_DIGEST",
     "ComparisonRun",
     "CountingRuns",
@@ -58,6 +66,7 @@ __all__ = [
     "LinkCheck",
     "LinkStatus",
     "LinkedRun",
+    "PairedRows",
     "PromotionPlan",
     "Run",
     "Server",
@@ -72,6 +81,7 @@ __all__ = [
     "count_earlier_looks",
     "counting_runs",
     "end_dead_runs",
+    "find_baseline",
     "find_begun",
     "find_comparison",
     "find_completed",
@@ -91,9 +101,11 @@ __all__ = [
     "log_dataset",
     "log_evaluation",
     "log_ladder",
+    "log_paired_rows",
     "log_published",
     "look_of",
     "newest_compared",
+    "open_evaluated_run",
     "open_evaluation",
     "open_program_run",
     "open_run",

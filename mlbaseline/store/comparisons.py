@@ -128,11 +128,16 @@ def save_assessment(assessment: Assessment, folder: Path) -> str:
     JSON has no NaN and no infinity: they are written as the strings "NaN", "Infinity" and "-Infinity".
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = pd.DataFrame([asdict(comparison) for comparison in assessment.comparisons], columns=list(COLUMNS))
-    rows.astype(_DTYPES).to_parquet(folder / "comparisons.parquet", index=False)
+    comparisons_frame(assessment.comparisons).to_parquet(folder / "comparisons.parquet", index=False)
     (folder / _COMPARISONS).write_bytes(_json(assessment.comparisons))
     (folder / _FINDINGS).write_bytes(_json(replace(assessment, comparisons=())))
     return _digest(folder)
+
+
+def comparisons_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Make the table of `comparisons.parquet`, a row for each comparison."""
+    rows = pd.DataFrame([asdict(comparison) for comparison in comparisons], columns=list(COLUMNS))
+    return rows.astype(_DTYPES)
 
 
 def _read(folder: Path, expected: str | None, where: str) -> Assessment:

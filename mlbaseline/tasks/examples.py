@@ -160,10 +160,19 @@ class _Maker:
 
     def _name(self, values: Fields, texts: Sequence[str], where: str) -> str:
         if self._id is None:
-            return digest_of(texts)[:_ID_CHARACTERS]
+            return content_id(texts)
         if is_missing(values[self._id]):
             raise DataError(f"{where}: column {self._id!r} is to name the examples, and is empty here")
         return as_text(values[self._id])
+
+
+def content_id(texts: Sequence[str]) -> str:
+    """Name an example by its content.
+
+    Args:
+        texts: What the model is shown of it, in the order of the columns' names.
+    """
+    return digest_of(texts)[:_ID_CHARACTERS]
 
 
 def content_of(texts: Sequence[str]) -> bytes:

@@ -23,7 +23,7 @@ from mlbaseline.importers.lm_eval_samples import read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Example, Signature, TaskData
 from mlbaseline.results import tabulate
-from mlbaseline.store.mlflow_results import _rows as rows_of_mlflow
+from mlbaseline.store.mlflow_evaluations.results import _rows as rows_of_mlflow
 from mlbaseline.suite import ChoiceTask
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.tasks.prompting import Prompting

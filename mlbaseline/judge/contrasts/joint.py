@@ -49,7 +49,7 @@ def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Gen
         contrasts,
         slices=np.column_stack(list(cuts.values())) if cuts else None,
         clusters=clusters_of(table, everyone),
-        weights=weights_of(ladder.suite, table, everyone),
+        weights=weights_of(ladder.suite.matrix.weights, table, everyone),
         level=ladder.level,
         rng=rng,
     )

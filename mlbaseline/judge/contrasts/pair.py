@@ -14,7 +14,7 @@ from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import ExampleWeights
-from mlbaseline.suite import Suite
+from mlbaseline.suite import Weighting
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Pair:
         metric: Name of the metric that they are compared by.
         labels: Labels of the task; empty where it has none.
         mask: (n,) which rows of the tables count.
-        suite: Says how their examples are weighted.
+        weighting: How their examples are weighted; None where all count the same.
     """
 
     candidate: Sequence[ResultTable]
@@ -35,11 +35,11 @@ class Pair:
     metric: str
     labels: Sequence[str]
     mask: npt.NDArray[np.bool_]
-    suite: Suite
+    weighting: Weighting | None = None
 
     def weights(self, rows: npt.NDArray[np.bool_]) -> ExampleWeights | None:
         """Weigh those rows of the tables that have a score; see `weights_of`."""
-        return weights_of(self.suite, self.candidate[0], rows, is_slice=not self.mask.all())
+        return weights_of(self.weighting, self.candidate[0], rows, is_slice=not self.mask.all())
 
 
 def pair_of(ladder: Ladder, row: Planned | Comparison, estimand: Estimand) -> Pair:
@@ -52,4 +52,5 @@ def pair_of(ladder: Ladder, row: Planned | Comparison, estimand: Estimand) -> Pa
         candidate, baseline = ladder.whole_sides(names, estimand)
     else:
         candidate, baseline = (ladder.tables(name, estimand) for name in names)
-    return Pair(candidate, baseline, row.metric, ladder.suite.task.labels, mask_of(candidate[0], row), ladder.suite)
+    suite, mask = ladder.suite, mask_of(candidate[0], row)
+    return Pair(candidate, baseline, row.metric, suite.task.labels, mask, suite.matrix.weights)

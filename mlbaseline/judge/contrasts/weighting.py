@@ -8,19 +8,21 @@ import numpy.typing as npt
 from mlbaseline.errors import DataError
 from mlbaseline.results import SLICE, WEIGHT, ResultTable
 from mlbaseline.stats import ExampleWeights, post_stratification
-from mlbaseline.suite import Suite
+from mlbaseline.suite import Weighting
 
 Mask = npt.NDArray[np.bool_]
 
 
-def weights_of(suite: Suite, table: ResultTable, rows: Mask, *, is_slice: bool = False) -> ExampleWeights | None:
+def weights_of(
+    weighting: Weighting | None, table: ResultTable, rows: Mask, *, is_slice: bool = False
+) -> ExampleWeights | None:
     """Weigh rows of a table; None where all count the same.
 
     The mix of a slice holds for the whole test. On another slice each row keeps the weight that it has there, and the
     shares within that slice are what they happen to be.
 
     Args:
-        suite: Says how examples are weighted.
+        weighting: How examples are weighted, as the suite's matrix says.
         table: The table.
         rows: Which of its rows count, (n,).
         is_slice: Whether they are a slice of the test.
@@ -29,7 +31,6 @@ def weights_of(suite: Suite, table: ResultTable, rows: Mask, *, is_slice: bool =
         DataError: The table has no weights, for its run is from before the suite had any.
         ValueError: The rows lack a value of the slice that has a share in the mix.
     """
-    weighting = suite.matrix.weights
     if weighting is None:
         return None
     if weighting.mix is None:

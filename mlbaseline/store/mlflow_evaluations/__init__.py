@@ -1,0 +1,1 @@
+"""Evaluations that MLflow runs: what they left behind, and the rows of those that our evaluator took part in."""
