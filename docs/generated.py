@@ -1,4 +1,4 @@
-"""Parts of pages that are made from the code: the keys of a suite file, and the commands. Nothing is written twice."""
+"""Parts of pages that are made from the code: keys of suite files, commands, audit checks. Nothing is written twice."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, get_args
 import click
 
 from mlbaseline.cli import cli
+from mlbaseline.judge.audit import CHECKS
 from mlbaseline.suite import MetricName, Suite
 
 
@@ -127,7 +128,15 @@ def _flat(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Com
             yield f"{prefix}{name}", command
 
 
+def audit_checks() -> Iterator[str]:
+    """Table of the checks of the audit; each code links to its section."""
+    yield from ("| code | severity | check |", "| --- | --- | --- |")
+    for check in CHECKS:
+        yield f"| [{check.code}](#{check.code.lower()}) | {check.severity} | {check.title} |"
+
+
 GENERATED: Mapping[str, Callable[[], Iterator[str]]] = {
     "<!-- generated: suite keys -->": suite_keys,
     "<!-- generated: commands -->": commands,
+    "<!-- generated: audit checks -->": audit_checks,
 }

@@ -53,6 +53,12 @@ class EndpointError(MlbaselineError):
     """An endpoint cannot be used: it cannot be reached, refuses the key, or uses another protocol."""
 
 
+class UnknownCodeError(MlbaselineError):
+    """A code is that of no audit check and no gate. A command ends with exit code 2."""
+
+    exit_code = 2
+
+
 class TrackingError(MlbaselineError):
     """The tracking server cannot be reached, or does not have the runs that are needed."""
 

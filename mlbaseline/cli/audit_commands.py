@@ -1,4 +1,4 @@
-"""Commands that look at how far a result can be relied on."""
+"""Commands that look at how far a result can be relied on, and explain what was found."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from mlbaseline.cli.command import SUITE, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
+
+
+@command()
+@click.argument("codes", metavar="[CODE]...", nargs=-1)
+def explain(codes: tuple[str, ...], **_: Any) -> CommandResult:
+    """Explain codes of audit checks and gates (MLB305, superiority); without CODE, list all.
+
+    Nothing is fetched: the texts are part of the package.
+    """
+    from mlbaseline import workflows
+
+    return workflows.explain(codes)
 
 
 @click.group()

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from mlbaseline.cli.answer_commands import export, import_
-from mlbaseline.cli.audit_commands import audit
+from mlbaseline.cli.audit_commands import audit, explain
 from mlbaseline.cli.decision_commands import canary, drift, replay, watch
 from mlbaseline.cli.ladder_commands import evaluate, run
 from mlbaseline.cli.monitor_commands import ingest, mix, retrain, snapshot
@@ -40,7 +40,7 @@ _COMMANDS = (
     *(run, evaluate),
     *(import_, export),
     *(compare, gate, power),
-    audit,
+    *(audit, explain),
     *(promote, rollback, lineage, verify),
     *(report, examples, table),
     *(ingest, mix, snapshot, retrain),

@@ -47,6 +47,28 @@ class Severity(StoredText):
     INFO = "info"
 
 
+class GateCode(StoredText):
+    """What a gate's finding is about. `mlbaseline/documentation/gates.md` has a section for each."""
+
+    SUPERIORITY = "superiority"
+    GUARDRAIL = "guardrail"
+    STANDING = "standing"
+    WINNER = "winner"
+    MIN_SEEDS = "min_seeds"
+    MIN_EXAMPLES = "min_examples"
+    SEEDS = "seeds"
+    ANSWERED = "answered"
+    COUNTED = "counted"
+    CONFIRMATORY = "confirmatory"
+    LOOKS = "looks"
+    MEASURED = "measured"
+    ERROR_RATE = "error_rate"
+    LATENCY_P95 = "latency_p95"
+    LATENCY_P99 = "latency_p99"
+    COST_PER_QUERY = "cost_per_query"
+    PEAK_MEMORY = "peak_memory"
+
+
 class Role(StoredText):
     """What a row of the comparison is for. Exploratory rows decide nothing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from mlbaseline.documentation import finding_url
 from mlbaseline.records import Assessment, Decision, Finding, Outcome, Verdict
 from mlbaseline.report import formats
 
@@ -48,5 +49,7 @@ def _case(suite: str, finding: Finding, verdict: Verdict) -> ET.Element:
         winner = formats.clean(str(verdict.winner))
         ET.SubElement(case, "skipped", message=f"{outcome}, and {winner} is promoted: {reason}")
     else:
-        ET.SubElement(case, "failure", type=outcome, message=reason).text = formats.plain(finding.evidence)
+        ET.SubElement(case, "failure", type=outcome, message=reason).text = "\n".join(
+            filter(None, (formats.plain(finding.evidence), f"Explained: {finding_url(finding.code)}"))
+        )
     return case

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from mlbaseline.documentation import explanations
 from mlbaseline.records import Assessment
 from mlbaseline.report.view import Cell, Column, Row, Steps, Table, Tone, View
 from mlbaseline.report.view_builder import build_view
@@ -90,6 +91,16 @@ def _print_verdict(console: Console, view: View) -> None:
     console.print(Text(" · ".join(f"{fact.label}: {fact.text}" for fact in others), style="dim"))
     for fact in cautions:
         console.print(Text.assemble((f"{fact.label}: ", _STYLES[fact.tone]), fact.text))
+    if codes := _open_codes(view):
+        console.print(Text(f"What these codes mean: mlbaseline explain {' '.join(codes)}", style="dim"))
+
+
+def _open_codes(view: View) -> list[str]:
+    """Codes of what failed or is undecided in gates and audit, each once: those that a documentation page explains."""
+    sections = filter(None, map(view.section, ("findings", "audit")))
+    tables = [block for section in sections for block in section.blocks if isinstance(block, Table)]
+    shown = [row.cells[0].text for table in tables if not table.collapsed for row in table.rows]
+    return [code for code in dict.fromkeys(shown) if code in explanations()]
 
 
 def _print_steps(console: Console, steps: Steps) -> None:

@@ -13,6 +13,7 @@ from mlbaseline.workflows.comparisons.report_file import report
 from mlbaseline.workflows.evaluations.annotation_sheet import export
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
+from mlbaseline.workflows.explanation import explain
 from mlbaseline.workflows.health.determinism import audit_determinism
 from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.health.validation import validate
@@ -42,6 +43,7 @@ __all__ = [
     "drift",
     "evaluate",
     "examples",
+    "explain",
     "export",
     "gate",
     "import_results",

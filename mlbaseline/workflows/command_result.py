@@ -15,7 +15,7 @@ from mlbaseline.records import Decision
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROWS = ("comparisons", "examples", "evaluations", "suites")
+_ROWS = ("comparisons", "examples", "evaluations", "suites", "explanations")
 _NOTEBOOK_WIDTH = 110
 """Characters in a line."""
 
@@ -53,7 +53,7 @@ class CommandResult:
     exit_code: int = 0
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the rows of the document: contrasts, else evaluations, examples or suites.
+        """Return the rows of the document: contrasts, else evaluations, examples, suites or explanations.
 
         Returns:
             One row for each, with the columns that the document has.

@@ -24,6 +24,11 @@ def test_stored_values() -> None:
         "Decision": ["promote", "hold", "inconclusive"],
         "Outcome": ["pass", "fail", "inconclusive", "not_applicable"],
         "Severity": ["error", "warning", "info"],
+        "GateCode": [
+            *("superiority", "guardrail", "standing", "winner"),
+            *("min_seeds", "min_examples", "seeds", "answered", "counted", "confirmatory", "looks", "measured"),
+            *("error_rate", "latency_p95", "latency_p99", "cost_per_query", "peak_memory"),
+        ],
         "Role": ["primary", "guardrail", "exploratory"],
         "Estimand": ["checkpoint", "recipe"],
         "Registered": ["before", "after", "no"],

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from mlbaseline.documentation import finding_url
 from mlbaseline.records import Assessment, Finding
 from mlbaseline.report import render_junit
 from tests.support import assessments as given
@@ -36,6 +37,7 @@ def test_what_fails_is_a_failure_and_what_does_not_apply_is_skipped() -> None:
     failed = suite.findall("testcase[failure]")
     assert [case.attrib["classname"] for case in failed] == ["tweets.latency_p95_s"]
     assert failed[0][0].attrib == {"type": "fail", "message": "0.731 s is more than 0.5 s"}
+    assert str(failed[0][0].text).endswith(f"Explained: {finding_url('latency_p95_s')}")
     assert suite.find("properties/property[@name='verdict']").attrib["value"] == "hold"  # type: ignore[union-attr]
 
 

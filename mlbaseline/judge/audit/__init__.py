@@ -1,4 +1,4 @@
-"""The field's checklist and its common traps, asked of every comparison. docs/reference/audit.md explains each code."""
+"""The field's checklist and its common traps, asked of every comparison. The package `documentation` explains each."""
 
 from mlbaseline.judge.audit import baselines, claims, fairness, hygiene
 from mlbaseline.judge.audit.check import Champion, Check, Subject, Trials

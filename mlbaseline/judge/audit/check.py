@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlbaseline.documentation import audit_check_url
+from mlbaseline.documentation import finding_url
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison, Estimand, Finding, Outcome, Registration, Role, Severity, Standing
 from mlbaseline.results import ResultTable
@@ -105,4 +105,4 @@ class Check:
 
     @property
     def docs(self) -> str:
-        return audit_check_url(self.code)
+        return finding_url(self.code)

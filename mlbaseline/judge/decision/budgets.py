@@ -9,23 +9,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlbaseline.judge.decision.finding import gate_finding
-from mlbaseline.records import NO_SEED, Bounds, Comparison, Cost, Finding, Outcome, Standing
+from mlbaseline.records import NO_SEED, Bounds, Comparison, Cost, Finding, GateCode, Outcome, Standing
 from mlbaseline.suite import Suite
 
-MIN_SEEDS, MIN_EXAMPLES = "min_seeds", "min_examples"
-_LATENCIES = {"latency_p95_s": ("latency_p95", "95th", 0.95), "latency_p99_s": ("latency_p99", "99th", 0.99)}
-BUDGETS = ("error_rate", "latency_p95", "latency_p99", "cost_per_query", "peak_memory")
+_LATENCIES = {
+    "latency_p95_s": (GateCode.LATENCY_P95, "95th", 0.95),
+    "latency_p99_s": (GateCode.LATENCY_P99, "99th", 0.99),
+}
+BUDGETS = frozenset(
+    {
+        GateCode.ERROR_RATE,
+        GateCode.LATENCY_P95,
+        GateCode.LATENCY_P99,
+        GateCode.COST_PER_QUERY,
+        GateCode.PEAK_MEMORY,
+    }
+)
 
 
 @dataclass(frozen=True)
 class Budget:
     """The most that something may come to. unit: with a space before it."""
 
-    code: str
+    code: GateCode
     what: str
     limit: float
     unit: str = ""
@@ -36,19 +46,19 @@ def evidence(suite: Suite, standing: Standing, deciding: Sequence[Comparison]) -
     gates, name = suite.gates, standing.baseline
     if gates.min_seeds is not None and NO_SEED in standing.run_ids:
         reason = f"{name} has no randomness to average over"
-        yield gate_finding(MIN_SEEDS, Outcome.NOT_APPLICABLE, reason, {"candidate": name})
+        yield gate_finding(GateCode.MIN_SEEDS, Outcome.NOT_APPLICABLE, reason, {"candidate": name})
     elif gates.min_seeds is not None:
-        yield _at_least(MIN_SEEDS, name, "seeds", len(standing.run_ids), gates.min_seeds)
+        yield _at_least(GateCode.MIN_SEEDS, name, "seeds", len(standing.run_ids), gates.min_seeds)
     if gates.min_examples is not None:
         overall = [row.n for row in deciding if row.candidate == name and row.slice is None]
-        yield _at_least(MIN_EXAMPLES, name, "examples", min(overall, default=0), gates.min_examples)
+        yield _at_least(GateCode.MIN_EXAMPLES, name, "examples", min(overall, default=0), gates.min_examples)
 
 
 def budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
     """Judge each budget that the suite sets, one finding each."""
     gates, cost, name = suite.gates, standing.cost, standing.baseline
     if gates.max_error_rate is not None:
-        yield _at_most(Budget("error_rate", "error rate", gates.max_error_rate), name, standing.error_rate)
+        yield _at_most(Budget(GateCode.ERROR_RATE, "error rate", gates.max_error_rate), name, standing.error_rate)
     for field, (code, rank, q) in _LATENCIES.items():
         limit = getattr(gates, field)
         if limit is not None:
@@ -56,10 +66,10 @@ def budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
             found = _at_most(budget, name, getattr(cost, field), _bounds(suite, cost, field))
             yield _with_timings(found, suite, cost.n_timed, q)
     if gates.cost_per_query_usd is not None:
-        budget = Budget("cost_per_query", "cost per query", gates.cost_per_query_usd, " USD")
+        budget = Budget(GateCode.COST_PER_QUERY, "cost per query", gates.cost_per_query_usd, " USD")
         yield _at_most(budget, name, cost.usd_per_query, _bounds(suite, cost, "usd_per_query"))
     if gates.peak_memory_bytes is not None:
-        budget = Budget("peak_memory", "peak memory", gates.peak_memory_bytes, " bytes")
+        budget = Budget(GateCode.PEAK_MEMORY, "peak memory", gates.peak_memory_bytes, " bytes")
         yield _at_most(budget, name, cost.peak_memory_bytes)
 
 
@@ -68,7 +78,7 @@ def _bounds(suite: Suite, cost: Cost, field: str) -> Bounds | None:
     return cost.bounds.get(field, Bounds(None, None)) if suite.gates.strict else None
 
 
-def _at_least(code: str, name: str, what: str, count: int, minimum: int) -> Finding:
+def _at_least(code: GateCode, name: str, what: str, count: int, minimum: int) -> Finding:
     reason = f"{name}: {count} {what} of at least {minimum}"
     if count >= minimum:
         return gate_finding(code, Outcome.PASS, reason, {"candidate": name})
@@ -102,7 +112,7 @@ def _with_timings(found: Finding, suite: Suite, n_timed: int, q: float) -> Findi
     more = f"; {n_timed:,} queries were timed, "
     more += f"at least {enough:,} bound it" if n_timed < enough else "more of them narrow it"
     reason = f"{found.reason}{more} (evaluation.latency_sample, of each seed)"
-    return Finding(found.code, found.severity, found.outcome, reason, found.evidence)
+    return replace(found, reason=reason)
 
 
 def _about(name: str, **more: Any) -> Mapping[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from mlbaseline.documentation import finding_url
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import (
     NO_SEED,
     WAIVED,
     Finding,
+    GateCode,
     LookReport,
     Outcome,
     Registration,
@@ -36,13 +38,15 @@ def confirmatory(suite: Suite, registration: Registration) -> Iterator[Finding]:
         "matrix_digest": suite.matrix_digest,
     }
     if registration.is_confirmatory:
-        yield gate_finding("confirmatory", Outcome.PASS, "the rules were written before the first evaluation", evidence)
+        yield gate_finding(
+            GateCode.CONFIRMATORY, Outcome.PASS, "the rules were written before the first evaluation", evidence
+        )
     else:
         reason = (
             f"the rules were registered after the first evaluation of the task: run {registration.first_run_id} "
             f"started under the rules {first}, the suite now has {suite.matrix_digest[:12]}"
         )
-        yield gate_finding("confirmatory", Outcome.FAIL, reason, evidence)
+        yield gate_finding(GateCode.CONFIRMATORY, Outcome.FAIL, reason, evidence)
 
 
 def answered(ladder: Ladder) -> Iterator[Finding]:
@@ -56,14 +60,16 @@ def answered(ladder: Ladder) -> Iterator[Finding]:
                 f"{name}: {missing:,} of {n:,} examples were never answered, because the model, or a judge of its "
                 "answers, could not be reached; evaluate again, which asks for these alone"
             )
-            yield gate_finding("answered", Outcome.FAIL, reason, {"baseline": name, "unanswered": missing, "n": n})
+            yield gate_finding(
+                GateCode.ANSWERED, Outcome.FAIL, reason, {"baseline": name, "unanswered": missing, "n": n}
+            )
 
 
 def counted(ladder: Ladder) -> Iterator[Finding]:
     """Yield a failure for each rung of the matrix whose runs are all of another suite than the present one."""
     for name, why in ladder.left_aside.items():
         reason = f"{name} has no run that the suite would make now; {why}. Evaluate it again"
-        yield gate_finding("counted", Outcome.FAIL, reason, {"baseline": name})
+        yield gate_finding(GateCode.COUNTED, Outcome.FAIL, reason, {"baseline": name})
 
 
 def stopped_as_registered(report: LookReport | None) -> Iterator[Finding]:
@@ -82,12 +88,12 @@ def stopped_as_registered(report: LookReport | None) -> Iterator[Finding]:
             reason = f"{what}, and these are not the first of the registered order. {rest}"
         else:
             reason = f"{what}, looks are registered at {sizes}. {rest}"
-        yield gate_finding("looks", Outcome.FAIL, reason, evidence)
+        yield gate_finding(GateCode.LOOKS, Outcome.FAIL, reason, evidence)
     elif report.status is StopStatus.UNSETTLED:
         reason = f"answers stop where no boundary is crossed for every candidate: {report.summary}. {rest}"
-        yield gate_finding("looks", Outcome.FAIL, reason, evidence)
+        yield gate_finding(GateCode.LOOKS, Outcome.FAIL, reason, evidence)
     else:
-        yield gate_finding("looks", Outcome.PASS, f"answers end as registered: {report.summary}", evidence)
+        yield gate_finding(GateCode.LOOKS, Outcome.PASS, f"answers end as registered: {report.summary}", evidence)
 
 
 def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Finding]:
@@ -100,7 +106,7 @@ def every_seed(suite: Suite, standings: Mapping[str, Standing]) -> Iterator[Find
         if NO_SEED not in seeds and missing:
             shown = ", ".join(map(str, missing))
             reason = f"{name} has no completed evaluation of seed {shown}, which the suite names"
-            yield gate_finding("seeds", Outcome.FAIL, reason, {"baseline": name, "missing": missing})
+            yield gate_finding(GateCode.SEEDS, Outcome.FAIL, reason, {"baseline": name, "missing": missing})
 
 
 def measured_under_digest(suite: Suite, ladder: Ladder) -> Iterator[Finding]:
@@ -121,7 +127,7 @@ def measured_under_digest(suite: Suite, ladder: Ladder) -> Iterator[Finding]:
                 f"{name}: {gates_named} would be judged by run metrics that no digest covers (runs of an earlier "
                 f"version: {', '.join(runs)}). Evaluate again with --fresh"
             )
-            yield gate_finding("measured", Outcome.FAIL, reason, {"candidates": [name], "runs": runs})
+            yield gate_finding(GateCode.MEASURED, Outcome.FAIL, reason, {"candidates": [name], "runs": runs})
 
 
 def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:
@@ -141,7 +147,8 @@ def blocking(suite: Suite, audited: Sequence[Finding]) -> Iterator[Finding]:
     for key, codes in (("audit", named), ("waive", waived)):
         for code in codes:
             if code not in known:
-                yield gate_finding(code, Outcome.FAIL, f"gates.{key} names {code}, and this version has no such check")
+                reason = f"gates.{key} names {code}, and this version has no such check"
+                yield Finding(code, Severity.ERROR, Outcome.FAIL, reason, docs=finding_url(code))
 
 
 def _waived(finding: Finding, why: str) -> Finding:

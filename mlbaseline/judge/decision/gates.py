@@ -8,13 +8,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL
 from mlbaseline.judge.contrasts.power import MoreExamples
-from mlbaseline.judge.decision.budgets import BUDGETS, MIN_EXAMPLES, MIN_SEEDS, budgets, evidence
+from mlbaseline.judge.decision.budgets import BUDGETS, budgets, evidence
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.winner import choose_winner, no_winner_reason, winner_metric
-from mlbaseline.records import WAIVED, Comparison, Decision, Estimand, Finding, Outcome, Role, Standing, Verdict
+from mlbaseline.records import (
+    WAIVED,
+    Comparison,
+    Decision,
+    Estimand,
+    Finding,
+    GateCode,
+    Outcome,
+    Role,
+    Standing,
+    Verdict,
+)
 from mlbaseline.suite import Contrast, Suite
-
-_SUPERIORITY = "superiority"
 
 
 def decide(
@@ -35,7 +44,7 @@ def decide(
     candidates = tuple(dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary))
     if not candidates:
         reason = "the suite registers no primary contrast, so nothing can be decided"
-        return Verdict(Decision.HOLD, reason, (gate_finding("superiority", Outcome.FAIL, reason),))
+        return Verdict(Decision.HOLD, reason, (gate_finding(GateCode.SUPERIORITY, Outcome.FAIL, reason),))
     deciding = [row for row in comparisons if row.outcome is not None and row.estimand == Estimand.CHECKPOINT]
     findings = {name: tuple(_judge(suite, name, deciding, standings)) for name in candidates}
     everything = (*(finding for found in findings.values() for finding in found), *conditions)
@@ -45,7 +54,7 @@ def decide(
         winner = choose_winner(suite, passed, checkpoints)
         if winner is None:
             reason = no_winner_reason(suite, passed, checkpoints)
-            found = gate_finding("winner", Outcome.FAIL, reason, {"candidates": passed})
+            found = gate_finding(GateCode.WINNER, Outcome.FAIL, reason, {"candidates": passed})
             return Verdict(Decision.HOLD, reason, (*everything, found))
         others = [name for name in passed if name != winner]
         by = f"the better on dev by {winner_metric(suite)}"
@@ -89,7 +98,7 @@ def _judge(
     yield from _contrasts(suite, name, deciding, standings)
     standing = standings.get(name)
     if standing is None:
-        yield gate_finding("standing", Outcome.FAIL, f"{name} has no evaluation", {"candidate": name})
+        yield gate_finding(GateCode.STANDING, Outcome.FAIL, f"{name} has no evaluation", {"candidate": name})
     else:
         yield from evidence(suite, standing, deciding)
         yield from budgets(suite, standing)
@@ -116,9 +125,9 @@ def _missing(by_candidate: Mapping[str, Sequence[Finding]]) -> tuple[int | None,
     """Seeds and examples that the gates ask for in addition, of a candidate that nothing else speaks against."""
     for found in by_candidate.values():
         short = [finding for finding in found if not _holds(finding)]
-        if all(finding.code in (MIN_SEEDS, MIN_EXAMPLES) for finding in short):
+        if all(finding.code in (GateCode.MIN_SEEDS, GateCode.MIN_EXAMPLES) for finding in short):
             lacking = {finding.code: int(finding.evidence["missing"]) for finding in short}
-            return lacking.get(MIN_SEEDS), lacking.get(MIN_EXAMPLES)
+            return lacking.get(GateCode.MIN_SEEDS), lacking.get(GateCode.MIN_EXAMPLES)
     return None, None
 
 
@@ -132,7 +141,7 @@ def _contrasts(
     """
     rows = [row for row in deciding if row.candidate == candidate]
     if not any(row.role == Role.PRIMARY for row in rows):
-        yield gate_finding(_SUPERIORITY, Outcome.FAIL, f"{candidate} has no primary contrast with results")
+        yield gate_finding(GateCode.SUPERIORITY, Outcome.FAIL, f"{candidate} has no primary contrast with results")
     for role, contrasts in ((Role.PRIMARY, suite.matrix.primary), (Role.GUARDRAIL, suite.matrix.guardrails)):
         for contrast in contrasts:
             if contrast.candidate == candidate:
@@ -191,8 +200,8 @@ def _contrast(suite: Suite, row: Comparison) -> Finding:
     return gate_finding(_code(row.role), outcome, reason, evidence)
 
 
-def _code(role: Role) -> str:
-    return _SUPERIORITY if role is Role.PRIMARY else Role.GUARDRAIL.value
+def _code(role: Role) -> GateCode:
+    return GateCode.SUPERIORITY if role is Role.PRIMARY else GateCode.GUARDRAIL
 
 
 def _needed(

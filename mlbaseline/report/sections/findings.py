@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mlbaseline.documentation import audit_check_url
+from mlbaseline.documentation import finding_url
 from mlbaseline.records import Finding, Outcome, Severity
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed, outcome_cell
@@ -13,6 +13,10 @@ from mlbaseline.report.view import Cell, Column, Fact, Row, Section, Table
 
 _OUTCOME_ORDER = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_APPLICABLE)
 _SEVERITY_NOUNS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
+_LINKS = (
+    "Each code links to its explanation: what is checked, why, and what to do where it fails. "
+    "`mlbaseline explain CODE` prints the same."
+)
 
 
 def gates_section(presenter: Presenter) -> Section | None:
@@ -31,7 +35,7 @@ def gates_section(presenter: Presenter) -> Section | None:
     def row_of(finding: Finding) -> Row:
         return Row(
             (
-                Cell(formats.clean(finding.code)),
+                _code_cell(finding),
                 outcome_cell(finding.outcome),
                 Cell(formats.clean(finding.severity)),
                 Cell(formats.clean(finding.reason)),
@@ -39,7 +43,8 @@ def gates_section(presenter: Presenter) -> Section | None:
             )
         )
 
-    return Section("findings", "Findings", _split_by_outcome("Gates and checks", columns, ordered, row_of))
+    tables = _split_by_outcome("Gates and checks", columns, ordered, row_of)
+    return Section("findings", "Findings", (replace(tables[0], notes=(_LINKS,)), *tables[1:]))
 
 
 def audit_section(presenter: Presenter) -> Section | None:
@@ -58,7 +63,7 @@ def audit_section(presenter: Presenter) -> Section | None:
     def row_of(finding: Finding) -> Row:
         return Row(
             (
-                Cell(formats.clean(finding.code), link=audit_check_url(finding.code)),
+                _code_cell(finding),
                 Cell(formats.clean(finding.title) or formats.MISSING),
                 _audit_outcome_cell(finding),
                 Cell(formats.clean(finding.severity)),
@@ -66,9 +71,12 @@ def audit_section(presenter: Presenter) -> Section | None:
             )
         )
 
-    note = "Each code links to its explanation: what it checks, why, and what to do where it fails."
     tables = _split_by_outcome("Checklist", columns, ordered, row_of)
-    return Section("audit", "Audit", (_blocking_note(presenter), replace(tables[0], notes=(note,)), *tables[1:]))
+    return Section("audit", "Audit", (_blocking_note(presenter), replace(tables[0], notes=(_LINKS,)), *tables[1:]))
+
+
+def _code_cell(finding: Finding) -> Cell:
+    return Cell(formats.clean(finding.code), link=finding_url(finding.code))
 
 
 def _split_by_outcome(

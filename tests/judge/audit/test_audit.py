@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
-from mlbaseline.documentation import documentation_url
+from mlbaseline.documentation import documentation_url, explanations
 from mlbaseline.judge.audit import CHECKS, Check, audit
 from tests.support.audit_subjects import subject
 
@@ -27,9 +26,7 @@ def test_codes_are_stable_and_ascending() -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
 def test_every_check_is_explained(check: Check) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "reference" / "audit.md").read_text(encoding="utf-8")
-    assert re.search(rf"^### {check.code}\n\n\S", text, re.MULTILINE)
-    assert f"| [{check.code}](#{check.code.lower()}) | {check.severity} | {check.title} |" in text
+    assert len(explanations()[check.code].text) > 40
     assert check.docs == documentation_url("reference/audit", check.code.lower())
 
 

@@ -14,7 +14,7 @@ from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint, choos
 from mlbaseline.judge.contrasts.power import MoreExamples
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.gates import decide
-from mlbaseline.records import Bounds, Comparison, Finding, Outcome, Standing, Verdict
+from mlbaseline.records import Bounds, Comparison, Finding, GateCode, Outcome, Severity, Standing, Verdict
 from mlbaseline.suite import Contrast, Gates, Matrix, Suite
 from mlbaseline.suite.reading import load_suite
 from tests.support.judged import COST, comparison, evaluation, standing, table, task_data
@@ -122,12 +122,14 @@ def test_missing_contrasts_do_not_pass() -> None:
 
 
 def test_a_failed_condition_holds_every_candidate_and_one_that_passes_holds_none() -> None:
-    held = judged(suite=only("lora"), conditions=[gate_finding("confirmatory", Outcome.FAIL, "registered after")])
+    held = judged(
+        suite=only("lora"), conditions=[gate_finding(GateCode.CONFIRMATORY, Outcome.FAIL, "registered after")]
+    )
     assert (held.decision, held.reason) == ("hold", "no candidate passed: registered after")
     still_open = [comparison(outcome="inconclusive")]
-    failed = gate_finding("confirmatory", Outcome.FAIL, "")
+    failed = gate_finding(GateCode.CONFIRMATORY, Outcome.FAIL, "")
     assert judged(still_open, suite=only("lora"), conditions=[failed]).decision == "hold"
-    passed = judged(suite=only("lora"), conditions=[gate_finding("confirmatory", Outcome.PASS, "")])
+    passed = judged(suite=only("lora"), conditions=[gate_finding(GateCode.CONFIRMATORY, Outcome.PASS, "")])
     assert passed.decision == "promote"
     assert passed.findings[-1].code == "confirmatory"
 
@@ -240,7 +242,7 @@ def test_whatever_is_missing_or_no_number_never_promotes(
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if not outcome.allows_promotion])
 def test_a_condition_that_does_not_pass_never_promotes(outcome: Outcome) -> None:
-    condition = gate_finding("anything", outcome, "")
+    condition = gate_finding(GateCode.LOOKS, outcome, "")
     assert judged(LORA_PASSES, suite=only("lora"), conditions=[condition]).decision != "promote"
 
 
@@ -267,7 +269,7 @@ def test_checkpoint_is_the_best_seed_on_dev_and_never_looks_at_test() -> None:
 
 
 def test_a_condition_about_some_candidates_holds_these_alone() -> None:
-    about_full = gate_finding("MLB106", Outcome.FAIL, "not compared with the champion", {"candidates": ["full"]})
+    about_full = Finding("MLB106", Severity.ERROR, Outcome.FAIL, "not compared with it", {"candidates": ["full"]})
     three = standing("full")
     standings = {"lora": standing("lora"), "full": three}
     verdict = decide(SUITE, BOTH_PASS, standings, CHECKPOINTS, lambda row: None, conditions=[about_full])
@@ -275,7 +277,7 @@ def test_a_condition_about_some_candidates_holds_these_alone() -> None:
 
 
 def test_what_is_waived_stands_in_the_verdict() -> None:
-    waived = gate_finding("MLB102", Outcome.NOT_APPLICABLE, "waived by the suite", {"waived": "rules only"})
+    waived = Finding("MLB102", Severity.ERROR, Outcome.NOT_APPLICABLE, "waived by the suite", {"waived": "rules only"})
     verdict = judged(suite=only("lora"), conditions=[waived])
     assert verdict.reason == "lora passed every registered contrast and budget; waived: MLB102 (rules only)"
     assert verdict.waived == {"MLB102": "rules only"}

@@ -45,6 +45,14 @@ def test_the_audit_puts_the_most_severe_failure_first() -> None:
     assert lead is not None and lead.blocks[0] == "Of these the suite lets block a promotion: MLB401."
 
 
+def test_the_code_of_a_gate_links_to_its_explanation() -> None:
+    base = given.hold()
+    held = replace(base.verdict, findings=(replace(base.verdict.findings[0], code="min_seeds"),))
+    section = gates_section(Presenter(replace(base, verdict=held)))
+    assert section is not None and isinstance(section.blocks[0], Table)
+    assert section.blocks[0].rows[0].cells[0].link.endswith("/reference/gates.html#min-seeds")
+
+
 def test_each_audit_code_links_to_its_explanation_and_nothing_else_gets_into_the_address() -> None:
     base = given.hold()
     odd = replace(base.audit[0], code='MLB101"><script>')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 DOCUMENTATION_URL = "https://mlbaseline.readthedocs.io/en/latest"
 """The published site. The environment variable MLBASELINE_DOCS_URL names another copy, such as a folder that
@@ -23,16 +22,3 @@ def documentation_url(page: str, anchor: str = "") -> str:
     """
     base = os.environ.get("MLBASELINE_DOCS_URL", DOCUMENTATION_URL).rstrip("/")
     return f"{base}/{page}.html{f'#{anchor}' if anchor else ''}"
-
-
-def audit_check_url(code: str) -> str:
-    """Return the address of the section that explains an audit check; the page's own where the code is not one.
-
-    Args:
-        code: Code of the check, such as `MLB302`. It may come from a stored file: nothing else gets into the address.
-
-    Example:
-        >>> audit_check_url("MLB302")
-        'https://mlbaseline.readthedocs.io/en/latest/reference/audit.html#mlb302'
-    """
-    return documentation_url("reference/audit", code.lower() if re.fullmatch(r"MLB\d{3}", code) else "")
