@@ -67,6 +67,22 @@ def folder_in_one_step(target: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def write_in_one_step(path: Path, content: str | bytes) -> None:
+    """Write a file of which a reader finds the old content or the new one, whenever the process is killed.
+
+    Args:
+        path: In a folder that exists.
+        content: Text is written as UTF-8.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    part = path.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    part.replace(path)
+
+
 def sign(content: str) -> str:
     """Compute a checksum that only those can compute who can read this cache's key (HMAC-SHA-256).
 
@@ -93,8 +109,5 @@ def _key(folder: Path) -> bytes:
         if path.is_file() and len(key := path.read_bytes()) == _KEY_BYTES:
             return key
         key = secrets.token_bytes(_KEY_BYTES)
-        part = path.with_suffix(".part")
-        part.touch(mode=0o600)
-        part.write_bytes(key)
-        part.replace(path)
+        write_in_one_step(path, key)
         return key

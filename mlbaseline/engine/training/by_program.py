@@ -1,13 +1,12 @@
 """Training by a program of the user's: run once, resumed where it was stopped, its weights checked and kept.
 
-A finished training is kept under the digest of all that decides it, as one of our own:
+Its folder in the cache of trainings:
 
 data/                 what the program reads
 output/               what it writes; kept for its next attempt until the training is finished
 output.log            what it prints
 attempt.json          time spent so far, and whether the program has come to its end
 weights/              the weights, their configuration and tokenizer, and nothing else of the output
-trained.json          when it is finished
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from mlbaseline.assets import MODEL_FILES
-from mlbaseline.cache import cache_dir
+from mlbaseline.cache import write_in_one_step
+from mlbaseline.engine.training.cached import train_once
 from mlbaseline.engine.training.program_job import ProgramJob
 from mlbaseline.engine.training.program_process import environment_of, run_program, tail
 from mlbaseline.errors import AssetError, TrainingProgramError
@@ -41,20 +40,8 @@ if TYPE_CHECKING:
 
     from mlbaseline.engine.rungs.rung import OpenProgramRun
 
-_TRAINED, _ATTEMPT, _LOG = "trained.json", "attempt.json", "output.log"
+_ATTEMPT, _LOG = "attempt.json", "output.log"
 _OF_A_TOKENIZER = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.jinja")
-
-
-def find_finished(job: ProgramJob) -> Trained | None:
-    """Return the finished training, if its weights are unchanged; None otherwise."""
-    folder = _folder(job)
-    try:
-        facts: dict[str, Any] = json.loads((folder / _TRAINED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if weights_sha256(folder / "weights") != facts["weights_sha256"]:
-        return None
-    return Trained(folder=folder / "weights", losses=(), selected_epoch=None, **facts)
 
 
 def train_by_program(
@@ -76,27 +63,22 @@ def train_by_program(
         TrainingProgramError: The program failed, or left no model that can be used.
         AssetError: The cache cannot be written.
     """
-    folder = _folder(job)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):  # a second process waits, and then finds it finished
-            finished = find_finished(job)
-            if finished is None:
-                _train(job, folder, open_run, description)
-                _keep_weights(job, folder)
-                _finish(job, folder, measure_dev)
-                finished = find_finished(job)
-    except (OSError, SafetensorError) as error:
-        raise AssetError(
-            f"{folder}: the training cannot be saved ({error}); free some space, or name another folder in "
-            "MLBASELINE_CACHE"
-        ) from error
-    assert finished is not None
-    return finished
 
+    def run(folder: Path) -> Trained:
+        _train(job, folder, open_run, description)
+        _keep_weights(job, folder)
+        weights = folder / "weights"
+        return Trained(
+            folder=weights,
+            weights_sha256=weights_sha256(weights),
+            train_s=_read_attempt(folder)["train_s"],
+            trainable_params=_count_parameters(weights),
+            losses=(),
+            dev=dict(measure_dev(weights)) if job.dev else {},
+            selected_epoch=None,
+        )
 
-def _folder(job: ProgramJob) -> Path:
-    return cache_dir() / "trained" / job.key
+    return train_once(job.key, run)
 
 
 def _train(job: ProgramJob, folder: Path, open_run: OpenProgramRun | None, description: str | None) -> None:
@@ -121,12 +103,12 @@ def _train(job: ProgramJob, folder: Path, open_run: OpenProgramRun | None, descr
             status = run_program(words, folder=job.root, environment=environment, log=log, description=description)
         finally:
             attempt["train_s"] += perf_counter() - started_s
-            _write_json(folder / _ATTEMPT, attempt)
+            write_in_one_step(folder / _ATTEMPT, json.dumps(attempt))
             if run is not None and log.is_file():
                 run.keep(log)
         if status != 0:
             raise _failure(job, folder, status)
-    _write_json(folder / _ATTEMPT, {**attempt, "is_done": True})
+    write_in_one_step(folder / _ATTEMPT, json.dumps({**attempt, "is_done": True}))
 
 
 def _words(job: ProgramJob, values: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
@@ -176,7 +158,7 @@ def _keep_weights(job: ProgramJob, folder: Path) -> None:
             shutil.copy(file, part)
     if isinstance(job.spec, ProgramAdapter):
         config = json.loads((part / CONFIG).read_text(encoding="utf-8"))
-        _write_json(part / CONFIG, {**config, "base_model_name_or_path": job.base_source})
+        write_in_one_step(part / CONFIG, json.dumps({**config, "base_model_name_or_path": job.base_source}, indent=2))
         record_base(part, source=job.base_source, sha256=job.base.sha256)
     elif not any(part.glob("tokenizer*")):
         for pattern in _OF_A_TOKENIZER:
@@ -204,20 +186,6 @@ def _check(job: ProgramJob, output: Path) -> None:
         raise AssetError(f"{output}: the adapter is for another base: expected {base}, it names {named}")
 
 
-def _finish(job: ProgramJob, folder: Path, measure_dev: Callable[[Path], Mapping[str, float]]) -> None:
-    weights = folder / "weights"
-    facts = {
-        "weights_sha256": weights_sha256(weights),
-        "train_s": _read_attempt(folder)["train_s"],
-        "trainable_params": _count_parameters(weights),
-        "dev": dict(measure_dev(weights)) if job.dev else {},
-    }
-    _write_json(folder / _TRAINED, facts)
-    for name in ("data", "output"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / _ATTEMPT).unlink(missing_ok=True)
-
-
 def _count_parameters(folder: Path) -> int:
     count = 0
     for path in folder.glob("*.safetensors"):
@@ -232,9 +200,3 @@ def _read_attempt(folder: Path) -> dict[str, Any]:
         return {"train_s": float(content["train_s"]), "is_done": bool(content["is_done"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {"train_s": 0.0, "is_done": False}
-
-
-def _write_json(path: Path, content: Any) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    part.replace(path)

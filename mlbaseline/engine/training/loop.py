@@ -22,26 +22,25 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from filelock import FileLock
 from peft.helpers import disable_input_dtype_casting
-from safetensors import SafetensorError
 
-from mlbaseline.cache import cache_dir
 from mlbaseline.engine.hardware import pin_seeds
 from mlbaseline.engine.inference.shared_prefix import logits_at
 from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.training.attention_kernel import attention_kernel
+from mlbaseline.engine.training.cached import epoch_folder, train_once
 from mlbaseline.engine.training.dev_metrics import measure_dev
 from mlbaseline.engine.training.epochs import StepBatch, shuffle_epoch
 from mlbaseline.engine.training.frozen_layers import FrozenLayers, find_frozen_layers
 from mlbaseline.engine.training.job import TrainingJob, make_optimizer, make_schedule, make_sequences, trainable
 from mlbaseline.engine.training.master_weights import MasterWeights
 from mlbaseline.engine.training.peft_methods import add_adapter
-from mlbaseline.engine.training.saved_state import epoch_folder, load_result, load_state, save_result, save_state
+from mlbaseline.engine.training.saved_state import load_state, save_state
 from mlbaseline.engine.training.shared_base import return_base, take_base
 from mlbaseline.engine.training.tied_embeddings import accumulate_tied_gradient_in_place
-from mlbaseline.errors import AssetError, MlbaselineError
+from mlbaseline.errors import MlbaselineError
 from mlbaseline.metrics import METRICS
+from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.adapter_files import record_base
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.progress import progress_bar
@@ -67,32 +66,14 @@ def train(job: TrainingJob, *, description: str | None = None) -> Trained:
         AssetError: the base cannot be loaded, or the cache not be written.
         MlbaselineError: the loss is no number any more.
     """
-    folder = _folder_of(job)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):  # a second process waits, and then loads the result
-            finished = load_result(folder)
-            if finished is None:
-                training = TrainingRun(job, folder)
-                training.run(description)
-                training.release()
-                finished = load_result(folder)
-    except (OSError, SafetensorError) as error:
-        raise AssetError(
-            f"{folder}: the training cannot be saved ({error}); free some space, or name another folder in "
-            "MLBASELINE_CACHE"
-        ) from error
-    assert finished is not None
-    return finished
 
+    def run(folder: Path) -> Trained:
+        training = TrainingRun(job, folder)
+        trained = training.run(description)
+        training.release()
+        return trained
 
-def find_finished(job: TrainingJob) -> Trained | None:
-    """Return the finished training from the cache, None where it must still be done."""
-    return load_result(_folder_of(job))
-
-
-def _folder_of(job: TrainingJob) -> Path:
-    return cache_dir() / "trained" / job.key
+    return train_once(job.key, run)
 
 
 class TrainingRun:
@@ -133,7 +114,7 @@ class TrainingRun:
             for _ in range(self.state.step):
                 self.schedule.step()
 
-    def run(self, description: str | None) -> None:
+    def run(self, description: str | None) -> Trained:
         """Train from the loaded state to the end."""
         state = self.state
         total = self.steps_per_epoch * self.job.spec.epochs
@@ -152,7 +133,16 @@ class TrainingRun:
                 state.train_s = perf_counter() - started_s
                 if state.step < total:
                     self._save_if_due()
-        save_result(self.folder, state, sum(parameter.numel() for parameter in self.trained.values()))
+        weights = epoch_folder(self.folder, state.selected_epoch)
+        return Trained(
+            folder=weights,
+            weights_sha256=weights_sha256(weights),
+            train_s=state.train_s,
+            trainable_params=sum(parameter.numel() for parameter in self.trained.values()),
+            losses=tuple(state.losses),
+            dev=state.dev,
+            selected_epoch=state.selected_epoch,
+        )
 
     def _save_if_due(self) -> None:
         """Save the state every `SAVE_EVERY_S`, or less often where saving takes long."""

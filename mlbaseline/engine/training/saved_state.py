@@ -1,27 +1,24 @@
-"""A training on disk: its state while it runs, its result when it is finished. Safetensors and JSON, no pickle.
+"""The state of a training that runs, on disk: safetensors and JSON, no pickle.
 
 epoch-N/              the weights of the best epoch so far
-state-STEP.safetensors, progress.json      while it runs
-trained.json          when it is finished
+state-STEP.safetensors, progress.json
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from mlbaseline.model_files import weights_sha256
-from mlbaseline.records import Trained
+from mlbaseline.cache import write_in_one_step
+from mlbaseline.engine.training.cached import epoch_folder
 
-_PROGRESS, _TRAINED = "progress.json", "trained.json"
+_PROGRESS = "progress.json"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """The state of AdamW for each parameter."""
 
@@ -47,11 +44,6 @@ class TrainingState:
     scaler: dict[str, float] = field(default_factory=dict)
 
 
-def epoch_folder(folder: Path, epoch: int) -> Path:
-    """Return the folder of an epoch's weights."""
-    return folder / f"epoch-{epoch}"
-
-
 def save_state(
     folder: Path, state: TrainingState, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> None:
@@ -61,7 +53,7 @@ def save_state(
         tensors |= {f"{key}/{name}": optimizer.state[parameter][key] for key in _MOMENTS}
     newest = folder / f"state-{state.step}.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, newest)
-    _write_json(folder / _PROGRESS, asdict(state))
+    write_in_one_step(folder / _PROGRESS, json.dumps(asdict(state)))
     for file in folder.glob("state-*"):
         if file != newest:
             file.unlink()
@@ -83,35 +75,3 @@ def load_state(
             parameter.copy_(tensors[f"weight/{name}"])
             optimizer.state[parameter] = {key: tensors[f"{key}/{name}"].to(parameter.device) for key in _MOMENTS}
     return state
-
-
-def save_result(folder: Path, state: TrainingState, trainable_params: int) -> None:
-    """Mark the training as finished and delete what only a running one needs."""
-    selected = epoch_folder(folder, state.selected_epoch)
-    facts = asdict(state)
-    del facts["step"], facts["scaler"]
-    facts |= {"weights_sha256": weights_sha256(selected), "trainable_params": trainable_params}
-    _write_json(folder / _TRAINED, facts)
-    for leftover in folder.iterdir():
-        if leftover.is_dir() and leftover != selected:
-            shutil.rmtree(leftover)
-        elif leftover.is_file() and leftover.name != _TRAINED:
-            leftover.unlink()
-
-
-def load_result(folder: Path) -> Trained | None:
-    """Return a finished training, if its weights are unchanged; None otherwise."""
-    try:
-        facts: dict[str, Any] = json.loads((folder / _TRAINED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    weights = epoch_folder(folder, facts["selected_epoch"])
-    if weights_sha256(weights) != facts["weights_sha256"]:
-        return None
-    return Trained(folder=weights, **{**facts, "losses": tuple(facts["losses"])})
-
-
-def _write_json(path: Path, content: Any) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    part.replace(path)

@@ -138,12 +138,12 @@ class _Forecast:
         return pace.seconds(len(self._context.data.examples), self._context.suite.evaluation.latency_sample)
 
     def _fine_tune(self, plain: RungForecast, spec: TrainedSpec, seed: int, *, is_first: bool) -> RungForecast:
-        from mlbaseline.engine.training.loop import find_finished
+        from mlbaseline.engine.training.cached import find_trained
 
         answering = self._pace(spec.base)
         known = replace(plain, answer_s=self._answering(answering), peak_bytes=answering.peak_bytes)
         job = training_job(self._context, plain.baseline, spec, seed)
-        if find_finished(job) is not None:
+        if find_trained(job.key) is not None:
             return self._priced(replace(known, state="trained"))
         pace, note = self._training_pace(plain.baseline, spec, seed)
         train_s = pace.seconds + SecondsRange.exactly(pace.once_s if is_first else 0.0)

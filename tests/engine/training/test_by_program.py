@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.training.by_program import find_finished, train_by_program
+from mlbaseline.engine.training.by_program import train_by_program
+from mlbaseline.engine.training.cached import find_trained
 from mlbaseline.engine.training.program_job import ProgramJob
 from mlbaseline.errors import TrainingProgramError
 from mlbaseline.records import Trained
@@ -74,7 +75,7 @@ def test_a_finished_training_is_found_and_changed_weights_are_trained_anew(job: 
     weights = first.folder / "adapter_model.safetensors"
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + b"?")
-    assert find_finished(job) is None
+    assert find_trained(job.key) is None
     train(job)
     assert weights.read_bytes() == content and attempts(job) == ["False", "False"]
 
@@ -92,7 +93,7 @@ def test_a_pickle_is_refused(job: ProgramJob) -> None:
     (job.root / "pickled").touch()
     with pytest.raises(TrainingProgramError, match=r"adapter_model\.bin|safetensors"):
         train(job)
-    assert find_finished(job) is None
+    assert find_trained(job.key) is None
 
 
 def test_another_script_seed_or_data_is_another_training(job: ProgramJob) -> None:
