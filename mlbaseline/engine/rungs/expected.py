@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
 from mlbaseline.engine.training.program_job import program_fields
+from mlbaseline.engine.training.signature_fields import data_fields, option_fields
 from mlbaseline.errors import AssetError, DataError
 from mlbaseline.records import ExpectedSignature, Scalar
 from mlbaseline.suite import (
@@ -76,10 +75,12 @@ class Expectation:
         prompting, _ = kind_of_suite(context.suite).few_shot_prompting(shots, seed, load_train, _UnknownTemplate)
         prompt = prompting.signature_fields()
         fields = {**shared, **prompt, **_answering_fields(context), **_checkpoint_fields(context, name)}
+        if isinstance(spec, TrainedSpec | ProgramSpec):
+            fields |= data_fields(spec, context.training_data(name), context.task.splits.get("dev"), prompt)
         if isinstance(spec, TrainedSpec):
-            fields |= _training_fields(context, name, spec, prompt)
+            fields |= {"training.max_length": context.suite.evaluation.max_length, **option_fields(spec)}
         if isinstance(spec, ProgramSpec):
-            fields |= {**_learnt_fields(context, name, spec, prompt), **program_fields(spec, context.suite.root)}
+            fields |= program_fields(spec, context.suite.root)
         return ExpectedSignature(fields, _ANSWERING, _OF_THE_MODEL)
 
     def _whole(self, context: RungContext, name: str, seed: int | None) -> ExpectedSignature | None:
@@ -121,33 +122,6 @@ def _sha256_of(context: RungContext, asset: Asset) -> str | None:
         return asset.sha256
     is_here = ":/" not in asset.source and Path(context.suite.root, asset.source).exists()
     return context.fetch(asset).sha256 if is_here else None
-
-
-def _training_fields(
-    context: RungContext, name: str, spec: TrainedSpec, prompt: Mapping[str, Scalar]
-) -> dict[str, Scalar]:
-    options: dict[str, Any] = spec.model_dump(mode="json", exclude={"kind", "base"})
-    return {
-        **_learnt_fields(context, name, spec, prompt),
-        "training.max_length": context.suite.evaluation.max_length,
-        **{
-            f"training.{option}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
-            for option, value in options.items()
-        },
-    }
-
-
-def _learnt_fields(
-    context: RungContext, name: str, spec: TrainedSpec | ProgramSpec, prompt: Mapping[str, Scalar]
-) -> dict[str, Scalar]:
-    """Say what is learnt, whoever trains."""
-    dev = context.task.splits.get("dev")
-    return {
-        "training.kind": spec.kind,
-        "training.train_digest": context.training_data(name).digest,
-        "training.dev_digest": dev.digest if dev else None,
-        "training.template": prompt["prompt.template"],
-    }
 
 
 class _UnknownTemplate:

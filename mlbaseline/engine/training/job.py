@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from mlbaseline.engine.inference.tokenization import (
     make_encoder,
     split_into_windows,
 )
+from mlbaseline.engine.training.signature_fields import data_fields, option_fields, prompt_fields
 from mlbaseline.errors import DataError
 from mlbaseline.models.checkpoint import Checkpoint, Precision, computed_in, load_checkpoint
 from mlbaseline.records import OutputType, Scalar, TaskData, digest_of
@@ -65,26 +65,18 @@ class TrainingJob:
 
     def signature_fields(self) -> dict[str, Scalar]:
         """`training.*`: every option, the data and the base, by content."""
-        options = self.spec.model_dump(mode="json", exclude={"kind", "base"})
         prompt = self.prompting.signature_fields()
-        given = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
         return {
             "training.version": TRAINING_VERSION[self.compute],
-            "training.kind": self.spec.kind,
             "training.base_sha256": self.base.sha256,
-            "training.train_digest": self.train.digest,
-            "training.dev_digest": self.dev.digest if self.dev else None,
-            "training.template": prompt["prompt.template"],
-            **{f"training.{name}": value for name, value in given.items()},
+            **data_fields(self.spec, self.train, self.dev, prompt),
+            **prompt_fields(prompt),
             **kind_of(self.task).training_fields(),
             "training.max_length": self.evaluation.max_length,
             "training.precision": self.precision,
             **({} if self.compute == self.precision else {"training.compute_precision": self.compute}),
             "training.device": self.device.split(":", maxsplit=1)[0],
-            **{
-                f"training.{name}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
-                for name, value in options.items()
-            },
+            **option_fields(self.spec),
         }
 
     @property

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mlbaseline.assets import FetchedAsset, sha256_of
+from mlbaseline.engine.training.signature_fields import data_fields, option_fields, prompt_fields
 from mlbaseline.errors import AssetError
 from mlbaseline.records import OutputType, Scalar, TaskData, digest_of
 from mlbaseline.suite import ProgramSpec, Task, TrainingCommand, TrainingProject
@@ -44,15 +45,11 @@ class ProgramJob:
     def signature_fields(self) -> dict[str, Scalar]:
         """`training.*`: program, code, data and base, by content."""
         prompt = self.prompting.signature_fields()
-        given = {name: prompt[f"prompt.{name}"] for name in ("chat_template", "system") if prompt.get(f"prompt.{name}")}
         return {
             "training.version": PROGRAM_VERSION,
-            "training.kind": self.spec.kind,
             "training.base_sha256": self.base.sha256,
-            "training.train_digest": self.train.digest,
-            "training.dev_digest": self.dev.digest if self.dev else None,
-            "training.template": prompt["prompt.template"],
-            **{f"training.{name}": value for name, value in given.items()},
+            **data_fields(self.spec, self.train, self.dev, prompt),
+            **prompt_fields(prompt),
             **kind_of(self.task).training_fields(),
             **program_fields(self.spec, self.root),
         }
@@ -103,14 +100,7 @@ def program_fields(spec: ProgramSpec, root: Path) -> dict[str, Scalar]:
     Raises:
         AssetError: A part of the code is not there.
     """
-    options = spec.model_dump(mode="json", exclude={"kind", "base"})
-    return {
-        "training.code_sha256": code_sha256(spec.train, root),
-        **{
-            f"training.{name}": json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
-            for name, value in options.items()
-        },
-    }
+    return {"training.code_sha256": code_sha256(spec.train, root), **option_fields(spec)}
 
 
 def code_sha256(program: TrainingCommand | TrainingProject, root: Path) -> str:
