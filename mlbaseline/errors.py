@@ -68,7 +68,7 @@ class LedgerError(MlbaselineError):
 
 
 class WebhookError(MlbaselineError):
-    """A webhook cannot be told of an alarm: its address, its key, or its answer is not as it should be."""
+    """An alarm cannot be sent to a webhook: its address, its key or its answer is wrong."""
 
 
 class PromotionError(MlbaselineError):

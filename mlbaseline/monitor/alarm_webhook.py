@@ -28,7 +28,7 @@ _ATTEMPTS, _TIMEOUT_S, _PAUSE_S = 3, 10.0, 1.0
 
 @dataclass(frozen=True)
 class AlarmWebhook:
-    """An address that is told of alarms, with the key that its messages are signed with."""
+    """An address that alarms are sent to, with the key that signs the messages."""
 
     url: str
     key: bytes = field(repr=False)
@@ -62,7 +62,7 @@ class AlarmWebhook:
             problem = f"HTTP {response.status_code}"
             if response.status_code < 500:
                 break
-        raise WebhookError(f"--webhook: {self.host} was not told of {id}: {excerpt(problem, 200)}")
+        raise WebhookError(f"--webhook: {self.host} did not receive {id}: {excerpt(problem, 200)}")
 
     def _headers(self, id: str, body: bytes) -> dict[str, str]:
         at = str(int(time.time()))

@@ -43,7 +43,7 @@ Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ReportedMetric = Annotated[Name, WithJsonSchema({"anyOf": [{"enum": list(get_args(MetricName))}, {"type": "string"}]})]
-"""A metric of the suite by its name, a judged one included. Editors are told of those that every suite can have."""
+"""A metric of the suite by its name, a judged one included. The JSON Schema lists those that every suite can have."""
 FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`module:function`."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

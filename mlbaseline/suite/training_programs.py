@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -30,7 +31,7 @@ def _check_placeholders(text: str) -> str:
     return text
 
 
-class TrainingProgram(Node):
+class TrainingProgram(Node, ABC):
     """What the two ways to train have in common."""
 
     files: tuple[Annotated[str, Field(min_length=1)], ...] = ()
@@ -40,9 +41,9 @@ class TrainingProgram(Node):
     """Names of further environment variables that the program is given, such as `WANDB_API_KEY`."""
 
     @property
+    @abstractmethod
     def texts(self) -> tuple[str, ...]:
         """Every text that may hold placeholders."""
-        raise NotImplementedError
 
     def uses(self, placeholder: str) -> bool:
         """Tell whether a placeholder stands in one of the texts."""

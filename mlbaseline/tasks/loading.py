@@ -24,7 +24,7 @@ Fetch = Callable[[Asset], FetchedAsset]
 
 
 FEW_EXAMPLES = 20
-"""A smaller test is told of."""
+"""Fewer test examples than this are reported: intervals are then too wide to decide much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,13 +67,13 @@ def test_a_server_that_fails_is_asked_again(answering: Answering) -> None:
 )
 def test_what_is_not_taken_is_an_error(answering: Answering, responses: list[Response], told: str) -> None:
     server = answering(*responses)
-    with pytest.raises(WebhookError, match=rf"127.0.0.1 was not told of run-1: {told}"):
+    with pytest.raises(WebhookError, match=rf"127.0.0.1 did not receive run-1: {told}"):
         open_webhook(server.url).send("run-1", CONTENT)
     assert len(server.requests) == len(responses)
 
 
 def test_nobody_at_home_is_an_error() -> None:
-    with pytest.raises(WebhookError, match="was not told of run-1: ConnectError"):
+    with pytest.raises(WebhookError, match="did not receive run-1: ConnectError"):
         open_webhook("http://127.0.0.1:9/hook").send("run-1", CONTENT)
 
 

@@ -60,6 +60,12 @@ def reviews_suite(
     )
 
 
+def rows_suite(rest: str, *, split: str, choices: str = '["no", "yes"]') -> str:
+    """A suite over the rows of `written_data.rows_of`, in `data.jsonl`."""
+    columns = "{text: text, target: label}"
+    return choice_suite(rest, name="t", data="data.jsonl", columns=columns, choices=choices, split=split)
+
+
 def sentiment_suite(rest: str, *, split: str, data: str = "data.csv") -> str:
     """A suite over the texts that `choice_task.write_data` writes, with the prompt of `choice_task`."""
     return choice_suite(

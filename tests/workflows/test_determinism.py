@@ -14,36 +14,35 @@ from mlflow.artifacts import download_artifacts
 from mlbaseline.errors import SuiteError
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.health.determinism import audit_determinism
+from tests.support.suites import fill, rows_suite
+from tests.support.written_data import write_jsonl
 
-SUITE = """
-name: t
-task:
-  kind: choice
-  data: {{source: rows.csv}}
-  columns: {{text: text, target: label}}
-  prompt: "{{text}}"
-  choices: [bad, quite good]
-  split: {{train: 8, dev: 24, test: 10, seed: 1}}
-evaluation: {{precision: {precision}, batch_tokens: 128, latency_sample: 3, invariant: {invariant}}}
+SUITE = rows_suite(
+    """
+evaluation: {precision: PRECISION, batch_tokens: 128, latency_sample: 3, invariant: INVARIANT}
 seeds: [0, 1]
 baselines:
-  majority: {{kind: trivial, strategy: majority}}
-  small: {{kind: pretrained, model: "{model}"}}
-  shown: {{kind: pretrained, model: "{model}", shots: {{k: 1, sample: seed}}}}
-"""
+  majority: {kind: trivial, strategy: majority}
+  small: {kind: pretrained, model: MODEL}
+  shown: {kind: pretrained, model: MODEL, shots: {k: 1, sample: seed}}
+""",
+    choices="[bad, quite good]",
+    split="{train: 8, dev: 24, test: 10, seed: 1}",
+)
 
 
 @pytest.fixture
 def folder(empty_database: Path, tmp_path: Path, own_cache: Path) -> Path:
     text = "a train that comes late is no train at all, I said, and waited " * 2
-    rows = [f"{text[: 9 + 5 * (n % 20)].replace(',', '')}{n},{'quite good' if n % 2 else 'bad'}" for n in range(60)]
-    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    labels = ("bad", "quite good")
+    rows = [{"text": f"{text[: 9 + 5 * (n % 20)]}{n}", "label": labels[n % 2]} for n in range(60)]
+    write_jsonl(tmp_path / "data.jsonl", rows)
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     return tmp_path
 
 
 def audited(folder: Path, model: Path, **options: Any) -> tuple[Any, str]:
-    text = SUITE.format(model=model, precision=options.pop("precision", "fp32"), invariant=options.pop("invariant"))
+    text = fill(SUITE, model=model, precision=options.pop("precision", "fp32"), invariant=options.pop("invariant"))
     (folder / "suite.yaml").write_text(text, encoding="utf-8")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     result = audit_determinism(folder / "suite.yaml", n_examples=20, tracking_uri=uri, **options)

@@ -14,30 +14,26 @@ from mlflow import MlflowClient
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.health.doctor import doctor
+from tests.support.suites import fill, rows_suite
+from tests.support.written_data import rows_of, write_jsonl
 
-SUITE = """
-name: t
-task:
-  kind: choice
-  data: {{source: rows.csv}}
-  columns: {{text: text, target: label}}
-  prompt: "{{text}}"
-  choices: [bad, good]
-  split: {{train: 4, dev: 2, test: 4, seed: 1}}
+SUITE = rows_suite(
+    """
 baselines:
-  small: {{kind: pretrained, model: {{source: "{model}"}}}}
-  vera: {{kind: peft, method: peft, config: VeraConfig, options: {{r: 4}}, base: small, learning_rate: 1.0e-2}}
-  wrong: {{kind: peft, method: peft, config: VeraConfig, options: {{rank: 4}}, base: small, learning_rate: 1.0e-2}}
-  earlier: {{kind: full, model: {{source: "{model}"}}}}
-  ready: {{kind: peft, adapter: {{source: nowhere}}, base: small}}
-"""
+  small: {kind: pretrained, model: {source: MODEL}}
+  vera: {kind: peft, method: peft, config: VeraConfig, options: {r: 4}, base: small, learning_rate: 1.0e-2}
+  wrong: {kind: peft, method: peft, config: VeraConfig, options: {rank: 4}, base: small, learning_rate: 1.0e-2}
+  earlier: {kind: full, model: {source: MODEL}}
+  ready: {kind: peft, adapter: {source: nowhere}, base: small}
+""",
+    split="{train: 4, dev: 2, test: 4, seed: 1}",
+)
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_fine_tunes_are_looked_at(tiny_model: Path, empty_database: Path, tmp_path: Path, auto_precision: str) -> None:
-    rows = [f"text {number},{'good' if number % 2 else 'bad'}" for number in range(30)]
-    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
-    (tmp_path / "suite.yaml").write_text(SUITE.format(model=tiny_model), encoding="utf-8")
+    write_jsonl(tmp_path / "data.jsonl", rows_of(30))
+    (tmp_path / "suite.yaml").write_text(fill(SUITE, model=tiny_model), encoding="utf-8")
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     outcome = doctor(str(tmp_path / "suite.yaml"), tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     found = {check["name"]: (check["outcome"], check["detail"]) for check in outcome.document["checks"]}
@@ -53,8 +49,8 @@ def test_fine_tunes_are_looked_at(tiny_model: Path, empty_database: Path, tmp_pa
 def test_a_precision_without_its_package_fails(
     tiny_model: Path, empty_database: Path, tmp_path: Path, auto_precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *(f"t{n},good" for n in range(30))]), encoding="utf-8")
-    suite = SUITE.format(model=tiny_model) + "evaluation: {precision: int8}\n"
+    write_jsonl(tmp_path / "data.jsonl", rows_of(30))
+    suite = fill(SUITE, model=tiny_model) + "evaluation: {precision: int8}\n"
     (tmp_path / "suite.yaml").write_text(suite, encoding="utf-8")
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     server = f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -13,34 +13,30 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.health.forecast import _usd, time_text
 from mlbaseline.workflows.health.validation import validate
+from tests.support.suites import fill, rows_suite
+from tests.support.written_data import rows_of, write_jsonl
 
-SUITE = """
-name: t
-task:
-  kind: choice
-  data: {{source: rows.csv}}
-  columns: {{text: text, target: label}}
-  prompt: "{{text}}"
-  choices: [bad, good]
-  split: {{train: 8, dev: 4, test: 10, seed: 1}}
-evaluation: {{precision: fp32, latency_sample: 3}}
+SUITE = rows_suite(
+    """
+evaluation: {precision: fp32, latency_sample: 3}
 seeds: [0, 1]
-cost: {{usd_per_hour: {{cpu: 3600}}, usd_per_million_tokens: {{remote: {{input: 1.0, output: 2.0}}}}}}
+cost: {usd_per_hour: {cpu: 3600}, usd_per_million_tokens: {remote: {input: 1.0, output: 2.0}}}
 baselines:
-  majority: {{kind: trivial, strategy: majority}}
-  small: {{kind: pretrained, model: "{model}"}}
-  lora: {{kind: peft, method: lora, base: small, epochs: 1, batch_size: 4, learning_rate: 1.0e-3}}
+  majority: {kind: trivial, strategy: majority}
+  small: {kind: pretrained, model: MODEL}
+  lora: {kind: peft, method: lora, base: small, epochs: 1, batch_size: 4, learning_rate: 1.0e-3}
   remote:
     kind: production
-    endpoint: {{url: "http://127.0.0.1:9", protocol: chat}}
-"""
+    endpoint: {url: "http://127.0.0.1:9", protocol: chat}
+""",
+    split="{train: 8, dev: 4, test: 10, seed: 1}",
+)
 
 
 @pytest.fixture
 def suite(tiny_model: Path, empty_database: Path, tmp_path: Path, own_cache: Path) -> Path:
-    rows = [f"text {number},{'good' if number % 2 else 'bad'}" for number in range(40)]
-    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
-    (tmp_path / "suite.yaml").write_text(SUITE.format(model=tiny_model), encoding="utf-8")
+    write_jsonl(tmp_path / "data.jsonl", rows_of(40))
+    (tmp_path / "suite.yaml").write_text(fill(SUITE, model=tiny_model), encoding="utf-8")
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     return tmp_path / "suite.yaml"
 

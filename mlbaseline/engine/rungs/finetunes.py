@@ -142,6 +142,13 @@ def make_finetune_rung(
 
 
 def language_model_of(weights: Weights, prompting: TrainingPromptFormat, base: Path | None = None) -> LanguageModel:
+    """Describe the fine-tuned model by its files.
+
+    Args:
+        weights: Of the adapter, or of the whole model.
+        prompting: How it is asked.
+        base: What the adapter is applied to; None for a whole model.
+    """
     # All files, not the weights alone: an adapter's configuration decides as much.
     sha256 = " on ".join(sha256_of(path) for path in (weights.folder, base) if path is not None)
     return LanguageModel(weights.folder, sha256, prompting, base)

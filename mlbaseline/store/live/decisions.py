@@ -16,7 +16,7 @@ from mlbaseline.suite import Suite
 CANARY, DRIFT = "canary", "drift"
 DECISION, LOOKED_AT = PREFIX + "decision", PREFIX + "looked_at"
 TOLD = PREFIX + "told"
-"""Tag: the host that was told of the decision by a webhook."""
+"""Tag: the host that a webhook sent the decision to."""
 _LOOK = PREFIX + "look"
 
 
@@ -94,6 +94,6 @@ def tell_once(tracker: Tracker, run_id: str, host: str, tell: Callable[[], None]
         if tracker.client.get_run(run_id).data.tags.get(TOLD) == host:
             return False
     tell()
-    with reporting(f"note who was told of the decision {run_id}", tracker.uri):
+    with reporting(f"record the receiver of the decision {run_id}", tracker.uri):
         tracker.client.set_tag(run_id, TOLD, host)
     return True

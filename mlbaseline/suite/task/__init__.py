@@ -41,7 +41,7 @@ __all__ = [
 
 
 class _ByKind:
-    """Lets pydantic read a task by the type that `TASKS` has for its kind. Editors are told of our four."""
+    """Lets pydantic read a task by the type that `TASKS` has for its kind. The JSON Schema lists our four."""
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         kinds = ChoiceTask | GenerateTask | PerplexityTask | LmEvalTask

@@ -1,4 +1,4 @@
-"""The lines of a data file in its character encoding; what cannot be decoded is replaced, counted and told of."""
+"""The lines of a data file in its character encoding; what cannot be decoded is replaced, counted and reported."""
 
 from __future__ import annotations
 

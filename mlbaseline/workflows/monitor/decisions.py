@@ -202,7 +202,7 @@ def look_at_drift(
 
 def _webhook(url: str | None, record: bool) -> AlarmWebhook | None:
     if url is not None and not record:
-        raise SuiteError("--no-record", ["--webhook needs the run with the decision: it says who was told of it"])
+        raise SuiteError("--no-record", ["--webhook needs the run of the decision, which records the receiver"])
     return None if url is None else open_webhook(url)
 
 
