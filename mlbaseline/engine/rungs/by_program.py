@@ -10,7 +10,7 @@ from pathlib import Path
 from mlbaseline.engine.rungs.finetunes import language_model_of, make_finetune_rung, open_finetune, training_job
 from mlbaseline.engine.rungs.language_model import answering_of
 from mlbaseline.engine.rungs.rung import OpenedRung, OpenProgramRun, Rung, RungContext, progress_name
-from mlbaseline.engine.training.program_job import ProgramJob
+from mlbaseline.engine.training.program.job import ProgramJob
 from mlbaseline.errors import DataError
 from mlbaseline.records import Trained
 from mlbaseline.suite import Full, ProgramAdapter, ProgramSpec
@@ -62,7 +62,7 @@ def _rung(context: RungContext, name: str, job: ProgramJob) -> Rung:
         return measured
 
     def train(open_run: OpenProgramRun | None = None) -> Trained:
-        from mlbaseline.engine.training.by_program import train_by_program
+        from mlbaseline.engine.training.program.training import train_by_program
         from mlbaseline.engine.training.shared_base import release_base
 
         context.shared_checkpoint.drop()

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
-from mlbaseline.engine.training.program_job import program_fields
+from mlbaseline.engine.training.program.job import program_fields
 from mlbaseline.engine.training.signature_fields import data_fields, option_fields
 from mlbaseline.errors import AssetError, DataError
 from mlbaseline.records import ExpectedSignature, Scalar

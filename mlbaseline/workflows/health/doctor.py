@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from mlbaseline import serving, store
 from mlbaseline.cache import cache_dir
 from mlbaseline.engine import hardware
-from mlbaseline.engine.training.program_job import code_sha256
+from mlbaseline.engine.training.program.job import code_sha256
 from mlbaseline.errors import DataError, MlbaselineError
 from mlbaseline.models.checkpoint import computed_in, default_device, resolve_precision
 from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ProgramSpec, ReadyAdapter, ReadyModel, Suite

@@ -26,8 +26,8 @@ from safetensors import safe_open
 from mlbaseline.assets import MODEL_FILES
 from mlbaseline.cache import write_in_one_step
 from mlbaseline.engine.training.cached import train_once
-from mlbaseline.engine.training.program_job import ProgramJob
-from mlbaseline.engine.training.program_process import environment_of, run_program, tail
+from mlbaseline.engine.training.program.job import ProgramJob
+from mlbaseline.engine.training.program.process import environment_of, run_program, tail
 from mlbaseline.errors import AssetError, TrainingProgramError
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.adapter_files import CONFIG, named_base, record_base

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.training.by_program import train_by_program
 from mlbaseline.engine.training.cached import find_trained
-from mlbaseline.engine.training.program_job import ProgramJob
+from mlbaseline.engine.training.program.job import ProgramJob
+from mlbaseline.engine.training.program.training import train_by_program
 from mlbaseline.errors import TrainingProgramError
 from mlbaseline.records import Trained
 from mlbaseline.suite import ProgramAdapter
