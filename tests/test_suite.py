@@ -44,6 +44,8 @@ def test_digest_depends_on_content_alone(tmp_path) -> None:
     copy = tmp_path / "elsewhere.yaml"
     copy.write_text("# a comment\n" + TEXT, encoding="utf-8")
     assert load_suite(copy).digest == load_suite("tweets").digest
+    copy.write_text(TEXT.replace("encoding_errors: replace", "encoding_errors: strict"), encoding="utf-8")
+    assert load_suite(copy).digest == load_suite("tweets").digest, "what was read is in the digest of the data"
     copy.write_text(TEXT.replace("seed: 13", "seed: 14"), encoding="utf-8")
     assert load_suite(copy).digest != load_suite("tweets").digest
 

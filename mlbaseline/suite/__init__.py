@@ -13,7 +13,7 @@ from mlbaseline.suite.baselines import (
     Shots,
     Trivial,
 )
-from mlbaseline.suite.data import Columns, DataSource, Slicing, SplitSizes, TextColumns
+from mlbaseline.suite.data import Columns, DataSource, EncodingErrors, Slicing, SplitSizes, TextColumns
 from mlbaseline.suite.decision import Contrast, Gates, Matrix, Weighting
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import (
@@ -98,6 +98,7 @@ __all__ = [
     "CostModel",
     "DataSource",
     "DriftRules",
+    "EncodingErrors",
     "Endpoint",
     "Evaluation",
     "External",

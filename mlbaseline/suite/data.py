@@ -17,11 +17,16 @@ from pydantic import (
 
 from mlbaseline.suite.node import SPLITS, Node, Sha256
 
+EncodingErrors = Literal["strict", "replace"]
+"""By the names that Python has for them."""
+
 
 class DataSource(Node):
     """One file that is split (`source`), or a file of its own per split (`train`, `dev`, `test`)."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset({"encoding", "delimiter", "sheet", "max_ragged"})
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        {"encoding", "encoding_errors", "delimiter", "sheet", "max_ragged"}
+    )
 
     source: str | None = None
     """One file that `task.split` divides into train, dev and test: a path or any other asset reference. Excludes
@@ -38,8 +43,11 @@ class DataSource(Node):
     format: Literal["csv", "tsv", "json", "jsonl", "parquet", "excel"] | None = None
     """Format of the files. Without it, the ending of the file's name decides: `.xlsx` is `excel`."""
     encoding: Annotated[str, Field(min_length=1)] | None = None
-    """Character encoding of text files, such as `cp1252` for a CSV file of Excel. Without it, UTF-8 is read, and what
-    is not UTF-8 is replaced and counted.
+    """Character encoding of text files, such as `cp1252` for a CSV file of Excel. Without it, UTF-8."""
+    encoding_errors: EncodingErrors = "strict"
+    """What becomes of bytes that the encoding does not have. `strict`: they are an error that names the line and the
+    encodings that decode the file. `replace`: each becomes U+FFFD and is counted. It is no part of the suite's digest:
+    what was read is in that of the data.
     """
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between the cells of a csv or tsv file, such as `;`. Without it, a comma or a tab."""

@@ -237,8 +237,16 @@ class Suite(Node):
 
     @cached_property
     def digest(self) -> str:
-        """Over all that the file says, wherever it lies, except what may change after the runs: `monitor`, `traces`."""
-        return digest_of(self.written.model_dump(mode="json", exclude={"monitor", "traces"}))
+        """Over all that the file says, wherever it lies, except what may change after the runs: `monitor`, `traces`.
+
+        `task.data.encoding_errors` is left out too: what was read stands in the digest of the data, and suites that
+        needed no such key before keep their digest when they get it.
+        """
+        return digest_of(
+            self.written.model_dump(
+                mode="json", exclude={"monitor": True, "traces": True, "task": {"data": {"encoding_errors": True}}}
+            )
+        )
 
     @cached_property
     def monitor_digest(self) -> str | None:

@@ -59,7 +59,7 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
     """
     task = suite.task
     data = task.data
-    options = FileOptions(data.encoding, data.delimiter, data.sheet, data.max_ragged)
+    options = FileOptions(data.encoding, data.encoding_errors, data.delimiter, data.sheet, data.max_ragged)
     files = _data_files(data).items()
     tables = {name: read_table(fetch(asset).path, data.format, options) for name, asset in files}
     notes = tuple(note for table in tables.values() for note in table.notes)

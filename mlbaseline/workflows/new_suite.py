@@ -35,6 +35,7 @@ _DISAGREEMENT = 0.2
 def init(
     data: str | Path,
     *,
+    encoding: str | None = None,
     sheet: str | None = None,
     output: str | Path | None = None,
     text: str | None = None,
@@ -50,6 +51,7 @@ def init(
 
     Args:
         data: A csv, tsv, json, jsonl, parquet or Excel file.
+        encoding: Character encoding of a text file. By default UTF-8.
         sheet: The sheet of an Excel file. By default the only one that holds something.
         output: The suite file. By default `NAME.yaml` beside the data.
         text: Column that the model reads. By default guessed.
@@ -71,7 +73,7 @@ def init(
         SuiteError: The suite file is there already.
     """
     path = Path(data)
-    table = read_table(path, None, FileOptions(sheet=sheet))
+    table = read_table(path, None, FileOptions(encoding, "strict", sheet=sheet))
     draft = draft_suite(table, text=text, target=target, kind=kind)
     if ask is not None:
         draft = _asked(table, draft, ask)
@@ -79,8 +81,9 @@ def init(
     file = Path(output) if output else path.with_name(f"{name}.yaml")
     if file.exists() and not force:
         raise SuiteError(str(file), ["is there already; choose another --output, or write over it with --force"])
-    source = DataSource(source=Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix(), sheet=sheet)
-    content = suite_text(draft, name=name, data=source, model=model, production=production)
+    source = Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
+    named = DataSource(source=source, encoding=encoding, sheet=sheet)
+    content = suite_text(draft, name=name, data=named, model=model, production=production)
     suite = parse_suite(content, where=str(file), root=file.resolve().parent)
     loaded = load_task(suite, partial(fetch, root=suite.root))
     splits = {str(split): len(data.examples) for split, data in loaded.splits.items()}

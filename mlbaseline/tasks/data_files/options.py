@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlbaseline.suite import EncodingErrors
+
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
     """How a data file is written.
 
     Attributes:
-        encoding: Character encoding; None: UTF-8, and what is not UTF-8 is replaced and counted.
+        encoding: Character encoding of a text file; None: UTF-8.
+        encoding_errors: Whether bytes that cannot be decoded are an error, or replaced by U+FFFD and counted.
         delimiter: Between the cells; None: that of the format.
         sheet: Name of the sheet of an Excel file; None: the only one that holds something.
         max_ragged: Largest share of rows that may be left out because their number of cells is not the header's.
     """
 
     encoding: str | None = None
+    encoding_errors: EncodingErrors = "replace"
     delimiter: str | None = None
     sheet: str | None = None
     max_ragged: float = 1.0

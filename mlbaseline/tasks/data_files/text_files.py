@@ -18,12 +18,12 @@ _SHOWN_ROWS = 5
 def delimited_reader(delimiter: str) -> Callable[[Path, FileOptions], DataTable]:
     """Return the reader of a text table. delimiter: between its cells, unless the options name another."""
 
-    def read(path: Path, text: FileOptions) -> DataTable:
-        lines = TextLines(path, newline="", encoding=text.encoding)
+    def read(path: Path, options: FileOptions) -> DataTable:
+        lines = TextLines(path, newline="", options=options)
         # The limit is there to bound memory; a file that is one cell is still read.
         limit = csv.field_size_limit(max(csv.field_size_limit(), path.stat().st_size))
         # strict: a stray quote is an error, where lenient parsing would swallow all rows up to the next quote.
-        reader = csv.reader(lines, delimiter=text.delimiter or delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=options.delimiter or delimiter, strict=True)
         try:
             records = (cells for cells in reader if cells)
             header = next(records, [])
@@ -41,13 +41,13 @@ def delimited_reader(delimiter: str) -> Callable[[Path, FileOptions], DataTable]
             ) from error
         finally:
             csv.field_size_limit(limit)
-        notes = _replacement_notes(lines)
+        replaced, notes = lines.replaced()
         if ragged:
             notes = (*notes, _ragged_note(path, len(header), ragged))
-        table = rows.table(path, replaced=lines.replaced, ragged=len(ragged), notes=notes)
-        if table.rows and len(ragged) > text.max_ragged * (len(table.rows) + len(ragged)):
+        table = rows.table(path, replaced=replaced, ragged=len(ragged), notes=notes)
+        if table.rows and len(ragged) > options.max_ragged * (len(table.rows) + len(ragged)):
             raise DataError(
-                f"{table.notes[-1]}; expected at most {text.max_ragged:.0%} of all rows. Quote cells that hold the "
+                f"{table.notes[-1]}; expected at most {options.max_ragged:.0%} of all rows. Quote cells that hold the "
                 "delimiter, name another `delimiter`, or raise `max_ragged` (`task.data`)"
             )
         return table
@@ -63,13 +63,9 @@ def _ragged_note(path: Path, n_columns: int, ragged: Sequence[tuple[int, int]]) 
     )
 
 
-def _replacement_notes(lines: TextLines) -> tuple[str, ...]:
-    return lines.notes() if lines.replaced else ()
-
-
-def read_json(path: Path, text: FileOptions) -> DataTable:
+def read_json(path: Path, options: FileOptions) -> DataTable:
     """Read a JSON list of objects. Raises DataError."""
-    lines = TextLines(path, newline="", encoding=text.encoding)
+    lines = TextLines(path, newline="", options=options)
     try:
         content = json.loads("".join(lines))
     except (ValueError, RecursionError) as error:
@@ -79,13 +75,14 @@ def read_json(path: Path, text: FileOptions) -> DataTable:
     rows = RowCollector()
     for number, item in enumerate(content, start=1):
         rows.add_object(number, item, path)
-    return rows.table(path, replaced=lines.replaced, notes=_replacement_notes(lines))
+    replaced, notes = lines.replaced()
+    return rows.table(path, replaced=replaced, notes=notes)
 
 
-def read_jsonl(path: Path, text: FileOptions) -> DataTable:
+def read_jsonl(path: Path, options: FileOptions) -> DataTable:
     """Read JSON Lines. Raises DataError."""
     # Not at the Unicode line separators, which JSON strings may hold.
-    lines = TextLines(path, newline="\n", encoding=text.encoding)
+    lines = TextLines(path, newline="\n", options=options)
     rows = RowCollector()
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -94,4 +91,5 @@ def read_jsonl(path: Path, text: FileOptions) -> DataTable:
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}: line {number} is not JSON: {error}") from error
             rows.add_object(number, content, path)
-    return rows.table(path, replaced=lines.replaced, notes=_replacement_notes(lines))
+    replaced, notes = lines.replaced()
+    return rows.table(path, replaced=replaced, notes=notes)

@@ -1,4 +1,4 @@
-"""The lines of a data file in its character encoding; what cannot be decoded is replaced, counted and reported."""
+"""The lines of a text file in its character encoding."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlbaseline.progress import progress_bar
+from mlbaseline.tasks.data_files.broken_bytes import find_broken_byte, require_decodable
+from mlbaseline.tasks.data_files.options import FileOptions
 
 
 class TextLines:
-    """The lines of a text file, one after the other.
+    """The lines of a text file, one after the other. newline: as of `open`."""
 
-    newline: as of `open`. encoding: None for UTF-8. replaced: characters that had to be replaced, of the lines read so
-    far.
-    """
-
-    def __init__(self, path: Path, newline: str, encoding: str | None) -> None:
-        self._path, self._newline, self._encoding = path, newline, encoding
-        self._marks, self._first_marked, self._number = 0, 0, 0
+    def __init__(self, path: Path, newline: str, options: FileOptions) -> None:
+        self._path, self._newline, self._encoding = path, newline, options.encoding
+        self._is_strict, self._marks = options.encoding_errors == "strict", 0
 
     def __iter__(self) -> Iterator[str]:
+        """Yield the lines. Raises DataError where bytes cannot be decoded, unless the options say to replace them."""
+        if self._is_strict:
+            require_decodable(self._path, self._encoding)
         size_bytes = self._path.stat().st_size
         with (
             self._path.open("rb") as file,
@@ -30,26 +31,24 @@ class TextLines:
             progress_bar(size_bytes, "B", f"Reading {self._path.name}", is_brief=True) as bar,
         ):
             for line in lines:
-                self._number += 1
-                if marks := line.count("\ufffd"):
-                    self._first_marked = self._first_marked or self._number
-                    self._marks += marks
+                self._marks += line.count("\ufffd")
                 yield line
                 if bar.is_due:
                     bar.reach(file.tell())
 
-    @property
-    def replaced(self) -> int:
-        """Characters that were replaced; those that stood in the file already do not count."""
-        mark = "\ufffd".encode(self._encoding or "utf-8", errors="ignore")
-        return self._marks and self._marks - (_count_in_file(self._path, mark) if mark else 0)
+    def replaced(self) -> tuple[int, tuple[str, ...]]:
+        """Count the characters that were replaced, and tell where the first one was.
 
-    def notes(self) -> tuple[str, ...]:
-        """Tell where characters were first replaced, and what to do about it."""
+        Those that stood in the file already do not count.
+        """
+        broken = None if self._is_strict or not self._marks else find_broken_byte(self._path, self._encoding)
+        if broken is None:
+            return 0, ()
+        mark = "\ufffd".encode(self._encoding or "utf-8", errors="ignore")
+        count = self._marks - (_count_in_file(self._path, mark) if mark else 0)
         named = self._encoding or "UTF-8"
-        hint = "" if self._encoding else "; a CSV file of Excel is often `encoding: cp1252` (`task.data`)"
-        what = f"{self.replaced:,} characters that are not {named} were replaced, first in line {self._first_marked:,}"
-        return (f"{self._path.name}: {what}{hint}",)
+        what = f"{count:,} characters that are not {named} were replaced, first in line {broken.line:,}"
+        return count, (f"{self._path.name}: {what}",)
 
 
 def _count_in_file(path: Path, piece: bytes) -> int:

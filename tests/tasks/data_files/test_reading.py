@@ -91,13 +91,16 @@ def test_ragged_rows_are_dropped_and_counted_and_numbers_go_on(tmp_path: Path) -
 
 def test_another_encoding_and_delimiter_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("text;label\nCafé, schön;1\n".encode("cp1252"))
-    table = read_table(tmp_path / "a.csv", None, FileOptions("cp1252", ";"))
+    table = read_table(tmp_path / "a.csv", None, FileOptions("cp1252", "strict", ";"))
     assert table.rows == [(1, {"text": "Café, schön", "label": "1"})]
     assert (table.replaced_characters, table.notes) == (0, ())
     (tmp_path / "a.jsonl").write_text('{"text": "é"}', encoding="utf-16")
     assert read_table(tmp_path / "a.jsonl", None, FileOptions("utf-16")).rows == [(1, {"text": "é"})]
+
+
+def test_what_is_replaced_is_told_of_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"text\na\x81b\n")  # no character of cp1252
-    found = read_table(tmp_path / "b.csv", None, FileOptions("cp1252"))
+    found = read_table(tmp_path / "b.csv", None, FileOptions("cp1252", "replace"))
     assert found.notes == ("b.csv: 1 characters that are not cp1252 were replaced, first in line 2",)
 
 
