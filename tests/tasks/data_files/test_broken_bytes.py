@@ -37,7 +37,7 @@ def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path) -> None:
         read_table(tmp_path / "a.csv", None, STRICT)
 
 
-def test_utf_8_that_is_read_as_something_else_is_told(tmp_path: Path) -> None:
+def test_utf_8_that_is_read_as_something_else_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\n“quoted”\n", encoding="utf-8")  # 0x9D is no character of cp1252
     with pytest.raises(DataError, match=r"line 2 is not cp1252: byte 0x9D\. Encodings that decode the file: utf-8, "):
         read_table(tmp_path / "a.csv", None, FileOptions("cp1252", "strict"))

@@ -98,7 +98,7 @@ def test_another_encoding_and_delimiter_are_read(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.jsonl", None, FileOptions("utf-16")).rows == [(1, {"text": "é"})]
 
 
-def test_what_is_replaced_is_told_of_with_its_line(tmp_path: Path) -> None:
+def test_what_is_replaced_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"text\na\x81b\n")  # no character of cp1252
     found = read_table(tmp_path / "b.csv", None, FileOptions("cp1252", "replace"))
     assert found.notes == ("b.csv: 1 characters that are not cp1252 were replaced, first in line 2",)
