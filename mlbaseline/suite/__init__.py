@@ -19,6 +19,7 @@ from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import (
     ALL_LINEAR,
     SET_BY_ENGINE,
+    DistributedTraining,
     Full,
     Ia3,
     Lora,
@@ -97,6 +98,7 @@ __all__ = [
     "Contrast",
     "CostModel",
     "DataSource",
+    "DistributedTraining",
     "DriftRules",
     "EncodingErrors",
     "Endpoint",

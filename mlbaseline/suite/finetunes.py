@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, PositiveInt, model_validator
 
-from mlbaseline.suite.node import Asset, Baseline, MetricName, Name
+from mlbaseline.suite.node import Asset, Baseline, MetricName, Name, Node
+
+
+class DistributedTraining(Node):
+    """Several processes of this machine that train one model together."""
+
+    launcher: Literal["torchrun"] = "torchrun"
+    """What starts the processes, and ends all of them where one fails."""
+    processes: PositiveInt
+    """Number of processes. With GPUs, each takes one of its own and they communicate by NCCL; else by Gloo."""
+    strategy: Literal["ddp"] = "ddp"
+    """What the processes share. `ddp`: each has all weights, and gradients are summed."""
 
 
 class Training(Baseline):
     """Options of the training loop."""
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"training"})
 
     base: Name
     """Name of the pretrained baseline whose model is fine-tuned."""
@@ -34,10 +47,22 @@ class Training(Baseline):
     """If true, activations are recomputed in the backward pass: less memory, more time."""
     select: MetricName = "accuracy"
     """Metric on `dev` by which the epoch is chosen."""
+    training: DistributedTraining | None = None
+    """Several processes that train together. Without it, one process trains."""
 
     @property
     def is_random(self) -> bool:
         return True
+
+    @model_validator(mode="after")
+    def _has_rows_for_every_process(self) -> Training:
+        rows, processes = self.batch_size // self.gradient_accumulation, self.training.processes if self.training else 1
+        if rows < processes:
+            raise ValueError(
+                f"training.processes: expected at most {rows}, the examples of one pass (batch_size / "
+                f"gradient_accumulation), got {processes}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _divides(self) -> Training:

@@ -22,7 +22,7 @@ _PRELOADED = [
     "accelerate",
     "mlbaseline.workflows",
     "mlbaseline.engine.scoring.choices",
-    "mlbaseline.engine.training.loop",
+    "mlbaseline.engine.training.train",
     "mlbaseline.report",
 ]
 

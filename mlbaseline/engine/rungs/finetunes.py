@@ -64,7 +64,7 @@ def _trained(context: RungContext, name: str, job: TrainingJob) -> Rung:
     answering = answering_of(context, job.seed)
 
     def prepare() -> Trained:
-        from mlbaseline.engine.training.loop import train
+        from mlbaseline.engine.training.train import train
 
         context.shared_checkpoint.drop()
         return train(job, description=progress_name(name, job.seed))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
 from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
+from mlbaseline.engine.training.distributed.strategy import ONE_PROCESS, Strategy
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.metrics import add_scores, measure
@@ -16,8 +17,8 @@ from mlbaseline.results import tabulate
 NLL = "nll_nats"
 
 
-def measure_dev(job: TrainingJob, checkpoint: Checkpoint) -> dict[str, float]:
-    """Metrics on the dev split; {} without one.
+def measure_dev(job: TrainingJob, checkpoint: Checkpoint, strategy: Strategy = ONE_PROCESS) -> dict[str, float]:
+    """Metrics on the dev split; {} without one. Each process answers its share of the examples.
 
     Where answers are texts, `nll_nats` is the mean over the examples of what the right answer and its end (or the whole
     text) cost. Texts are generated only where the epoch is chosen by what they are worth: that takes far longer.
@@ -25,29 +26,31 @@ def measure_dev(job: TrainingJob, checkpoint: Checkpoint) -> dict[str, float]:
     dev = job.dev
     if dev is None:
         return {}
-    likelihood = {} if dev.labels else {NLL: _mean_nll_nats(job, checkpoint, dev)}
+    likelihood = {} if dev.labels else {NLL: _mean_nll_nats(job, checkpoint, dev, strategy)}
     if job.task.output_type is OutputType.GENERATE_UNTIL and job.spec.select == NLL:
         return likelihood
-    return {**likelihood, **_measure_answers(job, checkpoint, dev)}
+    return {**likelihood, **_measure_answers(job, checkpoint, dev, strategy)}
 
 
-def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> dict[str, float]:
+def _measure_answers(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData, strategy: Strategy) -> dict[str, float]:
     # Not invariant, whatever the evaluation: the epoch that is chosen must not depend on an option of it.
     evaluation = job.evaluation.model_copy(update={"latency_sample": 0, "invariant": False})
     model = replace(job.answering, evaluation=evaluation).build(checkpoint, job.prompting)
     kind = job.spec.kind
-    table = tabulate(dev, model.answer(dev.examples), baseline=kind, kind=kind, seed=job.seed, signature=Signature({}))
+    answers = strategy.gather(list(model.answer(strategy.share(dev.examples))))
+    table = tabulate(dev, answers, baseline=kind, kind=kind, seed=job.seed, signature=Signature({}))
     names = job.task.metric_names()
     table = add_scores(table, dev.labels, names)
     measured = {name: measure(table, dev.labels, name) for name in names}
     return {name: value for name, value in measured.items() if value is not None}
 
 
-def _mean_nll_nats(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData) -> float:
-    sequences = make_sequences(job, checkpoint, dev)
+def _mean_nll_nats(job: TrainingJob, checkpoint: Checkpoint, dev: TaskData, strategy: Strategy) -> float:
+    sequences = strategy.share(make_sequences(job, checkpoint, dev))
     requests = [ScoringRequest(number, (sequence,)) for number, sequence in enumerate(sequences)]
     scorer = LogLikelihoodScorer(checkpoint, batch_tokens=job.evaluation.batch_tokens)
     results = [result for batch in scorer.make_batches(requests) for result in scorer(batch).values()]
     if errors := [result.error for result in results if result.error]:
         raise MlbaselineError(f"training {job.spec.kind} (seed {job.seed}): dev cannot be measured: {errors[0]}")
-    return -float(sum(nats for result in results for nats in result.values)) / len(dev.examples)
+    nats = strategy.total(float(sum(nats for result in results for nats in result.values)))
+    return -nats / len(dev.examples)

@@ -20,16 +20,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from peft.helpers import disable_input_dtype_casting
 
 from mlbaseline.engine.hardware import pin_seeds
 from mlbaseline.engine.inference.shared_prefix import logits_at
 from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.training.attention_kernel import attention_kernel
-from mlbaseline.engine.training.cached import epoch_folder, train_once
+from mlbaseline.engine.training.cached import epoch_folder
 from mlbaseline.engine.training.dev_metrics import measure_dev
+from mlbaseline.engine.training.distributed.strategy import ONE_PROCESS, Strategy
 from mlbaseline.engine.training.epochs import StepBatch, shuffle_epoch
 from mlbaseline.engine.training.frozen_layers import FrozenLayers, find_frozen_layers
 from mlbaseline.engine.training.job import TrainingJob, make_optimizer, make_schedule, make_sequences, trainable
@@ -54,33 +53,17 @@ SAVE_SHARE = 1 / 30
 """Share of the time that saving may cost: all weights and their moments take seconds to write."""
 
 
-def train(job: TrainingJob, *, description: str | None = None) -> Trained:
-    """Return the finished training from the cache; else train, continuing where an earlier attempt was stopped.
+class TrainingRun:
+    """A training in progress: model, optimiser, schedule, and how far it is.
 
     Args:
         job: everything that decides the weights.
-        description: title of the progress bar; None: no bar.
-
-    Raises:
-        DataError: a training example cannot be encoded.
-        AssetError: the base cannot be loaded, or the cache not be written.
-        MlbaselineError: the loss is no number any more.
+        folder: of the training, which holds its state, and at the end its weights.
+        strategy: how this process works together with others.
     """
 
-    def run(folder: Path) -> Trained:
-        training = TrainingRun(job, folder)
-        trained = training.run(description)
-        training.release()
-        return trained
-
-    return train_once(job.key, run)
-
-
-class TrainingRun:
-    """A training in progress: model, optimiser, schedule, and how far it is."""
-
-    def __init__(self, job: TrainingJob, folder: Path) -> None:
-        self.job, self.folder = job, folder
+    def __init__(self, job: TrainingJob, folder: Path, strategy: Strategy = ONE_PROCESS) -> None:
+        self.job, self.folder, self.strategy = job, folder, strategy
         self.saved_s, self.save_duration_s = perf_counter(), 0.0
         self.base = checkpoint = take_base(job)
         pin_seeds(job.seed)
@@ -89,22 +72,22 @@ class TrainingRun:
             checkpoint = replace(checkpoint, model=add_adapter(checkpoint, job.spec, job.base_source))
         self.sequences = make_sequences(job, checkpoint, job.train)
         model = checkpoint.model
-        accumulate_tied_gradient_in_place(model)
+        if strategy.n_processes == 1:  # gradients are summed as autograd writes them, not behind it
+            accumulate_tied_gradient_in_place(model)
         if job.spec.gradient_checkpointing:
             with quiet_transformers():
                 model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps_per_epoch = math.ceil(len(self.sequences) / job.spec.batch_size)
-        # accelerate 1.15 keeps the precision of a process's first Accelerator and refuses another.
-        AcceleratorState._reset_state(reset_partial_state=True)
         self.masters = MasterWeights(model) if job.compute == "bf16" and not isinstance(job.spec, Peft) else None
         mixed = "no" if self.masters or job.compute == "fp32" else job.compute
-        self.accelerator = Accelerator(cpu=job.device == "cpu", mixed_precision=mixed)
-        self.trained = self.masters.weights if self.masters else trainable(model)
+        self.accelerator = strategy.make_accelerator(job.device, mixed)
+        self.model = strategy.wrap(self.accelerator, model)
+        self.bare = self.accelerator.unwrap_model(self.model)
+        self.trained = self.masters.weights if self.masters else trainable(self.bare)
         optimizer = make_optimizer(self.trained.values(), job.spec)
         self.schedule = make_schedule(optimizer, job.spec, self.steps_per_epoch * job.spec.epochs)
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.bare = self.accelerator.unwrap_model(self.model)
-        self.state = load_state(folder, self.trained, self.optimizer)
+        self.optimizer = self.accelerator.prepare(optimizer)
+        self.state = load_state(folder, self.trained, self.optimizer, strategy)
         if self.masters:
             self.masters.update_model()
         if self.state.scaler:
@@ -114,7 +97,7 @@ class TrainingRun:
             for _ in range(self.state.step):
                 self.schedule.step()
 
-    def run(self, description: str | None) -> Trained:
+    def run(self, description: str | None) -> None:
         """Train from the loaded state to the end."""
         state = self.state
         total = self.steps_per_epoch * self.job.spec.epochs
@@ -133,6 +116,10 @@ class TrainingRun:
                 state.train_s = perf_counter() - started_s
                 if state.step < total:
                     self._save_if_due()
+
+    def result(self) -> Trained:
+        """Describe what was trained, after `run`. Of several processes, the first one has written it."""
+        state = self.state
         weights = epoch_folder(self.folder, state.selected_epoch)
         return Trained(
             folder=weights,
@@ -146,11 +133,12 @@ class TrainingRun:
 
     def _save_if_due(self) -> None:
         """Save the state every `SAVE_EVERY_S`, or less often where saving takes long."""
-        if perf_counter() - self.saved_s > max(SAVE_EVERY_S, self.save_duration_s / SAVE_SHARE):
+        is_due = perf_counter() - self.saved_s > max(SAVE_EVERY_S, self.save_duration_s / SAVE_SHARE)
+        if self.strategy.agree(is_due):
             started_s = perf_counter()
             if self.accelerator.scaler is not None:
                 self.state.scaler = self.accelerator.scaler.state_dict()
-            save_state(self.folder, self.state, self.trained, self.optimizer)
+            save_state(self.folder, self.state, self.trained, self.optimizer, self.strategy)
             self.saved_s = perf_counter()
             self.save_duration_s = self.saved_s - started_s
 
@@ -174,16 +162,21 @@ class TrainingRun:
 
     def step(self, batch: StepBatch) -> float:
         """Make one optimiser step; return its loss, the mean over all target tokens of the batch (nats)."""
-        torch.manual_seed(step_seed(self.job.seed, self.state.step))  # dropout
+        torch.manual_seed(step_seed(self.job.seed, self.state.step, self.strategy.rank))  # dropout
         n_tokens = sum(len(sequence.targets) for part in batch for sequence in part)
         self.model.train()
         total = 0.0
         for part in batch:
-            loss = self._loss(part) / n_tokens
-            self.accelerator.backward(loss)
+            share = self.strategy.share(part)
+            with self.strategy.summing(self.model, is_last=part is batch[-1] or self.masters is not None):
+                loss = self._loss(share or part[:1]) / n_tokens
+                if not share:  # all processes sum gradients together: this one adds zeros
+                    loss = loss * 0
+                self.accelerator.backward(loss)
             if self.masters:
                 self.masters.take_gradients()
             total += loss.item()
+        total = self.strategy.total(total)
         if not math.isfinite(total):
             raise MlbaselineError(
                 f"training {self.job.spec.kind} (seed {self.job.seed}): the loss is {total} at step "
@@ -231,9 +224,10 @@ class TrainingRun:
         values = self.measure_dev()
         if values and self.state.dev and not _is_better(values, self.state.dev, self.job.spec.select):
             return
-        folder = epoch_folder(self.folder, epoch)
-        shutil.rmtree(folder, ignore_errors=True)
-        self._write_weights(folder)
+        if self.strategy.is_first:
+            folder = epoch_folder(self.folder, epoch)
+            shutil.rmtree(folder, ignore_errors=True)
+            self._write_weights(folder)
         self.state.selected_epoch, self.state.dev = epoch, values
 
     def measure_dev(self) -> dict[str, float]:
@@ -242,7 +236,7 @@ class TrainingRun:
         self.bare.eval()
         checkpoint = Checkpoint(self.bare, self.tokenizer, job.precision, job.device)
         with self.accelerator.autocast():
-            return measure_dev(job, checkpoint)
+            return measure_dev(job, checkpoint, self.strategy)
 
     def _write_weights(self, folder: Path) -> None:
         # Otherwise peft would look for the base's configuration on a model hub.
@@ -264,6 +258,6 @@ def _is_better(new: dict[str, float], old: dict[str, float], metric: str) -> boo
     return new[metric] > old[metric] if METRICS[metric].higher_is_better else new[metric] < old[metric]
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Return the seed of one step of a training."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Return the seed of one step of a training: another one in each process, which has other rows."""
+    return int(np.random.SeedSequence([seed, step, *([rank] if rank else [])]).generate_state(1)[0])

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from mlbaseline.cache import write_in_one_step
 from mlbaseline.engine.training.cached import epoch_folder
+from mlbaseline.engine.training.distributed.strategy import ONE_PROCESS, Strategy
 
 _PROGRESS = "progress.json"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -45,12 +46,18 @@ class TrainingState:
 
 
 def save_state(
-    folder: Path, state: TrainingState, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path,
+    state: TrainingState,
+    trained: Mapping[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    strategy: Strategy = ONE_PROCESS,
 ) -> None:
     """Save the state of a running training: the tensors, then the JSON that makes them valid."""
-    tensors = {f"weight/{name}": parameter.detach() for name, parameter in trained.items()}
+    tensors = {f"weight/{name}": strategy.whole(parameter.detach()) for name, parameter in trained.items()}
     for name, parameter in trained.items():
-        tensors |= {f"{key}/{name}": optimizer.state[parameter][key] for key in _MOMENTS}
+        tensors |= {f"{key}/{name}": strategy.whole(optimizer.state[parameter][key]) for key in _MOMENTS}
+    if not strategy.is_first:
+        return
     newest = folder / f"state-{state.step}.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, newest)
     write_in_one_step(folder / _PROGRESS, json.dumps(asdict(state)))
@@ -60,7 +67,10 @@ def save_state(
 
 
 def load_state(
-    folder: Path, trained: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path,
+    trained: Mapping[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    strategy: Strategy = ONE_PROCESS,
 ) -> TrainingState:
     """Restore parameters and optimiser from the saved state; without a complete one, leave them and begin at step 0."""
     try:
@@ -72,6 +82,6 @@ def load_state(
         return TrainingState()
     with torch.no_grad():
         for name, parameter in trained.items():
-            parameter.copy_(tensors[f"weight/{name}"])
-            optimizer.state[parameter] = {key: tensors[f"{key}/{name}"].to(parameter.device) for key in _MOMENTS}
+            parameter.copy_(strategy.part(tensors[f"weight/{name}"], parameter))
+            optimizer.state[parameter] = {key: strategy.part(tensors[f"{key}/{name}"], parameter) for key in _MOMENTS}
     return state

@@ -37,6 +37,8 @@ def prompt_fields(prompt: Mapping[str, Scalar]) -> dict[str, Scalar]:
 def option_fields(spec: TrainedSpec | ProgramSpec) -> dict[str, Scalar]:
     """Return the `training.*` fields for the options of a rung, lists and mappings as JSON."""
     options = spec.model_dump(mode="json", exclude={"kind", "base"})
+    # Which processes train decides sums; what started them does not.
+    options |= {name: value for name, value in options.pop("training", {}).items() if name != "launcher"}
     return {
         f"training.{name}": json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
         for name, value in options.items()

@@ -21,9 +21,9 @@ from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.training import frozen_layers as frozen
 from mlbaseline.engine.training import loop as training
 from mlbaseline.engine.training.job import TrainingJob
-from mlbaseline.engine.training.loop import train
 from mlbaseline.engine.training.saved_state import TrainingState, save_state
 from mlbaseline.engine.training.shared_base import release_base
+from mlbaseline.engine.training.train import train
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.checkpoint import load_checkpoint
@@ -167,7 +167,7 @@ def test_a_finished_training_is_reused_unless_its_weights_changed(
         raise AssertionError("trained again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "TrainingRun", refuse)
+        patch.setattr("mlbaseline.engine.training.train.TrainingRun", refuse)
         assert train(job) == first
     (first.folder / "adapter_model.safetensors").write_bytes(b"rotten")
     assert train(job).weights_sha256 == first.weights_sha256
@@ -232,6 +232,7 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from mlbaseline.engine.training import loop as training\n"
+        "from mlbaseline.engine.training.train import train\n"
         "from tests.support.training_jobs import make_job, LORA\n"
         "training.SAVE_EVERY_S, training.SAVE_SHARE = 0.0, float('inf')\n"
         "save_state = training.save_state\n"
@@ -239,7 +240,7 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
         "    save_state(folder, state, *rest)\n"
         f"    if state.step == 9: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
         "training.save_state = save\n"
-        "training.train(make_job(Path(sys.argv[1]), LORA))\n"
+        "train(make_job(Path(sys.argv[1]), LORA))\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(job.base.path)], check=False, env=dict(os.environ))
     assert killed.returncode == -signal.SIGKILL
@@ -278,7 +279,7 @@ def test_the_scale_of_gradients_goes_on_where_it_stood(
             self.scaler = torch.amp.GradScaler("cpu", init_scale=16.0, growth_interval=4)
             scalers.append(self.scaler)
 
-    monkeypatch.setattr(training, "Accelerator", Scaling)
+    monkeypatch.setattr("mlbaseline.engine.training.distributed.strategy.Accelerator", Scaling)
     always_saving(monkeypatch)
     with monkeypatch.context() as patch:
         stop_after(6, patch)

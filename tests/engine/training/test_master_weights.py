@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from mlbaseline.engine.training.loop import train
 from mlbaseline.engine.training.master_weights import MasterWeights
+from mlbaseline.engine.training.train import train
 from mlbaseline.models.checkpoint import load_checkpoint
 from tests.support.training_jobs import FULL, make_job
 

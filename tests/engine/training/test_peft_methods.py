@@ -17,8 +17,8 @@ from mlbaseline.engine.inference.shared_prefix import unwrap_adapter
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.perplexity import TextScorer
 from mlbaseline.engine.training.job import TrainingJob
-from mlbaseline.engine.training.loop import train
 from mlbaseline.engine.training.peft_methods import add_adapter, check_method
+from mlbaseline.engine.training.train import train
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Trained

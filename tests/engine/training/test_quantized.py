@@ -14,8 +14,8 @@ from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.training import loop as training
-from mlbaseline.engine.training.loop import train
 from mlbaseline.engine.training.peft_methods import add_adapter
+from mlbaseline.engine.training.train import train
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.comparability import require_comparable
 from mlbaseline.models.checkpoint import computed_in, dtype_of, load_checkpoint

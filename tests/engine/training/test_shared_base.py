@@ -17,7 +17,7 @@ from mlbaseline.engine.training import job as recipe
 from mlbaseline.engine.training import loop as training
 from mlbaseline.engine.training import shared_base as base
 from mlbaseline.engine.training.job import TrainingJob, load_base
-from mlbaseline.engine.training.loop import train
+from mlbaseline.engine.training.train import train
 from mlbaseline.records import Trained
 from tests.engine.training.test_peft_methods import SPECS
 from tests.support.training_jobs import FULL, LORA, make_job, same_weights
@@ -76,7 +76,7 @@ def test_five_seeds_give_the_weights_of_five_processes(
         apart.append(train(job))
     assert reads == [0, 0, 1, 2, 3]
     code = (
-        "import sys\nfrom pathlib import Path\nfrom mlbaseline.engine.training.loop import train\n"
+        "import sys\nfrom pathlib import Path\nfrom mlbaseline.engine.training.train import train\n"
         "from tests.support.training_jobs import LORA, make_job\n"
         "train(make_job(Path(sys.argv[1]), LORA.model_copy(update={'epochs': 1}), 4))\n"
     )
