@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 
 import numpy as np
@@ -49,3 +50,8 @@ def test_pinned_seeds_repeat_what_every_library_draws() -> None:
     pin_seeds(6)
     assert not set(draw()) & set(first)
     assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_describing_a_processor_does_not_import_torch() -> None:
+    code = "import sys; from mlbaseline.engine.hardware import describe_hardware; describe_hardware('cpu'); "
+    subprocess.run([sys.executable, "-c", f"{code}sys.exit('torch' in sys.modules)"], check=True)

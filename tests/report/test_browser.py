@@ -97,13 +97,24 @@ def test_tables_and_plots_are_there(browser: Browser, promote: Path) -> None:
 
 
 def test_wide_tables_scroll_in_their_own_frame_with_their_first_column_held(browser: Browser, promote: Path) -> None:
-    page = Visit(browser, promote, width=390).page
+    page = Visit(browser, promote, width=700).page
     frame = page.locator("#ladder .scroll")
-    frame.evaluate("frame => { frame.scrollLeft = 400 }")
-    assert frame.evaluate("frame => frame.scrollLeft") == 400
+    frame.evaluate("frame => { frame.scrollLeft = 200 }")
+    assert frame.evaluate("frame => frame.scrollLeft") == 200
     box = frame.locator("tbody th").first.bounding_box()
     assert box is not None
     assert 0 <= box["x"] < 40
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["promote", "hold"])
+def test_a_phone_shows_every_value_of_a_wide_table_whole(browser: Browser, reports: dict[str, Path], name: str) -> None:
+    page = Visit(browser, reports[name], width=390).page
+    for frame in page.locator("section > .scroll").all():
+        assert frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth"), frame.get_attribute("aria-label")
+    lora = page.get_by_role("table", name="Every rung").get_by_role("row").filter(has_text="lora")
+    title = lora.get_by_role("cell").nth(1).evaluate("cell => getComputedStyle(cell, '::before').content")
+    assert title == '"accuracy ↑"'
     page.close()
 
 
@@ -136,6 +147,9 @@ def test_paper_is_light_and_shows_what_is_folded(browser: Browser, promote: Path
     folded = page.locator("details table").first.bounding_box()
     assert folded is not None
     assert folded["height"] > 100
+    examples = page.locator("#examples-pair-1")
+    assert examples.locator("summary").is_visible()
+    assert not examples.locator("li").first.is_visible()
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
     page.close()
 

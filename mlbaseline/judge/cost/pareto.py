@@ -168,7 +168,8 @@ def _front(ladder: Ladder, standings: Mapping[str, Standing], drawn: _Resamples,
     x: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
     for name, standing in standings.items():
-        x[name] = _known(standing.cost, axis)
+        # People's time is not free, and nobody measured it.
+        x[name] = None if axis == SECONDS and standing.kind == "human" else _known(standing.cost, axis)
         if x[name] is None:
             reasons[name] = "no price" if axis == USD else "not measured"
         elif axis not in _ANYWHERE and (ours is None or same_hardware(ours, standing)):

@@ -9,6 +9,10 @@ from mlbaseline.report.sections.cost_reference import reference_table
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns, tradeoff_plots
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 
+_MONEY_NOTE = (
+    "Money: the suite's present prices, training included; the interval covers the examples, the batches that they "
+    "were computed in and the seeds' runs, not a machine that is slower on another day. "
+)
 _PRICED_BY = {"source": "its source", "tokens": "tokens", "hardware": "hardware time"}
 
 
@@ -26,11 +30,11 @@ def _cost_table(presenter: Presenter) -> Table | None:
     if not measured:
         return None
     batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    is_priced = any(formats.finite(standing.cost.usd_per_query) for standing in measured)
     is_streamed = any(formats.finite(standing.cost.first_token_p50_s) for standing in measured)
     columns = (
         Column("Rung", code=True),
-        Column(f"USD per {unit}", numeric=True),
-        Column("Priced by"),
+        *([Column(f"USD per {unit}", numeric=True), Column("Priced by")] if is_priced else []),
         Column("Latency p50", numeric=True),
         Column("Latency p95", numeric=True),
         Column("Latency p99", numeric=True),
@@ -43,8 +47,7 @@ def _cost_table(presenter: Presenter) -> Table | None:
         Row(
             (
                 Cell(formats.clean(standing.baseline)),
-                _money(standing.cost, batch),
-                Cell(_PRICED_BY.get(standing.cost.priced_by or "", formats.MISSING)),
+                *(_money(standing.cost, batch) if is_priced else ()),
                 *(_latency(standing.cost, f"latency_p{rank}_s") for rank in (50, 95, 99)),
                 *([Cell(formats.duration(standing.cost.first_token_p50_s))] if is_streamed else []),
                 Cell(formats.count(standing.cost.n_timed) if standing.cost.n_timed else formats.MISSING),
@@ -56,14 +59,13 @@ def _cost_table(presenter: Presenter) -> Table | None:
         for standing in measured
     )
     notes = (
-        f"{presenter.level} intervals. Money: the suite's present prices, training included; the interval covers the "
-        "examples, the batches that they were computed in and the seeds' runs, not a machine that is slower on another "
-        "day. Latency: queries sent one at a time, the timings of all seeds together, each query one observation; "
-        "limits are order statistics, and a bound that so few queries do not "
+        f"{presenter.level} intervals. {_MONEY_NOTE if is_priced else ''}Latency: queries sent one at a time, the "
+        "timings of all seeds together, each query one observation; limits are order statistics, and a bound that so "
+        "few queries do not "
         f"give is {formats.MISSING}. An endpoint's is what its client saw, "
         "with as many queries at once as the suite allows.",
     )
-    return Table("Money, latency and memory", columns, rows, notes=notes)
+    return Table("Money, latency and memory" if is_priced else "Latency and memory", columns, rows, notes=notes)
 
 
 def _parameters(cost: Cost) -> Cell:
@@ -71,10 +73,11 @@ def _parameters(cost: Cost) -> Cell:
     return Cell(formats.MISSING if n is None else f"{formats.significant(n / 1e6)} M" if n else "0")
 
 
-def _money(cost: Cost, batch: int) -> Cell:
+def _money(cost: Cost, batch: int) -> tuple[Cell, Cell]:
     bounds = cost.bounds.get("usd_per_query")
     shown = "" if bounds is None else _between(*(formats.price(bound, batch) for bound in (bounds.low, bounds.high)))
-    return Cell(formats.price(cost.usd_per_query, batch), shown)
+    by = _PRICED_BY.get(cost.priced_by or "", formats.MISSING)
+    return Cell(formats.price(cost.usd_per_query, batch), shown), Cell(by)
 
 
 def _latency(cost: Cost, field: str) -> Cell:

@@ -45,14 +45,25 @@ MONEY = (USD, "compute_s_per_query")
 
 def tradeoff_plots(presenter: Presenter, *, money: bool) -> tuple[TradeoffPlot, ...]:
     """Plot the fronts: that of money, or those of everything else."""
-    known = (front for front in presenter.assessment.fronts if front.axis in _AXES)
-    plots = (_tradeoff_plot(presenter, front) for front in known if (front.axis in MONEY) == money)
+    fronts = (front for front in _shown_fronts(presenter) if (front.axis in MONEY) == money)
+    plots = (_tradeoff_plot(presenter, front) for front in fronts)
     return tuple(plot for plot in plots if plot is not None)
 
 
 def front_columns(presenter: Presenter) -> tuple[tuple[str, Front], ...]:
     """Give the heading and the front of each column, for the tables."""
-    return tuple((_AXES[front.axis].column, front) for front in presenter.assessment.fronts if front.axis in _AXES)
+    return tuple((_AXES[front.axis].column, front) for front in _shown_fronts(presenter))
+
+
+def _shown_fronts(presenter: Presenter) -> list[Front]:
+    """Leave out fronts on which no candidate of a registered contrast has a place: they answer nothing."""
+    candidates = {row.candidate for row in presenter.registered}
+    return [
+        front
+        for front in presenter.assessment.fronts
+        if front.axis in _AXES
+        and (not candidates or any(p.x is not None for p in front.points if p.baseline in candidates))
+    ]
 
 
 def front_cell(front: Front, baseline: str) -> Cell:

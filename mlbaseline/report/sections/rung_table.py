@@ -10,6 +10,15 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
 
+_COST = (
+    "Cost per query includes training, spread over the number of queries that the suite declares; "
+    f"{formats.MISSING} means not measured, without a price, or not applicable."
+)
+_NO_COST = (
+    "No rung has a price: the key cost of the suite file prices an hour of a machine, or the tokens of an endpoint. "
+    f"{formats.MISSING} means not measured, or not applicable."
+)
+
 
 def rung_section(presenter: Presenter) -> Section | None:
     """Build one row a rung, in the suite's order, then one a published score."""
@@ -17,6 +26,8 @@ def rung_section(presenter: Presenter) -> Section | None:
     if not standings:
         return None
     batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    priced = any(formats.finite(standing.cost.usd_per_query) for standing in standings)
+    timed = any(formats.finite(standing.cost.latency_p95_s) for standing in standings)
     leading = presenter.metrics[:1]
     shown = {name for standing in standings for name in standing.metrics} | {score.metric for score in published}
     others = [name for name in presenter.metrics[1:] if name in shown]
@@ -31,9 +42,9 @@ def rung_section(presenter: Presenter) -> Section | None:
         Column("Seeds", numeric=True, rank=4),
         *((Column("n", numeric=True, rank=4),) if len(sizes) > 1 else ()),
         *(Column(presenter.metric(name), numeric=True, rank=9) for name in others),
-        Column(f"USD per {unit}", numeric=True, rank=1),
+        *((Column(f"USD per {unit}", numeric=True, rank=1),) if priced else ()),
         *(Column("On the front", numeric=True, rank=6) for _ in fronts),
-        Column("Latency p95", numeric=True, rank=2),
+        *((Column("Latency p95", numeric=True, rank=2),) if timed else ()),
         *((Column("Training", numeric=True, rank=8),) if trained else ()),
         *((Column("Errors", numeric=True, rank=3),) if errors else ()),
     )
@@ -46,9 +57,9 @@ def rung_section(presenter: Presenter) -> Section | None:
                 _seeds(presenter, standing),
                 *((Cell(formats.count(_size(standing))),) if len(sizes) > 1 else ()),
                 *(presenter.estimate(name, standing.metrics.get(name)) for name in others),
-                Cell(formats.price(standing.cost.usd_per_query, batch)),
+                *((Cell(formats.price(standing.cost.usd_per_query, batch)),) if priced else ()),
                 *(front_cell(front, standing.baseline) for front in fronts),
-                Cell(formats.duration(standing.cost.latency_p95_s)),
+                *((Cell(formats.duration(standing.cost.latency_p95_s)),) if timed else ()),
                 *((_training(standing.cost),) if trained else ()),
                 *((_errors(standing),) if errors else ()),
             ),
@@ -59,8 +70,7 @@ def rung_section(presenter: Presenter) -> Section | None:
     notes = (
         f"Means over seeds with their {presenter.level} intervals; the arrow points to better. "
         "std is the spread between training or sampling seeds: a description, not an interval.",
-        "Cost per query includes training, spread over the number of queries that the suite declares; "
-        f"{formats.MISSING} means not measured, without a price, or not applicable."
+        (_COST if priced else _NO_COST)
         + (
             " On the front (✓): no other rung is at least as good at a lower cost; the percentage is the share of "
             "resampled test sets in which that holds."

@@ -43,8 +43,10 @@ def _forest_plots(presenter: Presenter) -> list[ForestPlot]:
     """Plot one forest a contrast of the leading metric, registered contrasts first."""
     lead = presenter.metrics[0] if presenter.metrics else None
     rows = [row for row in presenter.sliced if row.metric == lead and formats.finite(row.delta)]
-    registered = {contrast_key(row) for row in presenter.registered}
-    keys = sorted(dict.fromkeys(map(contrast_key, rows)), key=lambda key: key not in registered)
+    registered, deciding = ({contrast_key(row) for row in part} for part in (presenter.registered, presenter.deciding))
+    # Of a registered contrast only the estimand that decides: the tables have the other one.
+    shown = (key for key in dict.fromkeys(map(contrast_key, rows)) if key in deciding or key not in registered)
+    keys = sorted(shown, key=lambda key: key not in registered)
     overall = {contrast_key(row): row for row in presenter.overall}
     forests = []
     for number, key in enumerate(keys[:_MAX_FORESTS], start=1):

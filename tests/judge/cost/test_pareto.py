@@ -120,6 +120,15 @@ def test_without_prices_seconds_stand_in_on_one_machine() -> None:
     assert {p.baseline: p.x for p in by_axis["trainable_params"].points} == {"floor": 0.0, "base": 0.0, "lora": None}
 
 
+def test_people_are_not_free_where_seconds_stand_in_for_money() -> None:
+    people = rung("floor", 0.9, 0.0)
+    people = replace(people, table=replace(people.table, kind="human"))
+    front = found(people, rung("base", 0.4, 0.002), rung("lora", 0.8, 0.003, 0))["compute_s_per_query"]
+    first = front.points[0]
+    assert (first.baseline, first.x, first.reason) == ("floor", None, "not measured")
+    assert points(front)["lora"] == (True, 1.0)
+
+
 def beside(evaluation_: CompletedEvaluation, reference_s: float) -> CompletedEvaluation:
     """With a reference workload that took so long beside its answers."""
     made = evaluation_.table

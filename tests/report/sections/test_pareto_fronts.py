@@ -10,7 +10,7 @@ from mlbaseline.records import Assessment, Front
 from mlbaseline.report.plots.render import render_plot
 from mlbaseline.report.plots.tradeoff_plot import TradeoffPlot
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.sections.pareto_fronts import front_cell, tradeoff_plots
+from mlbaseline.report.sections.pareto_fronts import front_cell, front_columns, tradeoff_plots
 from mlbaseline.report.view import Cell
 from tests.support import assessments as given
 from tests.support import odd_assessments as odd
@@ -66,6 +66,15 @@ def test_without_any_price_computation_time_stands_in() -> None:
     plot = cost_plot(replace(base, fronts=(seconds,)))
     assert "no prices" in plot.x_axis
     assert "All on a chip." in plot.caption
+
+
+def test_a_front_without_a_candidate_is_not_shown() -> None:
+    base = given.promote()
+    latency = front_of(base, "latency_p95_s")
+    points = (replace(p, x=None) if p.baseline in ("lora", "full") else p for p in latency.points)
+    presenter = Presenter(replace(base, fronts=(front_of(base), replace(latency, points=tuple(points)))))
+    assert tradeoff_plots(presenter, money=False) == ()
+    assert [title for title, _ in front_columns(presenter)] == ["Cost"]
 
 
 @pytest.mark.parametrize(

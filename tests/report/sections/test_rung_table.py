@@ -36,6 +36,15 @@ def test_a_rung_shows_quality_with_interval_seeds_cost_and_latency() -> None:
     assert "300" in table.caption
 
 
+def test_what_no_rung_has_takes_no_column() -> None:
+    base = given.promote()
+    costs = (replace(s.cost, usd_per_query=None, latency_p95_s=None) for s in base.standings)
+    standings = tuple(replace(s, cost=cost) for s, cost in zip(base.standings, costs, strict=True))
+    table, rungs = table_of(replace(base, standings=standings))
+    assert not {"USD per 1M queries", "Latency p95"} & rungs["lora"].keys()
+    assert any("No rung has a price" in note for note in table.notes)
+
+
 def test_free_is_zero_and_unpriced_is_a_dash() -> None:
     _, rungs = table_of(given.promote())
     assert rungs["majority"]["USD per 1M queries"].text == "0"

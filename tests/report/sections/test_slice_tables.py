@@ -66,6 +66,18 @@ def test_a_forest_per_contrast_with_the_overall_as_reference() -> None:
     assert panel.rows[1].label == "apple · 31"
 
 
+def test_of_a_contrast_with_two_estimands_the_one_that_decides_is_plotted() -> None:
+    base = given.promote()
+    decide = [replace(row, estimand="checkpoint") for row in base.comparisons if row.role == "primary"]
+    recipes = [row for row in base.comparisons if row.role == "primary"]
+    both = [replace(row, estimand=estimand) for estimand in ("checkpoint", "recipe") for row in base.comparisons
+            if row.slice is not None and row.role == "exploratory"]  # fmt: skip
+    forests, tables = blocks_of(replace(base, comparisons=(*decide, *recipes, *both)))
+    assert [plot.title for plot in forests] == ["lora over zero_shot, by slice", "full over zero_shot, by slice"]
+    assert not any(row.recipe for plot in forests for panel in plot.panels for row in panel.rows)
+    assert {row.cells[2].text for row in tables[0].rows} == {"checkpoint", "recipe"}
+
+
 def test_every_rung_by_slice_is_folded_below() -> None:
     forests, tables = blocks_of(odd.lone())
     assert forests == []
