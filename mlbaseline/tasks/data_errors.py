@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from mlbaseline.errors import DataError
 
@@ -24,3 +27,42 @@ def raise_first(problems: Sequence[str], remedy: str) -> None:
     if len(problems) > SHOWN:
         shown.append(f"… and {len(problems) - SHOWN} rows more; {remedy}")
     raise_all("data", shown)
+
+
+def no_column(name: str, columns: Iterable[str], place: str = "") -> str:
+    """Say that there is no such column, which ones there are, and which one is likely meant.
+
+    Args:
+        name: The column that is missing.
+        columns: Those that are there.
+        place: Where they are, such as " in data.csv".
+
+    Example:
+        >>> print(no_column("body", ["body ", "label"]))
+        no column 'body'; there are: 'body ', 'label'; did you mean 'body '? In the suite it is written "body "
+    """
+    names = list(columns)
+    return f"no column {name!r}{place}; there are: {quoted(names)}{meant_column(name, names)}"
+
+
+def quoted(columns: Iterable[str]) -> str:
+    """List names of columns in quotes, with escapes for what is not visible: a header may end with a space."""
+    return ", ".join(map(repr, columns))
+
+
+def meant_column(name: str, columns: Sequence[str]) -> str:
+    """Ask whether the most similar column was meant, and show how an unusual name is written; empty if none is."""
+    alike = [column for column in columns if visible_form(column) == visible_form(name)]
+    near = next(iter(alike or get_close_matches(name, columns, n=1, cutoff=0.7)), None)
+    if near is None:
+        return ""
+    if near == near.strip() and near.isprintable():
+        return f"; did you mean {near!r}?"
+    written = json.dumps(near, ensure_ascii=not near.isprintable())
+    return f"; did you mean {near!r}? In the suite it is written {written}"
+
+
+def visible_form(text: str) -> str:
+    """Return a text without case, white space at its ends and invisible characters, such as a byte order mark."""
+    shown = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in ("Cf", "Cc"))
+    return " ".join("".join(shown).casefold().split())

@@ -12,7 +12,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, Fields, digest_of
 from mlbaseline.suite import Human, Suite, Task
-from mlbaseline.tasks.data_errors import SHOWN, raise_all
+from mlbaseline.tasks.data_errors import SHOWN, meant_column, no_column, quoted, raise_all
 from mlbaseline.tasks.data_files import DataTable
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.tasks.targets import MakeTargetReader, TargetReader
@@ -41,9 +41,7 @@ def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
         there = {*table.columns, *task.columns.fields}
         for role, column in _named_columns(suite):
             if column not in (there if role.startswith("task.slices") else table.columns):
-                problems.append(
-                    f"{role}: no column {column!r} in {table.path.name}, which has: {', '.join(table.columns)}"
-                )
+                problems.append(f"{role}: {no_column(column, table.columns, f' in {table.path.name}')}")
     raise_all("data", problems)
 
 
@@ -79,9 +77,10 @@ def _prompt_errors(task: Task, columns: set[str]) -> Iterator[str]:
         if fields.get(name, name) == task.columns.target and not task.prompt_may_show_target:
             yield f"prompt: {{{name}}} shows the model the target"
         elif name not in known:
-            yield f"prompt: {{{name}}} is neither a column nor a field; there is: {', '.join(known)}"
+            near = meant_column(name, known)
+            yield f"prompt: {{{name}}} is neither a column nor a field; there are: {quoted(known)}{near}"
     if not names and task.columns.choices is None:
-        yield f"prompt: names no field, so that all examples would be the same; there is: {', '.join(known)}"
+        yield f"prompt: names no field, so that all examples would be the same; there are: {quoted(known)}"
 
 
 def build_candidates(

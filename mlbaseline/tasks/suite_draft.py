@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from mlbaseline.errors import DataError
+from mlbaseline.tasks.data_errors import no_column, quoted
 from mlbaseline.tasks.data_files import DataTable
 
 Kind = Literal["choice", "generate", "perplexity"]
@@ -131,7 +132,7 @@ def draft_suite(
     columns = {name: DataColumn(name, [_text(row[name]) for _, row in table.rows]) for name in table.columns}
     for name in (text, target):
         if name is not None and name not in columns:
-            raise DataError(f"{table.path}: no column {name!r}; there are: {', '.join(map(repr, columns))}")
+            raise DataError(f"{table.path}: {no_column(name, columns)}")
     full = [column for column in columns.values() if column.filled > len(table.rows) / 2]
     answer, why_answer = (columns[target], "as given") if target else _find_target(table, full, text, kind)
     read, why_read = (columns[text], "as given") if text else _find_text(table, full, answer)
@@ -203,9 +204,7 @@ def _find_target(
 def _find_text(table: DataTable, columns: Sequence[DataColumn], target: DataColumn | None) -> tuple[DataColumn, str]:
     free = [column for column in columns if column is not target and not column.is_number]
     if not free:
-        raise DataError(
-            f"{table.path}: no column holds texts beside the target; there are: {', '.join(map(repr, table.columns))}"
-        )
+        raise DataError(f"{table.path}: no column holds texts beside the target; there are: {quoted(table.columns)}")
     longest = max(free, key=lambda column: column.mean_length)
     for name in TEXT_NAMES:
         for column in free:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example
 from mlbaseline.suite import Weighting
+from mlbaseline.tasks.data_errors import no_column
 from mlbaseline.values import as_number
 
 _SHOWN = 3
@@ -39,10 +40,7 @@ def weigh_examples(examples: Sequence[Example], weighting: Weighting) -> tuple[E
 
 def _by_column(examples: Sequence[Example], column: str) -> tuple[Example, ...]:
     if column not in examples[0].fields:
-        raise DataError(
-            f"matrix.weights.column: no column {column!r} in the data of the test, which have: "
-            f"{', '.join(examples[0].fields)}"
-        )
+        raise DataError(f"matrix.weights.column: {no_column(column, examples[0].fields, ' in the data of the test')}")
     weights = [_weight(example, column) for example in examples]
     wrong = [example.id for example, weight in zip(examples, weights, strict=True) if not weight > 0]
     if wrong:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mlbaseline.errors import DataError
 from tests.support.written_data import load, load_rows, make_suite, rows_of, write_jsonl
@@ -32,8 +33,8 @@ def test_all_missing_columns_at_once(tmp_path: Path) -> None:
         load(suite)
     message = str(caught.value)
     for problem in (
-        "prompt: {txt} is neither a column nor a field; there is: body, label, text",
-        "task.columns.target: no column 'sentiment' in data.jsonl, which has: text, label",
+        "prompt: {txt} is neither a column nor a field; there are: 'body', 'label', 'text'; did you mean 'text'?",
+        "task.columns.target: no column 'sentiment' in data.jsonl; there are: 'text', 'label'",
         "task.columns.id: no column 'key'",
         "task.columns.cluster: no column 'user'",
         "task.columns.body: no column 'tweet'",
@@ -43,14 +44,26 @@ def test_all_missing_columns_at_once(tmp_path: Path) -> None:
         assert problem in message
 
 
+@pytest.mark.parametrize("header", ["body ", "\u00a0body", "Body", "bo\u200bdy"])
+def test_an_unusual_header_is_quoted_and_suggested(tmp_path: Path, header: str) -> None:
+    """What stands after "written" is YAML for the column."""
+    write_jsonl(tmp_path / "data.jsonl", [{header: f"a {n}", "label": "no"} for n in range(8)])
+    with pytest.raises(DataError) as caught:
+        load(make_suite(tmp_path, columns={"target": "label", "text": "body"}))
+    message = str(caught.value)
+    assert f"no column 'body' in data.jsonl; there are: {header!r}, 'label'; did you mean {header!r}?" in message
+    if header != "Body":
+        assert yaml.safe_load(message.rpartition(" In the suite it is written ")[2]) == header
+
+
 def test_a_missing_choice_column(tmp_path: Path) -> None:
     message = message_of(tmp_path, [{"q": "x", "a": "1", "label": 0}], **OWN)
-    assert "task.columns.choices.1: no column 'b' in data.jsonl, which has: q, a, label" in message
+    assert "task.columns.choices.1: no column 'b' in data.jsonl; there are: 'q', 'a', 'label'" in message
 
 
 @pytest.mark.parametrize("prompt", ["{text.__class__}", "{text[0]}", "{nothing}"])
 def test_a_placeholder_without_a_column(tmp_path: Path, prompt: str) -> None:
-    expected = re.escape(f"prompt: {prompt} is neither a column nor a field; there is: label, text")
+    expected = re.escape(f"prompt: {prompt} is neither a column nor a field; there are: 'label', 'text'")
     assert re.search(expected, message_of(tmp_path, rows_of(8), prompt=prompt))
 
 

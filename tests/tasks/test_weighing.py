@@ -31,7 +31,7 @@ def test_an_example_without_a_weight_is_named(value: Any) -> None:
 
 
 def test_the_column_must_be_there() -> None:
-    with pytest.raises(DataError, match=r"no column 'weight' in the data of the test, which have: w"):
+    with pytest.raises(DataError, match=r"no column 'weight' in the data of the test; there are: 'w'"):
         weigh_examples(examples(1, 2), Weighting(column="weight"))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Fields
+from mlbaseline.tasks.data_errors import quoted
 
 _SHARED_TEXTS, _SHARED_CHARACTERS = 4096, 64
 
@@ -68,9 +69,7 @@ def check_header(path: Path, header: Sequence[str]) -> None:
     """Raise DataError where the header names a column twice."""
     repeated = sorted({column for column in header if header.count(column) > 1})
     if repeated:
-        raise DataError(
-            f"{path}: the header names {', '.join(map(repr, repeated))} more than once: {', '.join(header)}"
-        )
+        raise DataError(f"{path}: the header names {quoted(repeated)} more than once: {quoted(header)}")
 
 
 def plain(value: Any, broken: Counter[str]) -> Any:

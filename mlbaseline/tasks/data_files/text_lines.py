@@ -25,14 +25,12 @@ class TextLines:
         size_bytes = self._path.stat().st_size
         with (
             self._path.open("rb") as file,
-            io.TextIOWrapper(
-                file, encoding=self._encoding or "utf-8-sig", errors="replace", newline=self._newline
-            ) as lines,
+            io.TextIOWrapper(file, self._encoding or "utf-8", errors="replace", newline=self._newline) as lines,
             progress_bar(size_bytes, "B", f"Reading {self._path.name}", is_brief=True) as bar,
         ):
-            for line in lines:
+            for number, line in enumerate(lines):
                 self._marks += line.count("\ufffd")
-                yield line
+                yield line if number else line.removeprefix("\ufeff")  # a byte order mark, whatever the encoding
                 if bar.is_due:
                     bar.reach(file.tell())
 

@@ -11,7 +11,7 @@ from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.records import Answer, Example, OutputType, Scalar, TaskData
 from mlbaseline.suite import Evaluation, LmEvalTask, Normalisation, Shots, Split, Suite, TaskSpec
 from mlbaseline.suite.reading import with_task
-from mlbaseline.tasks.data_errors import raise_all
+from mlbaseline.tasks.data_errors import no_column, raise_all
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.kinds.choice import ChoiceKind
 from mlbaseline.tasks.kinds.generate import GenerateKind
@@ -63,8 +63,7 @@ class LmEvalKind(TaskKind[TaskSpec]):
         for name, slicing in self.task.slices.items():
             columns = splits["test"][0].fields
             if slicing.column not in columns:
-                there = ", ".join(columns)
-                raise_all("data", [f"task.slices.{name}.column: no column {slicing.column!r}; there is: {there}"])
+                raise_all("data", [f"task.slices.{name}.column: {no_column(str(slicing.column), columns)}"])
         evaluated = {(e.fields["context"], e.choices) for e in splits["test"]}
         counts: Counter[str] = Counter()
         chosen: dict[Split, list[Example]] = {}

@@ -62,9 +62,10 @@ def test_csv_cells_stay_text(tmp_path: Path) -> None:
 def test_line_ends_blank_lines_and_byte_order_mark(tmp_path: Path, end: str) -> None:
     text = end.join(["text,label", '"two', 'lines",1', "", "b,0", ""])
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    table = read_table(tmp_path / "a.csv", None)
-    assert table.columns == ("text", "label")
-    assert [row["text"] for _, row in table.rows] == [f"two{end}lines", "b"]
+    for encoding in (None, "utf-8"):
+        table = read_table(tmp_path / "a.csv", None, FileOptions(encoding))
+        assert table.columns == ("text", "label")
+        assert [row["text"] for _, row in table.rows] == [f"two{end}lines", "b"]
 
 
 def test_broken_bytes_are_replaced_and_counted_but_those_of_the_source_are_not(tmp_path: Path) -> None:
