@@ -16,17 +16,21 @@ from mlbaseline.suite.reading import parse_suite
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
+SHOWN = sorted((ROOT / "docs").rglob("*.y*ml"))
+"""Files that pages show whole."""
 
 
 def blocks(path: Path, *languages: str) -> list[str]:
-    """Fenced blocks of a page in these languages."""
+    """Fenced blocks of a page in these languages; of a file that a page shows, all of it."""
+    if path in SHOWN:
+        return [path.read_text(encoding="utf-8")] if "yaml" in languages else []
     found = re.findall(r"^```(\w+)\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return [text for language, text in found if language in languages]
 
 
 SUITES = [
     pytest.param(text, id=f"{path.relative_to(ROOT)}-{position}")
-    for path in PAGES
+    for path in (*PAGES, *SHOWN)
     for position, text in enumerate(blocks(path, "yaml"))
     if re.search(r"^name:", text, re.MULTILINE) and re.search(r"^matrix:", text, re.MULTILINE) and "{…}" not in text
 ]
@@ -41,13 +45,13 @@ def test_there_are_suites_on_pages() -> None:
     assert len(SUITES) >= 4
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*PAGES, *SHOWN], ids=lambda path: str(path.relative_to(ROOT)))
 def test_other_yaml_on_pages_can_be_read(path: Path) -> None:
     for text in blocks(path, "yaml"):
         yaml.safe_load(text)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*PAGES, *SHOWN], ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_on_pages_exist(path: Path) -> None:
     for text in blocks(path, "console", "yaml", "bash"):
         for line in re.findall(r"(?:^|run: |- )mlbaseline (.+)$", text, re.MULTILINE):
