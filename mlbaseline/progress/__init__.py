@@ -1,7 +1,22 @@
-"""How far long work is: bars at a terminal, else a line a minute."""
+"""How far long work is: bars at a terminal, else a line a minute; or what another display makes of it."""
 
 from mlbaseline.progress.bar import ProgressBar, preparing, progress_bar
-from mlbaseline.progress.displays import Display, MinuteLines
-from mlbaseline.progress.event import Progress
+from mlbaseline.progress.displays import Display, MinuteLines, has_terminal_to_itself, shown_on, tell, working_on
+from mlbaseline.progress.event import Progress, RungEvent, RungState, Stage, Title
 
-__all__ = ["Display", "MinuteLines", "Progress", "ProgressBar", "preparing", "progress_bar"]
+__all__ = [
+    "Display",
+    "MinuteLines",
+    "Progress",
+    "ProgressBar",
+    "RungEvent",
+    "RungState",
+    "Stage",
+    "Title",
+    "has_terminal_to_itself",
+    "preparing",
+    "progress_bar",
+    "shown_on",
+    "tell",
+    "working_on",
+]

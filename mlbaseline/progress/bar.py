@@ -11,7 +11,7 @@ from typing import TypeVar
 from typing_extensions import Self
 
 from mlbaseline.progress.displays import Display, current_display
-from mlbaseline.progress.event import Progress
+from mlbaseline.progress.event import Progress, Title
 
 T = TypeVar("T")
 _SHOWN_EVERY_S = 0.1
@@ -76,7 +76,7 @@ class ProgressBar:
 
 
 def progress_bar(
-    total: int | None, unit: str, title: str | None, *, start: int = 0, is_brief: bool = False
+    total: int | None, unit: str, title: Title | None, *, start: int = 0, is_brief: bool = False
 ) -> ProgressBar:
     """Make the bar of some work, for the length of a block.
 

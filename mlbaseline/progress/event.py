@@ -1,8 +1,59 @@
-"""What is known of work in progress at one moment: all that a display is told."""
+"""All that a display is told: how far a piece of work is, and what became of a rung. Both can cross processes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the work on one rung with one seed, such as its training.
+
+    Attributes:
+        rung: Name of the baseline.
+        seed: None where it has none.
+        name: Of the part, such as "training".
+    """
+
+    rung: str
+    seed: int | None
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.rung}{'' if self.seed is None else f' · seed {self.seed}'}, {self.name}"
+
+
+Title: TypeAlias = Stage | str
+"""Tells a piece of work apart from other work of the same moment: a part of a rung's, or anything else in words."""
+
+
+class RungState(Enum):
+    """What became of a rung with one seed."""
+
+    RUNNING = "running"
+    DONE = "done"
+    REUSED = "reused"
+    FAILED = "failed"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True)
+class RungEvent:
+    """A rung with one seed has got into another state.
+
+    Attributes:
+        rung: Name of the baseline.
+        seed: None where it has none.
+        state: From now on.
+        score: Its value of the suite's first metric, where there is one by now.
+    """
+
+    rung: str
+    seed: int | None
+    state: RungState
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -10,7 +61,7 @@ class Progress:
     """How far a piece of work is.
 
     Attributes:
-        title: Tells it apart from other work of the same moment.
+        title: Of the work.
         unit: Of what is counted, in the singular, such as "step"; "B" for bytes.
         total: Number of units; None where it is not known.
         done: Units that are done.
@@ -20,7 +71,7 @@ class Progress:
         is_brief: Whether it is a preparation that nobody needs to see once it is over.
     """
 
-    title: str
+    title: Title
     unit: str
     total: int | None
     done: int = 0

@@ -16,7 +16,12 @@ from mlbaseline.workflows.command_result import CommandResult, exit_code_of
 from mlbaseline.workflows.comparisons.comparison import comparison_outcome, make_comparison
 from mlbaseline.workflows.comparisons.gate import judged_comparison
 from mlbaseline.workflows.evaluations.evaluation import evaluate_rungs
-from mlbaseline.workflows.evaluations.ladder_run import choose_baselines, choose_seeds, open_ladder
+from mlbaseline.workflows.evaluations.ladder_run import (
+    choose_baselines,
+    choose_seeds,
+    open_ladder,
+    showing_evaluations,
+)
 from mlbaseline.workflows.promotion import promotion_text
 
 
@@ -71,14 +76,15 @@ def run(
     promotion: Promotion | None = None
     not_registered: str | None = None
     with open_ladder(tracker, loaded) as ladder:
-        evaluated = evaluate_rungs(
-            ladder, names, chosen_seeds, fresh=fresh, processes=processes, until_settled=until_settled
-        )
-        # A part of the ladder is compared with what earlier ladders have of the rest.
-        whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
-        run_id, assessment = make_comparison(
-            loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id, task=ladder.task, key=key
-        )
+        with showing_evaluations(loaded, names, chosen_seeds):
+            evaluated = evaluate_rungs(
+                ladder, names, chosen_seeds, fresh=fresh, processes=processes, until_settled=until_settled
+            )
+            # A part of the ladder is compared with what earlier ladders have of the rest.
+            whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
+            run_id, assessment = make_comparison(
+                loaded, tracker, ladder.run_id if whole else None, parent=ladder.run_id, task=ladder.task, key=key
+            )
         ladder.log(evaluated, render_note(assessment))
         store.show_verdict(ladder.run, assessment.verdict)
         if assessment.verdict.decision is Decision.PROMOTE and not no_promote and loaded.register_as is not None:

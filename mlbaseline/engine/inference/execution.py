@@ -10,6 +10,7 @@ from itertools import count
 from mlbaseline.engine.inference.requests import MakeRunner, ModelRunner, RequestBatch, RequestResult
 from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.engine.inference.worker_pool import Worker, WorkerPool
+from mlbaseline.progress import Title
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Execution:
 
     cache: ResultCache | None = None
     workers: WorkerPool | None = None
-    description: str | None = None
+    description: Title | None = None
 
 
 def execute_batches(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from mlbaseline.progress import progress_bar
+from mlbaseline.progress import Title, progress_bar
 from mlbaseline.records import Answer, Example
 
 AnswerInBatches = Callable[[Sequence[Example]], Iterator[tuple[int, Answer]]]
@@ -18,7 +18,7 @@ def answer_and_time(
     examples: Sequence[Example],
     *,
     latency_sample: int,
-    description: str | None,
+    description: Title | None,
     answer_alone: Callable[[Example], object],
 ) -> Iterator[Answer]:
     """Answer all examples, then time some of them alone, evenly spread over all.

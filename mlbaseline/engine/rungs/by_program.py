@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mlbaseline.engine.rungs.finetunes import language_model_of, make_finetune_rung, open_finetune, training_job
 from mlbaseline.engine.rungs.language_model import answering_of
-from mlbaseline.engine.rungs.rung import OpenedRung, OpenProgramRun, Rung, RungContext, progress_name
+from mlbaseline.engine.rungs.rung import OpenedRung, OpenProgramRun, Rung, RungContext
 from mlbaseline.engine.training.program.job import ProgramJob
 from mlbaseline.errors import DataError
+from mlbaseline.progress import Stage
 from mlbaseline.records import Trained
 from mlbaseline.suite import Full, ProgramAdapter, ProgramSpec
 from mlbaseline.tasks import kind_of_suite
@@ -67,7 +68,7 @@ def _rung(context: RungContext, name: str, job: ProgramJob) -> Rung:
 
         context.shared_checkpoint.drop()
         release_base()  # the program has the memory to itself
-        title = progress_name(name, job.seed)
+        title = Stage(name, job.seed, "training")
         return train_by_program(job, measure_dev=measure_dev, open_run=open_run, description=title)
 
     def open_() -> OpenedRung:

@@ -14,10 +14,11 @@ from mlbaseline.assets import FetchedAsset, sha256_of
 from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.inference.timing import evenly_spaced
 from mlbaseline.engine.rungs.language_model import LanguageModel, answering_of, build_model
-from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext, progress_name
+from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
 from mlbaseline.errors import AssetError
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.quantization import QUANTISED
+from mlbaseline.progress import Stage
 from mlbaseline.records import Model, Scalar, TaskData, Trained, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
 from mlbaseline.tasks import kind_of_suite
@@ -67,7 +68,7 @@ def _trained(context: RungContext, name: str, job: TrainingJob) -> Rung:
         from mlbaseline.engine.training.train import train
 
         context.shared_checkpoint.drop()
-        return train(job, description=progress_name(name, job.seed))
+        return train(job, description=Stage(name, job.seed, "training"))
 
     def open_() -> OpenedRung:
         from mlbaseline.engine.training.shared_base import release_base
@@ -163,7 +164,9 @@ def open_finetune(context: RungContext, name: str, answering: AnsweringSpec, mod
     answers_unmerged = answering.precision not in QUANTISED and evaluation.generate_with == "engine"
     if model.base is not None and answers_unmerged and evaluation.latency_sample:
         unmerged = load(merge=False)
-        timed = answering.build(unmerged, model.prompting, Execution(description=progress_name(name, answering.seed)))
+        timed = answering.build(
+            unmerged, model.prompting, Execution(description=Stage(name, answering.seed, "timing the unmerged adapter"))
+        )
         unmerged_s = _latency_p50_s(timed, context.data, evaluation.latency_sample)
         del unmerged, timed
         gc.collect()

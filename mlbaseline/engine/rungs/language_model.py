@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.generation.vllm_package import vllm_requirement
-from mlbaseline.engine.rungs.rung import RungContext, progress_name
+from mlbaseline.engine.rungs.rung import RungContext
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.quantization import QUANTISED
+from mlbaseline.progress import Stage
 from mlbaseline.records import Model
 from mlbaseline.tasks.prompting import TrainingPromptFormat
 
@@ -85,5 +86,5 @@ def build_model(
     cache = None
     if context.keeps_results:
         cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh, folder=context.results_folder)
-    execution = Execution(cache, workers, progress_name(name, answering.seed))
+    execution = Execution(cache, workers, Stage(name, answering.seed, "answering"))
     return answering.build(checkpoint, model.prompting, execution)

@@ -14,9 +14,9 @@ from mlbaseline.engine.rungs.rung import (
     RungContext,
     TaskDescription,
     flat,
-    progress_name,
 )
 from mlbaseline.errors import DataError
+from mlbaseline.progress import Stage
 from mlbaseline.records import REMOTE, UNKNOWN, Scalar, Signature
 from mlbaseline.suite import Endpoint, Production, Task
 from mlbaseline.suite.production import HOW_ASKED
@@ -94,7 +94,7 @@ def _endpoint(context: RungContext, name: str, spec: Endpoint, seed: int | None)
         decoding, labels = kind_of(task).decoding, context.data.labels
         text = None if decoding is None else TextRequest(decoding, task.system)
         request_format = make_request_format(spec, prompting, columns, labels, sent_seed, text=text)
-        where, description = f"baselines.{name}.endpoint", progress_name(name, seed)
+        where, description = f"baselines.{name}.endpoint", Stage(name, seed, "answering")
         answers = AnswerJournal(journal)
         return OpenedRung(EndpointModel(spec, request_format, answers, where=where, description=description))
 

@@ -141,11 +141,6 @@ class Rung:
         return self.baseline if self.seed is None else f"{self.baseline} (seed {self.seed})"
 
 
-def progress_name(name: str, seed: int | None) -> str:
-    """Return the name of a rung in a progress bar."""
-    return name if seed is None else f"{name} · seed {seed}"
-
-
 @dataclass(frozen=True)
 class RungContext:
     """What the rungs of a suite are made from.

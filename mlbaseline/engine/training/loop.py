@@ -42,7 +42,7 @@ from mlbaseline.metrics import METRICS
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.adapter_files import record_base
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
-from mlbaseline.progress import progress_bar
+from mlbaseline.progress import Title, progress_bar
 from mlbaseline.records import Trained
 from mlbaseline.suite import Lora, Peft
 
@@ -97,7 +97,7 @@ class TrainingRun:
             for _ in range(self.state.step):
                 self.schedule.step()
 
-    def run(self, description: str | None) -> None:
+    def run(self, description: Title | None) -> None:
         """Train from the loaded state to the end."""
         state = self.state
         total = self.steps_per_epoch * self.job.spec.epochs

@@ -7,10 +7,11 @@ from pathlib import Path
 from mlbaseline.engine.training.cached import train_once
 from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.loop import TrainingRun
+from mlbaseline.progress import Title
 from mlbaseline.records import Trained
 
 
-def train(job: TrainingJob, *, description: str | None = None) -> Trained:
+def train(job: TrainingJob, *, description: Title | None = None) -> Trained:
     """Return the finished training from the cache; else train, continuing where an earlier attempt was stopped.
 
     Args:

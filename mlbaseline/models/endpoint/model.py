@@ -14,7 +14,7 @@ from mlbaseline.models.endpoint.client import Client, RefusedError, Reply, Unrea
 from mlbaseline.models.endpoint.openai_replies import Usage
 from mlbaseline.models.endpoint.protocols import RequestFormat
 from mlbaseline.models.reply_parsing import make_answer, shorten
-from mlbaseline.progress import progress_bar
+from mlbaseline.progress import Title, progress_bar
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.untrusted import ODD_SHAPE
@@ -39,7 +39,7 @@ class EndpointModel:
         journal: AnswerJournal,
         *,
         where: str,
-        description: str | None = None,
+        description: Title | None = None,
     ) -> None:
         """Prepare an endpoint.
 

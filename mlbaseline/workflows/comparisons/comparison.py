@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlbaseline import store
+from mlbaseline.progress import progress_bar
 from mlbaseline.records import Assessment
 from mlbaseline.report import (
     render_html,
@@ -90,7 +91,8 @@ def make_comparison(
     """
     evaluations = None if ladder is None else store.find_evaluations(tracker, ladder=ladder)
     derivation = Derivation(suite, tracker, evaluations, task)
-    assessment = derivation.assessment()
+    with progress_bar(None, "second", f"Comparing {suite.name}", is_brief=True):
+        assessment = derivation.assessment()
     tags = {**store.suite_tags(suite), store.TASK_DIGEST: derivation.task_digest}
     note = f"{render_note(assessment)}\n\nThe whole report is the artifact `comparison/report.html`."
     name = f"{suite.name} comparison: {assessment.verdict.decision}"

@@ -9,6 +9,7 @@ from functools import partial
 
 from mlbaseline import serving, store
 from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
+from mlbaseline.progress import RungState, tell
 from mlbaseline.suite import Recorded, Suite
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import LoadedTask, open_suite
@@ -23,6 +24,7 @@ from mlbaseline.workflows.evaluations.ladder_run import (
     choose_seeds,
     evaluations_text,
     open_ladder,
+    showing_evaluations,
 )
 from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.evaluations.until_settled import check_can_settle, evaluate_until_settled
@@ -75,7 +77,7 @@ def evaluate(
     names = choose_baselines(loaded, kind, baselines)
     chosen_seeds = choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
-    with open_ladder(tracker, loaded) as ladder:
+    with open_ladder(tracker, loaded) as ladder, showing_evaluations(loaded, names, chosen_seeds):
         evaluated = evaluate_rungs(
             ladder, names, chosen_seeds, fresh=fresh, processes=processes, until_settled=until_settled
         )
@@ -173,6 +175,7 @@ def _build(context: RungContext, names: Sequence[str], seeds: Sequence[int]) -> 
         built = build_rungs(context, name, seeds)
         if not built:
             log.info("%s: left out, there is no such model in production yet", name)
+            tell(name, None, RungState.LEFT_OUT)
         rungs += built
     return rungs
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 from mlbaseline import store
 from mlbaseline.errors import SuiteError
+from mlbaseline.progress import RungState, tell
 from mlbaseline.suite import KINDS, Suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.asset_fetcher import make_fetcher
@@ -58,7 +59,11 @@ class LadderRun:
         return self.run.run_id
 
     def log(self, evaluated: Sequence[Evaluated], verdict: str = "") -> None:
-        """Note which evaluations the ladder stands on. verdict: a sentence that goes first in its note."""
+        """Note and show which evaluations the ladder stands on. verdict: a sentence that goes first in its note."""
+        for rung in evaluated:
+            if rung.split == "test":
+                state = RungState.REUSED if rung.reused else RungState.DONE
+                tell(rung.baseline, rung.seed, state, rung.metrics.get(self.suite.metrics[0]))
         store.log_ladder(self.run, [rung.run_id for rung in evaluated], self._note(evaluated, verdict))
 
     def _note(self, evaluated: Sequence[Evaluated], verdict: str) -> str:
@@ -84,6 +89,14 @@ def open_ladder(tracker: store.Tracker, suite: Suite) -> Iterator[LadderRun]:
     name, tags = f"{suite.name} ladder", store.suite_tags(suite)
     with store.open_run(tracker, "ladder", name=name, tags=tags, note=_about_ladder(suite)) as run:
         yield LadderRun(suite, run)
+
+
+def showing_evaluations(suite: Suite, names: Sequence[str], seeds: Sequence[int]) -> AbstractContextManager[None]:
+    """Show the ladder in the terminal while a block evaluates these baselines with these seeds."""
+    from mlbaseline.progress.live_ladder import showing_ladder  # imports rich, which no other command needs at once
+
+    plan = {name: seeds if suite.is_random(name) else (None,) for name in names}
+    return showing_ladder(f"{suite.name}, {suite.metrics[0]}", plan)
 
 
 def _about_ladder(suite: Suite) -> str:

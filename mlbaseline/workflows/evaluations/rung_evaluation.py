@@ -21,6 +21,7 @@ from mlbaseline.judge.contrasts.chosen_checkpoint import DEV
 from mlbaseline.judge.cost.estimates import Metered, cost_of
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
+from mlbaseline.progress import working_on
 from mlbaseline.records import Answer, Example, Scalar, TaskData
 from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.suite import Suite
@@ -86,7 +87,8 @@ class RungEvaluation:
         known = frozenset() if self._table is None else frozenset(self._table.frame["example_id"])
         missing = [e for e in self._data.examples if e.id not in known and (wanted is None or e.id in wanted)]
         if missing:
-            part = self._answer(missing, beside_bytes)
+            with working_on(self.rung.baseline, self.rung.seed):
+                part = self._answer(missing, beside_bytes)
             self._table = part if self._table is None else self._table.joined(part)
 
     def _answer(self, examples: Sequence[Example], beside_bytes: int) -> ResultTable:
@@ -155,10 +157,11 @@ class RungEvaluation:
             assert self._earlier is not None
             found = measure_overall(table, suite)
             return Evaluated(rung.baseline, rung.seed, self._earlier.run_id, True, found, self._data.split)
-        table, judged = self._judging.score(table, self._data)
-        found = measure_overall(table, suite)
-        self._write(self._run, table, found, judged)
-        self._life.close()
+        with working_on(rung.baseline, rung.seed):
+            table, judged = self._judging.score(table, self._data)
+            found = measure_overall(table, suite)
+            self._write(self._run, table, found, judged)
+            self._life.close()
         self.release()
         if not table.n_unanswered:
             forget_answers(rung)  # the run has them now

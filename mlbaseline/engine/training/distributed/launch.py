@@ -29,6 +29,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.errors import MlbaselineError, describe_error
+from mlbaseline.progress import Title
 from mlbaseline.records import Trained
 
 TIMEOUT_S = 1800.0
@@ -48,12 +49,12 @@ class Launch:
 
     job: TrainingJob
     folder: Path
-    description: str | None
+    description: Title | None
     timeout_s: float
     n_threads: int
 
 
-def train_together(job: TrainingJob, folder: Path, description: str | None, timeout_s: float = TIMEOUT_S) -> Trained:
+def train_together(job: TrainingJob, folder: Path, description: Title | None, timeout_s: float = TIMEOUT_S) -> Trained:
     """Train in several processes; each of them continues where an earlier attempt was stopped.
 
     Args:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from mlbaseline.errors import TrainingProgramError
-from mlbaseline.progress import progress_bar
+from mlbaseline.progress import Title, progress_bar
 from mlbaseline.untrusted import printable
 
 _KEPT = re.compile(
@@ -53,7 +53,7 @@ def environment_of(named: Sequence[str], own: Mapping[str, str]) -> dict[str, st
 
 
 def run_program(
-    words: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path, description: str | None
+    words: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path, description: Title | None
 ) -> int:
     """Run a program to its end, and end whatever it started when it ends, or when this process is interrupted.
 

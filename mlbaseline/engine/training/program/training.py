@@ -32,6 +32,7 @@ from mlbaseline.errors import AssetError, TrainingProgramError
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.adapter_files import CONFIG, named_base, record_base
 from mlbaseline.models.checkpoint import model_folder, refuse_pickles
+from mlbaseline.progress import Title
 from mlbaseline.records import Trained
 from mlbaseline.suite import ProgramAdapter, TrainingProject
 
@@ -49,7 +50,7 @@ def train_by_program(
     *,
     measure_dev: Callable[[Path], Mapping[str, float]],
     open_run: OpenProgramRun | None = None,
-    description: str | None = None,
+    description: Title | None = None,
 ) -> Trained:
     """Return the finished training; else run the program, in the output folder of an attempt that was stopped.
 
@@ -81,7 +82,7 @@ def train_by_program(
     return train_once(job.key, run)
 
 
-def _train(job: ProgramJob, folder: Path, open_run: OpenProgramRun | None, description: str | None) -> None:
+def _train(job: ProgramJob, folder: Path, open_run: OpenProgramRun | None, description: Title | None) -> None:
     attempt = _read_attempt(folder)
     if attempt["is_done"]:
         return

@@ -1,21 +1,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 import pytest
 
 from mlbaseline.progress import MinuteLines, Progress, ProgressBar, displays, preparing, progress_bar
-
-
-@dataclass
-class Clock:
-    """Stands still until it is told to go on."""
-
-    now_s: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support.clock import Clock
 
 
 def test_without_a_terminal_a_line_a_minute_says_how_far_the_work_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +72,6 @@ def test_preparing_passes_on_what_it_counts(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert list(preparing([1, 2, 3], "Slicing")) == [1, 2, 3]
     assert "Slicing" not in capsys.readouterr().err, "over before anybody would read it"
-    monkeypatch.setattr(displays, "_BRIEF_S", 0.0)
+    monkeypatch.setattr(displays, "BRIEF_S", 0.0)
     assert list(preparing(iter([1, 2]), "Hashing", 2)) == [1, 2]
     assert "Hashing" in capsys.readouterr().err
