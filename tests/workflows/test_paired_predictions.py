@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -19,11 +17,7 @@ from mlbaseline.errors import DataError, IncomparableError, TrackingError
 from mlbaseline.stats import compare_paired
 from mlbaseline.store import connect, find_evaluations
 from tests.support.cheap_ladder import CheapLadder
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tests.support.installed import entry_points
 
 GROUP = "mlflow.model_evaluator"
 
@@ -31,8 +25,7 @@ GROUP = "mlflow.model_evaluator"
 @pytest.fixture
 def ladder(cheap_ladder: CheapLadder) -> Iterator[CheapLadder]:
     """MLflow as it is with the package installed, and on the store of the ladder."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
-    for name, value in project["entry-points"][GROUP].items():
+    for name, value in entry_points(GROUP).items():
         _model_evaluation_registry.register(name, EntryPoint(name, value, GROUP).load())
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(cheap_ladder.uri)
@@ -40,7 +33,7 @@ def ladder(cheap_ladder: CheapLadder) -> Iterator[CheapLadder]:
     mlflow.set_experiment("predictions")
     yield cheap_ladder
     mlflow.set_tracking_uri(before)
-    for name in project["entry-points"][GROUP]:
+    for name in entry_points(GROUP):
         del _model_evaluation_registry._registry[name]
 
 

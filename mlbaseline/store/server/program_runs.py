@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mlbaseline.passed_tags import write_passed_tags
 from mlbaseline.store.items import Artifacts, write
 from mlbaseline.store.server.tracking import PREFIX, Run, open_run, suite_tags
 from mlbaseline.suite import Suite
@@ -22,17 +23,22 @@ _CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_
 
 @dataclass(frozen=True)
 class TrainingProgramRun:
-    """The open run of a program."""
+    """The open run of a program. tags: which suite and which rung it belongs to."""
 
     run: Run
+    tags: Mapping[str, str]
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Variables by which MLflow in the program finds server, experiment and run; it then starts no other run."""
+        """Variables by which MLflow in the program finds server, experiment and run.
+
+        The program's first run is that run; runs that it starts beside it get the tags.
+        """
         tracker = self.run.tracker
         own = {name: value for name, value in os.environ.items() if name in _CREDENTIALS or _is_of_tls(name)}
         return {
             **own,
+            **write_passed_tags(self.tags),
             "MLFLOW_TRACKING_URI": _absolute(tracker.uri),
             "MLFLOW_EXPERIMENT_ID": tracker.experiment_id,
             "MLFLOW_RUN_ID": self.run.run_id,
@@ -62,7 +68,7 @@ def open_program_run(parent: Run, suite: Suite, baseline: str) -> Iterator[Train
     tags = {**suite_tags(suite), PREFIX + "baseline": baseline}
     name = f"{parent.name} · training"
     with open_run(parent.tracker, TRAINING, name=name, tags=tags, parent=parent.run_id) as run:
-        yield TrainingProgramRun(run)
+        yield TrainingProgramRun(run, tags)
 
 
 def _is_of_tls(name: str) -> bool:

@@ -17,6 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbaseline import passed_tags
 from mlbaseline.errors import MlbaselineError, TrackingError
 from mlbaseline.store.server.heartbeat import beating, process_tags
 from mlbaseline.store.server.patience import PatientClient, be_patient, is_remote
@@ -27,7 +28,7 @@ from mlbaseline.version import __version__
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, RunTag
 
-PREFIX = "mlbaseline."
+PREFIX = passed_tags.PREFIX
 KIND = PREFIX + "kind"
 STATUS = PREFIX + "status"
 NOTE = "mlflow.note.content"
@@ -268,8 +269,10 @@ def _create(tracker: Tracker, name: str, tags: Mapping[str, str], parent: str | 
     nesting = {"mlflow.parentRunId": parent} if parent else {}
     run_tags(tags)  # refuses what does not fit
     request = {REQUEST: uuid.uuid4().hex}
+    # Our runs say themselves which suite they are of, whatever this process passes on to the runs of others.
+    context = {key: value for key, value in resolve_tags().items() if not key.startswith(PREFIX)}
     info = tracker.client.create_run(
-        tracker.experiment_id, run_name=name, tags={**resolve_tags(), **nesting, **request, **tags}
+        tracker.experiment_id, run_name=name, tags={**context, **nesting, **request, **tags}
     ).info
     return Run(tracker, info.run_id, info.experiment_id, name)
 
