@@ -9,7 +9,8 @@ import pandas as pd
 
 from mlbaseline.judge.comparability import measured_on
 from mlbaseline.judge.contrasts.inference import estimate
-from mlbaseline.judge.cost.estimates import Metered, combined, cost_of, mean_of
+from mlbaseline.judge.cost.estimates import combined, cost_of, mean_of
+from mlbaseline.judge.cost.metered import Metered
 from mlbaseline.metrics import measure
 from mlbaseline.records import Estimate, FineTune, Standing, seed_text
 from mlbaseline.results import SLICE, CompletedEvaluation, ResultTable

@@ -34,7 +34,8 @@ class Cost:
 
     reference_s: seconds of the reference workload beside the answers. relative: `compute` per query, `latency_p50` and
     `latency_p95` in units of it, by what was measured at the same time, with their intervals: what two runs on one kind
-    of machine can be compared by, however busy it was.
+    of machine can be compared by, however busy it was. reference_speeds: how fast each part of it was, `matmul` (FLOP
+    a second), `copy` (bytes a second) and `pass` (passes a second): how alike two machines are.
     """
 
     train_s: float | None
@@ -52,6 +53,7 @@ class Cost:
     first_token_p50_s: float | None = None
     reference_s: float | None = None
     relative: Mapping[str, Relative] = field(default_factory=dict)
+    reference_speeds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ class FrontPoint:
     """One rung before a front.
 
     x: its cost on the front's axis. probability: share of the resamples in which no other rung beats it in both quality
-    and cost. Both None where the rung is not compared there; reason: why not.
+    and cost. Both None where the rung is not compared there; reason: why not. bounds: the interval of x, where x is not
+    the figure as it was measured. normalised: it was measured on another machine and brought to the front's by the
+    reference workload; the bounds then have what that is uncertain by.
     """
 
     baseline: str
@@ -67,6 +71,8 @@ class FrontPoint:
     on_front: bool
     probability: float | None
     reason: str = ""
+    bounds: Bounds | None = None
+    normalised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class BreakEven:
     queries_low, queries_high: the interval at the suite's level, from those of both costs; queries_high is None where
     the saving may be nothing, so that it may never pay, and both are None where a cost has no interval. beside: the
     costs were compared by the reference workload beside each run, so that it does not count how busy the machine was.
+    normalised: by it, the prompt's cost was brought from another machine to that of the fine-tune.
     """
 
     fine_tune: str
@@ -118,3 +125,4 @@ class BreakEven:
     queries_low: int | None = None
     queries_high: int | None = None
     beside: bool = False
+    normalised: bool = False

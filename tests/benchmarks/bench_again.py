@@ -24,7 +24,8 @@ import numpy as np
 
 import mlbaseline
 from mlbaseline import store
-from mlbaseline.judge.cost.estimates import Metered, answer_usd, cost_of
+from mlbaseline.judge.cost.estimates import answer_usd, cost_of
+from mlbaseline.judge.cost.metered import Metered
 from mlbaseline.records import Bounds, Cost
 from mlbaseline.stats import estimate_mean
 from mlbaseline.suite import Suite

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from mlbaseline.engine.rungs import describe_baseline
-from mlbaseline.judge.cost.estimates import Metered, cost_of
+from mlbaseline.judge.cost.estimates import cost_of
+from mlbaseline.judge.cost.metered import Metered
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Example, Signature, TaskData

@@ -1,10 +1,10 @@
 """The field's checklist and its common traps, asked of every comparison. The package `documentation` explains each."""
 
-from mlbaseline.judge.audit import baselines, claims, fairness, hygiene
+from mlbaseline.judge.audit import baselines, claims, fairness, hygiene, timing
 from mlbaseline.judge.audit.check import Champion, Check, Subject, Trials
 from mlbaseline.records import Finding
 
-CHECKS: tuple[Check, ...] = (*baselines.CHECKS, *fairness.CHECKS, *claims.CHECKS, *hygiene.CHECKS)
+CHECKS: tuple[Check, ...] = (*baselines.CHECKS, *fairness.CHECKS, *timing.CHECKS, *claims.CHECKS, *hygiene.CHECKS)
 
 __all__ = ["CHECKS", "Champion", "Check", "Subject", "Trials", "audit"]
 

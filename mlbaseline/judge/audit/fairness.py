@@ -1,11 +1,11 @@
-"""MLB2xx: were all rungs treated alike?"""
+"""MLB201 to MLB203: were all rungs treated alike?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
-from mlbaseline.judge.comparability import one_tokenizer, same_hardware
+from mlbaseline.judge.comparability import one_tokenizer
 from mlbaseline.records import NO_SEED, UNKNOWN, Scalar, Severity
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import ProgramSpec, TrainedSpec
@@ -93,30 +93,8 @@ def _tuning_epochs(subject: Subject, name: str) -> int:
     return sum(epochs for _, epochs in tried)
 
 
-def _same_machine(subject: Subject) -> Ruling:
-    """Of every primary contrast, whether the latencies of its two sides may be set side by side."""
-    pairs = {(row.candidate, row.baseline) for row in subject.deciding}
-    timed = [
-        (ours, theirs)
-        for ours, theirs in sorted(pairs)
-        if all(subject.standings[name].cost.latency_p95_s is not None for name in (ours, theirs))
-    ]
-    if not timed:
-        return does_not_apply("no primary contrast has a latency on both sides")
-    apart = {
-        f"{ours} over {theirs}": sorted({mismatch.field for mismatch in found})
-        for ours, theirs in timed
-        if (found := same_hardware(subject.standings[ours], subject.standings[theirs]))
-    }
-    if apart:
-        shown = "; ".join(f"{pair} differ in {', '.join(fields)}" for pair, fields in apart.items())
-        return failed(f"latencies are not compared: {shown}", fields=apart)
-    return passed("both sides of every contrast were timed on one machine, in the same batches")
-
-
 CHECKS = (
     Check("MLB201", Severity.WARNING, "Several seeds", _seeds),
     Check("MLB202", Severity.ERROR, "Same prompt, tokenizer and preprocessing", _same_reading),
     Check("MLB203", Severity.WARNING, "Baselines tuned as hard as the candidate", _budget_parity),
-    Check("MLB204", Severity.WARNING, "Latency measured alike", _same_machine),
 )

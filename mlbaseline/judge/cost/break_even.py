@@ -3,7 +3,8 @@
 What a query saves is a difference of two costs with intervals of their own. Its interval recovers their variances from
 the limits (MOVER: Zou and Donner 2008, Statistics in Medicine 27:1693), and that of the number of queries is the price
 of the training over it. Where both ran on one kind of machine with a reference workload beside them, their seconds are
-compared at one speed of that workload.
+compared at one speed of that workload. On two machines at one price the prompt's are brought to the fine-tune's machine
+(`judge.cost.machines`), or have no price there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.judge.cost.machines import USD, is_by_time_alone, is_elsewhere, normalisation
 from mlbaseline.records import Bounds, BreakEven, Cost, Standing
 from mlbaseline.suite import Pretrained, ProgramSpec, Suite, TrainedSpec
 
@@ -32,17 +34,24 @@ def break_evens(suite: Suite, standings: Mapping[str, Standing]) -> tuple[BreakE
     specs = {name: suite.baselines[name] for name in standings if name in suite.baselines}
     trained = [name for name, spec in specs.items() if isinstance(spec, TrainedSpec | ProgramSpec)]
     prompts = [name for name, spec in specs.items() if isinstance(spec, Pretrained) and spec.shots is not None]
-    return tuple(
-        _break_even(standings[tuned], standings[prompt], suite.cost.queries) for tuned in trained for prompt in prompts
-    )
+    return tuple(_break_even(suite, standings[tuned], standings[prompt]) for tuned in trained for prompt in prompts)
 
 
-def _break_even(tuned: Standing, prompt: Standing, queries: int) -> BreakEven:
-    ours, theirs, train_usd = _query_usd(tuned.cost, queries), _query_usd(prompt.cost, queries), tuned.cost.train_usd
-    beside = not same_hardware(tuned, prompt) and "compute" in tuned.cost.relative and "compute" in prompt.cost.relative
+def _break_even(suite: Suite, tuned: Standing, prompt: Standing) -> BreakEven:
+    queries, train_usd = suite.cost.queries, tuned.cost.train_usd
+    ours, theirs = _query_usd(tuned.cost, queries), _query_usd(prompt.cost, queries)
+    with_reference = "compute" in tuned.cost.relative and "compute" in prompt.cost.relative
+    elsewhere = is_elsewhere(tuned, prompt, USD) and is_by_time_alone(suite, tuned, prompt)
+    beside = with_reference and not same_hardware(tuned, prompt)
     if beside:
         speed = math.sqrt((tuned.cost.reference_s or math.nan) * (prompt.cost.reference_s or math.nan))
         ours, theirs = _at_speed(tuned.cost, ours, speed), _at_speed(prompt.cost, theirs, speed)
+    elif elsewhere and (not with_reference or normalisation(tuned, prompt).refusal):
+        theirs = _Price(None)
+    elif elsewhere:
+        beside, speed = True, tuned.cost.reference_s or math.nan
+        ours = _at_speed(tuned.cost, ours, speed)
+        theirs = _at_speed(prompt.cost, theirs, speed, normalisation(tuned, prompt).off)
     fewest, most = _interval(train_usd, ours, theirs)
     return BreakEven(
         tuned.baseline,
@@ -54,6 +63,7 @@ def _break_even(tuned: Standing, prompt: Standing, queries: int) -> BreakEven:
         fewest,
         most,
         beside,
+        normalised=beside and elsewhere,
     )
 
 
@@ -66,13 +76,17 @@ def _query_usd(cost: Cost, queries: int) -> _Price:
     return _Price(cost.usd_per_query - share, Bounds(low, high))
 
 
-def _at_speed(cost: Cost, price: _Price, reference_s: float) -> _Price:
-    """Price the seconds that it would take where the reference workload takes ``reference_s``."""
+def _at_speed(cost: Cost, price: _Price, reference_s: float, off: float = 1.0) -> _Price:
+    """Price the seconds that it would take where the reference workload takes ``reference_s``.
+
+    off: by how much the workload may be off, either way, as a factor.
+    """
     relative, seconds = cost.relative["compute"], cost.compute_s_per_query
     if price.value is None or cost.priced_by != "hardware" or seconds <= 0.0:
         return price
     usd = price.value / seconds * reference_s
-    low, high = (None if limit is None else limit * usd for limit in (relative.bounds.low, relative.bounds.high))
+    ends = ((relative.bounds.low, usd / off), (relative.bounds.high, usd * off))
+    low, high = (None if limit is None else limit * by for limit, by in ends)
     return _Price(relative.value * usd, Bounds(low, high))
 
 

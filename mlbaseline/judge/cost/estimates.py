@@ -15,53 +15,24 @@ order statistics, and absent where the queries are too few.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from mlbaseline.judge.contrasts.inference import clusters_of
-from mlbaseline.records import REMOTE, UNKNOWN, Bounds, Cost, Relative
-from mlbaseline.results import BATCH, FIRST_TOKEN, REFERENCE, CompletedEvaluation, ResultTable
-from mlbaseline.stats import BatchedMean, QuantileEstimate, batched_mean, estimate_mean, quantile_interval
+from mlbaseline.judge.cost.metered import Metered, batched, timings
+from mlbaseline.judge.cost.relative import reference_of, reference_speeds, relative_figures
+from mlbaseline.records import Bounds, Cost
+from mlbaseline.results import FIRST_TOKEN
+from mlbaseline.stats import estimate_mean
 from mlbaseline.suite import Suite
 
 Array = npt.NDArray[np.float64]
 
 SOURCE, TOKENS, HARDWARE = "source", "tokens", "hardware"
-DEVICE, DEVICE_NAME = "hardware.device", "hardware.device_name"
 _QUANTILES = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
-_RELATIVE = {"latency_p50": 0.5, "latency_p95": 0.95}
 _UNTRAINED = ("trivial", "pretrained")
-
-
-@dataclass(frozen=True)
-class Metered:
-    """One evaluation with what was measured around its rows. hardware: its parameters `hardware.*`."""
-
-    table: ResultTable
-    hardware: Mapping[str, object]
-    train_s: float | None = None
-    trainable_params: float | None = None
-    peak_memory_bytes: float | None = None
-
-    @classmethod
-    def of(cls, evaluation: CompletedEvaluation) -> Metered:
-        measured = evaluation.measured
-        names = ("train_s", "trainable_params", "peak_memory_bytes")
-        return cls(evaluation.table, evaluation.facts, *(measured.get(name) for name in names))
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it was computed on hardware that is known, so that its seconds are worth something."""
-        return self.table.kind != "human" and self.hardware.get(DEVICE, UNKNOWN) not in (UNKNOWN, REMOTE)
-
-    def hourly_price(self, suite: Suite) -> float | None:
-        if not self.is_ours:
-            return None
-        return suite.cost.hourly_price(str(self.hardware.get(DEVICE_NAME, "")), str(self.hardware[DEVICE]))
 
 
 def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
@@ -87,7 +58,8 @@ def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
         trainable_params=None if params is None else int(params),
         first_token_p50_s=_first_token_p50_s(metered),
         reference_s=reference_of(metered),
-        relative=_relative(metered, suite.matrix.level),
+        relative=relative_figures(metered, suite.matrix.level),
+        reference_speeds=reference_speeds(metered),
         **latency,
     )
 
@@ -111,122 +83,6 @@ def _first_token_p50_s(metered: Sequence[Metered]) -> float | None:
     frames = [run.table.frame for run in metered if FIRST_TOKEN in run.table.frame]
     waits = [frame[FIRST_TOKEN].dropna().to_numpy(dtype=float) for frame in frames]
     return float(np.median(np.concatenate(waits))) if any(map(len, waits)) else None
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Seconds (n,) of every query that was timed alone, those of all seeds together.
-
-    of: what each is an observation of, its cluster or the query itself.
-    """
-
-    seconds: Array
-    of: npt.NDArray[np.object_]
-
-    @property
-    def n_queries(self) -> int:
-        return len(set(self.of))
-
-    def quantiles(self, wanted: Mapping[str, float], level: float) -> dict[str, QuantileEstimate]:
-        """Each quantile with its interval; none without a timing."""
-        if not len(self.seconds):
-            return {}
-        return {name: quantile_interval(self.seconds, q, clusters=self.of, level=level) for name, q in wanted.items()}
-
-
-def timings(metered: Sequence[Metered], *, column: str = "latency_s") -> Timings:
-    """Collect the timings of a rung's queries, or what another column has for the queries that were timed alone."""
-    seconds, of = [], []
-    for run in metered:
-        rows = run.table.frame[run.table.frame["latency_s"].notna()]
-        seconds.append(rows[column].to_numpy(dtype=float))
-        of.append(rows["cluster"].fillna(rows["example_id"]).to_numpy(dtype=object))
-    return Timings(np.concatenate(seconds), np.concatenate(of))
-
-
-def reference_of(metered: Sequence[Metered]) -> float | None:
-    """Mean seconds of the reference workload beside a rung's answers; None where it was not timed."""
-    columns = [run.table.frame[REFERENCE].dropna() for run in metered if REFERENCE in run.table.frame]
-    if len(columns) < len(metered) or not all(map(len, columns)):
-        return None
-    return float(np.concatenate(columns).mean())
-
-
-def _relative(metered: Sequence[Metered], level: float) -> dict[str, Relative]:
-    """Figures in units of the reference workload."""
-    if any(REFERENCE not in run.table.frame for run in metered):
-        return {}
-    found = {}
-    computed = [_computed_beside(run.table.frame) for run in metered]
-    if all(np.isfinite(each).all() for each in computed):
-        mean = _batched([run.table for run in metered], np.stack(computed), level)
-        if mean is not None:
-            found["compute"] = _with_drift(mean, metered, level)
-    queries, beside = timings(metered), timings(metered, column=REFERENCE)
-    if np.isfinite(beside.seconds).all():
-        references = beside.quantiles(_RELATIVE, level)
-        for name, of in queries.quantiles(_RELATIVE, level).items():
-            found[name] = _over(of, references[name])
-    return found
-
-
-def _with_drift(mean: BatchedMean, metered: Sequence[Metered], level: float) -> Relative:
-    """Widen a mean in units of the reference by how well a few measurements tell how fast the machine was.
-
-    What those vary by adds to the variance of the logarithm, though the answers beside them share a part of it.
-    """
-    beside = [run.table.frame.loc[run.table.frame["latency_s"].isna(), REFERENCE].dropna() for run in metered]
-    speeds = np.log(np.concatenate([each.unique() for each in beside]))
-    if len(speeds) < 2 or mean.low is None or mean.high is None or mean.low <= 0.0:
-        return Relative(mean.value, Bounds(mean.low, mean.high))
-    known = estimate_mean(speeds, level=level)
-    drift = (known.high - known.low) / 2.0
-
-    def limit(ours: float) -> float:
-        distance = math.log(ours / mean.value)
-        return mean.value * math.exp(math.copysign(math.hypot(distance, drift), distance))
-
-    return Relative(mean.value, Bounds(limit(mean.low), limit(mean.high)))
-
-
-def _over(query: QuantileEstimate, reference: QuantileEstimate) -> Relative:
-    """Divide a quantile by that of the reference; the interval is that of a difference of logarithms (MOVER).
-
-    A busy machine interrupts now and then, which moves high quantiles more than the median: those of the reference,
-    timed between the same queries, move with them.
-    """
-    value = query.value / reference.value
-
-    def limit(ours: float | None, theirs: float | None, side: float) -> float | None:
-        if ours is None or theirs is None or ours <= 0.0 or theirs <= 0.0:
-            return None
-        return value * math.exp(side * math.hypot(math.log(ours / query.value), math.log(theirs / reference.value)))
-
-    return Relative(value, Bounds(limit(query.low, reference.high, -1.0), limit(query.high, reference.low, 1.0)))
-
-
-def _computed_beside(frame: pd.DataFrame) -> Array:
-    """Each row's share of its batch's time over the reference at that time (n,).
-
-    A query that was timed alone has the reference of then, after all batches: its batch's stands on other rows of it.
-    """
-    beside = frame[REFERENCE].where(frame["latency_s"].isna())
-    usual = beside.mean() if beside.notna().any() else frame[REFERENCE].mean()
-    if BATCH in frame:
-        # A batch of which every row was timed alone has the mean of all. Of an earlier session's nothing is known.
-        beside = beside.groupby(frame[BATCH]).transform("mean").fillna(usual).where(frame[BATCH] >= 0)
-    return np.asarray(frame["compute_s"] / beside, dtype=float)
-
-
-def _batched(tables: Sequence[ResultTable], values: Array, level: float) -> BatchedMean | None:
-    """Average values (runs, n) that are shares of batches; None where the tables do not know their batches."""
-    frames = [table.frame for table in tables]
-    if any(BATCH not in frame for frame in frames) or len({len(frame) for frame in frames}) > 1:
-        return None
-    sizes = np.stack([(f["tokens_in"] + f["tokens_out"]).to_numpy(dtype=float) for f in frames])
-    batches = np.stack([frame[BATCH].to_numpy(dtype=np.int64) for frame in frames])
-    clusters = clusters_of(tables[0], np.ones(values.shape[1], dtype=bool))
-    return batched_mean(values, np.maximum(sizes, 1.0), batches, clusters=clusters, level=level)
 
 
 def _priced_by(suite: Suite, run: Metered) -> str:
@@ -255,9 +111,9 @@ def _query_usd(
     largest = float(usd.max())
     if largest == 0:
         return mean, {"usd_per_query": Bounds(share, share)}
-    batched = _batched([run.table for run in metered], usd, suite.matrix.level) if by == HARDWARE else None
-    if batched is not None:
-        limits = (batched.low, batched.high)
+    by_batch = batched([run.table for run in metered], usd, suite.matrix.level) if by == HARDWARE else None
+    if by_batch is not None:
+        limits = (by_batch.low, by_batch.high)
         return mean, {"usd_per_query": Bounds(*(None if limit is None else limit + share for limit in limits))}
     clusters = clusters_of(metered[0].table, np.ones(usd.shape[1], dtype=bool))
     if clusters is not None and len(set(clusters)) < 2:

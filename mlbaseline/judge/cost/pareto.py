@@ -5,8 +5,10 @@ better in one. A resample draws the test's examples (whole clusters), the same f
 what they cost; of the queries that were timed alone the quantile's rank is drawn, the same for all rungs. Seeds stay as
 they are: it is the uncertainty of these runs, not of their recipes.
 
-Latency, memory and seconds are compared among rungs on one hardware profile only, that of the first candidate of the
-matrix. Money is compared across profiles: the suite's prices are what normalises it.
+Figures are compared on one hardware profile, that of the first candidate of the matrix. Latency and seconds of another
+machine are brought there by the reference workload, where that can be trusted (`judge.cost.machines`), and so is money
+where one price stands for both machines; a resample then draws how far that may be off, too. Memory is compared on one
+machine only. Money at a price of the other machine's own is what was paid there, and compared as it is.
 
 Where a reference workload was timed beside every rung that computes, seconds and the money that they cost are compared
 at one speed of it (`judge.cost.speeds`), so that a rung does not lose its place to a busy machine.
@@ -22,25 +24,24 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from mlbaseline.judge.comparability import same_hardware
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.contrasts.matrix import sign_of
-from mlbaseline.judge.cost.estimates import DEVICE, DEVICE_NAME, Metered, answer_usd
-from mlbaseline.judge.cost.speeds import at_speed, speeds_of
+from mlbaseline.judge.cost.estimates import answer_usd
+from mlbaseline.judge.cost.machines import LATENCY, SECONDS, USD, host_of, not_compared
+from mlbaseline.judge.cost.metered import Metered
+from mlbaseline.judge.cost.speeds import Speed, is_unbridged, speeds_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics import corpus_statistics, metric_of
-from mlbaseline.records import UNKNOWN, Cost, Front, FrontPoint, Standing
+from mlbaseline.records import Cost, Front, FrontPoint, Standing
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric, bootstrap_distribution
 
 Array = npt.NDArray[np.float64]
 
-USD, SECONDS, LATENCY = "usd_per_query", "compute_s_per_query", "latency_p95_s"
 AXES = (USD, LATENCY, "peak_memory_bytes", "trainable_params")
 _ANYWHERE = (USD, "trainable_params")
 """Axes on which hardware makes no difference, or has its price."""
 N_RESAMPLES = 2_000
-_ELSEWHERE = "other hardware"
 
 
 def fronts(ladder: Ladder, standings: Mapping[str, Standing], rng: np.random.Generator) -> tuple[Front, ...]:
@@ -75,19 +76,24 @@ def pareto_front(quality: ArrayLike, cost: ArrayLike) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Resamples:
-    """quality, usd, latency: rung ─▶ its values (N_RESAMPLES,), where it has them."""
+    """quality, usd, latency: rung ─▶ its values (N_RESAMPLES,), where it has them. usd: of answering alone."""
 
     metric: str
     quality: Mapping[str, Array]
     usd: Mapping[str, Array]
     latency: Mapping[str, Array] = field(default_factory=dict)
 
-    def at(self, speeds: Mapping[str, float]) -> _Resamples:
-        """Multiply the times of each rung."""
-        usd, latency = (
-            {name: speeds.get(name, 1.0) * drawn for name, drawn in part.items()} for part in (self.usd, self.latency)
-        )
-        return replace(self, usd=usd, latency=latency)
+    def training_usd(self, name: str, usd: float) -> float:
+        """Give the share of a rung's money that no query changes: that of the training."""
+        return usd - float(self.usd[name].mean()) if name in self.usd else 0.0
+
+    def cost(self, axis: str, name: str, value: float, factor: Array | float) -> Array:
+        """Multiply what takes time of a rung's cost, in each resample. What was measured once is the same in all."""
+        if axis == USD and name in self.usd:
+            return self.usd[name] * factor + self.training_usd(name, value)
+        if axis == LATENCY and name in self.latency:
+            return self.latency[name] * factor
+        return np.full(N_RESAMPLES, value) * factor
 
     @classmethod
     def of(cls, ladder: Ladder, metric: str, rng: np.random.Generator) -> _Resamples:
@@ -164,27 +170,30 @@ def _latencies(ladder: Ladder, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def _front(ladder: Ladder, standings: Mapping[str, Standing], drawn: _Resamples, axis: str) -> Front:
-    ours = None if axis in _ANYWHERE else _reference(ladder, standings)
-    x: dict[str, float | None] = {}
+    ours = _reference(ladder, standings)
+    measured: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name, standing in standings.items():
         # People's time is not free, and nobody measured it.
-        x[name] = None if axis == SECONDS and standing.kind == "human" else _known(standing.cost, axis)
-        if x[name] is None:
+        value = None if axis == SECONDS and standing.kind == "human" else _known(standing.cost, axis)
+        if value is None:
             reasons[name] = "no price" if axis == USD else "not measured"
-        elif axis not in _ANYWHERE and (ours is None or same_hardware(ours, standing)):
-            x[name], reasons[name] = None, _ELSEWHERE if _host(standing) else "unknown hardware"
+        elif reason := not_compared(ladder.suite, ours, standing, axis):
+            reasons[name] = reason
         elif drawn.metric not in standing.metrics or name not in drawn.quality:
-            x[name], reasons[name] = None, f"no {drawn.metric}"
-    compared = [name for name in standings if x[name] is not None]
-    speeds = speeds_of(standings, compared, axis)
-    for name in compared if speeds else ():
-        x[name] = at_speed(x[name] or 0.0, drawn.usd.get(name) if axis == USD else None, speeds[name])
-    points = _judged(standings, drawn.at(speeds), axis, compared, x)
+            reasons[name] = f"no {drawn.metric}"
+        else:
+            measured[name] = value
+    speeds = speeds_of(ladder.suite, ours, [standings[name] for name in measured], axis)
+    for name in [*measured]:
+        if ours is not None and name not in speeds and is_unbridged(ladder.suite, ours, standings[name], axis):
+            del measured[name]
+            reasons[name] = "other hardware: a rung of this machine has no reference workload beside it"
+    points = _judged(standings, drawn, axis, measured, speeds)
     return Front(
         axis=axis,
         metric=drawn.metric,
-        hardware="" if ours is None else _host(ours),
+        hardware="" if ours is None or axis in _ANYWHERE else host_of(ours),
         n_elsewhere=sum("hardware" in reason for reason in reasons.values()),
         beside=bool(speeds),
         points=tuple(
@@ -197,45 +206,37 @@ def _judged(
     standings: Mapping[str, Standing],
     drawn: _Resamples,
     axis: str,
-    compared: Sequence[str],
-    x: Mapping[str, float | None],
+    measured: Mapping[str, float],
+    speeds: Mapping[str, Speed],
 ) -> dict[str, FrontPoint]:
-    if not compared:
+    if not measured:
         return {}
-    values = np.array([float(x[name] or 0.0) for name in compared])
-    quality = np.array([sign_of(drawn.metric) * standings[name].metrics[drawn.metric].value for name in compared])
-    resampled_x = np.column_stack(
-        [_resampled(drawn, axis, name, value) for name, value in zip(compared, values, strict=True)]
-    )
-    share = pareto_front(np.column_stack([drawn.quality[name] for name in compared]), resampled_x).mean(axis=0)
-    on_front = pareto_front(quality, values)
-    return {
-        name: FrontPoint(name, float(value), bool(on), float(p))
-        for name, value, on, p in zip(compared, values, on_front, share, strict=True)
-    }
-
-
-def _resampled(drawn: _Resamples, axis: str, name: str, value: float) -> Array:
-    """Give the rung's cost in each resample. What was measured once for the whole run is the same in all."""
-    if axis == USD and name in drawn.usd:
-        usd = drawn.usd[name]
-        return usd + (value - float(usd.mean()))  # the training's share, which no example changes
-    if axis == LATENCY and name in drawn.latency:
-        return drawn.latency[name]
-    return np.full(N_RESAMPLES, value)
+    quality = np.array([sign_of(drawn.metric) * standings[name].metrics[drawn.metric].value for name in measured])
+    rng = np.random.default_rng(0)  # of its own: a rung that ran elsewhere changes no other draw
+    costs, resampled = [], []
+    for name, value in measured.items():
+        speed = speeds.get(name)
+        fixed = drawn.training_usd(name, value) if axis == USD else 0.0
+        costs.append(value if speed is None else fixed + (value - fixed) * speed.factor)
+        factor: Array | float = 1.0 if speed is None else speed.drawn(N_RESAMPLES, rng)
+        resampled.append(drawn.cost(axis, name, value, factor))
+    share = pareto_front(np.column_stack([drawn.quality[name] for name in measured]), np.column_stack(resampled))
+    on_front = pareto_front(quality, costs)
+    found = {}
+    for name, x, on, p in zip(measured, costs, on_front, share.mean(axis=0), strict=True):
+        point = FrontPoint(name, float(x), bool(on), float(p))
+        if (speed := speeds.get(name)) is not None:
+            fixed = drawn.training_usd(name, measured[name]) if axis == USD else 0.0
+            point = replace(point, bounds=speed.bounds(point.x or 0.0, fixed), normalised=speed.elsewhere)
+        found[name] = point
+    return found
 
 
 def _reference(ladder: Ladder, standings: Mapping[str, Standing]) -> Standing | None:
     """Whose hardware the others must share: the first candidate that ran on a known one, else the first such rung."""
     primary = ladder.suite.matrix.primary
     candidates = [standings[contrast.candidate] for contrast in primary if contrast.candidate in standings]
-    return next((standing for standing in (*candidates, *standings.values()) if _host(standing)), None)
-
-
-def _host(standing: Standing) -> str:
-    """Name the processor that a rung computed on; empty where it is not known."""
-    facts = standing.measured_on
-    return "" if facts.get(DEVICE, UNKNOWN) == UNKNOWN else facts.get(DEVICE_NAME, facts[DEVICE])
+    return next((standing for standing in (*candidates, *standings.values()) if host_of(standing)), None)
 
 
 def _known(cost: Cost, axis: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.judge.cost.machines import normalisation
 from mlbaseline.records import MismatchEffect, Outcome, Standing
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
@@ -50,10 +51,23 @@ def _hardware_notes(standings: tuple[Standing, ...]) -> list[str]:
     shown = "; ".join(f"{listed([formats.clean(s.baseline) for s in group])} ({_machine(group)})" for group in groups)
     differing = dict.fromkeys(m.field for group in groups[1:] for m in same_hardware(groups[0][0], group[0]))
     return [
-        f"Latency, memory and seconds: compared within each of these only, not across them: {shown}. They differ in, "
-        f"or do not say, {listed([formats.clean(name) for name in differing])}. Money is compared across them: the "
-        "suite's prices are what makes it comparable."
+        f"Latency, memory and seconds, as they were measured: compared within each of these only, not across them: "
+        f"{shown}. They differ in, or do not say, {listed([formats.clean(name) for name in differing])}. Money is "
+        "compared across them where the suite has a price for each.",
+        *(_across(groups[0], group) for group in groups[1:]),
     ]
+
+
+def _across(ours: list[Standing], theirs: list[Standing]) -> str:
+    """Say whether the reference workload brings the figures of one machine to another, and how surely."""
+    by, names = normalisation(ours[0], theirs[0]), listed([formats.clean(s.baseline) for s in theirs])
+    here = formats.clean(ours[0].baseline)
+    if by.refusal:
+        return f"{names}: no figure is brought to the machine of {here}: {formats.clean(by.refusal)}."
+    return (
+        f"{names}: measured on another machine; normalised by the reference workload to that of {here} "
+        f"(× {formats.significant(by.ratio)}, perhaps off by a factor of {formats.significant(by.off)} either way)."
+    )
 
 
 def _machine(group: list[Standing]) -> str:

@@ -59,7 +59,10 @@ def _flags(standings: Sequence[Standing]) -> Iterator[str]:
     elsewhere = [standing.baseline for standing in standings[1:] if same_hardware(first, standing)]
     if elsewhere:
         names = ", ".join(formats.clean(name) for name in elsewhere)
-        yield f"Caution: {names} ran on another machine or with other batches than {formats.clean(first.baseline)}."
+        yield (
+            f"Caution: {names} ran on another machine or with other batches than {formats.clean(first.baseline)}. "
+            "What is comparable says whether these figures may be compared across them."
+        )
     here = [s for s in standings if s.baseline not in elsewhere]
     seconds = [standing.cost.reference_s or 0.0 for standing in here]
     if min(seconds) > 0.0 and max(seconds) / min(seconds) > 1.0 + MOVED:

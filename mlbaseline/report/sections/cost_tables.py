@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlbaseline.records import BreakEven, Cost
 from mlbaseline.report import formats
-from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.sections.cost_reference import reference_table
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns, tradeoff_plots
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
@@ -111,12 +111,21 @@ def _front_table(presenter: Presenter) -> Table | None:
         "in how many resampled test sets that holds, the same examples drawn for all rungs; seeds stay as they are."
     ]
     hardware = next((front.hardware for _, front in fronts if front.hardware), "")
-    if hardware:
+    moved = dict.fromkeys(point.baseline for _, front in fronts for point in front.points if point.normalised)
+    if hardware and not moved:
         notes.append(f"Latency, memory and seconds are compared on one hardware only: {formats.clean(hardware)}.")
+    if moved:
+        notes.append(
+            "Measured on another machine; normalised by the reference workload: "
+            f"{listed([formats.clean(name) for name in moved])}. Their latency and seconds, and money where one price "
+            f"stands for both machines, are what the workload makes of them on {formats.clean(hardware)}. How far that "
+            "may be off is in the share and in the interval. Memory is compared on one machine only, and no gate looks "
+            "at a normalised figure."
+        )
     if any(front.beside for _, front in fronts):
         notes.append("Seconds are compared at one speed of the reference workload, not as they were measured.")
     if any(front.axis in MONEY and not front.hardware for _, front in fronts):
-        notes.append("Money is compared across hardware: the suite's prices are what makes it comparable.")
+        notes.append("Money is compared across hardware where the suite has a price for each machine.")
     return Table("On the Pareto front", columns, rows, notes=tuple(notes))
 
 
@@ -151,7 +160,13 @@ def _break_even(presenter: Presenter) -> Table | None:
         "The price of a query is that of computing it, in batches, on the hardware that each ran on, without training. "
         "Means over seeds; one training is paid for. Left out are pairs of which a price is not known."
     )
-    return Table("When a fine-tune pays for itself", columns, rows, notes=(note,))
+    notes = [note]
+    if any(row.normalised for row in break_evens):
+        notes.append(
+            "Normalised: the prompt was measured on another machine at the same price; its cost is brought to that of "
+            "the fine-tune by the reference workload, and the interval has how far that may be off."
+        )
+    return Table("When a fine-tune pays for itself", columns, rows, notes=tuple(notes))
 
 
 def _is_priced(row: BreakEven) -> bool:
@@ -163,6 +178,8 @@ def _break_even_cell(row: BreakEven) -> Cell:
     most = "never" if row.queries_high is None else formats.count(row.queries_high)
     known = row.queries_low is not None or row.queries_high is not None
     interval = f"[{fewest}, {most}]" if known else ""
+    if row.normalised:
+        interval = f"{interval} normalised".strip()
     if row.queries is not None:
         return Cell(f"after {formats.count(row.queries)} queries", interval)
     return Cell("never: a query costs no less than with the prompt", interval)

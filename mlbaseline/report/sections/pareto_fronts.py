@@ -71,7 +71,11 @@ def front_cell(front: Front, baseline: str) -> Cell:
     point = next((point for point in front.points if point.baseline == baseline), None)
     if point is None or not formats.finite(point.probability):
         return Cell(formats.MISSING, "" if point is None else formats.clean(point.reason))
-    return Cell(f"{'✓ ' if point.on_front else ''}{_share(point.probability)}", tone="better" if point.on_front else "")
+    return Cell(
+        f"{'✓ ' if point.on_front else ''}{_share(point.probability)}",
+        "normalised" if point.normalised else "",
+        tone="better" if point.on_front else "",
+    )
 
 
 def _tradeoff_plot(presenter: Presenter, front: Front) -> TradeoffPlot | None:
@@ -106,7 +110,8 @@ def _tradeoff_plot(presenter: Presenter, front: Front) -> TradeoffPlot | None:
 
 
 def _point(front: Front, point: FrontPoint, standing: Standing, scale: float) -> TradeoffPoint:
-    estimate, bounds = standing.metrics[front.metric], standing.cost.bounds.get(front.axis, Bounds(None, None))
+    estimate = standing.metrics[front.metric]
+    bounds = point.bounds or standing.cost.bounds.get(front.axis, Bounds(None, None))
     known = formats.finite(point.x) and point.x >= 0
     low, high = (bound * scale if formats.finite(bound) and bound >= 0 else None for bound in (bounds.low, bounds.high))
     return TradeoffPoint(
@@ -127,6 +132,7 @@ def _caption(front: Front, points: tuple[TradeoffPoint, ...]) -> str:
     on = [point for point in points if point.front]
     if not on:
         return "No rung has a known cost." if front.axis in MONEY else "No rung can be placed here."
+    normalised = [formats.clean(point.baseline) for point in front.points if point.normalised]
     outside = [point.name for point in points if point.x is None]
     uncertain = [
         f"{point.name} ({_share(point.probability)})"
@@ -139,7 +145,9 @@ def _caption(front: Front, points: tuple[TradeoffPoint, ...]) -> str:
     if outside:
         why = "Without a price, so outside the front" if front.axis == USD else "Not measured here, so left out"
         parts.append(f"{why}: {listed(outside)}.")
-    if front.hardware:
+    if normalised:
+        parts.append(f"Measured on another machine; normalised by the reference workload: {listed(normalised)}.")
+    elif front.hardware:
         parts.append(f"All on {formats.clean(front.hardware)}.")
     return " ".join(parts)
 

@@ -18,7 +18,8 @@ from mlbaseline.engine.reference import Reference, make_workload
 from mlbaseline.engine.rungs import OpenedRung, Rung
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.contrasts.chosen_checkpoint import DEV
-from mlbaseline.judge.cost.estimates import Metered, cost_of
+from mlbaseline.judge.cost.estimates import cost_of
+from mlbaseline.judge.cost.metered import Metered
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.progress import working_on

@@ -13,7 +13,13 @@ from tests.support.audit_subjects import subject
 
 def test_a_comparison_without_fault_passes_everything_that_applies() -> None:
     found = audit(subject())
-    assert {finding.code for finding in found if finding.outcome == "not_applicable"} == {"MLB103", "MLB106", "MLB404"}
+    assert {finding.code for finding in found if finding.outcome == "not_applicable"} == {
+        "MLB103",
+        "MLB106",
+        "MLB205",  # no reference workload stands in these tables, and nothing says how many tokens were read
+        "MLB206",
+        "MLB404",
+    }
     assert {finding.outcome for finding in found} == {"pass", "not_applicable"}
     assert all(finding.title and finding.reason for finding in found)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.records import Bounds, BreakEven, Cost, Relative, Standing
 from mlbaseline.suite.reading import load_suite
-from tests.support.judged import COST, standing
+from tests.support.judged import COST, MACHINE, standing
 
 SUITE = load_suite("tweets")
 LORA = replace(COST, train_s=3600.0, train_usd=0.10, compute_s_per_query=0.036, usd_per_query=1.1e-6)
@@ -87,5 +88,29 @@ def test_costs_are_compared_at_one_speed_of_the_machine() -> None:
     slow = replace(PROMPT, compute_s_per_query=0.072, usd_per_query=2e-6)
     assert found(tuned, slow).queries is not None
     compared = found(beside(tuned, 0.01), beside(slow, 0.02))
-    assert compared.beside
+    assert compared.beside and not compared.normalised
     assert compared.fine_tune_usd_per_query == pytest.approx(compared.prompt_usd_per_query)
+
+
+def test_the_prompt_of_another_machine_is_brought_to_that_of_the_fine_tune_or_has_no_price_there() -> None:
+    """One price for both machines; there everything takes twice as long."""
+
+    def on(cost: Cost, facts: dict[str, str], slowness: float, copy: float = 1.0) -> dict[str, Any]:
+        value = cost.compute_s_per_query / (0.01 * slowness)
+        speeds = {"matmul": 1e11 / slowness, "copy": 1e10 / slowness / copy, "pass": 1e3 / slowness}
+        relative = {"compute": Relative(value, Bounds(0.9 * value, 1.1 * value))}
+        measured = {"reference_s": 0.01 * slowness, "reference_speeds": speeds, "relative": relative}
+        return {"cost": replace(cost, priced_by="hardware", **measured), "measured_on": {**MACHINE, **facts}}
+
+    def row(copy: float) -> BreakEven:
+        lora = standing("lora", **on(LORA, {"hardware.threads": "2"}, 1.0))
+        facts = {"hardware.threads": "2", "hardware.cpu": "an older chip"}
+        prompt = standing("few_shot", **on(PROMPT, facts, 2.0, copy))
+        (found,) = break_evens(SUITE, {"lora": lora, "few_shot": prompt})
+        return found
+
+    moved = row(1.25)
+    assert moved.normalised and moved.prompt_usd_per_query == pytest.approx(1.5e-6)
+    assert moved.queries is not None and moved.queries_high is not None and moved.queries_low is not None
+    assert moved.queries_low < row(1.0).queries_low  # type: ignore[operator]  # the reference is less sure
+    assert row(3.0).prompt_usd_per_query is None and row(3.0).queries is None

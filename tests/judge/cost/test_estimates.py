@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mlbaseline.judge.cost.estimates import Metered, cost_of
+from mlbaseline.judge.cost.estimates import cost_of
+from mlbaseline.judge.cost.metered import Metered
 from mlbaseline.records import Bounds
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import CostModel, Suite, TokenPrice

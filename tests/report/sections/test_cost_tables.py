@@ -74,3 +74,19 @@ def test_a_pair_without_a_price_is_left_out() -> None:
     assert section is not None
     assert not any(isinstance(block, Table) and "pays for itself" in block.caption for block in section.blocks)
     assert cost_section(Presenter(replace(given.promote(), break_even=(), fronts=(), standings=()))) is None
+
+
+def test_a_figure_of_another_machine_is_told_of_as_normalised() -> None:
+    promote = given.promote()
+    front = next(front for front in promote.fronts if front.axis == "latency_p95_s")
+    points = [replace(point, normalised=point.baseline == "full") for point in front.points]
+    fronts = [replace(front, points=tuple(points)) if each is front else each for each in promote.fronts]
+    rows = tuple(replace(row, normalised=True) for row in given.BREAK_EVEN)
+    section = cost_section(Presenter(replace(promote, fronts=tuple(fronts), break_even=rows)))
+    assert section is not None
+    shown = {block.caption: block for block in section.blocks if isinstance(block, Table)}
+    table = shown["On the Pareto front"]
+    column = [each.title for each in table.columns].index("Latency front")
+    assert {row.cells[0].text for row in table.rows if row.cells[column].detail == "normalised"} == {"full"}
+    assert any("Measured on another machine; normalised by the reference workload: full." in n for n in table.notes)
+    assert all("normalised" in row.cells[-1].detail for row in shown["When a fine-tune pays for itself"].rows)

@@ -1,0 +1,103 @@
+"""One evaluation with what was measured around its rows, and what was timed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbaseline.judge.contrasts.inference import clusters_of
+from mlbaseline.records import REMOTE, UNKNOWN
+from mlbaseline.results import BATCH, CompletedEvaluation, ResultTable
+from mlbaseline.stats import BatchedMean, QuantileEstimate, batched_mean, quantile_interval
+from mlbaseline.suite import Suite
+
+Array = npt.NDArray[np.float64]
+
+DEVICE, DEVICE_NAME = "hardware.device", "hardware.device_name"
+_PARTS = {"matmul": "reference/matmul_flops_per_s", "copy": "reference/copy_bytes_per_s"}
+_PASS_S = "reference/pass_s"
+
+
+@dataclass(frozen=True)
+class Metered:
+    """One evaluation with what was measured around its rows.
+
+    hardware: its parameters `hardware.*`. reference_speeds: of the parts of the reference workload, as in `Cost`.
+    """
+
+    table: ResultTable
+    hardware: Mapping[str, object]
+    train_s: float | None = None
+    trainable_params: float | None = None
+    peak_memory_bytes: float | None = None
+    reference_speeds: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, evaluation: CompletedEvaluation) -> Metered:
+        measured = evaluation.measured
+        speeds = {part: measured[name] for part, name in _PARTS.items() if measured.get(name, 0.0) > 0.0}
+        if measured.get(_PASS_S, 0.0) > 0.0:
+            speeds["pass"] = 1.0 / measured[_PASS_S]
+        return cls(
+            evaluation.table,
+            evaluation.facts,
+            train_s=measured.get("train_s"),
+            trainable_params=measured.get("trainable_params"),
+            peak_memory_bytes=measured.get("peak_memory_bytes"),
+            reference_speeds=speeds,
+        )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was computed on hardware that is known, so that its seconds are worth something."""
+        return self.table.kind != "human" and self.hardware.get(DEVICE, UNKNOWN) not in (UNKNOWN, REMOTE)
+
+    def hourly_price(self, suite: Suite) -> float | None:
+        if not self.is_ours:
+            return None
+        return suite.cost.hourly_price(str(self.hardware.get(DEVICE_NAME, "")), str(self.hardware[DEVICE]))
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds (n,) of every query that was timed alone, those of all seeds together.
+
+    of: what each is an observation of, its cluster or the query itself.
+    """
+
+    seconds: Array
+    of: npt.NDArray[np.object_]
+
+    @property
+    def n_queries(self) -> int:
+        return len(set(self.of))
+
+    def quantiles(self, wanted: Mapping[str, float], level: float) -> dict[str, QuantileEstimate]:
+        """Each quantile with its interval; none without a timing."""
+        if not len(self.seconds):
+            return {}
+        return {name: quantile_interval(self.seconds, q, clusters=self.of, level=level) for name, q in wanted.items()}
+
+
+def timings(metered: Sequence[Metered], *, column: str = "latency_s") -> Timings:
+    """Collect the timings of a rung's queries, or what another column has for the queries that were timed alone."""
+    seconds, of = [], []
+    for run in metered:
+        rows = run.table.frame[run.table.frame["latency_s"].notna()]
+        seconds.append(rows[column].to_numpy(dtype=float))
+        of.append(rows["cluster"].fillna(rows["example_id"]).to_numpy(dtype=object))
+    return Timings(np.concatenate(seconds), np.concatenate(of))
+
+
+def batched(tables: Sequence[ResultTable], values: Array, level: float) -> BatchedMean | None:
+    """Average values (runs, n) that are shares of batches; None where the tables do not know their batches."""
+    frames = [table.frame for table in tables]
+    if any(BATCH not in frame for frame in frames) or len({len(frame) for frame in frames}) > 1:
+        return None
+    sizes = np.stack([(f["tokens_in"] + f["tokens_out"]).to_numpy(dtype=float) for f in frames])
+    batches = np.stack([frame[BATCH].to_numpy(dtype=np.int64) for frame in frames])
+    clusters = clusters_of(tables[0], np.ones(values.shape[1], dtype=bool))
+    return batched_mean(values, np.maximum(sizes, 1.0), batches, clusters=clusters, level=level)
