@@ -129,6 +129,8 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("over: [majority, zero_shot]", "over: [majority, lora]", "'lora' cannot be compared with itself"),
         ("choices: [negative, neutral, positive]", "choices: [negative]", "at least 2 items"),
         ("choices: [negative, neutral, positive]", "choices: [a, b, b]", "choices must differ"),
+        ("split: {train", "target_map: {good: nice}\n  split: {train", "target_map.good: expected one of `choices`"),
+        ("split: {train", "target_map: {neutral: positive}\n  split: {train", "neutral: is a choice itself"),
         ("choices: [negative, neutral", "choices: [yes, neutral", "YAML reads yes, no, on and off as truth values"),
         ("choices: [negative, neutral", "choices: [1, neutral", "got the number 1; put it in quotes"),
         ("split: {train", "splits: {train", "task.splits: unknown key"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
+
+import yaml
 
 from mlbaseline.errors import DataError
 from mlbaseline.suite import ChoiceTask, Task
-from mlbaseline.tasks.data_errors import raise_first
+from mlbaseline.tasks.data_errors import raise_first, visible_form
 from mlbaseline.values import as_text, is_missing
+
+_SHOWN_VALUES = 5
 
 
 class TargetReader(Protocol):
@@ -47,6 +54,15 @@ class TextTargets:
         raise_first(self._problems, "correct or remove the rows")
 
 
+@dataclass
+class _Alike:
+    """A target that is no choice and looks like one. first: the place of its first row."""
+
+    meant: str
+    first: str
+    n_rows: int = 0
+
+
 class LabelTargets:
     """Reads the target column.
 
@@ -57,14 +73,19 @@ class LabelTargets:
     def __init__(self, task: ChoiceTask, rows: Sequence[Mapping[str, Any]]) -> None:
         self._task = task
         self._problems: list[str] = []
+        self._alike: dict[str, _Alike] = {}
         self._by_position = task.columns.choices is not None and self._positions_fit_better(rows)
 
     def read(self, values: Mapping[str, Any], where: str) -> list[str]:
         """Return the label of one row; the first one, and a noted error, where the target is none of them."""
         target = values[self._task.columns.target]
         if self._task.columns.choices is None:
-            label = as_text(target) if as_text(target) in self._task.labels else None
+            text = as_text(target)
+            label = self._task.target_map.get(text, text if text in self._task.labels else None)
             expected: Sequence[str] = self._task.labels
+            if label is None and (meant := self._meant(text)) is not None:
+                self._alike.setdefault(text, _Alike(meant, where)).n_rows += 1
+                return [meant]
         else:
             label = self._position(values) if self._by_position else self._match(values)
             texts = [as_text(values[column]) for column in self._task.columns.choices]
@@ -74,7 +95,26 @@ class LabelTargets:
         return [label or self._task.labels[0]]
 
     def raise_errors(self) -> None:
-        raise_first(self._problems, "add the choice, or correct or remove the rows")
+        alike = [self._alike_problem()] if self._alike else []
+        raise_first([*alike, *self._problems], "add the choice, or correct or remove the rows")
+
+    def _alike_problem(self) -> str:
+        shown = [
+            f"{text!r} ({each.n_rows:,} rows, first {each.first})"
+            for text, each in islice(self._alike.items(), _SHOWN_VALUES)
+        ]
+        more = ", …" if len(self._alike) > len(shown) else ""
+        key = {"target_map": {text: each.meant for text, each in self._alike.items()}}
+        written = yaml.safe_dump(key, default_flow_style=True, allow_unicode=True, width=math.inf).strip()[1:-1]
+        return (
+            f"targets differ from the choices {list(self._task.labels)} in case or white space: "
+            f"{', '.join(shown)}{more}; correct the file, or write into `task`: {written}"
+        )
+
+    def _meant(self, text: str) -> str | None:
+        """Return the only choice that looks like a target, give or take case and white space; None: there is none."""
+        alike = [label for label in self._task.labels if visible_form(label) == visible_form(text)]
+        return alike[0] if len(alike) == 1 else None
 
     def _position(self, values: Mapping[str, Any]) -> str | None:
         target = as_text(values[self._task.columns.target]).strip()

@@ -95,8 +95,22 @@ def test_rows_without_target_or_prompt_are_dropped_and_counted(tmp_path: Path) -
 
 
 def test_a_target_outside_the_choices_names_value_row_and_choices(tmp_path: Path) -> None:
-    rows = [*rows_of(4), {"text": "x", "label": "Yes"}]
-    assert message_of(tmp_path, rows) == "data: data.jsonl, row 5: target 'Yes' is none of the choices ['no', 'yes']"
+    rows = [*rows_of(4), {"text": "x", "label": "yep"}]
+    assert message_of(tmp_path, rows) == "data: data.jsonl, row 5: target 'yep' is none of the choices ['no', 'yes']"
+
+
+def test_targets_that_differ_in_case_or_space_are_one_error_with_the_key_that_maps_them(tmp_path: Path) -> None:
+    odd = ["Yes", "yes ", "\u00a0no", "Yes"]
+    rows = [*rows_of(4), *({"text": f"x{n}", "label": label} for n, label in enumerate(odd))]
+    message = message_of(tmp_path, rows)
+    assert message.startswith(
+        "data: targets differ from the choices ['no', 'yes'] in case or white space: 'Yes' (2 rows"
+    )
+    assert "'\\xa0no' (1 rows, first data.jsonl, row 7); correct the file, or write into `task`: " in message
+    key = yaml.safe_load(message.rpartition("into `task`: ")[2])
+    assert key == {"target_map": {"Yes": "yes", "yes ": "yes", "\u00a0no": "no"}}
+    examples = load_rows(tmp_path, rows, split=ALL, **key).splits["test"].examples
+    assert sorted(e.target for e in examples if str(e.fields["text"]).startswith("x")) == ["no", "yes", "yes", "yes"]
 
 
 def test_many_targets_outside_the_choices_are_counted(tmp_path: Path) -> None:

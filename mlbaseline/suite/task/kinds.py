@@ -22,10 +22,14 @@ class ChoiceTask(PromptedTask):
     selects_by = "accuracy"
     trivial_strategies = ("majority", "uniform", "stratified", "keyword", "constant", "callable")
 
+    added_later = frozenset({"target_map"})
+
     kind: Literal["choice"]
     """One of several choices is right. The model scores the log-likelihood of each."""
     choices: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """The choices, the same for all examples. Quote `yes` and `no`, which YAML reads as truth values."""
+    target_map: dict[str, str] = Field(default_factory=dict)
+    """Value of the target column ─▶ the choice that it stands for, such as `{"Positive ": positive, pos: positive}`."""
     normalisation: Normalisation = "none"
     """How the log-likelihood that decides is normalised: not at all, per byte, per token, or minus that of the choice
     without the prompt (`unconditional`).
@@ -37,6 +41,11 @@ class ChoiceTask(PromptedTask):
             raise ValueError("give either `choices` (the same for all examples) or `columns.choices` (their columns)")
         if self.choices is not None and len(set(self.choices)) != len(self.choices):
             raise ValueError(f"choices must differ from each other, got {list(self.choices)}")
+        for value, choice in self.target_map.items():
+            if self.choices is None or choice not in self.choices:
+                raise ValueError(f"target_map.{value}: expected one of `choices`, got {choice!r}")
+            if value in self.choices:
+                raise ValueError(f"target_map.{value}: is a choice itself; leave it out")
         return self
 
     @property
