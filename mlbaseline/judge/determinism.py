@@ -36,12 +36,14 @@ class AnswerDifference:
         n_identical: Those whose log-likelihoods, sums and text are the same to the last bit.
         largest_nats: Largest difference of a log-likelihood; NaN where answers have none.
         n_predictions: Examples whose prediction differs.
+        n_regrouped: Examples that shared their batch with others than the first time.
     """
 
     n: int
     n_identical: int
     largest_nats: float
     n_predictions: int
+    n_regrouped: int = 0
 
 
 def difference_of(expected: Mapping[str, Answer], found: Mapping[str, Answer]) -> AnswerDifference:
@@ -60,16 +62,26 @@ def difference_of(expected: Mapping[str, Answer], found: Mapping[str, Answer]) -
     Example:
         >>> one, other = Answer("a", "x", loglik_nats=(-1.0, -2.0)), Answer("a", "x", loglik_nats=(-1.0, -2.5))
         >>> difference_of({"a": one}, {"a": other})
-        AnswerDifference(n=1, n_identical=0, largest_nats=0.5, n_predictions=0)
+        AnswerDifference(n=1, n_identical=0, largest_nats=0.5, n_predictions=0, n_regrouped=0)
     """
     pairs = [(expected[name], answer) for name, answer in found.items()]
     nats = [gap for one, other in pairs for gap in _gaps(one, other)]
+    before, after = _batches(expected), _batches(found)
     return AnswerDifference(
         n=len(pairs),
         n_identical=sum(_content(one) == _content(other) for one, other in pairs),
         largest_nats=max(nats, default=math.nan),
         n_predictions=sum(one.prediction != other.prediction for one, other in pairs),
+        n_regrouped=sum(before[name] != after[name] for name in found),
     )
+
+
+def _batches(answers: Mapping[str, Answer]) -> dict[str, frozenset[str]]:
+    """Give for each example the ids that shared its batch; an answer without one was computed alone."""
+    members: dict[object, set[str]] = {}
+    for name, answer in answers.items():
+        members.setdefault(name if answer.batch is None else answer.batch, set()).add(name)
+    return {name: frozenset(batch) for batch in members.values() for name in batch}
 
 
 def _content(answer: Answer) -> tuple[object, ...]:

@@ -12,6 +12,9 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from mlbaseline.errors import SuiteError
+from mlbaseline.store import connect
+from mlbaseline.store.audits import find_determinism
+from mlbaseline.suite.reading import load_suite
 from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.health.determinism import audit_determinism
 from tests.support.suites import fill, rows_suite
@@ -55,9 +58,14 @@ def test_company_moves_bits_unless_the_evaluation_is_invariant(
 ) -> None:
     plain, text = audited(folder, tiny_model, precision=precision, invariant="false")
     same, *others = plain["repetitions"]
-    resumed = {each["what"]: each["difference"] for each in others}["interrupted half-way and resumed"]
-    assert resumed == same["difference"]
-    assert same["difference"] == {"n": 20, "n_identical": 20, "largest_nats": 0.0, "n_predictions": 0}
+    alike = {"n": 20, "n_identical": 20, "largest_nats": 0.0, "n_predictions": 0, "n_regrouped": 0}
+    assert same["difference"] == alike
+    moved = {each["what"]: each["difference"]["n_regrouped"] for each in others}
+    assert moved["every other example alone"] == 10 and moved["in two parts"] > 0
+    assert moved["32 tokens a batch instead of 128"] > 0
+    resumed = others[-1]
+    assert {**resumed["difference"], "n_regrouped": 0} == alike
+    assert 0 < resumed["n_cached"] < 20, "some answers are of the evaluation that was interrupted, and not all"
     assert {each["difference"]["n"] for each in others} == {10, 20}
     assert any(each["difference"]["n_identical"] < each["difference"]["n"] for each in others)
     assert "`evaluation: {invariant: true}`" in text
@@ -89,6 +97,8 @@ def test_the_seeds_stand_beside_it_in_a_run_of_its_own(folder: Path, tiny_model:
     stored = Path(download_artifacts(run_id=document["run_id"], artifact_path="determinism", tracking_uri=uri))
     assert json.loads((stored / "determinism.json").read_text("utf-8")) == document
     assert (stored / "determinism.txt").read_text("utf-8") == text + "\n"
+    audited_last = find_determinism(connect(uri, "t"), load_suite(folder / "suite.yaml"))
+    assert audited_last is not None and document["stability"] in audited_last and document["run_id"] in audited_last
 
 
 @pytest.mark.parametrize(

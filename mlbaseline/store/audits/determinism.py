@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from mlbaseline.records import Scalar
 from mlbaseline.store.items import Artifacts, Metrics, Params, Tags, metric_name, write
-from mlbaseline.store.server.tracking import PREFIX, Run, reporting
+from mlbaseline.store.server.run_search import search
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Run, Tracker, reporting, suite_tags
 from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite
 
@@ -33,6 +34,20 @@ class DeterminismRecord:
     metrics: Mapping[tuple[str, ...], float]
     params: Mapping[str, Scalar]
     files: Mapping[str, str]
+
+
+def find_determinism(tracker: Tracker, suite: Suite) -> str | None:
+    """Describe the newest completed audit of this very suite; None without one.
+
+    Raises:
+        TrackingError: The server cannot be reached or refuses.
+    """
+    found = next(search(tracker, DETERMINISM, {STATUS: COMPLETED, **suite_tags(suite)}, page_size=1), None)
+    if found is None:
+        return None
+    params, stability = found.data.params, found.data.tags.get(STABILITY)
+    what = " ".join(params.get(f"determinism.{name}", "") for name in ("baseline", "precision", "device"))
+    return f"{stability} ({what}, run {found.info.run_id})"
 
 
 def log_determinism(run: Run, suite: Suite, record: DeterminismRecord) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
 
 from mlbaseline import serving, store
 from mlbaseline.engine.rungs import Expectation, RungContext, build_rungs, describe_baseline
@@ -22,11 +21,13 @@ from mlbaseline.models.label_sheet import read_label_sheet
 from mlbaseline.records import Assessment, ExpectedSignature, LookSchedule, Registration, Role, TaskData, Verdict
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.stats.sequential import rate_over_looks
+from mlbaseline.store.audits import find_determinism
 from mlbaseline.suite import Production, Split, Suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.comparisons.answered_data import answered_data
+from mlbaseline.workflows.comparisons.context import comparison_context
 from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
 from mlbaseline.workflows.judging import scorer_finder
 
@@ -82,7 +83,7 @@ class Derivation:
             ladder,
             _with_earlier_looks(self._registration(), ladder),
             _trials(evaluations),
-            {**_context(self.suite, runs), **({"data": dict(data.counts)} if data.counts else {})},
+            comparison_context(self.suite, runs, data, determinism=find_determinism(self.tracker, self.suite)),
             published=[store.published_score(run) for run in self.counting.published],
             champion=self._champion(),
         )
@@ -265,35 +266,3 @@ def _trials(runs: Iterable[store.EvaluationRun]) -> Trials:
             setting = float(run.params["baseline.learning_rate"]), int(run.params["baseline.epochs"])
             tried.setdefault(run.baseline, set()).add(setting)
     return {name: frozenset(settings) for name, settings in tried.items()}
-
-
-def _context(suite: Suite, runs: Sequence[store.EvaluationRun]) -> dict[str, Any]:
-    def shared(prefix: str) -> dict[str, str]:
-        """Each parameter with its value, or with all values where the runs differ."""
-        names = sorted({name for run in runs for name in run.params if name.startswith(prefix)})
-        return {name: " | ".join(sorted({run.params[name] for run in runs if name in run.params})) for name in names}
-
-    precisions = sorted({text for run in runs if (text := _precision(run.params))})
-    return {
-        "suite_digest": suite.digest,
-        "matrix_digest": suite.matrix_digest,
-        "task_digest": runs[0].task_digest,
-        "seeds": list(suite.seeds),
-        **{f"in production, {run.baseline}": version for run in runs if (version := _in_production(run.params))},
-        **({"precision": " | ".join(precisions)} if precisions else {}),
-        **shared("hardware."),
-        **shared("software."),
-    }
-
-
-def _precision(params: Mapping[str, str]) -> str | None:
-    precision, compute = (params.get(f"evaluation.{name}_precision") for name in ("resolved", "compute"))
-    return precision if compute is None else f"{precision}, computed in {compute}"
-
-
-def _in_production(params: Mapping[str, str]) -> str | None:
-    """Which version, or which model behind which address, chosen by what."""
-    if serving.PRODUCTION_VERSION in params:
-        return params[serving.PRODUCTION_VERSION]
-    endpoint = [params.get(f"baseline.endpoint.{name}") for name in ("url", "protocol", "model", "choose_by")]
-    return " · ".join(part for part in endpoint if part not in (None, store.param_text(None))) or None

@@ -17,7 +17,7 @@ from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.determinism import AnswerDifference, Stability, difference_of, differing_share, judge_stability
 from mlbaseline.progress import progress_bar
-from mlbaseline.records import Answer, Example
+from mlbaseline.records import Answer, Example, Model
 from mlbaseline.store import audits
 from mlbaseline.suite import Pretrained, ProgramSpec, ReadyAdapter, ReadyModel, Split, Suite, TrainedSpec
 from mlbaseline.tasks import load_task, open_suite
@@ -29,10 +29,14 @@ _OURS = (Pretrained, TrainedSpec, ProgramSpec, ReadyModel, ReadyAdapter)
 
 @dataclass(frozen=True)
 class Repetition:
-    """A repetition, and how its answers differ from those of the first time. what: in words."""
+    """A repetition, and how its answers differ from those of the first time.
+
+    what: in words. n_cached: answers that were found in the cache instead of being computed.
+    """
 
     what: str
     difference: AnswerDifference
+    n_cached: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,9 @@ def audit_determinism(
     """Answer some examples with one rung again and again, under conditions that must not change the answers.
 
     The conditions: the same again, other token budgets, the order reversed, half of the examples, in two parts,
-    interrupted and resumed, and by two processes. Examples of dev are taken, so that the test is not looked at; results
-    of earlier evaluations are neither used nor changed. A run of kind `determinism` keeps what was found.
+    interrupted and resumed, and by two processes. Examples of dev are taken, so that the test is not looked at, or of
+    the test where there is no dev; results of earlier evaluations are neither used nor changed. A run of kind
+    `determinism` keeps what was found, and the report of a later comparison names it.
 
     Args:
         suite: Path of a suite file, or the name of a packaged suite.
@@ -132,6 +137,7 @@ def _figures(repetitions: Sequence[Repetition]) -> dict[tuple[str, ...], float]:
         difference, what = repetition.difference, repetition.what
         figures[what, "identical_rate"] = difference.n_identical / difference.n
         figures[what, "changed_rate"] = difference.n_predictions / difference.n
+        figures[what, "regrouped_rate"] = difference.n_regrouped / difference.n
         if math.isfinite(difference.largest_nats):
             figures[what, "largest_nats"] = difference.largest_nats
     return figures
@@ -176,28 +182,37 @@ def _repeat(context: RungContext, name: str, examples: Sequence[Example]) -> lis
         for what, changed, parts in runs:
             found.append(Repetition(what, difference_of(expected, _answers(changed, name, parts))))
             bar.update()
-        resumed = _answers_resumed(plain, name, examples)
-        found.append(Repetition("interrupted half-way and resumed", difference_of(expected, resumed)))
+        found.append(_resume(plain, name, examples, expected))
         bar.update()
     return found
 
 
-def _answers_resumed(context: RungContext, name: str, examples: Sequence[Example]) -> dict[str, Answer]:
+def _resume(context: RungContext, name: str, examples: Sequence[Example], expected: Mapping[str, Answer]) -> Repetition:
     """Answer as an evaluation does that was killed half-way: what it had computed is found in the cache."""
     with TemporaryDirectory() as folder:
         caching = replace(context, keeps_results=True, results_folder=Path(folder))
-        rung = build_rungs(caching, name, caching.suite.seeds[:1])[0]
-        assert rung.open is not None  # a rung with a model of ours
-        for _ in islice(rung.open().model.answer(examples), len(examples) // 2):
+        for _ in islice(_open(caching, name).answer(examples), len(examples) // 2):
             pass
-        return _answers(caching, name, [examples])
+        answers = {answer.example_id: answer for answer in _open(caching, name).answer(examples)}
+    n_cached = sum(answer.batch is not None and answer.batch < 0 for answer in answers.values())
+    return Repetition("interrupted half-way and resumed", difference_of(expected, answers), n_cached)
 
 
 def _answers(context: RungContext, name: str, parts: Sequence[Sequence[Example]]) -> dict[str, Answer]:
+    """Answer the parts one after the other; batches, which are numbered anew in each part, get numbers of their own."""
+    model, numbers = _open(context, name), dict[tuple[int, int | None], int]()
+    return {
+        answer.example_id: replace(answer, batch=numbers.setdefault((part, answer.batch), len(numbers)))
+        for part, examples in enumerate(parts)
+        if examples
+        for answer in model.answer(examples)
+    }
+
+
+def _open(context: RungContext, name: str) -> Model:
     rung = build_rungs(context, name, context.suite.seeds[:1])[0]
     assert rung.open is not None  # a rung with a model of ours
-    model = rung.open().model
-    return {answer.example_id: answer for part in parts if part for answer in model.answer(part)}
+    return rung.open().model
 
 
 def _seed_differences(suite: Suite, tracker: store.Tracker, digest: str) -> list[SeedDifference]:
@@ -239,13 +254,21 @@ def _text(document: Mapping[str, object]) -> str:
         "",
     ]
     width = max(len(repetition["what"]) for repetition in repetitions)
-    lines.append(f"{'compared with the first time':<{width}}  same bits  largest difference  other prediction")
+    head = f"{'compared with the first time':<{width}}  other batch  same bits  largest difference  other prediction"
+    lines.append(head)
     for repetition in repetitions:
         difference = repetition["difference"]
         nats, n = difference["largest_nats"], difference["n"]
         gap = "-" if math.isnan(nats) else "0" if nats == 0 else f"{nats:.2g} nats"
-        same, other = f"{difference['n_identical']}/{n}", f"{difference['n_predictions']}/{n}"
-        lines.append(f"{repetition['what']:<{width}}  {same:>9}  {gap:>18}  {other:>16}")
+        moved, same, other = (f"{difference[f'n_{name}']}/{n}" for name in ("regrouped", "identical", "predictions"))
+        lines.append(f"{repetition['what']:<{width}}  {moved:>11}  {same:>9}  {gap:>18}  {other:>16}")
+    lines.append(
+        "Other batch: examples that shared their batch with others than the first time. Where it is 0, the batch"
+    )
+    lines.append("was not tested; `--examples` takes more examples than fit into one.")
+    lines += [
+        f"{each['n_cached']} answers of {each['what']!r} were cached." for each in repetitions if each["n_cached"]
+    ]
     for seed in seeds:
         what = f"two of the {seed['n_seeds']} seeds of {seed['baseline']} predict differently"
         lines.append(f"Beside it: {what} on {seed['differing']:.1%} of the test.")
