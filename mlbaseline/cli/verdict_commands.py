@@ -49,6 +49,12 @@ def gate(suite: str, **options: Any) -> CommandResult:
 @click.option("--candidate", metavar="NAME", help="Only contrasts of this candidate.")
 @click.option("--baseline", metavar="NAME", help="Only contrasts over this baseline.")
 @click.option("--delta", type=float, help="The true difference to plan for; default: what was observed.")
+@click.option(
+    "--discordance",
+    type=click.FloatRange(0.0, 1.0, min_open=True),
+    metavar="SHARE",
+    help="Plan before any run: the share of examples on which two rungs are assumed to score differently.",
+)
 @click.option("--simulate", is_flag=True, help="Draw tests from the rows of the runs, and judge each as compare does.")
 @click.option("--simulations", type=click.IntRange(min=20), default=200, show_default=True, help="Tests of each size.")
 @click.option(
@@ -62,11 +68,23 @@ def gate(suite: str, **options: Any) -> CommandResult:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the simulated tests.")
 def power(
-    suite: str, *, simulate: bool, simulations: int, factors: tuple[float, ...], seed: int, **options: Any
+    suite: str,
+    *,
+    discordance: float | None,
+    simulate: bool,
+    simulations: int,
+    factors: tuple[float, ...],
+    seed: int,
+    **options: Any,
 ) -> CommandResult:
     """Show what difference the suite can detect, how many examples one needs, and how often which verdict comes."""
     from mlbaseline import workflows
 
+    if discordance is not None:
+        if simulate:
+            raise click.UsageError("--simulate draws from the rows of runs; --discordance plans without any: give one")
+        del options["tracking_uri"]  # no run is read
+        return workflows.assume_power(suite, discordance=discordance, **options)
     if simulate:
         chosen = workflows.SimulationOptions(simulations, factors, seed)
         return workflows.simulate_power(suite, options=chosen, **options)

@@ -4,6 +4,7 @@ Each takes a suite (a path or the name of a packaged one) and the options of its
 What a later step needs from an earlier one it reads back from the tracking server, never from this process's memory.
 """
 
+from mlbaseline.workflows.assumed_power import assume_power
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.comparison import compare
 from mlbaseline.workflows.comparisons.example_changes import examples
@@ -36,6 +37,7 @@ from mlbaseline.workflows.suite_schema import schema
 __all__ = [
     "CommandResult",
     "SimulationOptions",
+    "assume_power",
     "audit_determinism",
     "canary",
     "compare",

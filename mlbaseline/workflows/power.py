@@ -13,6 +13,7 @@ from mlbaseline.judge.contrasts.power import examples_for
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.judge.simulation import RESAMPLING_SEED
 from mlbaseline.records import Comparison, Estimand, Role
+from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
@@ -44,10 +45,17 @@ def power(
     delta: float | None = None,
     tracking_uri: str | None = None,
 ) -> CommandResult:
-    """Plan from the variances that the completed runs show. delta: true difference, default the one observed."""
+    """Plan from the variances that the completed runs show. delta: true difference, default the one observed.
+
+    Raises:
+        DataError: A rung of the matrix has no completed run, or no primary contrast could be decided by more examples.
+    """
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
-    ladder = load_ladder(loaded, tracker)
+    try:
+        ladder = load_ladder(loaded, tracker)
+    except DataError as error:
+        raise DataError(f"{error}\n`--discordance SHARE` plans without any run.") from error
     plans = [
         _plan(ladder, row, row.delta if delta is None else delta)
         for row in compare(ladder, np.random.default_rng(RESAMPLING_SEED))
@@ -62,9 +70,20 @@ def power(
             f"{loaded.name}: no primary contrast of {candidate or 'any candidate'} over {baseline or 'any'} that more "
             "examples would decide"
         )
-    return CommandResult(
-        {"power": 0.8, "level": loaded.matrix.level, "plans": [asdict(p) for p in plans]}, lambda *_: _text(plans)
-    )
+    return power_result(loaded, plans)
+
+
+def power_result(suite: Suite, plans: list[ContrastPower], *, note: str = "", **assumed: float) -> CommandResult:
+    """Make the result of the command.
+
+    Args:
+        suite: That is planned.
+        plans: One for each contrast.
+        note: Sentence below the table.
+        assumed: What was assumed, for the document.
+    """
+    document = {"power": 0.8, "level": suite.matrix.level, **assumed, "plans": [asdict(plan) for plan in plans]}
+    return CommandResult(document, lambda *_: "\n".join([_text(plans), *([note] if note else [])]))
 
 
 def _plan(ladder: Ladder, row: Comparison, delta: float) -> ContrastPower:

@@ -22,7 +22,7 @@ _PRELOADED = [
     "accelerate",
     "mlbaseline.workflows",
     "mlbaseline.engine.scoring.choices",
-    "mlbaseline.engine.training.train",
+    "mlbaseline.engine.training.loop",
     "mlbaseline.report",
 ]
 
