@@ -57,7 +57,10 @@ def test_commands_on_pages_exist(path: Path) -> None:
         for line in re.findall(r"(?:^|run: |- )mlbaseline (.+)$", text, re.MULTILINE):
             name, *words = line.partition("#")[0].split()
             assert name in cli.commands, f"{path.name}: mlbaseline {name}"
-            options = [parameter for parameter in cli.commands[name].params if isinstance(parameter, click.Option)]
+            command = cli.commands[name]
+            if isinstance(command, click.Group):
+                command = command.commands[words.pop(0)]
+            options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
             known = {alias for option in options for alias in option.opts}
             assert {word for word in words if re.match(r"--?[a-z]", word)} <= known, f"{path.name}: {line}"
 

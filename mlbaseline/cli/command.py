@@ -39,6 +39,12 @@ PROCESSES = click.option(
     help="Processes that answer together, each with a model of its own; on GPUs, one for each.",
 )
 
+RAY = click.option(
+    "--ray",
+    metavar="auto|ADDRESS",
+    help="Train and answer on the nodes of this Ray cluster; auto: the one that runs on this machine.",
+)
+
 
 def command(name: str | None = None) -> Callable[[Command], click.Command]:
     """Make a command of a function that returns a CommandResult, with the options that all commands share."""

@@ -13,6 +13,7 @@ import click
 
 from mlbaseline.cli.answer_commands import export, import_
 from mlbaseline.cli.audit_commands import audit, explain
+from mlbaseline.cli.cluster_commands import cluster_file
 from mlbaseline.cli.decision_commands import canary, drift, replay, watch
 from mlbaseline.cli.ladder_commands import evaluate, run
 from mlbaseline.cli.monitor_commands import ingest, mix, retrain, snapshot
@@ -37,7 +38,7 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    *(run, evaluate),
+    *(run, evaluate, cluster_file),
     *(import_, export),
     *(compare, gate, power),
     *(audit, explain),

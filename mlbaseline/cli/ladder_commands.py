@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlbaseline.cli.command import BASELINES, FRESH, PROCESSES, SEEDS, SIGN, SUITE, UNTIL_SETTLED, command
+from mlbaseline.cli.command import BASELINES, FRESH, PROCESSES, RAY, SEEDS, SIGN, SUITE, UNTIL_SETTLED, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @SEEDS
 @FRESH
 @PROCESSES
+@RAY
 @UNTIL_SETTLED
 @click.option("--no-promote", is_flag=True, help="Stop after the comparison: no gate, no registration.")
 @SIGN
@@ -35,6 +36,7 @@ def run(suite: str, **options: Any) -> CommandResult:
 @SEEDS
 @FRESH
 @PROCESSES
+@RAY
 @UNTIL_SETTLED
 def evaluate(suite: str, **options: Any) -> CommandResult:
     """Evaluate baselines of the suite, every seed."""

@@ -148,6 +148,13 @@ def _high_water_mark() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def set_threads(n: int) -> None:
+    """Set the number of threads that this process computes with. n: it can change the last bits of a result."""
+    import torch
+
+    torch.set_num_threads(n)
+
+
 def pin_seeds(seed: int) -> None:
     """Seed Python, numpy and torch, and let torch use deterministic algorithms where it has them."""
     import numpy as np

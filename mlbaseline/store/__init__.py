@@ -1,7 +1,7 @@
 """Read and write everything that lies on a tracking server. mlflow is imported when it is used, not before."""
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of, show_verdict
-from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs
+from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs, first_to_complete, supersede
 from mlbaseline.store.earlier_tests import count_earlier_looks
 from mlbaseline.store.evaluations import (
     EvaluatedModel,
@@ -38,11 +38,13 @@ from mlbaseline.store.runs import (
     find_comparison,
     find_completed,
     find_evaluations,
+    find_whole,
     newest_compared,
     published_score,
     read_evaluation,
 )
 from mlbaseline.store.server.dead_runs import end_dead_runs
+from mlbaseline.store.server.elsewhere import absolute_uri, find_run
 from mlbaseline.store.server.program_runs import open_program_run
 from mlbaseline.store.server.references import artifact_path, resolve
 from mlbaseline.store.server.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
@@ -75,6 +77,7 @@ __all__ = [
     "Tracker",
     "VersionLineage",
     "VersionLinks",
+    "absolute_uri",
     "artifact_path",
     "check_comparison",
     "connect",
@@ -89,8 +92,11 @@ __all__ = [
     "find_leftovers",
     "find_lineage",
     "find_registration",
+    "find_run",
     "find_version",
+    "find_whole",
     "finish_interrupted",
+    "first_to_complete",
     "is_champion",
     "load_assessment",
     "load_evaluations",
@@ -126,6 +132,7 @@ __all__ = [
     "suite_artifact",
     "suite_differences",
     "suite_tags",
+    "supersede",
     "tables_cache",
     "trusted_keys",
     "turn_down",

@@ -1,4 +1,7 @@
-"""Which completed evaluations count in a comparison: the newest of each baseline and seed that the suite would make."""
+"""Which completed evaluations count in a comparison: the newest of each baseline and seed that the suite would make.
+
+Of several that were under way at the same time, with the same signature, the one that completed first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 
 from mlbaseline.records import seed_text
 from mlbaseline.store.runs import EvaluationRun
+from mlbaseline.store.server.tracking import PREFIX, STATUS, SUPERSEDED, Tracker, reporting, run_tags
 from mlbaseline.suite import Split, Suite
 
 
@@ -73,3 +77,26 @@ def counting_runs(
         else:
             left_aside.append(LeftAside(run.baseline, run.seed, run.run_id, reason))
     return CountingRuns(tuple(chosen.values()), tuple(left_aside))
+
+
+def first_to_complete(runs: Sequence[EvaluationRun]) -> EvaluationRun:
+    """Return the run that counts of several that were under way at the same time, with the same signature."""
+    return min(runs, key=lambda run: (run.end_time_ms or 0, run.run_id))
+
+
+def supersede(tracker: Tracker, run_id: str, by: str) -> None:
+    """Mark a completed evaluation so that nothing counts it any more.
+
+    MLflow cannot write a run on condition that there is no other, so two processes may have computed the same.
+
+    Args:
+        tracker: The server.
+        run_id: Of the run.
+        by: Id of the run that counts in its place.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
+    with reporting(f"mark the run {run_id} as superseded", tracker.uri):
+        tags = {STATUS: SUPERSEDED, PREFIX + "superseded_by": by}
+        tracker.client.log_batch(run_id, tags=run_tags(tags))

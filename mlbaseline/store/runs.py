@@ -45,6 +45,7 @@ class EvaluationRun:
     examples_sha256: None for a published score, which has no rows. unanswered: rows that asking again may mend.
     answered: number of examples, where the run answered a part of the test; None for all.
     measured_sha256: None for a run of before `results/measured.json` was written. model: digests of its model's files.
+    end_time_ms: when it completed, as start_time_ms.
     """
 
     run_id: str
@@ -67,6 +68,7 @@ class EvaluationRun:
     answered: int | None = None
     measured_sha256: str | None = None
     model: ModelDigests = NO_DIGESTS
+    end_time_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,21 @@ def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[Ev
 
 
 def find_completed(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
-    """Find the newest completed evaluation that another one with this signature would only repeat.
+    """Find the newest of `find_whole`. Raises TrackingError."""
+    found = find_whole(tracker, baseline=baseline, seed=seed, signature_digest=signature_digest)
+    return found[0] if found else None
+
+
+def find_whole(
+    tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str
+) -> tuple[EvaluationRun, ...]:
+    """Find completed evaluations that another one with this signature would only repeat, newest first.
 
     That is none that lacks answers: because asking again may get them, or because it stopped at a look. Raises
     TrackingError.
     """
     found = _with_signature(tracker, baseline, seed, signature_digest)
-    return next((run for run in found if not run.unanswered and run.answered is None), None)
+    return tuple(run for run in found if not run.unanswered and run.answered is None)
 
 
 def find_begun(tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str) -> EvaluationRun | None:
@@ -224,6 +234,7 @@ def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
             metrics={name: _number(value) for name, value in run.data.metrics.items()},
             params=dict(run.data.params),
             start_time_ms=run.info.start_time,
+            end_time_ms=run.info.end_time,
             artifact_uri=run.info.artifact_uri,
             parent=tags.get("mlflow.parentRunId"),
             model_id=models[0].model_id if models else None,

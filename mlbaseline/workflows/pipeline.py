@@ -16,6 +16,7 @@ from mlbaseline.workflows.command_result import CommandResult, exit_code_of
 from mlbaseline.workflows.comparisons.comparison import comparison_outcome, make_comparison
 from mlbaseline.workflows.comparisons.gate import judged_comparison
 from mlbaseline.workflows.evaluations.evaluation import evaluate_rungs
+from mlbaseline.workflows.evaluations.executors.choosing import open_executor
 from mlbaseline.workflows.evaluations.ladder_run import (
     choose_baselines,
     choose_seeds,
@@ -32,6 +33,7 @@ def run(
     seeds: Sequence[int] = (),
     fresh: bool = False,
     processes: int = 1,
+    ray: str | None = None,
     until_settled: bool = False,
     no_promote: bool = False,
     sign: str | Path | None = None,
@@ -45,6 +47,8 @@ def run(
         seeds: Evaluate only these of the suite's seeds. By default all.
         fresh: Evaluate again even where a completed run could be reused.
         processes: Number of processes that answer together. It changes no score.
+        ray: Address of a Ray cluster on whose nodes models are trained and answer, or `auto` for the one that runs on
+            this machine. It changes no score.
         until_settled: Answer the registered contrasts in a seeded order, and stop at the first look of `matrix.looks`
             that settles every candidate.
         no_promote: Stop after the comparison.
@@ -75,11 +79,10 @@ def run(
     tracker = store.connect(tracking_uri, loaded.name)
     promotion: Promotion | None = None
     not_registered: str | None = None
-    with open_ladder(tracker, loaded) as ladder:
+    opening = open_executor(suite, processes=processes, ray=ray, until_settled=until_settled)
+    with opening as executor, open_ladder(tracker, loaded) as ladder:
         with showing_evaluations(loaded, names, chosen_seeds):
-            evaluated = evaluate_rungs(
-                ladder, names, chosen_seeds, fresh=fresh, processes=processes, until_settled=until_settled
-            )
+            evaluated = evaluate_rungs(ladder, names, chosen_seeds, executor, fresh=fresh, until_settled=until_settled)
             # A part of the ladder is compared with what earlier ladders have of the rest.
             whole = len(names) == len(loaded.baselines) and len(chosen_seeds) == len(loaded.seeds)
             run_id, assessment = make_comparison(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count
@@ -14,6 +14,28 @@ from mlbaseline.progress import Title
 
 
 @dataclass(frozen=True)
+class Block:
+    """Some of the batches of an evaluation, which are computed apart from the others.
+
+    Batches are formed from all examples, so that a result does not depend on the blocks. The first batch, the largest,
+    is in no block: who puts the results together computes it, and shows how much memory a batch takes.
+
+    Attributes:
+        index: Of the block, from 0.
+        n: Number of blocks.
+        collect: Is given the results of each batch, by their cache keys.
+    """
+
+    index: int
+    n: int
+    collect: Callable[[Mapping[str, RequestResult]], object]
+
+    def __contains__(self, number: int) -> bool:
+        """Tell whether a batch belongs to the block. number: of the batch, from 0."""
+        return number > 0 and number % self.n == self.index
+
+
+@dataclass(frozen=True)
 class Execution:
     """How requests are executed.
 
@@ -21,11 +43,13 @@ class Execution:
         cache: where earlier results are looked up and new ones are stored; None: nowhere.
         workers: further processes that compute beside this one; None: none.
         description: title of the progress bar; None: no bar.
+        block: which batches are computed; the requests of others get an error. None: all. Needs a cache.
     """
 
     cache: ResultCache | None = None
     workers: WorkerPool | None = None
     description: Title | None = None
+    block: Block | None = None
 
 
 def execute_batches(
@@ -50,7 +74,7 @@ def execute_batches(
     Raises:
         MlbaselineError: a worker failed or ended.
     """
-    cache, pool = execution.cache, execution.workers
+    cache, pool, block = execution.cache, execution.workers, execution.block
     with pool.start(make_runner) if pool else nullcontext(()) as workers:
         share = 1 / (1 + len(workers)) if pool and pool.shares_processor else 1
         waiting: list[RequestBatch] = []
@@ -62,13 +86,20 @@ def execute_batches(
                 of = next(computed)
                 costed = {n: replace(r, compute_s=r.compute_s * share + setup_s, batch=of) for n, r in results.items()}
                 if cache:
-                    cache.put({batch.keys[number]: result for number, result in costed.items()})
+                    cache.put(_by_key(batch, costed))
+                if block:
+                    block.collect(_by_key(batch, costed))
                 yield costed
             waiting.clear()
 
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            if block and number not in block:
+                yield dict.fromkeys(batch.keys, _ELSEWHERE)
+                continue
             cached = {n: result for n, key in batch.keys.items() if (result := cache.get(key))} if cache else {}
             if cached:
+                if block:
+                    block.collect(_by_key(batch, cached))
                 yield cached
             rest = batch.without(cached)
             if rest is not None:
@@ -76,6 +107,13 @@ def execute_batches(
             if len(waiting) > len(workers):
                 yield from compute_waiting()
         yield from compute_waiting()
+
+
+_ELSEWHERE = RequestResult((), 0.0, error="computed in another block")
+
+
+def _by_key(batch: RequestBatch, results: Mapping[int, RequestResult]) -> dict[str, RequestResult]:
+    return {batch.keys[number]: result for number, result in results.items()}
 
 
 def _compute(

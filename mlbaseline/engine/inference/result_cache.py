@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class ResultCache:
         self._journal = Journal((folder or cache_dir() / "passes") / f"{digest_of(dict(fields))}.jsonl")
         if fresh:
             self._journal.path.unlink(missing_ok=True)
+        self._last_line: tuple[int, dict[str, Any]] = (-1, {})
+        self._read_index()
+
+    def _read_index(self) -> None:
         hashes, offsets = array("Q"), array("q")
         for offset, content in self._journal.lines():
             keys = list(json.loads(content))
@@ -46,7 +50,6 @@ class ResultCache:
             offsets.extend([offset] * len(keys))
         order = np.argsort(np.asarray(hashes), kind="stable")
         self._hashes, self._offsets = np.asarray(hashes)[order], np.asarray(offsets)[order]
-        self._last_line: tuple[int, dict[str, Any]] = (-1, {})
 
     def get(self, key: str) -> RequestResult | None:
         """Return the result of `key`, the latest if there are several; None if there is none."""
@@ -63,6 +66,16 @@ class ResultCache:
         entries = {key: [result.compute_s, *result.values] for key, result in results.items() if result.error is None}
         if entries:
             self._journal.add(json.dumps(entries))
+
+    def take(self, batches: Iterable[Mapping[str, RequestResult]]) -> None:
+        """Store what was computed elsewhere and is not here yet, to be read again.
+
+        Args:
+            batches: The results of each batch.
+        """
+        for results in batches:
+            self.put({key: result for key, result in results.items() if self.get(key) is None})
+        self._read_index()
 
     def _entries(self, offset: int) -> dict[str, Any]:
         """Read a line. The last one stays in memory, as neighbours in a batch are looked up one after the other."""

@@ -86,5 +86,6 @@ def build_model(
     cache = None
     if context.keeps_results:
         cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh, folder=context.results_folder)
-    execution = Execution(cache, workers, Stage(name, answering.seed, "answering"))
+        cache.take(context.computed)
+    execution = Execution(cache, workers, Stage(name, answering.seed, "answering"), context.block)
     return answering.build(checkpoint, model.prompting, execution)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbaseline import metrics
 from mlbaseline.engine.judging.judges import FindScorer, judge_fields
@@ -21,6 +21,10 @@ from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskD
 from mlbaseline.suite import Evaluation, Production, ProgramSpec, ReadyAdapter, Split, Suite, Task, TrainedSpec
 from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
 from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
+
+if TYPE_CHECKING:
+    from mlbaseline.engine.inference.execution import Block
+    from mlbaseline.engine.inference.requests import RequestResult
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,8 @@ class RungContext:
         processes: Number of processes that answer together, where a model of ours does.
         keeps_results: Whether results are looked up in a cache and stored there.
         results_folder: Holds that cache; None for the one of this machine.
+        block: Which batches are computed; None: all.
+        computed: Results that were computed elsewhere, of each batch by their cache keys.
     """
 
     suite: Suite
@@ -170,6 +176,13 @@ class RungContext:
     processes: int = 1
     keeps_results: bool = True
     results_folder: Path | None = None
+    block: Block | None = None
+    computed: Sequence[Mapping[str, RequestResult]] = ()
+
+    def evaluated_with(self, **options: int) -> RungContext:
+        """Return the same with other options of the suite's `evaluation`."""
+        changed = self.suite.evaluation.model_copy(update=options)
+        return replace(self, suite=self.suite.model_copy(update={"evaluation": changed}))
 
     @property
     def data(self) -> TaskData:

@@ -33,7 +33,7 @@ KIND = PREFIX + "kind"
 STATUS = PREFIX + "status"
 NOTE = "mlflow.note.content"
 """Markdown on a run's page."""
-STARTED, COMPLETED, FAILED = "started", "completed", "failed"
+STARTED, COMPLETED, FAILED, SUPERSEDED = "started", "completed", "failed", "superseded"
 _LOCK_PATIENCE_S = 180
 
 

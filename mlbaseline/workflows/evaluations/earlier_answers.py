@@ -17,6 +17,12 @@ def find_completed(ladder: LadderRun, rung: Rung) -> store.EvaluationRun | None:
     return store.find_completed(ladder.tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=signature)
 
 
+def find_whole(ladder: LadderRun, rung: Rung) -> tuple[store.EvaluationRun, ...]:
+    """Find all completed runs that a rung would only repeat, newest first."""
+    signature = rung.signature.digest
+    return store.find_whole(ladder.tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=signature)
+
+
 def find_earlier(ladder: LadderRun, rung: Rung) -> CompletedEvaluation | None:
     """Load the completed run of a rung that has answered everything or, without one, the most of the test.
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 
-from mlbaseline import serving, store
-from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
-from mlbaseline.progress import RungState, tell
+from mlbaseline import store
+from mlbaseline.engine.rungs import RungContext
 from mlbaseline.suite import Recorded, Suite
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import LoadedTask, open_suite
-from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
+from mlbaseline.workflows.evaluations.executors.choosing import open_executor
+from mlbaseline.workflows.evaluations.executors.executor import Executor, SplitEvaluation, make_rungs
 from mlbaseline.workflows.evaluations.kept_imports import keep_imports
 from mlbaseline.workflows.evaluations.ladder_run import (
     Evaluated,
@@ -26,9 +25,9 @@ from mlbaseline.workflows.evaluations.ladder_run import (
     open_ladder,
     showing_evaluations,
 )
-from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
+from mlbaseline.workflows.evaluations.opening import open_context
 from mlbaseline.workflows.evaluations.until_settled import check_can_settle, evaluate_until_settled
-from mlbaseline.workflows.judging import open_judging, references_first, scorer_finder
+from mlbaseline.workflows.judging import open_judging, references_first
 
 log = logging.getLogger("mlbaseline")
 
@@ -41,6 +40,7 @@ def evaluate(
     seeds: Sequence[int] = (),
     fresh: bool = False,
     processes: int = 1,
+    ray: str | None = None,
     until_settled: bool = False,
     tracking_uri: str | None = None,
 ) -> CommandResult:
@@ -53,6 +53,8 @@ def evaluate(
         seeds: Only these of the suite's seeds. By default all.
         fresh: Evaluate again even where a completed run could be reused.
         processes: Number of processes that answer together, each with a copy of the model. It changes no score.
+        ray: Address of a Ray cluster on whose nodes models are trained and answer, or `auto` for the one that runs on
+            this machine. It changes no score.
         until_settled: Answer the registered contrasts in a seeded order, and stop at the first look of `matrix.looks`
             that settles every candidate.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
@@ -77,10 +79,10 @@ def evaluate(
     names = choose_baselines(loaded, kind, baselines)
     chosen_seeds = choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
-    with open_ladder(tracker, loaded) as ladder, showing_evaluations(loaded, names, chosen_seeds):
-        evaluated = evaluate_rungs(
-            ladder, names, chosen_seeds, fresh=fresh, processes=processes, until_settled=until_settled
-        )
+    opening = open_executor(suite, processes=processes, ray=ray, until_settled=until_settled)
+    showing = showing_evaluations(loaded, names, chosen_seeds)
+    with opening as executor, open_ladder(tracker, loaded) as ladder, showing:
+        evaluated = evaluate_rungs(ladder, names, chosen_seeds, executor, fresh=fresh, until_settled=until_settled)
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
     return CommandResult(document, lambda *_: evaluations_text(evaluated))
 
@@ -89,9 +91,9 @@ def evaluate_rungs(
     ladder: LadderRun,
     names: Sequence[str],
     seeds: Sequence[int],
+    executor: Executor,
     *,
     fresh: bool,
-    processes: int = 1,
     until_settled: bool = False,
 ) -> list[Evaluated]:
     """Evaluate baselines on `test`, and on `dev` where the suite asks for it.
@@ -100,8 +102,8 @@ def evaluate_rungs(
         ladder: The run that the evaluations belong to.
         names: Baselines of its suite.
         seeds: Seeds of its suite.
+        executor: Carries out the evaluations.
         fresh: Evaluate again even where a completed run could be reused.
-        processes: Number of processes that answer together.
         until_settled: Whether answers to `test` stop at the look that settles every candidate.
 
     Returns:
@@ -110,38 +112,31 @@ def evaluate_rungs(
     suite, tracker = ladder.suite, ladder.tracker
     if until_settled:
         check_can_settle(suite, names, seeds)
-    task = ladder.task
+    context = open_context(ladder, fresh=fresh, processes=executor.processes)
+    task = context.task
     _log_sizes(suite, task)
     before = store.find_evaluations(tracker)
     _warn_of_other_tasks(suite, task, before)
     store.register_rules(tracker, suite, task_digest=task.splits["test"].digest)
 
-    context = RungContext(
-        suite,
-        task,
-        make_fetcher(suite, tracker),
-        find_registered=partial(serving.find_registered, tracker, trusted=store.trusted_keys(suite)),
-        find_scorer=scorer_finder(tracker),
-        fresh=fresh,
-        processes=processes,
-    )
     if until_settled:
         judging = open_judging(context, tracker, fresh=fresh)
         earlier_looks = count_earlier_looks(tracker, task, before)
-        rungs = _build(context, names, seeds)
+        rungs = make_rungs(context, dict.fromkeys(names, seeds))
         evaluated = evaluate_until_settled(
             ladder, context.data, rungs, judging=judging, fresh=fresh, earlier_looks=earlier_looks
         )
     else:
-        evaluated = _evaluate_split(ladder, context, names, seeds)
+        evaluated = _evaluate_split(ladder, executor, context, names, seeds)
     if suite.evaluation.answer_dev:
         on_dev, names = replace(context, split="dev"), [name for name in names if _answers_dev(suite, name)]
-        evaluated = _evaluate_split(ladder, on_dev, names, seeds, before=evaluated)
+        evaluated = _evaluate_split(ladder, executor, on_dev, names, seeds, before=evaluated)
     return evaluated
 
 
 def _evaluate_split(
     ladder: LadderRun,
+    executor: Executor,
     context: RungContext,
     names: Sequence[str],
     seeds: Sequence[int],
@@ -149,16 +144,14 @@ def _evaluate_split(
     before: Sequence[Evaluated] = (),
 ) -> list[Evaluated]:
     """Evaluate baselines on one split, those first that a judge compares the others with."""
-    judging, evaluated = open_judging(context, ladder.tracker, fresh=context.fresh), list(before)
+    split = SplitEvaluation(ladder, context, open_judging(context, ladder.tracker, fresh=context.fresh))
+    evaluated = list(before)
     is_kept = context.split == "test" and not context.fresh
     kept = keep_imports(ladder, context.task, names) if is_kept else {}
     for group in references_first(context.suite, names, context.split):
         evaluated += [run for name in group for run in kept.get(name, {}).values() if run.seed in (None, *seeds)]
-        rungs = [rung for name in group for rung in _build(context, [name], _left(seeds, kept.get(name, {})))]
-        if rungs:
-            evaluated = evaluate_each(
-                ladder, context.data, rungs, judging=judging, fresh=context.fresh, before=evaluated
-            )
+        left = {name: _left(seeds, kept.get(name, {})) for name in group}
+        evaluated = ladder.collect(executor.evaluate(split, left), before=evaluated)
     if kept:
         ladder.log(evaluated)
     return evaluated
@@ -167,17 +160,6 @@ def _evaluate_split(
 def _left(seeds: Sequence[int], imported: Collection[int | None]) -> list[int]:
     """Seeds without imported answers; none where those were imported without a seed."""
     return [] if None in imported else [seed for seed in seeds if seed not in imported]
-
-
-def _build(context: RungContext, names: Sequence[str], seeds: Sequence[int]) -> list[Rung]:
-    rungs: list[Rung] = []
-    for name in names if seeds else ():
-        built = build_rungs(context, name, seeds)
-        if not built:
-            log.info("%s: left out, there is no such model in production yet", name)
-            tell(name, None, RungState.LEFT_OUT)
-        rungs += built
-    return rungs
 
 
 def _answers_dev(suite: Suite, name: str) -> bool:

@@ -106,7 +106,7 @@ def import_results(
     store.register_rules(tracker, loaded, task_digest=context.task.splits["test"].digest)
     with open_ladder(tracker, loaded) as ladder:
         judging = open_judging(context, tracker, fresh=False)
-        evaluated = evaluate_each(ladder, context.data, rungs, judging=judging, fresh=False)
+        evaluated = ladder.collect(evaluate_each(ladder, context.data, rungs, judging=judging, fresh=False))
     document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
     return CommandResult(document, lambda *_: evaluations_text(evaluated))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +57,22 @@ class LadderRun:
     @property
     def run_id(self) -> str:
         return self.run.run_id
+
+    def collect(self, evaluations: Iterable[Evaluated], before: Sequence[Evaluated] = ()) -> list[Evaluated]:
+        """Note each evaluation as it completes: what an interrupted ladder has done is found under it.
+
+        Args:
+            evaluations: Of its rungs.
+            before: What it has noted already.
+
+        Returns:
+            `before`, and then the evaluations.
+        """
+        evaluated = list(before)
+        for each in evaluations:
+            evaluated.append(each)
+            self.log(evaluated)
+        return evaluated
 
     def log(self, evaluated: Sequence[Evaluated], verdict: str = "") -> None:
         """Note and show which evaluations the ladder stands on. verdict: a sentence that goes first in its note."""

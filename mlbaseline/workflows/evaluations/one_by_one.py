@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from mlbaseline import store
 from mlbaseline.engine.judging.scoring import Judging
 from mlbaseline.engine.rungs import Rung
 from mlbaseline.records import TaskData
 from mlbaseline.results import CompletedEvaluation
-from mlbaseline.workflows.evaluations.earlier_answers import find_begun, find_completed
+from mlbaseline.workflows.evaluations.earlier_answers import find_begun, find_whole
 from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun, metrics_text
 from mlbaseline.workflows.evaluations.rung_evaluation import RungEvaluation, forget_answers, record_published
 
@@ -24,9 +25,8 @@ def evaluate_each(
     *,
     judging: Judging,
     fresh: bool,
-    before: Sequence[Evaluated] = (),
     wanted: Mapping[str, Collection[str]] | None = None,
-) -> list[Evaluated]:
+) -> Iterator[Evaluated]:
     """Make one run for each rung, or reuse the completed run that it would only repeat.
 
     A run that stopped at a look is continued: its answers are kept.
@@ -37,14 +37,13 @@ def evaluate_each(
         rungs: In the order in which they are evaluated.
         judging: Scores the answers by the judges of the suite.
         fresh: Evaluate again even where a completed run could be reused.
-        before: What was evaluated earlier in the same ladder.
         wanted: Baseline ─▶ ids of the examples that it answers; all where it is not named.
 
-    Returns:
-        `before`, and one more for each rung.
+    Yields:
+        One for each rung.
     """
-    evaluated = list(before)
-    completed = [None if fresh else _find_completed(ladder, rung, judging) for rung in rungs]
+    whole = [() if fresh else find_whole(ladder, rung) for rung in rungs]
+    completed = [_reusable(ladder, rung, found, judging) for rung, found in zip(rungs, whole, strict=True)]
     for index, (rung, found) in enumerate(zip(rungs, completed, strict=True)):
         where = f"[{index + 1}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
         if fresh:
@@ -64,11 +63,10 @@ def evaluate_each(
             earlier = None if fresh or ladder.suite.judged else find_begun(ladder, rung)
             evaluation = RungEvaluation(ladder, data, rung, judging=judging, earlier=earlier, later=later)
             done = _evaluate(evaluation, earlier, (wanted or {}).get(rung.baseline))
-        evaluated.append(replace(done, split=data.split))
-        log.info("%s: %s", where, metrics_text(evaluated[-1].metrics))
-        # After each rung: what an interrupted ladder has done is found under it.
-        ladder.log(evaluated)
-    return evaluated
+            if not fresh:
+                done = _first_of(ladder, rung, done, before=whole[index])
+        log.info("%s: %s", where, metrics_text(done.metrics))
+        yield replace(done, split=data.split)
 
 
 def _evaluate(
@@ -81,9 +79,29 @@ def _evaluate(
         return evaluation.finish()
 
 
-def _find_completed(ladder: LadderRun, rung: Rung, judging: Judging) -> Evaluated | None:
-    found = find_completed(ladder, rung)
-    if found is None or any(found.params.get(name) != value for name, value in judging.facts(rung.baseline).items()):
+def _reusable(
+    ladder: LadderRun, rung: Rung, found: Sequence[store.EvaluationRun], judging: Judging
+) -> Evaluated | None:
+    facts = judging.facts(rung.baseline)
+    if not found or any(found[0].params.get(name) != value for name, value in facts.items()):
         return None
-    shown: dict[str, float] = {name: found.metrics[name] for name in ladder.suite.metrics if name in found.metrics}
-    return Evaluated(rung.baseline, rung.seed, found.run_id, True, shown)
+    return _reused(ladder, found[0])
+
+
+def _first_of(ladder: LadderRun, rung: Rung, done: Evaluated, before: Sequence[store.EvaluationRun]) -> Evaluated:
+    """Return the evaluation of another process where it has completed the same rung first."""
+    known = {run.run_id for run in before}
+    rivals = [run for run in find_whole(ladder, rung) if run.run_id not in known]
+    if done.run_id not in {run.run_id for run in rivals}:  # it lacks answers, or had all of them before
+        return done
+    first = store.first_to_complete(rivals)
+    if first.run_id == done.run_id:
+        return done
+    store.supersede(ladder.tracker, done.run_id, by=first.run_id)
+    log.info("%s: run %s, of another process, was complete first and counts", rung.name, first.run_id)
+    return _reused(ladder, first)
+
+
+def _reused(ladder: LadderRun, run: store.EvaluationRun) -> Evaluated:
+    shown: dict[str, float] = {name: run.metrics[name] for name in ladder.suite.metrics if name in run.metrics}
+    return Evaluated(run.baseline, run.seed, run.run_id, True, shown)

@@ -88,7 +88,8 @@ def evaluate_until_settled(
             run.log(evaluated)
     others = [rung for rung in rungs if rung not in looked_at]
     wanted = {rung.baseline: first for rung in others if rung.baseline not in whole}
-    return evaluate_each(run, data, others, judging=judging, fresh=fresh, before=evaluated, wanted=wanted)
+    rest = evaluate_each(run, data, others, judging=judging, fresh=fresh, wanted=wanted)
+    return run.collect(rest, before=evaluated)
 
 
 def _prepared(

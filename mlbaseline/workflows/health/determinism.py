@@ -157,8 +157,7 @@ def _choose(suite: Suite, baseline: str | None) -> str:
 
 
 def _untimed(context: RungContext, **evaluation: int) -> RungContext:
-    changed = context.suite.evaluation.model_copy(update={"latency_sample": 0, **evaluation})
-    return replace(context, suite=context.suite.model_copy(update={"evaluation": changed}))
+    return context.evaluated_with(latency_sample=0, **evaluation)
 
 
 def _repeat(context: RungContext, name: str, examples: Sequence[Example]) -> list[Repetition]:

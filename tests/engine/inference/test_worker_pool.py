@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,8 @@ import pytest
 
 from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.inference.batched_model import LOCAL
-from mlbaseline.engine.inference.execution import Execution
+from mlbaseline.engine.inference.execution import Block, Execution
+from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.errors import MlbaselineError
@@ -92,6 +93,26 @@ def test_several_processes_give_the_bits_of_one(checkpoint: Checkpoint, tiny_mod
         cached = Execution(ResultCache({"kind": kind}))
         assert answers_of(checkpoint, TASKS[kind], UNTIMED, cached) == expected
     assert len(passes) <= 1, "of cached results, only the shared prefix is computed again"
+
+
+@pytest.mark.parametrize("kind", ["choice", "perplexity", "generate"])
+def test_blocks_that_are_computed_apart_give_the_bits_of_the_whole(
+    checkpoint: Checkpoint, tmp_path: Path, kind: str
+) -> None:
+    expected = answers_of(checkpoint, TASKS[kind])
+    results: list[Mapping[str, RequestResult]] = []
+    for index in range(2):
+        apart = ResultCache({"kind": kind}, folder=tmp_path / str(index))
+        execution = Execution(apart, block=Block(index, 2, results.append))
+        elsewhere = [answer for answer in answers_of(checkpoint, TASKS[kind], UNTIMED, execution) if answer.error]
+        assert 0 < len(elsewhere) < len(expected), "a block is a part"
+    cache = ResultCache({"kind": kind})
+    cache.take(results)
+    with counting_forward_passes(checkpoint.model) as passes:
+        cached = answers_of(checkpoint, TASKS[kind], UNTIMED, Execution(cache, block=Block(1, 2, lambda _: None)))
+    assert len(passes) <= 1, "the cache has the block: only the shared prefix is computed again"
+    assert sum(answer.error is None for answer in cached) > 0
+    assert answers_of(checkpoint, TASKS[kind], execution=Execution(cache)) == expected
 
 
 def test_a_lost_process_is_reported_and_finished_results_are_kept(checkpoint: Checkpoint, tiny_model: Path) -> None:

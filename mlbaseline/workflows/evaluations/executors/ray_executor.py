@@ -1,0 +1,224 @@
+"""Evaluations as tasks of a Ray cluster, which runs those of a lost node again elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbaseline import store
+from mlbaseline.errors import MlbaselineError, SuiteError
+from mlbaseline.progress import progress_bar
+from mlbaseline.suite.reading import SuiteReference, packaged_suites
+from mlbaseline.workflows.evaluations.executors.executor import Executor, LocalExecutor, SplitEvaluation, tell_left_out
+from mlbaseline.workflows.evaluations.executors.ray_cluster import Slot, choose_slot, connected, live_nodes
+from mlbaseline.workflows.evaluations.executors.rung_task import (
+    BlockResults,
+    LadderAddress,
+    RungOutcome,
+    RungTask,
+    compute_block,
+    computes,
+    count_blocks,
+    evaluate_task,
+    split_seeds,
+    training_processes,
+)
+from mlbaseline.workflows.evaluations.ladder_run import Evaluated, metrics_text
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+log = logging.getLogger("mlbaseline")
+_RETRIES = 5
+"""How often a task of a lost node is run again: one that brings its nodes down must end some time."""
+_LOOK_EVERY_S, _CANCEL_S = 1.0, 15.0
+
+
+@contextmanager
+def open_ray(address: str, suite: SuiteReference) -> Iterator[Executor]:
+    """Connect with a cluster for the length of the block. Tasks that have not ended by then are cancelled.
+
+    Args:
+        address: `auto`, or that of the cluster's head.
+        suite: What the nodes open, too.
+
+    Raises:
+        SuiteError: The suite is no file.
+        MlbaselineError: ray is not installed, or there is no such cluster.
+    """
+    reference = _from_anywhere(suite)
+    with connected(address):
+        slot = choose_slot()
+        slots = sum(slot.count_on(node) for node in live_nodes())
+        gpus = f", {slot.gpus} GPU" if slot.gpus else ""
+        log.info("Ray: %d models at a time, %d threads%s each", slots, slot.threads, gpus)
+        executor = RayExecutor(reference, slot, slots)
+        try:
+            yield executor
+        finally:
+            executor.cancel()
+
+
+def _from_anywhere(suite: SuiteReference) -> str:
+    """Return the reference so that it holds from any folder."""
+    if isinstance(suite, Mapping):
+        raise SuiteError("ray", ["takes a suite that the nodes can open: a path or the name of a packaged suite"])
+    is_name = str(suite) in packaged_suites() and not Path(suite).is_file()
+    return str(suite) if is_name else str(Path(suite).absolute())
+
+
+@dataclass(frozen=True)
+class _Submitted:
+    """A task of Ray that has not ended: that of a rung, or one of its blocks."""
+
+    task: RungTask
+    is_block: bool = False
+
+
+@dataclass(frozen=True)
+class RayExecutor:
+    """Evaluates on the nodes of a cluster what takes a model; the rest, which takes none, on this machine.
+
+    Attributes:
+        suite: What the nodes open.
+        slot: What one task takes of a node.
+        slots: How many of them the cluster has.
+        running: What has not ended: tasks, and the blocks that they wait for.
+    """
+
+    suite: str
+    slot: Slot
+    slots: int
+    running: dict[ObjectRef[Any], _Submitted] = field(default_factory=dict)
+
+    @property
+    def processes(self) -> int:
+        """One of this machine: what takes a model runs elsewhere."""
+        return 1
+
+    def evaluate(self, split: SplitEvaluation, seeds: Mapping[str, Sequence[int]]) -> Iterator[Evaluated]:
+        """Evaluate baselines, in the order in which they complete. See `Executor`."""
+        suite = split.context.suite
+        address = LadderAddress(
+            self.suite,
+            suite.digest,
+            split.context.data.digest,
+            split.context.split,
+            store.absolute_uri(split.ladder.tracker.uri),
+            split.ladder.run_id,
+        )
+        tasks = [
+            RungTask(title, address, name, part, split.context.fresh, self.slot.threads)
+            for name, of_baseline in seeds.items()
+            if computes(suite, name) and of_baseline
+            for title, part in split_seeds(suite, name, of_baseline).items()
+        ]
+        n_examples = len(split.context.data.examples)
+        for task in tasks:
+            slot = self._slot_of(task.name, training_processes(suite, task.baseline))
+            self._submit(task, slot, count_blocks(suite, task.baseline, n_examples, self.slots))
+        yield from LocalExecutor().evaluate(split, {n: each for n, each in seeds.items() if not computes(suite, n)})
+        yield from self._evaluated(suite.name, len(tasks))
+
+    def _slot_of(self, name: str, processes: int) -> Slot:
+        slot = self.slot.times(processes)
+        if not any(map(slot.count_on, live_nodes())):
+            raise MlbaselineError(
+                f"{name}: {processes} processes train it together, which takes {slot.gpus} GPUs of one node; no node "
+                "of the cluster has as many"
+            )
+        return slot
+
+    def _submit(self, task: RungTask, slot: Slot, n_blocks: int) -> None:
+        import ray
+
+        options = {**slot.options(), "max_retries": _RETRIES, "scheduling_strategy": "SPREAD"}
+        compute = ray.remote(_compute_on_node).options(**options, name=f"{task.name}, block")
+        evaluate = ray.remote(_evaluate_on_node).options(**options, name=task.name)
+        blocks = [compute.remote(task, index, n_blocks) for index in range(n_blocks)]
+        self.running.update({ref: _Submitted(task, is_block=True) for ref in blocks})
+        self.running[evaluate.remote(task, *blocks)] = _Submitted(task)
+
+    def _evaluated(self, title: str, n_tasks: int) -> Iterator[Evaluated]:
+        """Yield what became of each task, as they end."""
+        n_ended = 0
+        with progress_bar(len(self.running), "part", title) as bar:
+            for submitted, ref in self._ended():
+                if not submitted.is_block:
+                    n_ended += 1
+                    yield from _told(submitted.task, _outcome(submitted.task, ref))
+                bar.update(note=f"{n_ended} of {n_tasks} rungs")
+
+    def _ended(self) -> Iterator[tuple[_Submitted, ObjectRef[Any]]]:
+        """Wait for everything that is running, and yield each part when it ends."""
+        import ray
+
+        has_warned = False
+        while self.running:
+            ended, _ = ray.wait(list(self.running), num_returns=1, timeout=_LOOK_EVERY_S)
+            for ref in ended:
+                yield self.running.pop(ref), ref
+            if not ended and not has_warned and not any(map(self.slot.count_on, live_nodes())):
+                log.warning("Ray: no node is left that has room for a model; waiting for one")
+                has_warned = True
+
+    def cancel(self) -> None:
+        """Cancel what has not ended, as Ctrl-C would on its node, so that its run is closed."""
+        import ray
+
+        refs = list(self.running)
+        for ref in refs:
+            ray.cancel(ref)
+        if refs:
+            _, left = ray.wait(refs, num_returns=len(refs), timeout=_CANCEL_S)
+            for ref in left:
+                ray.cancel(ref, force=True)
+        self.running.clear()
+
+
+def _compute_on_node(task: RungTask, index: int, n: int) -> BlockResults:
+    return compute_block(task, index, n, _this_node())
+
+
+def _evaluate_on_node(task: RungTask, *blocks: BlockResults) -> RungOutcome:
+    return evaluate_task(task, blocks, _this_node())
+
+
+def _this_node() -> str:
+    import ray
+
+    return f"node {ray.util.get_node_ip_address()} ({ray.get_runtime_context().get_node_id()[:8]})"
+
+
+def _outcome(task: RungTask, ref: ObjectRef[Any]) -> RungOutcome:
+    import ray
+
+    try:
+        outcome: Any = ray.get(ref)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, MlbaselineError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise MlbaselineError(
+            f"{task.name}: Ray gave it up after {_RETRIES} repetitions, or could not start it: {type(error).__name__}: "
+            f"{reason}\nWhat is complete is kept. `ray status` and the logs of the node tell more."
+        ) from error
+    assert isinstance(outcome, RungOutcome)
+    return outcome
+
+
+def _told(task: RungTask, outcome: RungOutcome) -> Iterator[Evaluated]:
+    for warning in outcome.warnings:
+        log.warning("%s", warning)
+    if not outcome.evaluated:
+        tell_left_out(task.baseline)
+    for each in outcome.evaluated:
+        how = f"reused, run {each.run_id} has its signature" if each.reused else f"evaluated on {outcome.node}"
+        log.info("%s: %s: %s", task.name, how, metrics_text(each.metrics))
+        yield each
