@@ -6,6 +6,7 @@ prints. `mlbaseline.stats` has the statistics alone.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.version import __version__
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from mlbaseline.workflows import compare, evaluate, promote, rollback, run
 
 __all__ = ["__version__", "assign", "compare", "evaluate", "load_suite", "promote", "rollback", "run"]
+
+# bitsandbytes 0.50 warns on import, and for every layer, of nothing that helps a user: "Failed to load CPU
+# gemm_4bit_forward". peft 0.21 imports it in runs that quantise nothing, too, whichever of our modules comes first.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> Any:

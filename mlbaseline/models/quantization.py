@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import logging
 from contextlib import suppress
 from functools import cache, partial
 from importlib import metadata
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 QUANTISED = ("int8", "int4")
 PACKAGE = "bitsandbytes"
-# bitsandbytes 0.50 logs on import (peft imports it, too) and for every layer, nothing that helps a user.
-logging.getLogger(PACKAGE).setLevel(logging.ERROR)
 
 
 def packages_of(precision: object) -> tuple[str, ...]:

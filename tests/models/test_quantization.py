@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,13 @@ def test_a_real_model_from_a_gguf_file(smollm_gguf: Path, compute: str) -> None:
     checkpoint = load_checkpoint(smollm_gguf, precision="int8", compute=compute, device="cpu")
     assert checkpoint.model.get_memory_footprint() < 230e6  # fp32: 538 MB
     assert_neighbours_do_not_matter(checkpoint, 2, NEIGHBOURS_NATS[compute])
+
+
+def test_bitsandbytes_says_nothing_on_import_whichever_of_our_modules_comes_first() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import mlbaseline, bitsandbytes"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
