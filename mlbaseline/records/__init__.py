@@ -42,6 +42,7 @@ from mlbaseline.records.slices import (
     SmallSlice,
     Spread,
     Where,
+    is_measure,
 )
 
 __all__ = [
@@ -117,6 +118,7 @@ __all__ = [
     "Where",
     "canonical_json",
     "digest_of",
+    "is_measure",
     "seed_from_text",
     "seed_text",
 ]

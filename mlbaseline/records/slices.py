@@ -11,6 +11,14 @@ Where = tuple[tuple[str, str], ...]
 """Slice and value: one pair, or two for the examples that have both values."""
 
 
+def is_measure(name: str) -> bool:
+    """Tell whether examples are cut by a measure, such as `latency (s)`, and not by a slice of the suite.
+
+    The name of a measure has a space in it, which no slice of a suite has.
+    """
+    return " " in name
+
+
 @dataclass(frozen=True, slots=True)
 class SliceDelta:
     """Candidate minus baseline on one slice or intersection, in the metric's own unit.

@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 TOKENS, LATENCY, UNCERTAINTY = "tokens in", "latency (s)", "uncertainty of the baseline (nats)"
 """Measures that every contrast is cut by, in thirds, where they are known; with them goes the loss of a third rung.
 
-Each has a space in its name, which no slice of a suite has.
+`records.is_measure` tells them from slices.
 """
 
 

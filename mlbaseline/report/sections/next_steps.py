@@ -6,7 +6,7 @@ from mlbaseline.records import Comparison, Decision, Finding, Outcome
 from mlbaseline.report import formats
 from mlbaseline.report.headline import is_champion
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
-from mlbaseline.report.sections.slice_exploration import confirmed_losses
+from mlbaseline.report.sections.confirmed_losses import ConfirmedLoss, confirmed_losses
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
 
 _MAX_STEPS = 8
@@ -35,12 +35,20 @@ def _steps(presenter: Presenter) -> list[str]:
     ]
     steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _is_open(f)]
     if presenter.assessment.slices is not None:
-        steps += [
-            f"{loss}: worse, and confirmed on examples that the search had not seen. Register a guardrail there before "
-            "the next evaluation."
-            for loss in confirmed_losses(presenter.assessment.slices)
-        ]
+        steps += [_slice_step(loss) for loss in confirmed_losses(presenter.assessment.slices)]
     return steps
+
+
+def _slice_step(loss: ConfirmedLoss) -> str:
+    if loss.can_be_registered:
+        advice = "Register a guardrail there before the next evaluation."
+    else:
+        sides = f"--candidate {formats.clean(loss.candidate)} --baseline {formats.clean(loss.baseline)}"
+        advice = (
+            f"Read them: mlbaseline examples SUITE {sides} --lost. What they have in common can become a slice of the "
+            "suite, with a guardrail."
+        )
+    return f"{loss}: worse, and confirmed on examples that the search had not seen. {advice}"
 
 
 def _verdict_steps(presenter: Presenter) -> list[str]:

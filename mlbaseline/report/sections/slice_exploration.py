@@ -13,10 +13,10 @@ from mlbaseline.records import (
     SliceReport,
     SliceSearch,
     Spread,
-    Where,
 )
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
+from mlbaseline.report.sections.confirmed_losses import confirmed_losses, place_text
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone
 
 _MAX_ROWS = 10
@@ -42,25 +42,10 @@ def search_fact(presenter: Presenter) -> Fact | None:
     explored = presenter.assessment.slices
     if explored is None or not any(search.tried or search.found for search in explored.searches):
         return None
-    worse = confirmed_losses(explored)
+    worse = [str(loss) for loss in confirmed_losses(explored)]
     if worse:
         return Fact("Slices found worse", listed(worse), "worse")
     return Fact("Slices found worse", f"none, of up to {max(s.tried for s in explored.searches):,} looked at")
-
-
-def confirmed_losses(explored: SliceReport) -> list[str]:
-    """Name each slice that other examples confirm as worse: `lora over zero_shot on topic: cars`."""
-    return [
-        f"{formats.clean(search.candidate)} over {formats.clean(search.baseline)} on {place_text(one.where)}"
-        for search in explored.searches
-        for one in search.found
-        if one.confirmed
-    ]
-
-
-def place_text(where: Where) -> str:
-    """Name a slice or an intersection: `topic: cars`, or `topic: cars and length: q3`."""
-    return " and ".join(f"{formats.clean(name)}: {formats.plain(value)}" for name, value in where)
 
 
 def _by_contrast(rows: Iterable[SliceDelta]) -> list[tuple[tuple[str, str, str], list[SliceDelta]]]:

@@ -94,6 +94,17 @@ def test_a_confirmed_slice_is_named_at_the_top_and_among_the_next_steps() -> Non
     assert (fact.text, fact.tone) == ("none, of up to 70 looked at", "")
 
 
+def test_where_no_guardrail_can_be_registered_the_examples_are_read() -> None:
+    base = given.explored()
+    assert base.slices is not None
+    first, *others = base.slices.searches
+    by_latency = tuple(replace(one, where=(("latency (s)", "> 0.5"),)) for one in first.found)
+    changed = replace(base.slices, searches=(replace(first, found=by_latency), *others))
+    text = render_markdown(replace(base, slices=changed))
+    assert "mlbaseline examples SUITE --candidate lora --baseline zero_shot --lost" in text
+    assert "Register a guardrail there" not in text
+
+
 def test_pooled_slices_are_called_a_description() -> None:
     explored = given.explored()
     assert explored.slices is not None
