@@ -112,6 +112,41 @@ def test_a_run_of_mlflow_by_content_or_id(cheap_ladder: CheapLadder) -> None:
         )
 
 
+def test_a_run_of_genai_evaluate_stands_beside_our_rungs(
+    cheap_ladder: CheapLadder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # mlflow 3.17: on a SQLite file, several workers wait for each other's connections and lose traces.
+    monkeypatch.setenv("MLFLOW_GENAI_EVAL_MAX_WORKERS", "1")
+    cheap_ladder.write(MODEL, candidate="prompted")
+    replace_in(cheap_ladder.suite, "test: 120", "test: 20")
+    workflows.evaluate(cheap_ladder.suite, baselines=["majority"], tracking_uri=cheap_ladder.uri)
+    examples = cheap_ladder.test_data().examples
+
+    @mlflow.genai.scorer
+    def right(outputs: str, expectations: dict[str, str]) -> bool:
+        return outputs == expectations["expected_response"]
+
+    mlflow.set_tracking_uri(cheap_ladder.uri)
+    mlflow.set_experiment("judged")
+    data = [
+        {
+            "inputs": {"review": str(e.fields["review"])},
+            "outputs": e.target if position % 4 else "neither",
+            "expectations": {"expected_response": e.target},
+        }
+        for position, e in enumerate(examples)
+    ]
+    run_id = str(mlflow.genai.evaluate(data=data, scorers=[right]).run_id)
+    for options in ({}, {"score": "right"}):
+        (rung,) = workflows.import_results(
+            "mlflow", run_id, cheap_ladder.suite, baseline="prompted", tracking_uri=cheap_ladder.uri, **options
+        ).document["evaluations"]
+        assert rung["metrics"]["accuracy"] == 0.75
+    compared = workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document
+    (row,) = [row for row in compared["comparisons"] if row["role"] == "primary"]
+    assert (row["candidate"], row["n"]) == ("prompted", 20)
+
+
 def test_the_sheet_comes_back_through_import(cheap_ladder: CheapLadder) -> None:
     workflows.export(cheap_ladder.suite, output=cheap_ladder.folder / "sheet.csv", tracking_uri=cheap_ladder.uri)
     sheet = pd.read_csv(cheap_ladder.folder / "sheet.csv", dtype=str, keep_default_na=False)

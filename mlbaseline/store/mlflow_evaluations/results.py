@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 TABLE = "eval_results_table.json"
 _SCORE = "/score"
 _SHOWN = 120
+_SOURCE_RUN = "mlflow.assessment.sourceRunId"
+_MADE_OF_DATA = "root_span"
+"""Name of the trace, of one span, that mlflow 3.17 makes of outputs in the data. Nothing was timed there."""
 _ANSWER_COLUMNS = ("predictions", "prediction", "outputs", "output")
 
 
@@ -43,7 +46,7 @@ def read_mlflow_results(server: Server, run_id: str) -> ImportedResults:
     if TABLE in paths:
         answers = list(_rows(f"{where}, {TABLE}", _table(server, run_id)))
     else:
-        answers = [_traced(where, trace) for trace in _traces(server, run.info.experiment_id, run_id)]
+        answers = [_traced(run_id, trace) for trace in _traces(server, run.info.experiment_id, run_id)]
     if not answers:
         raise DataError(
             f"{where}: has neither {TABLE}, which mlflow.evaluate leaves, nor traces, "
@@ -105,7 +108,7 @@ def _traces(server: Server, experiment_id: str, run_id: str) -> Iterator[Trace]:
             return
 
 
-def _traced(run: str, trace: Trace) -> ImportedAnswer:
+def _traced(run_id: str, trace: Trace) -> ImportedAnswer:
     info = trace.info
     root = next((span for span in trace.data.spans if span.parent_id is None), None)
     inputs = root.inputs if root is not None else None
@@ -113,15 +116,15 @@ def _traced(run: str, trace: Trace) -> ImportedAnswer:
     usage = info.token_usage or {}
     outputs = root.outputs if root is not None else None
     return ImportedAnswer(
-        f"{run}, trace {info.trace_id}",
+        f"run {run_id}, trace {info.trace_id}",
         info.trace_id,
         {**info.tags, **(inputs if isinstance(inputs, Mapping) else {"inputs": inputs})},
         shown=inputs if isinstance(inputs, str) else None,
         text=None if outputs is None else _text(outputs),
-        scores=_assessments(trace),
+        scores=_assessments(trace, run_id),
         error=_failure(trace) if failed else ("has no answer" if outputs is None else None),
         columns={
-            "latency_s": None if info.execution_duration is None else info.execution_duration / 1000,
+            "latency_s": _latency_s(trace),
             "tokens_in": usage.get("input_tokens"),
             "tokens_out": usage.get("output_tokens"),
         },
@@ -141,7 +144,23 @@ def _text(outputs: Any) -> str:
     return value_text(outputs)
 
 
-def _assessments(trace: Trace) -> dict[str, Any]:
-    """Feedback by its name, of several with one name the latest that still holds. None where a judge failed."""
-    held = [one for one in trace.info.assessments if one.feedback is not None and one.valid is not False]
+def _latency_s(trace: Trace) -> float | None:
+    duration_ms, spans = trace.info.execution_duration, trace.data.spans
+    if duration_ms is None or [span.name for span in spans] == [_MADE_OF_DATA]:
+        return None
+    return float(duration_ms) / 1000
+
+
+def _assessments(trace: Trace, run_id: str) -> dict[str, Any]:
+    """Feedback by its name, of several with one name the latest that still holds. None where a judge failed.
+
+    Another run may have scored the same trace: its feedback is not of this run. People's feedback is of no run.
+    """
+    held = [
+        one
+        for one in trace.info.assessments
+        if one.feedback is not None
+        and one.valid is not False
+        and (one.metadata or {}).get(_SOURCE_RUN) in (None, run_id)
+    ]
     return {one.name: one.feedback.value for one in sorted(held, key=lambda one: one.create_time_ms or 0)}

@@ -93,6 +93,30 @@ def test_traces_with_assessments(server: Server, judged: str) -> None:
     assert said["e0"].columns["latency_s"] >= 0
 
 
+def test_traces_that_two_runs_have_scored(server: Server, judged: str) -> None:
+    @mlflow.genai.scorer
+    def correct(outputs: Any) -> bool:
+        return False
+
+    traces = mlflow.search_traces(run_id=judged, locations=_experiment(server), return_type="list")
+    again = str(mlflow.genai.evaluate(data=[{"trace": trace} for trace in traces], scorers=[correct]).run_id)
+    scores = {
+        run_id: {one.fields["key"]: one.scores["correct"] for one in read_mlflow_results(server, run_id).answers}
+        for run_id in (judged, again)
+    }
+    assert (scores[judged]["e0"], scores[again]["e0"]) == (True, False)
+
+
+def test_answers_that_were_there_already_have_no_latency(server: Server) -> None:
+    @mlflow.genai.scorer
+    def short(outputs: Any) -> float:
+        return 1.0 / len(outputs)
+
+    data = [{"inputs": {"question": "q", "key": "e0"}, "outputs": "yes!"}]
+    (answer,) = read_mlflow_results(server, str(mlflow.genai.evaluate(data=data, scorers=[short]).run_id)).answers
+    assert (answer.text, answer.scores, answer.columns["latency_s"]) == ("yes!", {"short": 0.25}, None)
+
+
 def test_a_run_that_holds_neither_and_one_that_is_not_there(server: Server) -> None:
     with mlflow.start_run() as run:
         pass
