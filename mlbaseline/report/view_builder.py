@@ -21,7 +21,7 @@ from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.sections.published_scores import published_section
 from mlbaseline.report.sections.reproducibility import reproducibility_section
 from mlbaseline.report.sections.rung_table import rung_section
-from mlbaseline.report.sections.slice_tables import slice_section
+from mlbaseline.report.sections.slices.tables import slice_section
 from mlbaseline.report.view import Section, Tone, View
 
 _TONES: dict[str, Tone] = {Decision.PROMOTE: "better", Decision.HOLD: "worse", Decision.INCONCLUSIVE: "open"}

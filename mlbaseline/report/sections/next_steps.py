@@ -6,7 +6,7 @@ from mlbaseline.records import Comparison, Decision, Finding, Outcome
 from mlbaseline.report import formats
 from mlbaseline.report.headline import is_champion
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
-from mlbaseline.report.sections.confirmed_losses import ConfirmedLoss, confirmed_losses
+from mlbaseline.report.sections.slices.confirmed_losses import ConfirmedLoss, confirmed_losses
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
 
 _MAX_STEPS = 8

@@ -7,8 +7,8 @@ from dataclasses import replace
 from mlbaseline.records import PooledSlice, SlicePooling
 from mlbaseline.report.markdown import render_markdown
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.sections.slice_exploration import exploration_blocks
-from mlbaseline.report.sections.slice_tables import slice_section
+from mlbaseline.report.sections.slices.exploration import exploration_blocks
+from mlbaseline.report.sections.slices.tables import slice_section
 from mlbaseline.report.view import Table
 from mlbaseline.report.view_builder import build_view
 from tests.support import assessments as given
@@ -97,11 +97,12 @@ def test_a_confirmed_slice_is_named_at_the_top_and_among_the_next_steps() -> Non
 def test_where_no_guardrail_can_be_registered_the_examples_are_read() -> None:
     base = given.explored()
     assert base.slices is not None
-    first, *others = base.slices.searches
-    by_latency = tuple(replace(one, where=(("latency (s)", "> 0.5"),)) for one in first.found)
-    changed = replace(base.slices, searches=(replace(first, found=by_latency), *others))
-    text = render_markdown(replace(base, slices=changed))
-    assert "mlbaseline examples SUITE --candidate lora --baseline zero_shot --lost" in text
+    searches = tuple(
+        replace(search, found=tuple(replace(one, where=(("latency (s)", "> 0.5"),)) for one in search.found))
+        for search in base.slices.searches
+    )
+    text = render_markdown(replace(base, slices=replace(base.slices, searches=searches)))
+    assert "Read them: mlbaseline examples SUITE --candidate lora" in text
     assert "Register a guardrail there" not in text
 
 

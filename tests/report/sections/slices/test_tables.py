@@ -5,7 +5,7 @@ from dataclasses import replace
 from mlbaseline.records import Assessment
 from mlbaseline.report.plots.forest_plot import ForestPlot
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.sections.slice_tables import slice_section
+from mlbaseline.report.sections.slices.tables import slice_section
 from mlbaseline.report.view import Table
 from tests.support import assessments as given
 from tests.support import odd_assessments as odd

@@ -10,7 +10,7 @@ from mlbaseline.report import formats
 from mlbaseline.report.plots.forest_plot import ForestPanel, ForestPlot
 from mlbaseline.report.presenter import READINGS, Presenter, contrast, contrast_key, distinct
 from mlbaseline.report.sections.contrasts import forest_row
-from mlbaseline.report.sections.slice_exploration import exploration_blocks
+from mlbaseline.report.sections.slices.exploration import exploration_blocks
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 
 _LEGEND = (

@@ -16,7 +16,7 @@ from mlbaseline.records import (
 )
 from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
-from mlbaseline.report.sections.confirmed_losses import confirmed_losses, place_text
+from mlbaseline.report.sections.slices.confirmed_losses import confirmed_losses, place_text
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone
 
 _MAX_ROWS = 10
