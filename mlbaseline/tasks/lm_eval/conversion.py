@@ -9,8 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
-from pathlib import Path
+from importlib import metadata
 from typing import Any
 
 from mlbaseline.errors import DataError
@@ -78,12 +77,6 @@ class LoadedLmEvalTask:
             fields=self.signature_fields("prompt"),
         )
 
-    @property
-    def is_packaged(self) -> bool:
-        """Whether the task comes with mlbaseline."""
-        source = (self.lm_eval_task.config.metadata or {}).get("config_source")
-        return source is not None and Path(source).resolve().is_relative_to(str(resources.files("mlbaseline.suites")))
-
     def check_trainable(self) -> None:
         """Raise DataError where a model that learnt the task would be served with other prompts than it learnt."""
         delimiter = self.lm_eval_task.config.target_delimiter
@@ -99,8 +92,8 @@ class LoadedLmEvalTask:
         # Shots stand in the signature by themselves, and data are known by their digest wherever they lie.
         for name in ("num_fewshot", "dataset_kwargs"):
             config.pop(name, None)
-        if self.is_packaged:  # the same task wherever it is installed; others keep the digest of earlier runs
-            config["metadata"].pop("config_source")
+        if config.get("metadata"):
+            config["metadata"].pop("config_source", None)  # the path of the YAML file on this machine
         return {
             f"{group}.harness_version": metadata.version("lm-eval"),
             f"{group}.harness_task_version": as_text(self.lm_eval_task.VERSION),
