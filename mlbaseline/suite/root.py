@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from mlbaseline.records import OutputType, digest_of
+from mlbaseline.records import digest_of
 from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.external import External
@@ -54,8 +54,8 @@ class Evaluation(Node):
     searched on `dev` and tested on all of `test`.
     """
     invariant: bool = False
-    """If true, a log-likelihood is the same bits whatever else is in its batch: other examples, another `batch_tokens`
-    or order. Slower. Not for generated texts and quantised weights.
+    """If true, log-likelihoods and texts are the same bits whatever else is evaluated: other examples, another
+    `batch_tokens` or order. Slower: texts are generated one example at a time. Not for quantised weights.
     """
 
     @model_validator(mode="after")
@@ -64,6 +64,10 @@ class Evaluation(Node):
             raise ValueError(
                 f"invariant: expected a precision without quantised weights, got {self.precision}; leave one of the "
                 "two out"
+            )
+        if self.invariant and self.generate_with != "engine":
+            raise ValueError(
+                f"invariant: what {self.generate_with} generates depends on its batch; expected `generate_with: engine`"
             )
         return self
 
@@ -231,8 +235,6 @@ class Suite(Node):
     @model_validator(mode="after")
     def _generates_as_it_can(self) -> Suite:
         self.task.check_generation(self.evaluation.generate_with)
-        if self.evaluation.invariant and self.task.output_type is OutputType.GENERATE_UNTIL:
-            raise ValueError("evaluation.invariant: generated texts depend on their batch; leave it out")
         return self
 
     @cached_property

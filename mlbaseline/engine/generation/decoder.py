@@ -56,6 +56,7 @@ class PaddedDecoder:
         batch_tokens: int,
         seed: int | None,
         prefix_tokens: Tokens = (),
+        invariant: bool = False,
     ) -> None:
         """Prepare a checkpoint.
 
@@ -65,6 +66,7 @@ class PaddedDecoder:
             batch_tokens: tokens of a batch at most.
             seed: of what is drawn; None where nothing is.
             prefix_tokens: computed once for all requests that begin with them, if the model supports it.
+            invariant: generate for one request at a time, so that no other request decides a bit of its logits.
 
         Raises:
             MlbaselineError: the model has a soft prompt and does not support a shared prefix.
@@ -77,6 +79,7 @@ class PaddedDecoder:
             )
         self.stop_criteria = StopCriteria(checkpoint, decoding)
         self._decoding, self._seed, self._batch_tokens = decoding, seed, batch_tokens
+        self._invariant = invariant
         self._prefix_tokens = prefix_tokens if supports_packing(self._model) else ()
         self._retry: OutOfMemoryRetry[DecodingRequest] = OutOfMemoryRetry(batch_tokens, self._max_tokens)
 
@@ -96,7 +99,7 @@ class PaddedDecoder:
     def _batch(
         self, requests: Sequence[DecodingRequest], prefix: SharedPrefix | None, *, behind_prefix: bool
     ) -> Iterator[DecodingBatch]:
-        max_rows = max_rows_behind(prefix, self._batch_tokens // self._decoding.samples)
+        max_rows = 1 if self._invariant else max_rows_behind(prefix, self._batch_tokens // self._decoding.samples)
         n_tokens = len(prefix.tokens) if prefix else 0
         for indices in make_padded_batches([self._max_tokens(r) for r in requests], self._batch_tokens, max_rows):
             yield make_decoding_batch([requests[index] for index in indices], n_tokens, behind_prefix)

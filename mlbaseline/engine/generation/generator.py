@@ -14,7 +14,7 @@ from mlbaseline.engine.inference.batched_model import LOCAL, BatchedModel
 from mlbaseline.engine.inference.execution import Execution, execute_batches
 from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.tokenization import EncodedContext
-from mlbaseline.errors import DataError, MlbaselineError, describe_error
+from mlbaseline.errors import DataError, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
@@ -53,12 +53,10 @@ class Generator(BatchedModel):
             seed: needed at a temperature above 0.
 
         Raises:
-            MlbaselineError: the decoder does not support the model's adapter, or invariance is wanted.
+            MlbaselineError: the decoder does not support the model's adapter.
         """
         if decoding.temperature > 0 and seed is None:
             raise ValueError("texts are drawn at a temperature above 0: give a seed")
-        if evaluation.invariant:
-            raise MlbaselineError("evaluation.invariant: generated texts depend on their batch; leave `invariant` out")
         super().__init__(checkpoint, prompting, evaluation, execution)
         self._decoding = decoding
         self._make_decoder = self._choose_decoder(seed)
@@ -70,8 +68,14 @@ class Generator(BatchedModel):
             return partial(VllmDecoder, decoding=decoding, max_length=max_length, seed=seed)
         if self._evaluation.generate_with == "transformers":
             return partial(ContinuousBatchingDecoder, decoding=decoding, batch_tokens=batch_tokens)
-        prefix = self._encoder.shared_prefix(self._prompting, max_new_tokens=decoding.max_new_tokens)
-        return partial(PaddedDecoder, decoding=decoding, batch_tokens=batch_tokens, seed=seed, prefix_tokens=prefix)
+        return partial(
+            PaddedDecoder,
+            decoding=decoding,
+            batch_tokens=batch_tokens,
+            seed=seed,
+            prefix_tokens=self._encoder.shared_prefix(self._prompting, max_new_tokens=decoding.max_new_tokens),
+            invariant=self._evaluation.invariant,
+        )
 
     def _answer_all(self, examples: Sequence[Example], *, execution: Execution) -> Iterator[tuple[int, Answer]]:
         started = perf_counter()

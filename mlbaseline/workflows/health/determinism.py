@@ -273,5 +273,5 @@ def _text(document: Mapping[str, object]) -> str:
         lines.append(f"Beside it: {what} on {seed['differing']:.1%} of the test.")
     lines += [_SENTENCES[Stability(document["stability"])]]
     if document["stability"] != Stability.IDENTICAL:
-        lines.append("`evaluation: {invariant: true}` makes log-likelihoods the same bits; it costs time.")
+        lines.append("`evaluation: {invariant: true}` makes log-likelihoods and texts the same bits; it costs time.")
     return "\n".join(lines)

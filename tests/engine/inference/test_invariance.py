@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mlbaseline.engine.generation.decoding_loop import greedy
 from mlbaseline.engine.generation.generator import Generator
 from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Execution
@@ -17,7 +18,6 @@ from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.perplexity import TextScorer
-from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
@@ -109,7 +109,31 @@ def test_products_in_tiles_are_the_same_products() -> None:
     assert torch.allclose(added, outputs[2], atol=1e-5)
 
 
-def test_texts_are_refused(tiny_model: Path) -> None:
-    checkpoint = load_checkpoint(tiny_model, precision="fp32", device="cpu")
-    with pytest.raises(MlbaselineError, match=r"evaluation.invariant: generated texts depend on their batch"):
-        Generator(checkpoint, Prompting(TEMPLATE), Decoding(4), evaluation_of(64))
+def logits_of(
+    checkpoint: Checkpoint, examples: Sequence[Example], budget: int, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, tuple[str | None, torch.Tensor]]:
+    """Example ─▶ its text, and the logits of all of its steps."""
+    steps: list[torch.Tensor] = []
+
+    def keep(logits: torch.Tensor, rows: Sequence[int]) -> list[int]:
+        steps.append(logits.clone())
+        return greedy(logits, rows)
+
+    monkeypatch.setattr("mlbaseline.engine.generation.decoder.greedy", keep)
+    evaluation = evaluation_of(budget)
+    found = {}
+    for answer in Generator(checkpoint, Prompting(TEMPLATE, SHOTS), Decoding(6), evaluation).answer(examples):
+        found[answer.example_id] = (answer.prediction, torch.cat(steps))
+        steps.clear()
+    return found
+
+
+def test_texts_come_of_the_same_logits_whatever_is_generated_beside_them(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = logits_of(checkpoint, EXAMPLES[:12], 4096, monkeypatch)
+    assert len({len(logits) for _, logits in expected.values()}) == 1
+    for examples, budget in ((EXAMPLES[11::-1], 64), (EXAMPLES[3:9:2], 300)):
+        for name, (text, logits) in logits_of(checkpoint, examples, budget, monkeypatch).items():
+            assert text == expected[name][0]
+            assert torch.equal(logits, expected[name][1])
