@@ -45,4 +45,29 @@ def determinism(suite: str, **options: Any) -> CommandResult:
     return workflows.audit_determinism(suite, **options)
 
 
+@command()
+@SUITE
+@click.option("--baseline", metavar="NAME", help="The rung; default: the first with two sources of randomness, or one.")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Vary this source alone; may be given again.")
+@click.option("--levels", type=click.IntRange(min=2), default=3, show_default=True, help="Seeds of each source.")
+@click.option("--metric", metavar="NAME", help="Default: that of the first primary contrast.")
+@click.option(
+    "--examples", "n_examples", type=click.IntRange(min=2), help="How many are answered; default: all of dev."
+)
+@click.option(
+    "--se", "standard_error", type=float, default=0.01, show_default=True, help="Wanted, of a mean over seeds."
+)
+def variance(suite: str, *, standard_error: float, tracking_uri: str | None, **options: Any) -> CommandResult:
+    """Run a rung with every combination of seeds of its sources of randomness: how much does each add?
+
+    Sources are initialisation, order (of the data, with dropout), shots and decoding. Examples of dev are answered. A
+    run of its own keeps what was found; no result of an evaluation is used or changed.
+    """
+    from mlbaseline import workflows
+
+    design = workflows.VarianceDesign(**options)
+    return workflows.audit_variance(suite, design=design, standard_error=standard_error, tracking_uri=tracking_uri)
+
+
 audit.add_command(determinism)
+audit.add_command(variance)

@@ -29,6 +29,7 @@ from mlbaseline.stats.paired.single import MeanEstimate, estimate_mean
 from mlbaseline.stats.paired.unpaired import UnpairedComparison, compare_published, compare_unpaired
 from mlbaseline.stats.planning.binary import binary_power, binary_sample_size
 from mlbaseline.stats.planning.components import VarianceComponents, estimate_components
+from mlbaseline.stats.planning.crossed import CrossedVariance, SourceComponent, crossed_variance
 from mlbaseline.stats.planning.extension import SampleSizeExtension, sample_size_extension
 from mlbaseline.stats.planning.power import detectable_effect, minimum_detectable_effect, sample_size
 from mlbaseline.stats.quantiles import QuantileEstimate, quantile_interval
@@ -62,6 +63,7 @@ __all__ = [
     "CorpusComparison",
     "CorpusInterval",
     "CorpusMetric",
+    "CrossedVariance",
     "DiscordantEffect",
     "Effect",
     "ExampleWeights",
@@ -77,6 +79,7 @@ __all__ = [
     "RankComparison",
     "SampleSizeExtension",
     "SelectedBest",
+    "SourceComponent",
     "UnpairedComparison",
     "VarianceComponents",
     "adjust",
@@ -100,6 +103,7 @@ __all__ = [
     "compare_unpaired",
     "compare_with_control_variate",
     "corpus_interval",
+    "crossed_variance",
     "detectable_effect",
     "difference_of_gaps",
     "ece",

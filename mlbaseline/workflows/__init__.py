@@ -16,6 +16,7 @@ from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.explanation import explain
 from mlbaseline.workflows.health.determinism import audit_determinism
+from mlbaseline.workflows.health.variance import VarianceDesign, audit_variance
 from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.health.validation import validate
 from mlbaseline.workflows.lineage import lineage, verify
@@ -38,7 +39,9 @@ __all__ = [
     "CommandResult",
     "SimulationOptions",
     "assume_power",
+    "VarianceDesign",
     "audit_determinism",
+    "audit_variance",
     "canary",
     "compare",
     "doctor",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mlbaseline.assets import FetchedAsset, sha256_of
 from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.inference.timing import evenly_spaced
+from mlbaseline.engine.randomness import RandomSource
 from mlbaseline.engine.rungs.language_model import LanguageModel, answering_of, build_model
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
 from mlbaseline.errors import AssetError
@@ -58,6 +59,8 @@ def training_job(context: RungContext, name: str, spec: TrainedSpec, seed: int) 
         # All weights are trained as they are, and quantised to answer; an adapter learns on the quantised base.
         precision=answering.precision if isinstance(spec, Peft) else answering.compute,
         device=answering.device,
+        initialisation_seed=context.source_seeds.get(RandomSource.INITIALISATION),
+        order_seed=context.source_seeds.get(RandomSource.ORDER),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.generation.vllm_package import vllm_requirement
+from mlbaseline.engine.randomness import RandomSource
 from mlbaseline.engine.rungs.rung import RungContext
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.quantization import QUANTISED
@@ -42,7 +43,8 @@ def answering_of(context: RungContext, seed: int | None) -> AnsweringSpec:
     Raises:
         MlbaselineError: A package is missing, or `evaluation.generate_with` does not go with the other options.
     """
-    answering = AnsweringSpec.on_this_machine(context.suite.task, context.suite.evaluation, seed=seed)
+    drawn_by = context.seed_of(RandomSource.DECODING, seed)
+    answering = AnsweringSpec.on_this_machine(context.suite.task, context.suite.evaluation, seed=drawn_by)
     if answering.is_by_vllm:
         _check_vllm(context)
     return answering

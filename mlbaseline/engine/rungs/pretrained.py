@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from mlbaseline.engine.randomness import RandomSource
 from mlbaseline.engine.rungs.language_model import LanguageModel, answering_of, build_model
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
 from mlbaseline.models.tokenizer import ChatTemplate
@@ -20,7 +21,10 @@ def pretrained_rungs(context: RungContext, name: str, spec: Pretrained, seeds: S
 def _pretrained(context: RungContext, name: str, spec: Pretrained, seed: int | None) -> Rung:
     asset = context.fetch(spec.model)
     load_train, load_template = partial(context.training_data, name), partial(ChatTemplate, asset.path)
-    prompting, shots = kind_of_suite(context.suite).few_shot_prompting(spec.shots, seed, load_train, load_template)
+    shots_seed = context.seed_of(RandomSource.SHOTS, seed)
+    prompting, shots = kind_of_suite(context.suite).few_shot_prompting(
+        spec.shots, shots_seed, load_train, load_template
+    )
     answering = answering_of(context, seed)
     # The other ways to generate move the model, or change how it attends.
     shares = context.suite.evaluation.generate_with == "engine"

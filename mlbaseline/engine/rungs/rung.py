@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbaseline import metrics
 from mlbaseline.engine.judging.judges import FindScorer, judge_fields
+from mlbaseline.engine.randomness import RandomSource
 from mlbaseline.engine.rungs.shared_checkpoint import SharedCheckpoint
 from mlbaseline.errors import DataError
 from mlbaseline.models.quantization import packages_of
@@ -163,6 +164,7 @@ class RungContext:
         results_folder: Holds that cache; None for the one of this machine.
         block: Which batches are computed; None: all.
         computed: Results that were computed elsewhere, of each batch by their cache keys.
+        source_seeds: Sources of randomness with a seed of their own; all others have that of the rung.
     """
 
     suite: Suite
@@ -178,11 +180,16 @@ class RungContext:
     results_folder: Path | None = None
     block: Block | None = None
     computed: Sequence[Mapping[str, RequestResult]] = ()
+    source_seeds: Mapping[RandomSource, int] = field(default_factory=dict)
 
     def evaluated_with(self, **options: int) -> RungContext:
         """Return the same with other options of the suite's `evaluation`."""
         changed = self.suite.evaluation.model_copy(update=options)
         return replace(self, suite=self.suite.model_copy(update={"evaluation": changed}))
+
+    def seed_of(self, source: RandomSource, seed: int | None) -> int | None:
+        """Return the seed of a source of randomness, where a rung has `seed`."""
+        return self.source_seeds.get(source, seed)
 
     @property
     def data(self) -> TaskData:

@@ -38,7 +38,8 @@ class TrainingJob:
     """All that decides which weights come out.
 
     base_source: how the suite names the base. prompting: without few-shot prefix. dev: the epoch that scores best on
-    it by `spec.select` is taken; without it the last one.
+    it by `spec.select` is taken; without it the last one. initialisation_seed, order_seed: of the first weights of an
+    adapter, and of the order of the data with dropout; None: `seed` is theirs, too.
     """
 
     task: Task
@@ -52,6 +53,8 @@ class TrainingJob:
     evaluation: Evaluation
     precision: Precision
     device: str
+    initialisation_seed: int | None = None
+    order_seed: int | None = None
 
     @property
     def answering(self) -> AnsweringSpec:
@@ -89,7 +92,9 @@ class TrainingJob:
     @property
     def key(self) -> str:
         """Names the training in the cache."""
-        return digest_of({**self.signature_fields(), "seed": self.seed})
+        own = {"initialisation_seed": self.initialisation_seed, "order_seed": self.order_seed}
+        known = {name: seed for name, seed in own.items() if seed is not None}
+        return digest_of({**self.signature_fields(), "seed": self.seed, **known})
 
 
 def make_sequences(job: TrainingJob, checkpoint: Checkpoint, data: TaskData) -> list[TargetSequence]:

@@ -66,7 +66,8 @@ class TrainingRun:
         self.job, self.folder, self.strategy = job, folder, strategy
         self.saved_s, self.save_duration_s = perf_counter(), 0.0
         self.base = checkpoint = take_base(job)
-        pin_seeds(job.seed)
+        pin_seeds(job.seed if job.initialisation_seed is None else job.initialisation_seed)
+        self.order_seed = job.seed if job.order_seed is None else job.order_seed
         self.tokenizer = checkpoint.tokenizer
         if isinstance(job.spec, Peft):
             checkpoint = replace(checkpoint, model=add_adapter(checkpoint, job.spec, job.base_source))
@@ -106,7 +107,7 @@ class TrainingRun:
             while state.step < total:
                 epoch, position = divmod(state.step, self.steps_per_epoch)
                 step_s = perf_counter()
-                batch = shuffle_epoch(self.sequences, self.job.spec, self.job.seed, epoch)[position]
+                batch = shuffle_epoch(self.sequences, self.job.spec, self.order_seed, epoch)[position]
                 state.losses.append(self.step(batch))
                 state.step += 1
                 tokens = sum(len(sequence.input_tokens) for part in batch for sequence in part)
@@ -162,7 +163,7 @@ class TrainingRun:
 
     def step(self, batch: StepBatch) -> float:
         """Make one optimiser step; return its loss, the mean over all target tokens of the batch (nats)."""
-        torch.manual_seed(step_seed(self.job.seed, self.state.step, self.strategy.rank))  # dropout
+        torch.manual_seed(step_seed(self.order_seed, self.state.step, self.strategy.rank))  # dropout
         n_tokens = sum(len(sequence.targets) for part in batch for sequence in part)
         self.model.train()
         total = 0.0

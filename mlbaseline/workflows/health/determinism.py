@@ -114,8 +114,8 @@ def audit_determinism(
             "stability": stability.value,
             "run_id": run.run_id,
         }
-        record = audits.DeterminismRecord(
-            stability.value,
+        record = audits.AuditRecord(
+            audits.DETERMINISM,
             _figures(repetitions),
             {
                 "determinism.baseline": name,
@@ -126,8 +126,9 @@ def audit_determinism(
                 **hardware.describe_hardware(str(fields.get("engine.device", "cpu"))),
             },
             {"determinism.json": document_json(document), "determinism.txt": _text(document) + "\n"},
+            {audits.STABILITY: stability.value},
         )
-        audits.log_determinism(run, loaded, record)
+        audits.log_audit(run, loaded, record)
     return CommandResult(document, lambda *_: _text(document))
 
 
