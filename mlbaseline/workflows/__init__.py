@@ -16,9 +16,9 @@ from mlbaseline.workflows.evaluations.evaluation import evaluate
 from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.explanation import explain
 from mlbaseline.workflows.health.determinism import audit_determinism
-from mlbaseline.workflows.health.variance import VarianceDesign, audit_variance
 from mlbaseline.workflows.health.doctor import doctor
 from mlbaseline.workflows.health.validation import validate
+from mlbaseline.workflows.health.variance import VarianceDesign, audit_variance
 from mlbaseline.workflows.lineage import lineage, verify
 from mlbaseline.workflows.monitor.decisions import canary, drift
 from mlbaseline.workflows.monitor.ingestion import ingest
@@ -38,8 +38,8 @@ from mlbaseline.workflows.suite_schema import schema
 __all__ = [
     "CommandResult",
     "SimulationOptions",
-    "assume_power",
     "VarianceDesign",
+    "assume_power",
     "audit_determinism",
     "audit_variance",
     "canary",

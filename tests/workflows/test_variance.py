@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
+from mlbaseline import assets
 from mlbaseline.engine.randomness import RandomSource, random_sources
 from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.stats import crossed_variance
 from mlbaseline.tasks import load_task, open_suite
-from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.health.variance import VarianceDesign, audit_variance
 from tests.support.suites import fill, rows_suite
 from tests.support.written_data import write_jsonl
@@ -30,7 +31,7 @@ seeds: [4, 5]
 baselines:
   majority: {kind: trivial, strategy: majority}
   small: {kind: pretrained, model: MODEL}
-  shown: {kind: pretrained, model: MODEL, shots: {k: 1, sample: seed}}
+  shown: {kind: pretrained, model: MODEL, shots: {k: 3, sample: seed}}
   lora: {kind: peft, method: lora, base: small, rank: 2, dropout: 0.1, epochs: 1, learning_rate: 5.0e-2, batch_size: 4}
   full: {kind: full, base: small, epochs: 1, learning_rate: 1.0e-3}
 """,
@@ -77,7 +78,7 @@ def test_every_combination_is_run_and_its_variance_taken_apart(suite: Path) -> N
 def test_seeds_of_all_sources_are_the_seed_of_the_rung(suite: Path) -> None:
     """A run with seed 5 is that with seed 4 whose sources all have 5; results and keys of suites are what they were."""
     loaded = open_suite(suite)
-    fetch = make_fetcher(loaded, None)
+    fetch = partial(assets.fetch, root=loaded.root)
     task = load_task(loaded, fetch)
 
     def answers(name: str, seed: int, **sources: int) -> list[tuple[float, ...]]:

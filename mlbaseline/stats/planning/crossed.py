@@ -85,7 +85,7 @@ def crossed_variance(
     variance: mean squares are equated with their expectations (Searle, Casella and McCulloch 1992, Variance Components,
     chapter 4). They are unbiased, and may be below 0. The limits are generalised confidence intervals (Weerahandi 1993,
     JASA 88:899; for such designs Hamada and Weerahandi 2000, Journal of Quality Technology 32:241): each mean square
-    is divided by draws of its χ² over its degrees of freedom. They take effects to be normal; few levels make them wide.
+    is divided by draws of its χ² over its degrees of freedom. They take effects to be normal; few levels widen them.
 
     Args:
         scores: Of the runs, one axis a source, at least two levels of each: (L1, …, Lk).
@@ -168,4 +168,4 @@ def _shares(components: Array) -> Array:
     """Of their sum (draws, effects); what is below 0 counts as 0, and where all are, so does every share."""
     positive = np.maximum(components, 0.0)
     total = positive.sum(axis=1, keepdims=True)
-    return np.divide(positive, total, out=np.zeros_like(positive), where=total > 0.0)
+    return np.asarray(np.divide(positive, total, out=np.zeros_like(positive), where=total > 0.0))
