@@ -8,6 +8,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from accessibility import mend_pages
 from generated import fill_in
 
 import mlbaseline
@@ -27,9 +28,9 @@ default_role = "literal"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_numpy_docstring = False
-maximum_signature_line_length = 100
 
 
 def setup(app: Any) -> None:
-    """Fill in the generated parts of pages as they are read."""
+    """Fill in the generated parts of pages as they are read, and mend the finished ones."""
     app.connect("source-read", lambda _app, _page, source: source.__setitem__(0, fill_in(source[0])))
+    app.connect("build-finished", lambda built, error: error or mend_pages(Path(built.outdir)))

@@ -9,12 +9,17 @@ import random
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
+from tests.support.browsers import launched_browser
 from tests.support.tiny_models import write_chat_model, write_tiny_model
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
 SLOW = (
@@ -85,6 +90,12 @@ baselines:
   keyword: {kind: trivial, strategy: keyword, rules: {good: "(?i)love|great"}, default: bad}
   annotator: {kind: human, agreement: agreement}
 """
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched_browser() as launched:
+        yield launched
 
 
 @pytest.fixture

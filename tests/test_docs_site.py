@@ -1,4 +1,4 @@
-"""The documentation as a site: it is built once, strictly, and has what messages link to."""
+"""The documentation as a site: built once, strictly, it has what messages link to, and axe finds no fault with it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlbaseline.documentation import explanations
+from tests.support.browsers import PROGRAM, complaints_of_axe
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -40,3 +45,19 @@ def test_links_within_the_site_lead_to_anchors_that_exist(site: Path) -> None:
             linked = (page.parent / target).resolve() if target else page
             if linked in pages and anchor:
                 assert f'id="{anchor}"' in pages[linked], f"{page.relative_to(site)}: {target}#{anchor}"
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (390, True)], ids=["wide-light", "narrow-dark"])
+@pytest.mark.browser
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium on PATH")
+def test_axe_has_no_complaint_about_any_page(browser: Browser, site: Path, width: int, dark: bool) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
+    )
+    page, complaints = context.new_page(), {}
+    for path in sorted(site.rglob("*.html")):
+        page.goto(path.as_uri())
+        if found := complaints_of_axe(page):
+            complaints[str(path.relative_to(site))] = found
+    context.close()
+    assert complaints == {}

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route
 
 from mlbaseline.report import render_html, render_plots
 from tests.support import assessments as given
 from tests.support import odd_assessments as odd
+from tests.support.browsers import NEEDS_BROWSER, complaints_of_axe
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on PATH"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS, headless=True)
-        yield launched
-        launched.close()
+pytestmark = NEEDS_BROWSER
 
 
 class Visit:
@@ -169,15 +155,13 @@ def test_a_folded_table_opens_without_scripts(browser: Browser, reports: dict[st
 )
 def test_axe_has_no_complaint(browser: Browser, reports: dict[str, Path], name: str, dark: bool, width: int) -> None:
     """Accessibility as axe-core checks it, with everything unfolded."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     context = browser.new_context(
         bypass_csp=True, viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
     )
     page = context.new_page()
     page.goto(reports[name].as_uri())
     page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
-    results = axe.Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
+    assert complaints_of_axe(page) == []
     context.close()
 
 
