@@ -15,10 +15,12 @@ from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.train import train
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.progress import Stage, shown_on
 from mlbaseline.records import Trained
 from mlbaseline.suite import DistributedTraining
 from tests.support.choice_task import make_data
 from tests.support.disturbed_training import disturbed
+from tests.support.noting_display import Notes
 from tests.support.training_jobs import FULL, LORA, make_job, same_weights
 
 # At the rate of other tests, a difference in the last bits grows too much within 18 steps.
@@ -28,11 +30,12 @@ SPECS = {"full": FULL, "lora": LORA.model_copy(update=SMOOTH)}
 
 @dataclass(frozen=True)
 class Trainings:
-    """The same training by one process and by two."""
+    """The same training by one process and by two. shown: what the display was told of the latter."""
 
     job: TrainingJob
     one: Trained
     two: Trained
+    shown: Notes
 
 
 @pytest.fixture(scope="module", params=["ddp full", "ddp lora"])
@@ -46,7 +49,9 @@ def trainings(
         patch.setenv("MLBASELINE_CACHE", str(tmp_path_factory.mktemp("cache")))
         together = DistributedTraining(processes=2, strategy=strategy)
         shared = replace(job, spec=job.spec.model_copy(update={"training": together}))
-        yield Trainings(shared, train(job), train(shared))
+        with shown_on(shown := Notes()):
+            two = train(shared, description=Stage(name, 1, "training"))
+        yield Trainings(shared, train(job), two, shown)
 
 
 def test_two_processes_reach_the_losses_of_one(trainings: Trainings) -> None:
@@ -55,6 +60,11 @@ def test_two_processes_reach_the_losses_of_one(trainings: Trainings) -> None:
     assert two.losses == pytest.approx(one.losses, abs=1e-5)
     assert two.dev == pytest.approx(one.dev, abs=1e-5), "every example of dev is counted once"
     assert two.trainable_params == one.trainable_params
+
+
+def test_the_first_of_two_processes_shows_its_progress_on_the_display_of_this_one(trainings: Trainings) -> None:
+    told = [what for title, what in trainings.shown.notes if title.endswith(" · seed 1, training")]
+    assert told[-2:] == [3 * 6, "over"]
 
 
 def test_what_two_processes_leave_is_loaded_by_one(trainings: Trainings) -> None:

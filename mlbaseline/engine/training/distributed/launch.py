@@ -29,7 +29,8 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.errors import MlbaselineError, describe_error
-from mlbaseline.progress import Title
+from mlbaseline.progress import Title, shown_on
+from mlbaseline.progress.relay import Relay, receiving
 from mlbaseline.records import Trained
 
 TIMEOUT_S = 1800.0
@@ -44,7 +45,8 @@ _END_S = 10
 class Launch:
     """What every process is given.
 
-    description: title of the progress bar; None: no bar. n_threads: of each process.
+    description: title of the progress bar; None: no bar. n_threads: of each process. progress: takes what the first
+    process tells of its progress.
     """
 
     job: TrainingJob
@@ -52,6 +54,7 @@ class Launch:
     description: Title | None
     timeout_s: float
     n_threads: int
+    progress: Connection
 
 
 def train_together(job: TrainingJob, folder: Path, description: Title | None, timeout_s: float = TIMEOUT_S) -> Trained:
@@ -76,12 +79,14 @@ def train_together(job: TrainingJob, folder: Path, description: Title | None, ti
     shutil.rmtree(folder / _LOGS, ignore_errors=True)
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    given = Launch(job, folder, description, timeout_s, n_threads)
+    progress, progress_end = context.Pipe(duplex=False)
+    given = Launch(job, folder, description, timeout_s, n_threads, progress_end)
     agent = context.Process(target=_run_agent, args=(theirs, given), name="torchrun")
     agent.start()
     theirs.close()
+    progress_end.close()
     try:
-        reply: Trained | str = ours.recv()
+        reply = _reply(ours, progress)
         agent.join(_END_S)
     except EOFError:
         agent.join(_END_S)
@@ -97,6 +102,22 @@ def train_together(job: TrainingJob, folder: Path, description: Title | None, ti
             f"ended. Their output is in {folder / _LOGS}; the next attempt continues from the last saved state."
         )
     return reply
+
+
+def _reply(ours: Connection, progress: Connection) -> Trained | str:
+    """Wait for the reply of the agent, and show until then what the first process tells of its progress."""
+    with receiving() as receive:
+        open_ends = [progress, ours]
+        while True:
+            ready = connection.wait(open_ends)
+            if progress in ready:
+                try:
+                    receive(progress.recv())
+                except EOFError:
+                    open_ends.remove(progress)
+            elif ours in ready:
+                reply: Trained | str = ours.recv()
+                return reply
 
 
 def _require_devices(job: TrainingJob, n_processes: int) -> None:
@@ -117,19 +138,16 @@ def _run_agent(reply: Connection, given: Launch) -> None:
     os.environ |= {"TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": str(given.n_threads)}
     distribution = given.job.spec.training
     assert distribution is not None
-    n_processes, captured = distribution.processes, Std.ALL if given.description is None else Std.OUT
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=n_processes,
+        nproc_per_node=distribution.processes,
         run_id=given.folder.name,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
         max_restarts=0,
-        logs_specs=DefaultLogsSpecs(
-            str(given.folder / _LOGS), redirects={rank: Std.ALL if rank else captured for rank in range(n_processes)}
-        ),
+        logs_specs=DefaultLogsSpecs(str(given.folder / _LOGS), redirects=Std.ALL),
         shutdown_timeout=_END_S,
     )
     (given.folder / _LOGS).mkdir(parents=True, exist_ok=True)
@@ -182,7 +200,8 @@ def _train(given: Launch) -> Trained | None:
     distributed.init_process_group(backend, timeout=timedelta(seconds=given.timeout_s))
     strategy = make_strategy(job.spec)
     training = TrainingRun(job, given.folder, strategy)
-    training.run(given.description if strategy.rank == 0 else None)
+    with shown_on(Relay(given.progress.send)):
+        training.run(given.description if strategy.rank == 0 else None)
     trained = training.result() if strategy.is_first else None
     distributed.destroy_process_group()
     return trained
