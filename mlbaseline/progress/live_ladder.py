@@ -158,7 +158,7 @@ class LiveLadder:
         if at_work:
             return _running(at_work[-1], width)
         if cell.ended:
-            return Text(f"{cell.ended} done", style="dim", overflow="ellipsis")
+            return Text(f"✓ {cell.ended}", style="dim", overflow="ellipsis")
         return Text("running", style="yellow") if cell.state is RungState.RUNNING else Text("waiting", style="dim")
 
     def _line(self, progress: Progress, elapsed_s: float) -> Text:

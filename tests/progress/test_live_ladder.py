@@ -55,7 +55,7 @@ def test_every_rung_and_seed_has_its_state() -> None:
     assert full.split() == ["full", "failed", "waiting", "waiting"]
     assert below == "lora · seed 1, training: 130 of 260 steps, 4.3 steps/s, 00:30 left, loss 0.412"
     screen.ladder.end(training)
-    assert screen.lines()[5].split()[2:4] == ["training", "done"]
+    assert screen.lines()[5].split()[2:4] == ["✓", "training"]
     assert len(screen.lines()) == 7
 
 
