@@ -71,6 +71,10 @@ class WebhookError(MlbaselineError):
     """An alarm cannot be sent to a webhook: its address, its key or its answer is wrong."""
 
 
+class NewerFormatError(MlbaselineError):
+    """A file, run or ledger was written by a later version of the package, in a form that this one cannot read."""
+
+
 class PromotionError(MlbaselineError):
     """A version cannot be promoted or rolled back, or another promotion is under way."""
 

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from mlbaseline.errors import DataError, IncomparableError
+from mlbaseline.format_versions import RESULT_TABLE
 from mlbaseline.records import Signature
+from mlbaseline.results.parquet import read_parquet, write_parquet
 from mlbaseline.untrusted import expecting, parse_json
 
 SCORE = "score."
@@ -113,7 +115,7 @@ class ResultTable:
     def save(self, folder: Path) -> None:
         """Write `examples.parquet` and `signature.json` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.frame.to_parquet(folder / "examples.parquet", index=False)
+        write_parquet(self.frame, folder / "examples.parquet", RESULT_TABLE)
         save_signature(self.signature, folder)
 
 
@@ -129,6 +131,7 @@ def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> R
 
     Raises:
         DataError: The rows are not a valid table.
+        NewerFormatError: They were written by a later version.
 
     Example:
         >>> ids, empty = ["a", "b"], [None, None]
@@ -141,11 +144,7 @@ def load_table(folder: Path, *, baseline: str, kind: str, seed: int | None) -> R
     """
     with expecting("a signature", str(path := folder / "signature.json")):
         signature = Signature(dict(parse_json(path.read_text(encoding="utf-8"))))
-    path = folder / "examples.parquet"
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError, OverflowError) as error:  # pyarrow's own are ValueErrors
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
+    frame = read_parquet(folder / "examples.parquet", RESULT_TABLE)
     table = ResultTable(baseline, kind, seed, signature, frame)
     validate(table)
     _check_types(table)

@@ -11,10 +11,13 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from mlbaseline.errors import IncomparableError
+from mlbaseline.format_versions import COMPARISON as COMPARISON_FORMAT
+from mlbaseline.format_versions import FORMAT, KEY, RUN, VERSION
 from mlbaseline.records import Assessment, Comparison, Registered, Role, Verdict, digest_of
+from mlbaseline.results.parquet import write_parquet
 from mlbaseline.store.items import Metrics, Tags, metric_name, write
 from mlbaseline.store.server.artifacts import fetch_artifact
 from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
@@ -113,10 +116,13 @@ def waived_text(assessment: Assessment) -> str:
 def load_assessment(server: Server, run_id: str) -> Assessment:
     """Read back what `log_comparison` stored. Raises TrackingError where there is nothing to read.
 
-    Raises IncomparableError where the files are not those that the run was completed with.
+    Raises IncomparableError where the files are not those that the run was completed with, NewerFormatError where a
+    later version wrote them.
     """
     with reporting(f"read the comparison {run_id}", server.uri), TemporaryDirectory() as temporary:
-        expected = server.client.get_run(run_id).data.tags.get(ASSESSMENT_SHA256)
+        tags = server.client.get_run(run_id).data.tags
+        RUN.require_readable(f"{server.uri}: comparison {run_id}", tags.get(FORMAT), tags.get(VERSION))
+        expected = tags.get(ASSESSMENT_SHA256)
         for name in (_FINDINGS, _COMPARISONS):
             fetch_artifact(server, run_id, f"comparison/{name}", Path(temporary))
         return _read(Path(temporary), expected, where=f"{server.uri}: comparison {run_id}")
@@ -128,9 +134,11 @@ def save_assessment(assessment: Assessment, folder: Path) -> str:
     JSON has no NaN and no infinity: they are written as the strings "NaN", "Infinity" and "-Infinity".
     """
     folder.mkdir(parents=True, exist_ok=True)
-    comparisons_frame(assessment.comparisons).to_parquet(folder / "comparisons.parquet", index=False)
+    write_parquet(comparisons_frame(assessment.comparisons), folder / "comparisons.parquet", COMPARISON_FORMAT)
     (folder / _COMPARISONS).write_bytes(_json(assessment.comparisons))
-    (folder / _FINDINGS).write_bytes(_json(replace(assessment, comparisons=())))
+    findings = replace(assessment, comparisons=())
+    content = {field.name: getattr(findings, field.name) for field in fields(findings)}
+    (folder / _FINDINGS).write_bytes(_json({KEY: COMPARISON_FORMAT.newest, **content}))
     return _digest(folder)
 
 
@@ -146,6 +154,8 @@ def _read(folder: Path, expected: str | None, where: str) -> Assessment:
             f"{where}: {_FINDINGS} or {_COMPARISONS} is not what the comparison was completed with (SHA-256 "
             f"{_digest(folder)[:12]}…, expected {(expected or 'none')[:12]}…). It was edited afterwards: compare again."
         )
+    content = from_json((folder / _FINDINGS).read_bytes())
+    COMPARISON_FORMAT.require_readable(where, content.get(KEY) if isinstance(content, dict) else None)
     try:
         findings = TypeAdapter(Assessment).validate_json((folder / _FINDINGS).read_bytes())
         comparisons = TypeAdapter(tuple[Comparison, ...]).validate_json((folder / _COMPARISONS).read_bytes())

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
+from mlbaseline.format_versions import FORMAT, RUN, VERSION
 from mlbaseline.model_files import NO_DIGESTS, ModelDigests
 from mlbaseline.records import PublishedScore, seed_from_text, seed_text
 from mlbaseline.store.comparisons import ASSESSMENT_SHA256, COMPARISON, VERDICT
@@ -168,7 +169,7 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
         tags = {STATUS: COMPLETED, PREFIX + "suite": tracker.experiment}
         runs = search(tracker, COMPARISON, tags, everywhere=True, page_size=50)
         found = next((run for run in runs if not _against_comparison(tracker, run, times)), None)
-        return None if found is None else _comparison(found)
+        return None if found is None else _comparison(tracker, found)
     with reporting(f"read the run {run_id}", tracker.uri):
         run = tracker.client.get_run(run_id)
     if reasons := _against_comparison(tracker, run, times):
@@ -176,7 +177,7 @@ def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRu
             f"{tracker.uri}: expected {run_id} to be a completed comparison of {tracker.experiment!r}; "
             f"{'; '.join(reasons)}."
         )
-    return _comparison(run)
+    return _comparison(tracker, run)
 
 
 def newest_compared(server: Server) -> str | None:
@@ -195,7 +196,7 @@ def newest_compared(server: Server) -> str | None:
 def read_comparison(server: Server, run_id: str) -> ComparisonRun:
     """Read the run of a comparison, completed or not. Raises TrackingError."""
     with reporting(f"read the run {run_id}", server.uri):
-        return _comparison(server.client.get_run(run_id))
+        return _comparison(server, server.client.get_run(run_id))
 
 
 def _against_comparison(tracker: Tracker, run: MlflowRun, times: Times) -> list[str]:
@@ -217,6 +218,7 @@ def _against_comparison(tracker: Tracker, run: MlflowRun, times: Times) -> list[
 
 
 def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
+    _require_readable(server, run)
     tags = run.data.tags
     models = run.outputs.model_outputs if run.outputs else []
     try:
@@ -250,7 +252,8 @@ def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
         ) from error
 
 
-def _comparison(run: MlflowRun) -> ComparisonRun:
+def _comparison(server: Server, run: MlflowRun) -> ComparisonRun:
+    _require_readable(server, run)
     tags = run.data.tags
     return ComparisonRun(
         run_id=run.info.run_id,
@@ -261,6 +264,12 @@ def _comparison(run: MlflowRun) -> ComparisonRun:
         start_time_ms=run.info.start_time,
         assessment_sha256=tags.get(ASSESSMENT_SHA256, ""),
     )
+
+
+def _require_readable(server: Server, run: MlflowRun) -> None:
+    """Check that this version can read a run. Raises NewerFormatError."""
+    tags = run.data.tags
+    RUN.require_readable(f"{server.uri}: run {run.info.run_id}", tags.get(FORMAT), tags.get(VERSION))
 
 
 def _number(value: float) -> float:

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from mlbaseline.errors import SuiteError
+from mlbaseline.errors import NewerFormatError, SuiteError
+from mlbaseline.format_versions import KEY, SUITE
 from mlbaseline.suite.bounded_yaml import load_bounded
 from mlbaseline.suite.checks.kinds import find_misfits
 from mlbaseline.suite.checks.monitor import find_unwatchable
@@ -101,6 +102,10 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
         raise SuiteError(where, [str(error)]) from error
     if not isinstance(content, dict):
         raise SuiteError(where, [f"expected a mapping with the keys of a suite, got {type(content).__name__}"])
+    try:
+        SUITE.require_readable(KEY, content.get(KEY))
+    except NewerFormatError as error:  # what follows from it is not told as well
+        raise SuiteError(where, [str(error)]) from error
     content = with_defaults(content)
     problems = [*find_duplicates(node), *find_dangling(content), *find_misfits(content), *find_unwatchable(content)]
     try:

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from mlbaseline.format_versions import KEY, SUITE
 from mlbaseline.records import digest_of
 from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
@@ -157,6 +158,8 @@ class Suite(Node):
     """Rows of each rung that a comparison logs as MLflow traces with assessments, for the pages Evaluation runs and
     Datasets. The same examples for every rung. A row takes about 0.05 s; 0 logs none.
     """
+    format_version: Annotated[int, Field(ge=1, le=SUITE.newest)] = 1
+    """Version of the form of suite files that this one is written in. A later one is refused."""
     _root: Path = PrivateAttr(Path())
     _text: str = PrivateAttr("")
     _written: Suite | None = PrivateAttr(None)
@@ -242,11 +245,13 @@ class Suite(Node):
         """Over all that the file says, wherever it lies, except what may change after the runs: `monitor`, `traces`.
 
         `task.data.encoding_errors` is left out too: what was read stands in the digest of the data, and suites that
-        needed no such key before keep their digest when they get it.
+        needed no such key before keep their digest when they get it. So is the version of the form: the same suite in
+        another form is the same suite.
         """
         return digest_of(
             self.written.model_dump(
-                mode="json", exclude={"monitor": True, "traces": True, "task": {"data": {"encoding_errors": True}}}
+                mode="json",
+                exclude={"monitor": True, "traces": True, KEY: True, "task": {"data": {"encoding_errors": True}}},
             )
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 from typing_extensions import assert_never
 
+from mlbaseline.format_versions import DOCUMENT, KEY
 from mlbaseline.records import Decision
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ def exit_code_of(decision: Decision) -> int:
 
 
 def document_json(document: Mapping[str, Any]) -> str:
-    """Write the document as a command prints it. JSON has no NaN and no infinity: both are null."""
-    return to_json(document, indent=2, inf_nan_mode="null").decode() + "\n"
+    """Write the document as a command prints it, with the version of its form.
+
+    JSON has no NaN and no infinity: both are null. A JSON Schema has a version of its own (`$schema`).
+    """
+    versioned = document if "$defs" in document else {KEY: DOCUMENT.newest, **document}
+    return to_json(versioned, indent=2, inf_nan_mode="null").decode() + "\n"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from mlbaseline.errors import LedgerError
+from mlbaseline.errors import LedgerError, NewerFormatError
 from mlbaseline.monitor import check_rows, open_ledger
 from mlbaseline.monitor.ledger import opening
 from tests.support.traffic import NOW, START, add, event, label, ledger_of, stream
@@ -137,7 +137,11 @@ def test_a_ledger_of_another_version(tmp_path: Path) -> None:
     ledger_of(tmp_path / "ledger.db")
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("UPDATE mlbaseline_ledger SET version = 99")
-    with pytest.raises(LedgerError, match="expected a ledger of version 1, got version 99"):
+    with pytest.raises(NewerFormatError, match="the ledger has format 99, written by a later mlbaseline"):
+        open_ledger(tmp_path / "ledger.db", "tickets")
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("UPDATE mlbaseline_ledger SET version = 0")
+    with pytest.raises(LedgerError, match="expected a ledger of version 1, got version 0"):
         open_ledger(tmp_path / "ledger.db", "tickets")
 
 

@@ -14,6 +14,7 @@ import pytest
 from mlflow.entities import Run
 
 from mlbaseline import workflows
+from mlbaseline.format_versions import FORMAT, RUN, VERSION
 from mlbaseline.records import Signature
 from tests.fixtures.earlier_runs import unpack
 from tests.support.workplace import Workplace
@@ -114,6 +115,21 @@ def test_a_stored_comparison_is_reported_judged_and_promoted(earlier: Workplace)
     assert {key for key in before | after if before.get(key) != after.get(key)} == {"mlbaseline.promotion_run_id"}
     assert earlier.document("lineage", "reviews-label")["complete"] is True
     assert earlier.document("rollback", "reviews-label")["version"] == "1"
+
+
+def test_runs_without_a_format_are_read_and_those_of_a_later_one_refused(earlier: Workplace) -> None:
+    stored = {**runs_of(earlier, "evaluation"), **runs_of(earlier, "comparison")}
+    assert not [run for run in stored.values() if FORMAT in run.data.tags]
+    made = workflows.compare(earlier.suite, tracking_uri=earlier.uri).document["comparison_run_id"]
+    client = mlflow.MlflowClient(earlier.uri)
+    assert client.get_run(made).data.tags.items() >= RUN.metadata.items()
+    assert earlier.document("gate", str(earlier.suite))["format_version"] == 1
+    for run_id, command in ((made, "gate"), (next(iter(runs_of(earlier, "evaluation"))), "compare")):
+        client.set_tag(run_id, FORMAT, "2")
+        client.set_tag(run_id, VERSION, "9.0.0")
+        refused = earlier.command(command, str(earlier.suite), expect=1)
+        assert f"run {run_id}: the run has format 2, written by mlbaseline ≥ 9.0.0" in refused.stderr
+        client.delete_tag(run_id, FORMAT)
 
 
 def _choice(answers: pd.DataFrame, rows: pd.DataFrame) -> None:

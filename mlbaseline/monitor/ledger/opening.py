@@ -22,7 +22,8 @@ from sqlalchemy.exc import (
 )
 
 from mlbaseline.errors import LedgerError
-from mlbaseline.monitor.ledger.schema import EVENTS, LEDGER, METADATA, VERSION
+from mlbaseline.format_versions import LEDGER as LEDGER_FORMAT
+from mlbaseline.monitor.ledger.schema import EVENTS, LEDGER, METADATA
 
 _LOCK_PATIENCE_S = 180
 _ATTEMPTS = 5
@@ -63,7 +64,8 @@ def open_tables(url: str | Path, suite: str) -> OpenLedger:
         suite: Name of the suite that it belongs to.
 
     Raises:
-        LedgerError: It belongs to another suite, has another version, is damaged, or cannot be reached.
+        LedgerError: It belongs to another suite, has an earlier version, is damaged, or cannot be reached.
+        NewerFormatError: It was written by a later version of the package.
     """
     target = _target(url)
     shown = target.render_as_string(hide_password=True)
@@ -139,10 +141,11 @@ def _bind(engine: Engine, shown: str, suite: str) -> bytes:
     if missing := sorted(METADATA.tables.keys() - set(present)):
         raise LedgerError(_damaged(shown, f"the tables {', '.join(missing)} are missing"))
     version, owner, salt = row
-    if version != VERSION:
+    LEDGER_FORMAT.require_readable(shown, version)
+    if version != LEDGER_FORMAT.newest:
         raise LedgerError(
-            f"{shown}: expected a ledger of version {VERSION}, got version {version}. Use the version of mlbaseline "
-            "that wrote it, or ingest the events into a new ledger."
+            f"{shown}: expected a ledger of version {LEDGER_FORMAT.newest}, got version {version}. Use the version of "
+            "mlbaseline that wrote it, or ingest the events into a new ledger."
         )
     if owner != suite:
         raise LedgerError(
@@ -172,7 +175,8 @@ def _create(engine: Engine, shown: str, suite: str) -> None:
                         return
                     raise LedgerError(_damaged(shown, "it has events, but does not say whose they are"))
                 salt = secrets.token_bytes(16).hex()
-                connection.execute(insert(LEDGER).values(id=1, version=VERSION, suite=suite, salt=salt, writes=0))
+                row = {"id": 1, "version": LEDGER_FORMAT.newest, "suite": suite, "salt": salt, "writes": 0}
+                connection.execute(insert(LEDGER).values(row))
             return
         except (IntegrityError, OperationalError, ProgrammingError):  # another process was faster
             if _own_row(engine) is not None:

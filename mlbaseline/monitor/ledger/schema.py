@@ -24,8 +24,6 @@ from sqlalchemy import (
 
 from mlbaseline.monitor.event_cells import LONGEST_TEXT
 
-VERSION = 1
-"""Of the tables. A ledger with another version is refused."""
 PREFIX = "mlbaseline_"
 
 _KEY = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER numbers its rows by itself there

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mlbaseline.errors import TrackingError
+from mlbaseline.format_versions import COMPARISON as COMPARISON_FORMAT
+from mlbaseline.format_versions import RUN
 from mlbaseline.records import Comparison
 from mlbaseline.results import ResultTable
+from mlbaseline.results.parquet import write_parquet
 from mlbaseline.store.comparisons import comparisons_frame
 from mlbaseline.store.evaluations import EVALUATION, EXAMPLES, EXAMPLES_SHA256
 from mlbaseline.store.items import Artifacts, Metrics, Tags, metric_name, write
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.tracking import KIND, PREFIX, Run, Server, Tracker, reporting
-from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
     from mlflow.models import EvaluationResult
@@ -128,12 +130,12 @@ def log_paired_rows(run: Run, paired: PairedRows) -> EvaluationResult:
             paired.baseline.save(folder / _BASELINE)
         if paired.comparisons:
             (folder / _COMPARISONS).parent.mkdir()
-            comparisons.to_parquet(folder / _COMPARISONS, index=False)
+            write_parquet(comparisons, folder / _COMPARISONS, COMPARISON_FORMAT)
         tags = {
             EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest(),
             _SIGNATURE_DIGEST: paired.rows.signature.digest,
             _TASK_DIGEST: str(paired.rows.signature.fields["data.digest"]),
-            PREFIX + "version": __version__,
+            **RUN.metadata,
         }
         if paired.baseline_run_id is not None:
             tags[BASELINE_RUN] = paired.baseline_run_id

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from mlbaseline import passed_tags
 from mlbaseline.errors import MlbaselineError, TrackingError
+from mlbaseline.format_versions import RUN
 from mlbaseline.store.server.heartbeat import beating, process_tags
 from mlbaseline.store.server.patience import PatientClient, be_patient, is_remote
 from mlbaseline.store.server.twins import REQUEST, delete_twin_runs
 from mlbaseline.suite import Suite
-from mlbaseline.version import __version__
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, RunTag
@@ -232,7 +232,7 @@ def open_run(
     ends it by our exit code, and an end of ours would win over it. note: Markdown, shown on the run's page.
     Raises TrackingError; what the block raises passes through.
     """
-    tags = {KIND: kind, STATUS: STARTED, PREFIX + "version": __version__, **process_tags(), **tags}
+    tags = {KIND: kind, STATUS: STARTED, **RUN.metadata, **process_tags(), **tags}
     if note:
         tags[NOTE] = note
     with reporting(f"start the run {name!r}", tracker.uri):
