@@ -22,7 +22,9 @@ from mlbaseline.store.registry.pending_versions import (
     is_written,
     pending_versions,
 )
-from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Server, reporting, run_tags
+from mlbaseline.store.registry.rolled_back import ROLLBACK
+from mlbaseline.store.registry.version_page import as_champion, as_former_champion
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reporting, run_tags
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -110,10 +112,32 @@ def carry_out(server: Server, run_id: str, move: AliasMove) -> None:
         TrackingError: The server cannot be reached.
     """
     set_aliases(server, move)
+    _tell_on_pages(server, run_id, move)
     with reporting(f"note that version {move.champion} of {move.model!r} is the champion", server.uri):
         server.client.set_model_version_tag(move.model, move.champion, STATE, DONE)
         server.client.log_batch(run_id, tags=run_tags(_record_of(move)))
     withdraw(server, move.model, run_id)
+
+
+def _tell_on_pages(server: Server, run_id: str, move: AliasMove) -> None:
+    """Say on the page of the former champion what came of it. Said again, it is the same."""
+    client = server.client
+    with reporting(f"describe the versions of {move.model!r}", server.uri):
+        champion = client.get_model_version(move.model, move.champion)
+        told = as_champion(champion.description or "")
+        if told != (champion.description or ""):
+            client.update_model_version(move.model, move.champion, told)
+        if move.previous is None:
+            return
+        run = client.get_run(run_id)
+        former = client.get_model_version(move.model, move.previous)
+        told = as_former_champion(
+            former.description or "",
+            now=move.champion,
+            is_rolled_back=run.data.tags.get(KIND) == ROLLBACK,
+            record=f"#/experiments/{run.info.experiment_id}/runs/{run_id}",
+        )
+        client.update_model_version(move.model, move.previous, told)
 
 
 def _record_of(move: AliasMove) -> Mapping[str, str]:

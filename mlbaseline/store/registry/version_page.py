@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mlbaseline.records import Assessment, Bounds, Comparison, Estimand, Standing
 from mlbaseline.store.comparisons import overall_contrasts
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun
 from mlbaseline.untrusted import escape_markdown, printable
+
+_MOVED_ON = re.compile(r"^> \*\*(?:Overtaken|Rolled back)\*\*[^\n]*\n+")
+"""The first line of the page of a version that is champion no more."""
 
 
 def interval_text(row: Comparison) -> str:
@@ -50,6 +54,33 @@ def describe_version(
             f"[comparison](#/experiments/{comparison.experiment_id}/runs/{comparison.run_id}) `{comparison.run_id}`",
         ]
     )
+
+
+def as_champion(description: str) -> str:
+    """Return the page of a version that is the champion."""
+    return _MOVED_ON.sub("", description)
+
+
+def as_former_champion(description: str, *, now: str, is_rolled_back: bool, record: str) -> str:
+    """Return the page of a version that another one has followed: it begins with that.
+
+    Args:
+        description: The page, in whatever state.
+        now: The version that is champion now.
+        is_rolled_back: Whether `now` was champion before.
+        record: Path of the run that is the record, on the server's pages.
+
+    Example:
+        >>> page = as_former_champion("**lora**", now="2", is_rolled_back=False, record="#/experiments/1/runs/r")
+        >>> print(page)
+        > **Overtaken** by version 2, which is the champion now ([record](#/experiments/1/runs/r)).
+        <BLANKLINE>
+        **lora**
+        >>> as_champion(page)
+        '**lora**'
+    """
+    how = f"**Rolled back** to version {now}" if is_rolled_back else f"**Overtaken** by version {now}"
+    return f"> {how}, which is the champion now ([record]({record})).\n\n{as_champion(description)}"
 
 
 def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:

@@ -63,7 +63,15 @@ def test_next_champion_keeps_the_one_before_and_can_be_rolled_back(
     second = promote(tracker, suite, planned(tracker, suite, compare()))
     assert (second.version, second.previous_version) == ("2", "1")
     assert aliases(tracker, first.model) == {"champion": "2", "previous": "1"}
+
+    def page(version: str) -> list[str]:
+        return str(tracker.client.get_model_version(first.model, version).description).splitlines()
+
+    record = f"([record](#/experiments/{tracker.experiment_id}/runs/{second.run_id}))"
+    assert page("1")[0] == f"> **Overtaken** by version 2, which is the champion now {record}."
     back = rollback(tracker.uri, first.model)
+    assert page("1")[0].startswith("**lora**") and page("2")[0].startswith("> **Rolled back** to version 1, which")
+    assert page("2")[2].startswith("**lora**")
     assert (back.version, back.previous_version, back.evaluation_run_id) == ("1", "2", first.evaluation_run_id)
     assert aliases(tracker, first.model) == {"champion": "1", "previous": "2"}
     record = tracker.client.get_run(back.run_id)
