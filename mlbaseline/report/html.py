@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mlbaseline.records import Assessment
+from mlbaseline.report.plots.forest_plot import FOREST
 from mlbaseline.report.plots.plot import Plot
 from mlbaseline.report.plots.render import render_plot
 from mlbaseline.report.plots.svg import palette
@@ -24,6 +26,17 @@ def html_of(view: View) -> str:
     # Drawn by this package: the texts in a drawing are escaped where it is written.
     svgs = {plot.name: Markup(render_plot(plot)) for plot in view.plots}  # noqa: S704
     return _environment().get_template("report.html.j2").render(view=view, svgs=svgs, palette=Markup(palette()))  # noqa: S704
+
+
+def render_fragment(assessment: Assessment) -> str:
+    """Render verdict, registered contrasts and their plot as a piece of HTML for a notebook."""
+    view = build_view(assessment)
+    sections = [section for key in ("primary", "guardrail") if (section := view.section(key)) is not None]
+    tables = [replace(block, notes=()) for part in sections for block in part.blocks if isinstance(block, Table)]
+    drawing = next((plot for plot in view.plots if plot.name == FOREST), None)
+    svg = Markup("" if drawing is None else render_plot(drawing))  # noqa: S704
+    template = _environment().get_template("fragment.html.j2")
+    return template.render(view=view, tables=tables, drawing=drawing, svg=svg, palette=Markup(palette()))  # noqa: S704
 
 
 @cache

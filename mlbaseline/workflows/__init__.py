@@ -7,6 +7,7 @@ What a later step needs from an earlier one it reads back from the tracking serv
 from mlbaseline.workflows.assumed_power import assume_power
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.comparison import compare
+from mlbaseline.workflows.comparisons.comparison_result import ComparisonResult
 from mlbaseline.workflows.comparisons.example_changes import examples
 from mlbaseline.workflows.comparisons.gate import gate
 from mlbaseline.workflows.comparisons.paper_table import table
@@ -28,7 +29,7 @@ from mlbaseline.workflows.monitor.snapshot import snapshot
 from mlbaseline.workflows.monitor.traffic_mix import mix
 from mlbaseline.workflows.monitor.watching import watch
 from mlbaseline.workflows.new_suite import init
-from mlbaseline.workflows.pipeline import run
+from mlbaseline.workflows.pipeline import LadderResult, run
 from mlbaseline.workflows.power import power
 from mlbaseline.workflows.promotion import promote, rollback
 from mlbaseline.workflows.simulated_power import SimulationOptions, simulate_power
@@ -37,6 +38,8 @@ from mlbaseline.workflows.suite_schema import schema
 
 __all__ = [
     "CommandResult",
+    "ComparisonResult",
+    "LadderResult",
     "SimulationOptions",
     "VarianceDesign",
     "assume_power",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlbaseline import store
@@ -12,18 +12,33 @@ from mlbaseline.records import Decision, Promotion
 from mlbaseline.report import render_note
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
-from mlbaseline.workflows.command_result import CommandResult, exit_code_of
+from mlbaseline.workflows.command_result import exit_code_of
 from mlbaseline.workflows.comparisons.comparison import comparison_outcome, make_comparison
+from mlbaseline.workflows.comparisons.comparison_result import ComparisonResult
 from mlbaseline.workflows.comparisons.gate import judged_comparison
 from mlbaseline.workflows.evaluations.evaluation import evaluate_rungs
 from mlbaseline.workflows.evaluations.executors.choosing import open_executor
 from mlbaseline.workflows.evaluations.ladder_run import (
+    Evaluated,
     choose_baselines,
     choose_seeds,
     open_ladder,
     showing_evaluations,
 )
 from mlbaseline.workflows.promotion import promotion_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderResult(ComparisonResult):
+    """The result of a whole ladder: its comparison, and what came before and after.
+
+    Attributes:
+        evaluations: Every rung that was evaluated or reused, with its run and its metrics.
+        promotion: The record of the registered version; None where nothing was promoted.
+    """
+
+    evaluations: tuple[Evaluated, ...]
+    promotion: Promotion | None
 
 
 def run(
@@ -38,7 +53,7 @@ def run(
     no_promote: bool = False,
     sign: str | Path | None = None,
     tracking_uri: str | None = None,
-) -> CommandResult:
+) -> LadderResult:
     """Evaluate the ladder, compare it, and promote the winner.
 
     Args:
@@ -70,7 +85,7 @@ def run(
     Example:
         >>> import mlbaseline
         >>> outcome = mlbaseline.run("suite.yaml")
-        >>> print(outcome.document["comparison"]["verdict"], outcome.exit_code)
+        >>> print(outcome.verdict.decision, outcome.exit_code)
         promote 0
     """
     loaded = open_suite(suite)
@@ -112,8 +127,12 @@ def run(
         return "\n".join([compared.text(colour, width), *notes, _ui_text(tracker)])
 
     if not_registered:
-        return CommandResult(document, text, exit_code=NotRegisteredError.exit_code)
-    return CommandResult(document, text, exit_code=0 if no_promote else exit_code_of(assessment.verdict.decision))
+        exit_code = NotRegisteredError.exit_code
+    else:
+        exit_code = 0 if no_promote else exit_code_of(assessment.verdict.decision)
+    return LadderResult(
+        document, text, exit_code, assessment=assessment, evaluations=tuple(evaluated), promotion=promotion
+    )
 
 
 def _ui_text(tracker: store.Tracker) -> str:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from mlbaseline.documentation import DOCUMENTATION_URL
-from mlbaseline.report import render_html, render_plots
+from mlbaseline.report import render_fragment, render_html, render_plots
 from tests.support import assessments as given
 from tests.support import odd_assessments as odd
 
@@ -153,3 +153,13 @@ def test_the_winner_is_marked_and_outcomes_have_words_beside_colour(pages: dict[
 
 def test_equal_assessments_give_equal_pages(pages: dict[str, str]) -> None:
     assert render_html(given.promote()) == pages["promote"]
+
+
+def test_a_fragment_for_a_notebook_has_the_verdict_and_escapes_names() -> None:
+    page = render_fragment(given.promote())
+    assert "Promote full, seed 1" in page
+    assert page.count("<svg") == 1
+    assert "4 of 4 pass" in page
+    hostile = render_fragment(odd.hostile())
+    assert "<script" not in hostile
+    assert render_fragment(odd.empty()).count("<svg") == 0

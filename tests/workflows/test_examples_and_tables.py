@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 
 import mlflow
 import pytest
@@ -103,13 +104,32 @@ def test_a_notebook_takes_a_mapping_and_shows_text_and_rows(ladder: CheapLadder)
     content = yaml.safe_load(ladder.suite.read_text(encoding="utf-8"))
     compared = workflows.compare(content, tracking_uri=ladder.uri)
     assert compared.to_frame()["candidate"].tolist()[0] == "rule"
-    assert compared._repr_html_().startswith("<pre>Baseline comparison of reviews")
+    page = compared._repr_html_()
+    assert compared.verdict.decision.capitalize() in page
+    assert "rule over majority" in page
     evaluated = workflows.evaluate(content, tracking_uri=ladder.uri)
     assert set(evaluated.to_frame()["baseline"]) == {"majority", "rule"}
     with pytest.raises(ValueError, match="the document holds no rows; it has: "):
         workflows.schema().to_frame()
     with pytest.raises(SuiteError, match="expected mappings, lists, texts and numbers only"):
         workflows.compare({**content, "seeds": {1, 2}}, tracking_uri=ladder.uri)
+
+
+def test_a_comparison_is_given_as_records_plots_and_examples(ladder: CheapLadder) -> None:
+    compared = workflows.compare(ladder.suite, tracking_uri=ladder.uri)
+    assert compared.verdict is compared.assessment.verdict
+    rows = [asdict(row) for row in compared.assessment.comparisons]
+    assert rows == compared.document["comparisons"]
+    drawing = compared.plot()
+    assert drawing.svg.startswith("<svg")
+    assert drawing.svg in drawing._repr_html_()
+    with pytest.raises(ValueError, match="no plot 'violin'; this comparison has: forest"):
+        compared.plot("violin")
+    shown = compared.examples(candidate="rule", baseline="majority")
+    pair = next(pair for pair in compared.assessment.examples.pairs if pair.baseline == "majority")  # type: ignore[union-attr]
+    assert shown["example_id"].tolist() == [example.example_id for example in pair.examples]
+    assert set(shown["change"]) <= {"won", "lost", "both_wrong", "both_right"}
+    assert compared.examples(candidate="nobody").empty
 
 
 def test_a_report_without_a_name_is_that_of_the_newest_comparison(ladder: CheapLadder) -> None:

@@ -11,6 +11,8 @@ from mlbaseline.report.plots import svg
 from mlbaseline.report.plots.canvas import COLOURS, MARGIN, WIDTH, draw_text, new_figure, style_axes, text_width
 from mlbaseline.report.plots.plot import Plot
 
+FOREST = "forest"
+"""Name of the plot of the contrasts that decide."""
 _ROW, _COMPACT_ROW, _GROUP, _AXIS, _KEY = 42.0, 23.0, 30.0, 44.0, 34.0
 _LABELS = 150.0
 _SMALL = 10.5

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.report import formats
-from mlbaseline.report.plots.forest_plot import ForestPanel, ForestPlot, ForestRow
+from mlbaseline.report.plots.forest_plot import FOREST, ForestPanel, ForestPlot, ForestRow
 from mlbaseline.report.presenter import Presenter, contrast, distinct, status_cell, where
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
 
@@ -77,7 +77,7 @@ def contrast_forest(presenter: Presenter) -> ForestPlot | None:
     status = "Registered contrasts" if presenter.registered else "Exploratory contrasts"
     more = f" The first {_MAX_FOREST_ROWS} of {len(rows)}; the tables hold all." if len(rows) > _MAX_FOREST_ROWS else ""
     return ForestPlot(
-        name="forest",
+        name=FOREST,
         title="Difference from the baselines",
         caption=f"{status}, candidate minus baseline with {presenter.level} interval; right is better.{more}",
         alt=f"{status}. " + "; ".join(f"{contrast(row)}, {where(row)}: {presenter.delta_text(row)}" for row in shown),

@@ -21,7 +21,7 @@ from mlbaseline.signing import SigningKey
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import LoadedTask, open_suite
-from mlbaseline.workflows.command_result import CommandResult
+from mlbaseline.workflows.comparisons.comparison_result import ComparisonResult
 from mlbaseline.workflows.comparisons.derivation import Derivation
 from mlbaseline.workflows.comparisons.shown_examples import show_examples
 from mlbaseline.workflows.health.leftovers import clear_leftovers
@@ -33,7 +33,7 @@ def compare(
     ladder: str | None = None,
     sign: str | Path | None = None,
     tracking_uri: str | None = None,
-) -> CommandResult:
+) -> ComparisonResult:
     """Pair the suite's completed runs by example, decide, and write a comparison run with its report.
 
     Args:
@@ -45,7 +45,8 @@ def compare(
 
     Returns:
         The document has `verdict`, `reason`, `winner`, `comparisons` (one for each contrast and slice), `findings`,
-        `audit`, the path of the `report`, and more. The exit code is 0 whatever the verdict.
+        `audit`, the path of the `report`, and more; `assessment` has the same as records. The exit code is 0 whatever
+        the verdict.
 
     Raises:
         TrackingError: The server cannot be reached, or has no completed runs of the suite.
@@ -54,9 +55,9 @@ def compare(
     Example:
         >>> import mlbaseline
         >>> outcome = mlbaseline.compare("suite.yaml")
-        >>> outcome.document["winner"]
+        >>> outcome.verdict.winner
         'zero_shot'
-        >>> print(*(row["outcome"] for row in outcome.document["comparisons"] if row["role"] == "primary"))
+        >>> print(*(row.outcome for row in outcome.assessment.comparisons if row.role == "primary"))
         pass
     """
     loaded = open_suite(suite)
@@ -116,7 +117,7 @@ def _render(assessment: Assessment, folder: Path) -> None:
 
 def comparison_outcome(
     tracker: store.Tracker, run_id: str, assessment: Assessment, *, advises_promotion: bool = True
-) -> CommandResult:
+) -> ComparisonResult:
     """Give a comparison as the result of a command. advises_promotion: see `render_terminal`."""
     document = {
         "comparison_run_id": run_id,
@@ -147,4 +148,4 @@ def comparison_outcome(
     def text(colour: bool, width: int) -> str:
         return render_terminal(assessment, colour=colour, width=width, advises_promotion=advises_promotion) + where
 
-    return CommandResult(document, text)
+    return ComparisonResult(document, text, assessment=assessment)
