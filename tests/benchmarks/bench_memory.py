@@ -105,10 +105,10 @@ def watch_all(stages: Stages) -> None:
     from mlbaseline import store
     from mlbaseline.engine.scoring import choices as scoring
     from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
-    from mlbaseline.workflows.evaluations import evaluation, rung_evaluation
+    from mlbaseline.workflows.evaluations import ladder_run, rung_evaluation
 
-    stages.watch(evaluation, "load_task")
-    for name in ("tabulate", "add_scores", "measure_overall", "measure_slices", "cost_of"):
+    stages.watch(ladder_run, "load_task")
+    for name in ("tabulate_answers", "add_scores", "measure_overall", "measure_slices", "cost_of"):
         stages.watch(rung_evaluation, name)
     stages.watch(store, "log_evaluation")
     stages.watch(scoring, "encode_examples")
