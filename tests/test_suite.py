@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from importlib import resources
 
 import pytest
@@ -214,6 +215,9 @@ PEFT = "kind: peft, base: zero_shot, learning_rate: 1.0e-3"
         (PEFT, "baselines.x.method: expected one of lora"),
         (f"{PEFT}, method: prefix_tuning, gradient_checkpointing: true", "drops keys and values"),
         (f"{PEFT}, method: ia3, target_modules: [q_proj]", "give both `target_modules` and `feedforward_modules`"),
+        (f"{PEFT}, method: lora, training: {{}}", "baselines.x.training.processes: is missing"),
+        (f"{PEFT}, method: lora, training: {{processes: 2, offload: true}}", "leaves all weights on every device"),
+        (f"{PEFT}, method: lora, batch_size: 2, training: {{processes: 3}}", "training.processes: expected at most 2"),
         (f"{PEFT}, method: peft", "baselines.x.config: is missing"),
         (f"{PEFT}, method: peft, config: VeraConfig, options: {{task_type: A}}", "task_type: not for the suite to set"),
         ("kind: peft, adapter: {source: a}, base: nobody", "baselines.x.base: unknown baseline 'nobody'"),
@@ -224,6 +228,22 @@ PEFT = "kind: peft, base: zero_shot, learning_rate: 1.0e-3"
 def test_options_of_another_fine_tune_are_errors_at_their_path(x: str, said: str) -> None:
     with pytest.raises(SuiteError, match=re.escape(said)):
         parse_suite(BASELINE.format(x=x))
+
+
+@pytest.mark.parametrize(
+    ("x", "precision", "is_refused"),
+    [
+        (f"{PEFT}, method: lora, training: {{processes: 2, strategy: fsdp}}", "int4", True),
+        ("kind: full, base: zero_shot, learning_rate: 1, training: {processes: 2, strategy: fsdp}", "int4", False),
+        (f"{PEFT}, method: lora, training: {{processes: 2, strategy: fsdp}}", "fp16", True),
+        (f"{PEFT}, method: lora, training: {{processes: 2}}", "fp16", False),
+    ],
+)
+def test_weights_are_split_in_precisions_that_can_be_split(x: str, precision: str, is_refused: bool) -> None:
+    text = BASELINE.format(x=x) + f"evaluation: {{precision: {precision}}}\n"
+    refused = pytest.raises(SuiteError, match=r"baselines\.x\.training\.strategy: expected ddp")
+    with refused if is_refused else nullcontext():
+        parse_suite(text)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mlbaseline.errors import IncomparableError
 from mlbaseline.metrics.labels import answers_of, answers_sha256
-from mlbaseline.records import UNKNOWN, Mismatch, MismatchEffect, Signature, Standing
+from mlbaseline.records import UNKNOWN, Mismatch, MismatchEffect, Scalar, Signature, Standing
 from mlbaseline.results import CompletedEvaluation, ResultTable, align
 from mlbaseline.suite import Suite
 
@@ -55,11 +55,23 @@ RULES = (
     Rule("hardware.", MismatchEffect.COST, costs=True),
     Rule("cost.", MismatchEffect.COST),  # money is reckoned anew, by the prices of the suite that compares
     Rule("model.", MismatchEffect.OWN),
+    Rule("training.strategy", MismatchEffect.WARN, costs=True),  # processes that train together add in another order
+    Rule("training.processes", MismatchEffect.WARN, costs=True),
+    Rule("training.offload", MismatchEffect.COST, costs=True),
+    Rule("training.gradient_checkpointing", MismatchEffect.COST, costs=True),
     Rule("training.", MismatchEffect.OWN),
     Rule("seed", MismatchEffect.OWN),
 )
-_UNUSED_BY_SOME = ("prompt.", "generation.", "text.", "engine.")
+_UNUSED_BY_SOME = ("prompt.", "generation.", "text.", "engine.", "training.")
 """A rule or an annotator has no prompt and no engine: there the absence of a field is no difference."""
+_BY_ONE_PROCESS: Mapping[str, Scalar] = {
+    "training.strategy": "none",
+    "training.processes": 1,
+    "training.offload": False,
+}
+"""What the signature of a training leaves out where one process trains."""
+_OURS = "training.gradient_checkpointing"
+"""In the signature of every training of our own, and of no other."""
 _NEVER_UNKNOWN = ("data.", "choices.")
 _HOST = ("hardware.cpu", "hardware.cores")
 """All of the machine that a rung without an engine uses, whatever accelerator sits in it."""
@@ -97,17 +109,23 @@ def rule_of(field: str) -> Rule:
 def mismatches(ours: Signature, theirs: Signature) -> tuple[Mismatch, ...]:
     """Find fields in which two signatures differ although comparable rungs share them. An unknown field refuses."""
     found = []
-    for name in sorted(ours.fields.keys() | theirs.fields.keys()):
+    our_fields, their_fields = _with_processes(ours), _with_processes(theirs)
+    for name in sorted(our_fields.keys() | their_fields.keys()):
         severity = rule_of(name).severity
-        absent = name not in ours.fields or name not in theirs.fields
+        absent = name not in our_fields or name not in their_fields
         if severity in (MismatchEffect.OWN, MismatchEffect.COST) or (absent and name.startswith(_UNUSED_BY_SOME)):
             continue
-        left, right = ours.fields.get(name), theirs.fields.get(name)
+        left, right = our_fields.get(name), their_fields.get(name)
         if UNKNOWN in (left, right) and not name.startswith(_NEVER_UNKNOWN):
             found.append(Mismatch(name, left, right, MismatchEffect.WARN))  # two unknowns are not known to be equal
         elif absent or left != right:
             found.append(Mismatch(name, left, right, severity))
     return tuple(found)
+
+
+def _with_processes(signature: Signature) -> Mapping[str, Scalar]:
+    """Return the fields of a signature, with those that say how many processes trained together."""
+    return {**_BY_ONE_PROCESS, **signature.fields} if _OURS in signature.fields else signature.fields
 
 
 def require_comparable(tables: Sequence[ResultTable]) -> tuple[Mismatch, ...]:
@@ -196,7 +214,7 @@ def measured_on(evaluations: Sequence[CompletedEvaluation]) -> dict[str, str]:
     """Collect what latency and seconds of a rung depend on: the facts and signature fields of its runs with a rule."""
     seen: dict[str, set[str]] = {}
     for evaluation in evaluations:
-        known = {**evaluation.table.signature.fields, **evaluation.facts}
+        known = {**_with_processes(evaluation.table.signature), **evaluation.facts}
         for name, value in known.items():
             if rule_of(name).costs:
                 seen.setdefault(name, set()).add(str(value))
@@ -212,6 +230,13 @@ def same_hardware(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
     names = dict.fromkeys(_HOST)
     if _ENGINE in left and _ENGINE in right:
         names |= dict.fromkeys(name for name in (*left, *right) if name.startswith(("hardware.", "engine.")))
+    return tuple(_unequal(left, right, names))
+
+
+def same_training(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
+    """Say why the training seconds and memory of two rungs may not be compared, where we trained both; else empty."""
+    left, right = ours.measured_on, theirs.measured_on
+    names = [name for name in left if name.startswith("training.")] if _OURS in left and _OURS in right else []
     return tuple(_unequal(left, right, names))
 
 

@@ -8,16 +8,50 @@ from pydantic import Field, JsonValue, PositiveInt, model_validator
 
 from mlbaseline.suite.node import Asset, Baseline, MetricName, Name, Node
 
+SHARDED = {
+    "ddp": "none",
+    "fsdp": "weights, gradients, moments",
+    "zero2": "gradients, moments",
+    "zero3": "weights, gradients, moments",
+}
+"""Strategy ─▶ what each process has only a part of."""
+
 
 class DistributedTraining(Node):
     """Several processes of this machine that train one model together."""
+
+    added_later: ClassVar[frozenset[str]] = frozenset({"offload"})
 
     launcher: Literal["torchrun"] = "torchrun"
     """What starts the processes, and ends all of them where one fails."""
     processes: PositiveInt
     """Number of processes. With GPUs, each takes one of its own and they communicate by NCCL; else by Gloo."""
-    strategy: Literal["ddp"] = "ddp"
-    """What the processes share. `ddp`: each has all weights, and gradients are summed."""
+    strategy: Literal["ddp", "fsdp", "zero2", "zero3"] = "ddp"
+    """What is split between the processes. `ddp`: nothing, each has the whole model. `fsdp`: weights, gradients and
+    moments (FSDP2 of torch). `zero2`: gradients and moments; `zero3`: weights as well (DeepSpeed, which needs GPUs and
+    the extra `deepspeed`).
+    """
+    offload: bool = False
+    """If true, what is split stays in the memory of the machine while a GPU does not compute with it. Not with `ddp`.
+    """
+
+    @property
+    def needs_deepspeed(self) -> bool:
+        """Whether DeepSpeed trains."""
+        return self.strategy in ("zero2", "zero3")
+
+    @property
+    def sharded(self) -> str:
+        """What each process has only a part of."""
+        return SHARDED[self.strategy]
+
+    @model_validator(mode="after")
+    def _has_what_it_offloads(self) -> DistributedTraining:
+        if self.offload and self.strategy == "ddp":
+            raise ValueError(
+                "offload: `ddp` leaves all weights on every device; choose `strategy: fsdp`, or leave it out"
+            )
+        return self
 
 
 class Training(Baseline):

@@ -22,7 +22,7 @@ from mlbaseline.records import digest_of
 from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
 from mlbaseline.suite.external import External
-from mlbaseline.suite.finetunes import ReadyAdapter, TrainedSpec
+from mlbaseline.suite.finetunes import Peft, ReadyAdapter, TrainedSpec
 from mlbaseline.suite.judged import JudgedMetric, ListedMetric, names_of
 from mlbaseline.suite.monitor import Monitor
 from mlbaseline.suite.node import Asset, Name, Node, TokenPrice, Usd
@@ -238,6 +238,21 @@ class Suite(Node):
     @model_validator(mode="after")
     def _generates_as_it_can(self) -> Suite:
         self.task.check_generation(self.evaluation.generate_with)
+        return self
+
+    @model_validator(mode="after")
+    def _splits_what_can_be_split(self) -> Suite:
+        precision = self.evaluation.precision
+        for name, spec in self.baselines.items():
+            together = spec.training if isinstance(spec, TrainedSpec) else None
+            is_quantised = precision in ("int8", "int4") and isinstance(spec, Peft)
+            if together is None or together.strategy == "ddp":
+                continue
+            if is_quantised or (precision == "fp16" and together.strategy == "fsdp"):
+                raise ValueError(
+                    f"baselines.{name}.training.strategy: expected ddp with the precision {precision}, got "
+                    f"{together.strategy}; choose it, or another `evaluation.precision`"
+                )
         return self
 
     @cached_property

@@ -15,6 +15,7 @@ from mlbaseline.judge.comparability import (
     require_same_unit,
     rule_of,
     same_hardware,
+    same_training,
     same_unit,
     software_warnings,
 )
@@ -52,6 +53,30 @@ def test_a_rungs_own_nature_may_differ() -> None:
 def test_how_it_was_computed_is_a_warning() -> None:
     found = require_comparable([table(DATA, RIGHT), table(DATA, RIGHT, baseline="b", engine__precision="bf16")])
     assert found == (Mismatch("engine.precision", "fp32", "bf16", "warn"),)
+
+
+def test_processes_that_trained_together_are_a_warning_beside_one() -> None:
+    trained = {"training__gradient_checkpointing": False, "training__kind": "full"}
+    alone, untrained = table(DATA, RIGHT, **trained), table(DATA, RIGHT, baseline="c")
+    together = table(DATA, RIGHT, baseline="b", **trained, training__strategy="fsdp", training__processes=2)
+    assert require_comparable([alone, untrained]) == require_comparable([together, untrained]) == ()
+    assert require_comparable([alone, together]) == (
+        Mismatch("training.processes", 1, 2, "warn"),
+        Mismatch("training.strategy", "none", "fsdp", "warn"),
+    )
+
+
+def test_offload_and_checkpointing_matter_for_seconds_and_memory_alone() -> None:
+    trained = {"training__kind": "full", "training__strategy": "fsdp", "training__processes": 2}
+    plain = table(DATA, RIGHT, **trained, training__gradient_checkpointing=False)
+    saving = table(DATA, RIGHT, baseline="b", **trained, training__gradient_checkpointing=True, training__offload=True)
+    assert require_comparable([plain, saving]) == ()
+    ours, theirs = (
+        standing(made.baseline, measured_on=measured_on([CompletedEvaluation("r", made, {}, MACHINE)]))
+        for made in (plain, saving)
+    )
+    assert {m.field for m in same_training(ours, theirs)} == {"training.gradient_checkpointing", "training.offload"}
+    assert same_training(ours, standing("untrained")) == same_hardware(ours, theirs) == ()
 
 
 def test_a_rule_without_prompt_and_engine_is_comparable() -> None:

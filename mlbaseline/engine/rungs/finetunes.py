@@ -84,7 +84,19 @@ def _trained(context: RungContext, name: str, job: TrainingJob) -> Rung:
 
     fields = {"model.sha256": job.base.sha256, **job.signature_fields(), **job.prompting.signature_fields()}
     rung = make_finetune_rung(context, name, answering, base=job.base, fields=fields, open_=open_)
-    return replace(rung, prepare=prepare)
+    return replace(rung, prepare=prepare, params={**rung.params, **_distribution(job.spec)})
+
+
+def _distribution(spec: TrainedSpec) -> dict[str, Scalar]:
+    """Return the parameters `distributed.*` of a training: who has which part of the model, and where it is kept."""
+    together = spec.training
+    return {
+        "distributed.training_processes": together.processes if together else 1,
+        "distributed.strategy": together.strategy if together else "none",
+        "distributed.sharding": together.sharded if together else "none",
+        "distributed.offload": together is not None and together.offload,
+        "distributed.activation_checkpointing": spec.gradient_checkpointing,
+    }
 
 
 def ready_rungs(context: RungContext, name: str, spec: ReadySpec, seeds: Sequence[int]) -> list[Rung]:

@@ -70,7 +70,7 @@ def find_frozen_layers(model: Any, rows: Sequence[Tokens], cache_key: str) -> Fr
     Returns:
         None where there are no such layers, or their outputs take too much memory.
     """
-    layers = _decoder_layers(model)
+    layers = decoder_layers(model)
     learning = [index for index, layer in enumerate(layers) if any(p.requires_grad for p in layer.parameters())]
     if not learning or not learning[0] or any(p.requires_grad for p in model.get_input_embeddings().parameters()):
         return None
@@ -95,7 +95,8 @@ def _cached_states(_: str) -> dict[Tokens, Tensor]:
     return {}
 
 
-def _decoder_layers(model: Any) -> list[nn.Module]:
+def decoder_layers(model: Any) -> list[nn.Module]:
+    """Find the layers of a model, in their order; none where it is not clear which list of modules they are."""
     count = model.config.get_text_config().num_hidden_layers
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
     return list(lists[0]) if len(lists) == 1 else []

@@ -34,7 +34,7 @@ from mlbaseline.engine.training.frozen_layers import FrozenLayers, find_frozen_l
 from mlbaseline.engine.training.job import TrainingJob, make_optimizer, make_schedule, make_sequences, trainable
 from mlbaseline.engine.training.master_weights import MasterWeights
 from mlbaseline.engine.training.peft_methods import add_adapter
-from mlbaseline.engine.training.saved_state import load_state, save_state
+from mlbaseline.engine.training.saved_state import TrainingState, load_state, save_state
 from mlbaseline.engine.training.shared_base import return_base, take_base
 from mlbaseline.engine.training.tied_embeddings import accumulate_tied_gradient_in_place
 from mlbaseline.errors import MlbaselineError
@@ -65,7 +65,8 @@ class TrainingRun:
     def __init__(self, job: TrainingJob, folder: Path, strategy: Strategy = ONE_PROCESS) -> None:
         self.job, self.folder, self.strategy = job, folder, strategy
         self.saved_s, self.save_duration_s = perf_counter(), 0.0
-        self.base = checkpoint = take_base(job)
+        # Whole weights may be too much for the device of a process that has only a part of each.
+        self.base = checkpoint = take_base(replace(job, device="cpu") if strategy.keeps_masters else job)
         pin_seeds(job.seed if job.initialisation_seed is None else job.initialisation_seed)
         self.order_seed = job.seed if job.order_seed is None else job.order_seed
         self.tokenizer = checkpoint.tokenizer
@@ -79,16 +80,21 @@ class TrainingRun:
             with quiet_transformers():
                 model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps_per_epoch = math.ceil(len(self.sequences) / job.spec.batch_size)
-        self.masters = MasterWeights(model) if job.compute == "bf16" and not isinstance(job.spec, Peft) else None
-        mixed = "no" if self.masters or job.compute == "fp32" else job.compute
-        self.accelerator = strategy.make_accelerator(job.device, mixed)
+        is_low, is_cast_elsewhere = job.compute != "fp32", strategy.keeps_masters and not isinstance(job.spec, Peft)
+        has_masters = job.compute == "bf16" and not (isinstance(job.spec, Peft) or strategy.keeps_masters)
+        self.masters = MasterWeights(model) if has_masters else None
+        is_autocast = is_low and not (has_masters or is_cast_elsewhere)
+        self.accelerator = strategy.make_accelerator(job.device, job.compute if is_autocast else "no")
         self.model = strategy.wrap(self.accelerator, model)
         self.bare = self.accelerator.unwrap_model(self.model)
         self.trained = self.masters.weights if self.masters else trainable(self.bare)
         optimizer = make_optimizer(self.trained.values(), job.spec)
         self.schedule = make_schedule(optimizer, job.spec, self.steps_per_epoch * job.spec.epochs)
-        self.optimizer = self.accelerator.prepare(optimizer)
-        self.state = load_state(folder, self.trained, self.optimizer, strategy)
+        self.trainable_params = sum(parameter.numel() for parameter in self.trained.values())
+        self.model, self.optimizer = strategy.prepare(self.accelerator, self.model, optimizer)
+        self.state = (
+            load_state(folder, self.trained, self.optimizer, strategy) if strategy.can_resume else TrainingState()
+        )
         if self.masters:
             self.masters.update_model()
         if self.state.scaler:
@@ -126,7 +132,7 @@ class TrainingRun:
             folder=weights,
             weights_sha256=weights_sha256(weights),
             train_s=state.train_s,
-            trainable_params=sum(parameter.numel() for parameter in self.trained.values()),
+            trainable_params=self.trainable_params,
             losses=tuple(state.losses),
             dev=state.dev,
             selected_epoch=state.selected_epoch,
@@ -135,7 +141,7 @@ class TrainingRun:
     def _save_if_due(self) -> None:
         """Save the state every `SAVE_EVERY_S`, or less often where saving takes long."""
         is_due = perf_counter() - self.saved_s > max(SAVE_EVERY_S, self.save_duration_s / SAVE_SHARE)
-        if self.strategy.agree(is_due):
+        if self.strategy.can_resume and self.strategy.agree(is_due):
             started_s = perf_counter()
             if self.accelerator.scaler is not None:
                 self.state.scaler = self.accelerator.scaler.state_dict()
@@ -146,7 +152,8 @@ class TrainingRun:
     @cached_property
     def frozen(self) -> FrozenLayers | None:
         """Layers that need not run again. The first step computes them, as their time is a part of the training."""
-        if self.job.spec.gradient_checkpointing:  # runs layers again, outside the block that skips them
+        # Runs layers again, outside the block that skips them; or puts each layer together as it runs.
+        if self.job.spec.gradient_checkpointing or self.strategy.keeps_masters:
             return None
         return find_frozen_layers(
             self.bare, [sequence.input_tokens for sequence in self.sequences], self.job.reading_key
@@ -168,12 +175,12 @@ class TrainingRun:
         self.model.train()
         total = 0.0
         for part in batch:
-            share = self.strategy.share(part)
-            with self.strategy.summing(self.model, is_last=part is batch[-1] or self.masters is not None):
+            share, is_last = self.strategy.share(part), part is batch[-1] or self.masters is not None
+            with self.strategy.summing(self.model, is_last=is_last):
                 loss = self._loss(share or part[:1]) / n_tokens
                 if not share:  # all processes sum gradients together: this one adds zeros
                     loss = loss * 0
-                self.accelerator.backward(loss)
+                self.strategy.backward(self.accelerator, self.model, loss, is_last=is_last)
             if self.masters:
                 self.masters.take_gradients()
             total += loss.item()
@@ -222,13 +229,15 @@ class TrainingRun:
         return disable_input_dtype_casting(self.bare) if is_plain and is_autocast else nullcontext()
 
     def _end_epoch(self, epoch: int) -> None:
-        values = self.measure_dev()
-        if values and self.state.dev and not _is_better(values, self.state.dev, self.job.spec.select):
-            return
-        if self.strategy.is_first:
-            folder = epoch_folder(self.folder, epoch)
-            shutil.rmtree(folder, ignore_errors=True)
-            self._write_weights(folder)
+        with self.strategy.whole_weights(self.bare):
+            values = self.measure_dev()
+            if values and self.state.dev and not _is_better(values, self.state.dev, self.job.spec.select):
+                return
+            weights = self.strategy.state_dict(self.bare)
+            if self.strategy.is_first:
+                folder = epoch_folder(self.folder, epoch)
+                shutil.rmtree(folder, ignore_errors=True)
+                self._write_weights(folder, weights)
         self.state.selected_epoch, self.state.dev = epoch, values
 
     def measure_dev(self) -> dict[str, float]:
@@ -237,17 +246,16 @@ class TrainingRun:
         self.bare.eval()
         checkpoint = Checkpoint(self.bare, self.tokenizer, job.precision, job.device)
         with self.accelerator.autocast():
-            return measure_dev(job, checkpoint, self.strategy)
+            return measure_dev(job, checkpoint, self.strategy if self.strategy.answers_apart else ONE_PROCESS)
 
-    def _write_weights(self, folder: Path) -> None:
+    def _write_weights(self, folder: Path, state: dict[str, torch.Tensor]) -> None:
         # Otherwise peft would look for the base's configuration on a model hub.
         options: dict[str, Any] = {"save_embedding_layers": False}
         if not isinstance(self.job.spec, Peft):
             dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.job.precision, torch.float32)
-            state = {name: tensor.to(dtype) for name, tensor in self.bare.state_dict().items()}
-            options = {"state_dict": state}
+            state, options = {name: tensor.to(dtype) for name, tensor in state.items()}, {}
         with quiet_transformers():
-            self.bare.save_pretrained(folder, **options)
+            self.bare.save_pretrained(folder, state_dict=state, **options)
             self.tokenizer.save_pretrained(folder)
         if isinstance(self.job.spec, Peft):
             (folder / "README.md").unlink(missing_ok=True)  # peft's template of a model card, not filled in

@@ -126,7 +126,7 @@ def _query_usd(
 
 def _train_usd(suite: Suite, run: Metered) -> float | None:
     hourly = run.hourly_price(suite)
-    return None if hourly is None or run.train_s is None else run.train_s / 3600 * hourly
+    return None if hourly is None or run.train_s is None else run.train_s / 3600 * hourly * run.devices_in_training
 
 
 def _trainable(run: Metered) -> float | None:

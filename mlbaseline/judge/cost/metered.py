@@ -55,6 +55,12 @@ class Metered:
         """Whether it was computed on hardware that is known, so that its seconds are worth something."""
         return self.table.kind != "human" and self.hardware.get(DEVICE, UNKNOWN) not in (UNKNOWN, REMOTE)
 
+    @property
+    def devices_in_training(self) -> int:
+        """How many devices the training is paid for: a GPU for each process; the processes of a CPU share it."""
+        processes = self.table.signature.fields.get("training.processes") or 1
+        return 1 if self.hardware.get(DEVICE) == "cpu" else int(processes)
+
     def hourly_price(self, suite: Suite) -> float | None:
         if not self.is_ours:
             return None

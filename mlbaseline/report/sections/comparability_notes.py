@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.judge.comparability import same_hardware, same_training
 from mlbaseline.judge.cost.machines import normalisation
 from mlbaseline.records import MismatchEffect, Outcome, Standing
 from mlbaseline.report import formats
@@ -30,7 +30,7 @@ def comparability_section(presenter: Presenter) -> Section | None:
             "Tokenizers: the models are not known to share one. They read the same text, so their answers are "
             "comparable; a score per token would not be."
         )
-    notes += _hardware_notes(standings)
+    notes += _hardware_notes(standings) + _training_notes(standings)
     blocks: list[Block] = [Steps(tuple(notes))]
     return Section("comparability", "What is comparable", tuple(blocks))
 
@@ -68,6 +68,20 @@ def _across(ours: list[Standing], theirs: list[Standing]) -> str:
         f"{names}: measured on another machine; normalised by the reference workload to that of {here} "
         f"(× {formats.significant(by.ratio)}, perhaps off by a factor of {formats.significant(by.off)} either way)."
     )
+
+
+def _training_notes(standings: tuple[Standing, ...]) -> list[str]:
+    """Name the rungs whose training seconds and memory may not be set beside those of the first that we trained."""
+    trained = [standing for standing in standings if standing.cost.train_s is not None]
+    differing = {s.baseline: [m.field for m in same_training(trained[0], s)] for s in trained[1:]}
+    differing = {name: fields for name, fields in differing.items() if fields}
+    if not differing:
+        return []
+    fields = dict.fromkeys(field for each in differing.values() for field in each)
+    return [
+        f"Training: seconds and memory of {listed([formats.clean(name) for name in differing])} are not compared with "
+        f"those of {formats.clean(trained[0].baseline)}. They differ in {listed(list(fields))}."
+    ]
 
 
 def _machine(group: list[Standing]) -> str:

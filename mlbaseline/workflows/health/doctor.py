@@ -30,6 +30,7 @@ _EXTRAS = (
     ("inspect-ai", "inspect", "the import of its logs"),
     ("bitsandbytes", "quantized", "a suite with the precision int8 or int4"),
     ("openpyxl", "excel", "data in an Excel file"),
+    ("deepspeed", "deepspeed", "a rung that is trained with the strategy zero2 or zero3"),
 )
 """Packages that one feature needs: name, our extra, what for."""
 

@@ -13,7 +13,7 @@ from mlbaseline.errors import AssetError, DataError, MlbaselineError
 from mlbaseline.judge.comparability import mismatches
 from mlbaseline.records import Example
 from mlbaseline.results import tabulate
-from mlbaseline.suite import Asset, Suite
+from mlbaseline.suite import Asset, DistributedTraining, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import LoadedTask, load_task
 from tests.support.choice_task import write_data
@@ -118,6 +118,32 @@ def test_an_option_that_changes_answers_changes_the_signature(suite: Suite, name
     spec = suite.baselines[name].model_copy(update=change)
     changed = suite.model_copy(update={"baselines": {**suite.baselines, name: spec}})
     assert rungs_of(changed, name)[0].signature.digest != rungs_of(suite, name)[0].signature.digest
+
+
+def test_a_trained_rung_says_who_has_which_part_of_the_model(suite: Suite) -> None:
+    together = DistributedTraining(processes=2, strategy="fsdp", offload=True)
+    spec = suite.baselines["full"].model_copy(update={"training": together, "gradient_checkpointing": True})
+    changed = suite.model_copy(update={"baselines": {**suite.baselines, "full": spec}})
+    alone, shared = (
+        {key: value for key, value in rungs_of(each, "full")[0].params.items() if key.startswith("distributed.")}
+        for each in (suite, changed)
+    )
+    assert alone == {
+        "distributed.processes": 1,
+        "distributed.training_processes": 1,
+        "distributed.strategy": "none",
+        "distributed.sharding": "none",
+        "distributed.offload": False,
+        "distributed.activation_checkpointing": False,
+    }
+    assert shared == {
+        "distributed.processes": 1,
+        "distributed.training_processes": 2,
+        "distributed.strategy": "fsdp",
+        "distributed.sharding": "weights, gradients, moments",
+        "distributed.offload": True,
+        "distributed.activation_checkpointing": True,
+    }
 
 
 def test_scores_are_kept_for_each_model_and_fresh_ignores_them(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.training.distributed.launch import train_together
+from mlbaseline.engine.training.distributed.zero import make_configuration
 from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.train import train
 from mlbaseline.errors import MlbaselineError
@@ -38,7 +39,7 @@ class Trainings:
     shown: Notes
 
 
-@pytest.fixture(scope="module", params=["ddp full", "ddp lora"])
+@pytest.fixture(scope="module", params=["ddp lora", "fsdp full"])
 def trainings(
     request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Trainings]:
@@ -79,11 +80,7 @@ def test_what_two_processes_leave_is_loaded_by_one(trainings: Trainings) -> None
     assert sum(right) / len(right) == pytest.approx(two.dev["accuracy"])
 
 
-def test_after_a_killed_process_the_same_weights_are_reached(
-    trainings: Trainings, own_cache: Path, request: pytest.FixtureRequest
-) -> None:
-    if "lora" in request.node.name:
-        pytest.skip("takes as long, and is the same")
+def test_after_a_killed_process_the_same_weights_are_reached(trainings: Trainings, own_cache: Path) -> None:
     with pytest.raises(MlbaselineError, match=r"process 1 failed: Signal 9 \(SIGKILL\)"):
         train(disturbed(trainings.job, rank=1, step=9, how="kill"))
     assert (own_cache / "trained" / trainings.job.key / "state-9.safetensors").is_file()
@@ -112,6 +109,27 @@ def test_strategy_and_processes_are_part_of_the_key(shared_job: TrainingJob) -> 
         spec = FULL.model_copy(update={"training": DistributedTraining(**training) if training else None})
         return replace(shared_job, spec=spec).key
 
-    keys = [key(), key(processes=1), key(processes=2)]
+    keys = [key(), key(processes=1), key(processes=2), key(processes=2, strategy="fsdp")]
     assert len(set(keys)) == len(keys)
-    assert "training.training" not in shared_job.signature_fields()
+    fields = shared_job.signature_fields()
+    assert (fields["training.strategy"], fields["training.processes"]) == ("ddp", 2)
+    assert "training.training" not in fields
+
+
+def test_deepspeed_is_named_where_it_cannot_train(shared_job: TrainingJob) -> None:
+    together = DistributedTraining(processes=2, strategy="zero3")
+    with pytest.raises(MlbaselineError, match=r"zero3` needs .*choose `strategy: fsdp`"):
+        train(replace(shared_job, spec=FULL.model_copy(update={"training": together})))
+
+
+@pytest.mark.parametrize(("strategy", "stage"), [("zero2", 2), ("zero3", 3)])
+def test_the_configuration_of_deepspeed_has_the_options_of_the_rung(
+    shared_job: TrainingJob, strategy: Any, stage: int
+) -> None:
+    together = DistributedTraining(processes=2, strategy=strategy, offload=True)
+    spec = FULL.model_copy(update={"training": together, "gradient_accumulation": 2, "max_grad_norm": 0.5})
+    made = make_configuration(replace(shared_job, spec=spec, precision="bf16"), 2)
+    assert (made["zero_optimization"]["stage"], made["gradient_clipping"]) == (stage, 0.5)
+    assert (made["train_micro_batch_size_per_gpu"], made["gradient_accumulation_steps"]) == (2, 1)
+    assert (made["bf16"], made["fp16"]) == ({"enabled": True}, {"enabled": False})
+    assert ("offload_param" in made["zero_optimization"]) == (stage == 3)

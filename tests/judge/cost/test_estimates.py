@@ -38,6 +38,15 @@ def priced(**cost: Any) -> Suite:
 HOURLY = priced(usd_per_hour={"cpu": 3.6}, queries=1_000)
 
 
+@pytest.mark.parametrize(("device", "paid"), [("cuda", 2), ("cpu", 1)])
+def test_each_process_that_trained_together_took_a_gpu_and_all_share_a_cpu(device: str, paid: int) -> None:
+    made = table(DATA, np.ones(N, dtype=bool), baseline="lora", training__processes=2)
+    suite = priced(usd_per_hour={"a chip": 3.6})
+    assert cost_of(suite, [Metered(made, {**CPU, "hardware.device": device}, train_s=100.0)]).train_usd == (
+        pytest.approx(0.1 * paid)
+    )
+
+
 def test_seconds_at_the_price_of_the_hardware_and_a_share_of_the_training() -> None:
     cost = cost_of(HOURLY, [Metered(rows(), CPU, train_s=100.0, trainable_params=5_000, peak_memory_bytes=7.0)])
     assert (cost.train_s, cost.train_usd) == (100.0, pytest.approx(0.1))

@@ -35,6 +35,19 @@ def test_another_machine_is_not_compared_with_and_the_reason_is_given() -> None:
     assert "They differ in, or do not say, hardware.cpu. Money is compared across them" in text
 
 
+def test_trainings_that_were_done_otherwise_are_not_compared_by_their_seconds() -> None:
+    base = given.promote()
+    trained = [s.baseline for s in base.standings if s.cost.train_s is not None]
+    assert len(trained) > 1, "else there is nothing to compare"
+    alone = {"training.gradient_checkpointing": "False", "training.processes": "1"}
+    together = {name: {**alone, "training.processes": "2"} if name == trained[1] else alone for name in trained}
+    standings = [replace(s, measured_on={**s.measured_on, **together.get(s.baseline, {})}) for s in base.standings]
+    text = said(replace(base, standings=tuple(standings)))
+    assert f"Training: seconds and memory of {trained[1]} are not compared with those of {trained[0]}" in text
+    assert "They differ in training.processes." in text
+    assert "Training: seconds" not in said(base)
+
+
 def test_several_tokenizers_are_legitimate_and_said() -> None:
     found = Finding("MLB202", "error", "pass", "same text", {"one_tokenizer": False})
     assert "Tokenizers: the models are not known to share one" in said(replace(given.promote(), audit=(found,)))

@@ -75,6 +75,7 @@ def train_together(job: TrainingJob, folder: Path, description: Title | None, ti
     assert job.spec.training is not None
     n_processes = job.spec.training.processes
     _require_devices(job, n_processes)
+    next_attempt = "starts anew" if job.spec.training.needs_deepspeed else "continues from the last saved state"
     n_threads = max(torch.get_num_threads() // n_processes, 1) if job.device == "cpu" else torch.get_num_threads()
     shutil.rmtree(folder / _LOGS, ignore_errors=True)
     context = get_context("spawn")
@@ -99,7 +100,7 @@ def train_together(job: TrainingJob, folder: Path, description: Title | None, ti
     if isinstance(reply, str):
         raise MlbaselineError(
             f"training {job.spec.kind} (seed {job.seed}) with {n_processes} processes: {reply}\nAll processes were "
-            f"ended. Their output is in {folder / _LOGS}; the next attempt continues from the last saved state."
+            f"ended. Their output is in {folder / _LOGS}; the next attempt {next_attempt}."
         )
     return reply
 
@@ -121,6 +122,11 @@ def _reply(ours: Connection, progress: Connection) -> Trained | str:
 
 
 def _require_devices(job: TrainingJob, n_processes: int) -> None:
+    assert job.spec.training is not None
+    if job.spec.training.needs_deepspeed:
+        from mlbaseline.engine.training.distributed.zero import require_deepspeed
+
+        require_deepspeed(job)
     if job.device != "cpu" and n_processes > torch.cuda.device_count():
         raise MlbaselineError(
             f"training {job.spec.kind}: `processes: {n_processes}` takes as many GPUs, and there are "
@@ -188,7 +194,9 @@ def _train_in_process(given: Launch) -> Trained | None:
 def _train(given: Launch) -> Trained | None:
     """Train; only the first process says what was trained."""
     # Imported here, where what libraries print while they are imported is captured already.
-    from mlbaseline.engine.training.distributed.strategy import make_strategy
+    from mlbaseline.engine.training.distributed.data_parallel import DataParallel
+    from mlbaseline.engine.training.distributed.fully_sharded import FullySharded
+    from mlbaseline.engine.training.distributed.zero import ZeroRedundancy
     from mlbaseline.engine.training.loop import TrainingRun
 
     job = given.job
@@ -198,7 +206,9 @@ def _train(given: Launch) -> Trained | None:
         job = replace(job, device=f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(job.device)
     distributed.init_process_group(backend, timeout=timedelta(seconds=given.timeout_s))
-    strategy = make_strategy(job.spec)
+    assert job.spec.training is not None
+    strategies = {"ddp": DataParallel, "fsdp": FullySharded, "zero2": ZeroRedundancy, "zero3": ZeroRedundancy}
+    strategy = strategies[job.spec.training.strategy](job)
     training = TrainingRun(job, given.folder, strategy)
     with shown_on(Relay(given.progress.send)):
         training.run(given.description if strategy.rank == 0 else None)

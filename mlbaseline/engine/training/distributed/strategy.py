@@ -14,10 +14,6 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
-
-from mlbaseline.suite import TrainedSpec
 
 T = TypeVar("T")
 
@@ -28,12 +24,16 @@ class Strategy:
     Attributes:
         rank: Number of this process, from 0. The first one writes.
         n_processes: How many train together.
-        shards_weights: Whether a process has only a part of each weight.
+        keeps_masters: Whether it keeps fp32 copies of weights that a step computes with in less, and casts them itself.
+        answers_apart: Whether each process can answer other examples than the others, within `whole_weights`.
+        can_resume: Whether a stopped training goes on; else it starts anew.
     """
 
     rank = 0
     n_processes = 1
-    shards_weights = False
+    keeps_masters = False
+    answers_apart = True
+    can_resume = True
 
     @property
     def is_first(self) -> bool:
@@ -55,10 +55,21 @@ class Strategy:
         """Return what computes a step in the place of the model."""
         return accelerator.prepare_model(model, evaluation_mode=True)
 
+    def prepare(
+        self, accelerator: Accelerator, model: Any, optimizer: torch.optim.Optimizer
+    ) -> tuple[Any, torch.optim.Optimizer]:
+        """Return what computes a step and what makes it. model: as `wrap` returned it."""
+        return model, accelerator.prepare(optimizer)
+
     def summing(self, model: Any, *, is_last: bool) -> AbstractContextManager[object]:
         """Return the context of a forward and backward pass. is_last: of this step, which sums gradients over all."""
         del model, is_last
         return nullcontext()
+
+    def backward(self, accelerator: Accelerator, model: Any, loss: torch.Tensor, *, is_last: bool) -> None:
+        """Compute the gradients of a loss, and sum them over all processes in the last pass of a step."""
+        del model, is_last
+        accelerator.backward(loss)
 
     def share(self, rows: Sequence[T]) -> Sequence[T]:
         """Return the rows of this process: each row belongs to one."""
@@ -67,6 +78,16 @@ class Strategy:
     def gather(self, results: Sequence[T]) -> list[T]:
         """Return what all processes made of their shares, each once, on every process."""
         return list(results)
+
+    def whole_weights(self, model: Any) -> AbstractContextManager[object]:
+        """Return a context in which this process has whole weights, so that it can answer and write them."""
+        del model
+        return nullcontext()
+
+    def state_dict(self, model: Any) -> dict[str, torch.Tensor]:
+        """Return what is saved of a model, where this process has whole weights."""
+        state: dict[str, torch.Tensor] = model.state_dict()
+        return state
 
     def total(self, number: float) -> float:
         """Return the sum of the numbers of all processes."""
@@ -86,52 +107,3 @@ class Strategy:
 
 
 ONE_PROCESS = Strategy()
-
-
-class DataParallel(Strategy):
-    """Each process has whole weights; gradients are summed (torch's DistributedDataParallel)."""
-
-    def __init__(self) -> None:
-        self.rank = distributed.get_rank()
-        self.n_processes = distributed.get_world_size()
-
-    def wrap(self, accelerator: Accelerator, model: Any) -> Any:
-        """Return what computes a step in the place of the model."""
-        model = super().wrap(accelerator, model)
-        # A method of peft, or a mixture of experts, may leave weights unused.
-        parallel = DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
-        parallel.register_comm_hook(None, lambda _, bucket: _sum_gradients(bucket))
-        return parallel
-
-    def summing(self, model: Any, *, is_last: bool) -> AbstractContextManager[object]:
-        """Return the context of a forward and backward pass. is_last: of this step, which sums gradients over all."""
-        no_sync: AbstractContextManager[object] = model.no_sync()
-        return nullcontext() if is_last else no_sync
-
-    def gather(self, results: Sequence[T]) -> list[T]:
-        """Return what all processes made of their shares, each once, on every process."""
-        shares: list[Sequence[T]] = [()] * self.n_processes
-        distributed.all_gather_object(shares, results)
-        return [result for share in shares for result in share]
-
-    def total(self, number: float) -> float:
-        """Return the sum of the numbers of all processes."""
-        return sum(self.gather([number]))
-
-    def agree(self, decision: bool) -> bool:
-        """Return the decision of the first process."""
-        return self.gather([decision])[0]
-
-
-def _sum_gradients(bucket: Any) -> torch.futures.Future[torch.Tensor]:
-    """Sum a bucket of gradients in fp32. DistributedDataParallel by itself would return the mean."""
-    gradients: torch.Tensor = bucket.buffer()
-    reduced = distributed.all_reduce(gradients.float(), async_op=True).get_future()
-    summed: torch.futures.Future[torch.Tensor] = reduced.then(lambda done: done.value()[0].to(gradients.dtype))
-    return summed
-
-
-def make_strategy(spec: TrainedSpec) -> Strategy:
-    """Make the strategy of a rung, in a process of an initialised process group."""
-    assert spec.training is not None
-    return DataParallel()
