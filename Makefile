@@ -6,6 +6,8 @@ VENV ?= .venv
 VERSIONS ?= locked
 GATE_VENV ?= .venv-gate
 VLLM_VENV ?= .venv-vllm
+BUILD_VENV ?= .venv-build
+DIST ?= dist
 BIN := $(VENV)/bin
 # mlflow runs the `python` that stands first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -16,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 
 # `pytest -m` for the quick lane; tests/conftest.py says which tests are slow.
 FAST := not slow and not smollm and not server and not browser
 
-.PHONY: demo test test-fast test-weights test-lowest test-newest test-gate test-vllm test-faults coverage check docs bench calibrate audit locks clean
+.PHONY: demo test test-fast test-weights test-lowest test-newest test-gate test-vllm test-faults coverage check docs wheel image test-image bench calibrate audit locks clean
 
 demo: $(VENV)/.installed
 	mlflow run . --env-manager local --experiment-name tweets
@@ -69,6 +71,21 @@ check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	python -m sphinx --fail-on-warning --keep-going --quiet docs site
 	@echo "The documentation: site/index.html"
+
+# The wheel and the sdist. The image is of the wheel, without torch; it needs Docker, or Podman as DOCKER=podman.
+wheel:
+	$(PYTHON) -m venv --clear $(BUILD_VENV)
+	$(BUILD_VENV)/bin/$(PIP) 'hatchling>=1.26'
+	rm -f $(DIST)/mlbaseline-*
+	$(BUILD_VENV)/bin/python -m hatchling build -d $(DIST)
+
+DOCKER ?= docker
+image: wheel
+	$(DOCKER) build --tag mlbaseline .
+
+# The commands of the Dockerfile in a folder of their own, where there is no Docker; installs 740 MB.
+test-image: $(VENV)/.installed-dev
+	MLBASELINE_TEST_IMAGE=1 python -m pytest tests/test_wheel.py
 
 # One JSON file for each benchmark, under the name of the commit.
 bench: $(VENV)/.installed-dev
@@ -136,4 +153,4 @@ $(VLLM_VENV)/.installed: pyproject.toml requirements/vllm.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(GATE_VENV) $(VLLM_VENV) .venv-lowest .venv-newest site htmlcov coverage.xml .coverage* .pytest_cache .mypy_cache .ruff_cache .calibration
+	rm -rf $(VENV) $(GATE_VENV) $(VLLM_VENV) $(BUILD_VENV) dist .venv-lowest .venv-newest site htmlcov coverage.xml .coverage* .pytest_cache .mypy_cache .ruff_cache .calibration

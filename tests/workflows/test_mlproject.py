@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copy, copytree, ignore_patterns
 
 import mlflow
 
@@ -14,12 +15,14 @@ from tests.support.workplace import ENVIRONMENT, Workplace
 ROOT = Path(__file__).parents[2]
 
 
-def mlflow_run(workplace: Workplace, *arguments: str) -> subprocess.CompletedProcess[str]:
+def mlflow_run(
+    workplace: Workplace, *arguments: str, project: str = str(ROOT), folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """With the `python` of this test first on the path, where mlflow looks for it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", *arguments],
-        cwd=workplace.folder,
+        [sys.executable, "-m", "mlflow", "run", project, "--env-manager", "local", *arguments],
+        cwd=folder or workplace.folder,
         env={**os.environ, **ENVIRONMENT, "PATH": path, "MLFLOW_TRACKING_URI": workplace.uri},
         capture_output=True,
         text=True,
@@ -54,3 +57,24 @@ def test_a_failure_fails_the_project_run(workplace: Workplace) -> None:
     experiment = client.get_experiment_by_name("reviews")
     assert experiment is not None
     assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
+
+
+def test_a_recorded_suite_in_a_checkout_and_from_another_folder(workplace: Workplace) -> None:
+    checkout = workplace.folder / "checkout"
+    copytree(ROOT / "mlbaseline", checkout / "mlbaseline", ignore=ignore_patterns("__pycache__"))
+    for name in ("MLproject", "conda.yaml"):
+        copy(ROOT / name, checkout)
+    suite = ("--experiment-name", "tweets-recorded", "-P", "suite=tweets-recorded")
+    ran = mlflow_run(workplace, *suite, project=".", folder=checkout)
+    assert ran.returncode == 0, ran.stderr
+    elsewhere = workplace.folder / "elsewhere"
+    elsewhere.mkdir()
+    compared = mlflow_run(workplace, "-e", "compare", *suite, project=str(checkout), folder=elsewhere)
+    assert compared.returncode == 0, compared.stderr
+    client = mlflow.MlflowClient(workplace.uri)
+    experiment = client.get_experiment_by_name("tweets-recorded")
+    assert experiment is not None
+    query = "tags.`mlbaseline.kind` = 'comparison' and tags.`mlbaseline.status` = 'completed'"
+    found = client.search_runs([experiment.experiment_id], query, order_by=["attributes.start_time DESC"])
+    assert [run.data.tags["mlbaseline.verdict"] for run in found] == ["promote", "promote"]
+    assert found[0].data.tags["mlflow.project.entryPoint"] == "compare"
