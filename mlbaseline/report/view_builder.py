@@ -19,7 +19,7 @@ from mlbaseline.report.sections.finetune_costs import finetune_section
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.sections.published_scores import published_section
-from mlbaseline.report.sections.reproducibility import reproducibility_section
+from mlbaseline.report.sections.reproducibility import data_section, reproducibility_section
 from mlbaseline.report.sections.rung_table import rung_section
 from mlbaseline.report.sections.slices.tables import slice_section
 from mlbaseline.report.view import Section, Tone, View
@@ -53,6 +53,7 @@ def build_view(assessment: Assessment, *, advises_promotion: bool = True) -> Vie
         next_steps_section(presenter),
         comparability_section(presenter),
         mismatch_section(presenter),
+        data_section(presenter),
         reproducibility_section(presenter),
     )
     return View(

@@ -6,7 +6,8 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 
 from mlbaseline.errors import DataError
 from mlbaseline.progress import preparing
@@ -33,6 +34,36 @@ class Candidate:
     content: bytes
 
 
+class LeftOutReason(str, Enum):
+    """Why a row cannot be used, by the name of its count."""
+
+    WITHOUT_TARGET = "dropped_without_target"
+    EMPTY_PROMPT = "dropped_empty_prompt"
+    EMPTY_CHOICE = "dropped_empty_choice"
+
+
+_REASONS: Mapping[LeftOutReason, str] = {
+    LeftOutReason.WITHOUT_TARGET: "have no target",
+    LeftOutReason.EMPTY_PROMPT: "have nothing in a column that the prompt shows",
+    LeftOutReason.EMPTY_CHOICE: "lack a choice",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows that were left out. counts: by reason. notes: file, reason and the first rows, for a person."""
+
+    counts: Counter[str]
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, file: str, reason: LeftOutReason, rows: Sequence[int]) -> None:
+        """Add the rows of one file, by their numbers."""
+        self.counts[reason.value] += len(rows)
+        if rows:
+            first = ", ".join(map(str, rows[:SHOWN])) + ", …" * (len(rows) > SHOWN)
+            self.notes.append(f"{file}: {len(rows):,} rows {_REASONS[reason]} and are left out: row {first}")
+
+
 def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:
     """Raise DataError, with every problem, where the files lack a column that the suite names."""
     task = suite.task
@@ -55,8 +86,8 @@ def _named_columns(suite: Suite) -> Iterator[tuple[str, str]]:
         yield "task.columns.cluster", columns.cluster
     for position, column in enumerate(columns.choices or ()):
         yield f"task.columns.choices.{position}", column
-    for field, column in columns.fields.items():
-        yield f"task.columns.{field}", column
+    for name, column in columns.fields.items():
+        yield f"task.columns.{name}", column
     for name, slicing in suite.task.slices.items():
         if slicing.column is not None:
             yield f"task.slices.{name}.column", slicing.column
@@ -84,20 +115,20 @@ def _prompt_errors(task: Task, columns: set[str]) -> Iterator[str]:
 
 
 def build_candidates(
-    task: Task, tables: Mapping[str, DataTable], counts: Counter[str], make_reader: MakeTargetReader
+    task: Task, tables: Mapping[str, DataTable], left_out: LeftOut, make_reader: MakeTargetReader
 ) -> dict[str, list[Candidate]]:
-    """Make candidates of the usable rows of each file, in its order; what is left out is added to `counts`.
+    """Make candidates of the usable rows of each file, in its order; what is left out is added to `left_out`.
 
     Args:
         task: The task of the suite.
         tables: File ─▶ its table.
-        counts: How many rows were left out, by reason; it is added to.
+        left_out: Rows that were left out; it is added to.
         make_reader: Makes the reader of the target column from all usable rows.
 
     Raises:
         DataError: A target is none of the choices, or an id is missing or not unique.
     """
-    rows = {name: _usable_rows(task, table, counts) for name, table in tables.items()}
+    rows = {name: _usable_rows(task, table, left_out) for name, table in tables.items()}
     targets = make_reader([values for usable in rows.values() for _, values in usable])
     found: dict[str, list[Candidate]] = {}
     for name, usable in rows.items():
@@ -109,20 +140,23 @@ def build_candidates(
     return found
 
 
-def _usable_rows(task: Task, table: DataTable, counts: Counter[str]) -> list[tuple[int, Fields]]:
+def _usable_rows(task: Task, table: DataTable, left_out: LeftOut) -> list[tuple[int, Fields]]:
     shown = [task.columns.fields.get(name, name) for name in placeholders(task.prompt)]
     choices = task.columns.choices or ()
     usable = []
+    numbers: dict[LeftOutReason, list[int]] = {reason: [] for reason in LeftOutReason}
     for row in table.rows:
-        _, values = row
+        number, values = row
         if is_missing(values[task.columns.target]):
-            counts["dropped_without_target"] += 1
+            numbers[LeftOutReason.WITHOUT_TARGET].append(number)
         elif any(is_missing(values[column]) for column in shown):
-            counts["dropped_empty_prompt"] += 1
+            numbers[LeftOutReason.EMPTY_PROMPT].append(number)
         elif any(is_missing(values[column]) for column in choices):
-            counts["dropped_empty_choice"] += 1
+            numbers[LeftOutReason.EMPTY_CHOICE].append(number)
         else:
             usable.append(row)
+    for reason, rows in numbers.items():
+        left_out.add(table.path.name, reason, rows)
     return usable
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, TaskData, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
-from mlbaseline.tasks.data_files import DataTable, FileOptions, read_table
-from mlbaseline.tasks.examples import Candidate, build_candidates, check_columns
+from mlbaseline.tasks.data_files import TEXT_FORMATS, DataTable, FileOptions, read_table
+from mlbaseline.tasks.examples import Candidate, LeftOut, build_candidates, check_columns
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from mlbaseline.tasks.targets import MakeTargetReader
@@ -36,11 +36,14 @@ class LoadedTask:
     dropped_empty_choice, dropped_duplicates, dropped_shared_clusters, left_over (usable, but drawn for no split).
 
     notes: where in the files characters were replaced and rows left out, and a very small test, for a person.
+
+    files: what each file is (its name, format, encoding and number of rows), by split, or as `source`.
     """
 
     splits: Mapping[Split, TaskData]
     counts: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> LoadedTask:
@@ -62,17 +65,19 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
     options = FileOptions(data.encoding, data.encoding_errors, data.delimiter, data.sheet, data.max_ragged)
     files = _data_files(data).items()
     tables = {name: read_table(fetch(asset).path, data.format, options) for name, asset in files}
-    notes = tuple(note for table in tables.values() for note in table.notes)
+    described = {name: _describe(table, data) for name, table in tables.items()}
     check_columns(suite, tables)
     counts = _counts_of(tables)
-    candidates = build_candidates(task, tables, counts, make_reader)
+    left_out = LeftOut(counts, [note for table in tables.values() for note in table.notes])
+    candidates = build_candidates(task, tables, left_out, make_reader)
     del tables  # of a million rows, each stage takes hundreds of megabytes
     chosen = _choose_examples(task, candidates, counts)
     del candidates
+    notes = left_out.notes
     if len(chosen["test"]) < FEW_EXAMPLES:
         n = len(chosen["test"])
-        notes += (f"the split test has {n} examples; with fewer than {FEW_EXAMPLES} hardly any difference shows",)
-    return replace(slice_splits(suite, chosen, counts), notes=notes)
+        notes.append(f"the split test has {n} examples; with fewer than {FEW_EXAMPLES} hardly any difference shows")
+    return replace(slice_splits(suite, chosen, counts), notes=tuple(notes), files=described)
 
 
 def slice_splits(suite: Suite, splits: Mapping[Split, Sequence[Example]], counts: Mapping[str, int]) -> LoadedTask:
@@ -107,6 +112,14 @@ def _data_files(data: DataSource) -> dict[str, Asset]:
         return {"source": Asset(source=data.source, sha256=data.sha256)}
     named = {split: getattr(data, split) for split in SPLITS}
     return {split: Asset(source=source) for split, source in named.items() if source is not None}
+
+
+def _describe(table: DataTable, data: DataSource) -> str:
+    """Say what a file is, as in `tickets.csv: csv, UTF-8, 1,200 rows`."""
+    facts = [table.format, f"{len(table.rows) + table.ragged:,} rows"]
+    if table.format in TEXT_FORMATS:
+        facts.insert(1, data.encoding or "UTF-8")
+    return f"{table.path.name}: {', '.join(facts)}"
 
 
 def _counts_of(tables: Mapping[str, DataTable]) -> Counter[str]:

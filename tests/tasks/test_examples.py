@@ -92,6 +92,11 @@ def test_rows_without_target_or_prompt_are_dropped_and_counted(tmp_path: Path) -
     assert len(task.splits["test"].examples) == 6
     assert (task.counts["dropped_without_target"], task.counts["dropped_empty_prompt"]) == (2, 2)
     assert task.counts["rows_read"] == 10
+    assert task.notes[:2] == (
+        "data.jsonl: 2 rows have no target and are left out: row 7, 8",
+        "data.jsonl: 2 rows have nothing in a column that the prompt shows and are left out: row 9, 10",
+    )
+    assert task.files == {"source": "data.jsonl: jsonl, UTF-8, 10 rows"}
 
 
 def test_a_target_outside_the_choices_names_value_row_and_choices(tmp_path: Path) -> None:

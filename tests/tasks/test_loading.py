@@ -36,7 +36,8 @@ def test_every_format_gives_the_same_examples(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     endings = ("csv", "tsv", "json", "jsonl", "parquet")
     tasks = [load(make_suite(tmp_path, data={"source": f"a.{ending}"})) for ending in endings]
-    assert all(task == tasks[0] for task in tasks)
+    assert all((task.splits, task.counts) == (tasks[0].splits, tasks[0].counts) for task in tasks)
+    assert [task.files["source"].split(", ")[0] for task in tasks] == [f"a.{ending}: {ending}" for ending in endings]
 
 
 def test_the_digest_covers_everything_and_not_the_order(tmp_path: Path) -> None:
@@ -109,6 +110,7 @@ def test_the_packaged_tweets(tweets: Suite) -> None:
     assert time.perf_counter() - start_s < 10, "about 1 s on an idle core"
     assert task.counts["rows_read"] == 38_158
     assert task.counts["replaced_characters"] > 0
+    assert task.files["source"].endswith("csv: csv, UTF-8, 38,158 rows")
     assert 915 <= task.counts["dropped_duplicates"] < 1_200
     assert tweets.task.split is not None
     for split, data in task.splits.items():

@@ -57,6 +57,10 @@ def test_the_ladder_is_timed_and_nothing_is_left(suite: Path, own_cache: Path) -
     assert 10 * 6 / 5e6 <= low < 10 * 8 / 3e6 < high == pytest.approx(10 * 7 / 3e6 + 10 * 32 * 2e-6, rel=0.2)
     assert "`last_layers: 1` would train in" in first["note"]
 
+    small_test = "the split test has 10 examples; with fewer than 20 hardly any difference shows"
+    assert outcome.document["data_notes"] == [small_test]
+    assert outcome.text(False, 100).endswith(f"data: {small_test}")
+
     client = MlflowClient(server)
     (experiment,) = client.search_experiments(filter_string="name = 't'")
     assert client.search_runs([experiment.experiment_id]) == []

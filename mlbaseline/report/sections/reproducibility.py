@@ -1,4 +1,4 @@
-"""Section `reproducibility`: digests, hardware and software of the comparison, and the run behind every number."""
+"""Sections `data` and `reproducibility`: files and rows; digests, hardware, software; the run behind every number."""
 
 from __future__ import annotations
 
@@ -9,12 +9,47 @@ from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 
+_SPLITS = ("train", "dev", "test")
+
+
+def data_section(presenter: Presenter) -> Section | None:
+    """Build the tables of files, of rows that were read, repaired and left out, and of what stood out."""
+    facts = presenter.assessment.context.get("data")
+    if not isinstance(facts, Mapping) or "rows_read" not in facts:
+        return None
+    files, notes = facts.get("files"), facts.get("notes")
+    blocks: list[Block] = []
+    if isinstance(files, Mapping):
+        rows = tuple(Row((Cell(formats.clean(str(name))), Cell(formats.plain(text)))) for name, text in files.items())
+        blocks.append(Table("Files", (Column("Split"), Column("File", wide=True)), rows))
+    counts = [(name, count) for name, count in facts.items() if isinstance(count, int)]
+    rows = tuple(
+        Row((Cell(_what(name)), Cell(formats.count(count))))
+        for name, count in sorted(counts, key=lambda each: each[0] in _SPLITS)
+    )
+    blocks.append(Table("Rows", (Column("What"), Column("Number", numeric=True)), rows))
+    if isinstance(notes, list | tuple):
+        rows = tuple(Row((Cell(formats.plain(note)),)) for note in notes)
+        blocks.append(Table("What stood out", (Column("In the data", wide=True),), rows))
+    return Section("data", "Data", tuple(blocks))
+
+
+def _what(name: str) -> str:
+    """Say what a count of the data is of, such as `left out: without target`."""
+    words = formats.clean(name).replace("_", " ")
+    if name in _SPLITS:
+        return f"examples of {words}"
+    return f"left out: {words.removeprefix('dropped ')}" if name.startswith("dropped_") else words
+
 
 def reproducibility_section(presenter: Presenter) -> Section | None:
     """Build the table of the context and that of the evaluation runs."""
     blocks: list[Block] = []
     flat = [
-        (name, text) for key, value in presenter.assessment.context.items() for name, text in _flatten(str(key), value)
+        (name, text)
+        for key, value in presenter.assessment.context.items()
+        for name, text in _flatten(str(key), value)
+        if not name.startswith(("data.files", "data.notes"))  # section `data` has them
     ]
     if flat:
         rows = tuple(Row((Cell(formats.clean(name)), Cell(text))) for name, text in flat)

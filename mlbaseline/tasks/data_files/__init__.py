@@ -1,7 +1,7 @@
 """Reading data files: text tables, JSON, Parquet and Excel ─▶ rows."""
 
 from mlbaseline.tasks.data_files.options import FileOptions
-from mlbaseline.tasks.data_files.reading import read_table
+from mlbaseline.tasks.data_files.reading import TEXT_FORMATS, read_table
 from mlbaseline.tasks.data_files.table import DataTable, plain
 
-__all__ = ["DataTable", "FileOptions", "plain", "read_table"]
+__all__ = ["TEXT_FORMATS", "DataTable", "FileOptions", "plain", "read_table"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mlbaseline.errors import DataError
@@ -37,7 +38,7 @@ def read_table(path: Path, format: str | None, options: FileOptions = AS_IT_IS) 
         raise DataError(
             f"{path}: holds no usable row of {name} data" + (f" ({table.ragged} ragged)" * bool(table.ragged))
         )
-    return table
+    return replace(table, format=name)
 
 
 def _read_parquet(path: Path, _: FileOptions) -> DataTable:
@@ -67,5 +68,7 @@ _READERS: dict[str, Callable[[Path, FileOptions], DataTable]] = {
     "parquet": _read_parquet,
     "excel": read_excel,
 }
+TEXT_FORMATS = ("csv", "tsv", "json", "jsonl")
+"""Formats whose files have a character encoding."""
 _ENDINGS = {"xlsx": "excel", "xlsm": "excel"}
 """Endings of names that are not called as their format."""

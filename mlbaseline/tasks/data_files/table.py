@@ -22,6 +22,7 @@ class DataTable:
 
     replaced_characters: broken bytes, each replaced by U+FFFD. ragged: rows left out because their number of cells is
     not the header's: which cell is missing or too much, nobody can tell. notes: where both are, for a person.
+    format: as the suite names it.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class DataTable:
     replaced_characters: int = 0
     ragged: int = 0
     notes: tuple[str, ...] = ()
+    format: str = ""
 
 
 class RowCollector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mlbaseline import store
 from mlbaseline.errors import MlbaselineError
@@ -25,11 +26,22 @@ class AnsweredData:
     """The data that was answered, as far as it can be read here.
 
     inputs: example_id of test ─▶ what the prompt shows of it. counts: examples of each split, and what was read,
-    repaired and left out on the way (`LoadedTask.counts`), without zeros.
+    repaired and left out on the way (`LoadedTask.counts`), without zeros. files, notes: as of `LoadedTask`.
     """
 
     inputs: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts, and `files` and `notes` where there are some, as the context of a comparison keeps them."""
+        facts: dict[str, Any] = dict(self.counts)
+        if self.files:
+            facts["files"] = dict(self.files)
+        if self.notes:
+            facts["notes"] = list(self.notes)
+        return facts
 
 
 def read_answered_data(suite: Suite, server: store.Server, *, task_digest: str, n_examples: int) -> AnsweredData:
@@ -66,6 +78,8 @@ def answered_data(suite: Suite, task: LoadedTask) -> AnsweredData:
     return AnsweredData(
         inputs={e.id: input_text(suite, e) for e in examples} if len(examples) <= MAX_EXAMPLES else {},
         counts={**sizes, **{name: count for name, count in task.counts.items() if count}},
+        files=task.files,
+        notes=task.notes,
     )
 
 

@@ -38,7 +38,7 @@ def comparison_context(
         **shared("hardware."),
         **shared("software."),
         **({"audit determinism": determinism} if determinism else {}),
-        **({"data": dict(data.counts)} if data.counts else {}),
+        **({"data": data.facts()} if data.counts else {}),
     }
 
 

@@ -42,7 +42,8 @@ class RungForecast:
         return self.train_s + self.answer_s
 
 
-def forecast_document(suite: Suite, rungs: Sequence[RungForecast]) -> dict[str, object]:
+def forecast_document(suite: Suite, rungs: Sequence[RungForecast], data_notes: Sequence[str]) -> dict[str, object]:
+    """Return the forecast as JSON has it. data_notes: what stood out in the data (`LoadedTask.notes`)."""
     prices = [rung.usd for rung in rungs if rung.usd is not None]
     return {
         "suite": suite.name,
@@ -50,6 +51,7 @@ def forecast_document(suite: Suite, rungs: Sequence[RungForecast]) -> dict[str, 
         "total_s": asdict(_total(rungs)),
         "usd": [sum(price[end] for price in prices) for end in (0, 1)] if prices else None,
         "peak_bytes": max((rung.peak_bytes for rung in rungs if rung.peak_bytes), default=None),
+        "data_notes": list(data_notes),
     }
 
 
@@ -57,8 +59,8 @@ def _total(rungs: Sequence[RungForecast]) -> SecondsRange:
     return sum((rung.total_s for rung in rungs), start=NO_TIME)
 
 
-def forecast_text(suite: Suite, rungs: Sequence[RungForecast], width: int) -> str:
-    """One line a baseline, then the total and what was left out. Columns that do not fit are left out."""
+def forecast_text(suite: Suite, rungs: Sequence[RungForecast], data_notes: Sequence[str], width: int) -> str:
+    """One line a baseline, then the total, what was left out and the notes. Columns that do not fit are left out."""
     columns = ("baseline", "runs", "time", "training", "memory", "USD")
     lines = [columns, *(_line(name, [rung for rung in rungs if rung.baseline == name]) for name in _names(rungs))]
     prices = [rung.usd for rung in rungs if rung.usd is not None]
@@ -73,7 +75,7 @@ def forecast_text(suite: Suite, rungs: Sequence[RungForecast], width: int) -> st
     notes = [f"{rung.baseline}: {rung.note}" for rung in rungs if rung.note]
     if suite.judged:
         notes.append("judges are not asked: their time and price come on top")
-    return "\n".join([*text, *dict.fromkeys(notes)])
+    return "\n".join([*text, *dict.fromkeys(notes), *(f"data: {note}" for note in data_notes)])
 
 
 def _names(rungs: Sequence[RungForecast]) -> list[str]:

@@ -50,7 +50,7 @@ def validate(
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
-        The document has `rungs` (see `RungForecast`), `total_s`, `usd` and `peak_bytes`.
+        The document has `rungs` (see `RungForecast`), `total_s`, `usd`, `peak_bytes` and `data_notes`.
 
     Raises:
         SuiteError: The suite file is not valid, or has no such baseline or seed.
@@ -67,9 +67,10 @@ def validate(
     chosen_seeds = choose_seeds(loaded, seeds)
     tracker = store.connect(tracking_uri, loaded.name)
     fetch = make_fetcher(loaded, tracker)
+    task = load_task(loaded, fetch)
     context = RungContext(
         loaded,
-        load_task(loaded, fetch),
+        task,
         fetch,
         find_registered=partial(serving.find_registered, tracker, trusted=store.trusted_keys(loaded)),
         find_scorer=scorer_finder(tracker),
@@ -81,7 +82,9 @@ def validate(
         for name in names:
             rungs += forecast.rungs(name, chosen_seeds)
             bar.update()
-    return CommandResult(forecast_document(loaded, rungs), lambda _, width: forecast_text(loaded, rungs, width))
+    return CommandResult(
+        forecast_document(loaded, rungs, task.notes), lambda _, width: forecast_text(loaded, rungs, task.notes, width)
+    )
 
 
 class _Forecast:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.sections.reproducibility import reproducibility_section
+from mlbaseline.report.sections.reproducibility import data_section, reproducibility_section
 from tests.report.sections.test_findings import texts
 from tests.support import assessments as given
 
@@ -15,3 +17,29 @@ def test_reproducibility_flattens_the_context_and_lists_every_run() -> None:
     runs = texts(section, block=1)
     assert ["lora", "2"] in [run[:2] for run in runs]
     assert len(runs) == sum(len(s.run_ids) for s in given.promote().standings)
+
+
+def test_the_data_have_files_rows_and_notes_of_their_own() -> None:
+    data = {
+        "train": 32,
+        "dev": 12,
+        "test": 30,
+        "rows_read": 80,
+        "dropped_without_target": 6,
+        "files": {"source": "tickets.csv: csv, cp1252, 80 rows"},
+        "notes": ["tickets.csv: 6 rows have no target and are left out: row 7, 8, 9, …"],
+    }
+    presenter = Presenter(replace(given.promote(), context={"data": data}))
+    section = data_section(presenter)
+    assert texts(section, block=0) == [["source", "tickets.csv: csv, cp1252, 80 rows"]]
+    assert texts(section, block=1) == [
+        *(["rows read", "80"], ["left out: without target", "6"]),
+        *(["examples of train", "32"], ["examples of dev", "12"], ["examples of test", "30"]),
+    ]
+    assert texts(section, block=2) == [data["notes"]]
+    assert ["data.rows_read", "80"] in texts(reproducibility_section(presenter), block=0)
+    assert "notes" not in str(texts(reproducibility_section(presenter), block=0))
+
+
+def test_data_that_could_not_be_read_have_no_section() -> None:
+    assert data_section(Presenter(replace(given.promote(), context={}))) is None
