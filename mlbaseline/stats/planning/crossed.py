@@ -102,7 +102,7 @@ def crossed_variance(
     Example:
         >>> found = crossed_variance([[0.50, 0.52, 0.51], [0.60, 0.61, 0.63]], ["initialisation", "order"])
         >>> [(" × ".join(each.sources), round(each.share, 2)) for each in found.components]
-        [('initialisation', 0.98), ('order', 0.01), ('initialisation × order', 0.01)]
+        [('initialisation', 0.97), ('order', 0.01), ('initialisation × order', 0.02)]
     """
     values = np.asarray(scores, dtype=float)
     if values.ndim != len(sources) or not sources:
