@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlbaseline.records import Scalar
 from mlbaseline.store.server.patience import is_remote
-from mlbaseline.store.server.tracking import Run, fitting, reporting, run_tags
+from mlbaseline.store.server.tracking import PREFIX, Run, fitting, reporting, run_tags
 from mlbaseline.store.server.twins import delete_twin_models
 
 
@@ -73,6 +73,8 @@ class LoggedModel:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+MODEL_ID = PREFIX + "model_id"
+"""Tag of a run: its model. It is an input of the run as well, but a search of mlflow 3.17 gives no inputs."""
 Item = Tags | Params | Metrics | Series | Artifacts | Dataset | LoggedModel
 
 
@@ -100,7 +102,8 @@ def write(run: Run, *items: Item) -> None:
                 if isinstance(item, Params)
                 for key, value in item.values.items()
             ],
-            tags=[tag for item in items if isinstance(item, Tags) for tag in run_tags(item.values)],
+            tags=run_tags({MODEL_ID: model_id} if model_id else {})
+            + [tag for item in items if isinstance(item, Tags) for tag in run_tags(item.values)],
         )
 
 
@@ -171,8 +174,7 @@ def _log_dataset(run: Run, item: Dataset) -> tuple[str, str]:
 
 
 def _log_model(run: Run, item: LoggedModel) -> str:
-    from mlflow.entities import LoggedModelOutput
-    from mlflow.exceptions import MlflowException
+    from mlflow.entities import LoggedModelInput
 
     client = run.tracker.client
     model_id = client.create_logged_model(
@@ -192,11 +194,6 @@ def _log_model(run: Run, item: LoggedModel) -> str:
     client.finalize_logged_model(model_id, "READY")
     if is_remote(run.tracker.uri):
         delete_twin_models(client, run.experiment_id, run.run_id, model_id)
-    try:
-        client.log_outputs(run.run_id, [LoggedModelOutput(model_id, step=0)])
-    except MlflowException:
-        # mlflow 3.17 refuses to write it twice, as where a request is repeated whose answer was lost.
-        outputs = client.get_run(run.run_id).outputs
-        if model_id not in [model.model_id for model in (outputs.model_outputs if outputs else ())]:
-            raise
+    # mlflow 3.17 takes a run with a model among its outputs for a training, and leaves it out of *Evaluation runs*.
+    client.log_inputs(run.run_id, models=[LoggedModelInput(model_id)])
     return str(model_id)

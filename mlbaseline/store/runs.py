@@ -25,7 +25,7 @@ from mlbaseline.store.evaluations import (
     UNANSWERED,
     WEIGHTS_SHA256,
 )
-from mlbaseline.store.items import param_text
+from mlbaseline.store.items import MODEL_ID, param_text
 from mlbaseline.store.measured import MEASURED_SHA256
 from mlbaseline.store.server.artifacts import fetch_artifact
 from mlbaseline.store.server.run_search import NEWEST, Times, experiment_ids, search
@@ -220,7 +220,9 @@ def _against_comparison(tracker: Tracker, run: MlflowRun, times: Times) -> list[
 def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
     _require_readable(server, run)
     tags = run.data.tags
-    models = run.outputs.model_outputs if run.outputs else []
+    # Runs of version 0.2.0 and before have no tag of their model: it is one of their outputs.
+    outputs = [model.model_id for model in (run.outputs.model_outputs if run.outputs else ())]
+    model_id = tags.get(MODEL_ID) or next(iter(outputs), None)
     try:
         return EvaluationRun(
             run_id=run.info.run_id,
@@ -239,7 +241,7 @@ def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
             end_time_ms=run.info.end_time,
             artifact_uri=run.info.artifact_uri,
             parent=tags.get("mlflow.parentRunId"),
-            model_id=models[0].model_id if models else None,
+            model_id=model_id,
             unanswered=int(tags.get(UNANSWERED, 0)),
             answered=int(tags[ANSWERED]) if ANSWERED in tags else None,
             measured_sha256=tags.get(MEASURED_SHA256),

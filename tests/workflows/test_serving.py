@@ -58,7 +58,7 @@ def test_real_servers_are_killed_while_they_answer(workplace: Workplace) -> None
     client = mlflow.MlflowClient(workplace.uri)
     runs = {(e["baseline"], e["seed"]): client.get_run(e["run_id"]) for e in evaluations}
     version = client.get_model_version_by_alias("reviews-label", "champion")
-    full = runs["full", 0].outputs.model_outputs[0].model_id
+    full = runs["full", 0].inputs.model_inputs[0].model_id
     weights = resolve(reach(workplace.uri), f"models:/{full}/artifacts/served/weights")
     ports = free_port(), free_port()
     mlflow_url, text_url = (f"http://localhost:{port}" for port in ports)
