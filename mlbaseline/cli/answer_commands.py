@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @command("import")
-@click.argument("format", type=click.Choice(["lm-eval", "inspect", "mlflow", "csv", "tsv", "jsonl", "parquet"]))
+@click.argument("format", type=click.Choice(["lm-eval", "inspect", "mlflow", "nemo", "csv", "tsv", "jsonl", "parquet"]))
 @click.argument("path")
 @SUITE
 @click.option("--as", "baseline", metavar="NAME", required=True, help="The baseline of the suite that it is.")
 @click.option("--seed", type=int, metavar="N", help="The seed of all answers, where the file names none.")
 @click.option("--task", metavar="NAME", help="lm-eval: which task, in a folder with samples of several.")
 @click.option("--filter", metavar="NAME", help="lm-eval: which filter, where the samples have several.")
-@click.option("--epoch", type=int, metavar="N", help="inspect: only this epoch; without it, each is one of the seeds.")
+@click.option("--epoch", type=int, metavar="N", help="inspect, nemo: only this epoch; else each is one of the seeds.")
 @click.option(
     "--id", "id_field", metavar="FIELD", help="The field of an item (document, metadata, input) that is its id."
 )
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def import_(format: str, path: str, suite: str, **options: Any) -> CommandResult:
     """Make answers that were computed elsewhere an evaluation of the suite.
 
-    PATH is a file; of lm-eval and inspect also a folder; of mlflow the id of a run. For a baseline of kind human, a
-    table with the columns example_id, annotator and label is what annotators said.
+    PATH is a file; of lm-eval, inspect and nemo also a folder; of mlflow the id of a run. For a baseline of kind
+    human, a table with the columns example_id, annotator and label is what annotators said.
     """
     from mlbaseline import workflows
 

@@ -147,6 +147,25 @@ def test_a_run_of_genai_evaluate_stands_beside_our_rungs(
     assert (row["candidate"], row["n"]) == ("prompted", 20)
 
 
+def test_records_of_nemo_evaluator_stand_beside_our_rungs(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write(MODEL)
+    replace_in(cheap_ladder.suite, "test: 120", "test: 20")
+    examples = cheap_ladder.test_data().examples
+    records = [
+        {"problem_idx": e.id, "reward": float(e.target == "good"), "repeat": repeat, "extracted_answer": "good"}
+        for e in examples
+        for repeat in (0, 1)
+    ]
+    path = cheap_ladder.folder / "results.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    share = sum(e.target == "good" for e in examples) / 20
+    for options, seeds in (({}, [0, 1]), ({"score": "reward", "epoch": 2}, [None])):
+        rungs = workflows.import_results(
+            "nemo", path, cheap_ladder.suite, baseline="prompted", tracking_uri=cheap_ladder.uri, **options
+        ).document["evaluations"]
+        assert [(rung["seed"], rung["metrics"]["accuracy"]) for rung in rungs] == [(s, share) for s in seeds]
+
+
 def test_the_sheet_comes_back_through_import(cheap_ladder: CheapLadder) -> None:
     workflows.export(cheap_ladder.suite, output=cheap_ladder.folder / "sheet.csv", tracking_uri=cheap_ladder.uri)
     sheet = pd.read_csv(cheap_ladder.folder / "sheet.csv", dtype=str, keep_default_na=False)

@@ -21,6 +21,7 @@ from mlbaseline.importers.imported import (
 )
 from mlbaseline.importers.inspect_log import find_log, read_log
 from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
+from mlbaseline.importers.nemo_results import find_records, read_records
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Scalar, digest_of
 from mlbaseline.suite import External, Human, MetricName, Suite
@@ -34,14 +35,14 @@ from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.judging import open_judging, scorer_finder
 
 log = logging.getLogger("mlbaseline")
-LM_EVAL, INSPECT, MLFLOW = "lm-eval", "inspect", "mlflow"
-FORMATS = (LM_EVAL, INSPECT, MLFLOW, "csv", "tsv", "jsonl", "parquet")
+LM_EVAL, INSPECT, MLFLOW, NEMO = "lm-eval", "inspect", "mlflow", "nemo"
+FORMATS = (LM_EVAL, INSPECT, MLFLOW, NEMO, "csv", "tsv", "jsonl", "parquet")
 _TAKES = {
     "task": (LM_EVAL,),
     "filter": (LM_EVAL,),
-    "epoch": (INSPECT,),
-    "id": (LM_EVAL, INSPECT, MLFLOW),
-    "score": (LM_EVAL, INSPECT, MLFLOW),
+    "epoch": (INSPECT, NEMO),
+    "id": (LM_EVAL, INSPECT, MLFLOW, NEMO),
+    "score": (LM_EVAL, INSPECT, MLFLOW, NEMO),
 }
 
 
@@ -72,8 +73,8 @@ def import_results(
     """Write answers of another tool as completed evaluations of a baseline, one for each seed.
 
     Args:
-        format: `lm-eval`, `inspect`, `mlflow`, `csv`, `tsv`, `jsonl` or `parquet`.
-        path: A file; of lm-eval and inspect also a folder; of mlflow the id of a run. Tables have the columns of
+        format: `lm-eval`, `inspect`, `mlflow`, `nemo`, `csv`, `tsv`, `jsonl` or `parquet`.
+        path: A file; of lm-eval, inspect and nemo also a folder; of mlflow the id of a run. Tables have the columns of
             recorded answers, or those of a sheet of labels for a baseline of kind human.
         suite: Path of a suite file, or the name of a packaged suite. Its test split is what was answered.
         baseline: Of the suite.
@@ -82,7 +83,7 @@ def import_results(
         filter: Which of lm-eval's filters.
         id_field: Field of an item that holds our example ids.
         score: The source's score that counts, as NAME or NAME=METRIC; by default as the suite's first metric.
-        epoch: Which of inspect's epochs; without it, each epoch is one of the suite's seeds.
+        epoch: Which of inspect's epochs, or of NeMo's repeats from 1; without it, each is one of the suite's seeds.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Raises:
@@ -121,12 +122,16 @@ def _from_run(server: store.Server, run_id: str, context: RungContext, options: 
 def _from_file(format: str, path: Path, context: RungContext, options: ImportOptions) -> _Source:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    if format not in (LM_EVAL, INSPECT):
+    if format not in (LM_EVAL, INSPECT, NEMO):
         return _Source(_rows_of_test(path, format, context), path.name, assets.sha256_of(path))
-    file = find_samples(path, options.task) if format == LM_EVAL else find_log(path)
     if format == LM_EVAL:
+        file = find_samples(path, options.task)
         results = read_samples(file, filter=options.filter)
+    elif format == NEMO:
+        file = find_records(path)
+        results = read_records(file)
     else:
+        file = find_log(path)
         results = read_log(file, scorer=options.score[0] if options.score else None)
     results = _of_test(_of_epoch(file, results, options.epoch), str(file), context, options)
     rows = make_rows(results, str(file), context.suite.task, context.data, options)
