@@ -46,6 +46,11 @@ RAY = click.option(
 )
 
 
+def terminal_width() -> int:
+    """Return the columns that a result may take: those of the terminal, and 120 at most."""
+    return min(120, shutil.get_terminal_size((100, 24)).columns)
+
+
 def command(name: str | None = None) -> Callable[[Command], click.Command]:
     """Make a command of a function that returns a CommandResult, with the options that all commands share."""
 
@@ -65,8 +70,7 @@ def command(name: str | None = None) -> Callable[[Command], click.Command]:
             else:
                 from mlbaseline.report import wants_colour
 
-                width = min(120, shutil.get_terminal_size((100, 24)).columns)
-                click.echo(outcome.text(wants_colour(sys.stdout), width).rstrip())
+                click.echo(outcome.text(wants_colour(sys.stdout), terminal_width()).rstrip())
             sys.exit(outcome.exit_code)
 
         return invoke
