@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,6 @@ import pytest
 
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.workflows.evaluations.executors.choosing import open_executor
-from mlbaseline.workflows.evaluations.executors.rung_task import LadderAddress, RungTask, evaluate_task
 from tests.support.ray_clusters import SmallCluster, small_cluster
 from tests.support.workplace import ENVIRONMENT, Workplace
 
@@ -86,10 +86,13 @@ def test_an_interrupt_cancels_all_of_it(workplace: Workplace, cluster: SmallClus
     workplace.edit("epochs: 14", "epochs: 5000")
     command = [sys.executable, "-m", "mlbaseline", "evaluate", str(workplace.suite), *chosen("lora", "full")]
     command += ["--tracking-uri", workplace.uri, "--ray", cluster.address]
-    running = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, cwd=workplace.folder)
+    shown = workplace.folder / "shown"
+    with shown.open("w") as file:
+        running = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, cwd=workplace.folder, stderr=file)
     client = mlflow.MlflowClient(workplace.uri)
-    while len(_runs(client, "RUNNING")) < 3:  # the ladder, and one rung on each node
-        assert running.poll() is None, "it ended by itself"
+    # The ladder, and one rung on each node, of which the driver shows how far they are.
+    while len(_runs(client, "RUNNING")) < 3 or not re.search(r"lora · seed 0, training: \d+ of", shown.read_text()):
+        assert running.poll() is None, shown.read_text()
         time.sleep(0.5)
     running.send_signal(signal.SIGINT)
     assert running.wait(timeout=300) == 1
@@ -110,11 +113,3 @@ def test_what_cannot_be_reached_or_is_not_installed_is_told(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MlbaselineError, match=r'pip install "mlbaseline\[ray\]"'):
         open_executor("tweets", processes=1, ray="auto", until_settled=False).__enter__()
-
-
-def test_a_node_that_cannot_open_the_suite_is_named(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    ladder = LadderAddress(str(tmp_path / "elsewhere.yaml"), "0" * 64, "0" * 64, "test", uri, "run")
-    task = RungTask("few_shot", ladder, "few_shot", (0,), fresh=False, threads=1)
-    with pytest.raises(MlbaselineError, match=r"(?s)few_shot, on node 10\.0\.0\.2: .*elsewhere\.yaml.*No such"):
-        evaluate_task(task, (), "node 10.0.0.2")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from mlbaseline import store
 from mlbaseline.errors import MlbaselineError, SuiteError
-from mlbaseline.progress import progress_bar
+from mlbaseline.progress import shown_on
+from mlbaseline.progress.relay import Message, Relay, receiving
 from mlbaseline.suite.reading import SuiteReference, packaged_suites
 from mlbaseline.workflows.evaluations.executors.executor import Executor, LocalExecutor, SplitEvaluation, tell_left_out
-from mlbaseline.workflows.evaluations.executors.ray_cluster import Slot, choose_slot, connected, live_nodes
-from mlbaseline.workflows.evaluations.executors.rung_task import (
+from mlbaseline.workflows.evaluations.executors.on_node import (
     BlockResults,
-    LadderAddress,
     RungOutcome,
-    RungTask,
     compute_block,
+    evaluate_task,
+)
+from mlbaseline.workflows.evaluations.executors.ray_cluster import Slot, choose_slot, connected, live_nodes
+from mlbaseline.workflows.evaluations.executors.ray_progress import block_bars, open_mailbox, show_mail
+from mlbaseline.workflows.evaluations.executors.rung_task import (
+    LadderAddress,
+    RungTask,
     computes,
     count_blocks,
-    evaluate_task,
     split_seeds,
     training_processes,
 )
@@ -31,6 +36,7 @@ from mlbaseline.workflows.evaluations.ladder_run import Evaluated, metrics_text
 
 if TYPE_CHECKING:
     from ray import ObjectRef
+    from ray.actor import ActorHandle
 
 log = logging.getLogger("mlbaseline")
 _RETRIES = 5
@@ -56,7 +62,7 @@ def open_ray(address: str, suite: SuiteReference) -> Iterator[Executor]:
         slots = sum(slot.count_on(node) for node in live_nodes())
         gpus = f", {slot.gpus} GPU" if slot.gpus else ""
         log.info("Ray: %d models at a time, %d threads%s each", slots, slot.threads, gpus)
-        executor = RayExecutor(reference, slot, slots)
+        executor = RayExecutor(reference, slot, slots, open_mailbox())
         try:
             yield executor
         finally:
@@ -87,12 +93,14 @@ class RayExecutor:
         suite: What the nodes open.
         slot: What one task takes of a node.
         slots: How many of them the cluster has.
+        mailbox: Has what the nodes tell of their progress.
         running: What has not ended: tasks, and the blocks that they wait for.
     """
 
     suite: str
     slot: Slot
     slots: int
+    mailbox: ActorHandle[Any]
     running: dict[ObjectRef[Any], _Submitted] = field(default_factory=dict)
 
     @property
@@ -122,11 +130,11 @@ class RayExecutor:
             slot = self._slot_of(task.name, training_processes(suite, task.baseline))
             self._submit(task, slot, count_blocks(suite, task.baseline, n_examples, self.slots))
         yield from LocalExecutor().evaluate(split, {n: each for n, each in seeds.items() if not computes(suite, n)})
-        yield from self._evaluated(suite.name, len(tasks))
+        yield from self._evaluated()
 
     def _slot_of(self, name: str, processes: int) -> Slot:
         slot = self.slot.times(processes)
-        if not any(map(slot.count_on, live_nodes())):
+        if processes > 1 and not any(map(slot.count_on, live_nodes())):
             raise MlbaselineError(
                 f"{name}: {processes} processes train it together, which takes {slot.gpus} GPUs of one node; no node "
                 "of the cluster has as many"
@@ -141,25 +149,26 @@ class RayExecutor:
         evaluate = ray.remote(_evaluate_on_node).options(**options, name=task.name)
         blocks = [compute.remote(task, index, n_blocks) for index in range(n_blocks)]
         self.running.update({ref: _Submitted(task, is_block=True) for ref in blocks})
-        self.running[evaluate.remote(task, *blocks)] = _Submitted(task)
+        self.running[evaluate.remote(task, self.mailbox, *blocks)] = _Submitted(task)
 
-    def _evaluated(self, title: str, n_tasks: int) -> Iterator[Evaluated]:
-        """Yield what became of each task, as they end."""
-        n_ended = 0
-        with progress_bar(len(self.running), "part", title) as bar:
-            for submitted, ref in self._ended():
-                if not submitted.is_block:
-                    n_ended += 1
+    def _evaluated(self) -> Iterator[Evaluated]:
+        """Yield what became of each task, as they end, and show how far the blocks of the others are."""
+        n_blocks = Counter(submitted.task.answering for submitted in self.running.values() if submitted.is_block)
+        with receiving() as receive, block_bars(n_blocks) as count:
+            for submitted, ref in self._ended(receive):
+                if submitted.is_block:
+                    count(submitted.task.answering)
+                else:
                     yield from _told(submitted.task, _outcome(submitted.task, ref))
-                bar.update(note=f"{n_ended} of {n_tasks} rungs")
 
-    def _ended(self) -> Iterator[tuple[_Submitted, ObjectRef[Any]]]:
-        """Wait for everything that is running, and yield each part when it ends."""
+    def _ended(self, receive: Callable[[Message], None]) -> Iterator[tuple[_Submitted, ObjectRef[Any]]]:
+        """Wait for everything that is running, and yield each part when it ends. receive: takes their progress."""
         import ray
 
         has_warned = False
         while self.running:
             ended, _ = ray.wait(list(self.running), num_returns=1, timeout=_LOOK_EVERY_S)
+            show_mail(self.mailbox, receive)
             for ref in ended:
                 yield self.running.pop(ref), ref
             if not ended and not has_warned and not any(map(self.slot.count_on, live_nodes())):
@@ -181,11 +190,13 @@ class RayExecutor:
 
 
 def _compute_on_node(task: RungTask, index: int, n: int) -> BlockResults:
-    return compute_block(task, index, n, _this_node())
+    with shown_on(Relay(lambda _: None)):  # it sees a part of the examples: the driver counts whole blocks
+        return compute_block(task, index, n, _this_node())
 
 
-def _evaluate_on_node(task: RungTask, *blocks: BlockResults) -> RungOutcome:
-    return evaluate_task(task, blocks, _this_node())
+def _evaluate_on_node(task: RungTask, mailbox: ActorHandle[Any], *blocks: BlockResults) -> RungOutcome:
+    with shown_on(Relay(mailbox.put.remote)):
+        return evaluate_task(task, blocks, _this_node())
 
 
 def _this_node() -> str:
