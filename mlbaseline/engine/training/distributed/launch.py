@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing import connection, get_context, parent_process
@@ -140,7 +139,7 @@ def _require_devices(job: TrainingJob, n_processes: int) -> None:
 def _run_agent(reply: Connection, given: Launch) -> None:
     """Run torchrun's agent; reply what was trained, or what went wrong."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.getLogger("torch").setLevel(logging.CRITICAL)
+    logging.disable()  # the reply says what went wrong
     os.environ |= {"TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": str(given.n_threads)}
     distribution = given.job.spec.training
     assert distribution is not None
@@ -158,9 +157,11 @@ def _run_agent(reply: Connection, given: Launch) -> None:
     )
     (given.folder / _LOGS).mkdir(parents=True, exist_ok=True)
     # The processes of an attempt whose main process was killed write to the same files: wait for their end.
-    with FileLock(given.folder.with_suffix(".processes.lock")), suppress(SignalException):
+    with FileLock(given.folder.with_suffix(".processes.lock")):
         try:
             reply.send(elastic_launch(config, _train_in_process)(given)[0])
+        except SignalException:  # the main process has ended, or was interrupted: nobody waits for a reply
+            return
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             told = failure.message
