@@ -208,7 +208,7 @@ PEFT = "kind: peft, base: zero_shot, learning_rate: 1.0e-3"
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (f"{PEFT}, method: lora, virtual_tokens: 3", "baselines.x.virtual_tokens: unknown key, got 3"),
+        (f"{PEFT}, method: lora, virtual_tokens: 3", "baselines.x.virtual_tokens: unknown key, got 3; other parts"),
         (f"{PEFT}, method: ia3, rank: 3", "baselines.x.rank: unknown key"),
         (f"{PEFT}, method: prompt_tuning, dora: true", "baselines.x.dora: unknown key"),
         (f"{PEFT}, method: lorra", "baselines.x.method: expected one of lora, ia3, prompt_tuning, prefix_tuning, peft"),

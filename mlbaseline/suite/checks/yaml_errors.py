@@ -89,9 +89,7 @@ def _told(problem: Any, known_keys: Collection[str]) -> str:
     came, message = problem["input"], problem["msg"]
     match problem["type"]:
         case "extra_forbidden":
-            key = problem["loc"][-1]
-            told = _NOT_HERE if _SECRET.search(str(key)) else f"got {came!r}"
-            return f"unknown key, {told}{nearest(key, known_keys)}"
+            return _unknown_key(problem["loc"][-1], came, known_keys)
         case "missing":
             return "is missing"
         case "value_error":
@@ -105,6 +103,13 @@ def _told(problem: Any, known_keys: Collection[str]) -> str:
         case _:
             meant = ""
     return f"{message[0].lower()}{message[1:]}, got {came!r}{meant}"
+
+
+def _unknown_key(key: Any, came: Any, known_keys: Collection[str]) -> str:
+    told = _NOT_HERE if _SECRET.search(str(key)) else f"got {came!r}"
+    if key in known_keys:
+        return f"unknown key, {told}; other parts of a suite have it, but it does not go with the keys here"
+    return f"unknown key, {told}{nearest(key, known_keys)}"
 
 
 def _kinds(path: KeyPath) -> tuple[str, ...]:
