@@ -8,10 +8,10 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from importlib.machinery import PathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
 from time import perf_counter
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from mlbaseline.errors import SuiteError, describe_error
@@ -128,13 +128,25 @@ def find_source(reference: str, root: Path, where: str) -> Path:
 def _from_file(path: Path) -> ModuleType:
     # With a name per path, so that two suites may each have a rules.py.
     name = f"_suite_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the file as it is now.
+
+    Python's cache of compiled files knows a file by its size and the second of its change: one that was edited twice in
+    a second would answer as before, under the digest of its new text.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _installed(name: str) -> ModuleType:

@@ -76,7 +76,8 @@ def test_a_comparison_keeps_examples_and_classes_for_its_report(ladder: CheapLad
     outcome = workflows.compare(ladder.suite, tracking_uri=ladder.uri)
     run_id = outcome.document["comparison_run_id"]
     assessment = load_assessment(connect(ladder.uri, "reviews"), run_id)
-    assert assessment.context["data"] == {"train": 96, "dev": 32, "test": 120, "rows_read": 264, "left_over": 16}
+    counts = {"train": 96, "dev": 32, "test": 120, "rows_read": 264, "left_over": 16}
+    assert assessment.context["data"] == {**counts, "files": {"source": "reviews.csv: csv, UTF-8, 264 rows"}}
     shown = assessment.examples
     assert shown is not None
     assert [confusion.baseline for confusion in shown.confusions] == ["majority", "rule"]

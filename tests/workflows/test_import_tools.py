@@ -106,7 +106,7 @@ def test_a_run_of_mlflow_by_content_or_id(cheap_ladder: CheapLadder) -> None:
             id_field="nr",
             tracking_uri=cheap_ladder.uri,
         )
-    with pytest.raises(SuiteError, match="--epoch goes with inspect, not with mlflow"):
+    with pytest.raises(SuiteError, match="--epoch goes with inspect and nemo, not with mlflow"):
         workflows.import_results(
             "mlflow", "x", cheap_ladder.suite, baseline="prompted", epoch=1, tracking_uri=cheap_ladder.uri
         )

@@ -19,7 +19,7 @@ SUITE = """
 name: seven
 task:
   kind: choice
-  data: {source: DATA, format: csv}
+  data: {source: DATA, format: csv, encoding_errors: replace}
   columns: {text: text, target: sentiment}
   prompt: "Tweet: {text}\\nSentiment:"
   choices: [negative, neutral, positive]

@@ -25,10 +25,10 @@ class HistoryPlot(Plot):
         lowest: Score below which the loss has risen more than tolerated.
     """
 
-    periods: Sequence[str]
-    champion: Sequence[float]
-    reference: Sequence[float]
-    lowest: Sequence[float]
+    periods: tuple[str, ...]
+    champion: tuple[float, ...]
+    reference: tuple[float, ...]
+    lowest: tuple[float, ...]
 
     def draw(self) -> Any:
         """Draw it as a matplotlib Figure, in the colours of `svg`."""
@@ -69,8 +69,8 @@ def history_plot(
         title=f"{metric} on live traffic, by period",
         caption="The band below the reference is the loss that is tolerated.",
         alt=f"{metric} of the champion: {points}; the reference at the end: {reference[-1]:.3f}",
-        periods=periods,
-        champion=champion,
-        reference=reference,
-        lowest=[score - tolerated for score in reference],
+        periods=tuple(periods),
+        champion=tuple(champion),
+        reference=tuple(reference),
+        lowest=tuple(score - tolerated for score in reference),
     )

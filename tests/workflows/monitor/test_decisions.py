@@ -102,7 +102,7 @@ def test_an_alarm_is_told_once_and_again_only_where_it_did_not_arrive(
             return workflows.canary(suite, webhook=server.url, tracking_uri=uri(suite)).exit_code
 
         assert look() == 3, "what is decided does not hang on who is told"
-        assert "127.0.0.1 was not told" in caplog.text
+        assert "127.0.0.1 did not receive" in caplog.text
         server.answer = lambda _: Response({})
         assert (look(), look(), len(server.requests)) == (3, 3, 2)
     (run,) = canary_runs(suite)

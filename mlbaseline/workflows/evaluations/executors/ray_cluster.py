@@ -81,11 +81,11 @@ def connected(address: str) -> Iterator[None]:
             f"nodes; it cannot be reached: {reason}\nIs it up? `ray status --address {address}` says so, "
             "`ray start --head` starts one."
         ) from error
-    try:
-        with redirect_stdout(sys.stderr):  # ray 2.60 prints there which nodes it lost
+    with redirect_stdout(sys.stderr):  # ray 2.60 prints there which nodes it lost, until it is shut down
+        try:
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _knock(address: str) -> None:
