@@ -52,7 +52,8 @@ class TerminalBars:
 
     def end(self, progress: Progress) -> None:
         """Close the bar: it stays where it is full, unless it is of a preparation."""
-        if bar := self._bars.pop(progress.title, None):
+        bar = self._bars.pop(progress.title, None)
+        if bar is not None:  # a bar of unknown length has no truth value
             bar.close()
 
     def tell(self, event: RungEvent) -> None:

@@ -108,7 +108,7 @@ def test_an_alarm_is_told_once_and_again_only_where_it_did_not_arrive(
     (run,) = canary_runs(suite)
     assert server.requests[1]["type"] == "mlbaseline.canary.roll_back"
     assert server.requests[1]["data"]["run_id"] == run.info.run_id
-    with pytest.raises(SuiteError, match="--webhook needs the run with the decision"):
+    with pytest.raises(SuiteError, match="--webhook needs the run of the decision"):
         workflows.canary(suite, webhook=server.url, record=False, tracking_uri=uri(suite))
 
 
