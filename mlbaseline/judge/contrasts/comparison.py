@@ -17,6 +17,7 @@ import numpy as np
 from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.contrasts.at_look import UNPLANNED, LookInference
+from mlbaseline.judge.contrasts.comparison_row import comparison_row
 from mlbaseline.judge.contrasts.inference import Contrasted, Mask, contrast
 from mlbaseline.judge.contrasts.joint import JointInference, judge_jointly
 from mlbaseline.judge.contrasts.judged import contrast_judged
@@ -214,44 +215,14 @@ class Family:
         return found
 
     def _comparison(self, row: Planned, alone: Contrasted, joint: JointInference) -> Comparison:
-        level, (plain_delta, plain_low, plain_high) = self.level, alone.plain or (None, None, None)
-        return Comparison(
-            candidate=row.candidate,
-            baseline=row.baseline,
-            metric=row.metric,
-            slice=row.slice,
-            slice_value=row.slice_value,
-            role=row.role,
+        return comparison_row(
+            row,
+            alone,
+            joint,
+            level=self.level,
             estimand=self.estimand,
-            n=alone.n,
-            n_clusters=alone.n_clusters,
-            n_seeds_candidate=len(self._tables(row.candidate)),
-            n_seeds_baseline=len(self._tables(row.baseline)),
-            candidate_mean=alone.candidate_mean,
-            baseline_mean=alone.baseline_mean,
-            delta=alone.delta,
-            low=alone.low,
-            high=alone.high,
-            level=level,
-            simultaneous_low=joint.low,
-            simultaneous_high=joint.high,
-            effect_size=alone.effect_size,
-            p_value=alone.p_value,
-            p_adjusted=joint.p_adjusted,
-            gained=alone.gained,
-            lost=alone.lost,
-            mde=alone.mde,
-            margin=row.margin,
-            method=alone.method,
-            caution=alone.caution,
+            n_seeds=(len(self._tables(row.candidate)), len(self._tables(row.baseline))),
             outcome=None if row.margin is None else self._outcome(row, alone, joint.p_adjusted),
-            n_labels=alone.n_labels,
-            effective_labels=alone.effective_labels,
-            undecided=alone.undecided,
-            effective_n=alone.effective_n,
-            plain_delta=plain_delta,
-            plain_low=plain_low,
-            plain_high=plain_high,
         )
 
     def _outcome(self, row: Planned, alone: Contrasted, p_adjusted: float) -> Outcome:

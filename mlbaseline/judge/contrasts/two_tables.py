@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlbaseline.errors import DataError, IncomparableError
+from mlbaseline.judge.contrasts.comparison_row import comparison_row
 from mlbaseline.judge.contrasts.inference import contrast
+from mlbaseline.judge.contrasts.joint import JointInference
+from mlbaseline.judge.contrasts.matrix import Planned
 from mlbaseline.judge.contrasts.pair import Pair
 from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.results import ResultTable, align
@@ -51,36 +54,12 @@ def compare_tables(
         found.append((pair.metric, alone, jointly))
     p_adjusted = adjust([alone.p_value for _, alone, _ in found], "bh")
     return tuple(
-        Comparison(
-            candidate=candidate.name,
-            baseline=baseline.name,
-            metric=metric,
-            slice=None,
-            slice_value=None,
-            role=Role.EXPLORATORY,
-            estimand=Estimand.CHECKPOINT,
-            n=alone.n,
-            n_clusters=alone.n_clusters,
-            n_seeds_candidate=1,
-            n_seeds_baseline=1,
-            candidate_mean=alone.candidate_mean,
-            baseline_mean=alone.baseline_mean,
-            delta=alone.delta,
-            low=alone.low,
-            high=alone.high,
+        comparison_row(
+            Planned(Role.EXPLORATORY, candidate.name, baseline.name, metric, margin=None),
+            alone,
+            JointInference(float(adjusted), jointly.low, jointly.high),
             level=level,
-            simultaneous_low=jointly.low,
-            simultaneous_high=jointly.high,
-            effect_size=alone.effect_size,
-            p_value=alone.p_value,
-            p_adjusted=float(adjusted),
-            gained=alone.gained,
-            lost=alone.lost,
-            mde=alone.mde,
-            margin=None,
-            method=alone.method,
-            outcome=None,
-            caution=alone.caution,
+            estimand=Estimand.CHECKPOINT,
         )
         for (metric, alone, jointly), adjusted in zip(found, p_adjusted, strict=True)
     )
