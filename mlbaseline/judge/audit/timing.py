@@ -170,7 +170,7 @@ def _disagreement(a: CompletedEvaluation, b: CompletedEvaluation, level: float) 
         return f"({seconds})"
     if _overlap(relative[0].bounds, relative[1].bounds):
         return f"({seconds}; in units of the reference workload they agree, so compare by those)"
-    return f"({seconds}; nor do they agree in units of the reference workload)"
+    return f"({seconds}; in units of the reference workload they disagree as well)"
 
 
 def _overlap(ours: Bounds, theirs: Bounds) -> bool:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mlbaseline import serving, store
+from mlbaseline import store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.inference.timing import evenly_spaced
 from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import SuiteError
 from mlbaseline.judge.determinism import AnswerDifference, Stability, difference_of, differing_share, judge_stability
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import Answer, Example, Model
 from mlbaseline.store import audits
-from mlbaseline.suite import Pretrained, ProgramSpec, ReadyAdapter, ReadyModel, Split, Suite, TrainedSpec
-from mlbaseline.tasks import load_task, open_suite
-from mlbaseline.workflows.asset_fetcher import make_fetcher
+from mlbaseline.suite import Pretrained, ProgramSpec, ReadyAdapter, ReadyModel, Suite, TrainedSpec
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json
+from mlbaseline.workflows.health.audited_rungs import audit_context, sample_examples
 
 _OURS = (Pretrained, TrainedSpec, ProgramSpec, ReadyModel, ReadyAdapter)
 
@@ -80,31 +78,20 @@ def audit_determinism(
     loaded = open_suite(suite)
     name = _choose(loaded, baseline)
     tracker = store.connect(tracking_uri, loaded.name)
-    fetch = make_fetcher(loaded, tracker)
-    task = load_task(loaded, fetch)
-    split: Split = "dev" if "dev" in task.splits else "test"
-    context = RungContext(
-        loaded,
-        task,
-        fetch,
-        split=split,
-        find_registered=partial(serving.find_registered, tracker, trusted=store.trusted_keys(loaded)),
-        keeps_results=False,
-    )
-    ordered = sorted(context.data.examples, key=lambda example: example.id)
-    examples = [ordered[i] for i in evenly_spaced(len(ordered), n_examples)]
+    context = audit_context(loaded, tracker)
+    examples = sample_examples(context, n_examples)
     opening = store.open_run(
         tracker, audits.DETERMINISM, name=f"{loaded.name} determinism: {name}", tags=store.suite_tags(loaded)
     )
     with opening as run:
         repetitions = _repeat(context, name, examples)
-        seeds = _seed_differences(loaded, tracker, task.splits["test"].digest)
+        seeds = _seed_differences(loaded, tracker, context.task.splits["test"].digest)
         stability = judge_stability([each.difference for each in repetitions], [each.differing for each in seeds])
         fields = build_rungs(_untimed(context), name, loaded.seeds[:1])[0].signature.fields
         document = {
             "suite": loaded.name,
             "baseline": name,
-            "split": split,
+            "split": context.split,
             "n_examples": len(examples),
             "device": fields.get("engine.device"),
             "precision": fields.get("engine.precision"),
@@ -119,7 +106,7 @@ def audit_determinism(
             _figures(repetitions),
             {
                 "determinism.baseline": name,
-                "determinism.split": split,
+                "determinism.split": context.split,
                 "determinism.examples": len(examples),
                 "determinism.invariant": loaded.evaluation.invariant,
                 **{f"determinism.{key}": fields.get(f"engine.{key}") for key in ("device", "precision")},

@@ -6,14 +6,12 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mlbaseline import serving, store
+from mlbaseline import store
 from mlbaseline.engine import hardware
-from mlbaseline.engine.inference.timing import evenly_spaced
 from mlbaseline.engine.randomness import RandomSource, random_sources
 from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import DataError, SuiteError
@@ -22,11 +20,11 @@ from mlbaseline.progress import progress_bar
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CrossedVariance, crossed_variance
 from mlbaseline.store import audits
-from mlbaseline.suite import Split, Suite
-from mlbaseline.tasks import load_task, open_suite
-from mlbaseline.workflows.asset_fetcher import make_fetcher
+from mlbaseline.suite import Suite
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json
 from mlbaseline.workflows.evaluations.answering import tabulate_answers
+from mlbaseline.workflows.health.audited_rungs import audit_context, sample_examples
 
 
 @dataclass(frozen=True)
@@ -89,19 +87,7 @@ def audit_variance(
     if not standard_error > 0.0:
         raise SuiteError(loaded.name, [f"--se: expected a number above 0, got {standard_error!r}"])
     tracker = store.connect(tracking_uri, loaded.name)
-    fetch = make_fetcher(loaded, tracker)
-    task = load_task(loaded, fetch)
-    split: Split = "dev" if "dev" in task.splits else "test"
-    find = partial(serving.find_registered, tracker, trusted=store.trusted_keys(loaded))
-    untimed = loaded.evaluation.model_copy(update={"latency_sample": 0})
-    context = RungContext(
-        loaded.model_copy(update={"evaluation": untimed}),
-        task,
-        fetch,
-        split=split,
-        find_registered=find,
-        keeps_results=False,
-    )
+    context = audit_context(loaded, tracker).evaluated_with(latency_sample=0)
     title = f"{loaded.name} variance: {name}"
     with store.open_run(tracker, audits.VARIANCE, name=title, tags=store.suite_tags(loaded)) as run:
         runs = _Runs.of(context, name, sources, design, metric)
@@ -110,7 +96,7 @@ def audit_variance(
             "suite": loaded.name,
             "baseline": name,
             "metric": metric,
-            "split": split,
+            "split": context.split,
             "n_examples": runs.n_examples,
             "levels": design.levels,
             "runs": [
@@ -145,9 +131,7 @@ class _Runs:
     def of(
         cls, context: RungContext, name: str, sources: Sequence[RandomSource], design: VarianceDesign, metric: str
     ) -> _Runs:
-        ordered = sorted(context.data.examples, key=lambda example: example.id)
-        wanted = evenly_spaced(len(ordered), design.n_examples or len(ordered))
-        data = replace(context.data, examples=tuple(ordered[i] for i in wanted))
+        data = replace(context.data, examples=sample_examples(context, design.n_examples))
         first = context.suite.seeds[0]
         cells = list(itertools.product(range(first, first + design.levels), repeat=len(sources)))
         scores, first_table, device = [], None, "cpu"
