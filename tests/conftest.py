@@ -187,10 +187,12 @@ def mlflow_settings() -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with MLflow's tables and nothing in them: making one takes seconds, copying it does not."""
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A SQLite file with MLflow's tables and nothing in them, to be copied: making one takes seconds."""
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    before = path.read_bytes()
+    yield path
+    assert path.read_bytes() == before, "a test wrote into the database that all tests of this process copy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from shutil import copy
 
 import pytest
 from hypothesis import given, settings
@@ -78,7 +79,7 @@ def test_a_suite_of_an_excel_file_names_its_sheet(tickets: Path) -> None:
 
 def test_the_suite_runs_at_once(tickets: Path, tiny_model: Path, empty_database: Path, own_cache: Path) -> None:
     document = workflows.init(tickets, model=str(tiny_model)).document
-    uri = f"sqlite:///{empty_database}"
+    uri = f"sqlite:///{copy(empty_database, tickets.with_name('mlflow.db'))}"
     ladder = workflows.run(document["suite"], tracking_uri=uri).document
     assert ladder["comparison"]["verdict"] in ("hold", "inconclusive")  # the labels are random
     assert {evaluation["baseline"] for evaluation in ladder["evaluations"]} == {
