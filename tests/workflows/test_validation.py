@@ -71,6 +71,15 @@ def test_the_ladder_is_timed_and_nothing_is_left(suite: Path, own_cache: Path) -
     assert "USD" in outcome.text(False, 120).splitlines()[0]
 
 
+def test_a_training_by_several_processes_is_said_to_be_timed_with_one(suite: Path) -> None:
+    together = "method: lora, training: {launcher: torchrun, processes: 2, strategy: ddp}"
+    suite.write_text(suite.read_text("utf-8").replace("method: lora", together), encoding="utf-8")
+    server = f"sqlite:///{suite.parent / 'mlflow.db'}"
+    rungs = validate(suite, baselines=["lora"], tracking_uri=server).document["rungs"]
+    assert rungs[0]["train_s"]["low"] > 0
+    assert rungs[0]["note"].startswith("training was timed with one process; `training.processes: 2` shares its time")
+
+
 def test_what_is_done_takes_no_time(suite: Path) -> None:
     server = f"sqlite:///{suite.parent / 'mlflow.db'}"
     evaluate(suite, baselines=["majority", "lora"], seeds=[0], tracking_uri=server)

@@ -156,12 +156,13 @@ class _Forecast:
     def _training_pace(self, name: str, spec: TrainedSpec, seed: int) -> tuple[TrainingPace, str]:
         if name not in self._trainings:
             job = training_job(self._context, name, spec, seed)
-            pace, note = measure_training(job), ""
+            pace, notes = measure_training(job), list(_notes_on_processes(spec))
             halved = with_half_of_the_layers(job, pace.n_layers)
             if halved is not None:
                 other, layers = measure_training(halved).seconds, pace.n_layers // 2
-                note = f"`last_layers: {layers}` would train in {time_text(other)} instead of {time_text(pace.seconds)}"
-            self._trainings[name] = pace, note
+                saved = f"{time_text(other)} instead of {time_text(pace.seconds)}"
+                notes.append(f"`last_layers: {layers}` would train in {saved}")
+            self._trainings[name] = pace, "; ".join(notes)
         return self._trainings[name]
 
     def _production(self, plain: RungForecast, spec: Production) -> RungForecast:
@@ -185,6 +186,15 @@ class _Forecast:
             return known
         per_s, total = self._price / 3600, known.total_s
         return replace(known, usd=(total.low * per_s, total.high * per_s))
+
+
+def _notes_on_processes(spec: TrainedSpec) -> Iterator[str]:
+    """Tell where several processes will train: starting them takes longer than the steps that are timed here."""
+    if spec.training is not None and spec.training.processes > 1:
+        yield (
+            f"training was timed with one process; `training.processes: {spec.training.processes}` shares its time "
+            "among as many GPUs, or takes about as long on a machine without any, where each process needs the memory"
+        )
 
 
 def _prompt_characters(context: RungContext, data: TaskData) -> int:
