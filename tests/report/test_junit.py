@@ -35,9 +35,9 @@ def test_what_fails_is_a_failure_and_what_does_not_apply_is_skipped() -> None:
     suite = suite_of(given.hold())
     assert (suite.attrib["failures"], suite.attrib["skipped"], suite.attrib["errors"]) == ("1", "1", "0")
     failed = suite.findall("testcase[failure]")
-    assert [case.attrib["classname"] for case in failed] == ["tweets.latency_p95_s"]
+    assert [case.attrib["classname"] for case in failed] == ["tweets.latency_p95"]
     assert failed[0][0].attrib == {"type": "fail", "message": "0.731 s is more than 0.5 s"}
-    assert str(failed[0][0].text).endswith(f"Explained: {finding_url('latency_p95_s')}")
+    assert str(failed[0][0].text).endswith(f"Explained: {finding_url('latency_p95')}")
     assert suite.find("properties/property[@name='verdict']").attrib["value"] == "hold"  # type: ignore[union-attr]
 
 

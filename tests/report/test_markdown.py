@@ -44,7 +44,7 @@ def test_the_report_opens_with_the_verdict_and_its_reason() -> None:
 def test_tables_hold_what_the_view_holds() -> None:
     found = rows(render_markdown(given.promote()))
     assert ["lora", "majority", "✓ pass", "+0.190 [+0.119, +0.261]"] in [row[:4] for row in found]
-    assert ["min_seeds", "✓ pass", "block"] in [row[:3] for row in found]
+    assert ["min_seeds", "✓ pass", "error"] in [row[:3] for row in found]
     assert ["suite_digest", "3f0c" * 16] in found
 
 

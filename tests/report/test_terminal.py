@@ -54,7 +54,7 @@ def test_a_wider_terminal_shows_more() -> None:
 
 def test_what_failed_comes_with_the_command_that_explains_it() -> None:
     lines = render_terminal(given.hold(), colour=False, width=100).splitlines()
-    assert lines[-1] == "What these codes mean: mlbaseline explain MLB401 MLB305 MLB302"
+    assert lines[-1] == "What these codes mean: mlbaseline explain latency_p95 MLB401 MLB305 MLB302"
 
 
 def test_the_verdict_stands_at_the_end_where_the_prompt_returns() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from mlbaseline.judge.audit import CHECKS
+from mlbaseline.judge.audit.check import Ruling
 from mlbaseline.judge.cost.pareto import pareto_front
+from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.records import (
     Assessment,
     Bounds,
@@ -23,7 +26,9 @@ from mlbaseline.records import (
     FoundSlice,
     Front,
     FrontPoint,
+    GateCode,
     Mismatch,
+    Outcome,
     PublishedScore,
     Registered,
     Registration,
@@ -163,19 +168,27 @@ def checkpoint(row: Comparison) -> Comparison:
 
 
 FINDINGS = (
-    Finding("min_seeds", "block", "pass", "lora has 3 seeds; at least 3 are required", {"seeds": [0, 1, 2]}),
-    Finding("max_error_rate", "block", "pass", "error rate 0 is at most 0.01", {"error_rate": 0.0, "limit": 0.01}),
-    Finding("latency_p95_s", "block", "pass", "0.127 s is at most 0.5 s", {"latency_p95_s": 0.1274, "limit": 0.5}),
-    Finding("cost_per_query_usd", "block", "pass", "1.71e-06 USD is at most 0.0001 USD", {"cost": 1.71e-6}),
-    Finding("peak_memory_bytes", "block", "not_applicable", "the suite sets no budget", {}),
-)
-AUDIT = (
-    Finding("MLB101", "error", "pass", "trivial baselines: majority", {}, "Trivial baseline included"),
-    Finding("MLB103", "info", "not_applicable", "not included", {}, "Production model included"),
-    Finding(
-        "MLB302", "info", "fail", "the margin is not above 0 for full over zero_shot", {}, "Gain larger than a margin"
+    gate_finding(GateCode.MIN_SEEDS, Outcome.PASS, "lora has 3 seeds; at least 3 are required", {"seeds": [0, 1, 2]}),
+    gate_finding(GateCode.ERROR_RATE, Outcome.PASS, "error rate 0 is at most 0.01", {"error_rate": 0.0, "limit": 0.01}),
+    gate_finding(
+        GateCode.LATENCY_P95, Outcome.PASS, "0.127 s is at most 0.5 s", {"latency_p95_s": 0.1274, "limit": 0.5}
     ),
-    Finding("MLB305", "warning", "fail", "too few examples", {}, "Enough power"),
+    gate_finding(GateCode.COST_PER_QUERY, Outcome.PASS, "1.71e-06 USD is at most 0.0001 USD", {"cost": 1.71e-6}),
+    gate_finding(GateCode.PEAK_MEMORY, Outcome.NOT_APPLICABLE, "the suite sets no budget"),
+)
+
+
+def audit_finding(code: str, outcome: Outcome, reason: str) -> Finding:
+    """Make what the check of this code finds, under its own severity and title."""
+    check = next(check for check in CHECKS if check.code == code)
+    return replace(check, ask=lambda _: Ruling(outcome, reason))(None)  # type: ignore[arg-type]
+
+
+AUDIT = (
+    audit_finding("MLB101", Outcome.PASS, "trivial baselines: majority"),
+    audit_finding("MLB103", Outcome.NOT_APPLICABLE, "not included"),
+    audit_finding("MLB302", Outcome.FAIL, "the margin is not above 0 for full over zero_shot"),
+    audit_finding("MLB305", Outcome.FAIL, "too few examples"),
 )
 BREAK_EVEN = (
     BreakEven("lora", "few_shot", 0.00801, 1.71e-6, 5.31e-6, 2226),
@@ -341,9 +354,8 @@ def hold() -> Assessment:
         replace(row, **bad) if row.role == "guardrail" and row.slice_value == "apple" else row  # type: ignore[arg-type]
         for row in base.comparisons
     ]
-    slow = Finding(
-        "latency_p95_s", "block", "fail", "0.731 s is more than 0.5 s", {"latency_p95_s": 0.731, "limit": 0.5}
-    )
+    figures = {"latency_p95_s": 0.731, "limit": 0.5}
+    slow = gate_finding(GateCode.LATENCY_P95, Outcome.FAIL, "0.731 s is more than 0.5 s", figures)
     found = tuple(slow if finding.code == slow.code else finding for finding in FINDINGS)
     reason = "lora loses 0.121 accuracy on topic apple, where at most 0.03 may be lost, and exceeds the latency budget."
     usd = replace(base.standings[5].cost, usd_per_query=4.1e-4, latency_p95_s=1.9, peak_memory_bytes=None)
@@ -357,7 +369,7 @@ def hold() -> Assessment:
         mismatches=(mismatch,),
         verdict=Verdict("hold", reason, found),
         registration=Registration(Registered.AFTER, "5a" * 16, 1_767_261_600_000, "0c0f" * 16, 4),
-        audit=(*AUDIT, Finding("MLB401", "error", "fail", "train and test are the same data", {}, "No leakage")),
+        audit=(*AUDIT, audit_finding("MLB401", Outcome.FAIL, "train and test are the same data")),
     )
     return fronted(held)
 

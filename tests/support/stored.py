@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.records import (
     Assessment,
@@ -22,6 +23,7 @@ from mlbaseline.records import (
     Estimand,
     Estimate,
     Finding,
+    GateCode,
     Mismatch,
     MismatchEffect,
     Outcome,
@@ -122,7 +124,7 @@ def make_assessment(
         )
         for name, ids in run_ids.items()
     )
-    findings = (Finding("gate.min_seeds", Severity.ERROR, Outcome.PASS, "2 of 2 seeds", {"seeds": 2}),)
+    findings = (gate_finding(GateCode.MIN_SEEDS, Outcome.PASS, "2 of 2 seeds", {"seeds": 2}),)
     verdict = Verdict(Decision(decision), f"{candidate} beats majority.", findings, candidate, 1)
     return Assessment(
         suite.name,

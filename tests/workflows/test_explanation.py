@@ -13,11 +13,24 @@ from mlbaseline.errors import UnknownCodeError
 from mlbaseline.judge.audit import CHECKS
 from mlbaseline.records import GateCode
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
 
 
 def test_every_code_is_explained_and_nothing_else_is() -> None:
     assert list(explanations()) == [*(check.code for check in CHECKS), *map(str, GateCode)]
+
+
+def test_every_check_that_a_page_a_text_or_a_message_names_exists() -> None:
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("mlbaseline/**/*.*"), *ROOT.glob("notebooks/*")]
+    named = {
+        (code, str(file.relative_to(ROOT)))
+        for file in texts
+        if file.suffix in (".md", ".py", ".yaml", ".j2", ".ipynb")
+        for code in re.findall(r"\bMLB\d{3}\b", file.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    assert {code for code, _ in named} == {check.code for check in CHECKS}, named
 
 
 @pytest.mark.parametrize("page", ["audit", "gates"])

@@ -17,7 +17,7 @@ def texts(section: Section | None, block: int = 0) -> list[list[str]]:
 
 def test_findings_put_what_needs_attention_first() -> None:
     rows = texts(gates_section(Presenter(given.hold())))
-    assert rows[0][:4] == ["latency_p95_s", "✕ fail", "block", "0.731 s is more than 0.5 s"]
+    assert rows[0][:4] == ["latency_p95", "✕ fail", "error", "0.731 s is more than 0.5 s"]
     assert rows[0][4] == "latency_p95_s 0.731, limit 0.5"
     assert len(rows) == 1
     section = gates_section(Presenter(given.hold()))
@@ -37,7 +37,7 @@ def test_the_audit_puts_the_most_severe_failure_first() -> None:
     rows = texts(section, block=1)
     assert [row[0] for row in rows] == ["MLB401", "MLB305", "MLB302"]
     assert [row[0] for row in texts(section, block=2)] == ["MLB101", "MLB103"]
-    assert rows[0] == ["MLB401", "No leakage", "✕ fail", "error", "train and test are the same data"]
+    assert rows[0] == ["MLB401", "No leakage between splits", "✕ fail", "error", "train and test are the same data"]
     assert section is not None and "lets none of these block" in str(section.blocks[0])
     base = given.hold()
     blocked = replace(base, verdict=replace(base.verdict, findings=(base.audit[-1],)))

@@ -34,7 +34,7 @@ def test_next_steps_of_an_inconclusive_verdict_that_examples_do_not_decide() -> 
 def test_next_steps_of_a_hold_name_the_contrast_and_the_gate() -> None:
     items = steps(given.hold())
     assert items[0].startswith("lora over zero_shot on topic: apple misses its margin")
-    assert items[1] == "latency_p95_s: 0.731 s is more than 0.5 s"
+    assert items[1] == "latency_p95: 0.731 s is more than 0.5 s"
 
 
 def test_next_steps_are_cut_after_eight() -> None:
