@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table as Grid
 from rich.text import Text
 
+from mlbaseline import formats
 from mlbaseline.records import ExampleAnswer, ExampleChange, ExamplePair
-from mlbaseline.report import formats
 from mlbaseline.report.sections.example_lists import CHANGES, summary_of
 from mlbaseline.report.terminal import text_console
 

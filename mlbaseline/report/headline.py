@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from mlbaseline import formats
 from mlbaseline.records import NO_SEED, Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
-from mlbaseline.report import formats
 from mlbaseline.report.looks import looks_facts, stop_clause
 from mlbaseline.report.presenter import Presenter, listed, where
 from mlbaseline.report.sections.class_scores import missed_classes_fact

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mlbaseline import formats
 from mlbaseline.records import JudgeDrift, JudgeReport, JudgingCost, PeopleAgreement
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Cell, Column, Row, Section, Table, Tone
 

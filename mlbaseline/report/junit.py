@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from mlbaseline import formats
 from mlbaseline.documentation import finding_url
 from mlbaseline.records import Assessment, Decision, Finding, Outcome, Verdict
-from mlbaseline.report import formats
 
 _NAMING = ("candidate", "baseline", "metric", "slice", "slice_value")
 

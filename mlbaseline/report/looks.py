@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlbaseline import formats
 from mlbaseline.records import ContrastLook, LookOutcome, LookReport, Registration, StopStatus
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Table, Tone
 

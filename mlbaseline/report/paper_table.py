@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from string import ascii_lowercase
 
+from mlbaseline import formats
 from mlbaseline.records import Assessment, Comparison, Estimand, Estimate, Role, Standing
-from mlbaseline.report import formats
 from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.presenter import Presenter, listed
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mlbaseline import formats
 from mlbaseline.records import Assessment, Comparison, Estimand, Estimate, Outcome, Registered, Role
-from mlbaseline.report import formats
 from mlbaseline.report.view import Cell, Tone
 
 OUTCOMES: dict[str, tuple[str, Tone]] = {

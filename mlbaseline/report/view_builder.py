@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlbaseline import formats
 from mlbaseline.records import Assessment, Decision
-from mlbaseline.report import formats
 from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.judge_section import judge_section

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta, timezone
 
+from mlbaseline import formats
 from mlbaseline.monitor.canary.evidence import TimedPath
 from mlbaseline.monitor.canary.report import CanaryDecision, CanaryReport, GuardrailOutcome, GuardrailResult
 from mlbaseline.records import Outcome
-from mlbaseline.report import formats
 from mlbaseline.report.plots.evidence_plot import EvidenceLine, EvidencePlot
 from mlbaseline.report.view import Cell, Column, Fact, Row, Section, Steps, Table, Tone, View
 from mlbaseline.suite.monitor.canary import GuardrailKind

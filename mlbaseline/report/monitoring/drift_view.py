@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from mlbaseline import formats
 from mlbaseline.monitor.drift.report import DriftOutcome, DriftReport, SliceDrift
-from mlbaseline.report import formats
 from mlbaseline.report.monitoring.canary_view import moment_text
 from mlbaseline.report.plots.evidence_plot import EvidenceLine, EvidencePlot
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Steps, Table, View

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mlbaseline import formats
 from mlbaseline.monitor.delays import Delay
 from mlbaseline.monitor.replaying import Replay
-from mlbaseline.report import formats
 from mlbaseline.report.monitoring.canary_view import canary_view, moment_text
 from mlbaseline.report.monitoring.drift_view import drift_view
 from mlbaseline.report.plots.plot import Plot

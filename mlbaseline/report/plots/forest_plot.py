@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlbaseline.report import formats
+from mlbaseline import formats
 from mlbaseline.report.plots import svg
 from mlbaseline.report.plots.canvas import COLOURS, MARGIN, WIDTH, draw_text, new_figure, style_axes, text_width
 from mlbaseline.report.plots.plot import Plot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mlbaseline.report import formats
+from mlbaseline import formats
 from mlbaseline.report.plots.forest_plot import ForestPanel, ForestRow
 
 _CHARACTERS = 33

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlbaseline.report import formats
+from mlbaseline import formats
 from mlbaseline.report.plots import svg
 from mlbaseline.report.plots.canvas import MARGIN, WIDTH, new_figure, shorten, text_width
 from mlbaseline.report.plots.plot import Plot

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlbaseline import formats
 from mlbaseline.records import Confusion, Role
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Table
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from mlbaseline import formats
 from mlbaseline.judge.comparability import same_hardware, same_training
 from mlbaseline.judge.cost.machines import normalisation
 from mlbaseline.records import MismatchEffect, Outcome, Standing
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Steps, Table
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mlbaseline import formats
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Comparison, Estimand, Role
-from mlbaseline.report import formats
 from mlbaseline.report.plots.forest_plot import FOREST, ForestPanel, ForestPlot, ForestRow
 from mlbaseline.report.presenter import Presenter, contrast, distinct, status_cell, where
 from mlbaseline.report.view import Cell, Column, Row, Section, Table

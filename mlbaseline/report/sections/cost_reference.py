@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mlbaseline import formats
 from mlbaseline.judge.comparability import same_hardware
 from mlbaseline.records import Relative, Standing
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Cell, Column, Row, Table
 

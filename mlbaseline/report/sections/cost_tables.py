@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlbaseline import formats
 from mlbaseline.records import BreakEven, Cost
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.sections.cost_reference import reference_table
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns, tradeoff_plots

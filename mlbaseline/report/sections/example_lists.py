@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from mlbaseline import formats
 from mlbaseline.records import Change, ExampleAnswer, ExampleChange, ExamplePair
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import AnswerView, Block, ExampleList, ExampleView, Section, TextPart, Tone
 

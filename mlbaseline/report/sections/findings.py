@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mlbaseline import formats
 from mlbaseline.documentation import finding_url
 from mlbaseline.records import Finding, Outcome, Severity
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed, outcome_cell
 from mlbaseline.report.view import Cell, Column, Fact, Row, Section, Table
 

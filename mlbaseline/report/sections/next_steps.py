@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlbaseline import formats
 from mlbaseline.records import Comparison, Decision, Finding, Outcome
-from mlbaseline.report import formats
 from mlbaseline.report.headline import is_champion
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
 from mlbaseline.report.sections.slices.confirmed_losses import ConfirmedLoss, confirmed_losses

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlbaseline import formats
 from mlbaseline.records import Bounds, Front, FrontPoint, Standing
-from mlbaseline.report import formats
 from mlbaseline.report.plots.tradeoff_plot import TradeoffPlot, TradeoffPoint
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.view import Cell

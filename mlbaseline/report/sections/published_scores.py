@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mlbaseline import formats
 from mlbaseline.records import PublishedScore, UnpairedContrast
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 

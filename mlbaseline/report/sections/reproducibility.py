@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlbaseline.report import formats
+from mlbaseline import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mlbaseline import formats
 from mlbaseline.records import Cost, PublishedScore, Standing
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns
 from mlbaseline.report.view import Cell, Column, Row, Section, Table

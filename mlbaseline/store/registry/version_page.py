@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mlbaseline import formats
 from mlbaseline.records import Assessment, Bounds, Comparison, Estimand, Standing
 from mlbaseline.store.comparisons import overall_contrasts
 from mlbaseline.store.runs import ComparisonRun, EvaluationRun
@@ -37,7 +38,7 @@ def describe_version(
                 _shown(row.baseline),
                 _shown(row.metric),
                 interval_text(row),
-                f"{row.p_adjusted:.2g}",
+                formats.probability(row.p_adjusted),
                 row.n,
                 row.role,
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlbaseline import formats
 from mlbaseline.records import SliceReport, Where, is_measure
-from mlbaseline.report import formats
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mlbaseline import formats
 from mlbaseline.records import (
     FoundSlice,
     PooledSlice,
@@ -14,7 +15,6 @@ from mlbaseline.records import (
     SliceSearch,
     Spread,
 )
-from mlbaseline.report import formats
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.sections.slices.confirmed_losses import confirmed_losses, place_text
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone

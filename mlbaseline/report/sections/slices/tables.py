@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from mlbaseline import formats
 from mlbaseline.records import Comparison
-from mlbaseline.report import formats
 from mlbaseline.report.plots.forest_plot import ForestPanel, ForestPlot
 from mlbaseline.report.presenter import READINGS, Presenter, contrast, contrast_key, distinct
 from mlbaseline.report.sections.contrasts import forest_row

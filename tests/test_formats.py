@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbaseline.report import formats
+from mlbaseline import formats
 
 NAN, INF = math.nan, math.inf
 
