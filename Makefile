@@ -14,7 +14,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
 PIP := python -m pip install --quiet --disable-pip-version-check
 HASHED := --no-deps --require-hashes
-PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Files in the order of tests/conftest.py, which puts the longest first; xdist would put those of few tests last.
+PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # `pytest -m` for the quick lane; tests/conftest.py says which tests are slow.
 FAST := not slow and not smollm and not server and not browser
 

@@ -6,6 +6,7 @@ import csv
 import logging
 import os
 import random
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,12 +56,28 @@ SLOW = (
 )
 """What `make test-fast` leaves out: whole folders and files. A single test is left out by the marker `slow`."""
 
+LONGEST = (
+    "tests/engine/training/test_distributed.py",
+    "tests/test_docs_site.py",
+    "tests/workflows/test_ray.py",
+    "tests/workflows/test_training_program.py",
+    "tests/workflows/test_ladder.py",
+    "tests/workflows/test_ci_recipes.py",
+    "tests/workflows/test_serving.py",
+    "tests/workflows/test_smollm_ladder.py",
+    "tests/workflows/test_mlproject.py",
+    "tests/stats/simultaneous/test_gaps.py",
+)
+"""Files of most seconds. They begin first: beside one that begins last, the other processes have nothing left to do."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests under SLOW, and skip those that need vLLM where it is not."""
-    slow = [ROOT / path for path in SLOW]
-    if missing := [str(path) for path in slow if not path.exists()]:
-        raise pytest.UsageError(f"SLOW in tests/conftest.py names {missing}, which are not there")
+    """Put the LONGEST files first, mark the tests under SLOW, and skip those that need vLLM where it is not."""
+    slow, longest = ([ROOT / path for path in paths] for paths in (SLOW, LONGEST))
+    if missing := [str(path) for path in (*slow, *longest) if not path.exists()]:
+        raise pytest.UsageError(f"SLOW or LONGEST in tests/conftest.py names {missing}, which are not there")
+    places = {path: place for place, path in enumerate(longest)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
     vllm_is_missing = find_spec("vllm") is None
     for item in items:
         if vllm_is_missing and item.get_closest_marker("vllm"):
@@ -166,6 +183,13 @@ def smollm_gguf() -> Path:
     zero_shot = suite.baselines["zero_shot"]
     assert isinstance(zero_shot, Pretrained)
     return fetch(zero_shot.model, root=suite.root).path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, which commands that tests interrupt inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
