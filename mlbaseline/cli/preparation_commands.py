@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("data", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The suite; default: NAME.yaml")
 @click.option("--encoding", metavar="NAME", help="Character encoding of a text file, such as cp1252; default: UTF-8.")
+@click.option("--delimiter", metavar="CHAR", help="Between the cells of a text table; default: that of the header.")
 @click.option("--sheet", metavar="NAME", help="The sheet of an Excel file; default: the only one that holds something.")
 @click.option("--text", metavar="COLUMN", help="The column that the model reads.")
 @click.option("--target", metavar="COLUMN", help="The column with the right answer.")

@@ -62,9 +62,8 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
     """
     task = suite.task
     data = task.data
-    options = FileOptions(data.encoding, data.encoding_errors, data.delimiter, data.sheet, data.max_ragged)
     files = _data_files(data).items()
-    tables = {name: read_table(fetch(asset).path, data.format, options) for name, asset in files}
+    tables = {name: read_table(fetch(asset).path, data.format, FileOptions.of(data)) for name, asset in files}
     described = {name: _describe(table, data) for name, table in tables.items()}
     check_columns(suite, tables)
     counts = _counts_of(tables)

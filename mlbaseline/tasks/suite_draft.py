@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 
 from mlbaseline.errors import DataError
-from mlbaseline.tasks.data_errors import no_column, quoted
+from mlbaseline.tasks.data_errors import no_column, quoted, visible_form
 from mlbaseline.tasks.data_files import DataTable
+from mlbaseline.values import as_text, is_missing
 
 Kind = Literal["choice", "generate", "perplexity"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -45,6 +46,14 @@ class DataColumn:
         """Each value ─▶ its number of rows."""
         return Counter(text for text in self.texts if text is not None)
 
+    @cached_property
+    def labels(self) -> Mapping[str, Counter[str]]:
+        """Each label, in its most frequent spelling ─▶ its spellings, which differ in case and white space only."""
+        alike: dict[str, Counter[str]] = {}
+        for text, count in self.counts.most_common():
+            alike.setdefault(visible_form(text), Counter())[text] += count
+        return {next(iter(spellings)).strip(): spellings for spellings in alike.values()}
+
     @property
     def filled(self) -> int:
         """Number of cells that are not empty."""
@@ -66,7 +75,7 @@ class DataColumn:
     @property
     def holds_choices(self) -> bool:
         """Tell whether its values are few, short, and each there often enough to be learned."""
-        values = self.counts
+        values = self.labels
         return (
             2 <= len(values) <= MOST_CHOICES
             and max(map(len, values)) <= LONGEST_CHOICE
@@ -96,6 +105,7 @@ class SuiteDraft:
         target: Column with the right answer; the text itself for `perplexity`.
         cluster: Column that names groups of dependent rows, if there is one.
         choices: What an answer may be, for `choice`.
+        target_map: Other spellings of choices ─▶ the choice.
         slices: Columns whose values cut the test into groups.
         varies_in_length: Whether a third of the texts is longer than another third.
         longest_target: Characters that all but 5 % of the targets have at most.
@@ -108,6 +118,7 @@ class SuiteDraft:
     target: str
     cluster: str | None
     choices: tuple[str, ...]
+    target_map: Mapping[str, str]
     slices: tuple[str, ...]
     varies_in_length: bool
     longest_target: int
@@ -138,9 +149,9 @@ def draft_suite(
     read, why_read = (columns[text], "as given") if text else _find_text(table, full, answer)
     kind, why_kind = (kind, "as given") if kind else _kind_of(answer, read)
     answer = answer or read
-    if kind == "choice" and not 2 <= len(answer.counts) <= answer.filled / 2:
+    if kind == "choice" and not 2 <= len(answer.labels) <= answer.filled / 2:
         raise DataError(
-            f"{table.path}: the column {answer.name!r} has {len(answer.counts):,} different values; a task of kind "
+            f"{table.path}: the column {answer.name!r} has {len(answer.labels):,} different values; a task of kind "
             "`choice` needs at least 2 that repeat. Choose another --target, or --kind generate"
         )
     n_rows = sum(a is not None and b is not None for a, b in zip(read.texts, answer.texts, strict=True))
@@ -152,9 +163,13 @@ def draft_suite(
     guesses = [Guess("task.kind", kind, why_kind), Guess("task.columns.text", read.name, why_read)]
     if kind != "perplexity":
         guesses.append(Guess("task.columns.target", answer.name, why_answer))
-    choices = tuple(sorted(answer.counts)) if kind == "choice" else ()
+    choices = tuple(sorted(answer.labels)) if kind == "choice" else ()
+    spelled = {text: label for label in choices for text in sorted(answer.labels[label]) if text != label}
     if choices:
-        guesses.append(Guess("task.choices", f"{len(choices)}", f"the values of {answer.name!r}"))
+        guesses.append(Guess("task.choices", ", ".join(choices), f"the values of {answer.name!r}"))
+    if spelled:
+        differ = "these values differ from a choice in case or white space only"
+        guesses.append(Guess("task.target_map", quoted(spelled), differ))
     if cluster is not None:
         repeats = f"{len(cluster.counts):,} values over {cluster.filled:,} rows: rows of one value depend on each other"
         guesses.append(Guess("task.columns.cluster", cluster.name, repeats))
@@ -167,6 +182,7 @@ def draft_suite(
         target=answer.name,
         cluster=cluster.name if cluster is not None else None,
         choices=choices,
+        target_map=spelled,
         slices=tuple(column.name for column in slices),
         varies_in_length=lengths[len(lengths) // 4] < lengths[len(lengths) // 2] < lengths[3 * len(lengths) // 4],
         longest_target=target_lengths[int(0.95 * (len(target_lengths) - 1))],
@@ -176,7 +192,7 @@ def draft_suite(
 
 
 def _text(cell: object) -> str | None:
-    return None if cell is None or not str(cell).strip() else str(cell)
+    return None if is_missing(cell) else as_text(cell)
 
 
 def _find_target(
@@ -197,7 +213,7 @@ def _find_target(
         return None, ""
     raise DataError(
         f"{table.path}: which column holds the right answer? Name it with --target, or say --kind perplexity. "
-        f"There are: {', '.join(repr(column.name) for column in free)}"
+        f"There are: {', '.join(f'{column.name!r} ({len(column.counts):,} values)' for column in free)}"
     )
 
 
@@ -216,7 +232,7 @@ def _find_text(table: DataTable, columns: Sequence[DataColumn], target: DataColu
 def _kind_of(target: DataColumn | None, text: DataColumn) -> tuple[Kind, str]:
     if target is None:
         return "perplexity", f"nothing but texts: {text.name!r}"
-    n_values = len(target.counts)
+    n_values = len(target.labels)
     if target.holds_choices:
         return "choice", f"{target.name!r} has {n_values} different values"
     return "generate", f"{target.name!r} has {n_values:,} different values"

@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 import yaml
+from pydantic import ValidationError
 
 from mlbaseline.assets import fetch
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
 from mlbaseline.suite import DataSource, Pretrained
+from mlbaseline.suite.checks.yaml_errors import describe, dotted
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.tasks import load_task
 from mlbaseline.tasks.data_files import DataTable, FileOptions, read_table
-from mlbaseline.tasks.suite_draft import KINDS, Kind, SuiteDraft, draft_suite
+from mlbaseline.tasks.data_files.delimiter import guess_delimiter
+from mlbaseline.tasks.suite_draft import KINDS, Guess, Kind, SuiteDraft, draft_suite
 from mlbaseline.workflows.command_result import CommandResult
 
 Ask = Callable[[str, str], str]
@@ -36,6 +40,7 @@ def init(
     data: str | Path,
     *,
     encoding: str | None = None,
+    delimiter: str | None = None,
     sheet: str | None = None,
     output: str | Path | None = None,
     text: str | None = None,
@@ -52,6 +57,7 @@ def init(
     Args:
         data: A csv, tsv, json, jsonl, parquet or Excel file.
         encoding: Character encoding of a text file. By default UTF-8.
+        delimiter: Character between the cells of a csv or tsv file. By default guessed from the header.
         sheet: The sheet of an Excel file. By default the only one that holds something.
         output: The suite file. By default `NAME.yaml` beside the data.
         text: Column that the model reads. By default guessed.
@@ -73,8 +79,12 @@ def init(
         SuiteError: The suite file is there already.
     """
     path = Path(data)
-    table = read_table(path, None, FileOptions(encoding, "strict", sheet=sheet))
+    written = _how_written(path, encoding=encoding, delimiter=delimiter, sheet=sheet)
+    table = read_table(path, None, FileOptions.of(written))
     draft = draft_suite(table, text=text, target=target, kind=kind)
+    if delimiter is None and written.delimiter is not None:
+        why = "it cuts the header into the most columns"
+        draft = replace(draft, guesses=(Guess("task.data.delimiter", written.delimiter, why), *draft.guesses))
     if ask is not None:
         draft = _asked(table, draft, ask)
     name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).strip("-.") or "suite"
@@ -82,7 +92,7 @@ def init(
     if file.exists() and not force:
         raise SuiteError(str(file), ["is there already; choose another --output, or write over it with --force"])
     source = Path(os.path.relpath(path.resolve(), file.resolve().parent)).as_posix()
-    named = DataSource(source=source, encoding=encoding, sheet=sheet)
+    named = written.model_copy(update={"source": source})
     content = suite_text(draft, name=name, data=named, model=model, production=production)
     suite = parse_suite(content, where=str(file), root=file.resolve().parent)
     loaded = load_task(suite, partial(fetch, root=suite.root))
@@ -91,6 +101,19 @@ def init(
     guesses = [asdict(guess) for guess in draft.guesses]
     document = {"suite": str(file), "splits": splits, "guesses": guesses, "detectable": _detectable(splits["test"])}
     return CommandResult(document, lambda *_: _summary(file, draft, splits))
+
+
+def _how_written(path: Path, *, encoding: str | None, delimiter: str | None, sheet: str | None) -> DataSource:
+    """Describe a data file: what is said of it, and the delimiter that its header has. Raises SuiteError."""
+    given = {"encoding": encoding, "delimiter": delimiter, "sheet": sheet}
+    try:
+        data = DataSource(source=str(path), **{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        problems = [describe(problem, ()) for problem in error.errors()]
+        raise SuiteError("init", [f"--{dotted(path)}: {message}" for path, message in problems]) from error
+    if delimiter is None and path.suffix.lower() == ".csv" and (guessed := guess_delimiter(path, encoding)) != ",":
+        return data.model_copy(update={"delimiter": guessed})
+    return data
 
 
 def _asked(table: DataTable, draft: SuiteDraft, ask: Ask) -> SuiteDraft:
@@ -137,6 +160,7 @@ def suite_text(draft: SuiteDraft, *, name: str, data: DataSource, model: str | N
         why_target=why.get("task.columns.target", ""),
         columns=", ".join(columns),
         choices=f"[{', '.join(map(_scalar, draft.choices))}]",
+        target_map=_target_map(draft.target_map),
         split=_split(draft.n_rows),
         n_rows=f"{draft.n_rows:,}",
         slices="".join(f"\n    {name}: {slicing}" for name, slicing in slices.items()) or " {}",
@@ -154,6 +178,12 @@ def _scalar(text: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./ -]*(?<! )", text) and yaml.safe_load(text) == text:
         return text
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).strip()
+
+
+def _target_map(spelled: Mapping[str, str]) -> str:
+    """Write the line of the key; empty where no label has another spelling."""
+    written = ", ".join(f"{_scalar(text)}: {_scalar(choice)}" for text, choice in spelled.items())
+    return f"\n  target_map: {{{written}}}  # other spellings of the same labels" if written else ""
 
 
 def _name(column: str) -> str:
@@ -195,6 +225,7 @@ def _summary(file: Path, draft: SuiteDraft, splits: Mapping[str, int]) -> str:
     return "\n".join(
         [
             *(f"Wrote {file}: {sizes}", "", *lines, "", power if draft.kind == "choice" else ""),
-            *("Read it, above all the prompt. Then:", f"  mlbaseline doctor {file}", f"  mlbaseline run {file}"),
+            "Read it, above all the prompt. Then:",
+            *(f"  mlbaseline {command} {shlex.quote(str(file))}" for command in ("doctor", "validate", "run")),
         ]
     )

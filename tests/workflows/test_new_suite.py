@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlbaseline import workflows
 from mlbaseline.errors import SuiteError
-from mlbaseline.suite import DataSource
+from mlbaseline.suite import ChoiceTask, DataSource
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.tasks.suite_draft import Kind, SuiteDraft
 from mlbaseline.workflows.new_suite import suite_text
@@ -62,6 +62,30 @@ def test_a_person_may_change_what_was_guessed(tickets: Path) -> None:
     assert load_suite(document["suite"]).task.kind == "generate"
 
 
+def test_a_file_of_a_european_spreadsheet_with_untidy_labels_runs_as_it_is(tmp_path: Path) -> None:
+    rows = [f"Straße {n}, größer;{('Ja', 'nein', 'ja ', 'Ja')[n % 4]}" for n in range(80)]
+    (tmp_path / "a.csv").write_bytes("\n".join(["Text;Label", *rows]).encode("cp1252"))
+    document = workflows.init(tmp_path / "a.csv", encoding="cp1252").document
+    assert {guess["key"]: guess["value"] for guess in document["guesses"]}["task.data.delimiter"] == ";"
+    task = load_suite(document["suite"]).task
+    assert isinstance(task, ChoiceTask)
+    assert (task.choices, task.target_map) == (("Ja", "nein"), {"ja ": "Ja"})
+    assert document["splits"] == {"train": 40, "dev": 8, "test": 32}
+
+
+def test_a_delimiter_that_is_given_is_not_guessed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(["id;text:label;group", *(f"{n};a {n}:{n % 2};x" for n in range(40))]))
+    document = workflows.init(tmp_path / "a.csv", delimiter=":").document
+    suite = load_suite(document["suite"])
+    assert suite.task.data.delimiter == ":"
+    assert suite.task.columns.fields == {"text": "id;text"}
+    assert suite.task.columns.target == "label;group"
+    with pytest.raises(SuiteError, match="--delimiter: string should have at most 1 character, got '::'"):
+        workflows.init(tmp_path / "a.csv", delimiter="::")
+    with pytest.raises(SuiteError, match=r"--encoding: expected a character encoding .*, got 'nonsense'"):
+        workflows.init(tmp_path / "a.csv", encoding="nonsense")
+
+
 def test_a_suite_of_an_excel_file_names_its_sheet(tickets: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl", reason="the extra `excel` is not installed")
     workbook, book = openpyxl.Workbook(), tickets.with_suffix(".xlsx")
@@ -93,9 +117,12 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 @settings(deadline=None)
 @given(NAMES, NAMES, st.lists(NAMES, min_size=2, max_size=4, unique=True), st.sampled_from(["choice", "generate"]))
 def test_whatever_the_header_says_it_is_quoted_right(text: str, target: str, choices: list[str], kind: Kind) -> None:
-    drafted = SuiteDraft(kind, text, target, None, tuple(choices) if kind == "choice" else (), (text,), False, 9, 100)
-    data = DataSource(source="a: b.csv", sheet="a, 'b'")
+    labels = tuple(choices) if kind == "choice" else ()
+    others = {f"{label} ": label for label in labels if f"{label} " not in labels}
+    drafted = SuiteDraft(kind, text, target, None, labels, others, (text,), False, 9, 100)
+    data = DataSource(source="a: b.csv", sheet="a, 'b'", delimiter="\t")
     suite = parse_suite(suite_text(drafted, name="a", data=data, model="./#x", production=None))
     assert (suite.task.columns.fields["text"], suite.task.columns.target) == (text, target)
     assert suite.task.data == data
     assert suite.task.labels == drafted.choices
+    assert getattr(suite.task, "target_map", {}) == others

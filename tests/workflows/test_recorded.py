@@ -47,6 +47,14 @@ def test_recorded_rungs_are_compared_like_any_other(cheap_ladder: CheapLadder) -
     assert all(e["reused"] for e in again.document["evaluations"])
 
 
+def test_a_file_of_answers_that_is_no_utf_8_is_an_error_and_no_other_text(cheap_ladder: CheapLadder) -> None:
+    cheap_ladder.write("rule: {kind: production, recorded: {path: rule.csv}}")
+    answers = cheap_ladder.answers(lambda position: position > 10).assign(note="Café")
+    answers.to_csv(cheap_ladder.folder / "rule.csv", index=False, encoding="cp1252")
+    with pytest.raises(DataError, match=r"rule\.csv: line 2 is not UTF-8: byte 0xE9\..*must be saved as UTF-8"):
+        workflows.evaluate(cheap_ladder.suite, baselines=["rule"], tracking_uri=cheap_ladder.uri)
+
+
 def test_other_answers_are_another_evaluation(cheap_ladder: CheapLadder) -> None:
     cheap_ladder.write("rule: {kind: production, recorded: {path: rule.jsonl}}")
     for right in (lambda position: position > 10, lambda position: position > 20):

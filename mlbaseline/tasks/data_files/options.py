@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlbaseline.suite import EncodingErrors
+from mlbaseline.suite import DataSource, EncodingErrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,16 @@ class FileOptions:
     """
 
     encoding: str | None = None
-    encoding_errors: EncodingErrors = "replace"
+    encoding_errors: EncodingErrors = "strict"
     delimiter: str | None = None
     sheet: str | None = None
-    max_ragged: float = 1.0
+    max_ragged: float = 0.0
+
+    @classmethod
+    def of(cls, data: DataSource) -> FileOptions:
+        """Return what a suite says of its data files."""
+        return cls(data.encoding, data.encoding_errors, data.delimiter, data.sheet, data.max_ragged)
 
 
 AS_IT_IS = FileOptions()
+"""Of files that no key of a suite describes, such as recorded answers and labels: nothing in them is repaired."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.progress import progress_bar
@@ -41,7 +43,7 @@ def read_table(path: Path, format: str | None, options: FileOptions = AS_IT_IS) 
     return replace(table, format=name)
 
 
-def _read_parquet(path: Path, _: FileOptions) -> DataTable:
+def _read_parquet(path: Path, options: FileOptions) -> DataTable:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -54,10 +56,22 @@ def _read_parquet(path: Path, _: FileOptions) -> DataTable:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     rows.add(len(rows.rows) + 1, [plain(value, rows.broken) for value in values])
+                    if rows.broken["bytes"] and options.encoding_errors == "strict":
+                        raise DataError(_binary_problem(path, len(rows.rows), file.schema_arrow.names, values))
                 bar.update(batch.num_rows)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: a date beyond the calendar
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
     return rows.table(path)
+
+
+def _binary_problem(path: Path, row: int, columns: Sequence[str], values: Sequence[Any]) -> str:
+    """Say which column of a row has bytes that are not UTF-8."""
+    broken: Counter[str] = Counter()
+    column = next(name for name, value in zip(columns, values, strict=True) if plain(value, broken) and broken["bytes"])
+    return (
+        f"{path}: row {row:,}: the column {column!r} is binary, and holds bytes that are not UTF-8; write it as strings."
+        " In `task.data`, `encoding_errors: replace` reads each such place as U+FFFD and counts it"
+    )
 
 
 _READERS: dict[str, Callable[[Path, FileOptions], DataTable]] = {

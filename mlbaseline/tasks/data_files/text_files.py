@@ -47,12 +47,16 @@ def delimited_reader(delimiter: str) -> Callable[[Path, FileOptions], DataTable]
         table = rows.table(path, replaced=replaced, ragged=len(ragged), notes=notes)
         if table.rows and len(ragged) > options.max_ragged * (len(table.rows) + len(ragged)):
             raise DataError(
-                f"{table.notes[-1]}; expected at most {options.max_ragged:.0%} of all rows. Quote cells that hold the "
-                "delimiter, name another `delimiter`, or raise `max_ragged` (`task.data`)"
+                f"{table.notes[-1]}; expected {_most_ragged(options.max_ragged)}. Quote cells that hold the delimiter, "
+                "or, in `task.data`, name another `delimiter` or raise `max_ragged`"
             )
         return table
 
     return read
+
+
+def _most_ragged(share: float) -> str:
+    return f"at most {share:.0%} of all rows" if share else "none"
 
 
 def _ragged_note(path: Path, n_columns: int, ragged: Sequence[tuple[int, int]]) -> str:

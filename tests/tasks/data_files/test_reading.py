@@ -71,7 +71,7 @@ def test_line_ends_blank_lines_and_byte_order_mark(tmp_path: Path, end: str) -> 
 def test_broken_bytes_are_replaced_and_counted_but_those_of_the_source_are_not(tmp_path: Path) -> None:
     content = b"text,label\ngood \xff\xfe bad,1\n" + "already \ufffd here,0\n".encode()
     (tmp_path / "a.csv").write_bytes(content)
-    table = read_table(tmp_path / "a.csv", None)
+    table = read_table(tmp_path / "a.csv", None, FileOptions(encoding_errors="replace"))
     assert [row["text"] for _, row in table.rows] == ["good \ufffd\ufffd bad", "already \ufffd here"]
     assert table.replaced_characters == 2
 
@@ -85,7 +85,11 @@ def test_half_characters_of_json_are_replaced_and_counted(tmp_path: Path) -> Non
 
 def test_ragged_rows_are_dropped_and_counted_and_numbers_go_on(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\na,1\nb\nc,0,extra\nd,0\n")
-    table = read_table(tmp_path / "a.csv", None)
+    with pytest.raises(
+        DataError, match=r"2 rows have another number .* line 3 \(1\), line 4 \(3\); expected none"
+    ):
+        read_table(tmp_path / "a.csv", None)
+    table = read_table(tmp_path / "a.csv", None, FileOptions(max_ragged=0.5))
     assert [(number, row["text"]) for number, row in table.rows] == [(1, "a"), (4, "d")]
     assert table.ragged == 2
 
@@ -168,7 +172,9 @@ def test_values_take_the_form_that_json_has(tmp_path: Path) -> None:
         }
     )
     frame.to_parquet(tmp_path / "a.parquet")
-    table = read_table(tmp_path / "a.parquet", None)
+    with pytest.raises(DataError, match="row 1: the column 'raw' is binary, and holds bytes that are not UTF-8"):
+        read_table(tmp_path / "a.parquet", None)
+    table = read_table(tmp_path / "a.parquet", None, FileOptions(encoding_errors="replace"))
     row = {"day": "2020-01-02 00:00:00", "raw": "a\ufffd", "gap": None, "far": "inf", "list": [1, 2]}
     assert table.rows == [(1, row)]
     assert table.replaced_characters == 1
