@@ -42,7 +42,9 @@ from mlbaseline.records.slices import (
     SmallSlice,
     Spread,
     Where,
+    is_loss_measure,
     is_measure,
+    loss_measure,
 )
 
 __all__ = [
@@ -118,7 +120,9 @@ __all__ = [
     "Where",
     "canonical_json",
     "digest_of",
+    "is_loss_measure",
     "is_measure",
+    "loss_measure",
     "seed_from_text",
     "seed_text",
 ]

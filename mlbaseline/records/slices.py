@@ -19,6 +19,20 @@ def is_measure(name: str) -> bool:
     return " " in name
 
 
+def loss_measure(baseline: str) -> str:
+    """Name the measure that cuts examples by how large the loss of a third rung is."""
+    return f"loss of {baseline} (nats)"
+
+
+def is_loss_measure(name: str) -> bool:
+    """Tell whether examples are cut by the loss of a third rung.
+
+    Where that loss is small, the example is easy, and a candidate has little to gain: differences between such thirds
+    follow nearly by themselves.
+    """
+    return is_measure(name) and name.startswith("loss of ")
+
+
 @dataclass(frozen=True, slots=True)
 class SliceDelta:
     """Candidate minus baseline on one slice or intersection, in the metric's own unit.

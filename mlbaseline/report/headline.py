@@ -12,7 +12,7 @@ from mlbaseline.report.presenter import Presenter, listed, where
 from mlbaseline.report.sections.class_scores import missed_classes_fact
 from mlbaseline.report.sections.comparability_notes import mismatch_facts
 from mlbaseline.report.sections.findings import audit_fact
-from mlbaseline.report.sections.slices.exploration import search_fact
+from mlbaseline.report.sections.slices.searches import search_fact
 from mlbaseline.report.view import Fact, Tone
 
 _MAX_NAME = 40

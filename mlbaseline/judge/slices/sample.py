@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.metrics import read_rows
+from mlbaseline.records import loss_measure
 from mlbaseline.results import SLICE, SUM, ResultTable
 
 Array = npt.NDArray[np.float64]
@@ -69,7 +70,7 @@ def sample_of(
     measures = {
         TOKENS: frame["tokens_in"].to_numpy(dtype=float),
         LATENCY: frame["latency_s"].to_numpy(dtype=float),
-        **({f"loss of {third.baseline} (nats)": _loss(third, labels)} if third else {}),
+        **({loss_measure(third.baseline): _loss(third, labels)} if third else {}),
         UNCERTAINTY: _entropy(baseline, labels),
     }
     return Sample(

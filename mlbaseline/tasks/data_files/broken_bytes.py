@@ -77,7 +77,7 @@ def require_decodable(path: Path, encoding: str | None) -> None:
         f"{path}: line {broken.line:,} is not {named}: byte 0x{broken.value:02X}. "
         + (f"Encodings that decode the file: {', '.join(fitting)}. " if fitting else "")
         + (f"How they read the place: {read}. " if read else "")
-        + f"In `task.data`, write `encoding: {fitting[0] if fitting else '…'}`, or the one that reads right (`mlbaseline"
-        " init` has --encoding), or `encoding_errors: replace`, which reads each such place as U+FFFD and counts it. "
-        "Any other file, such as one of answers or labels, must be saved as UTF-8"
+        + f"In `task.data`, write `encoding: {fitting[0] if fitting else '…'}`, or the one that reads right "
+        "(`mlbaseline init` has --encoding), or `encoding_errors: replace`, which reads each such place as U+FFFD and "
+        "counts it. Any other file, such as one of answers or labels, must be saved as UTF-8"
     )

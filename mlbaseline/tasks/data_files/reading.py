@@ -69,8 +69,8 @@ def _binary_problem(path: Path, row: int, columns: Sequence[str], values: Sequen
     broken: Counter[str] = Counter()
     column = next(name for name, value in zip(columns, values, strict=True) if plain(value, broken) and broken["bytes"])
     return (
-        f"{path}: row {row:,}: the column {column!r} is binary, and holds bytes that are not UTF-8; write it as strings."
-        " In `task.data`, `encoding_errors: replace` reads each such place as U+FFFD and counts it"
+        f"{path}: row {row:,}: the column {column!r} is binary, and holds bytes that are not UTF-8; write it as "
+        "strings. In `task.data`, `encoding_errors: replace` reads each such place as U+FFFD and counts it"
     )
 
 

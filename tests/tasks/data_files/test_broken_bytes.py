@@ -31,9 +31,7 @@ def test_no_text_format_reads_what_its_encoding_does_not_have(tmp_path: Path, na
 
 def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\né\n", encoding="utf-16")
-    with pytest.raises(
-        DataError, match=r"decode the file: utf-16\. In `task.data`, write `encoding: utf-16`"
-    ):
+    with pytest.raises(DataError, match=r"decode the file: utf-16\. In `task.data`, write `encoding: utf-16`"):
         read_table(tmp_path / "a.csv", None)
 
 

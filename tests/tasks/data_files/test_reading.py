@@ -85,9 +85,7 @@ def test_half_characters_of_json_are_replaced_and_counted(tmp_path: Path) -> Non
 
 def test_ragged_rows_are_dropped_and_counted_and_numbers_go_on(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\na,1\nb\nc,0,extra\nd,0\n")
-    with pytest.raises(
-        DataError, match=r"2 rows have another number .* line 3 \(1\), line 4 \(3\); expected none"
-    ):
+    with pytest.raises(DataError, match=r"2 rows have another number .* line 3 \(1\), line 4 \(3\); expected none"):
         read_table(tmp_path / "a.csv", None)
     table = read_table(tmp_path / "a.csv", None, FileOptions(max_ragged=0.5))
     assert [(number, row["text"]) for number, row in table.rows] == [(1, "a"), (4, "d")]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlbaseline import formats
-from mlbaseline.records import SliceReport, Where, is_measure
+from mlbaseline.records import SliceReport, Where, is_loss_measure, is_measure
+
+SHOWN_LOSSES = 3
+"""How many are named outside of the table that has them all."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,30 @@ class ConfirmedLoss:
         """Whether it is one slice of the suite, no intersection, and no third of a measure such as latency."""
         return len(self.where) == 1 and not is_measure(self.where[0][0])
 
+    @property
+    def is_nearly_mechanical(self) -> bool:
+        return is_nearly_mechanical(self.where)
+
 
 def confirmed_losses(explored: SliceReport) -> list[ConfirmedLoss]:
-    """Collect the slices that other examples confirm as worse."""
-    return [
-        ConfirmedLoss(search.candidate, search.baseline, one.where)
+    """Collect the slices that other examples confirm as worse, those first that tell the reader most.
+
+    Slices of the suite stand before intersections and measures, and cuts by the loss of a third rung last; in each
+    group the largest difference is first.
+    """
+    found = [
+        (ConfirmedLoss(search.candidate, search.baseline, one.where), abs(one.delta))
         for search in explored.searches
         for one in search.found
         if one.confirmed
     ]
+    found.sort(key=lambda each: (each[0].is_nearly_mechanical, not each[0].can_be_registered, -each[1]))
+    return [loss for loss, _ in found]
+
+
+def is_nearly_mechanical(where: Where) -> bool:
+    """Tell whether examples are cut by the loss of a third rung, so that a difference says little about them."""
+    return any(is_loss_measure(name) for name, _ in where)
 
 
 def place_text(where: Where) -> str:

@@ -6,18 +6,25 @@ from collections.abc import Iterable
 
 from mlbaseline import formats
 from mlbaseline.records import (
-    FoundSlice,
     PooledSlice,
     SliceDelta,
     SliceGap,
     SlicePooling,
     SliceReport,
-    SliceSearch,
     Spread,
 )
-from mlbaseline.report.presenter import Presenter, listed
-from mlbaseline.report.sections.slices.confirmed_losses import confirmed_losses, place_text
-from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Table, Tone
+from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.slices.confirmed_losses import place_text
+from mlbaseline.report.sections.slices.contrast_cells import (
+    contrast_cells,
+    contrast_columns,
+    delta_cells,
+    delta_columns,
+    gain_of,
+    interval_decimals,
+)
+from mlbaseline.report.sections.slices.searches import search_blocks
+from mlbaseline.report.view import Block, Cell, Column, Row, Table, Tone
 
 _MAX_ROWS = 10
 
@@ -29,23 +36,12 @@ def exploration_blocks(presenter: Presenter) -> list[Block]:
         return []
     blocks = [
         _worst(presenter, explored),
-        _searches(presenter, explored),
+        *search_blocks(presenter, explored),
         *_poolings(presenter, explored),
         _gaps(presenter, explored),
         _intersections(presenter, explored),
     ]
     return [block for block in blocks if block is not None]
-
-
-def search_fact(presenter: Presenter) -> Fact | None:
-    """Name the slices that the search confirmed as worse: `lora over zero_shot on topic: cars`."""
-    explored = presenter.assessment.slices
-    if explored is None or not any(search.tried or search.found for search in explored.searches):
-        return None
-    worse = [str(loss) for loss in confirmed_losses(explored)]
-    if worse:
-        return Fact("Slices found worse", listed(worse), "worse")
-    return Fact("Slices found worse", f"none, of up to {max(s.tried for s in explored.searches):,} looked at")
 
 
 def _by_contrast(rows: Iterable[SliceDelta]) -> list[tuple[tuple[str, str, str], list[SliceDelta]]]:
@@ -57,18 +53,18 @@ def _by_contrast(rows: Iterable[SliceDelta]) -> list[tuple[tuple[str, str, str],
 
 def _worst(presenter: Presenter, explored: SliceReport) -> Table | None:
     picked = [
-        (min(rows, key=lambda row: _gain(presenter, row.metric, row.delta)), len(rows))
+        (min(rows, key=lambda row: gain_of(presenter, row.metric, row.delta)), len(rows))
         for _, rows in _by_contrast(explored.deltas)
     ]
     if not picked:
         return None
-    columns = (*_contrast_columns(), Column("Worst on"), *_delta_columns("Δ"), Column("Of slices", numeric=True))
+    columns = (*contrast_columns(), Column("Worst on"), *delta_columns("Δ"), Column("Of slices", numeric=True))
     rows = tuple(
         Row(
             (
-                *_contrast_cells(presenter, row),
+                *contrast_cells(presenter, row),
                 Cell(place_text(row.where)),
-                *_delta_cells(presenter, row),
+                *delta_cells(presenter, row),
                 Cell(formats.count(count)),
             )
         )
@@ -92,60 +88,9 @@ def _small_slices_note(explored: SliceReport) -> tuple[str, ...]:
     return (f"Too small to be tested, with fewer than {explored.min_examples} examples: {named}.",)
 
 
-def _searches(presenter: Presenter, explored: SliceReport) -> Block | None:
-    """Show the slices that a search found; one sentence where it found none, nothing where there were none."""
-    searches = [search for search in explored.searches if search.tried or search.found]
-    if not searches:
-        return None
-    sources = " and ".join(sorted({formats.clean(search.source) for search in searches}))
-    tried = max(search.tried for search in searches)
-    if not any(search.found for search in searches):
-        return (
-            f"A search on {sources}, over up to {tried:,} slices a contrast, found none where a candidate looks worse."
-        )
-    columns = (
-        *_contrast_columns(),
-        Column("Found"),
-        Column("Δ where found", numeric=True),
-        *_delta_columns("Δ on other examples"),
-        Column("Confirmed"),
-    )
-    rows = tuple(_search_row(presenter, search, one) for search in searches for one in search.found)
-    without = [f"{formats.clean(s.candidate)} over {formats.clean(s.baseline)}" for s in searches if not s.found]
-    nothing = (f"Nothing that looks worse: {listed(without)}.",) if without else ()
-    note = (
-        f"Searched on {sources}, up to {tried:,} slices and intersections a contrast; the worst few are then tested on "
-        "examples that the search has not seen. The p-value is one-sided (the candidate is no worse) and adjusted for "
-        "the tested ones (Holm); intervals hold for those at once."
-    )
-    return Table("Search for slices where the candidate is worse", columns, rows, notes=(note, *nothing))
-
-
-def _search_row(presenter: Presenter, search: SliceSearch, one: FoundSlice) -> Row:
-    head = (Cell(formats.clean(search.candidate)), Cell(formats.clean(search.baseline)))
-    metric = Cell(presenter.metric(search.metric))
-    decimals = _decimals(one.low, one.high)
-    return Row(
-        (
-            *head,
-            metric,
-            Cell(place_text(one.where)),
-            Cell(formats.fixed(one.searched_delta, decimals, sign=True), f"(n {one.searched_n:,})"),
-            Cell(formats.count(one.n)),
-            Cell(
-                formats.fixed(one.delta, decimals, sign=True),
-                formats.interval(one.low, one.high, decimals, sign=True),
-                "worse" if one.confirmed else "",
-            ),
-            Cell(formats.probability(one.p_adjusted)),
-            Cell("▼ worse", tone="worse") if one.confirmed else Cell("no"),
-        )
-    )
-
-
 def _poolings(presenter: Presenter, explored: SliceReport) -> list[Table]:
     columns = (
-        *_contrast_columns(),
+        *contrast_columns(),
         Column("Slice", wide=True),
         Column("n", numeric=True),
         Column("Δ of its own", numeric=True),
@@ -162,7 +107,7 @@ def _poolings(presenter: Presenter, explored: SliceReport) -> list[Table]:
 
 
 def _pooled_row(presenter: Presenter, pooling: SlicePooling, one: PooledSlice) -> Row:
-    decimals = _decimals(one.low, one.high)
+    decimals = interval_decimals(one.low, one.high)
     limits = formats.interval(one.low, one.high, decimals, sign=True)
     return Row(
         (
@@ -182,7 +127,7 @@ def _gaps(presenter: Presenter, explored: SliceReport) -> Table | None:
     if not explored.gaps:
         return None
     columns = (
-        *_contrast_columns(),
+        *contrast_columns(),
         Column("Slice", wide=True),
         Column("Candidate's gap", numeric=True),
         Column("Baseline's gap", numeric=True),
@@ -198,7 +143,7 @@ def _gaps(presenter: Presenter, explored: SliceReport) -> Table | None:
 
 
 def _gap_row(presenter: Presenter, gap: SliceGap) -> Row:
-    decimals = _decimals(gap.low, gap.high)
+    decimals = interval_decimals(gap.low, gap.high)
     reading: tuple[str, Tone] = ("no less even", "")
     if gap.low > 0:
         reading = ("▼ more uneven", "worse")
@@ -231,53 +176,16 @@ def _gap_row(presenter: Presenter, gap: SliceGap) -> Row:
 def _intersections(presenter: Presenter, explored: SliceReport) -> Table | None:
     rows = []
     for _, own in _by_contrast(explored.intersections):
-        rows += sorted(own, key=lambda row: _gain(presenter, row.metric, row.delta))[:_MAX_ROWS]
+        rows += sorted(own, key=lambda row: gain_of(presenter, row.metric, row.delta))[:_MAX_ROWS]
     if not rows:
         return None
     note = (
         f"Of each contrast the {_MAX_ROWS} worst of those with at least {explored.min_examples} examples. Intervals "
         "and p-values hold for all intersections of a contrast at once (max-t). Exploratory."
     )
-    columns = (*_contrast_columns(), Column("Where"), *_delta_columns("Δ"))
+    columns = (*contrast_columns(), Column("Where"), *delta_columns("Δ"))
     body = tuple(
-        Row((*_contrast_cells(presenter, row), Cell(place_text(row.where)), *_delta_cells(presenter, row)))
+        Row((*contrast_cells(presenter, row), Cell(place_text(row.where)), *delta_cells(presenter, row)))
         for row in rows
     )
     return Table("Where two slices meet", columns, body, collapsed=True, notes=(note,))
-
-
-def _contrast_columns() -> tuple[Column, ...]:
-    return Column("Candidate", code=True), Column("Baseline", code=True), Column("Metric")
-
-
-def _delta_columns(delta: str) -> tuple[Column, ...]:
-    return Column("n", numeric=True), Column(delta, numeric=True), Column("p, adjusted", numeric=True)
-
-
-def _contrast_cells(presenter: Presenter, row: SliceDelta) -> tuple[Cell, ...]:
-    return Cell(formats.clean(row.candidate)), Cell(formats.clean(row.baseline)), Cell(presenter.metric(row.metric))
-
-
-def _delta_cells(presenter: Presenter, row: SliceDelta) -> tuple[Cell, ...]:
-    decimals = _decimals(row.low, row.high)
-    gain = _gain(presenter, row.metric, row.delta)
-    shown = row.p_adjusted <= 1 - presenter.assessment.level
-    tone: Tone = "" if not shown or not gain else "better" if gain > 0 else "worse"
-    mark = {"better": "▲ ", "worse": "▼ "}.get(tone, "")
-    return (
-        Cell(formats.count(row.n)),
-        Cell(
-            mark + formats.fixed(row.delta, decimals, sign=True),
-            formats.interval(row.low, row.high, decimals, sign=True),
-            tone,
-        ),
-        Cell(formats.probability(row.p_adjusted)),
-    )
-
-
-def _gain(presenter: Presenter, metric: str, delta: float) -> float:
-    return delta if presenter.higher_is_better(metric) else -delta
-
-
-def _decimals(low: float, high: float) -> int:
-    return formats.decimals_for([(high - low) / 2])

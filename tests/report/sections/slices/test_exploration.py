@@ -7,7 +7,9 @@ from dataclasses import replace
 from mlbaseline.records import PooledSlice, SlicePooling
 from mlbaseline.report.markdown import render_markdown
 from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.sections.slices.exploration import exploration_blocks
+from mlbaseline.report.sections.slices.searches import search_blocks
 from mlbaseline.report.sections.slices.tables import slice_section
 from mlbaseline.report.view import Table
 from mlbaseline.report.view_builder import build_view
@@ -36,10 +38,32 @@ def test_the_worst_slice_comes_with_its_simultaneous_interval() -> None:
 def test_the_search_says_where_it_looked_and_what_other_examples_say() -> None:
     table = tables()["Search for slices where the candidate is worse"]
     assert texts(table, 0)[3:] == ["topic: cars", "−0.20 (n 20)", "37", "−0.14 [−0.25, −0.02]", "0.012", "▼ worse"]
-    assert texts(table, 1)[-1] == "no"
-    assert len(table.rows) == 2
+    assert len(table.rows) == 1
     assert table.notes[1] == "Nothing that looks worse: full over majority."
     assert table.notes[0].startswith("Searched on dev, up to 73 slices")
+    folded = tables()["Slices found and not confirmed, or cut by the loss of a third rung"]
+    assert folded.collapsed
+    assert texts(folded, 0)[3:] == ["tokens in: > 31", "−0.10 (n 40)", "44", "+0.01 [−0.10, +0.12]", "0.710", "no"]
+
+
+def test_of_many_confirmed_slices_the_top_names_those_of_the_suite_and_counts_the_rest() -> None:
+    explored = given.explored()
+    assert explored.slices is not None
+    search = explored.slices.searches[0]
+    by_loss = (("loss of majority (nats)", "≤ 0.2"),)
+    places = [by_loss, (("latency (s)", "> 0.5"),), (("topic", "bikes"),), (("topic", "cars"),), (("length", "q1"),)]
+    deltas = (-0.5, -0.4, -0.1, -0.3, -0.2)
+    found = [replace(search.found[0], where=place, delta=each) for place, each in zip(places, deltas, strict=True)]
+    searches = (replace(search, found=tuple(found)),)
+    assessment = replace(explored, slices=replace(explored.slices, searches=searches))
+    (fact,) = [fact for fact in build_view(assessment).facts if fact.label == "Slices found worse"]
+    named = [f"lora over zero_shot on {place}" for place in ("topic: cars", "length: q1", "topic: bikes")]
+    assert fact.text == f"{', '.join(named)}, 1 more and 1 by the loss of a third rung"
+    shown, folded = (
+        block for block in search_blocks(Presenter(assessment), assessment.slices) if isinstance(block, Table)
+    )
+    assert [len(shown.rows), len(folded.rows)] == [4, 1]
+    assert "loss of majority" not in str(next_steps_section(Presenter(assessment)))
 
 
 def test_gaps_of_both_and_their_difference() -> None:
