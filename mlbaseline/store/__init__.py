@@ -1,7 +1,14 @@
 """Read and write everything that lies on a tracking server. mlflow is imported when it is used, not before."""
 
 from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of, show_verdict
-from mlbaseline.store.counting_runs import CountingRuns, LeftAside, counting_runs, first_to_complete, supersede
+from mlbaseline.store.counting_runs import (
+    CountingRuns,
+    LeftAside,
+    counting_runs,
+    find_under_way,
+    first_to_complete,
+    supersede,
+)
 from mlbaseline.store.earlier_tests import count_earlier_looks
 from mlbaseline.store.evaluations import (
     EvaluatedModel,
@@ -93,6 +100,7 @@ __all__ = [
     "find_lineage",
     "find_registration",
     "find_run",
+    "find_under_way",
     "find_version",
     "find_whole",
     "finish_interrupted",

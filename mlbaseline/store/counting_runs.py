@@ -1,6 +1,7 @@
 """Which completed evaluations count in a comparison: the newest of each baseline and seed that the suite would make.
 
-Of several that were under way at the same time, with the same signature, the one that completed first.
+Of several that were under way at the same time, with the same signature, the one that completed first. Who sees in time
+that another process is at work on the same does not begin.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlbaseline.records import seed_text
-from mlbaseline.store.runs import EvaluationRun
-from mlbaseline.store.server.tracking import PREFIX, STATUS, SUPERSEDED, Tracker, reporting, run_tags
+from mlbaseline.store.evaluations import EVALUATION
+from mlbaseline.store.runs import EvaluationRun, signature_tags
+from mlbaseline.store.server.heartbeat import is_of_another_process
+from mlbaseline.store.server.run_search import search
+from mlbaseline.store.server.tracking import PREFIX, STARTED, STATUS, SUPERSEDED, Tracker, reporting, run_tags
 from mlbaseline.suite import Split, Suite
 
 
@@ -100,3 +104,29 @@ def supersede(tracker: Tracker, run_id: str, by: str) -> None:
     with reporting(f"mark the run {run_id} as superseded", tracker.uri):
         tags = {STATUS: SUPERSEDED, PREFIX + "superseded_by": by}
         tracker.client.log_batch(run_id, tags=run_tags(tags))
+
+
+def find_under_way(
+    tracker: Tracker, *, baseline: str, seed: int | None, signature_digest: str, ladder: str
+) -> str | None:
+    """Find an evaluation with this signature that another process is at work on now, for another ladder.
+
+    Args:
+        tracker: The server and the experiment.
+        baseline: Of the rung.
+        seed: Of the rung.
+        signature_digest: Of the rung.
+        ladder: Run id of our own ladder. What is open there was left by an attempt of ours.
+
+    Returns:
+        Its run id.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
+    tags = {STATUS: STARTED, **signature_tags(baseline, seed, signature_digest)}
+    for run in search(tracker, EVALUATION, tags):
+        is_ours = run.data.tags.get("mlflow.parentRunId") == ladder
+        if run.info.status == "RUNNING" and not is_ours and is_of_another_process(run.data.tags):
+            return str(run.info.run_id)
+    return None

@@ -131,8 +131,13 @@ def find_begun(tracker: Tracker, *, baseline: str, seed: int | None, signature_d
 def _with_signature(
     tracker: Tracker, baseline: str, seed: int | None, signature_digest: str
 ) -> tuple[EvaluationRun, ...]:
+    return _find_evaluations(tracker, signature_tags(baseline, seed, signature_digest))
+
+
+def signature_tags(baseline: str, seed: int | None, signature_digest: str) -> dict[str, str]:
+    """Return the tags by which the evaluations with one signature are found."""
     tags = {"baseline": baseline, "seed": seed_text(seed), "signature_digest": signature_digest}
-    return _find_evaluations(tracker, {PREFIX + key: value for key, value in tags.items()})
+    return {PREFIX + key: value for key, value in tags.items()}
 
 
 def _find_evaluations(tracker: Tracker, tags: Mapping[str, str]) -> tuple[EvaluationRun, ...]:

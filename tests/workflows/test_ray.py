@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.workflows.evaluations.executors.choosing import open_executor
 from tests.support.ray_clusters import SmallCluster, small_cluster
+from tests.support.servers import mlflow_server
 from tests.support.workplace import ENVIRONMENT, Workplace
 
 pytestmark = pytest.mark.timeout(1200)  # Ray takes half a minute to start where others compute, too
@@ -82,6 +84,31 @@ def test_a_lost_node_costs_no_result(workplace: Workplace, cluster: SmallCluster
         pd.testing.assert_frame_equal(ours, rows(client, theirs["run_id"]), check_exact=True)
 
 
+@pytest.mark.parametrize(("beside", "on_server"), [(("--ray",), False), (("--processes", "2"), True)])
+def test_two_drivers_agree(
+    workplace: Workplace,
+    cluster: SmallCluster,
+    empty_database: Path,
+    beside: tuple[str, ...],
+    on_server: bool,
+) -> None:
+    workplace.edit("learning_rate: 1.0e-2", f"learning_rate: 1.{len(beside)}e-2")  # trained by no other test
+    serving = mlflow_server(workplace.folder, empty_database) if on_server else nullcontext(workplace.uri)
+    asked = ("evaluate", str(workplace.suite), *chosen("uniform", "zero_shot", "lora"))
+    drivers = [("--ray", cluster.address), (*beside, *([] if on_server else [cluster.address]))]
+    with serving as uri, ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(workplace.document, *asked, *driver, "--tracking-uri", uri) for driver in drivers]
+        first, second = (
+            {(each["baseline"], each["seed"]): each["run_id"] for each in done.result()["evaluations"]}
+            for done in running
+        )
+        client = mlflow.MlflowClient(uri)
+        runs = _runs(client, "FINISHED", "evaluation")
+        counting = [run.info.run_id for run in runs if run.data.tags["mlbaseline.status"] == "completed"]
+    assert len(first) == 5 and first == second
+    assert sorted(counting) == sorted(first.values())
+
+
 def test_an_interrupt_cancels_all_of_it(workplace: Workplace, cluster: SmallCluster) -> None:
     workplace.edit("epochs: 14", "epochs: 5000")
     command = [sys.executable, "-m", "mlbaseline", "evaluate", str(workplace.suite), *chosen("lora", "full")]
@@ -100,9 +127,10 @@ def test_an_interrupt_cancels_all_of_it(workplace: Workplace, cluster: SmallClus
     assert len(_runs(client, "KILLED")) == 3
 
 
-def _runs(client: mlflow.MlflowClient, status: str) -> list[Any]:
+def _runs(client: mlflow.MlflowClient, status: str, kind: str = "%") -> list[Any]:
     experiments = [found.experiment_id for found in client.search_experiments()]
-    return list(client.search_runs(experiments, f"attributes.status = '{status}'"))
+    query = f"attributes.status = '{status}' and tags.`mlbaseline.kind` LIKE '{kind}'"
+    return list(client.search_runs(experiments, query))
 
 
 def test_what_cannot_be_reached_or_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

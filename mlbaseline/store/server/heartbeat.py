@@ -23,6 +23,7 @@ PROCESS, HEARTBEAT = "mlbaseline.process", "mlbaseline.heartbeat"
 _EVERY_S = 60.0
 _SILENT_AFTER_S = 15 * 60.0
 """A process elsewhere that was silent for so long is gone: it would have written fifteen times."""
+_AWAITED_FOR_S = 3 * _EVERY_S
 
 
 def process_tags() -> dict[str, str]:
@@ -74,6 +75,17 @@ def is_gone(tags: Mapping[str, str]) -> bool:
         return True
     except psutil.AccessDenied:
         return False
+
+
+def is_of_another_process(tags: Mapping[str, str]) -> bool:
+    """Tell whether a process other than this one wrote the tags, is not gone, and had a heartbeat within three minutes.
+
+    Such a run is worth waiting for.
+    """
+    with suppress(KeyError, ValueError):
+        is_recent = time.time() - float(tags[HEARTBEAT]) < _AWAITED_FOR_S
+        return is_recent and tags[PROCESS] != process_tags()[PROCESS] and not is_gone(tags)
+    return False
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""What earlier runs have answered already, and how often earlier versions of a test were looked at."""
+"""What other runs have answered or are answering, and how often earlier versions of a test were looked at."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def find_whole(ladder: LadderRun, rung: Rung) -> tuple[store.EvaluationRun, ...]
     """Find all completed runs that a rung would only repeat, newest first."""
     signature = rung.signature.digest
     return store.find_whole(ladder.tracker, baseline=rung.baseline, seed=rung.seed, signature_digest=signature)
+
+
+def find_under_way(ladder: LadderRun, rung: Rung) -> str | None:
+    """Find the run of another process that is evaluating a rung now, for another ladder."""
+    return store.find_under_way(
+        ladder.tracker,
+        baseline=rung.baseline,
+        seed=rung.seed,
+        signature_digest=rung.signature.digest,
+        ladder=ladder.run_id,
+    )
 
 
 def find_earlier(ladder: LadderRun, rung: Rung) -> CompletedEvaluation | None:

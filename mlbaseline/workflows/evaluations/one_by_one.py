@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from time import sleep
 
 from mlbaseline import store
 from mlbaseline.engine.judging.scoring import Judging
 from mlbaseline.engine.rungs import Rung
 from mlbaseline.records import TaskData
 from mlbaseline.results import CompletedEvaluation
-from mlbaseline.workflows.evaluations.earlier_answers import find_begun, find_whole
+from mlbaseline.workflows.evaluations.earlier_answers import find_begun, find_under_way, find_whole
 from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun, metrics_text
 from mlbaseline.workflows.evaluations.rung_evaluation import RungEvaluation, forget_answers, record_published
 
 log = logging.getLogger("mlbaseline")
+_LOOK_EVERY_S = 2.0
 
 
 def evaluate_each(
@@ -29,7 +31,8 @@ def evaluate_each(
 ) -> Iterator[Evaluated]:
     """Make one run for each rung, or reuse the completed run that it would only repeat.
 
-    A run that stopped at a look is continued: its answers are kept.
+    A run that stopped at a look is continued: its answers are kept. A rung that another process is evaluating comes
+    last, and its run is awaited and reused: two commands on one suite share the work.
 
     Args:
         ladder: The run that they belong to.
@@ -42,17 +45,21 @@ def evaluate_each(
     Yields:
         One for each rung.
     """
-    whole = [() if fresh else find_whole(ladder, rung) for rung in rungs]
-    completed = [_reusable(ladder, rung, found, judging) for rung, found in zip(rungs, whole, strict=True)]
-    for index, (rung, found) in enumerate(zip(rungs, completed, strict=True)):
-        where = f"[{index + 1}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
+    left = {index: () if fresh else find_whole(ladder, rung) for index, rung in enumerate(rungs)}
+    while left:
+        index = next(iter(left)) if fresh else _choose_next(ladder, rungs, left)
+        rung, before = rungs[index], left.pop(index)
+        found = _reusable(ladder, rung, before, judging)
+        where = (
+            f"[{len(rungs) - len(left)}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
+        )
         if fresh:
             forget_answers(rung)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
         later = [
             other
-            for other, known in zip(rungs[index + 1 :], completed[index + 1 :], strict=True)
-            if known is None and other.baseline == rung.baseline
+            for other, known in ((rungs[index], known) for index, known in left.items())
+            if other.baseline == rung.baseline and _reusable(ladder, other, known, judging) is None
         ]
         if found is not None:
             done = found
@@ -64,9 +71,34 @@ def evaluate_each(
             evaluation = RungEvaluation(ladder, data, rung, judging=judging, earlier=earlier, later=later)
             done = _evaluate(evaluation, earlier, (wanted or {}).get(rung.baseline))
             if not fresh:
-                done = _first_of(ladder, rung, done, before=whole[index])
+                done = _first_of(ladder, rung, done, before=before)
         log.info("%s: %s", where, metrics_text(done.metrics))
         yield replace(done, split=data.split)
+
+
+def _choose_next(ladder: LadderRun, rungs: Sequence[Rung], left: dict[int, tuple[store.EvaluationRun, ...]]) -> int:
+    """Return the first rung that no other process is evaluating; where there is none, wait for one.
+
+    Args:
+        ladder: The run that they belong to.
+        rungs: All of them.
+        left: Position of each that is left ─▶ the completed runs that it would only repeat. What has completed in the
+            meantime is added.
+    """
+    awaited: set[str] = set()
+    while True:
+        for index, known in left.items():
+            rung = rungs[index]
+            if known or rung.open is None:
+                return index
+            other = find_under_way(ladder, rung)  # before the completed ones, as it may become one of them
+            left[index] = find_whole(ladder, rung)
+            if other is None or left[index]:
+                return index
+            if other not in awaited:
+                log.info("%s: run %s of another process is evaluating it, and is awaited", rung.name, other)
+                awaited.add(other)
+        sleep(_LOOK_EVERY_S)
 
 
 def _evaluate(
