@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy
@@ -236,11 +237,12 @@ def bounded_mean(rows: Array, clusters: ArrayLike | None, name: str) -> BoundedM
         raise ValueError(f"{name}: {error}") from error
     confidence = choose_method(PairedSample.single(rows, groups), "auto", None).confidence
     mirror = confidence.mirrored()
-    return BoundedMean(
-        float(rows.mean()),
-        lambda tail: (float(confidence.lower(tail)), -float(mirror.lower(tail))),
-        rows.shape[1],
-    )
+
+    @cache  # who compares every pair of several means asks each mean for the same bounds again and again
+    def bounds(tail: float) -> tuple[float, float]:
+        return float(confidence.lower(tail)), -float(mirror.lower(tail))
+
+    return BoundedMean(float(rows.mean()), bounds, rows.shape[1])
 
 
 def _exactly(value: float) -> Bounds:
