@@ -176,8 +176,8 @@ def test_an_assessment_may_have_another_name_than_its_score(server: Server) -> N
     assert checked.labels["score"].tolist() == [0.5]
 
 
-def answer(experiment: str, inputs: object, *, label: str | None = None, topic: str = "food") -> str:
-    """A trace as an application leaves it, with the right answer where somebody gave one. Gives its id."""
+def answer(experiment: str, inputs: object, *, topic: str = "food") -> str:
+    """Leave a trace as an application does, which is on its way when this returns. Gives its id."""
     import mlflow
 
     mlflow.set_experiment(experiment)
@@ -186,10 +186,16 @@ def answer(experiment: str, inputs: object, *, label: str | None = None, topic: 
         mlflow.update_current_trace(tags={"mlbaseline.arm": "champion", "mlbaseline.slice.topic": topic})
         with mlflow.start_span("model") as inner:
             inner.set_inputs({"review": "what the model was shown"})
-    mlflow.flush_trace_async_logging()
-    if label is not None:
-        mlflow.log_expectation(trace_id=span.trace_id, name="label", value=label)
     return str(span.trace_id)
+
+
+def label(right: dict[str, str]) -> None:
+    """Say what is right: trace ─▶ label. Waits for the traces to arrive, which takes seconds: once for many."""
+    import mlflow
+
+    mlflow.flush_trace_async_logging()
+    for trace_id, value in right.items():
+        mlflow.log_expectation(trace_id=trace_id, name="label", value=value)
 
 
 def items_of(server: Server, experiment: str, size: int = 10) -> dict[str, HoldoutItem]:
@@ -204,10 +210,11 @@ def items_of(server: Server, experiment: str, size: int = 10) -> dict[str, Holdo
 def test_items_are_what_was_asked_with_the_right_answer(server: Server) -> None:
     import mlflow
 
-    answered = answer("items", {"review": "soup", "stars": 3, "history": ["a", "b"]}, label="good")
+    answered = answer("items", {"review": "soup", "stars": 3, "history": ["a", "b"]})
     answer("items", {"review": "nobody knows"})
-    answer("items", "no columns", label="good")
-    corrected = answer("items", {"review": "bread"}, label="good", topic="bakery")
+    without_columns = answer("items", "no columns")
+    corrected = answer("items", {"review": "bread"}, topic="bakery")
+    label(dict.fromkeys((answered, without_columns, corrected), "good"))
     mlflow.log_expectation(trace_id=corrected, name="label", value="bad")
     mlflow.log_feedback(trace_id=corrected, name="label", value="good")  # an opinion is no right answer
     assert items_of(server, "items") == {
@@ -217,7 +224,8 @@ def test_items_are_what_was_asked_with_the_right_answer(server: Server) -> None:
 
 
 def test_a_sample_of_items_has_the_slices_in_proportion(server: Server) -> None:
-    asked = [answer("many", {"review": f"{n}"}, label="good", topic="food" if n % 4 else "bakery") for n in range(12)]
+    asked = [answer("many", {"review": f"{n}"}, topic="food" if n % 4 else "bakery") for n in range(12)]
+    label(dict.fromkeys(asked, "good"))
     found = items_of(server, "many", size=4)
     assert len(found) == 4
     assert set(found) < set(asked)
