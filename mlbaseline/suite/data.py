@@ -29,8 +29,8 @@ class DataSource(Node):
     )
 
     source: str | None = None
-    """One file that `task.split` divides into train, dev and test: a path or any other asset reference. Excludes
-    `train`, `dev` and `test`.
+    """One file that `task.split` divides into train, dev and test: a path, any other asset reference, or
+    `datasets:/NAME` for an evaluation dataset of MLflow. Excludes `train`, `dev` and `test`.
     """
     sha256: Sha256 | None = None
     """SHA-256 that `source` must have, as 64 hexadecimal digits."""

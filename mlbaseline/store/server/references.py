@@ -1,4 +1,4 @@
-"""`runs:/` and `models:/` references ─▶ a local path, and where a person finds an artifact."""
+"""`runs:/`, `models:/` and `datasets:/` references ─▶ a local path, and where a person finds an artifact."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
 from mlbaseline.store.server.artifacts import check_location
+from mlbaseline.store.server.evaluation_datasets import SCHEME as DATASETS
+from mlbaseline.store.server.evaluation_datasets import fetch_dataset
 from mlbaseline.store.server.patience import asking_again
 from mlbaseline.store.server.tracking import Server, reporting
 
@@ -26,9 +28,11 @@ _MODEL = re.compile(
 def resolve(server: Server, uri: str) -> Path:
     """Fetch the file or folder that a reference stands for, and keep it in the cache of this machine.
 
-    What a model's version holds stays what it is and is fetched once; a run may have got new files, and is asked every
-    time. Raises TrackingError.
+    What a model's version holds stays what it is and is fetched once; a run may have got new files, and a dataset new
+    records: they are asked every time. Raises TrackingError.
     """
+    if uri.startswith(DATASETS):
+        return fetch_dataset(server, uri)
     from mlflow.artifacts import download_artifacts
 
     is_model = uri.startswith("models:/")
