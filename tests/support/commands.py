@@ -15,7 +15,6 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 _PRELOADED = [
-    "mlflow.transformers",
     "torch",
     "transformers.models.llama.modeling_llama",
     "peft",
@@ -24,6 +23,23 @@ _PRELOADED = [
     "mlbaseline.engine.scoring.choices",
     "mlbaseline.engine.training.loop",
     "mlbaseline.report",
+    # What these import only when they are used.
+    "mlflow.transformers",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.tracing.provider",
+    "mlflow.genai.scorers",
+    "alembic.command",
+    "sqlalchemy.dialects.sqlite",
+    "opentelemetry.sdk.metrics",
+    "git",
+    "IPython",
+    "pyarrow.dataset",
+    "scipy.stats",
+    "statsmodels.stats.multitest",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "matplotlib.style",
 ]
 
 
