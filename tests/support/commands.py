@@ -10,9 +10,12 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from subprocess import CompletedProcess
+from threading import Thread
 
 _PRELOADED = [
     "torch",
@@ -59,6 +62,47 @@ def run_command(
         process.join()
         assert process.exitcode is not None
         return CompletedProcess(arguments, process.exitcode, out.read_text("utf-8"), error.read_text("utf-8"))
+
+
+@contextmanager
+def command_on_path(folder: Path) -> Iterator[None]:
+    """Program `mlbaseline` in `folder`, for what starts it by its name; `run_command` runs what it is asked."""
+    program = folder / "mlbaseline"
+    with Listener(family="AF_UNIX") as listener:
+        program.write_text(_PROGRAM.format(python=sys.executable, address=listener.address), encoding="utf-8")
+        program.chmod(0o755)
+        answering = Thread(target=_answer, args=(listener,))
+        answering.start()
+        try:
+            yield
+        finally:
+            with Client(listener.address) as last:
+                last.send(None)
+            answering.join()
+
+
+_PROGRAM = """#!{python} -S
+import os, sys
+from multiprocessing.connection import Client
+
+with Client({address!r}) as tests:
+    tests.send((sys.argv[1:], os.getcwd(), dict(os.environ)))
+    code, output, errors = tests.recv()
+sys.stdout.write(output)
+sys.stderr.write(errors)
+sys.exit(code)
+"""
+
+
+def _answer(listener: Listener) -> None:
+    """Run one command after the other, until None is sent."""
+    while True:
+        with listener.accept() as asking:
+            if (asked := asking.recv()) is None:
+                return
+            arguments, folder, environment = asked
+            done = run_command(arguments, Path(folder), environment)
+            asking.send((done.returncode, done.stdout, done.stderr))
 
 
 def _main(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy
@@ -17,6 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.support.commands import command_on_path
 from tests.support.workplace import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
@@ -94,21 +94,19 @@ def answers(queues: pd.Series, right: float) -> pd.DataFrame:
 
 
 @pytest.fixture
-def runner(tmp_path: Path, empty_database: Path) -> Runner:
+def runner(tmp_path: Path, empty_database: Path) -> Iterator[Runner]:
     """A checkout with the suite of the page, its test and the answers of the model in production."""
     copy(empty_database, tmp_path / "mlflow.db")
     copy(RECIPES / "tickets.yaml", tmp_path)
-    (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / "mlbaseline"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m mlbaseline "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
     queues = pd.Series([QUEUES[number % 3] for number in range(300)])
     tickets = pd.DataFrame({"ticket": range(300), "queue": queues, "body": queues.map(BODIES)})
     tickets["body"] += " " + tickets["ticket"].astype(str)
     tickets.to_csv(tmp_path / "tickets.csv", index=False)
     for name, right in (("in_production", 0.7), ("candidate", 0.9)):
         record(tmp_path / f"{name}.csv", tickets, right)
-    return Runner(tmp_path)
+    (tmp_path / "bin").mkdir()
+    with command_on_path(tmp_path / "bin"):
+        yield Runner(tmp_path)
 
 
 def record(path: Path, tickets: pd.DataFrame, right: float) -> None:
