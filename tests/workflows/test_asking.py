@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import pty
 import shutil
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from mlflow import MlflowClient
 
+from tests.support.commands import run_command
 from tests.support.suites import rows_suite
 from tests.support.workplace import ENVIRONMENT
 from tests.support.written_data import rows_of, write_jsonl
@@ -35,21 +37,16 @@ def folder(tmp_path: Path, empty_database: Path, own_cache: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, stdin: int) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "mlbaseline",
-        "run",
-        "suite.yaml",
-        "--ask",
-        "--tracking-uri",
-        "sqlite:///mlflow.db",
-    ]
-    environment = {**os.environ, **ENVIRONMENT}
-    return subprocess.run(
-        command, cwd=folder, stdin=stdin, capture_output=True, text=True, env=environment, check=False
-    )
+def run(folder: Path, terminal: int | None) -> CompletedProcess[str]:
+    """Run the ladder. terminal: descriptor of the one whose keyboard is its input."""
+    command = ["run", "suite.yaml", "--ask", "--tracking-uri", "sqlite:///mlflow.db"]
+    prepare = partial(sit_down_at, os.ttyname(terminal)) if terminal is not None else None
+    return run_command(command, folder, {**os.environ, **ENVIRONMENT}, prepare)
+
+
+def sit_down_at(terminal: str) -> None:
+    os.dup2(os.open(terminal, os.O_RDWR | os.O_NOCTTY), 0)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
 
 
 def n_runs(folder: Path) -> int:
@@ -73,6 +70,6 @@ def test_the_answer_decides_whether_it_runs(folder: Path, answer: bytes, runs: b
 
 
 def test_without_a_terminal_nothing_is_asked(folder: Path) -> None:
-    done = run(folder, subprocess.DEVNULL)
+    done = run(folder, None)
     assert done.returncode == 2 and "--ask needs a terminal" in done.stderr
     assert n_runs(folder) == 0
