@@ -55,12 +55,14 @@ class TaskData:
     labels: what `target` and `prediction` may be, in the order of every example's `choices`; () where answers are free.
     digest: SHA-256 over the canonical content of every example (ids, fields, targets, choices, clusters, slices,
     references).
+    notes: what stood out in the files that they were read from, for a person.
     """
 
     split: str
     examples: tuple[Example, ...]
     labels: tuple[str, ...]
     digest: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from mlbaseline.store.measured import MEASURED_SHA256, Measured, write_measured
 from mlbaseline.store.server.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
 from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite
+from mlbaseline.untrusted import escape_markdown, excerpt
 
 EVALUATION = "evaluation"
 EXAMPLES, SIGNATURE, LADDER_RUNS = "results/examples.parquet", "results/signature.json", "ladder/evaluations.txt"
@@ -41,6 +42,7 @@ ANSWERED = PREFIX + "answered"
 """Tag of a run that answered a part of the test, up to a registered look: how many examples. It is for people and for
 the evaluation that continues it; what a comparison counts are the rows."""
 NO_DATA = "none"
+_NOTES, _NOTE_CHARACTERS = 10, 300
 PUBLISHED = "external"
 """Kind of a rung that has a score and no rows."""
 
@@ -112,10 +114,26 @@ def open_evaluation(
     name = baseline if seed is None else f"{baseline} · seed {seed}"
     if data is not None and data.split != "test":
         name = f"{name} · {data.split}"
-    with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent) as run:
+    note = "" if data is None else _about(suite, baseline, seed, data)
+    with open_run(tracker, EVALUATION, name=name, tags=tags, parent=parent, note=note) as run:
         with TemporaryDirectory() as temporary:
             write(run, suite_artifact(suite, Path(temporary)), Params(params))
         yield run
+
+
+def _about(suite: Suite, baseline: str, seed: int | None, data: TaskData) -> str:
+    """Markdown: what the run evaluates, and what stood out in its data."""
+    drawn = "" if seed is None else f", seed {seed}"
+    lines = [
+        f"**{escape_markdown(baseline)}**{drawn} ({suite.baselines[baseline].kind}), of the suite "
+        f"{escape_markdown(suite.name)}, on {len(data.examples):,} examples of {data.split}."
+    ]
+    if data.notes:
+        shown = data.notes[:_NOTES]
+        lines += ["", "What stood out in the data:", ""]
+        lines += [f"- {escape_markdown(excerpt(note, _NOTE_CHARACTERS))}" for note in shown]
+        lines += [f"- and {len(data.notes) - _NOTES} more"] if len(data.notes) > _NOTES else []
+    return "\n".join(lines)
 
 
 def log_evaluation(

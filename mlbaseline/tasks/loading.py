@@ -76,7 +76,9 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
     if len(chosen["test"]) < FEW_EXAMPLES:
         n = len(chosen["test"])
         notes.append(f"the split test has {n} examples; with fewer than {FEW_EXAMPLES} hardly any difference shows")
-    return replace(slice_splits(suite, chosen, counts), notes=tuple(notes), files=described)
+    loaded = slice_splits(suite, chosen, counts)
+    splits = {split: replace(data, notes=tuple(notes)) for split, data in loaded.splits.items()}
+    return replace(loaded, splits=splits, notes=tuple(notes), files=described)
 
 
 def slice_splits(suite: Suite, splits: Mapping[Split, Sequence[Example]], counts: Mapping[str, int]) -> LoadedTask:

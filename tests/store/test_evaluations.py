@@ -19,6 +19,7 @@ from mlbaseline.store.server.tracking import Tracker, open_run
 from mlbaseline.store.tables import load_tables
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
+from mlbaseline.untrusted import escape_markdown
 from tests.support.stored import NO_COST, Evaluate, made_up_training, make_table
 
 WEIGHTS = "artifacts/served/weights"
@@ -102,6 +103,20 @@ def test_run_shows_in_mlflow_what_it_is(
     assert runs[0].data.tags["mlbaseline.seed"] == "none"
     copied = Path(tracker.client.download_artifacts(runs[0].info.run_id, "suite.yaml", str(tmp_path)))
     assert parse_suite(copied.read_text()).digest == suite.digest
+
+
+def test_page_of_a_run_tells_what_stood_out_in_its_data(
+    tracker: Tracker, evaluate: Evaluate, suite: Suite, data: TaskData
+) -> None:
+    notes = ("moods.csv: 3 rows without a target were left out, first in line 7 (<b>)", *map(str, range(11)))
+    replace(evaluate, data=replace(data, notes=notes))("lora", 1)
+    (run,) = find_evaluations(tracker)
+    page = tracker.client.get_run(run.run_id).data.tags["mlflow.note.content"]
+    assert page.startswith(
+        f"**lora**, seed 1 (peft), of the suite {escape_markdown(suite.name)}, on 60 examples of test."
+    )
+    assert escape_markdown(notes[0]) in page
+    assert page.endswith("- and 2 more")
 
 
 def test_trained_rung_has_a_model_with_its_losses(

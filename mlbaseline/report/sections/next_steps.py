@@ -59,7 +59,8 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
     elif verdict.decision == Decision.PROMOTE and not presenter.assessment.registers:
         steps.append(
             "The winner is not registered, as the suite names no registered model. To promote it, give the suite "
-            "`register_as` and run mlbaseline run again: what is evaluated is reused."
+            "`register_as` and run mlbaseline run again: what is evaluated is reused. Answers that were recorded "
+            "elsewhere have no model to register."
         )
     elif verdict.decision == Decision.PROMOTE and presenter.advises_promotion:
         steps.append(

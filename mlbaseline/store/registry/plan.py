@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError
-from mlbaseline.records import Assessment, Decision, seed_text
+from mlbaseline.records import Assessment, Decision, Role, seed_text
 from mlbaseline.signing import SignedStatement, SigningKey, sign_statement
 from mlbaseline.store.comparisons import STOPPED, VERDICT, WAIVED, overall_contrasts, waived_text
 from mlbaseline.store.evaluations import MODEL_SHA256
@@ -161,7 +161,14 @@ def evidence_tags(comparison_run_id: str, assessment: Assessment, winner: Evalua
     }
     for standing in assessment.standings:
         tags[f"{PREFIX}baseline.{standing.baseline}.run_ids"] = ",".join(standing.run_ids.values())
-    for (candidate, baseline, metric), row in overall_contrasts(assessment.comparisons).items():
-        if candidate == winner.baseline:
-            tags[f"{PREFIX}delta.{baseline}.{metric}"] = interval_text(row)
-    return tags
+    # What decides nothing stands in the description of the version: a tag for each would make its page a screen longer.
+    return tags | delta_tags(assessment, winner.baseline, (Role.PRIMARY, Role.GUARDRAIL))
+
+
+def delta_tags(assessment: Assessment, candidate: str, roles: Collection[Role] = tuple(Role)) -> dict[str, str]:
+    """Give the tags of a version that say by how much its rung differs from others, for contrasts of some roles."""
+    return {
+        f"{PREFIX}delta.{row.baseline}.{row.metric}": interval_text(row)
+        for row in overall_contrasts(assessment.comparisons).values()
+        if row.candidate == candidate and row.role in roles
+    }

@@ -25,7 +25,7 @@ from mlbaseline.store.registry.link_checks import (
     wrong,
 )
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
-from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, evidence_tags
+from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, delta_tags, evidence_tags
 from mlbaseline.store.registry.promotion import PROMOTION
 from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
@@ -141,6 +141,9 @@ class VersionLinks:
         if winner.get(seed_text(verdict.winner_seed)) != own.run_id:
             problems.append(f"their winner is {verdict.winner!r}, by another run than {own.run_id}")
         expected = evidence_tags(self._tags[LINKS[0]], found, own)
+        # Earlier versions of mlbaseline wrote a tag for exploratory contrasts, too.
+        earlier = {name: value for name, value in delta_tags(found, own.baseline).items() if name in self._tags}
+        expected |= earlier
         problems += tag_differences(self._tags, expected, list(expected), of="findings")
         if problems:
             return wrong(link, problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mlbaseline import formats
 from mlbaseline.records import Assessment, Bounds, Comparison, Estimand, Standing
@@ -99,10 +99,12 @@ def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:
 def _costs(standing: Standing) -> Iterator[str]:
     cost = standing.cost
     if cost.usd_per_query is not None:
-        yield f"- Cost: ${cost.usd_per_query:.2g} a query{_between(cost.bounds.get('usd_per_query'), '.2g')}"
+        batch, name = formats.query_batch([cost.usd_per_query])
+        between = _between(cost.bounds.get("usd_per_query"), lambda usd: formats.price(usd, batch))
+        yield f"- Cost: USD {formats.price(cost.usd_per_query, batch)} per {name}{between}"
     if cost.latency_p95_s is not None:
-        between = _between(cost.bounds.get("latency_p95_s"), ".3g")
-        yield f"- Latency: {cost.latency_p95_s:.3g} s at the 95th percentile{between}"
+        between = _between(cost.bounds.get("latency_p95_s"), formats.duration)
+        yield f"- Latency: {formats.duration(cost.latency_p95_s)} at the 95th percentile{between}"
     yield ""
 
 
@@ -111,9 +113,9 @@ def _shown(text: str) -> str:
     return escape_markdown(" ".join(printable(text).split()))
 
 
-def _between(bounds: Bounds | None, form: str) -> str:
-    """` [1.5e-06, 1.9e-06]`; an end without a limit is a dash."""
+def _between(bounds: Bounds | None, form: Callable[[float], str]) -> str:
+    """` [1.5, 1.9]`; an end without a limit is a dash."""
     if bounds is None:
         return ""
-    low, high = ("–" if end is None else f"{end:{form}}" for end in (bounds.low, bounds.high))
+    low, high = ("–" if end is None else form(end) for end in (bounds.low, bounds.high))
     return f" [{low}, {high}]"

@@ -176,6 +176,7 @@ def reporting(action: str, uri: str) -> Iterator[None]:
 
 
 _UNREACHABLE = ("NewConnectionError", "NameResolutionError", "Connection refused", "timed out")
+_UNKNOWN_MODEL = "Registered Model with name="
 _FAILING = ("too many 50", "Connection aborted", "Broken pipe", "reset by peer", "Max retries")
 
 
@@ -188,6 +189,8 @@ def _remedy(error: BaseException, uri: str) -> str:
             f"\nIs the server up and the address right? Check with `curl {uri.rstrip('/')}/health`, start one with "
             "`mlflow server`, or choose another with --tracking-uri or MLFLOW_TRACKING_URI."
         )
+    if _UNKNOWN_MODEL in text and "not found" in text:
+        return "\nA suite names its registered model in `register_as`, which need not be its `name`."
     if any(sign in text for sign in _FAILING):
         return (
             "\nThe server is there, but fails: its log says why. Is the disk under its artifact root full? "
