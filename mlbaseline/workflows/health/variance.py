@@ -149,7 +149,8 @@ class _Runs:
                     raise DataError(f"{rung.name}: a run has no {metric}, so its variance cannot be taken apart")
                 scores.append(score)
                 first_table, device = first_table or table, str(rung.signature.fields.get("engine.device", "cpu"))
-                bar.update(note=f"{metric} {score:.3f}")
+                varied = ", ".join(f"{source.value} {seed}" for source, seed in zip(sources, cell, strict=True))
+                bar.update(note=f"{varied}: {metric} {score:.3f}")
         shape = (design.levels,) * len(sources)
         return cls(cells, np.reshape(scores, shape), len(data.examples), _examples_se(first_table, metric), device)
 
