@@ -355,6 +355,35 @@ def test_answering_dev_needs_a_dev() -> None:
     assert "evaluation.answer_dev: expected a split dev to answer, the suite has none" in problem
 
 
+def test_where_a_model_lies_is_in_no_digest() -> None:
+    suite = parse_suite(TEXT)
+    options = "device_map: auto, max_memory: {0: 70GiB, cpu: 200GiB}"
+    placed = parse_suite(TEXT.replace("precision: auto,", f"precision: auto, {options},"))
+    assert placed.evaluation.max_memory == {"0": "70GiB", "cpu": "200GiB"}
+    assert placed.digest == suite.digest
+    assert "device_map" not in suite.evaluation.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("max_memory: {0: 70GiB}", "max_memory: goes with a strategy in `device_map`"),
+        ("device_map: {lm_head: 0}, max_memory: {0: 70GiB}", "max_memory: goes with a strategy in `device_map`"),
+        ("device_map: everywhere", "evaluation.device_map"),
+        ("device_map: {lm_head: gpu}", "evaluation.device_map"),
+        ("device_map: auto, max_memory: {0: much}", "evaluation.max_memory.0"),
+        ("device_map: auto, generate_with: vllm", "device_map: vllm places a model in a way of its own"),
+    ],
+)
+def test_a_placement_that_cannot_be_is_an_error(options: str, said: str) -> None:
+    assert said in " ".join(problems_of(("precision: auto,", f"precision: auto, {options},")))
+
+
+def test_quantised_weights_lie_on_one_device() -> None:
+    (problem,) = problems_of(("precision: auto,", "precision: int4, device_map: auto,"))
+    assert "device_map: expected a precision without quantised weights, got int4" in problem
+
+
 def test_invariance_is_an_option_that_leaves_other_digests_alone() -> None:
     suite = parse_suite(TEXT)
     invariant = parse_suite(TEXT.replace("max_length: 512}", "max_length: 512, invariant: true}"))

@@ -20,6 +20,7 @@ from mlbaseline.models.checkpoint import (
     precision_fields,
     resolve_precision,
 )
+from mlbaseline.models.placement import Placement, load_placed
 from mlbaseline.models.quantization import packages_of
 from mlbaseline.models.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, OutputType, Scalar
@@ -67,7 +68,8 @@ class AnsweringSpec:
         Raises:
             MlbaselineError: The precision needs a package that is not installed.
         """
-        device = default_device()
+        placement = Placement.of(evaluation)
+        device = placement.device if placement else default_device()
         precision = resolve_precision(evaluation.precision, device)
         return cls(task, evaluation, precision, device, seed, compute_precision)
 
@@ -80,6 +82,11 @@ class AnsweringSpec:
     def untimed(self) -> AnsweringSpec:
         """The same without timing any query alone."""
         return replace(self, evaluation=self.evaluation.model_copy(update={"latency_sample": 0}))
+
+    @property
+    def placement(self) -> Placement | None:
+        """Where the parts of a model lie; None where all of it lies on `device`."""
+        return Placement.of(self.evaluation)
 
     @property
     def is_by_vllm(self) -> bool:
@@ -116,7 +123,8 @@ class AnsweringSpec:
         Args:
             model: A folder or file with the model's tokenizer.
         """
-        return {**self.engine_fields(), **self.task_fields(), **self.tokenizer_fields(model)}
+        placed: dict[str, Scalar] = {"engine.device_map": str(self.placement)} if self.placement else {}
+        return {**self.engine_fields(), **placed, **self.task_fields(), **self.tokenizer_fields(model)}
 
     def cache_fields(self, weights_sha256: str) -> dict[str, Scalar]:
         """Return what decides the results that are cached, beside the requests themselves.
@@ -142,6 +150,8 @@ class AnsweringSpec:
             path: As for `load_checkpoint`.
             base: Of an adapter.
         """
+        if self.placement is not None:
+            return partial(load_placed, path, base=base, precision=self.precision, placement=self.placement)
         return partial(
             load_checkpoint, path, base=base, precision=self.precision, compute=self.compute, device=self.device
         )

@@ -82,7 +82,7 @@ def _cpu_name() -> str:
 
 @dataclass
 class PeakMemory:
-    """Most memory held during a block (bytes): of the device on a GPU, else of the whole process."""
+    """Most memory held during a block (bytes): of the GPUs together, else of the whole process."""
 
     bytes: int = 0
 
@@ -98,21 +98,22 @@ def measure_peak_memory(device: str) -> Iterator[PeakMemory]:
     if on_gpu:
         import torch
 
-        torch.cuda.reset_peak_memory_stats(device)
+        for gpu in _gpus(device):
+            torch.cuda.reset_peak_memory_stats(gpu)
     else:
         _reset_high_water_mark()
     try:
         yield peak
     finally:
-        peak.bytes = torch.cuda.max_memory_allocated(device) if on_gpu else _high_water_mark()
+        peak.bytes = sum(map(torch.cuda.max_memory_allocated, _gpus(device))) if on_gpu else _high_water_mark()
 
 
 def memory_in_use(device: str) -> int:
-    """Return the memory (bytes) that this process holds now: of the device on a GPU, else its own."""
+    """Return the memory (bytes) that this process holds now: of the GPUs together, else its own."""
     if device.startswith("cuda"):
         import torch
 
-        return int(torch.cuda.memory_allocated(device))
+        return int(sum(map(torch.cuda.memory_allocated, _gpus(device))))
     return int(psutil.Process().memory_info().rss)
 
 
@@ -128,6 +129,13 @@ def free_memory(device: str) -> int:
         return min(free, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))
     except (OSError, ValueError):  # no limit, or no such files
         return free
+
+
+def _gpus(device: str) -> list[str]:
+    """List the GPU of a device with a number; all of them for `cuda`, as one model may lie on several."""
+    import torch
+
+    return [device] if ":" in device else [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
 def _reset_high_water_mark() -> None:

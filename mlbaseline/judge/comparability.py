@@ -46,6 +46,7 @@ RULES = (
     Rule("generation.", MismatchEffect.REFUSE),
     Rule("text.", MismatchEffect.REFUSE),
     Rule("engine.batch_tokens", MismatchEffect.WARN, costs=True),
+    Rule("engine.device_map", MismatchEffect.COST, costs=True),
     Rule("engine.", MismatchEffect.WARN),
     Rule("software.torch", MismatchEffect.WARN),
     Rule("software.transformers", MismatchEffect.WARN),

@@ -147,17 +147,19 @@ def load_checkpoint(
         named = named_base(path)
         raise AssetError(f"{path} is an adapter, not a whole model: give the base that it belongs to ({named!r})")
     with quiet_transformers():
-        tokenizer = _load(folder, "AutoTokenizer")
+        tokenizer = load_pretrained(folder, "AutoTokenizer")
         if resolved in QUANTISED:
             options = loading_options(resolved, dtype, device)
-            model = compute_exactly(release_file(_load(folder, "AutoModelForCausalLM", dtype=dtype, **options)))
+            model = compute_exactly(
+                release_file(load_pretrained(folder, "AutoModelForCausalLM", dtype=dtype, **options))
+            )
             if is_adapter(path):
                 model = attach(model, path)
                 prepare_quantised_adapter(model)
         elif is_adapter(path):
             model = _load_adapted(folder, path, dtype, merge=merge).to(device=device, dtype=dtype)
         else:
-            model = _load(folder, "AutoModelForCausalLM", dtype=dtype).to(device=device, dtype=dtype)
+            model = load_pretrained(folder, "AutoModelForCausalLM", dtype=dtype).to(device=device, dtype=dtype)
     return Checkpoint(model.eval(), tokenizer, resolved, device)
 
 
@@ -202,8 +204,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     silenced = nullcontext() if shows_bars else redirect_stderr(StringIO())
     converting = progress_bar(None, "second", f"Converting {gguf.name}", is_brief=True)
     with converting, quiet_transformers(progress=shows_bars), silenced:
-        model = _load(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
-        tokenizer = _load(gguf.parent, "AutoTokenizer", **where)
+        model = load_pretrained(gguf.parent, "AutoModelForCausalLM", dtype=torch.float32, use_safetensors=None, **where)
+        tokenizer = load_pretrained(gguf.parent, "AutoTokenizer", **where)
         # transformers 5.23 refuses to save what it read from a GGUF file, whose configuration it keeps calling
         # quantised, although the weights are plain by now: save a model built anew from them.
         if hasattr(model.config, "quantization_config"):
@@ -218,10 +220,10 @@ def _load_adapted(folder: Path, adapter: Path, dtype: torch.dtype, *, merge: boo
     import torch
 
     if merge:
-        whole = merged(attach(_load(folder, "AutoModelForCausalLM", dtype=torch.float32), adapter))
+        whole = merged(attach(load_pretrained(folder, "AutoModelForCausalLM", dtype=torch.float32), adapter))
         if whole is not None:
             return whole
-    return attach(_load(folder, "AutoModelForCausalLM", dtype=dtype), adapter)
+    return attach(load_pretrained(folder, "AutoModelForCausalLM", dtype=dtype), adapter)
 
 
 def refuse_pickles(folder: Path) -> None:
@@ -234,7 +236,17 @@ def refuse_pickles(folder: Path) -> None:
         )
 
 
-def _load(folder: Path, kind: str, **options: Any) -> Any:
+def load_pretrained(folder: Path, kind: str, **options: Any) -> Any:
+    """Load a part of a checkpoint by transformers, never from a pickle and never with code of the checkpoint.
+
+    Args:
+        folder: with the files.
+        kind: `AutoModelForCausalLM` or `AutoTokenizer`.
+        options: of `from_pretrained`.
+
+    Raises:
+        AssetError: it cannot be loaded.
+    """
     import transformers
 
     if kind == "AutoModelForCausalLM":

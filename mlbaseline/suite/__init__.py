@@ -15,6 +15,7 @@ from mlbaseline.suite.baselines import (
 )
 from mlbaseline.suite.data import Columns, DataSource, EncodingErrors, Slicing, SplitSizes, TextColumns
 from mlbaseline.suite.decision import Contrast, Gates, Matrix, Weighting
+from mlbaseline.suite.evaluation import PLACEMENT_KEYS, Evaluation
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import (
     ALL_LINEAR,
@@ -49,7 +50,7 @@ from mlbaseline.suite.monitor import (
 )
 from mlbaseline.suite.node import METRIC_NAMES, SPLITS, Asset, MetricName, Name, Split, TokenPrice
 from mlbaseline.suite.production import Endpoint, Production
-from mlbaseline.suite.root import CostModel, Evaluation, Suite, with_defaults
+from mlbaseline.suite.root import CostModel, Suite, with_defaults
 from mlbaseline.suite.task import (
     LM_EVAL_CONTEXT,
     LM_EVAL_ID,
@@ -85,6 +86,7 @@ __all__ = [
     "PAIRWISE_LABELS",
     "PEFT",
     "PLACEHOLDERS",
+    "PLACEMENT_KEYS",
     "SET_BY_ENGINE",
     "SPLITS",
     "TAGS",

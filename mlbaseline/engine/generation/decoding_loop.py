@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from mlbaseline.engine.inference.shared_prefix import SharedPrefix, cache_arguments, logits_at
+from mlbaseline.engine.inference.shared_prefix import SharedPrefix, cache_arguments, input_device, logits_at
 from mlbaseline.engine.inference.tokenization import Tokens
 
 SelectTokens = Callable[[Tensor, Sequence[int]], list[int]]
@@ -75,7 +75,7 @@ class _DecodingState:
     """What is known of the rows between two tokens: attention mask, keys and values."""
 
     def __init__(self, model: Any, contexts: Sequence[Tokens], prefix: SharedPrefix | None) -> None:
-        self._model = model
+        self._model, self._device = model, input_device(model)
         width, before = max(map(len, contexts)), len(prefix) if prefix else 0
         self._ids = torch.zeros(len(contexts), width, dtype=torch.long)
         self._mask = torch.ones(len(contexts), before + width, dtype=torch.long)
@@ -108,11 +108,13 @@ class _DecodingState:
     def select_rows(self, rows: Sequence[int]) -> None:
         """Drop all other rows."""
         indices = torch.tensor(rows)
-        self._cache.batch_select_indices(indices.to(self._model.device))
+        # Where the layers lie on several devices, so do their keys and values; indices on the CPU suit all of them.
+        is_on_one_device = not hasattr(self._model, "hf_device_map")
+        self._cache.batch_select_indices(indices.to(self._device) if is_on_one_device else indices)
         self._mask = self._mask[indices]
 
     def _forward(self, ids: Tensor) -> Tensor:
-        device = self._model.device
+        device = self._device
         positions: dict[str, Tensor] = {}
         if self._takes_positions:
             counted = (self._mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]

@@ -53,6 +53,14 @@ class PackedLayout:
     target: Tensor
     prefix: SharedPrefix | None
 
+    def to(self, device: torch.device) -> PackedLayout:
+        """Return the same layout on another device; keys and values of the prefix are where their layers are."""
+        buckets = (
+            LengthBucket(bucket.source.to(device), None if bucket.mask is None else bucket.mask.to(device))
+            for bucket in self.buckets
+        )
+        return PackedLayout(tuple(buckets), self.target.to(device), self.prefix)
+
 
 def make_layout(
     parents: Sequence[Sequence[int]], prefix: SharedPrefix | None, device: Any, *, by_row: bool = False
@@ -123,23 +131,27 @@ def packed_attention(model: Any, layout: PackedLayout) -> Iterator[None]:
         layout: of the sequence.
     """
     before = model.config._attn_implementation
-    token = _LAYOUT.set(layout)
+    token = _LAYOUTS.set({layout.target.device: layout})
     try:
         model.set_attn_implementation(_NAME)
         yield
     finally:
         model.set_attn_implementation(before)
-        _LAYOUT.reset(token)
+        _LAYOUTS.reset(token)
 
 
-_LAYOUT: ContextVar[PackedLayout] = ContextVar("layout")
+_LAYOUTS: ContextVar[dict[torch.device, PackedLayout]] = ContextVar("layouts")
+"""Device ─▶ layout of the sequence: the layers of a model may lie on several devices."""
 
 
 def _attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, scaling: float | None = None, **__: Any
 ) -> tuple[Tensor, None]:
     """Compute attention of a layer: (1, heads, tokens, size) each ─▶ (1, tokens, heads, size)."""
-    layout = _LAYOUT.get()
+    layouts = _LAYOUTS.get()
+    if query.device not in layouts:
+        layouts[query.device] = next(iter(layouts.values())).to(query.device)
+    layout = layouts[query.device]
     prefix = layout.prefix.layers[module.layer_idx] if layout.prefix else None
     states = [state[0].transpose(0, 1) for state in (query, key, value)]
     attended = [_attend_bucket(bucket, states, prefix, scaling) for bucket in layout.buckets]

@@ -57,6 +57,16 @@ def supports_packing(model: Any) -> bool:
     )
 
 
+def input_device(model: Any) -> torch.device:
+    """Return the device that inputs of a model are made on.
+
+    Where its parts lie on several devices, accelerate moves inputs to the device of each part. A part that lies on
+    disk, or in memory beside a GPU, has its weights on torch's `meta` device, which computes nothing.
+    """
+    devices = (parameter.device for parameter in model.parameters())
+    return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
+
+
 def cache_arguments(model: Any, cache: DynamicCache) -> dict[str, Any]:
     """Return the arguments with which a model continues behind a cache and adds to it; transformers 5.24 renamed one.
 
@@ -99,7 +109,7 @@ def compute_prefix(model: Any, tokens: Tokens, soft_prompt: SharedPrefix | None 
     with torch.inference_mode(), logits_at(model, torch.tensor([0]), torch.tensor([0])):
         for index, (keys, values) in enumerate(soft_prompt.layers if soft_prompt else ()):
             cache.update(keys, values, index)
-        model(input_ids=torch.tensor([tokens], device=model.device), **cache_arguments(model, cache))
+        model(input_ids=torch.tensor([tokens], device=input_device(model)), **cache_arguments(model, cache))
     return SharedPrefix(tokens, tuple((layer.keys, layer.values) for layer in cache.layers))
 
 

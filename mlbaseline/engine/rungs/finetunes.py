@@ -176,8 +176,10 @@ def open_finetune(context: RungContext, name: str, answering: AnsweringSpec, mod
 
     load, unmerged_s = answering.loader(model.path, model.base), None
     evaluation = answering.evaluation
-    answers_unmerged = answering.precision not in QUANTISED and evaluation.generate_with == "engine"
-    if model.base is not None and answers_unmerged and evaluation.latency_sample:
+    can_be_unmerged = (
+        answering.precision not in QUANTISED and evaluation.generate_with == "engine" and not answering.placement
+    )
+    if model.base is not None and can_be_unmerged and evaluation.latency_sample:
         unmerged = load(merge=False)
         timed = answering.build(
             unmerged, model.prompting, Execution(description=Stage(name, answering.seed, "timing the unmerged adapter"))

@@ -41,12 +41,18 @@ def answering_of(context: RungContext, seed: int | None) -> AnsweringSpec:
     """Describe how a rung of the suite answers on this machine.
 
     Raises:
-        MlbaselineError: A package is missing, or `evaluation.generate_with` does not go with the other options.
+        MlbaselineError: A package is missing, or `evaluation.generate_with` or `device_map` does not go with the other
+            options.
     """
     drawn_by = context.seed_of(RandomSource.DECODING, seed)
     answering = AnsweringSpec.on_this_machine(context.suite.task, context.suite.evaluation, seed=drawn_by)
     if answering.is_by_vllm:
         _check_vllm(context)
+    if answering.placement and context.processes > 1:
+        raise MlbaselineError(
+            "evaluation.device_map: one model lies on all devices, and each process would need them; leave --processes "
+            "out"
+        )
     return answering
 
 

@@ -19,7 +19,17 @@ from mlbaseline.models.quantization import packages_of
 from mlbaseline.models.tokenizer import ChatTemplate
 from mlbaseline.nested import flattened
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
-from mlbaseline.suite import Evaluation, Production, ProgramSpec, ReadyAdapter, Split, Suite, Task, TrainedSpec
+from mlbaseline.suite import (
+    PLACEMENT_KEYS,
+    Evaluation,
+    Production,
+    ProgramSpec,
+    ReadyAdapter,
+    Split,
+    Suite,
+    Task,
+    TrainedSpec,
+)
 from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
 from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 
@@ -266,7 +276,9 @@ class RungContext:
         precision = fields.get("engine.precision", UNKNOWN)
         if precision == UNKNOWN:
             return {}
-        params = dict(flat("evaluation", self.suite.evaluation.model_dump(mode="json")))
+        params = dict(flat("evaluation", self.suite.evaluation.model_dump(mode="json", exclude={*PLACEMENT_KEYS})))
+        if "engine.device_map" in fields:
+            params["evaluation.device_map"] = fields["engine.device_map"]
         params["evaluation.resolved_precision"] = precision
         if "engine.compute_precision" in fields:
             params["evaluation.compute_precision"] = fields["engine.compute_precision"]

@@ -16,7 +16,7 @@ from torch import Tensor
 from mlbaseline.engine.inference.batching import make_padded_batches
 from mlbaseline.engine.inference.invariance import FixedTiles, pad_to_tiles
 from mlbaseline.engine.inference.packed_attention import make_layout, packed_attention
-from mlbaseline.engine.inference.shared_prefix import SharedPrefix, logits_at
+from mlbaseline.engine.inference.shared_prefix import SharedPrefix, input_device, logits_at
 from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.scoring.prefix_tree import RequestGroup, build_prefix_tree
 
@@ -47,13 +47,14 @@ def score_packed(
     Returns:
         For each request, in order, the log-likelihood (nats) of the targets of each sequence.
     """
+    device = input_device(model)
     trees = [build_prefix_tree(group) for group in groups]
     padding = [0] * pad_to_tiles(sum(len(tree.tokens) for tree in trees)) if invariant else []
-    ids = torch.tensor([[*(token for tree in trees for token in tree.tokens), *padding]], device=model.device)
+    ids = torch.tensor([[*(token for tree in trees for token in tree.tokens), *padding]], device=device)
     n_virtual = prefix.n_virtual_tokens if prefix else 0
     depths = [*(n_virtual + depth for tree in trees for depth in tree.depths), *padding]
-    positions = torch.tensor([depths], device=model.device)
-    layout = make_layout([tree.parents for tree in trees], prefix, model.device, by_row=invariant)
+    positions = torch.tensor([depths], device=device)
+    layout = make_layout([tree.parents for tree in trees], prefix, device, by_row=invariant)
     targets: list[_Target] = []
     start = n_sequences = 0
     for group, tree in zip(groups, trees, strict=True):
@@ -95,7 +96,7 @@ def score_padded(model: Any, sequences: Sequence[TargetSequence], batch_tokens: 
             for count, sequence in enumerate(sequences[index] for index in members)
             for column, token in enumerate(sequence.targets, start=len(sequence.input_tokens) - len(sequence.targets))
         ]
-        values = _log_likelihoods(model, targets, len(members), input_ids=ids.to(model.device))
+        values = _log_likelihoods(model, targets, len(members), input_ids=ids.to(input_device(model)))
         for index, value in zip(members, values, strict=True):
             nats[index] = value
     return nats

@@ -236,3 +236,19 @@ def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:
         MlbaselineError, match=r"evaluation\.generate_with: vllm (is not installed|takes the whole machine)"
     ):
         rungs_of(generating, "zero_shot", processes=2)
+
+
+def test_a_model_on_several_devices_answers_alike_and_says_where_it_lies(suite: Suite) -> None:
+    changed = suite.evaluation.model_copy(update={"device_map": "auto", "max_memory": {"cpu": "0.1MB"}})
+    placed = suite.model_copy(update={"evaluation": changed})
+    (plain,), (rung,) = (rungs_of(each, "zero_shot", (0,), keeps_results=False) for each in (suite, placed))
+    assert rung.params["evaluation.device_map"] == rung.signature.fields["engine.device_map"] == 'auto {"cpu": "0.1MB"}'
+    assert not [name for name in plain.params if "device_map" in name or "max_memory" in name]
+    examples = load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"].examples
+    found = [
+        {answer.example_id: answer.loglik_nats for answer in each.open().model.answer(examples)}  # type: ignore[misc]
+        for each in (plain, rung)
+    ]
+    assert found[0] == found[1]
+    with pytest.raises(MlbaselineError, match=r"evaluation\.device_map: one model lies on all devices"):
+        rungs_of(placed, "zero_shot", (0,), processes=2)
