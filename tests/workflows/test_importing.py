@@ -32,7 +32,7 @@ task:
   prompt: "Review: {text}\\nLabel:"
   choices: [bad, wonderful thing]
 metrics: [accuracy, nll_nats]
-evaluation: {max_length: 128, latency_sample: 0, precision: PRECISION}
+evaluation: {max_length: 128, latency_sample: 0, precision: fp32}
 baselines:
   ours: {kind: pretrained, model: {source: MODEL}}
   theirs: {kind: pretrained, model: {source: MODEL}}
@@ -50,10 +50,10 @@ metric_list: [{metric: acc}]
 """
 
 
-def run_harness(folder: Path, model: Path, dtype: str) -> None:
+def run_harness(folder: Path, model: Path) -> None:
     (folder / "tasks").mkdir()
     (folder / "tasks" / "reviews.yaml").write_text(TASK.replace("DATA", str(folder / "data.jsonl")), encoding="utf-8")
-    command = ["run", "--model", "hf", "--model_args", f"pretrained={model},dtype={dtype}"]
+    command = ["run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32"]
     command += ["--tasks", "reviews", "--device", "cpu"]
     command += ["--include_path", str(folder / "tasks"), "--output_path", str(folder / "out"), "--log_samples"]
     environment = {**os.environ, **ENVIRONMENT, "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
@@ -63,22 +63,16 @@ def run_harness(folder: Path, model: Path, dtype: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    ("precision", "dtype", "tolerance_nats"), [("fp32", "float32", 1e-3), ("bf16", "bfloat16", 0.5)]
-)
-def test_the_same_items_through_the_harness_and_through_us(
-    cheap_ladder: CheapLadder, tiny_model: Path, precision: str, dtype: str, tolerance_nats: float
-) -> None:
+def test_the_same_items_through_the_harness_and_through_us(cheap_ladder: CheapLadder, tiny_model: Path) -> None:
+    """The harness as a user starts it, in fp32; tests of its tasks (`test_lm_eval_tasks`) compare in bf16, too."""
     rows = [
         {"review": f"{opening} {thing}", "label": label}
         for thing in ("soup", "bread", "bus", "room", "lamp", "park", "hotel", "chair")
         for opening, label in (("what a poor", "bad"), ("I love the", "wonderful thing"), ("so nice, this", "bad"))
     ]
     (cheap_ladder.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    cheap_ladder.suite.write_text(
-        SUITE.replace("MODEL", str(tiny_model)).replace("PRECISION", precision), encoding="utf-8"
-    )
-    run_harness(cheap_ladder.folder, tiny_model, dtype)
+    cheap_ladder.suite.write_text(SUITE.replace("MODEL", str(tiny_model)), encoding="utf-8")
+    run_harness(cheap_ladder.folder, tiny_model)
     workflows.evaluate(cheap_ladder.suite, baselines=["ours"], tracking_uri=cheap_ladder.uri)
     imported = workflows.import_results(
         "lm-eval", cheap_ladder.folder / "out", cheap_ladder.suite, baseline="theirs", tracking_uri=cheap_ladder.uri
@@ -89,13 +83,13 @@ def test_the_same_items_through_the_harness_and_through_us(
     assert theirs.frame["prediction"].tolist() == ours.frame["prediction"].tolist()
     assert theirs.frame["score.accuracy"].tolist() == ours.frame["score.accuracy"].tolist()
     labels = ("bad", "wonderful thing")
-    np.testing.assert_allclose(theirs.logliks(labels), ours.logliks(labels), atol=tolerance_nats)
+    np.testing.assert_allclose(theirs.logliks(labels), ours.logliks(labels), atol=1e-3)
     (results,) = (cheap_ladder.folder / "out").rglob("results_*.json")
     reported = json.loads(results.read_text(encoding="utf-8"))["results"]["reviews"]["acc,none"]
     (evaluation,) = imported.document["evaluations"]
     assert evaluation["metrics"]["accuracy"] == pytest.approx(reported)
     assert theirs.signature.fields["engine.version"].startswith("lm-eval 0.4.")
-    assert theirs.signature.fields["engine.precision"] == ours.signature.fields["engine.precision"] == precision
+    assert theirs.signature.fields["engine.precision"] == ours.signature.fields["engine.precision"] == "fp32"
     # Its samples hold the prompts, and they are the suite's.
     assert theirs.signature.fields["prompt.template"] == "Review: {text}\nLabel:"
     params = cheap_ladder.run(evaluation["run_id"]).data.params
