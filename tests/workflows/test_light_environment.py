@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -22,6 +23,7 @@ import yaml
 from mlbaseline.errors import WEIGHT_PACKAGES
 from mlbaseline.signing import SIGNED_BY
 from tests.fixtures.earlier_runs import unpack
+from tests.support.forking_python import ForkingPython, forking_python
 from tests.support.signing_keys import write_key
 from tests.support.suites import reviews_suite
 from tests.support.workplace import write_reviews
@@ -57,19 +59,12 @@ class LightEnvironment:
     """A folder with a tracking store, and a Python that has no package for weights."""
 
     folder: Path
-    python: str
-    import_path: str
-
-    def run(self, *arguments: str) -> CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": self.import_path, "COLUMNS": "120"}
-        environment["MLBASELINE_CACHE"] = str(self.folder / "cache")
-        return subprocess.run(
-            [self.python, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
+    python: ForkingPython
 
     def command(self, *arguments: str, expect: int = 0) -> CompletedProcess[str]:
         uri = f"sqlite:///{self.folder}/mlflow.db"
-        done = self.run("-m", "mlbaseline", *arguments, "--tracking-uri", uri)
+        environment = {**os.environ, "COLUMNS": "120", "MLBASELINE_CACHE": str(self.folder / "cache")}
+        done = self.python.run([*arguments, "--tracking-uri", uri], self.folder, environment)
         assert done.returncode == expect, f"exit {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -79,20 +74,35 @@ class LightEnvironment:
         return document
 
 
+@pytest.fixture(scope="module")
+def without_weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """A Python that has no package for weights, and its environment."""
+    if python := os.environ.get("MLBASELINE_GATE_PYTHON"):
+        return python, {**os.environ, "PYTHONPATH": ""}
+    hidden = tmp_path_factory.mktemp("hidden")
+    (hidden / "sitecustomize.py").write_text(HIDE, encoding="utf-8")
+    return sys.executable, {**os.environ, "PYTHONPATH": f"{hidden}{os.pathsep}{ROOT}"}
+
+
+@pytest.fixture(scope="module")
+def python(without_weights: tuple[str, dict[str, str]]) -> Iterator[ForkingPython]:
+    with forking_python(*without_weights) as python:
+        yield python
+
+
 @pytest.fixture
-def light(tmp_path: Path, empty_database: Path) -> LightEnvironment:
+def light(tmp_path: Path, empty_database: Path, python: ForkingPython) -> LightEnvironment:
     """The stored runs of a whole ladder, in which models were trained and one was promoted."""
     unpack(tmp_path, empty_database)
-    if python := os.environ.get("MLBASELINE_GATE_PYTHON"):
-        return LightEnvironment(tmp_path, python, "")
-    (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDE, encoding="utf-8")
-    return LightEnvironment(tmp_path, sys.executable, f"{tmp_path / 'hidden'}{os.pathsep}{ROOT}")
+    return LightEnvironment(tmp_path, python)
 
 
-def test_it_has_none_of_the_packages(light: LightEnvironment) -> None:
+def test_it_has_none_of_the_packages(without_weights: tuple[str, dict[str, str]]) -> None:
+    python, environment = without_weights
     for package in WEIGHT_PACKAGES:
-        assert f"No module named '{package}'" in light.run("-c", f"import {package}").stderr
+        command = [python, "-c", f"import {package}"]
+        tried = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert f"No module named '{package}'" in tried.stderr
 
 
 def test_runs_are_compared_judged_reported_and_traced(light: LightEnvironment) -> None:
