@@ -1,7 +1,7 @@
 """Decide whether a fine-tuned language model is better than what you already had, with MLflow.
 
 Each function does what the command of its name does, and returns a `CommandResult` with the document that `--json`
-prints. `mlbaseline.stats` has the statistics alone.
+prints: `evaluate`, `compare` and `run` return the same as records, too. `mlbaseline.stats` has the statistics alone.
 """
 
 from __future__ import annotations

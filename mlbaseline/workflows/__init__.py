@@ -14,6 +14,7 @@ from mlbaseline.workflows.comparisons.paper_table import table
 from mlbaseline.workflows.comparisons.report_file import report
 from mlbaseline.workflows.evaluations.annotation_sheet import export
 from mlbaseline.workflows.evaluations.evaluation import evaluate
+from mlbaseline.workflows.evaluations.evaluation_result import EvaluationResult
 from mlbaseline.workflows.evaluations.importing import import_results
 from mlbaseline.workflows.explanation import explain
 from mlbaseline.workflows.health.determinism import audit_determinism
@@ -39,6 +40,7 @@ from mlbaseline.workflows.suite_schema import schema
 __all__ = [
     "CommandResult",
     "ComparisonResult",
+    "EvaluationResult",
     "LadderResult",
     "SimulationOptions",
     "VarianceDesign",

@@ -17,14 +17,9 @@ from mlbaseline.workflows.comparisons.comparison import comparison_outcome, make
 from mlbaseline.workflows.comparisons.comparison_result import ComparisonResult
 from mlbaseline.workflows.comparisons.gate import judged_comparison
 from mlbaseline.workflows.evaluations.evaluation import evaluate_rungs
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
 from mlbaseline.workflows.evaluations.executors.choosing import open_executor
-from mlbaseline.workflows.evaluations.ladder_run import (
-    Evaluated,
-    choose_baselines,
-    choose_seeds,
-    open_ladder,
-    showing_evaluations,
-)
+from mlbaseline.workflows.evaluations.ladder_run import choose_baselines, choose_seeds, open_ladder, showing_evaluations
 from mlbaseline.workflows.promotion import promotion_text
 
 

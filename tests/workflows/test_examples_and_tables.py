@@ -109,7 +109,13 @@ def test_a_notebook_takes_a_mapping_and_shows_text_and_rows(ladder: CheapLadder)
     assert compared.verdict.decision.capitalize() in page
     assert "rule over majority" in page
     evaluated = workflows.evaluate(content, tracking_uri=ladder.uri)
-    assert set(evaluated.to_frame()["baseline"]) == {"majority", "rule"}
+    assert [(one.baseline, one.seed, one.reused) for one in evaluated.evaluations] == [
+        *(("majority", None, True), ("rule", None, True)),
+    ]
+    frame = evaluated.to_frame().set_index("baseline")
+    assert frame.loc["rule", "accuracy"] == pytest.approx(2 / 3, abs=0.01)
+    assert frame["seed"].isna().all()
+    assert "<td>rule</td>" in evaluated._repr_html_()
     with pytest.raises(ValueError, match="the document holds no rows; it has: "):
         workflows.schema().to_frame()
     with pytest.raises(SuiteError, match="expected mappings, lists, texts and numbers only"):

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from mlbaseline import store
 from mlbaseline.engine.rungs import RungContext
 from mlbaseline.suite import Recorded, Suite
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import LoadedTask, open_suite
-from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated, EvaluationResult, evaluation_result
 from mlbaseline.workflows.evaluations.executors.choosing import open_executor
 from mlbaseline.workflows.evaluations.executors.executor import Executor, SplitEvaluation, make_rungs
 from mlbaseline.workflows.evaluations.kept_imports import keep_imports
 from mlbaseline.workflows.evaluations.ladder_run import (
-    Evaluated,
     LadderRun,
     choose_baselines,
     choose_seeds,
-    evaluations_text,
     open_ladder,
     showing_evaluations,
 )
@@ -43,7 +41,7 @@ def evaluate(
     ray: str | None = None,
     until_settled: bool = False,
     tracking_uri: str | None = None,
-) -> CommandResult:
+) -> EvaluationResult:
     """Evaluate baselines on `test`, once per seed, and reuse completed runs that have the same signature.
 
     Args:
@@ -60,8 +58,8 @@ def evaluate(
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
-        The document has `ladder_run_id` and `evaluations`, one for each run: baseline, seed, run_id, metrics, and
-        whether it was `reused`.
+        `ladder_run_id` and `evaluations`, one for each run: baseline, seed, run_id, metrics, and whether it was
+        `reused`; the document has the same.
 
     Raises:
         SuiteError: The suite file is not valid, or has no such baseline, kind or seed.
@@ -71,8 +69,8 @@ def evaluate(
     Example:
         >>> import mlbaseline
         >>> outcome = mlbaseline.evaluate("suite.yaml", kind="trivial")
-        >>> for evaluation in outcome.document["evaluations"]:
-        ...     print(evaluation["baseline"], round(evaluation["metrics"]["accuracy"], 2))
+        >>> for evaluation in outcome.evaluations:
+        ...     print(evaluation.baseline, round(evaluation.metrics["accuracy"], 2))
         majority 0.51
     """
     loaded = open_suite(suite)
@@ -83,8 +81,7 @@ def evaluate(
     showing = showing_evaluations(loaded, names, chosen_seeds)
     with opening as executor, open_ladder(tracker, loaded) as ladder, showing:
         evaluated = evaluate_rungs(ladder, names, chosen_seeds, executor, fresh=fresh, until_settled=until_settled)
-    document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
-    return CommandResult(document, lambda *_: evaluations_text(evaluated))
+    return evaluation_result(ladder.run_id, evaluated)
 
 
 def evaluate_rungs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -29,8 +29,8 @@ from mlbaseline.tasks import kind_of_suite, load_task, open_suite
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.values import NumberedRow
 from mlbaseline.workflows.asset_fetcher import make_fetcher
-from mlbaseline.workflows.command_result import CommandResult
-from mlbaseline.workflows.evaluations.ladder_run import evaluations_text, open_ladder
+from mlbaseline.workflows.evaluations.evaluation_result import EvaluationResult, evaluation_result
+from mlbaseline.workflows.evaluations.ladder_run import open_ladder
 from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.judging import open_judging, scorer_finder
 
@@ -69,7 +69,7 @@ def import_results(
     score: str | None = None,
     epoch: int | None = None,
     tracking_uri: str | None = None,
-) -> CommandResult:
+) -> EvaluationResult:
     """Write answers of another tool as completed evaluations of a baseline, one for each seed.
 
     Args:
@@ -108,8 +108,7 @@ def import_results(
     with open_ladder(tracker, loaded) as ladder:
         judging = open_judging(context, tracker, fresh=False)
         evaluated = ladder.collect(evaluate_each(ladder, context.data, rungs, judging=judging, fresh=False))
-    document = {"ladder_run_id": ladder.run_id, "evaluations": [asdict(rung) for rung in evaluated]}
-    return CommandResult(document, lambda *_: evaluations_text(evaluated))
+    return evaluation_result(ladder.run_id, evaluated)
 
 
 def _from_run(server: store.Server, run_id: str, context: RungContext, options: ImportOptions) -> _Source:

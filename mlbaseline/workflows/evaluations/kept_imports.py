@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from mlbaseline import store
 from mlbaseline.tasks import LoadedTask
 from mlbaseline.workflows.comparisons.derivation import Derivation
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
+from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 
 log = logging.getLogger("mlbaseline")
 _IMPORTED = "imported.format"

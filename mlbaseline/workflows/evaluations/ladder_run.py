@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,23 +14,12 @@ from mlbaseline.progress import RungState, tell
 from mlbaseline.suite import KINDS, Suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.asset_fetcher import make_fetcher
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
 from mlbaseline.workflows.health.leftovers import clear_leftovers
 
 log = logging.getLogger("mlbaseline")
 _NOTED = 40
 """Runs in the note of a ladder: MLflow keeps a few thousand characters."""
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """One rung that now has a completed run. reused: it had one before, with the same signature."""
-
-    baseline: str
-    seed: int | None
-    run_id: str
-    reused: bool
-    metrics: Mapping[str, float]
-    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -121,19 +110,6 @@ def _about_ladder(suite: Suite) -> str:
         "from bottom to top, sort its runs by the parameter `about.position`.\n\n"
         f"Suite digest `{suite.digest[:12]}`, rules of the decision `{suite.matrix_digest[:12]}`."
     )
-
-
-def evaluations_text(evaluated: Sequence[Evaluated]) -> str:
-    lines = [
-        f"{rung.baseline:<20} {'' if rung.seed is None else f'seed {rung.seed}':<10} {metrics_text(rung.metrics)}"
-        f"{'' if rung.split == 'test' else f'  ({rung.split})'}{'  (reused)' if rung.reused else ''}"
-        for rung in evaluated
-    ]
-    return "\n".join(lines)
-
-
-def metrics_text(metrics: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
 def choose_baselines(suite: Suite, kind: str | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from mlbaseline.engine.rungs import Rung
 from mlbaseline.records import TaskData
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.workflows.evaluations.earlier_answers import find_begun, find_under_way, find_whole
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun, metrics_text
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated, metrics_text
+from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 from mlbaseline.workflows.evaluations.rung_evaluation import RungEvaluation, forget_answers, record_published
 
 log = logging.getLogger("mlbaseline")

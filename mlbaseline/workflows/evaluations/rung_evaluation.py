@@ -27,7 +27,8 @@ from mlbaseline.records import Answer, Example, Scalar, TaskData
 from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.suite import Suite
 from mlbaseline.workflows.evaluations.answering import tabulate_answers
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
+from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 
 log = logging.getLogger("mlbaseline")
 

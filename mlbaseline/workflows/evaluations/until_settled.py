@@ -15,7 +15,8 @@ from mlbaseline.judge.looks import is_settled, look_at
 from mlbaseline.records import Look, LookOutcome, LookSchedule, TaskData
 from mlbaseline.suite import Suite
 from mlbaseline.workflows.evaluations.earlier_answers import find_earlier
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun, metrics_text
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated, metrics_text
+from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.evaluations.rung_evaluation import RungEvaluation, forget_answers
 

@@ -10,7 +10,8 @@ from typing import Protocol
 from mlbaseline.engine.judging.scoring import Judging
 from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.progress import RungState, tell
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
+from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 
 log = logging.getLogger("mlbaseline")

@@ -17,9 +17,10 @@ from mlbaseline.errors import MlbaselineError, TrackingError
 from mlbaseline.tasks import open_suite
 from mlbaseline.version import __version__
 from mlbaseline.workflows.evaluations.earlier_answers import find_whole
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
 from mlbaseline.workflows.evaluations.executors.executor import LocalExecutor, SplitEvaluation
 from mlbaseline.workflows.evaluations.executors.rung_task import LadderAddress, RungTask
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, LadderRun
+from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 from mlbaseline.workflows.evaluations.opening import open_context
 from mlbaseline.workflows.judging import open_judging
 

@@ -15,6 +15,7 @@ from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.progress import shown_on
 from mlbaseline.progress.relay import Message, Relay, receiving
 from mlbaseline.suite.reading import SuiteReference, packaged_suites
+from mlbaseline.workflows.evaluations.evaluation_result import Evaluated, metrics_text
 from mlbaseline.workflows.evaluations.executors.executor import Executor, LocalExecutor, SplitEvaluation, tell_left_out
 from mlbaseline.workflows.evaluations.executors.on_node import (
     BlockResults,
@@ -32,7 +33,6 @@ from mlbaseline.workflows.evaluations.executors.rung_task import (
     split_seeds,
     training_processes,
 )
-from mlbaseline.workflows.evaluations.ladder_run import Evaluated, metrics_text
 
 if TYPE_CHECKING:
     from ray import ObjectRef
