@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 @command("import")
-@click.argument("format", type=click.Choice(["lm-eval", "inspect", "mlflow", "nemo", "csv", "tsv", "jsonl", "parquet"]))
+@click.argument(
+    "format",
+    type=click.Choice(["lm-eval", "inspect", "mlflow", "mlflow-reviews", "nemo", "csv", "tsv", "jsonl", "parquet"]),
+)
 @click.argument("path")
 @SUITE
 @click.option("--as", "baseline", metavar="NAME", required=True, help="The baseline of the suite that it is.")
@@ -32,7 +35,8 @@ def import_(format: str, path: str, suite: str, **options: Any) -> CommandResult
     """Make answers that were computed elsewhere an evaluation of the suite.
 
     PATH is a file; of lm-eval, inspect and nemo also a folder; of mlflow the id of a run. For a baseline of kind
-    human, a table with the columns example_id, annotator and label is what annotators said.
+    human, a table with the columns example_id, annotator and label is what annotators said, and so are the answers to a
+    question (--score NAME) of a review queue: mlflow-reviews with the queue's name.
     """
     from mlbaseline import workflows
 

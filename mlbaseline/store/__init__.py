@@ -23,6 +23,7 @@ from mlbaseline.store.items import param_text
 from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
 from mlbaseline.store.mlflow_evaluations.results import read_mlflow_results
+from mlbaseline.store.mlflow_evaluations.reviews import read_reviews
 from mlbaseline.store.mlflow_evaluations.rows import (
     KIND_OF_ROWS,
     PairedRows,
@@ -130,6 +131,7 @@ __all__ = [
     "reach",
     "read_evaluation",
     "read_mlflow_results",
+    "read_reviews",
     "register_rules",
     "resolve",
     "rollback",

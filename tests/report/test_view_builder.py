@@ -55,7 +55,7 @@ def test_the_facts_name_what_failed_the_audit() -> None:
         for assessment in (given.promote(), given.hold())
     )
     assert promoted == ("1 of 3 pass; warning: MLB305 Enough power; 1 remark", "open")
-    named = "error: MLB401 No leakage; warning: MLB305 Enough power"
+    named = "error: MLB401 No leakage between splits; warning: MLB305 Enough power"
     assert held == (f"1 of 4 pass; {named}; 1 remark", "worse")
 
 

@@ -35,14 +35,14 @@ from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.judging import open_judging, scorer_finder
 
 log = logging.getLogger("mlbaseline")
-LM_EVAL, INSPECT, MLFLOW, NEMO = "lm-eval", "inspect", "mlflow", "nemo"
-FORMATS = (LM_EVAL, INSPECT, MLFLOW, NEMO, "csv", "tsv", "jsonl", "parquet")
+LM_EVAL, INSPECT, MLFLOW, REVIEWS, NEMO = "lm-eval", "inspect", "mlflow", "mlflow-reviews", "nemo"
+FORMATS = (LM_EVAL, INSPECT, MLFLOW, REVIEWS, NEMO, "csv", "tsv", "jsonl", "parquet")
 _TAKES = {
     "task": (LM_EVAL,),
     "filter": (LM_EVAL,),
     "epoch": (INSPECT, NEMO),
-    "id": (LM_EVAL, INSPECT, MLFLOW, NEMO),
-    "score": (LM_EVAL, INSPECT, MLFLOW, NEMO),
+    "id": (LM_EVAL, INSPECT, MLFLOW, REVIEWS, NEMO),
+    "score": (LM_EVAL, INSPECT, MLFLOW, REVIEWS, NEMO),
 }
 
 
@@ -73,16 +73,18 @@ def import_results(
     """Write answers of another tool as completed evaluations of a baseline, one for each seed.
 
     Args:
-        format: `lm-eval`, `inspect`, `mlflow`, `nemo`, `csv`, `tsv`, `jsonl` or `parquet`.
-        path: A file; of lm-eval, inspect and nemo also a folder; of mlflow the id of a run. Tables have the columns of
-            recorded answers, or those of a sheet of labels for a baseline of kind human.
+        format: `lm-eval`, `inspect`, `mlflow`, `mlflow-reviews`, `nemo`, `csv`, `tsv`, `jsonl` or `parquet`.
+        path: A file; of lm-eval, inspect and nemo also a folder; of mlflow the id of a run; of mlflow-reviews the name
+            of a review queue. Tables have the columns of recorded answers, or those of a sheet of labels for a baseline
+            of kind human.
         suite: Path of a suite file, or the name of a packaged suite. Its test split is what was answered.
         baseline: Of the suite.
         seed: Of all answers, where the source has no seeds.
         task: Which of lm-eval's tasks.
         filter: Which of lm-eval's filters.
         id_field: Field of an item that holds our example ids.
-        score: The source's score that counts, as NAME or NAME=METRIC; by default as the suite's first metric.
+        score: The source's score that counts, as NAME or NAME=METRIC; by default as the suite's first metric. Of
+            mlflow-reviews the question whose answers are labels.
         epoch: Which of inspect's epochs, or of NeMo's repeats from 1; without it, each is one of the suite's seeds.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
@@ -97,7 +99,9 @@ def import_results(
     fetch = make_fetcher(loaded, tracker)
     context = RungContext(loaded, load_task(loaded, fetch), fetch, find_scorer=scorer_finder(tracker))
     options = ImportOptions(id_field, _score(loaded, score), task, filter, epoch)
-    if format == MLFLOW:
+    if format == REVIEWS:
+        source = _from_reviews(tracker, str(path), baseline, context, options)
+    elif format == MLFLOW:
         source = _from_run(tracker, str(path), context, options)
     else:
         source = _from_file(format, Path(path), context, options)
@@ -116,6 +120,22 @@ def _from_run(server: store.Server, run_id: str, context: RungContext, options: 
     results = _of_test(results, f"run {run_id}", context, options)
     rows = make_rows(results, f"run {run_id}", context.suite.task, context.data, options)
     return _Source(rows, run_id, digest_of([run_id, [values for _, values in rows]]), results)
+
+
+def _from_reviews(
+    tracker: store.Tracker, queue: str, baseline: str, context: RungContext, options: ImportOptions
+) -> _Source:
+    if not isinstance(context.suite.baselines[baseline], Human):
+        raise SuiteError("--as", [f"{baseline!r}: what people answered goes into a baseline of kind human"])
+    results = store.read_reviews(tracker, queue, options.score[0] if options.score else None)
+    unscored = replace(options, score=None)
+    results = _of_test(results, f"review queue {queue}", context, unscored)
+    columns = ("example_id", "annotator", "label")
+    rows = [
+        (number, {name: values[name] for name in columns})
+        for number, values in make_rows(results, queue, context.suite.task, context.data, unscored)
+    ]
+    return _Source(rows, queue, digest_of([queue, [values for _, values in rows]]))
 
 
 def _from_file(format: str, path: Path, context: RungContext, options: ImportOptions) -> _Source:
