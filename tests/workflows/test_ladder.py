@@ -270,7 +270,7 @@ def test_a_killed_ladder_keeps_what_is_complete_and_goes_on(workplace: Workplace
         (["evaluate", "SUITE", "--baseline", "nothing"], 1, "unknown baseline 'nothing'; reviews has: majority"),
         (["evaluate", "SUITE", "--kind", "nothing"], 1, "unknown kind 'nothing'"),
         (["evaluate", "SUITE", "--seed", "7"], 1, "7 is not among the suite's seeds [0, 1]"),
-        (["compare", "SUITE"], 1, "no completed evaluation"),
+        (["compare", "SUITE"], 1, "mlflow.db: no completed evaluation of 'reviews'. Run"),
         (["gate", "SUITE"], 1, "no completed comparison"),
         (["report", "-o", "x.pdf", "--suite", "SUITE"], 1, "ends in .html or .md"),
         (["run", "SUITE", "--nonsense"], 2, "No such option"),

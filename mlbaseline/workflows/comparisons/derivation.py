@@ -9,7 +9,7 @@ from functools import cached_property, partial
 
 from mlbaseline import serving, store
 from mlbaseline.engine.rungs import Expectation, RungContext, build_rungs, describe_baseline
-from mlbaseline.errors import IncomparableError
+from mlbaseline.errors import IncomparableError, TrackingError
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Champion, Trials
 from mlbaseline.judge.contrasts.comparison import compare
@@ -55,8 +55,14 @@ class Derivation:
         Raises:
             IncomparableError: no run counts, or two that do may not be compared.
             DataError: a rung of the matrix was never evaluated.
+            TrackingError: no run of the suite is on the tracking server.
         """
         counting, dev = self.counting, store.counting_runs(self.suite, self._candidates, self.why_not, split="dev")
+        if not counting.with_rows:
+            raise TrackingError(
+                f"{self.tracker.uri}: no completed evaluation of {self.suite.name!r}. Run `mlbaseline evaluate` first, "
+                "or name the tracking server that has one (--tracking-uri, MLFLOW_TRACKING_URI)."
+            )
         ladder = build_ladder(
             self.suite,
             self._load(counting.with_rows),
