@@ -17,6 +17,7 @@ import pytest
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.browsers import launched_browser
+from tests.support.servers import mlflow_server
 from tests.support.tiny_models import write_chat_model, write_tiny_model
 
 if TYPE_CHECKING:
@@ -220,3 +221,10 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = path.read_bytes()
     yield path
     assert path.read_bytes() == before, "a test wrote into the database that all tests of this process copy"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    """URI of a real MLflow server over HTTP. Tests share it: each has experiments and models of its own."""
+    with mlflow_server(tmp_path_factory.mktemp("server"), empty_database) as uri:
+        yield uri

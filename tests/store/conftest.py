@@ -1,9 +1,8 @@
-"""A real MLflow server over HTTP, a SQLite file, and a suite that every test has for itself."""
+"""A tracking store, on a server and in a SQLite file, and a suite that every test has for itself."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
 
@@ -16,14 +15,7 @@ from mlbaseline.store.runs import ComparisonRun, find_comparison, find_evaluatio
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.servers import mlflow_server
 from tests.support.stored import SUITE, Compare, Evaluate, found, made_up_training, make_assessment
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
-    with mlflow_server(tmp_path_factory.mktemp("server"), empty_database) as uri:
-        yield uri
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,13 @@ from mlbaseline.monitor.ingesting import SourceReport, ingest_batches
 from mlbaseline.store import Server, reach
 from mlbaseline.store.live import read_traces, trace_items
 from mlbaseline.store.live.traces import milliseconds
-from tests.support.servers import mlflow_server
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Server]:
-    with mlflow_server(tmp_path_factory.mktemp("server"), empty_database) as uri:
-        yield reach(uri)
+def server(server: str) -> Server:
+    return reach(server)
 
 
 class Traces:
