@@ -173,11 +173,16 @@ def test_a_text_stands_for_an_asset() -> None:
     assert short.digest == long.digest
 
 
-def test_neither_file_nor_packaged_suite(tmp_path) -> None:
+def test_neither_file_nor_packaged_suite(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SuiteError, match="no packaged suite of that name"):
         load_suite("nothing")
-    with pytest.raises(SuiteError, match="cannot be read"):
-        load_suite(tmp_path / "missing.yaml")
+    with pytest.raises(SuiteError, match=r"no such file$"):
+        load_suite("tickets.yml")
+    (tmp_path / "tickets.yaml").write_text(TEXT, encoding="utf-8")
+    for meant in ("tickets.yml", "tickets"):
+        with pytest.raises(SuiteError, match=r"no such file.*; \S+ has: tickets\.yaml$"):
+            load_suite(meant)
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SuiteError, match="cannot be read"):

@@ -25,6 +25,7 @@ from mlbaseline.suite.task import TaskSpec
 
 SuiteReference = str | Path | Mapping[str, Any]
 """What stands for a suite: a path, the name of a packaged suite, or its content."""
+_SHOWN_FILES = 5
 
 
 def load_suite(reference: SuiteReference) -> Suite:
@@ -54,14 +55,24 @@ def load_suite(reference: SuiteReference) -> Suite:
         if not packaged.is_file():
             there_are = ", ".join(packaged_suites())
             raise SuiteError(
-                str(reference), [f"no such file, and no packaged suite of that name (there are: {there_are})"]
+                str(reference),
+                [f"no such file, and no packaged suite of that name (there are: {there_are}){_files_beside(path)}"],
             )
         path = Path(str(packaged))
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SuiteError(str(path), [f"no such file{_files_beside(path)}"]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(str(path), [f"cannot be read: {error}"]) from error
     return parse_suite(text, where=str(path), root=path.resolve().parent)
+
+
+def _files_beside(path: Path) -> str:
+    """Name the files of a folder that may be the one that was meant, as the end of a message."""
+    folder = path.parent
+    found = sorted(file.name for ending in ("yaml", "yml") for file in folder.glob(f"*.{ending}"))[:_SHOWN_FILES]
+    return f"; {folder.resolve()} has: {', '.join(found)}" if found else ""
 
 
 def _written(content: Mapping[str, Any]) -> str:
