@@ -41,7 +41,8 @@ def _hardware_notes(standings: tuple[Standing, ...]) -> list[str]:
         return []
     groups: list[list[Standing]] = []
     for standing in timed:
-        alike = next((group for group in groups if not same_hardware(group[0], standing)), None)
+        # A rule is compared by its host alone: two models may each be like it, and not like each other.
+        alike = next((g for g in groups if not any(same_hardware(member, standing) for member in g)), None)
         if alike is None:
             groups.append([standing])
         else:
@@ -49,7 +50,8 @@ def _hardware_notes(standings: tuple[Standing, ...]) -> list[str]:
     if len(groups) == 1:
         return [f"Latency, memory and seconds: all on one machine ({_machine(groups[0])}), so they are compared."]
     shown = "; ".join(f"{listed([formats.clean(s.baseline) for s in group])} ({_machine(group)})" for group in groups)
-    differing = dict.fromkeys(m.field for group in groups[1:] for m in same_hardware(groups[0][0], group[0]))
+    first, *others = (_best_known(group) for group in groups)
+    differing = dict.fromkeys(m.field for other in others for m in same_hardware(first, other))
     return [
         f"Latency, memory and seconds, as they were measured: compared within each of these only, not across them: "
         f"{shown}. They differ in, or do not say, {listed([formats.clean(name) for name in differing])}. Money is "
@@ -60,8 +62,9 @@ def _hardware_notes(standings: tuple[Standing, ...]) -> list[str]:
 
 def _across(ours: list[Standing], theirs: list[Standing]) -> str:
     """Say whether the reference workload brings the figures of one machine to another, and how surely."""
-    by, names = normalisation(ours[0], theirs[0]), listed([formats.clean(s.baseline) for s in theirs])
-    here = formats.clean(ours[0].baseline)
+    reference = _best_known(ours)
+    by, names = normalisation(reference, _best_known(theirs)), listed([formats.clean(s.baseline) for s in theirs])
+    here = formats.clean(reference.baseline)
     if by.refusal:
         return f"{names}: no figure is brought to the machine of {here}: {formats.clean(by.refusal)}."
     return (
@@ -84,9 +87,14 @@ def _training_notes(standings: tuple[Standing, ...]) -> list[str]:
     ]
 
 
+def _best_known(group: list[Standing]) -> Standing:
+    """Return the rung of a group that recorded most about its machine: one with an engine, where there is one."""
+    return max(group, key=lambda standing: len(standing.measured_on))
+
+
 def _machine(group: list[Standing]) -> str:
-    """Describe the machine of a group, by the rung that recorded most about it."""
-    facts = max((s.measured_on for s in group), key=len)
+    """Describe the machine of a group."""
+    facts = _best_known(group).measured_on
     known = dict.fromkeys(formats.clean(facts[name]) for name in _MACHINE if name in facts)
     cores = [f"{formats.clean(facts['hardware.cores'])} cores"] if "hardware.cores" in facts else []
     batches = facts.get("engine.batch_tokens")

@@ -35,6 +35,18 @@ def test_another_machine_is_not_compared_with_and_the_reason_is_given() -> None:
     assert "They differ in, or do not say, hardware.cpu. Money is compared across them" in text
 
 
+def test_two_models_that_are_each_like_a_rule_may_differ_from_each_other() -> None:
+    base = given.promote()
+    engine = {**given.MACHINE, "engine.batch_tokens": "4096"}
+    threads = {"zero_shot": {**engine, "hardware.threads": "1"}, "few_shot": {**engine, "hardware.threads": "2"}}
+    standings = [replace(s, measured_on=threads.get(s.baseline, s.measured_on)) for s in base.standings]
+    assert standings[0].baseline == "majority", "a rule is the first that the others are compared with"
+    text = said(replace(base, standings=tuple(standings)))
+    assert "; few_shot (AMD EPYC 7R13, 2 cores, batches of 4096 tokens)" in text
+    assert "They differ in, or do not say, hardware.threads." in text
+    assert "few_shot: no figure is brought to the machine of zero_shot" in text
+
+
 def test_trainings_that_were_done_otherwise_are_not_compared_by_their_seconds() -> None:
     base = given.promote()
     trained = [s.baseline for s in base.standings if s.cost.train_s is not None]
