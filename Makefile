@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 # mlflow runs the `python` that stands first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
-PIP := python -m pip install --quiet --disable-pip-version-check
+# Python compiles a module when it is first imported: compiling all of them takes longer.
+PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
 HASHED := --no-deps --require-hashes
 # Files in the order of tests/conftest.py, which puts the longest first; xdist would put those of few tests last.
 PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

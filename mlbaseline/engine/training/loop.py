@@ -82,7 +82,7 @@ class TrainingRun:
         self.steps_per_epoch = math.ceil(len(self.sequences) / job.spec.batch_size)
         is_low, is_cast_elsewhere = job.compute != "fp32", strategy.keeps_masters and not isinstance(job.spec, Peft)
         has_masters = job.compute == "bf16" and not (isinstance(job.spec, Peft) or strategy.keeps_masters)
-        self.masters = MasterWeights(model) if has_masters else None
+        self.masters = MasterWeights(model, takes_early=strategy.n_processes == 1) if has_masters else None
         is_autocast = is_low and not (has_masters or is_cast_elsewhere)
         self.accelerator = strategy.make_accelerator(job.device, job.compute if is_autocast else "no")
         self.model = strategy.wrap(self.accelerator, model)

@@ -43,6 +43,30 @@ def test_updates_smaller_than_the_spacing_of_bf16_add_up(model: Any) -> None:
     assert (weight == 1 + 2**-7).all()
 
 
+def test_gradients_taken_during_the_backward_pass_are_the_same(tiny_model: Path) -> None:
+    gradients = []
+    for takes_early in (False, True):
+        model = load_checkpoint(tiny_model, precision="fp32", device="cpu").model
+        masters = MasterWeights(model, takes_early=takes_early)
+        for ids in (IDS, IDS.flip(1)):
+            add_gradients(model, ids)
+            left = [name for name, weight in model.named_parameters() if weight.grad is not None]
+            assert not takes_early or left == ["model.embed_tokens.weight"]
+            masters.take_gradients()
+        gradients.append({name: weight.grad for name, weight in masters.weights.items()})
+    late, early = gradients
+    assert all(torch.equal(early[name], late[name]) for name in late)
+
+
+def test_a_weight_that_a_step_does_not_reach_has_a_gradient_of_zero(model: Any) -> None:
+    masters = MasterWeights(model)
+    add_gradients(model, IDS)
+    masters.take_gradients()
+    masters.update_model()
+    masters.take_gradients()
+    assert not any(weight.grad.any() for weight in masters.weights.values())
+
+
 def test_parts_of_a_batch_are_summed_in_fp32(model: Any) -> None:
     masters = MasterWeights(model)
     expected: dict[str, torch.Tensor] = {}
