@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -111,12 +112,26 @@ def test_trl_as_the_page_shows_it(workplace: Workplace, tiny_model: Path) -> Non
     paths = f"{ENVIRONMENT['PYTHONPATH']}{os.pathsep}{Path(trl.__file__).parents[1]}"
     page = Path(__file__).parents[2] / "docs" / "how-to" / "train-with-your-own-program.md"
     (script,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    # The tiny model has random weights, so that it takes more than two epochs.
+    for as_shown, here in (("num_train_epochs=2", "num_train_epochs=14"), ("learning_rate=1e-3", "learning_rate=1e-2")):
+        assert as_shown in script
+        script = script.replace(as_shown, here)
     train = f'{{command: "{sys.executable} train_sft.py"}}'
     write_own_trainer(workplace.folder, workplace.suite, tiny_model, train)
     (workplace.folder / "train_sft.py").write_text(script, encoding="utf-8")
-    workplace.command("evaluate", "suite.yaml", "--baseline", "own", "--seed", "0", PYTHONPATH=paths)
+    document = json.loads(workplace.command("run", "suite.yaml", "--json", PYTHONPATH=paths).stdout)
+    assert document["comparison"]["verdict"] == "promote", document["comparison"]
     client = MlflowClient(workplace.uri)
     experiment = client.get_experiment_by_name("reviews")
     assert experiment is not None
-    (training,) = client.search_runs([experiment.experiment_id], "tags.`mlbaseline.kind` = 'training'")
-    assert training.data.metrics["train_loss"] > 0 and training.data.params["learning_rate"] == "0.001"
+    trainings = client.search_runs([experiment.experiment_id], "tags.`mlbaseline.kind` = 'training'")
+    assert len(trainings) == 2
+    assert all(run.data.metrics["train_loss"] > 0 for run in trainings)
+    assert {run.data.params["learning_rate"] for run in trainings} == {"0.01"}
+    assert workplace.document("lineage", "reviews-label")["complete"] is True
+    assert workplace.document("verify", "reviews-label")["verified"] is True
+    mlflow.set_tracking_uri(workplace.uri)
+    answered = mlflow.pyfunc.load_model("models:/reviews-label@champion").predict(
+        [{"text": f"the soup today {sign}"} for sign in "+-"]
+    )
+    assert answered["error"].isna().all() and set(answered["label"]) <= {"good", "bad"}
