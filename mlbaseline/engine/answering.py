@@ -98,7 +98,7 @@ class AnsweringSpec:
         from mlbaseline.engine.scoring.choices import ENGINE_VERSION
 
         return {
-            "engine.version": ENGINE_VERSION,
+            "engine.version": ENGINE_VERSION[self.precision],
             "engine.batch_tokens": self.evaluation.batch_tokens,
             "engine.max_length": self.evaluation.max_length,
             **precision_fields(self.precision, self.compute),

@@ -157,9 +157,9 @@ def load_checkpoint(
                 model = attach(model, path)
                 prepare_quantised_adapter(model)
         elif is_adapter(path):
-            model = _load_adapted(folder, path, dtype, merge=merge).to(device=device, dtype=dtype)
+            model = _load_adapted(folder, path, dtype, merge=merge).to(device)
         else:
-            model = load_pretrained(folder, "AutoModelForCausalLM", dtype=dtype).to(device=device, dtype=dtype)
+            model = load_pretrained(folder, "AutoModelForCausalLM", dtype=dtype).to(device)
     return Checkpoint(model.eval(), tokenizer, resolved, device)
 
 
@@ -219,11 +219,15 @@ def _convert(gguf: Path, folder: Path) -> None:
 def _load_adapted(folder: Path, adapter: Path, dtype: torch.dtype, *, merge: bool) -> Any:
     import torch
 
+    model = None
     if merge:
-        whole = merged(attach(load_pretrained(folder, "AutoModelForCausalLM", dtype=torch.float32), adapter))
-        if whole is not None:
-            return whole
-    return attach(load_pretrained(folder, "AutoModelForCausalLM", dtype=dtype), adapter)
+        model = merged(attach(load_pretrained(folder, "AutoModelForCausalLM", dtype=torch.float32), adapter))
+    if model is None:
+        model = attach(load_pretrained(folder, "AutoModelForCausalLM", dtype=dtype), adapter)
+    for parameter in model.parameters():
+        # Not `model.to(dtype)`: it would round the frequencies of rotary positions, too, which are no weights.
+        parameter.data = parameter.data.to(dtype)
+    return model
 
 
 def refuse_pickles(folder: Path) -> None:

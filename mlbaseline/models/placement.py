@@ -120,9 +120,6 @@ def load_placed(path: Path, *, base: Path | None = None, precision: Precision, p
         offload.cleanup()
         raise
     weakref.finalize(model, offload.cleanup)
-    for buffer in model.buffers():  # `load_checkpoint` lowers them with the weights: the bits are to be the same
-        if buffer.is_floating_point():
-            buffer.data = buffer.data.to(dtype_of(precision))
     return Checkpoint(model.eval(), tokenizer, precision, placement.device)
 
 

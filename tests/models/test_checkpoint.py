@@ -31,6 +31,21 @@ def test_a_folder_loads_in_the_precision_asked_for(tiny_model: Path) -> None:
         assert checkpoint.max_positions == 256
 
 
+@pytest.mark.parametrize("merge", [True, False])
+def test_positions_stay_in_fp32_as_transformers_keeps_them(tiny_model: Path, adapter: Path, merge: bool) -> None:
+    from transformers import AutoModelForCausalLM
+
+    theirs = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.bfloat16).eval()
+    ours = load_checkpoint(tiny_model, precision="bf16", device="cpu").model
+    ids = torch.arange(200).unsqueeze(0)
+    with torch.inference_mode():
+        assert torch.equal(ours(ids).logits, theirs(ids).logits)
+    adapted = load_checkpoint(adapter, base=tiny_model, precision="bf16", device="cpu", merge=merge).model
+    assert {parameter.dtype for parameter in adapted.parameters()} == {torch.bfloat16}
+    frequencies = [buffer for name, buffer in adapted.named_buffers() if name.endswith("inv_freq")]
+    assert frequencies and all(torch.equal(found, theirs.model.rotary_emb.inv_freq) for found in frequencies)
+
+
 def test_auto_is_bf16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLBASELINE_NATIVE_BF16", raising=False)
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""

@@ -14,13 +14,16 @@ from mlbaseline.engine.inference.token_cache import encode_examples, prompt_at
 from mlbaseline.engine.inference.tokenization import EncodedPrompt
 from mlbaseline.engine.scoring.batch_planning import PlannedBatch, PlanOptions, make_request, plan_batches
 from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer, ScoringBatch
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoint import Checkpoint, Precision
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import PromptFormat
 
-ENGINE_VERSION = 1
-"""Part of every signature: raised when log-likelihoods change by more than rounding."""
+ENGINE_VERSION: dict[Precision, int] = {"fp32": 1, "bf16": 2, "fp16": 2, "int8": 1, "int4": 1}
+"""Part of every signature: raised when log-likelihoods change by more than rounding.
+
+Since 2, the frequencies of rotary positions stay in fp32 where the weights are in bf16 or fp16.
+"""
 
 
 @dataclass(frozen=True, slots=True)
