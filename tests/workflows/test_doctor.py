@@ -56,7 +56,7 @@ def test_a_precision_without_its_package_fails(
     server = f"sqlite:///{tmp_path / 'mlflow.db'}"
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "bitsandbytes", None)
-        patch.setattr("mlbaseline.models.checkpoint._load", None)  # nothing is loaded before it is said
+        patch.setattr("mlbaseline.models.checkpoint.load_pretrained", None)  # nothing is loaded before it is said
         assert "needs bitsandbytes" in _found(tmp_path, server)["precision of suite", "fail"]
         with pytest.raises(MlbaselineError, match=r"pip install 'mlbaseline\[quantized\]'"):
             evaluate(str(tmp_path / "suite.yaml"), baselines=["small"], tracking_uri=server)

@@ -24,7 +24,7 @@ def address(ladder: CheapLadder) -> LadderAddress:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"suite": "/elsewhere/suite.yaml"}, r"/elsewhere/suite\.yaml.*No such file"),
+        ({"suite": "/elsewhere/suite.yaml"}, r"/elsewhere/suite\.yaml.*no such file"),
         ({"suite_digest": "0" * 64}, r"the suite is another one than on the driver: expected digest 000000000000…"),
         ({"version": "0.0.1"}, r"expected mlbaseline 0\.0\.1, as on the driver"),
         ({}, r"find the run 0{32}.*the same tracking server"),

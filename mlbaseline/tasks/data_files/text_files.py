@@ -43,11 +43,11 @@ def delimited_reader(delimiter: str) -> Callable[[Path, FileOptions], DataTable]
             csv.field_size_limit(limit)
         replaced, notes = lines.replaced()
         if ragged:
-            notes = (*notes, _ragged_note(path, len(header), ragged))
+            notes = (*notes, f"{path.name}: {_ragged_text(len(header), ragged)}")
         table = rows.table(path, replaced=replaced, ragged=len(ragged), notes=notes)
         if table.rows and len(ragged) > options.max_ragged * (len(table.rows) + len(ragged)):
             raise DataError(
-                f"{table.notes[-1]}; expected {_most_ragged(options.max_ragged)}. Quote cells that hold the delimiter, "
+                f"{path}: {_ragged_text(len(header), ragged)}; expected {_most_ragged(options.max_ragged)}. Quote cells that hold the delimiter, "
                 "or, in `task.data`, name another `delimiter` or raise `max_ragged`"
             )
         return table
@@ -59,12 +59,10 @@ def _most_ragged(share: float) -> str:
     return f"at most {share:.0%} of all rows" if share else "none"
 
 
-def _ragged_note(path: Path, n_columns: int, ragged: Sequence[tuple[int, int]]) -> str:
+def _ragged_text(n_columns: int, ragged: Sequence[tuple[int, int]]) -> str:
     shown = ", ".join(f"line {line} ({cells})" for line, cells in ragged[:_SHOWN_ROWS])
     more = ", …" if len(ragged) > _SHOWN_ROWS else ""
-    return (
-        f"{path.name}: {len(ragged):,} rows have another number of cells than the header's {n_columns}: {shown}{more}"
-    )
+    return f"{len(ragged):,} rows have another number of cells than the header's {n_columns}: {shown}{more}"
 
 
 def read_json(path: Path, options: FileOptions) -> DataTable:
