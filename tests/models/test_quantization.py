@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import shutil
 import subprocess
@@ -19,11 +18,13 @@ from mlbaseline.models.checkpoint import Checkpoint, computed_in, load_checkpoin
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
 from tests.support.choice_task import PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.fresh_process import in_fresh_process
 from tests.support.plain_scoring import plain_answers
 from tests.support.tiny_models import write_adapter
 
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
 
+MAPS = Path("/proc/self/maps")
 BOTH = pytest.mark.parametrize("precision", ["int8", "int4"])
 DEVICES = pytest.mark.parametrize(
     "device",
@@ -125,16 +126,16 @@ def test_what_is_not_refused_has_the_right_scales(width: int) -> None:
 @BOTH
 def test_the_file_that_was_read_is_let_go(wide_model: Path, precision: str) -> None:
     """What an embedding, which stays as it is, would keep of it in memory is more than quantising saves."""
-    maps = Path("/proc/self/maps")
-    if not maps.is_file():
+    if not MAPS.is_file():
         pytest.skip("Linux tells which files a process has mapped")
-    plain = load_checkpoint(wide_model, precision="fp32", device="cpu")
-    assert str(wide_model) in maps.read_text(encoding="utf-8"), "as a model does that is not quantised"
-    del plain
-    gc.collect()
-    checkpoint = load_checkpoint(wide_model, precision=precision, device="cpu")
-    assert str(wide_model) not in maps.read_text(encoding="utf-8")
+    assert in_fresh_process(is_mapped, wide_model, "fp32"), "as a model does that is not quantised"
+    assert not in_fresh_process(is_mapped, wide_model, precision)
+
+
+def is_mapped(model: Path, precision: str) -> bool:
+    checkpoint = load_checkpoint(model, precision=precision, device="cpu")
     assert checkpoint.model.get_input_embeddings().weight.dtype in (torch.float32, torch.bfloat16)
+    return str(model) in MAPS.read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -47,8 +47,8 @@ def delimited_reader(delimiter: str) -> Callable[[Path, FileOptions], DataTable]
         table = rows.table(path, replaced=replaced, ragged=len(ragged), notes=notes)
         if table.rows and len(ragged) > options.max_ragged * (len(table.rows) + len(ragged)):
             raise DataError(
-                f"{path}: {_ragged_text(len(header), ragged)}; expected {_most_ragged(options.max_ragged)}. Quote cells that hold the delimiter, "
-                "or, in `task.data`, name another `delimiter` or raise `max_ragged`"
+                f"{path}: {_ragged_text(len(header), ragged)}; expected {_most_ragged(options.max_ragged)}. Quote "
+                "cells that hold the delimiter, or, in `task.data`, name another `delimiter` or raise `max_ragged`"
             )
         return table
 

@@ -29,6 +29,7 @@ from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.suite import Peft, TrainedSpec
 from tests.support.choice_task import make_data
+from tests.support.fresh_process import in_fresh_process
 from tests.support.training_jobs import FULL, LORA, make_job, same_weights, weights_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -133,9 +134,13 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
 
 @BOTH
 def test_nothing_of_a_finished_training_stays_in_memory(job: TrainingJob, spec: TrainedSpec) -> None:
-    train(replace(job, spec=spec))
+    assert in_fresh_process(models_after_training, replace(job, spec=spec)) == 0
+
+
+def models_after_training(job: TrainingJob) -> int:
+    train(job)
     release_base()  # which is for the next seed
-    assert not [thing for thing in gc.get_objects() if isinstance(thing, LlamaForCausalLM)]
+    return sum(isinstance(thing, LlamaForCausalLM) for thing in gc.get_objects())
 
 
 def test_the_order_of_the_examples_is_not_the_order_of_the_file(job: TrainingJob) -> None:
