@@ -108,14 +108,15 @@ def score_theirs(harness: Any, items: Items) -> list[list[float]]:
     return [[next(nats) for _ in prompt.continuations] for prompt in prompts]
 
 
-def make_harness(checkpoint: Checkpoint) -> Any:
+def make_harness(checkpoint: Checkpoint, batch: int = HARNESS_BATCH, max_length: int = MAX_LENGTH) -> Any:
+    """lm-eval's own model around ours. batch: rows of a batch; max_length: tokens of a row."""
     import logging
 
     from lm_eval.models.huggingface import HFLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     model, tokenizer = checkpoint.model, checkpoint.tokenizer
-    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=HARNESS_BATCH, max_length=MAX_LENGTH)
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch, max_length=max_length)
 
 
 def compare(checkpoint: Checkpoint, harness: Any, items: Items, rounds: int) -> Compared:
