@@ -397,8 +397,8 @@ def test_invariance_is_an_option_that_leaves_other_digests_alone() -> None:
     assert invariant.digest != suite.digest
     (problem,) = problems_of(("precision: auto,", "precision: int8, invariant: true,"))
     assert "invariant: expected a precision without quantised weights, got int8" in problem
-    (problem,) = problems_of(("precision: auto,", "precision: auto, generate_with: vllm, invariant: true,"))
-    assert "invariant: what vllm generates depends on its batch; expected `generate_with: engine`" in problem
+    (problem,) = problems_of(("precision: auto,", "precision: auto, generate_with: transformers, invariant: true,"))
+    assert "invariant: what transformers generates depends on its batch; expected `generate_with: engine`" in problem
 
 
 def test_a_slice_needs_two_examples_to_be_compared() -> None:

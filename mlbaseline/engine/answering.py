@@ -103,7 +103,7 @@ class AnsweringSpec:
             "engine.max_length": self.evaluation.max_length,
             **precision_fields(self.precision, self.compute),
             "engine.device": self.device,
-            **({"engine.invariant": True} if self.evaluation.invariant else {}),
+            **({"engine.invariant": "vllm" if self.is_by_vllm else True} if self.evaluation.invariant else {}),
         }
 
     def task_fields(self) -> dict[str, Scalar]:

@@ -49,7 +49,8 @@ class Evaluation(Node):
     """
     invariant: bool = False
     """If true, log-likelihoods and texts are the same bits whatever else is evaluated: other examples, another
-    `batch_tokens` or order. Slower: texts are generated one example at a time. Not for quantised weights.
+    `batch_tokens` or order. Slower: texts are generated one example at a time, unless vLLM generates them with its
+    batch-invariant kernels, on a GPU. Not for quantised weights.
     """
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | DeviceOfModule | None = None
     """Where the parts of a model lie that is too large for one GPU: a strategy of accelerate, which fills the GPUs,
@@ -68,9 +69,10 @@ class Evaluation(Node):
                 f"invariant: expected a precision without quantised weights, got {self.precision}; leave one of the "
                 "two out"
             )
-        if self.invariant and self.generate_with != "engine":
+        if self.invariant and self.generate_with == "transformers":
             raise ValueError(
-                f"invariant: what {self.generate_with} generates depends on its batch; expected `generate_with: engine`"
+                "invariant: what transformers generates depends on its batch; expected `generate_with: engine`, or "
+                "`vllm` on a GPU"
             )
         return self
 

@@ -65,7 +65,8 @@ class Generator(BatchedModel):
     def _choose_decoder(self, seed: int | None) -> Callable[[Checkpoint], Decoder]:
         decoding, batch_tokens, max_length = self._decoding, self._evaluation.batch_tokens, self._encoder.max_length
         if self._evaluation.generate_with == "vllm":
-            return partial(VllmDecoder, decoding=decoding, max_length=max_length, seed=seed)
+            invariant = self._evaluation.invariant
+            return partial(VllmDecoder, decoding=decoding, max_length=max_length, seed=seed, invariant=invariant)
         if self._evaluation.generate_with == "transformers":
             return partial(ContinuousBatchingDecoder, decoding=decoding, batch_tokens=batch_tokens)
         return partial(

@@ -1,4 +1,7 @@
-"""Texts by vLLM, behind the interface of our decoder. They are not the bits of our engine, and depend on the batch."""
+"""Texts by vLLM, behind the interface of our decoder.
+
+They are not the bits of our engine, and depend on the batch unless its batch-invariant kernels are used, on a GPU.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,15 @@ class VllmDecoder:
     They start with the first batch, and end with this object.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, decoding: Decoding, max_length: int, seed: int | None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        decoding: Decoding,
+        max_length: int,
+        seed: int | None,
+        invariant: bool = False,
+    ) -> None:
         """Prepare to hand a checkpoint over to vLLM.
 
         Args:
@@ -58,6 +69,7 @@ class VllmDecoder:
             decoding: options of the task.
             max_length: tokens of prompt and text at most.
             seed: of what is drawn; None where nothing is.
+            invariant: by vLLM's batch-invariant kernels, which it has for GPUs.
 
         Raises:
             MlbaselineError: the model has an adapter that is not merged.
@@ -66,6 +78,7 @@ class VllmDecoder:
             raise unmerged_error(checkpoint, "vllm")
         self.stop_criteria = StopCriteria(checkpoint, decoding)
         self._decoding, self._max_length, self._seed = decoding, max_length, seed
+        self._invariant = invariant
         self._checkpoint: Checkpoint | None = checkpoint
         self._llm: Any = None
         self._retry: OutOfMemoryRetry[DecodingRequest] = OutOfMemoryRetry(
@@ -91,7 +104,7 @@ class VllmDecoder:
         return make_results(batch, samples, perf_counter() - started)
 
     def _start(self, checkpoint: Checkpoint) -> None:
-        with tempfile.TemporaryDirectory(prefix="mlbaseline-") as folder, _own_environment():
+        with tempfile.TemporaryDirectory(prefix="mlbaseline-") as folder, _own_environment(invariant=self._invariant):
             with quiet_transformers():
                 checkpoint.model.save_pretrained(folder)
                 checkpoint.tokenizer.save_pretrained(folder)
@@ -99,7 +112,13 @@ class VllmDecoder:
                 checkpoint.model.to("cpu")  # the device is vLLM's now
                 torch.cuda.empty_cache()
             try:
-                self._llm = _load(folder, dtype=str(checkpoint.model.dtype), max_length=self._max_length)
+                self._llm = _load(
+                    folder,
+                    dtype=str(checkpoint.model.dtype),
+                    max_length=self._max_length,
+                    # Whether a prefix was computed before depends on the other texts.
+                    enable_prefix_caching=not self._invariant,
+                )
             except Exception as error:  # of vLLM, and of all that it is made of
                 raise MlbaselineError(
                     f"evaluation.generate_with: vllm does not start with this model on this machine "
@@ -132,7 +151,7 @@ class VllmDecoder:
         )
 
 
-def _load(folder: str, *, dtype: str, max_length: int) -> Any:
+def _load(folder: str, *, dtype: str, max_length: int, enable_prefix_caching: bool) -> Any:
     """Start vLLM on a saved model and return its `LLM`."""
     from vllm import LLM
     from vllm.platforms import current_platform
@@ -144,7 +163,7 @@ def _load(folder: str, *, dtype: str, max_length: int) -> Any:
             folder,
             dtype=dtype.removeprefix("torch."),
             max_model_len=max_length,
-            enable_prefix_caching=True,
+            enable_prefix_caching=enable_prefix_caching,
             seed=0,
             use_tqdm_on_load=False,
             **of_device,
@@ -165,7 +184,7 @@ def _require_alive(llm: Any) -> None:
 
 
 @contextmanager
-def _own_environment() -> Iterator[None]:
+def _own_environment(*, invariant: bool = False) -> Iterator[None]:
     """Set the environment that the processes of vLLM start with, and undo whatever changed in it meanwhile.
 
     vLLM changes ours: with its LD_PRELOAD, for one, all later processes would load its allocator.
@@ -174,6 +193,8 @@ def _own_environment() -> Iterator[None]:
     defaults = {"OMP_NUM_THREADS": str(torch.get_num_threads()), **_DEFAULTS}
     # In this process, it would keep its memory to the end.
     os.environ.update({**defaults, **before, "VLLM_ENABLE_V1_MULTIPROCESSING": "1"})
+    if invariant:
+        os.environ["VLLM_BATCH_INVARIANT"] = "1"
     try:
         yield
     finally:

@@ -47,7 +47,7 @@ def answering_of(context: RungContext, seed: int | None) -> AnsweringSpec:
     drawn_by = context.seed_of(RandomSource.DECODING, seed)
     answering = AnsweringSpec.on_this_machine(context.suite.task, context.suite.evaluation, seed=drawn_by)
     if answering.is_by_vllm:
-        _check_vllm(context)
+        _check_vllm(context, answering.device)
     if answering.placement and context.processes > 1:
         raise MlbaselineError(
             "evaluation.device_map: one model lies on all devices, and each process would need them; leave --processes "
@@ -56,8 +56,13 @@ def answering_of(context: RungContext, seed: int | None) -> AnsweringSpec:
     return answering
 
 
-def _check_vllm(context: RungContext) -> None:
+def _check_vllm(context: RungContext, device: str) -> None:
     where = "evaluation.generate_with"
+    if context.suite.evaluation.invariant and device.partition(":")[0] != "cuda":
+        raise MlbaselineError(
+            f"evaluation.invariant: expected a GPU, for which vllm has batch-invariant kernels, got {device}; choose "
+            "`generate_with: engine`, which is invariant everywhere"
+        )
     if context.suite.evaluation.precision in QUANTISED:
         raise MlbaselineError(
             f"{where}: vllm computes with quantised weights in a way of its own; leave it out, or choose another "

@@ -163,3 +163,7 @@ def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> N
         os.environ["VLLM_LOGGING_LEVEL"] = "changed"
         del os.environ["PATH"]
     assert dict(os.environ) == before
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "0")
+    with _own_environment(invariant=True):
+        assert os.environ["VLLM_BATCH_INVARIANT"] == "1", "the suite decides"
+    assert os.environ["VLLM_BATCH_INVARIANT"] == "0"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mlbaseline.assets import FetchedAsset, fetch
+from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.rungs import Rung, RungContext, SharedCheckpoint, build_rungs
 from mlbaseline.engine.scoring import log_likelihood_scorer
 from mlbaseline.errors import AssetError, DataError, MlbaselineError
@@ -219,23 +220,40 @@ def suite_data(suite: Suite) -> tuple[Example, ...]:
     return load_task(suite, lambda asset: fetch(asset, root=suite.root)).splits["test"].examples
 
 
-def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:
+def generating_by_vllm(suite: Suite, options: str = "") -> Suite:
+    """The suite as a task of kind generate, zero-shot alone."""
     text = fill(SUITE, model=suite.baselines["zero_shot"].model.source)
     for old, new in (
         ("kind: choice", "kind: generate"),
         ("  choices: [negative, neutral, positive]\n", ""),
         ("metrics: [accuracy, nll_nats]", "metrics: [exact_match]"),
-        ("latency_sample: 2", "latency_sample: 2, generate_with: vllm"),
+        ("latency_sample: 2", f"latency_sample: 2, generate_with: vllm{options}"),
     ):
         assert old in text
         text = text.replace(old, new)
     text = text[: text.index("  uniform:")] + text[text.index("  zero_shot:") : text.index("  few_shot:")]
-    generating = parse_suite(text, root=suite.root)
+    return parse_suite(text, root=suite.root)
+
+
+def test_vllm_is_missed_before_anything_is_loaded(suite: Suite) -> None:
     # Where vLLM is installed, several processes of it are what is refused.
     with pytest.raises(
         MlbaselineError, match=r"evaluation\.generate_with: vllm (is not installed|takes the whole machine)"
     ):
-        rungs_of(generating, "zero_shot", processes=2)
+        rungs_of(generating_by_vllm(suite), "zero_shot", processes=2)
+
+
+def test_only_on_a_gpu_does_vllm_generate_invariantly_and_the_signature_says_so(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invariant = generating_by_vllm(suite, ", invariant: true")
+    monkeypatch.setattr("mlbaseline.engine.answering.default_device", lambda: "cpu")
+    with pytest.raises(MlbaselineError, match=r"evaluation\.invariant: expected a GPU.*got cpu"):
+        rungs_of(invariant, "zero_shot")
+    on_a_gpu = AnsweringSpec(invariant.task, invariant.evaluation, "bf16", "cuda")
+    assert on_a_gpu.engine_fields()["engine.invariant"] == "vllm"
+    ours = invariant.evaluation.model_copy(update={"generate_with": "engine"})
+    assert AnsweringSpec(invariant.task, ours, "bf16", "cuda").engine_fields()["engine.invariant"] is True
 
 
 def test_a_model_on_several_devices_answers_alike_and_says_where_it_lies(suite: Suite) -> None:
