@@ -10,6 +10,7 @@ other; the median of the conditions is shown. Exit code 1 if an invariant result
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import sys
@@ -24,11 +25,12 @@ import torch
 from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.inference.worker_pool import WorkerPool
+from mlbaseline.judge.determinism import AnswerDifference, difference_of
 from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint
 from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.bench_scoring import make_harness
-from tests.benchmarks.invariance_tasks import KINDS, Kind, Results, prediction
+from tests.benchmarks.invariance_tasks import KINDS, Answers, Kind
 from tests.benchmarks.json_results import add_json_option, write_results
 from tests.benchmarks.scoring_items import packaged_model, tweets
 
@@ -47,47 +49,23 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How results differ from those of the first time. largest_nats: 0 for texts."""
-
-    items: int
-    other_bits: int
-    largest_nats: float
-    other_predictions: int
-
-    def cells(self) -> list[str]:
-        return [f"{self.other_bits}", f"{self.largest_nats:.2g}", f"{self.other_predictions}"]
-
-
-@dataclass(frozen=True)
 class Row:
     """One condition of one kind in one precision, by us without and with the option, or by lm-eval."""
 
     precision: str
     kind: str
     what: str
-    differences: tuple[Difference, ...]
+    differences: tuple[AnswerDifference, ...]
 
     def __str__(self) -> str:
-        head = [self.precision, self.kind, self.what, str(self.differences[0].items)]
-        return f"| {' | '.join(head + [cell for each in self.differences for cell in each.cells()])} |"
+        head = [self.precision, self.kind, self.what, str(self.differences[0].n)]
+        return f"| {' | '.join(head + [cell for each in self.differences for cell in cells(each)])} |"
 
 
-def difference_of(expected: Results, found: Results) -> Difference:
-    """Compare the results of the examples that both have."""
-    pairs = [(expected[name], result) for name, result in found.items()]
-    nats = [
-        abs(one - other)
-        for before, after in pairs
-        if not isinstance(before, str) and not isinstance(after, str)
-        for one, other in zip(before, after, strict=True)
-    ]
-    return Difference(
-        len(pairs),
-        sum(before != after for before, after in pairs),
-        max(nats, default=0.0),
-        sum(prediction(before) != prediction(after) for before, after in pairs),
-    )
+def cells(found: AnswerDifference) -> list[str]:
+    """Items of which other bits came out, the largest difference (nats, none between texts), other predictions."""
+    nats = "–" if math.isnan(found.largest_nats) else f"{found.largest_nats:.2g}"
+    return [f"{found.n - found.n_identical}", nats, f"{found.n_predictions}"]
 
 
 def conditions(examples: Sequence[Example], size: int, others: Sequence[int], unit: str) -> list[Condition]:
@@ -106,7 +84,7 @@ def measure_ours(kind: Kind, checkpoint: Checkpoint, examples: Sequence[Example]
     load = partial(load_checkpoint, packaged_model(), precision=checkpoint.precision)
     first, *others = conditions(examples, BUDGET, OTHER_BUDGETS, "tokens in a batch")
     two = replace(first, what="two processes", processes=2)
-    expected: dict[bool, Results] = {}
+    expected: dict[bool, Answers] = {}
     rows, ratios = [], []
     for turn, condition in enumerate((first, *others, two)):
         execution = Execution(workers=WorkerPool(2, load, "cpu")) if condition.processes > 1 else LOCAL
@@ -174,7 +152,7 @@ def main() -> int:
                 print(row, flush=True)
     results = [{"by": by, **asdict(row)} for by, rows in (("ours", ours), ("lm-eval", harness)) for row in rows]
     write_results(options.json, "invariance", [*results, *prices])
-    return 0 if all(row.differences[1].other_bits == 0 for row in ours) else 1
+    return 0 if all(row.differences[1].n_identical == row.differences[1].n for row in ours) else 1
 
 
 if __name__ == "__main__":

@@ -22,10 +22,8 @@ NEW_TOKENS = 8
 TEXT = Prompting("{text}")
 PROMPT = Prompting(TWEETS)
 
-Result = str | tuple[float, ...]
-"""Of an item: the text, or log-likelihoods in nats."""
-Results = Mapping[str, Result]
-"""Example id ─▶ result."""
+Answers = Mapping[str, Answer]
+"""Example id ─▶ answer."""
 
 
 @dataclass(frozen=True)
@@ -36,37 +34,27 @@ class Kind:
         name: As a suite names it.
         max_length: Tokens of a prompt or window at most.
         make_model: Makes our model for it.
-        result: What of an answer of ours is compared.
-        ask_harness: Asks lm-eval for the results of examples, in their order.
+        ask_harness: Asks lm-eval for the answers to examples, in their order.
     """
 
     name: str
     max_length: int
     make_model: Callable[[Checkpoint, Evaluation, Execution], Model]
-    result: Callable[[Answer], Result]
-    ask_harness: Callable[[Any, Sequence[Example]], list[Result]]
+    ask_harness: Callable[[Any, Sequence[Example]], list[Answer]]
 
     def ours(
         self, checkpoint: Checkpoint, examples: Sequence[Example], evaluation: Evaluation, execution: Execution = LOCAL
-    ) -> Results:
+    ) -> Answers:
         """Answer the examples by our engine."""
         answers = list(self.make_model(checkpoint, evaluation, execution).answer(examples))
         failed = [answer.error for answer in answers if answer.error]
         if failed:
             raise RuntimeError(f"{self.name}: {failed[0]}")
-        return {answer.example_id: self.result(answer) for answer in answers}
+        return {answer.example_id: answer for answer in answers}
 
-    def theirs(self, harness: Any, examples: Sequence[Example]) -> Results:
+    def theirs(self, harness: Any, examples: Sequence[Example]) -> Answers:
         """Answer the examples by lm-eval."""
-        ids = [example.id for example in examples]
-        return dict(zip(ids, self.ask_harness(harness, examples), strict=True))
-
-
-def prediction(result: Result) -> str | int | None:
-    """What a result predicts: a text, the position of a choice, or None where there is nothing to choose from."""
-    if isinstance(result, str):
-        return result
-    return max(range(len(result)), key=result.__getitem__) if len(result) > 1 else None
+        return {answer.example_id: answer for answer in self.ask_harness(harness, examples)}
 
 
 def _requests(output_type: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -75,24 +63,28 @@ def _requests(output_type: str, arguments: Sequence[tuple[Any, ...]]) -> list[An
     return [Instance(output_type, {}, each, index) for index, each in enumerate(arguments)]
 
 
-def _harness_choices(harness: Any, examples: Sequence[Example]) -> list[Result]:
+def _harness_choices(harness: Any, examples: Sequence[Example]) -> list[Answer]:
     prompts = [PROMPT.prompt(example) for example in examples]
     pairs = [(prompt.context, continuation) for prompt in prompts for continuation in prompt.continuations]
     nats = iter([value for value, _ in harness.loglikelihood(_requests("loglikelihood", pairs), disable_tqdm=True)])
-    return [tuple(next(nats) for _ in prompt.continuations) for prompt in prompts]
+    answers = []
+    for example, prompt in zip(examples, prompts, strict=True):
+        own = tuple(next(nats) for _ in prompt.continuations)
+        answers.append(Answer(example.id, prompt.continuations[own.index(max(own))], loglik_nats=own))
+    return answers
 
 
-def _harness_texts(harness: Any, examples: Sequence[Example]) -> list[Result]:
+def _harness_texts(harness: Any, examples: Sequence[Example]) -> list[Answer]:
     options = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
     arguments = [(PROMPT.prompt(example).context, options) for example in examples]
-    texts: list[Result] = harness.generate_until(_requests("generate_until", arguments), disable_tqdm=True)
-    return texts
+    texts = harness.generate_until(_requests("generate_until", arguments), disable_tqdm=True)
+    return [Answer(example.id, text) for example, text in zip(examples, texts, strict=True)]
 
 
-def _harness_perplexities(harness: Any, examples: Sequence[Example]) -> list[Result]:
+def _harness_perplexities(harness: Any, examples: Sequence[Example]) -> list[Answer]:
     arguments = [(TEXT.prompt(example).context,) for example in examples]
-    requests = _requests("loglikelihood_rolling", arguments)
-    return [(float(nats),) for nats in harness.loglikelihood_rolling(requests, disable_tqdm=True)]
+    logliks = harness.loglikelihood_rolling(_requests("loglikelihood_rolling", arguments), disable_tqdm=True)
+    return [Answer(each.id, None, sums={"nats": -float(nats)}) for each, nats in zip(examples, logliks, strict=True)]
 
 
 KINDS = (
@@ -100,14 +92,12 @@ KINDS = (
         "choice",
         512,
         lambda checkpoint, evaluation, execution: ChoiceScorer(checkpoint, PROMPT, SENTIMENTS, evaluation, execution),
-        lambda answer: answer.loglik_nats,
         _harness_choices,
     ),
     Kind(
         "perplexity",
         16,  # several windows a text
         lambda checkpoint, evaluation, execution: TextScorer(checkpoint, TEXT, evaluation, execution),
-        lambda answer: (-answer.sums["nats"],),
         _harness_perplexities,
     ),
     Kind(
@@ -116,7 +106,6 @@ KINDS = (
         lambda checkpoint, evaluation, execution: Generator(
             checkpoint, PROMPT, Decoding(NEW_TOKENS), evaluation, execution
         ),
-        lambda answer: str(answer.prediction),
         _harness_texts,
     ),
 )
