@@ -35,15 +35,17 @@ class LoadedTask:
     replaced_characters (broken bytes), dropped_ragged, dropped_without_target, dropped_empty_prompt,
     dropped_empty_choice, dropped_duplicates, dropped_shared_clusters, left_over (usable, but drawn for no split).
 
-    notes: where in the files characters were replaced and rows left out, and a very small test, for a person.
-
     files: what each file is (its name, format, encoding and number of rows), by split, or as `source`.
     """
 
     splits: Mapping[Split, TaskData]
     counts: Mapping[str, int]
-    notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where in the files characters were replaced and rows left out, and a very small test, for a person."""
+        return self.splits["test"].notes
 
 
 def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> LoadedTask:
@@ -78,7 +80,7 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
         notes.append(f"the split test has {n} examples; with fewer than {FEW_EXAMPLES} hardly any difference shows")
     loaded = slice_splits(suite, chosen, counts)
     splits = {split: replace(data, notes=tuple(notes)) for split, data in loaded.splits.items()}
-    return replace(loaded, splits=splits, notes=tuple(notes), files=described)
+    return replace(loaded, splits=splits, files=described)
 
 
 def slice_splits(suite: Suite, splits: Mapping[Split, Sequence[Example]], counts: Mapping[str, int]) -> LoadedTask:

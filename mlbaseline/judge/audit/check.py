@@ -98,7 +98,10 @@ class Check:
     ask: Callable[[Subject], Ruling]
 
     def __call__(self, subject: Subject) -> Finding:
-        ruling = self.ask(subject)
+        return self.finding(self.ask(subject))
+
+    def finding(self, ruling: Ruling) -> Finding:
+        """Return what this check says as a finding."""
         return Finding(
             self.code, self.severity, ruling.outcome, ruling.reason, ruling.evidence, title=self.title, docs=self.docs
         )

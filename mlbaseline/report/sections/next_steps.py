@@ -6,7 +6,7 @@ from mlbaseline import formats
 from mlbaseline.records import Comparison, Decision, Finding, Outcome
 from mlbaseline.report.headline import is_champion
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
-from mlbaseline.report.sections.slices.confirmed_losses import SHOWN_LOSSES, ConfirmedLoss, confirmed_losses
+from mlbaseline.report.sections.slices.confirmed_losses import ConfirmedLoss, confirmed_losses, most_telling
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
 
 _MAX_STEPS = 8
@@ -35,8 +35,7 @@ def _steps(presenter: Presenter) -> list[str]:
     ]
     steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _is_open(f)]
     if presenter.assessment.slices is not None:
-        worse = confirmed_losses(presenter.assessment.slices)
-        steps += [_slice_step(loss) for loss in worse[:SHOWN_LOSSES] if not loss.is_nearly_mechanical]
+        steps += [_slice_step(loss) for loss in most_telling(confirmed_losses(presenter.assessment.slices))]
     return steps
 
 

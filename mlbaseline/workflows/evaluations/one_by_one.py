@@ -51,17 +51,11 @@ def evaluate_each(
         index = next(iter(left)) if fresh else _choose_next(ladder, rungs, left)
         rung, before = rungs[index], left.pop(index)
         found = _reusable(ladder, rung, before, judging)
-        where = (
-            f"[{len(rungs) - len(left)}/{len(rungs)}] {rung.name}{'' if data.split == 'test' else f', {data.split}'}"
-        )
+        split = "" if data.split == "test" else f", {data.split}"
+        where = f"[{len(rungs) - len(left)}/{len(rungs)}] {rung.name}{split}"
         if fresh:
             forget_answers(rung)
         log.info("%s: %s", where, "evaluating" if found is None else f"reused, run {found.run_id} has its signature")
-        later = [
-            other
-            for other, known in ((rungs[index], known) for index, known in left.items())
-            if other.baseline == rung.baseline and _reusable(ladder, other, known, judging) is None
-        ]
         if found is not None:
             done = found
         elif rung.open is None:
@@ -69,6 +63,8 @@ def evaluate_each(
         else:
             # Scores of a judge are of the whole table; answers that were given are in the journal.
             earlier = None if fresh or ladder.suite.judged else find_begun(ladder, rung)
+            others = [(rungs[other], known) for other, known in left.items() if rungs[other].baseline == rung.baseline]
+            later = [other for other, known in others if _reusable(ladder, other, known, judging) is None]
             evaluation = RungEvaluation(ladder, data, rung, judging=judging, earlier=earlier, later=later)
             done = _evaluate(evaluation, earlier, (wanted or {}).get(rung.baseline))
             if not fresh:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlbaseline import formats
 from mlbaseline.records import SliceReport, Where, is_loss_measure, is_measure
 
-SHOWN_LOSSES = 3
-"""How many are named outside of the table that has them all."""
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ def confirmed_losses(explored: SliceReport) -> list[ConfirmedLoss]:
     ]
     found.sort(key=lambda each: (each[0].is_nearly_mechanical, not each[0].can_be_registered, -each[1]))
     return [loss for loss, _ in found]
+
+
+def most_telling(losses: Sequence[ConfirmedLoss]) -> list[ConfirmedLoss]:
+    """Choose the few that are named outside of the table of all. losses: as `confirmed_losses` orders them."""
+    return [loss for loss in losses if not loss.is_nearly_mechanical][:_MAX_NAMED]
 
 
 def is_nearly_mechanical(where: Where) -> bool:

@@ -8,10 +8,10 @@ from mlbaseline import formats
 from mlbaseline.records import FoundSlice, SliceReport, SliceSearch
 from mlbaseline.report.presenter import Presenter, listed
 from mlbaseline.report.sections.slices.confirmed_losses import (
-    SHOWN_LOSSES,
     ConfirmedLoss,
     confirmed_losses,
     is_nearly_mechanical,
+    most_telling,
     place_text,
 )
 from mlbaseline.report.sections.slices.contrast_cells import contrast_columns, delta_columns, interval_decimals
@@ -30,7 +30,7 @@ def search_fact(presenter: Presenter) -> Fact | None:
 
 def _named_losses(worse: Sequence[ConfirmedLoss]) -> str:
     """Name the first few, and count the rest: those cut by the loss of a third rung are counted only."""
-    named = [loss for loss in worse if not loss.is_nearly_mechanical][:SHOWN_LOSSES]
+    named = most_telling(worse)
     n_mechanical = sum(loss.is_nearly_mechanical for loss in worse)
     rest = [(len(worse) - len(named) - n_mechanical, "more"), (n_mechanical, "by the loss of a third rung")]
     return listed([*map(str, named), *(f"{count} {what}" for count, what in rest if count)])
