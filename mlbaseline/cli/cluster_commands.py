@@ -12,6 +12,7 @@ from mlbaseline.cli.command import SUITE, command
 
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
+    from mlbaseline.workflows.clusters.cluster_job import ClusterJob
 
 
 @click.group("cluster-file")
@@ -34,43 +35,43 @@ def _shared(function: Callable[..., CommandResult]) -> Callable[..., CommandResu
     return function
 
 
-def _options(cpus: int, memory_gib: int, gpus: int, tracking_uri: str | None, **others: Any) -> dict[str, Any]:
-    from mlbaseline.workflows.clusters.cluster_job import NodeShape
+def _job(suite: str, *, nodes: int, cpus: int, memory_gib: int, gpus: int, tracking_uri: str | None) -> ClusterJob:
+    from mlbaseline.workflows.clusters.cluster_job import ClusterJob, NodeShape
 
     if tracking_uri is None:
         raise click.UsageError("--tracking-uri is needed: the nodes do not have the server of this machine's default.")
-    return {"node": NodeShape(cpus, memory_gib, gpus), "tracking_uri": tracking_uri, **others}
+    return ClusterJob.of(suite, tracking_uri=tracking_uri, nodes=nodes, node=NodeShape(cpus, memory_gib, gpus))
 
 
 @command()
 @_shared
 @click.option("--image", required=True, help="Container image with mlbaseline[ray].")
 @click.option("--claim", help="PersistentVolumeClaim (ReadWriteMany) with the suite file and all that it names.")
-def kuberay(suite: str, **options: Any) -> CommandResult:
+def kuberay(image: str, claim: str | None, output: Path | None, **job: Any) -> CommandResult:
     """Write a RayJob for Kubernetes with the KubeRay operator."""
     from mlbaseline.workflows.clusters.kuberay import kuberay_file
 
-    return kuberay_file(suite, **_options(**options))
+    return kuberay_file(_job(**job), image=image, claim=claim, output=output)
 
 
 @command()
 @_shared
 @click.option("--time", default="24:00:00", show_default=True, help="Longest time of the job.")
-def slurm(suite: str, **options: Any) -> CommandResult:
+def slurm(time: str, output: Path | None, **job: Any) -> CommandResult:
     """Write a batch script for Slurm."""
     from mlbaseline.workflows.clusters.symmetric_run import slurm_file
 
-    return slurm_file(suite, **_options(**options))
+    return slurm_file(_job(**job), time=time, output=output)
 
 
 @command()
 @_shared
 @click.option("--accelerator", metavar="NAME", help="Kind of the GPUs, such as H100.")
-def skypilot(suite: str, **options: Any) -> CommandResult:
+def skypilot(accelerator: str | None, output: Path | None, **job: Any) -> CommandResult:
     """Write a task for SkyPilot, which runs on many clouds."""
     from mlbaseline.workflows.clusters.symmetric_run import skypilot_file
 
-    return skypilot_file(suite, **_options(**options))
+    return skypilot_file(_job(**job), accelerator=accelerator, output=output)
 
 
 for _command in (kuberay, slurm, skypilot):

@@ -24,7 +24,7 @@ Labels = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
-class Rows:
+class ChoiceArrays:
     """A result table as arrays. target, prediction (n,): positions in the labels, −1 for no or an unknown prediction.
 
     log_probs (n, labels): normalised over the choices, in nats; None where the model gives no log-likelihoods.
@@ -36,7 +36,7 @@ class Rows:
     n_labels: int
 
 
-def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
+def read_rows(table: ResultTable, labels: Sequence[str]) -> ChoiceArrays:
     """Return a table as arrays: the same objects each time, which must not be changed.
 
     Raises:
@@ -49,18 +49,18 @@ def read_rows(table: ResultTable, labels: Sequence[str]) -> Rows:
     return known[key]
 
 
-_KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, ...], Rows]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, ...], ChoiceArrays]] = WeakKeyDictionary()
 """Of the tables in use: every metric on every slice needs them."""
 
 
-def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> Rows:
+def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> ChoiceArrays:
     target = _positions(table.frame["target"], labels)
     if (target < 0).any():
         unknown = table.frame["target"][target < 0].iloc[0]
         raise DataError(f"{table.name}: target {unknown!r} is not among the labels {list(labels)}")
     prediction = table.frame["prediction"]
     has_predictions = prediction.notna().any() or table.frame["error"].notna().any()
-    return Rows(
+    return ChoiceArrays(
         target=target,
         prediction=_positions(prediction, labels) if has_predictions else None,
         log_probs=_log_probs(table.logliks(labels)),
@@ -87,25 +87,25 @@ def _log_probs(logliks: Array | None) -> Array | None:
     return log_probs
 
 
-def _scored(scores: Callable[[Rows], Array | None]) -> Callable[[ResultTable, Sequence[str]], Array | None]:
+def _scored(scores: Callable[[ChoiceArrays], Array | None]) -> Callable[[ResultTable, Sequence[str]], Array | None]:
     return lambda table, labels: scores(read_rows(table, labels))
 
 
 def _counted(
-    statistics: Callable[[Rows], tuple[CorpusMetric, Array] | None],
+    statistics: Callable[[ChoiceArrays], tuple[CorpusMetric, Array] | None],
 ) -> Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None]:
     return lambda table, labels: statistics(read_rows(table, labels))
 
 
-def _accuracy(rows: Rows) -> Array | None:
+def _accuracy(rows: ChoiceArrays) -> Array | None:
     return None if rows.prediction is None else (rows.prediction == rows.target).astype(float)
 
 
-def _nll_nats(rows: Rows) -> Array | None:
+def _nll_nats(rows: ChoiceArrays) -> Array | None:
     return None if rows.log_probs is None else -rows.log_probs[np.arange(len(rows.target)), rows.target]
 
 
-def _brier(rows: Rows) -> Array | None:
+def _brier(rows: ChoiceArrays) -> Array | None:
     if rows.log_probs is None:
         return None
     truth = np.eye(rows.n_labels)[rows.target]
@@ -113,8 +113,8 @@ def _brier(rows: Rows) -> Array | None:
     return squared
 
 
-def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[Rows], tuple[CorpusMetric, Array] | None]:
-    def corpus(rows: Rows) -> tuple[CorpusMetric, Array] | None:
+def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[ChoiceArrays], tuple[CorpusMetric, Array] | None]:
+    def corpus(rows: ChoiceArrays) -> tuple[CorpusMetric, Array] | None:
         if rows.prediction is None:
             return None
         chosen = metric(rows.n_labels)
@@ -123,7 +123,7 @@ def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[Rows], tuple[
     return corpus
 
 
-def _ece(rows: Rows) -> tuple[CorpusMetric, Array] | None:
+def _ece(rows: ChoiceArrays) -> tuple[CorpusMetric, Array] | None:
     if rows.log_probs is None or rows.prediction is None:
         return None
     chosen = stats.ece()

@@ -138,13 +138,15 @@ def compare(checkpoint: Checkpoint, harness: Any, items: Items, rounds: int) -> 
 
 
 def require_same(name: str, precision: str, ours: list[list[float]], theirs: list[list[float]]) -> None:
-    """fp32: within 1e-3 nats. Lower, batches of another shape round otherwise: the same choice of 99 % of the items."""
+    """fp32: within 1e-3 nats, and the same choice of 99 % of the items. In bf16, batches of another shape round
+    otherwise, by some tenths of a nat: the same choice of 95 %."""
     if precision == "fp32":
         a, b = (torch.tensor([nats for item in side for nats in item], dtype=torch.float64) for side in (ours, theirs))
         # The harness sums in fp32: of a choice at -400 nats, its last digits are worth more than 1e-3.
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-5, msg=f"{name}: the log-likelihoods differ")
     same = sum(mine.index(max(mine)) == other.index(max(other)) for mine, other in zip(ours, theirs, strict=True))
-    assert same >= 0.99 * len(ours), f"{name}: only {same} of {len(ours)} predictions are the same"
+    expected = (0.99 if precision == "fp32" else 0.95) * len(ours)
+    assert same >= expected, f"{name}: only {same} of {len(ours)} predictions are the same"
 
 
 def needed(tokenizer: Any, items: Items) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.workflows.clusters.cluster_job import NodeShape
+from mlbaseline.workflows.clusters.cluster_job import ClusterJob, NodeShape
 from mlbaseline.workflows.clusters.kuberay import kuberay_file
 from mlbaseline.workflows.clusters.symmetric_run import skypilot_file, slurm_file
 from tests.support.cheap_ladder import CheapLadder
@@ -95,13 +95,13 @@ def test_kubernetes_gets_a_ray_job(cheap_ladder: CheapLadder) -> None:
     assert workers["replicas"] == 3
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "2"
     with pytest.raises(SuiteError, match=r"(?s)--claim.*PersistentVolumeClaim"):
-        kuberay_file(str(cheap_ladder.suite), image="registry/mlbaseline:1", tracking_uri=SERVER)
+        kuberay_file(ClusterJob.of(str(cheap_ladder.suite), tracking_uri=SERVER), image="registry/mlbaseline:1")
 
 
 def test_slurm_gets_a_batch_script(cheap_ladder: CheapLadder) -> None:
     odd = cheap_ladder.folder / "a suite's.yaml"
     shutil.copy(cheap_ladder.suite, odd)
-    script = slurm_file(str(odd), tracking_uri=SERVER, nodes=4, node=NodeShape(gpus=1)).document["text"]
+    script = slurm_file(ClusterJob.of(str(odd), tracking_uri=SERVER, nodes=4, node=NodeShape(gpus=1))).document["text"]
     is_shell(script)
     assert script.startswith("#!/bin/bash\n")
     options = [line for line in script.splitlines() if line.startswith("#SBATCH")]
@@ -113,15 +113,15 @@ def test_slurm_gets_a_batch_script(cheap_ladder: CheapLadder) -> None:
 @pytest.mark.parametrize("node", [NodeShape(), NodeShape(gpus=8)])
 def test_skypilot_gets_a_task(cheap_ladder: CheapLadder, node: NodeShape) -> None:
     kind = "H100" if node.gpus else None
-    text = skypilot_file(str(cheap_ladder.suite), accelerator=kind, tracking_uri=SERVER, node=node).document["text"]
-    task = yaml.safe_load(text)
+    job = ClusterJob.of(str(cheap_ladder.suite), tracking_uri=SERVER, node=node)
+    task = yaml.safe_load(skypilot_file(job, accelerator=kind).document["text"])
     jsonschema.validate(task, SKYPILOT)
     assert task["workdir"] == str(cheap_ladder.folder)
     assert task["resources"].get("accelerators") == ("H100:8" if node.gpus else None)
     is_shell(task["setup"])
     is_shell(task["run"])
     with pytest.raises(SuiteError, match="--gpus"):
-        skypilot_file("tweets", accelerator=None if kind else "H100", tracking_uri=SERVER, node=node)
+        skypilot_file(ClusterJob.of("tweets", tracking_uri=SERVER, node=node), accelerator=None if kind else "H100")
 
 
 def test_a_server_of_this_machine_alone_is_refused(cheap_ladder: CheapLadder) -> None:

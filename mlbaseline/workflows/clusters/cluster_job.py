@@ -33,9 +33,6 @@ class NodeShape:
     gpus: int = 0
 
 
-DEFAULT_NODE = NodeShape()
-
-
 @dataclass(frozen=True)
 class ClusterJob:
     """A ladder that is run on a cluster.
@@ -54,6 +51,25 @@ class ClusterJob:
     nodes: int
     node: NodeShape
 
+    @classmethod
+    def of(cls, suite: str, *, tracking_uri: str, nodes: int = 2, node: NodeShape | None = None) -> ClusterJob:
+        """Describe the job that runs a suite.
+
+        Args:
+            suite: Path of a suite file, or the name of a packaged suite.
+            tracking_uri: The tracking server that all nodes reach.
+            nodes: Number of nodes.
+            node: What each of them has; None: what `NodeShape()` says.
+
+        Raises:
+            SuiteError: The suite is not valid: it is better told of here than by the cluster.
+        """
+        loaded = load_suite(suite)
+        name = re.sub(r"[^a-z0-9]+", "-", f"mlbaseline-{loaded.name}".lower())[:_MAX_NAME].strip("-")
+        is_packaged = suite in packaged_suites() and not Path(suite).is_file()
+        path = suite if is_packaged else str(Path(suite).absolute())
+        return cls(name, path, tracking_uri, nodes, node or NodeShape())
+
     @property
     def is_packaged(self) -> bool:
         """Whether the suite comes with the package, so that every node has it."""
@@ -67,24 +83,6 @@ class ClusterJob:
             ray: Address of the cluster as the shell reads it, quotes included.
         """
         return f"mlbaseline run {shlex.quote(suite)} --ray {ray} --tracking-uri {shlex.quote(self.tracking_uri)}"
-
-
-def make_job(suite: str, *, tracking_uri: str, nodes: int, node: NodeShape) -> ClusterJob:
-    """Describe the job that runs a suite.
-
-    Args:
-        suite: Path of a suite file, or the name of a packaged suite.
-        tracking_uri: The tracking server that all nodes reach.
-        nodes: Number of nodes.
-        node: What each of them has.
-
-    Raises:
-        SuiteError: The suite is not valid: it is better told of here than by the cluster.
-    """
-    loaded = load_suite(suite)
-    name = re.sub(r"[^a-z0-9]+", "-", f"mlbaseline-{loaded.name}".lower())[:_MAX_NAME].strip("-")
-    is_packaged = suite in packaged_suites() and not Path(suite).is_file()
-    return ClusterJob(name, suite if is_packaged else str(Path(suite).absolute()), tracking_uri, nodes, node)
 
 
 class _Dumper(yaml.SafeDumper):

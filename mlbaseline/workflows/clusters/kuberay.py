@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.workflows.clusters.cluster_job import DEFAULT_NODE, ClusterJob, NodeShape, make_job, to_yaml, written
+from mlbaseline.workflows.clusters.cluster_job import ClusterJob, NodeShape, to_yaml, written
 from mlbaseline.workflows.command_result import CommandResult
 
 RAY_VERSION = "2.60.0"
@@ -21,35 +21,22 @@ _HEADER = """\
 """
 
 
-def kuberay_file(
-    suite: str,
-    *,
-    image: str,
-    claim: str | None = None,
-    tracking_uri: str,
-    nodes: int = 2,
-    node: NodeShape = DEFAULT_NODE,
-    output: Path | None = None,
-) -> CommandResult:
+def kuberay_file(job: ClusterJob, *, image: str, claim: str | None = None, output: Path | None = None) -> CommandResult:
     """Write a RayJob that runs the ladder of a suite.
 
     Args:
-        suite: Path of a suite file, or the name of a packaged suite.
+        job: Its nodes are the worker pods.
         image: Container image with mlbaseline and ray.
         claim: PersistentVolumeClaim with the suite file and what it names, which all pods mount (ReadWriteMany). It
             holds the cache, too. Only a packaged suite goes without.
-        tracking_uri: The tracking server that all pods reach.
-        nodes: Number of worker pods.
-        node: What each of them has.
         output: File; None: the text is the output of the command.
 
     Raises:
-        SuiteError: The suite is not valid, or no claim holds it.
+        SuiteError: No claim holds the suite.
     """
-    job = make_job(suite, tracking_uri=tracking_uri, nodes=nodes, node=node)
     if claim is None and not job.is_packaged:
         raise SuiteError(
-            "--claim", [f"pods have no {suite}: name a PersistentVolumeClaim that holds it and all that it names"]
+            "--claim", [f"pods have no {job.suite}: name a PersistentVolumeClaim that holds it and all that it names"]
         )
     text = _HEADER.format(name=job.name) + to_yaml(_manifest(job, image, claim))
     return written(text, output, f"Start it with `kubectl apply -f {output}`.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.errors import SuiteError
-from mlbaseline.workflows.clusters.cluster_job import DEFAULT_NODE, ClusterJob, NodeShape, make_job, to_yaml, written
+from mlbaseline.workflows.clusters.cluster_job import ClusterJob, to_yaml, written
 from mlbaseline.workflows.command_result import CommandResult
 
 _SBATCH = """\
@@ -39,29 +39,15 @@ address="$(echo "$SKYPILOT_NODE_IPS" | head -n 1):6379"  # SkyPilot's own Ray ha
 """
 
 
-def slurm_file(
-    suite: str,
-    *,
-    time: str = "24:00:00",
-    tracking_uri: str,
-    nodes: int = 2,
-    node: NodeShape = DEFAULT_NODE,
-    output: Path | None = None,
-) -> CommandResult:
+def slurm_file(job: ClusterJob, *, time: str = "24:00:00", output: Path | None = None) -> CommandResult:
     """Write a batch script of Slurm that runs the ladder of a suite.
 
     Args:
-        suite: Path of a suite file that all nodes see, or the name of a packaged suite.
+        job: Its suite file lies where all nodes see it.
         time: Longest time of the job, as sbatch takes it.
-        tracking_uri: The tracking server that all nodes reach.
-        nodes: Number of nodes.
-        node: What each of them has.
         output: File; None: the text is the output of the command.
-
-    Raises:
-        SuiteError: The suite is not valid.
     """
-    job = make_job(suite, tracking_uri=tracking_uri, nodes=nodes, node=node)
+    node = job.node
     text = _SBATCH.format(
         name=job.name,
         nodes=job.nodes,
@@ -74,31 +60,20 @@ def slurm_file(
     return written(text, output, f"Start it with `sbatch {output}`.")
 
 
-def skypilot_file(
-    suite: str,
-    *,
-    accelerator: str | None = None,
-    tracking_uri: str,
-    nodes: int = 2,
-    node: NodeShape = DEFAULT_NODE,
-    output: Path | None = None,
-) -> CommandResult:
+def skypilot_file(job: ClusterJob, *, accelerator: str | None = None, output: Path | None = None) -> CommandResult:
     """Write a task of SkyPilot that runs the ladder of a suite.
 
     Args:
-        suite: Path of a suite file, whose folder is sent to the nodes, or the name of a packaged suite.
+        job: The folder of its suite file is sent to the nodes, which have what `job.node` says or more.
         accelerator: Kind of the GPUs, as `sky show-gpus` names it. By default any node with as many CPUs does.
-        tracking_uri: The tracking server that all nodes reach.
-        nodes: Number of nodes.
-        node: What each of them has at least.
         output: File; None: the text is the output of the command.
 
     Raises:
-        SuiteError: The suite is not valid, or the number or the kind of the GPUs is missing.
+        SuiteError: The number or the kind of the GPUs is missing.
     """
+    node = job.node
     if (node.gpus > 0) != (accelerator is not None):
         raise SuiteError("--gpus", ["goes with --accelerator: SkyPilot has to know how many GPUs of which kind"])
-    job = make_job(suite, tracking_uri=tracking_uri, nodes=nodes, node=node)
     resources = {"cpus": f"{node.cpus}+", "memory": f"{node.memory_gib}+"}
     if accelerator is not None:
         resources["accelerators"] = f"{accelerator}:{node.gpus}"
