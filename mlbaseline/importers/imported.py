@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Example, Scalar, TaskData
-from mlbaseline.suite import Split, Task
+from mlbaseline.suite import MetricName, Split, Suite, Task
 from mlbaseline.tasks import TaskKind, kind_of
 from mlbaseline.tasks.prompting import Prompting, placeholders, render, value_text
 from mlbaseline.values import NumberedRow, as_text, is_missing
+
+IMPORTED_FORMAT, IMPORTED_FILE, IMPORTED_SCORE = "imported.format", "imported.file", "imported.score"
+"""Parameters of an imported evaluation: the format, the file or the id of the run, and `--score` where it was given."""
+MLFLOW = "mlflow"
+"""The format of runs of MLflow's own evaluations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,3 +273,9 @@ def _by_content(source: str, task: Task, data: TaskData, first: ImportedAnswer) 
         f"{source}: cannot tell which example an item is: it has {', '.join(first.fields) or 'no field'}, the prompt "
         f"shows {', '.join(names) or 'no field'}. Name the field that holds the example's id with --id."
     )
+
+
+def scorer_and_metric(suite: Suite, score: str) -> tuple[str, str]:
+    """Split `NAME` or `NAME=METRIC` into the source's score and what it counts as: by default the first metric."""
+    name, _, metric = score.rpartition("=")
+    return (name, metric) if name and metric in get_args(MetricName) else (score, suite.metrics[0])

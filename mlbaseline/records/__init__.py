@@ -2,7 +2,14 @@
 
 from mlbaseline.records.answers import Answer, Example, Model, OutputType, Signature, TaskData, Trained, Weights
 from mlbaseline.records.assessment import WAIVED, Assessment, Finding, Promotion, Registration, Standing, Verdict
-from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
+from mlbaseline.records.comparison import (
+    Comparison,
+    Estimate,
+    Mismatch,
+    MlflowContrast,
+    PublishedScore,
+    UnpairedContrast,
+)
 from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint, Relative
 from mlbaseline.records.decisions import (
     NO_SEED,
@@ -88,6 +95,7 @@ __all__ = [
     "LookSchedule",
     "Mismatch",
     "MismatchEffect",
+    "MlflowContrast",
     "Model",
     "OrderEffect",
     "Outcome",

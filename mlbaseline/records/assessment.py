@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlbaseline.records.comparison import Comparison, Estimate, Mismatch, PublishedScore, UnpairedContrast
+from mlbaseline.records.comparison import (
+    Comparison,
+    Estimate,
+    Mismatch,
+    MlflowContrast,
+    PublishedScore,
+    UnpairedContrast,
+)
 from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
 from mlbaseline.records.decisions import Decision, Outcome, Registered, Severity
 from mlbaseline.records.example_changes import ExampleReport
@@ -118,6 +125,7 @@ class Assessment:
     audit: what the checklist found; the verdict's own findings hold those that the suite lets block.
     break_even: each fine-tune against each few-shot prompt. fronts: quality against each kind of cost.
     published, unpaired: scores without examples, and the candidates beside them; neither has a part in the verdict.
+    by_mlflow: what MLflow's own comparison of imported runs came to; it has no part in the verdict either.
     slices: what was explored of slices beyond the comparisons; None where nothing was.
     champion_run_id: evaluation run of the model that was champion at the time; None where there was none.
     examples: classes confused, and examples won and lost; None where that was not looked at.
@@ -148,6 +156,7 @@ class Assessment:
     looks: LookReport | None = None
     weighted: str | None = None
     registers: bool = True
+    by_mlflow: tuple[MlflowContrast, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

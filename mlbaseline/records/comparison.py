@@ -140,3 +140,24 @@ class UnpairedContrast:
     p_value: float
     reason: str
     protocol_gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowContrast:
+    """What `mlflow.genai.compare_evaluations` logged of two imported evaluations, by one scorer. It decides nothing.
+
+    candidate, baseline: rungs that the two were imported as. metric: of the suite, which stands beside the scorer.
+    is_same_score: whether the scorer's values were imported as the metric; else the suite scored the answers itself.
+    n: pairs. delta, low, high: candidate minus baseline. p_value: two-sided. None: not logged.
+    """
+
+    candidate: str
+    baseline: str
+    scorer: str
+    metric: str
+    is_same_score: bool
+    n: int | None
+    delta: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None

@@ -16,6 +16,7 @@ from mlbaseline.report.sections.cost_tables import cost_section
 from mlbaseline.report.sections.example_lists import example_section
 from mlbaseline.report.sections.findings import audit_section, gates_section
 from mlbaseline.report.sections.finetune_costs import finetune_section
+from mlbaseline.report.sections.mlflow_contrasts import mlflow_section
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.sections.published_scores import published_section
@@ -44,6 +45,7 @@ def build_view(assessment: Assessment, *, advises_promotion: bool = True) -> Vie
         judge_section(presenter),
         looks_section(presenter),
         published_section(presenter),
+        mlflow_section(presenter),
         class_section(presenter),
         example_section(presenter),
         slice_section(presenter),

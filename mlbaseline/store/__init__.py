@@ -22,6 +22,7 @@ from mlbaseline.store.example_traces import ShownAnswer, ShownExample, log_answe
 from mlbaseline.store.items import param_text
 from mlbaseline.store.leftovers import Leftover, LeftoverKind, find_leftovers
 from mlbaseline.store.measured import FACTS
+from mlbaseline.store.mlflow_evaluations.comparisons import LoggedComparison, read_logged_comparisons
 from mlbaseline.store.mlflow_evaluations.results import read_mlflow_results
 from mlbaseline.store.mlflow_evaluations.reviews import read_reviews
 from mlbaseline.store.mlflow_evaluations.rows import (
@@ -76,6 +77,7 @@ __all__ = [
     "LinkCheck",
     "LinkStatus",
     "LinkedRun",
+    "LoggedComparison",
     "PairedRows",
     "PromotionPlan",
     "Run",
@@ -130,6 +132,7 @@ __all__ = [
     "published_score",
     "reach",
     "read_evaluation",
+    "read_logged_comparisons",
     "read_mlflow_results",
     "read_reviews",
     "register_rules",

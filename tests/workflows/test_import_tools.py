@@ -147,6 +147,44 @@ def test_a_run_of_genai_evaluate_stands_beside_our_rungs(
     assert (row["candidate"], row["n"]) == ("prompted", 20)
 
 
+def test_what_mlflow_compared_itself_stands_beside_our_contrast(cheap_ladder: CheapLadder) -> None:
+    names = "prompted", "earlier"
+    cheap_ladder.write(*(f"{name}: {{kind: pretrained, recorded: imported}}" for name in names), candidate="prompted")
+    replace_in(cheap_ladder.suite, "over: [majority]", "over: [earlier]")
+    examples = cheap_ladder.test_data().examples
+    client = mlflow.MlflowClient(cheap_ladder.uri)
+    experiment = client.create_experiment("others")
+    ids = {}
+    for name, n_right in (("earlier", 80), ("prompted", 95)):
+        ids[name] = client.create_run(experiment).info.run_id
+        data = [[e.id, e.target, float(position < n_right)] for position, e in enumerate(examples)]
+        table = {"columns": ["key", "predictions", "right/score"], "data": data}
+        client.log_text(ids[name], json.dumps(table), "eval_results_table.json")
+    for name, run_id in ids.items():
+        workflows.import_results(
+            "mlflow",
+            run_id,
+            cheap_ladder.suite,
+            baseline=name,
+            id_field="key",
+            score="right",
+            tracking_uri=cheap_ladder.uri,
+        )
+    # As mlflow 3.18 logs it; `compare_evaluations` is not in 3.17.
+    key = f"compare/{ids['earlier'][:8]}"
+    found = {"diff": 0.125, "ci_low": 0.07, "ci_high": 0.19, "p_value": 0.0003, "effect_size": 0.4, "n_paired": 119.0}
+    for statistic, value in found.items():
+        client.log_metric(ids["prompted"], f"{key}/right/{statistic}", value)
+    client.log_dict(ids["prompted"], {"baseline_run_id": ids["earlier"]}, f"{key}.json")
+    client.log_dict(ids["prompted"], {"baseline_run_id": "another run"}, "compare/anotherr.json")
+    (row,) = workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document["by_mlflow"]
+    who = {"candidate": "prompted", "baseline": "earlier", "scorer": "right", "metric": "accuracy"}
+    numbers = {"n": 119, "delta": 0.125, "low": 0.07, "high": 0.19, "p_value": 0.0003}
+    assert row == {**who, "is_same_score": True, **numbers}
+    client.log_text(ids["prompted"], "[]", f"{key}.json")
+    assert workflows.compare(cheap_ladder.suite, tracking_uri=cheap_ladder.uri).document["by_mlflow"] == []
+
+
 def test_records_of_nemo_evaluator_stand_beside_our_rungs(cheap_ladder: CheapLadder) -> None:
     cheap_ladder.write(MODEL)
     replace_in(cheap_ladder.suite, "test: 120", "test: 20")

@@ -136,6 +136,7 @@ def comparison_outcome(
         "published": [asdict(score) for score in assessment.published],
         "comparisons": [asdict(row) for row in assessment.comparisons],
         "unpaired": [asdict(row) for row in assessment.unpaired],
+        "by_mlflow": [asdict(row) for row in assessment.by_mlflow],
         "findings": [asdict(finding) for finding in assessment.verdict.findings],
         "audit": [asdict(finding) for finding in assessment.audit],
         "break_even": [asdict(row) for row in assessment.break_even],

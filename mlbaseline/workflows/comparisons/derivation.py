@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from mlbaseline import serving, store
 from mlbaseline.engine.rungs import Expectation, RungContext, build_rungs, describe_baseline
 from mlbaseline.errors import IncomparableError, TrackingError
+from mlbaseline.importers.imported import IMPORTED_FORMAT
 from mlbaseline.judge.assessment import assess
 from mlbaseline.judge.audit import Champion, Trials
 from mlbaseline.judge.contrasts.comparison import compare
@@ -28,6 +29,7 @@ from mlbaseline.tasks.data_files import read_table
 from mlbaseline.workflows.asset_fetcher import make_fetcher
 from mlbaseline.workflows.comparisons.answered_data import answered_data
 from mlbaseline.workflows.comparisons.context import comparison_context
+from mlbaseline.workflows.comparisons.mlflow_contrasts import mlflow_contrasts
 from mlbaseline.workflows.evaluations.earlier_answers import count_earlier_looks
 from mlbaseline.workflows.judging import scorer_finder
 
@@ -93,7 +95,8 @@ class Derivation:
             published=[store.published_score(run) for run in self.counting.published],
             champion=self._champion(),
         )
-        return replace(assessment, examples=report_examples(ladder, data.inputs))
+        by_mlflow = mlflow_contrasts(self.suite, self.tracker, runs)
+        return replace(assessment, examples=report_examples(ladder, data.inputs), by_mlflow=by_mlflow)
 
     def judge(self, ladder: Ladder) -> Callable[[Ladder], Verdict]:
         """Make what takes the verdict on tests like that of the ladder, as `assessment` does. Raises as it does."""
@@ -156,7 +159,7 @@ class Derivation:
         return "; ".join(map(str, differences[:_NAMED])) or None
 
     def _expected(self, run: store.EvaluationRun) -> ExpectedSignature:
-        is_imported = any(name.startswith("imported.") for name in run.params)
+        is_imported = IMPORTED_FORMAT in run.params
         key = run.baseline, run.seed, run.split, is_imported
         if key not in self._expected_signatures:
             split: Split = "dev" if run.split == "dev" else "test"

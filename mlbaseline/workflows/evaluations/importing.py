@@ -6,17 +6,21 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from mlbaseline import assets, store
 from mlbaseline.engine.rungs import Rung, RungContext, build_annotators_rung, build_recorded_rungs
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.importers.imported import (
+    IMPORTED_FILE,
+    IMPORTED_FORMAT,
+    IMPORTED_SCORE,
+    MLFLOW,
     ImportedResults,
     ImportOptions,
     has_prompts,
     ids_of_others,
     make_rows,
+    scorer_and_metric,
     without_other_splits,
 )
 from mlbaseline.importers.inspect_log import find_log, read_log
@@ -24,7 +28,7 @@ from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.importers.nemo_results import find_records, read_records
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Scalar, digest_of
-from mlbaseline.suite import External, Human, MetricName, Suite
+from mlbaseline.suite import External, Human, Suite
 from mlbaseline.tasks import kind_of_suite, load_task, open_suite
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.values import NumberedRow
@@ -35,7 +39,7 @@ from mlbaseline.workflows.evaluations.one_by_one import evaluate_each
 from mlbaseline.workflows.judging import open_judging, scorer_finder
 
 log = logging.getLogger("mlbaseline")
-LM_EVAL, INSPECT, MLFLOW, REVIEWS, NEMO = "lm-eval", "inspect", "mlflow", "mlflow-reviews", "nemo"
+LM_EVAL, INSPECT, REVIEWS, NEMO = "lm-eval", "inspect", "mlflow-reviews", "nemo"
 FORMATS = (LM_EVAL, INSPECT, MLFLOW, REVIEWS, NEMO, "csv", "tsv", "jsonl", "parquet")
 _TAKES = {
     "task": (LM_EVAL,),
@@ -98,7 +102,8 @@ def import_results(
     tracker = store.connect(tracking_uri, loaded.name)
     fetch = make_fetcher(loaded, tracker)
     context = RungContext(loaded, load_task(loaded, fetch), fetch, find_scorer=scorer_finder(tracker))
-    options = ImportOptions(id_field, _score(loaded, score), task, filter, epoch)
+    counted = None if score is None else scorer_and_metric(loaded, score)
+    options = ImportOptions(id_field, counted, task, filter, epoch)
     if format == REVIEWS:
         source = _from_reviews(tracker, str(path), baseline, context, options)
     elif format == MLFLOW:
@@ -226,15 +231,8 @@ def _known(context: RungContext, source: _Source) -> dict[str, Scalar]:
 
 
 def _described(format: str, source: _Source, score: str | None) -> dict[str, str]:
-    described = {"imported.format": format, "imported.file": source.name}
-    return {**described, "imported.score": score} if score else described
-
-
-def _score(suite: Suite, score: str | None) -> tuple[str, str] | None:
-    if score is None:
-        return None
-    name, _, metric = score.rpartition("=") if score.rpartition("=")[2] in get_args(MetricName) else (score, "", "")
-    return name, metric or suite.metrics[0]
+    described = {IMPORTED_FORMAT: format, IMPORTED_FILE: source.name}
+    return {**described, IMPORTED_SCORE: score} if score else described
 
 
 def _check_options(format: str, options: dict[str, object]) -> None:

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from mlbaseline import store
+from mlbaseline.importers.imported import IMPORTED_FORMAT
 from mlbaseline.tasks import LoadedTask
 from mlbaseline.workflows.comparisons.derivation import Derivation
 from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
 from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 
 log = logging.getLogger("mlbaseline")
-_IMPORTED = "imported.format"
 
 Kept = Mapping[str, Mapping[int | None, Evaluated]]
 """baseline ─▶ seed ─▶ its imported run."""
@@ -33,7 +33,7 @@ def keep_imports(ladder: LadderRun, task: LoadedTask, names: Sequence[str]) -> K
     for run in store.find_evaluations(ladder.tracker):
         if run.split == "test" and run.baseline in names:
             newest.setdefault((run.baseline, run.seed), run)
-    imported = [run for run in newest.values() if _IMPORTED in run.params]
+    imported = [run for run in newest.values() if IMPORTED_FORMAT in run.params]
     derivation = Derivation(ladder.suite, ladder.tracker, task=task)
     kept: dict[str, dict[int | None, Evaluated]] = {}
     for run in reversed(imported):
@@ -43,7 +43,7 @@ def keep_imports(ladder: LadderRun, task: LoadedTask, names: Sequence[str]) -> K
         log.info(
             "%s: keeps the answers imported from %s (run %s); --fresh evaluates it here instead",
             run.baseline,
-            run.params[_IMPORTED],
+            run.params[IMPORTED_FORMAT],
             run.run_id,
         )
         shown = {name: run.metrics[name] for name in ladder.suite.metrics if name in run.metrics}
