@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Answer, Example, Signature, TaskData
+from mlbaseline.records import Answer, Example, Signature, TaskData, digest_of
 from mlbaseline.results import ResultTable, tabulate
 
 LABELS = ("no", "yes", "maybe")
@@ -79,3 +79,52 @@ def test_answers_to_different_examples_are_joined() -> None:
         joined.joined(parts[1])
     batched = [replace(part, frame=part.frame.assign(batch=[0, 0, -1])) for part in parts]
     assert batched[0].joined(batched[1]).frame["batch"].nunique() == 4
+
+
+def test_the_columns_of_a_table_and_their_order_do_not_change() -> None:
+    """The digest is that of the table when each answer and each example was a Python object of its own."""
+    n = 9000  # more than two blocks
+    examples = tuple(
+        Example(
+            f"e{i * 7919 % n}",
+            {},
+            LABELS[i % 3],
+            LABELS,
+            cluster=f"c{i % 5}" if i % 4 else None,
+            slices={"part": "ab"[i % 2], "é": str(i % 3)},
+            references=(LABELS[0], "ja") if i % 3 else (),
+            weight=1 + i / 7,
+        )
+        for i in range(n)
+    )
+    answers = [
+        Answer(
+            f"e{i}",
+            LABELS[i % 3] if i % 10 else None,
+            tuple(-1.0 * i - k for k in range(i % 3)) if i > 5000 else (),
+            {"x": i / 3, "a": float("nan")} if i % 2 else {},
+            tokens_in=i,
+            tokens_out=i % 4,
+            compute_s=i / 10,
+            latency_s=i / 9 if i % 100 == 0 else None,
+            truncated=i % 50 == 3,
+            error=None if i % 10 else f"fehlt é {i}",
+            cost_usd=0.25 if i == 8000 else None,
+            first_token_s=0.5 if i % 3 else None,
+            unanswered=i == 20,
+            raw=f"raw {i}" if i > 6000 else None,
+            samples=("a", "b") if i % 5 == 0 else (),
+            sums={"nats": i / 4, "tokens": i} if i % 6 else {},
+            batch=None if i % 7 == 0 else i // 8 if i % 2 else -1 - i // 8,
+            reference_s=0.1,
+        )
+        for i in range(n)
+    ]
+    random.Random(5).shuffle(answers)
+    answered = TaskData("test", examples, LABELS, "digest")
+    made = tabulate(answered, answers, baseline="rule", kind="peft", seed=1, signature=Signature({})).frame
+    columns = [[name, made[name].dtype.kind, made[name].to_json(orient="values")] for name in map(str, made)]
+    assert digest_of(columns)[:16] == "7776a6da375af404"
+    fresh = pd.DataFrame({"example_id": ["a"], "cluster": pd.array(["a"], dtype="string")})
+    assert made["slice.part"].dtype == made["target"].dtype == made["example_id"].dtype == fresh["example_id"].dtype
+    assert made["cluster"].dtype == made["prediction"].dtype == made["error"].dtype == fresh["cluster"].dtype

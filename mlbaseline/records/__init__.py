@@ -33,10 +33,12 @@ from mlbaseline.records.example_changes import (
     ExamplePair,
     ExampleReport,
 )
+from mlbaseline.records.example_table import SLICE_COLUMN, ExampleTable, by_id, select, without_empty
 from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.judging import JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
 from mlbaseline.records.looks import ContrastLook, Look, LookOutcome, LookReport, LookSchedule, StopStatus
+from mlbaseline.records.packed import BLOCK_ROWS, PackedSequence, Positions, pack, pack_block, to_json, values_of
 from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -55,8 +57,10 @@ from mlbaseline.records.slices import (
 )
 
 __all__ = [
+    "BLOCK_ROWS",
     "NO_SEED",
     "REMOTE",
+    "SLICE_COLUMN",
     "UNKNOWN",
     "WAIVED",
     "Answer",
@@ -77,6 +81,7 @@ __all__ = [
     "ExampleChange",
     "ExamplePair",
     "ExampleReport",
+    "ExampleTable",
     "ExpectedSignature",
     "FieldDifference",
     "Fields",
@@ -100,8 +105,10 @@ __all__ = [
     "OrderEffect",
     "Outcome",
     "OutputType",
+    "PackedSequence",
     "PeopleAgreement",
     "PooledSlice",
+    "Positions",
     "Promotion",
     "PublishedScore",
     "Registered",
@@ -126,11 +133,18 @@ __all__ = [
     "Verdict",
     "Weights",
     "Where",
+    "by_id",
     "canonical_json",
     "digest_of",
     "is_loss_measure",
     "is_measure",
     "loss_measure",
+    "pack",
+    "pack_block",
     "seed_from_text",
     "seed_text",
+    "select",
+    "to_json",
+    "values_of",
+    "without_empty",
 ]

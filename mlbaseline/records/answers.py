@@ -52,6 +52,7 @@ class Example:
 class TaskData:
     """The examples of one split.
 
+    examples: in memory, or a table that makes each one when it is read.
     labels: what `target` and `prediction` may be, in the order of every example's `choices`; () where answers are free.
     digest: SHA-256 over the canonical content of every example (ids, fields, targets, choices, clusters, slices,
     references).
@@ -59,7 +60,7 @@ class TaskData:
     """
 
     split: str
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     labels: tuple[str, ...]
     digest: str
     notes: tuple[str, ...] = ()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Answer, Signature, TaskData
+from mlbaseline.records import BLOCK_ROWS, Answer, Example, Signature, TaskData, by_id, pack, values_of
 from mlbaseline.results.table import (
     BATCH,
     FIRST_TOKEN,
@@ -23,6 +25,13 @@ from mlbaseline.results.table import (
     ResultTable,
     validate,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NATS = "nats."
+"""Prefix of the log-likelihoods of choices, by the position of the choice."""
+_TIMES = ("latency_s", "compute_s", "cost_usd", FIRST_TOKEN, REFERENCE)
 
 
 def tabulate(
@@ -44,127 +53,147 @@ def tabulate(
     Raises:
         DataError: An example has no answer or several, or an answer belongs to no example.
     """
-    examples = sorted(data.examples, key=lambda example: example.id)
-    collected = _AnswerColumns([example.id for example in examples], baseline)
-    for answer in answers:
-        collected.add(answer)
-    collected.check_complete()
-    columns: dict[str, object] = {
-        "example_id": collected.ids,
-        "cluster": pd.array([example.cluster for example in examples], dtype="string"),
-    }
-    for name in examples[0].slices:
-        columns[SLICE + name] = [example.slices[name] for example in examples]
-    columns["target"] = [example.target for example in examples]
-    if examples[0].weight is not None:
-        columns[WEIGHT] = [example.weight for example in examples]
-    if any(example.references for example in examples):
-        columns["references"] = [list(example.references) for example in examples]
-    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns | collected.columns(data.labels)))
+    import pyarrow.compute as pc
+
+    collected = _collect(answers)
+    examples = _pack_examples(by_id(data.examples))
+    ordered = collected.take(pc.sort_indices(collected["example_id"]))
+    if not ordered["example_id"].equals(examples["example_id"]):
+        raise _misfit(examples["example_id"].to_pylist(), collected["example_id"].to_pylist(), baseline)
+    del collected
+    columns = _example_columns(examples) | _answer_columns(ordered, data.labels)
+    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
     validate(table)
     return table
 
 
-class _AnswerColumns:
-    """Answers in columns, row by row in any order: as objects, a million of them would take a gigabyte.
+def _misfit(ids: Sequence[str], answered: Sequence[str], baseline: str) -> DataError:
+    """Say why answers are not one for each example."""
+    known, times = set(ids), Counter[str]()
+    for id in answered:
+        times[id] += 1
+        if times[id] > 1 and id in known:
+            return DataError(f"{baseline}: example {id!r} was answered twice; each needs exactly one answer")
+    missing, unknown = [id for id in ids if id not in times], sorted(times.keys() - known)
+    return DataError(
+        f"{baseline}: {len(missing)} of {len(ids)} examples have no answer (first: {missing[:3]}), "
+        f"{len(unknown)} answers belong to no example (first: {unknown[:3]})"
+    )
 
-    ids: of all examples, sorted.
-    """
 
-    def __init__(self, ids: Sequence[str], baseline: str) -> None:
-        self.ids, self._baseline = ids, baseline
-        n = len(ids)
-        self._answered, self._truncated, self._unanswered = (np.zeros(n, dtype=bool) for _ in range(3))
-        self._tokens_in, self._tokens_out = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        self._numbers: dict[str, np.ndarray] = {name: np.full(n, np.nan) for name in ("latency_s", "compute_s")}
-        self._nats: list[np.ndarray] = []
-        self._texts: dict[str, list[str | None]] = {"prediction": [None] * n, "error": [None] * n}
-        self._samples: dict[int, list[str]] = {}
-        self._unknown: set[str] = set()
-        self._batches: list[int | None] = [None] * n
+def _pack_examples(examples: Sequence[Example]) -> pa.Table:
+    """Return what a result table repeats of each example."""
+    import pyarrow as pa
 
-    def add(self, answer: Answer) -> None:
-        row = bisect_left(self.ids, answer.example_id)
-        if row == len(self.ids) or self.ids[row] != answer.example_id:
-            self._unknown.add(answer.example_id)
-            return
-        if self._answered[row]:
-            raise DataError(
-                f"{self._baseline}: example {answer.example_id!r} was answered twice; each needs exactly one answer"
-            )
-        self._answered[row] = True
-        self._truncated[row], self._unanswered[row] = answer.truncated, answer.unanswered
-        self._tokens_in[row], self._tokens_out[row] = answer.tokens_in, answer.tokens_out
-        self._numbers["compute_s"][row] = answer.compute_s
-        self._batches[row] = answer.batch
-        for name in ("latency_s", "cost_usd", FIRST_TOKEN, REFERENCE):
-            if (value := getattr(answer, name)) is not None:
-                self._put(name, row, value)
-        for prefix, values in ((SCORE, answer.scores), (SUM, answer.sums)):
-            for name, value in values.items():
-                self._put(prefix + name, row, value)
+    text = pa.large_string()
+    slices = tuple(examples[0].slices)
+    columns = [("example_id", text), ("cluster", text), *((SLICE + name, text) for name in slices), ("target", text)]
+    columns += [(WEIGHT, pa.float64()), ("references", pa.list_(text))]
+    rows = (
+        (e.id, e.cluster, *(e.slices[name] for name in slices), e.target, e.weight, e.references or None)
+        for e in examples
+    )
+    return pack(rows, pa.schema(columns))
+
+
+def _example_columns(examples: pa.Table) -> dict[str, Any]:
+    columns: dict[str, Any] = {name: examples[name].to_pandas() for name in examples.column_names}
+    columns["cluster"] = _strings(examples["cluster"])
+    if examples[WEIGHT].null_count:
+        del columns[WEIGHT]
+    if examples["references"].null_count == len(examples):
+        del columns["references"]
+    else:
+        columns["references"] = _lists(examples["references"])
+    return columns
+
+
+def _collect(answers: Iterable[Answer]) -> pa.Table:
+    """Put answers into an Arrow table, block by block: as objects, a million of them take a gigabyte."""
+    import pyarrow as pa
+
+    iterator, blocks = iter(answers), [pa.schema([*_answer_types().items()]).empty_table()]
+    while block := list(islice(iterator, BLOCK_ROWS)):
+        blocks.append(_pack_answers(block))
+    return pa.concat_tables(blocks, promote_options="default").combine_chunks()
+
+
+def _answer_types() -> dict[str, pa.DataType]:
+    """Return the columns that there are whatever the answers have."""
+    import pyarrow as pa
+
+    types = dict.fromkeys(("example_id", "prediction", "error"), pa.large_string())
+    types |= dict.fromkeys(("tokens_in", "tokens_out"), pa.int64())
+    types |= dict.fromkeys(("truncated", UNANSWERED), pa.bool_())
+    return types | dict.fromkeys(("latency_s", "compute_s"), pa.float64())
+
+
+def _pack_answers(answers: Sequence[Answer]) -> pa.Table:
+    """Return answers as columns, without those that none of them has anything for."""
+    import pyarrow as pa
+
+    text = pa.large_string()
+    types = {**_answer_types(), "raw": text, BATCH: pa.int64(), **dict.fromkeys(_TIMES, pa.float64())}
+    columns = {name: pa.array([getattr(answer, name) for answer in answers], kind) for name, kind in types.items()}
+    columns["samples"] = pa.array([answer.samples or None for answer in answers], pa.list_(text))
+    for name, numbers in _numbers(answers).items():
+        columns[name] = pa.array(numbers, pa.float64())
+    return pa.table({name: column for name, column in columns.items() if column.null_count < len(column)})
+
+
+def _numbers(answers: Sequence[Answer]) -> dict[str, np.ndarray]:
+    """Return the numbers whose columns the answers themselves decide; NaN where an answer lacks one."""
+    numbers: dict[str, np.ndarray] = defaultdict(lambda: np.full(len(answers), np.nan))
+    for row, answer in enumerate(answers):
+        for name, score in answer.scores.items():
+            numbers[SCORE + name][row] = score
+        for name, value in answer.sums.items():
+            numbers[SUM + name][row] = value
         for position, nats in enumerate(answer.loglik_nats):
-            if position == len(self._nats):
-                self._nats.append(np.full(len(self.ids), np.nan))
-            self._nats[position][row] = nats
-        for name in ("prediction", "raw", "error"):
-            if (text := getattr(answer, name)) is not None:
-                if name not in self._texts:
-                    self._texts[name] = [None] * len(self.ids)
-                self._texts[name][row] = text
-        if answer.samples:
-            self._samples[row] = list(answer.samples)
-
-    def _put(self, column: str, row: int, value: float) -> None:
-        if column not in self._numbers:
-            self._numbers[column] = np.full(len(self.ids), np.nan)
-        self._numbers[column][row] = value
-
-    def check_complete(self) -> None:
-        missing = [self.ids[row] for row in np.flatnonzero(~self._answered).tolist()]
-        if missing or self._unknown:
-            unknown = sorted(self._unknown)
-            raise DataError(
-                f"{self._baseline}: {len(missing)} of {len(self.ids)} examples have no answer (first: {missing[:3]}), "
-                f"{len(unknown)} answers belong to no example (first: {unknown[:3]})"
-            )
-
-    def columns(self, labels: Sequence[str]) -> dict[str, object]:
-        columns: dict[str, object] = {"prediction": pd.array(self._texts["prediction"], dtype="string")}
-        if "raw" in self._texts:
-            columns["raw"] = pd.array(self._texts["raw"], dtype="string")
-        if self._samples:
-            columns["samples"] = [self._samples.get(row, []) for row in range(len(self.ids))]
-        columns |= {name: self._numbers[name] for name in sorted(self._numbers) if name.startswith(SCORE)}
-        if self._nats:
-            none = np.full(len(self.ids), np.nan)  # of a label that no example has a choice for
-            columns |= {
-                LOGLIK + label: self._nats[position] if position < len(self._nats) else none
-                for position, label in enumerate(labels)
-            }
-        columns |= {name: self._numbers[name] for name in sorted(self._numbers) if name.startswith(SUM)}
-        columns |= {"tokens_in": self._tokens_in, "tokens_out": self._tokens_out}
-        for name in ("latency_s", "compute_s", "cost_usd", FIRST_TOKEN, REFERENCE):
-            if name in self._numbers:
-                columns[name] = self._numbers[name]
-        if any(batch is not None for batch in self._batches):
-            columns[BATCH] = _numbered(self._batches)
-        if self._unanswered.any():
-            columns[UNANSWERED] = self._unanswered
-        columns["truncated"] = self._truncated
-        columns["error"] = pd.array(self._texts["error"], dtype="string")
-        return columns
+            numbers[f"{_NATS}{position}"][row] = nats
+    return numbers
 
 
-def _numbered(batches: Sequence[int | None]) -> np.ndarray:
+def _answer_columns(answers: pa.Table, labels: Sequence[str]) -> dict[str, Any]:
+    names = sorted(answers.column_names)
+    columns: dict[str, Any] = {"prediction": _strings(answers["prediction"])}
+    if "raw" in names:
+        columns["raw"] = _strings(answers["raw"])
+    if "samples" in names:
+        columns["samples"] = _lists(answers["samples"])
+    columns |= {name: answers[name].to_numpy() for name in names if name.startswith(SCORE)}
+    if _NATS + "0" in names:
+        none = np.full(len(answers), np.nan)  # of a label that no example has a choice for
+        for position, label in enumerate(labels):
+            name = f"{_NATS}{position}"
+            columns[LOGLIK + label] = answers[name].to_numpy() if name in names else none
+    columns |= {name: answers[name].to_numpy() for name in names if name.startswith(SUM)}
+    columns |= {name: answers[name].to_numpy() for name in ("tokens_in", "tokens_out", *_TIMES) if name in names}
+    if BATCH in names:
+        columns[BATCH] = _numbered(answers[BATCH])
+    is_unanswered = answers[UNANSWERED].to_numpy()
+    if is_unanswered.any():
+        columns[UNANSWERED] = is_unanswered
+    columns["truncated"] = answers["truncated"].to_numpy()
+    columns["error"] = _strings(answers["error"])
+    return columns
+
+
+def _strings(column: pa.ChunkedArray) -> Any:
+    return pd.StringDtype().__from_arrow__(column)  # type: ignore[attr-defined]
+
+
+def _lists(column: pa.ChunkedArray) -> list[list[str]]:
+    return [texts or [] for texts in values_of(column)]
+
+
+def _numbered(batches: pa.ChunkedArray) -> np.ndarray:
     """Batches by numbers (n,) in the order of the rows, negative ones for those of an earlier session.
 
     A row outside any batch is one of its own.
     """
-    keys = [("row", row) if batch is None else ("batch", batch) for row, batch in enumerate(batches)]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    signed = [
-        -1 - numbers[key] if batch is not None and batch < 0 else numbers[key]
-        for key, batch in zip(keys, batches, strict=True)
-    ]
-    return np.array(signed, dtype=np.int64)
+    is_alone, known = batches.is_null().to_numpy(), batches.fill_null(0).to_numpy()
+    keys = np.where(is_alone, known.max() + 1 + np.arange(len(known)), known)
+    numbers = pd.factorize(keys)[0].astype(np.int64)
+    signed: np.ndarray = np.where(~is_alone & (known < 0), -1 - numbers, numbers)
+    return signed

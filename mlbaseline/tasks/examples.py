@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mlbaseline.errors import DataError
 from mlbaseline.progress import preparing
-from mlbaseline.records import Example, Fields, digest_of
+from mlbaseline.records import ExampleTable, Fields, digest_of, pack, without_empty
 from mlbaseline.suite import Human, Suite, Task
 from mlbaseline.tasks.data_errors import SHOWN, meant_column, no_column, quoted, raise_all
-from mlbaseline.tasks.data_files import DataTable
+from mlbaseline.tasks.data_files import DataTable, RowTable
 from mlbaseline.tasks.prompting import placeholders, value_text
 from mlbaseline.tasks.targets import MakeTargetReader, TargetReader
 from mlbaseline.values import as_text, is_missing
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONTENT = "content"
+"""Column of candidates: a digest. Two with equal content are duplicates: a model is shown the same, give or take case,
+white space and Unicode form, whatever their targets."""
+_CONTENT_BYTES = 16
 _ID_CHARACTERS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An example, not yet sliced.
-
-    Two with equal `content` (a digest) are duplicates: a model is shown the same, give or take case, white space and
-    Unicode form, whatever their targets.
-    """
-
-    example: Example
-    content: bytes
 
 
 class LeftOutReason(str, Enum):
@@ -116,7 +115,7 @@ def _prompt_errors(task: Task, columns: set[str]) -> Iterator[str]:
 
 def build_candidates(
     task: Task, tables: Mapping[str, DataTable], left_out: LeftOut, make_reader: MakeTargetReader
-) -> dict[str, list[Candidate]]:
+) -> dict[str, ExampleTable]:
     """Make candidates of the usable rows of each file, in its order; what is left out is added to `left_out`.
 
     Args:
@@ -125,28 +124,41 @@ def build_candidates(
         left_out: Rows that were left out; it is added to.
         make_reader: Makes the reader of the target column from all usable rows.
 
+    Returns:
+        Examples that may enter a split, not yet sliced, with their `CONTENT`.
+
     Raises:
         DataError: A target is none of the choices, or an id is missing or not unique.
     """
     rows = {name: _usable_rows(task, table, left_out) for name, table in tables.items()}
-    targets = make_reader([values for usable in rows.values() for _, values in usable])
-    found: dict[str, list[Candidate]] = {}
+    targets = make_reader([*rows.values()])
+    found: dict[str, ExampleTable] = {}
     for name, usable in rows.items():
         maker = _Maker(task, targets, tables[name])
-        found[name] = [maker.make(*row) for row in preparing(usable, f"Preparing {tables[name].path.name}")]
+        made = (maker.make(*row) for row in preparing(usable, f"Preparing {tables[name].path.name}"))
+        table = without_empty(pack(made, candidate_schema())).append_column("values", usable.table["values"])
+        found[name] = ExampleTable(table, maker.places, task.labels)
     targets.raise_errors()
     if task.columns.id is not None:
-        _check_ids([candidate.example.id for candidates in found.values() for candidate in candidates])
+        _check_ids([*found.values()])
     return found
 
 
-def _usable_rows(task: Task, table: DataTable, left_out: LeftOut) -> list[tuple[int, Fields]]:
+def candidate_schema() -> pa.Schema:
+    """Return the columns of candidates beside `values`."""
+    import pyarrow as pa
+
+    text, texts = pa.large_string(), pa.list_(pa.large_string())
+    columns = [("id", text), ("target", text), ("cluster", text), ("choices", texts), ("references", texts)]
+    return pa.schema([*columns, (CONTENT, pa.binary(_CONTENT_BYTES))])
+
+
+def _usable_rows(task: Task, table: DataTable, left_out: LeftOut) -> RowTable:
     shown = [task.columns.fields.get(name, name) for name in placeholders(task.prompt)]
     choices = task.columns.choices or ()
-    usable = []
+    usable = array("q")
     numbers: dict[LeftOutReason, list[int]] = {reason: [] for reason in LeftOutReason}
-    for row in table.rows:
-        number, values = row
+    for position, (number, values) in enumerate(table.rows):
         if is_missing(values[task.columns.target]):
             numbers[LeftOutReason.WITHOUT_TARGET].append(number)
         elif any(is_missing(values[column]) for column in shown):
@@ -154,10 +166,10 @@ def _usable_rows(task: Task, table: DataTable, left_out: LeftOut) -> list[tuple[
         elif any(is_missing(values[column]) for column in choices):
             numbers[LeftOutReason.EMPTY_CHOICE].append(number)
         else:
-            usable.append(row)
+            usable.append(position)
     for reason, rows in numbers.items():
         left_out.add(table.path.name, reason, rows)
-    return usable
+    return table.rows if len(usable) == len(table.rows) else table.rows.take(np.asarray(usable))
 
 
 class _Maker:
@@ -168,28 +180,21 @@ class _Maker:
         self._task, self._targets, self._file = task, targets, table.path.name
         # Named by what the model is shown, not by the wording around it: a new template keeps ids and splits.
         self._shown = sorted({columns.fields.get(name, name) for name in placeholders(task.prompt)})
-        self._places = {column: place for place, column in enumerate(table.columns)}
-        self._places |= {field: self._places[column] for field, column in columns.fields.items()}
+        self.places = {column: place for place, column in enumerate(table.columns)}
+        self.places |= {field: self.places[column] for field, column in columns.fields.items()}
         self._choices, self._id, self._cluster = columns.choices or (), columns.id, columns.cluster
 
-    def make(self, number: int, values: Fields) -> Candidate:
+    def make(self, number: int, values: Fields) -> tuple[Any, ...]:
+        """Return the columns of `candidate_schema`."""
         where = f"{self._file}, row {number}"
-        own_choices = tuple(as_text(values[column]) for column in self._choices)
+        own_choices = [as_text(values[column]) for column in self._choices]
         texts = (*(value_text(values[column]) for column in self._shown), *own_choices)
         id = self._name(values, texts, where)
         cluster = None
         if self._cluster is not None:
             cluster = f"alone:{id}" if is_missing(values[self._cluster]) else as_text(values[self._cluster])
         target, *references = self._targets.read(values, where)
-        example = Example(
-            id=id,
-            fields=values.under(self._places),
-            target=target,
-            choices=own_choices or self._task.labels,
-            cluster=cluster,
-            references=tuple(references),
-        )
-        return Candidate(example, content_of(texts))
+        return id, target, cluster, own_choices or None, references or None, content_of(texts)
 
     def _name(self, values: Fields, texts: Sequence[str], where: str) -> str:
         if self._id is None:
@@ -209,14 +214,14 @@ def content_id(texts: Sequence[str]) -> str:
 
 
 def content_of(texts: Sequence[str]) -> bytes:
-    """Return the `content` of a candidate: 16 bytes, as the texts of a large table would take its memory again.
+    """Return the `CONTENT` of a candidate: 16 bytes, as the texts of a large table would take its memory again.
 
     Args:
         texts: What the model is shown of it.
     """
     # White space, to which \x1f belongs, is one blank by then.
     return hashlib.blake2b(
-        "\x1f".join(map(_normalise, texts)).encode("utf-8", "surrogatepass"), digest_size=16
+        "\x1f".join(map(_normalise, texts)).encode("utf-8", "surrogatepass"), digest_size=_CONTENT_BYTES
     ).digest()
 
 
@@ -224,10 +229,16 @@ def _normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _check_ids(ids: list[str]) -> None:
-    repeated = [id for id, times in Counter(ids).items() if times > 1]
-    if repeated:
+def _check_ids(files: Sequence[ExampleTable]) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids = pa.chunked_array([chunk for examples in files for chunk in examples.table["id"].chunks], pa.large_string())
+    times = pc.value_counts(ids)
+    repeated = times.filter(pc.greater(times.field("counts"), 1)).field("values")
+    if len(repeated):
+        first = ", ".join(repeated[:SHOWN].to_pylist())
         raise DataError(
-            f"data: {len(repeated)} ids stand at more than one row (first: {', '.join(repeated[:SHOWN])}); ids must "
+            f"data: {len(repeated)} ids stand at more than one row (first: {first}); ids must "
             "be unique over all splits. Leave `columns.id` out to name examples by their content."
         )

@@ -10,10 +10,10 @@ from typing import Any
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
-from mlbaseline.records import Example, TaskData, canonical_json
+from mlbaseline.records import Example, ExampleTable, TaskData, by_id, canonical_json
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
 from mlbaseline.tasks.data_files import TEXT_FORMATS, DataTable, FileOptions, read_table
-from mlbaseline.tasks.examples import Candidate, LeftOut, build_candidates, check_columns
+from mlbaseline.tasks.examples import CONTENT, LeftOut, build_candidates, check_columns
 from mlbaseline.tasks.slicing import slice_examples
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from mlbaseline.tasks.targets import MakeTargetReader
@@ -97,8 +97,8 @@ def slice_splits(suite: Suite, splits: Mapping[Split, Sequence[Example]], counts
 
 
 def _choose_examples(
-    task: Task, candidates: Mapping[str, Sequence[Candidate]], counts: Counter[str]
-) -> dict[Split, list[Example]]:
+    task: Task, candidates: Mapping[str, ExampleTable], counts: Counter[str]
+) -> dict[Split, ExampleTable]:
     """Return the examples of each split, not yet sliced."""
     if task.split is not None:
         unique = drop_duplicates(candidates["source"])
@@ -107,7 +107,7 @@ def _choose_examples(
         counts["left_over"] = len(unique) - sum(map(len, chosen.values()))
     else:
         chosen = keep_apart({split: candidates[split] for split in SPLITS if split in candidates}, counts)
-    return {split: [candidate.example for candidate in group] for split, group in chosen.items()}
+    return {split: examples.over(examples.table.drop_columns([CONTENT])) for split, examples in chosen.items()}
 
 
 def _data_files(data: DataSource) -> dict[str, Asset]:
@@ -140,7 +140,7 @@ def _counts_of(tables: Mapping[str, DataTable]) -> Counter[str]:
 
 
 def _task_data(split: Split, examples: Sequence[Example], labels: tuple[str, ...]) -> TaskData:
-    return TaskData(split, tuple(examples), labels, _digest(split, examples, labels))
+    return TaskData(split, examples, labels, _digest(split, examples, labels))
 
 
 def _digest(split: str, examples: Sequence[Example], labels: tuple[str, ...]) -> str:
@@ -149,8 +149,7 @@ def _digest(split: str, examples: Sequence[Example], labels: tuple[str, ...]) ->
     It is the digest of `{"labels": labels, "examples": [...]}`, but a million examples never stand in memory as JSON.
     """
     digest = hashlib.sha256(b'{"examples":[')
-    ordered = sorted(examples, key=lambda example: example.id)
-    for position, example in enumerate(preparing(ordered, f"Hashing {split}")):
+    for position, example in enumerate(preparing(by_id(examples), f"Hashing {split}")):
         digest.update(b"," * (position > 0) + canonical_json(_content(example)))
     digest.update(b'],"labels":' + canonical_json(labels) + b"}")
     return digest.hexdigest()

@@ -160,7 +160,7 @@ def choose_shots(shots: Shots, train: TaskData, seed: int) -> tuple[Example, ...
             f"shots: expected at least {shots.k} examples, {train.split} has {len(train.examples)}; lower `k`"
         )
     if shots.sample == "first":
-        return train.examples[: shots.k]
+        return tuple(train.examples[: shots.k])
     by_id = sorted(train.examples, key=lambda example: example.id)
     drawn = np.random.default_rng(seed).choice(len(by_id), size=shots.k, replace=False)
     return tuple(by_id[position] for position in drawn)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlbaseline.errors import DataError
 from mlbaseline.progress import preparing
-from mlbaseline.records import Example, Fields
+from mlbaseline.records import SLICE_COLUMN, Example, ExampleTable, pack
 from mlbaseline.suite import Slicing, Split
 from mlbaseline.tasks.data_errors import raise_all
 from mlbaseline.untrusted import TimedPattern
 from mlbaseline.values import as_number, as_text, is_missing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MISSING = "missing"
 """The value of an example whose column is empty."""
@@ -26,7 +29,7 @@ Cut = Callable[[Example], str]
 
 def slice_examples(
     slicings: Mapping[str, Slicing], splits: Mapping[Split, Sequence[Example]]
-) -> dict[Split, tuple[Example, ...]]:
+) -> dict[Split, Sequence[Example]]:
     """Return the examples with `slices` filled in: slice ─▶ value.
 
     Quantiles are those of the test split, where slices are reported, and cut every split at the same edges; equal
@@ -36,16 +39,16 @@ def slice_examples(
         DataError: Bins cut a column that does not hold numbers, or a pattern, bin or quantile has no example in the
             test split. The message has every such problem.
     """
-    cuts: dict[str, Cut] = {}
+    sliced = {split: ExampleTable.of(examples) for split, examples in splits.items()}
     problems: list[str] = []
     for name, slicing in slicings.items():
         try:
             cut, expected = _cut(slicing, splits)
-            found = {split: set(map(cut, examples)) for split, examples in splits.items()}
+            columns = {split: _values(cut, examples, split) for split, examples in splits.items()}
         except DataError as error:
             problems.append(f"task.slices.{name}: {error}")
             continue
-        cuts[name] = cut
+        found = {split: set(column.unique().to_pylist()) for split, column in columns.items()}
         there = ", ".join(sorted(set().union(*found.values())))
         problems += [
             f"task.slices.{name}: no test example has the value {value!r}, there is: {there}; "
@@ -53,20 +56,17 @@ def slice_examples(
             for value in expected
             if value not in found["test"]
         ]
+        sliced = {split: sliced[split].with_column(SLICE_COLUMN + name, column) for split, column in columns.items()}
     raise_all("slices", problems)
-    if not cuts:
-        return {split: tuple(examples) for split, examples in splits.items()}
-    places = {name: place for place, name in enumerate(cuts)}
-    shared: dict[tuple[str, ...], Fields] = {}  # there are far fewer combinations than examples
+    return {**sliced}
 
-    def slices(example: Example) -> Fields:
-        values = tuple(cut(example) for cut in cuts.values())
-        return shared.setdefault(values, Fields(places, values))
 
-    return {
-        split: tuple(replace(example, slices=slices(example)) for example in preparing(examples, f"Slicing {split}"))
-        for split, examples in splits.items()
-    }
+def _values(cut: Cut, examples: Sequence[Example], split: Split) -> pa.ChunkedArray:
+    """Return the value of each example of a split."""
+    import pyarrow as pa
+
+    values = ((cut(example),) for example in preparing(examples, f"Slicing {split}"))
+    return pack(values, pa.schema([("value", pa.large_string())]))["value"]
 
 
 def _cut(slicing: Slicing, splits: Mapping[Split, Sequence[Example]]) -> tuple[Cut, Sequence[str]]:

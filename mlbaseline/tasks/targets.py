@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import yaml
@@ -13,7 +14,7 @@ import yaml
 from mlbaseline.errors import DataError
 from mlbaseline.suite import ChoiceTask, Task
 from mlbaseline.tasks.data_errors import raise_first, visible_form
-from mlbaseline.values import as_text, is_missing
+from mlbaseline.values import NumberedRow, as_text, is_missing
 
 _SHOWN_VALUES = 5
 
@@ -30,7 +31,9 @@ class TargetReader(Protocol):
         ...
 
 
-MakeTargetReader = Callable[[Sequence[Mapping[str, Any]]], TargetReader]
+UsableRows = Sequence[Iterable[NumberedRow]]
+"""The usable rows of each file."""
+MakeTargetReader = Callable[[UsableRows], TargetReader]
 """All usable rows ─▶ the reader of their targets."""
 
 
@@ -70,7 +73,7 @@ class LabelTargets:
     fact of the whole column, not of a row, or a choice "1" would be misread.
     """
 
-    def __init__(self, task: ChoiceTask, rows: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, task: ChoiceTask, rows: UsableRows) -> None:
         self._task = task
         self._problems: list[str] = []
         self._alike: dict[str, _Alike] = {}
@@ -125,15 +128,20 @@ class LabelTargets:
         target = as_text(values[self._task.columns.target])
         return str(texts.index(target)) if texts.count(target) == 1 else None
 
-    def _positions_fit_better(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        by_position = [self._position(values) for values in rows]
-        by_text = [self._match(values) for values in rows]
-        if None not in by_position and None not in by_text and by_position != by_text:
-            values = next(v for v, a, b in zip(rows, by_position, by_text, strict=True) if a != b)
-            target = values[self._task.columns.target]
+    def _positions_fit_better(self, rows: UsableRows) -> bool:
+        misses: Counter[str] = Counter()
+        ambiguous: Mapping[str, Any] | None = None
+        for _, values in chain(*rows):
+            by_position, by_text = self._position(values), self._match(values)
+            misses["position"] += by_position is None
+            misses["text"] += by_text is None
+            if ambiguous is None and by_position != by_text:
+                ambiguous = values
+        if ambiguous is not None and not misses.total():
+            target = ambiguous[self._task.columns.target]
             raise DataError(
                 "data: the targets are valid both as positions and as texts of the choices, and the two disagree "
-                f"(first: target {target!r} of {[values[column] for column in self._task.columns.choices or ()]}); "
+                f"(first: target {target!r} of {[ambiguous[column] for column in self._task.columns.choices or ()]}); "
                 "give texts that are no positions, or positions that are no texts"
             )
-        return by_position.count(None) <= by_text.count(None)
+        return misses["position"] <= misses["text"]

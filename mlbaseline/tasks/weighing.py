@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+
+import numpy as np
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example
+from mlbaseline.records import Example, ExampleTable
 from mlbaseline.suite import Weighting
 from mlbaseline.tasks.data_errors import no_column
 from mlbaseline.values import as_number
@@ -15,7 +16,7 @@ from mlbaseline.values import as_number
 _SHOWN = 3
 
 
-def weigh_examples(examples: Sequence[Example], weighting: Weighting) -> tuple[Example, ...]:
+def weigh_examples(examples: Sequence[Example], weighting: Weighting) -> Sequence[Example]:
     """Return the examples with `weight` filled in, where a column has it.
 
     Args:
@@ -35,20 +36,22 @@ def weigh_examples(examples: Sequence[Example], weighting: Weighting) -> tuple[E
             f"other; without a share: {', '.join(sorted(there - named)) or 'none'}; without an example: "
             f"{', '.join(sorted(named - there)) or 'none'}"
         )
-    return tuple(examples)
+    return examples
 
 
-def _by_column(examples: Sequence[Example], column: str) -> tuple[Example, ...]:
+def _by_column(examples: Sequence[Example], column: str) -> ExampleTable:
+    import pyarrow as pa
+
     if column not in examples[0].fields:
         raise DataError(f"matrix.weights.column: {no_column(column, examples[0].fields, ' in the data of the test')}")
-    weights = [_weight(example, column) for example in examples]
-    wrong = [example.id for example, weight in zip(examples, weights, strict=True) if not weight > 0]
+    weights = np.fromiter((_weight(example, column) for example in examples), float, len(examples))
+    wrong = [examples[position].id for position in np.flatnonzero(~(weights > 0)).tolist()]
     if wrong:
         raise DataError(
             f"matrix.weights.column: {column!r} has no number above 0 for {len(wrong):,} of {len(examples):,} examples "
             f"of the test (first: {', '.join(wrong[:_SHOWN])}). Leave out of the data what is not to count."
         )
-    return tuple(replace(example, weight=weight) for example, weight in zip(examples, weights, strict=True))
+    return ExampleTable.of(examples).with_column("weight", pa.chunked_array([weights]))
 
 
 def _weight(example: Example, column: str) -> float:

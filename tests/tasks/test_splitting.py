@@ -7,20 +7,31 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Example
+from mlbaseline.records import Example, ExampleTable
 from mlbaseline.suite import SplitSizes
-from mlbaseline.tasks.examples import Candidate, content_of
+from mlbaseline.tasks.examples import CONTENT, content_of
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
 from tests.support.written_data import load, load_rows, make_suite, rows_of, write_jsonl
 
 
-def candidate(id: str, content: str, cluster: str | None = None, **fields: Any) -> Candidate:
-    return Candidate(Example(id, {"text": content, **fields}, "no", ("no", "yes"), cluster), content_of((content,)))
+def candidate(id: str, text: str, cluster: str | None) -> Example:
+    return Example(id, {"text": text}, "no", ("no", "yes"), cluster)
+
+
+def table_of(candidates: list[Example]) -> ExampleTable:
+    contents = pa.array([content_of((example.fields["text"],)) for example in candidates], pa.binary(16))
+    return ExampleTable.of(candidates).with_column(CONTENT, pa.chunked_array([contents]))
+
+
+def contents_of(candidates: ExampleTable) -> list[bytes]:
+    found: list[bytes] = candidates.table[CONTENT].to_pylist()
+    return found
 
 
 CANDIDATES = st.lists(
@@ -38,26 +49,26 @@ SIZES = st.builds(
 )
 
 
-def split_or_none(candidates: list[Candidate], sizes: SplitSizes) -> dict[Any, list[Candidate]] | None:
+def split_or_none(candidates: list[Example], sizes: SplitSizes) -> dict[Any, ExampleTable] | None:
     try:
-        return draw(drop_duplicates(candidates), sizes, {})
+        return draw(drop_duplicates(table_of(candidates)), sizes, {})
     except DataError:
         return None
 
 
 @given(CANDIDATES, SIZES, st.randoms(use_true_random=False))
 @settings(max_examples=300, deadline=None)
-def test_splits_of_one_source(candidates: list[Candidate], sizes: SplitSizes, rng: random.Random) -> None:
+def test_splits_of_one_source(candidates: list[Example], sizes: SplitSizes, rng: random.Random) -> None:
     splits = split_or_none(candidates, sizes)
     shuffled = candidates.copy()
     rng.shuffle(shuffled)
     assert split_or_none(shuffled, sizes) == splits, "depends on the order of rows"
     if splits is None:
         return
-    contents = [c.content for group in splits.values() for c in group]
+    contents = [content for group in splits.values() for content in contents_of(group)]
     assert len(contents) == len(set(contents)), "a duplicate, or an example drawn twice"
     for one, other in combinations(splits.values(), 2):
-        clusters = {c.example.cluster for c in one} & {c.example.cluster for c in other}
+        clusters = {example.cluster for example in one} & {example.cluster for example in other}
         assert clusters <= {None}, "a cluster on two sides"
     for name, group in splits.items():
         size = getattr(sizes, name)
@@ -69,16 +80,16 @@ FILES = st.fixed_dictionaries({"test": CANDIDATES}, optional={"train": CANDIDATE
 
 @given(FILES)
 @settings(max_examples=200, deadline=None)
-def test_splits_of_files(files: dict[Any, list[Candidate]]) -> None:
+def test_splits_of_files(files: dict[Any, list[Example]]) -> None:
     counts: Counter[str] = Counter()
     try:
-        splits = keep_apart(files, counts)
+        splits = keep_apart({split: table_of(candidates) for split, candidates in files.items()}, counts)
     except DataError:
         return
-    assert [c.content for c in splits["test"]] == [c.content for c in files["test"]], "test is as it came"
+    assert contents_of(splits["test"]) == contents_of(table_of(files["test"])), "test is as it came"
     for one, other in combinations(splits.values(), 2):
-        assert not {c.content for c in one} & {c.content for c in other}
-        assert {c.example.cluster for c in one} & {c.example.cluster for c in other} <= {None}
+        assert not {*contents_of(one)} & {*contents_of(other)}
+        assert {example.cluster for example in one} & {example.cluster for example in other} <= {None}
     assert sum(map(len, splits.values())) + sum(counts.values()) == sum(map(len, files.values()))
 
 

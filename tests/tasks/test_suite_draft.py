@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Fields
 from mlbaseline.tasks.data_files import DataTable
+from mlbaseline.tasks.data_files.table import RowCollector
 from mlbaseline.tasks.suite_draft import SuiteDraft, draft_suite
 
 QUEUES = ("billing", "technical", "other")
@@ -17,9 +17,10 @@ N = 120
 
 
 def table(**columns: Sequence[object]) -> DataTable:
-    places = {name: place for place, name in enumerate(columns)}
-    rows = [(number, Fields(places, cells)) for number, cells in enumerate(zip(*columns.values(), strict=True), 1)]
-    return DataTable(Path("data.csv"), tuple(columns), rows)
+    rows = RowCollector(columns)
+    for number, cells in enumerate(zip(*columns.values(), strict=True), start=1):
+        rows.add(number, cells)
+    return rows.table(Path("data.csv"))
 
 
 def texts(length: int = 40) -> list[str]:

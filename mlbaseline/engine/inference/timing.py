@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from mlbaseline.progress import Title, progress_bar
-from mlbaseline.records import Answer, Example
+from mlbaseline.records import Answer, Example, by_id
 
 AnswerInBatches = Callable[[Sequence[Example]], Iterator[tuple[int, Answer]]]
 """Answers with the positions of their examples, in any order."""
@@ -32,7 +32,7 @@ def answer_and_time(
         description: title of the progress bar; None: no bar.
         answer_alone: computes the answer to one example, whatever is cached.
     """
-    ordered = sorted(examples, key=lambda example: example.id)
+    ordered = by_id(examples)
     timed = set(evenly_spaced(len(ordered), latency_sample))
     untimed: dict[int, Answer] = {}
     tokens, started = 0, perf_counter()

@@ -2,6 +2,6 @@
 
 from mlbaseline.tasks.data_files.options import FileOptions
 from mlbaseline.tasks.data_files.reading import TEXT_FORMATS, read_table
-from mlbaseline.tasks.data_files.table import DataTable, plain
+from mlbaseline.tasks.data_files.table import DataTable, RowTable, plain
 
-__all__ = ["TEXT_FORMATS", "DataTable", "FileOptions", "plain", "read_table"]
+__all__ = ["TEXT_FORMATS", "DataTable", "FileOptions", "RowTable", "plain", "read_table"]

@@ -55,9 +55,9 @@ def _read_parquet(path: Path, options: FileOptions) -> DataTable:
         with progress_bar(n_rows, "row", f"Reading {path.name}", is_brief=True) as bar:
             for batch in file.iter_batches(_PARQUET_ROWS):
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    rows.add(len(rows.rows) + 1, [plain(value, rows.broken) for value in values])
+                    rows.add(rows.n_rows + 1, [plain(value, rows.broken) for value in values])
                     if rows.broken["bytes"] and options.encoding_errors == "strict":
-                        raise DataError(_binary_problem(path, len(rows.rows), file.schema_arrow.names, values))
+                        raise DataError(_binary_problem(path, rows.n_rows, file.schema_arrow.names, values))
                 bar.update(batch.num_rows)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # ValueError: a date beyond the calendar
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import Fields
+from mlbaseline.records import BLOCK_ROWS, Fields, PackedSequence, Positions, pack_block, to_json, values_of
 from mlbaseline.tasks.data_errors import quoted
 
-_SHARED_TEXTS, _SHARED_CHARACTERS = 4096, 64
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class RowTable(PackedSequence[tuple[int, Fields]]):
+    """Numbered rows, each of which is made when it is read.
+
+    The table has the columns `number` and `values` (JSON: of the row, in the order of the columns).
+    """
+
+    def __init__(self, table: pa.Table, columns: Mapping[str, int]) -> None:
+        """Take a table as it is. columns: name of each ─▶ its position in `values`."""
+        super().__init__(table)
+        self._columns = columns
+
+    def take(self, positions: Positions) -> RowTable:
+        """Return some of the rows."""
+        return RowTable(self.table.take(positions), self._columns)
+
+    def _items(self, block: pa.Table) -> Iterator[tuple[int, Fields]]:
+        for number, values in zip(values_of(block["number"]), values_of(block["values"]), strict=True):
+            yield number, Fields(self._columns, tuple(json.loads(values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +49,7 @@ class DataTable:
 
     path: Path
     columns: tuple[str, ...]
-    rows: list[tuple[int, Fields]]
+    rows: RowTable
     replaced_characters: int = 0
     ragged: int = 0
     notes: tuple[str, ...] = ()
@@ -35,16 +57,20 @@ class DataTable:
 
 
 class RowCollector:
-    """Collects the rows of a table as they are read, in little memory."""
+    """Collects the rows of a table as they are read. n_rows: number of rows so far."""
 
     def __init__(self, columns: Iterable[str] = ()) -> None:
         self.columns = {column: place for place, column in enumerate(columns)}
-        self.rows: list[tuple[int, Fields]] = []
+        self.n_rows = 0
         self.broken: Counter[str] = Counter()
-        self._shared: dict[str, str] = {}
+        self._waiting: list[tuple[int, bytes]] = []
+        self._blocks: list[pa.RecordBatch] = []
 
     def add(self, number: int, values: Iterable[Any]) -> None:
-        self.rows.append((number, Fields(self.columns, tuple(map(self._share, values)))))
+        self._waiting.append((number, to_json(list(values))))
+        self.n_rows += 1
+        if len(self._waiting) == BLOCK_ROWS:
+            self._pack_waiting()
 
     def add_object(self, number: int, content: Any, path: Path) -> None:
         """Add a row that may have columns that earlier rows lack; these have None there."""
@@ -54,17 +80,24 @@ class RowCollector:
             self.columns.setdefault(column, len(self.columns))
         self.add(number, [plain(content.get(column), self.broken) for column in self.columns])
 
-    def _share(self, value: Any) -> Any:
-        """Return one object for equal short texts, such as labels, as long as there are few of them."""
-        if not isinstance(value, str) or len(value) > _SHARED_CHARACTERS:
-            return value
-        if len(self._shared) < _SHARED_TEXTS:
-            return self._shared.setdefault(value, value)
-        return self._shared.get(value, value)
+    def _pack_waiting(self) -> None:
+        if self._waiting:
+            self._blocks.append(pack_block(self._waiting, _row_schema()))
+        self._waiting.clear()
 
     def table(self, path: Path, *, replaced: int = 0, ragged: int = 0, notes: tuple[str, ...] = ()) -> DataTable:
         """Return the table of the rows so far. Beside what `DataTable` says, replaced: characters of the file."""
-        return DataTable(path, tuple(self.columns), self.rows, replaced + self.broken.total(), ragged, notes)
+        import pyarrow as pa
+
+        self._pack_waiting()
+        rows = RowTable(pa.Table.from_batches(self._blocks, _row_schema()).combine_chunks(), self.columns)
+        return DataTable(path, tuple(self.columns), rows, replaced + self.broken.total(), ragged, notes)
+
+
+def _row_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([("number", pa.int64()), ("values", pa.large_binary())])
 
 
 def check_header(path: Path, header: Sequence[str]) -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import Answer, Scalar
 from mlbaseline.suite import ChoiceTask, Normalisation
 from mlbaseline.tasks.kinds.kind import PromptedKind, ServedColumn
-from mlbaseline.tasks.targets import LabelTargets, TargetReader
+from mlbaseline.tasks.targets import LabelTargets, TargetReader, UsableRows
 
 
 class ChoiceKind(PromptedKind[ChoiceTask]):
     """The label with the most likely choice is the answer."""
 
-    def target_reader(self, rows: Sequence[Mapping[str, Any]]) -> TargetReader:
+    def target_reader(self, rows: UsableRows) -> TargetReader:
         """Read labels, or positions or texts of choices that differ by example."""
         return LabelTargets(self.task, rows)
 

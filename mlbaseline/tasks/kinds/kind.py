@@ -6,7 +6,7 @@ What the engine has to compute for a kind is its output type; the engine has a m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +16,7 @@ from mlbaseline.tasks.chat import ChatPrompting, Template
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.loading import Fetch, LoadedTask, load_files
 from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat, answer_text, choose_shots, render, shots_text
-from mlbaseline.tasks.targets import TargetReader, TextTargets
+from mlbaseline.tasks.targets import TargetReader, TextTargets, UsableRows
 
 SpecT = TypeVar("SpecT", bound=TaskSpec)
 PromptedT = TypeVar("PromptedT", bound=PromptedTask)
@@ -54,7 +54,7 @@ class TaskKind(ABC, Generic[SpecT]):
         """Load the examples of every split. Raises AssetError and DataError, as `load_task` does."""
         return load_files(suite, fetch, self.target_reader)
 
-    def target_reader(self, rows: Sequence[Mapping[str, Any]]) -> TargetReader:
+    def target_reader(self, rows: UsableRows) -> TargetReader:
         """Return the reader of the target column. rows: all usable ones."""
         del rows
         return TextTargets(self.task)

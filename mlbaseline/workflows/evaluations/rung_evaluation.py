@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from mlbaseline import serving, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.judging.scoring import Figures, Judging
@@ -23,7 +25,7 @@ from mlbaseline.judge.cost.metered import Metered
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.progress import working_on
-from mlbaseline.records import Answer, Example, Scalar, TaskData
+from mlbaseline.records import Answer, Example, Scalar, TaskData, select
 from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.suite import Suite
 from mlbaseline.workflows.evaluations.answering import tabulate_answers
@@ -87,7 +89,10 @@ class RungEvaluation:
             beside_bytes: Memory that the models of other rungs hold, which is not this one's.
         """
         known = frozenset() if self._table is None else frozenset(self._table.frame["example_id"])
-        missing = [e for e in self._data.examples if e.id not in known and (wanted is None or e.id in wanted)]
+        missing = self._data.examples
+        if known or wanted is not None:
+            is_missing = [e.id not in known and (wanted is None or e.id in wanted) for e in missing]
+            missing = select(missing, np.flatnonzero(is_missing))
         if missing:
             with working_on(self.rung.baseline, self.rung.seed):
                 part = self._answer(missing, beside_bytes)
@@ -106,7 +111,7 @@ class RungEvaluation:
             answers = opened.model.answer(examples)
             if self._reference is not None:
                 answers = self._reference.beside(answers)
-            table = tabulate_answers(suite, replace(self._data, examples=tuple(examples)), rung, answers)
+            table = tabulate_answers(suite, replace(self._data, examples=examples), rung, answers)
         if self._peak_bytes is None:  # later looks have more models beside them
             self._peak_bytes = max(0, peak.bytes - beside_bytes)
         self.footprint_bytes = max(self.footprint_bytes, hardware.memory_in_use(self.device) - before)

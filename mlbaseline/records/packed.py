@@ -1,0 +1,112 @@
+"""Sequences whose items lie in an Arrow table: a million of them as Python objects take most of a gigabyte."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T_co = TypeVar("T_co", covariant=True)
+Positions = npt.NDArray[np.int64]
+"""Positions (n,) of rows in a table."""
+
+BLOCK_ROWS = 4096
+"""Rows that are Python objects at a time."""
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+class PackedSequence(Sequence[T_co]):
+    """A sequence whose items are made from the rows of an Arrow table when they are read. Equal to a list of them."""
+
+    def __init__(self, table: pa.Table, order: Positions | None = None) -> None:
+        """Take a table as it is.
+
+        Args:
+            table: Its rows.
+            order: The rows that count, in their order; None: all rows.
+        """
+        self.table, self._order = table, order
+
+    @abstractmethod
+    def _items(self, block: pa.Table) -> Iterator[T_co]:
+        """Make the items of some rows."""
+
+    def _rows(self, start: int, n: int) -> pa.Table:
+        return self.table.slice(start, n) if self._order is None else self.table.take(self._order[start : start + n])
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return self.table.num_rows if self._order is None else len(self._order)
+
+    def __iter__(self) -> Iterator[T_co]:
+        """Yield the items, of which one block is in memory at a time."""
+        for start in range(0, len(self), BLOCK_ROWS):
+            yield from self._items(self._rows(start, BLOCK_ROWS))
+
+    @overload
+    def __getitem__(self, place: int) -> T_co: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[T_co, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> T_co | tuple[T_co, ...]:
+        """Return one item, or several as a tuple."""
+        positions = range(len(self))[place]
+        if isinstance(positions, range):
+            return tuple(self[position] for position in positions)
+        return next(self._items(self._rows(positions, 1)))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare item by item with any sequence."""
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(ours == theirs for ours, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+
+def pack(rows: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Put rows into an Arrow table, one block after the other.
+
+    Args:
+        rows: A value for each column.
+        schema: The columns and their types.
+    """
+    import pyarrow as pa
+
+    iterator, blocks = iter(rows), []
+    while block := list(islice(iterator, BLOCK_ROWS)):
+        blocks.append(pack_block(block, schema))
+    return pa.Table.from_batches(blocks, schema).combine_chunks()
+
+
+def pack_block(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Put some rows into an Arrow record batch. For the arguments see `pack`."""
+    import pyarrow as pa
+
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(values, column.type) for values, column in zip(columns, schema, strict=True)]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def values_of(column: pa.ChunkedArray) -> Iterator[Any]:
+    """Yield the values of a column, of which one block is in memory at a time."""
+    import pyarrow as pa
+
+    is_list = pa.types.is_list(column.type)
+    for start in range(0, len(column), BLOCK_ROWS):
+        block = column.slice(start, BLOCK_ROWS)
+        yield from block.to_pylist() if is_list else block.to_numpy().tolist()  # several times as fast
+
+
+def to_json(values: Any) -> bytes:
+    """Write what JSON can hold so that `json.loads` gives it back, the order of keys included."""
+    return _JSON.encode(values).encode("utf-8", "surrogatepass")
