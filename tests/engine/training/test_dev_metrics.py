@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from mlbaseline.assets import FetchedAsset
-from mlbaseline.engine.inference.chat_prompting import make_prompting
 from mlbaseline.engine.training.dev_metrics import measure_dev
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation, Full, GenerateTask, PerplexityTask, Task
 from tests.support.choice_task import make_data
+from tests.support.model_prompting import make_prompting
 from tests.support.tiny_models import write_chat_model
 
 DATA = {"data": {"test": "t.csv"}}

@@ -1,4 +1,4 @@
-"""How a task's examples are put to a model: as plain text, or through the model's chat template."""
+"""How a task's examples are put to a model, as its rung makes it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,5 @@ from mlbaseline.tasks.prompting import TrainingPromptFormat
 def make_prompting(
     task: Task, model: Path, *, shots: Sequence[Example] = (), labels: Sequence[str] = ()
 ) -> TrainingPromptFormat:
-    """Make the prompts of a task. model: whose chat template is used if the task says so. shots: solved examples.
-
-    Raises AssetError where a chat template is asked for and the model has none.
-    """
+    """The prompts of a task. model: whose chat template is used if the task says so. shots: solved examples."""
     return kind_of(task).prompting(partial(ChatTemplate, model), shots=shots, labels=labels)

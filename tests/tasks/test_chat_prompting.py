@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from mlbaseline.engine.inference.chat_prompting import make_prompting
 from mlbaseline.records import Example
 from mlbaseline.suite import GenerateTask
 from mlbaseline.tasks.prompting import Prompting
 from tests.support.choice_task import LABELS, TASK, make_examples
+from tests.support.model_prompting import make_prompting
 from tests.support.tiny_models import write_chat_model
 
 SHOTS = make_examples(n=9)[7:]
