@@ -99,6 +99,11 @@ def moment(milliseconds: int) -> str:
         return MISSING
 
 
+def counted(n: int, noun: str) -> str:
+    """Format a number of things as `1 row`, `1,200 rows`. noun: in the singular, with a plural in s."""
+    return f"{count(n)} {noun}{'' if n == 1 else 's'}"
+
+
 def memory(size_bytes: float | None) -> str:
     """Format as `540 MB`, `1.84 GB` (powers of 1000)."""
     if not finite(size_bytes):

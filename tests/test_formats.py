@@ -20,6 +20,10 @@ def test_decimals_show_the_uncertainty_with_two_digits(half_widths: list[float],
     assert formats.decimals_for(half_widths) == decimals
 
 
+def test_one_thing_is_no_plural() -> None:
+    assert [formats.counted(n, "row") for n in (0, 1, 1200)] == ["0 rows", "1 row", "1,200 rows"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

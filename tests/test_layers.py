@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mlbaseline"
 LAYERS = (
     {"cache", "documentation", "errors", "hosts", "nested", "passed_tags", "progress", "records", "values", "version"},
-    {"format_versions", "formats", "journal", "stats", "untrusted"},
+    {"format_versions", "formats", "journal", "stats", "suggestions", "untrusted"},
     {"results", "signing", "suite", "suites"},
     {"metrics"},
     {"assets"},

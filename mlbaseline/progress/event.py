@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -27,6 +27,18 @@ class Stage:
 
 Title: TypeAlias = Stage | str
 """Tells a piece of work apart from other work of the same moment: a part of a rung's, or anything else in words."""
+
+
+def part_of(title: Title | None, name: str) -> Title | None:
+    """Name a part of a piece of work that is shown beside it; None where nothing is shown.
+
+    Example:
+        >>> str(part_of(Stage("lora", 1, "training"), "scoring dev"))
+        'lora · seed 1, scoring dev'
+    """
+    if isinstance(title, Stage):
+        return replace(title, name=name)
+    return None if title is None else f"{title}, {name}"
 
 
 class RungState(Enum):

@@ -15,7 +15,7 @@ from mlbaseline.records.comparison import (
     UnpairedContrast,
 )
 from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
-from mlbaseline.records.decisions import Decision, Outcome, Registered, Severity
+from mlbaseline.records.decisions import Decision, GateCode, Outcome, Registered, Severity
 from mlbaseline.records.example_changes import ExampleReport
 from mlbaseline.records.judging import JudgeReport
 from mlbaseline.records.looks import LookReport
@@ -62,6 +62,11 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     docs: str = ""
+
+    @property
+    def is_of_contrast(self) -> bool:
+        """Whether a gate found it in a registered contrast that was compared, whose row says the same."""
+        return self.code in (GateCode.SUPERIORITY, GateCode.GUARDRAIL) and "metric" in self.evidence
 
 
 @dataclass(frozen=True, slots=True)

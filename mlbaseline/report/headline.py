@@ -63,10 +63,14 @@ def _consequences(presenter: Presenter, name: str) -> list[str]:
         return [*champion, f"not shown: {listed(gaps)}"] if gaps else champion
     if verdict.decision == Decision.INCONCLUSIVE:
         more = verdict.more_examples
-        needed = f"about {more:,} more test examples should decide it" if more else "more test examples may not help"
+        needed = (
+            f"about {formats.counted(more, 'more test example')} should decide it"
+            if more
+            else "more test examples may not help"
+        )
         return [f"not decided: {_open_checks(presenter, name)}", needed]
-    missing = {"seeds": verdict.more_seeds, "test examples": verdict.more_examples}
-    needed_counts = [f"{count:,} more {what}" for what, count in missing.items() if count]
+    missing = {"more seed": verdict.more_seeds, "more test example": verdict.more_examples}
+    needed_counts = [formats.counted(count, what) for what, count in missing.items() if count]
     evidence = [f"only evidence is missing: {listed(needed_counts)}"] if needed_counts else []
     return [f"not promoted: {_open_checks(presenter, name)}", *evidence]
 
@@ -209,11 +213,11 @@ def _open_checks(presenter: Presenter, name: str) -> str:
     checks += [
         _finding_clause(finding)
         for finding in _open_findings(presenter.assessment.verdict.findings, name)
-        if "baseline" not in finding.evidence  # those are the contrasts above
+        if not finding.is_of_contrast  # those are above
     ]
     checks = list(dict.fromkeys(checks))
     n_more = len(checks) - _MAX_CLAUSES
-    more = [f"{n_more} more check{'s' if n_more > 1 else ''}"] if n_more > 0 else []
+    more = [formats.counted(n_more, "more check")] if n_more > 0 else []
     return listed([*checks[:_MAX_CLAUSES], *more]) or verdict_reason(presenter)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
 
@@ -23,6 +23,9 @@ from mlbaseline.suite.node import Asset, Baseline, FunctionName, Node, Sha256
 from mlbaseline.suite.production import Production
 from mlbaseline.suite.training_programs import ProgramAdapter, ProgramModel
 
+Strategy = Literal["majority", "uniform", "stratified", "keyword", "constant", "callable"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
 
 class Shots(Node):
     """Solved examples in front of the prompt."""
@@ -38,7 +41,7 @@ class Trivial(Baseline):
 
     kind: Literal["trivial"]
     """Needs no model. It shows whether the task needs one."""
-    strategy: Literal["majority", "uniform", "stratified", "keyword", "constant", "callable"]
+    strategy: Strategy
     """How answers are made: `majority`, the most frequent answer of `train`; `uniform`, each choice with equal
     probability; `stratified`, drawn as often as in `train`; `keyword`, the first rule that matches; `constant`, one
     answer for all; `callable`, a Python function of yours.

@@ -15,6 +15,12 @@ MAX_DEPTH = 50
 _NO_TEXT = re.compile("[\\x00\ud800-\udfff]")
 """YAML's escapes can say what neither a database nor a tokenizer takes."""
 
+_HINTS = {
+    "mapping values": ". A text with a colon in it needs quotes",
+    "'\\t'": ": a tab. Use spaces, which alone make the levels of YAML",
+}
+"""Part of what the library says ─▶ what to do."""
+
 
 class _LimitError(ValueError):
     """The file exceeds a limit."""
@@ -59,8 +65,8 @@ def load_bounded(text: str) -> tuple[yaml.Node | None, Any]:
         raise
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        hint = ". A text with a colon in it needs quotes" if "mapping values" in str(error.problem) else ""
         told = " ".join(filter(None, (error.context, error.problem)))
+        hint = next((hint for sign, hint in _HINTS.items() if sign in told), "")
         raise ValueError(f"{where}not valid YAML: {told}{hint}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"not valid YAML: {error}") from error

@@ -24,6 +24,7 @@ ChoiceMetric = Literal["accuracy", "macro_f1", "mcc", "nll_nats", "brier", "ece"
 TextMetric = Literal["exact_match", "token_f1", "contains", "rouge_l", "bleu", "chrf", "json_valid", "pass_at_k"]
 LikelihoodMetric = Literal["token_perplexity", "byte_perplexity", "word_perplexity", "bits_per_byte"]
 MetricName = Literal[ChoiceMetric, TextMetric, LikelihoodMetric]
+BUILT_IN_METRICS: tuple[MetricName, ...] = get_args(MetricName)
 METRIC_NAMES: Mapping[OutputType, tuple[MetricName, ...]] = {
     OutputType.MULTIPLE_CHOICE: get_args(ChoiceMetric),
     OutputType.GENERATE_UNTIL: get_args(TextMetric),
@@ -42,7 +43,7 @@ CORPUS_METRICS: tuple[MetricName, ...] = (
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-ReportedMetric = Annotated[Name, WithJsonSchema({"anyOf": [{"enum": list(get_args(MetricName))}, {"type": "string"}]})]
+ReportedMetric = Annotated[Name, WithJsonSchema({"anyOf": [{"enum": list(BUILT_IN_METRICS)}, {"type": "string"}]})]
 """A metric of the suite by its name, a judged one included. The JSON Schema lists those that every suite can have."""
 FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`module:function`."""

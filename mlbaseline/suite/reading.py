@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib import resources
 from itertools import takewhile
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from mlbaseline.errors import NewerFormatError, SuiteError
 from mlbaseline.format_versions import KEY, SUITE
+from mlbaseline.suggestions import did_you_mean
 from mlbaseline.suite.bounded_yaml import load_bounded
 from mlbaseline.suite.checks.kinds import find_misfits
 from mlbaseline.suite.checks.monitor import find_unwatchable
@@ -51,28 +51,28 @@ def load_suite(reference: SuiteReference) -> Suite:
         return parse_suite(_written(reference))
     path = Path(reference)
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        packaged = resources.files("mlbaseline.suites") / f"{reference}.yaml"
-        if not packaged.is_file():
-            there_are = ", ".join(packaged_suites())
-            raise SuiteError(
-                str(reference),
-                [f"no such file, and no packaged suite of that name (there are: {there_are}){_files_beside(path)}"],
-            )
-        path = Path(str(packaged))
+        packaged = packaged_suites()
+        if path.parent != Path():  # a path, which no packaged suite has
+            raise SuiteError(str(path), [f"no such file{_what_there_is(path)}"])
+        if str(reference) not in packaged:
+            there_are = f"no packaged suite of that name (there are: {', '.join(packaged)})"
+            raise SuiteError(str(path), [f"no such file, and {there_are}{_what_there_is(path, packaged)}"])
+        path = Path(str(resources.files("mlbaseline.suites") / f"{reference}.yaml"))
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise SuiteError(str(path), [f"no such file{_files_beside(path)}"]) from error
+        raise SuiteError(str(path), [f"no such file{_what_there_is(path)}"]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(str(path), [f"cannot be read: {error}"]) from error
     return parse_suite(text, where=str(path), root=path.resolve().parent)
 
 
-def _files_beside(path: Path) -> str:
-    """Name the files of a folder that may be the one that was meant, as the end of a message."""
+def _what_there_is(path: Path, packaged: Sequence[str] = ()) -> str:
+    """Name the suite files beside the path, and the one or the packaged suite that was probably meant."""
     folder = path.parent
-    found = sorted(file.name for ending in ("yaml", "yml") for file in folder.glob(f"*.{ending}"))[:_SHOWN_FILES]
-    return f"; {folder.resolve()} has: {', '.join(found)}" if found else ""
+    found = sorted(file.name for ending in ("yaml", "yml") for file in folder.glob(f"[!.]*.{ending}"))
+    beside = f"; {folder.resolve()} has: {', '.join(found[:_SHOWN_FILES])}" if found else ""
+    return f"{beside}{did_you_mean(path.name, [*found, *packaged])}"
 
 
 def _written(content: Mapping[str, Any]) -> str:
@@ -124,7 +124,7 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
     except ValidationError as error:
         found = error.errors()
         told = [problem for problem in found if not _follows_from_another(problem, found)]
-        problems = [describe(problem, _known_keys()) for problem in told] + problems
+        problems = [describe(problem, content) for problem in told] + problems
     if problems:
         raise SuiteError(
             where, [f"{line_of(node, path)}{dotted(path) or 'suite'}: {message}" for path, message in problems]
@@ -138,14 +138,6 @@ def _follows_from_another(problem: Any, others: Sequence[Any]) -> bool:
     return problem["type"] == "too_short" and any(
         len(other["loc"]) > len(path) and other["loc"][: len(path)] == path for other in others
     )
-
-
-@cache
-def _known_keys() -> frozenset[str]:
-    """Return every key that some part of a suite can have."""
-    schema = Suite.model_json_schema()
-    parts = [schema, *schema["$defs"].values()]
-    return frozenset(key for part in parts for key in part.get("properties", {}))
 
 
 def with_task(suite: Suite, task: TaskSpec) -> Suite:

@@ -152,6 +152,13 @@ class Suite(Node):
         """Fill in what a suite leaves out and its kind of task tells: metrics, that of contrasts, that of training."""
         return with_defaults(content) if isinstance(content, Mapping) else content
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _are_a_list(cls, seeds: Any) -> Any:
+        if not isinstance(seeds, list | tuple):
+            raise ValueError(f"expected a list of whole numbers, such as [0, 1, 2], got {seeds!r}")
+        return seeds
+
     @field_validator("seeds")
     @classmethod
     def _differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
+from mlbaseline import formats
 from mlbaseline.errors import DataError
+from mlbaseline.suggestions import nearest_names
 
 SHOWN = 3
 """Rows or ids that a message shows."""
@@ -25,7 +26,7 @@ def raise_first(problems: Sequence[str], remedy: str) -> None:
     """Raise DataError with the first problems and the number of the others, if there is one."""
     shown = list(problems[:SHOWN])
     if len(problems) > SHOWN:
-        shown.append(f"… and {len(problems) - SHOWN} rows more; {remedy}")
+        shown.append(f"… and {formats.counted(len(problems) - SHOWN, 'row')} more; {remedy}")
     raise_all("data", shown)
 
 
@@ -53,7 +54,7 @@ def quoted(columns: Iterable[str]) -> str:
 def meant_column(name: str, columns: Sequence[str]) -> str:
     """Ask whether the most similar column was meant, and show how an unusual name is written; empty if none is."""
     alike = [column for column in columns if visible_form(column) == visible_form(name)]
-    near = next(iter(alike or get_close_matches(name, columns, n=1, cutoff=0.7)), None)
+    near = next(iter(alike or nearest_names(name, columns)), None)
     if near is None:
         return ""
     if near == near.strip() and near.isprintable():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlbaseline import formats
 from mlbaseline.errors import DataError
 from mlbaseline.progress import preparing
 from mlbaseline.records import ExampleTable, Fields, digest_of, pack, without_empty
@@ -42,9 +43,9 @@ class LeftOutReason(str, Enum):
 
 
 _REASONS: Mapping[LeftOutReason, str] = {
-    LeftOutReason.WITHOUT_TARGET: "have no target",
-    LeftOutReason.EMPTY_PROMPT: "have nothing in a column that the prompt shows",
-    LeftOutReason.EMPTY_CHOICE: "lack a choice",
+    LeftOutReason.WITHOUT_TARGET: "without a target",
+    LeftOutReason.EMPTY_PROMPT: "with nothing in a column that the prompt shows",
+    LeftOutReason.EMPTY_CHOICE: "without one of the choices",
 }
 
 
@@ -60,7 +61,7 @@ class LeftOut:
         self.counts[reason.value] += len(rows)
         if rows:
             first = ", ".join(map(str, rows[:SHOWN])) + ", …" * (len(rows) > SHOWN)
-            self.notes.append(f"{file}: {len(rows):,} rows {_REASONS[reason]} and are left out: row {first}")
+            self.notes.append(f"{file}: left out {formats.counted(len(rows), 'row')} {_REASONS[reason]}: row {first}")
 
 
 def check_columns(suite: Suite, tables: Mapping[str, DataTable]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mlbaseline import formats
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
 from mlbaseline.records import Example, ExampleTable, TaskData, by_id, canonical_json
@@ -76,8 +77,8 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
     del candidates
     notes = left_out.notes
     if len(chosen["test"]) < FEW_EXAMPLES:
-        n = len(chosen["test"])
-        notes.append(f"the split test has {n} examples; with fewer than {FEW_EXAMPLES} hardly any difference shows")
+        n = formats.counted(len(chosen["test"]), "example")
+        notes.append(f"the split test has {n}; with fewer than {FEW_EXAMPLES} hardly any difference shows")
     loaded = slice_splits(suite, chosen, counts)
     splits = {split: replace(data, notes=tuple(notes)) for split, data in loaded.splits.items()}
     return replace(loaded, splits=splits, files=described)
@@ -119,7 +120,7 @@ def _data_files(data: DataSource) -> dict[str, Asset]:
 
 def _describe(table: DataTable, data: DataSource) -> str:
     """Say what a file is, as in `tickets.csv: csv, UTF-8, 1,200 rows`."""
-    facts = [table.format, f"{len(table.rows) + table.ragged:,} rows"]
+    facts = [table.format, formats.counted(len(table.rows) + table.ragged, "row")]
     if table.format in TEXT_FORMATS:
         facts.insert(1, data.encoding or "UTF-8")
     return f"{table.path.name}: {', '.join(facts)}"

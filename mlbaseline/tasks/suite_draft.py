@@ -156,7 +156,7 @@ def draft_suite(
         )
     n_rows = sum(a is not None and b is not None for a, b in zip(read.texts, answer.texts, strict=True))
     if n_rows < FEWEST_ROWS:
-        raise DataError(f"{table.path}: {n_rows} rows have a text and a target; expected at least {FEWEST_ROWS}")
+        raise DataError(f"{table.path}: expected at least {FEWEST_ROWS} rows with a text and a target, got {n_rows}")
     others = [column for column in full if column.name not in (read.name, answer.name)]
     cluster = next((column for column in others if _is_cluster(column)), None)
     slices = [column for column in others if column is not cluster and _makes_slices(column)]

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import yaml
 
+from mlbaseline import formats
 from mlbaseline.errors import DataError
 from mlbaseline.suite import ChoiceTask, Task
 from mlbaseline.tasks.data_errors import raise_first, visible_form
@@ -103,7 +104,7 @@ class LabelTargets:
 
     def _alike_problem(self) -> str:
         shown = [
-            f"{text!r} ({each.n_rows:,} rows, first {each.first})"
+            f"{text!r} ({formats.counted(each.n_rows, 'row')}, first {each.first})"
             for text, each in islice(self._alike.items(), _SHOWN_VALUES)
         ]
         more = ", …" if len(self._alike) > len(shown) else ""

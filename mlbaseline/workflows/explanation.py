@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from mlbaseline.documentation import Explanation, explanations
 from mlbaseline.errors import UnknownCodeError
 from mlbaseline.judge.audit import CHECKS
 from mlbaseline.records import Severity
+from mlbaseline.suggestions import did_you_mean
 from mlbaseline.workflows.command_result import CommandResult
 
 _CHECKS = {check.code: check for check in CHECKS}
@@ -51,10 +51,9 @@ def explain(codes: Sequence[str] = ()) -> CommandResult:
 def _named(code: str) -> Explanation:
     by_name = {known.lower(): each for known, each in explanations().items()}
     if code.lower() not in by_name:
-        close = get_close_matches(code.lower(), by_name, n=1)
-        near = f"Did you mean {by_name[close[0]].code}? " if close else ""
         raise UnknownCodeError(
-            f"{code!r} is no code of an audit check or gate. {near}`mlbaseline explain` lists all of them."
+            f"{code!r} is no code of an audit check or gate{did_you_mean(code, explanations())}. `mlbaseline explain` "
+            "lists all of them."
         )
     return by_name[code.lower()]
 

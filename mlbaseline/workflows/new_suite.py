@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from mlbaseline.assets import fetch
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
+from mlbaseline.suggestions import did_you_mean
 from mlbaseline.suite import DataSource, Pretrained
 from mlbaseline.suite.checks.yaml_errors import describe, dotted
 from mlbaseline.suite.reading import load_suite, parse_suite
@@ -109,7 +110,7 @@ def _how_written(path: Path, *, encoding: str | None, delimiter: str | None, she
     try:
         data = DataSource(source=str(path), **{key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
-        problems = [describe(problem, ()) for problem in error.errors()]
+        problems = [describe(problem, given) for problem in error.errors()]
         raise SuiteError("init", [f"--{dotted(path)}: {message}" for path, message in problems]) from error
     if delimiter is None and path.suffix.lower() == ".csv" and (guessed := guess_delimiter(path, encoding)) != ",":
         return data.model_copy(update={"delimiter": guessed})
@@ -123,7 +124,9 @@ def _asked(table: DataTable, draft: SuiteDraft, ask: Ask) -> SuiteDraft:
     answer = ask(f"Kind of task ({', '.join(KINDS)})", draft_suite(table, text=text, target=target).kind)
     kind = next((kind for kind in KINDS if kind == answer), None)
     if kind is None:
-        raise DataError(f"{answer!r} is no kind of task; expected one of {', '.join(KINDS)}")
+        raise DataError(
+            f"{answer!r} is no kind of task; expected one of {', '.join(KINDS)}{did_you_mean(answer, KINDS)}"
+        )
     return draft_suite(table, text=text, target=target, kind=kind)
 
 

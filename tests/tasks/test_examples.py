@@ -93,8 +93,8 @@ def test_rows_without_target_or_prompt_are_dropped_and_counted(tmp_path: Path) -
     assert (task.counts["dropped_without_target"], task.counts["dropped_empty_prompt"]) == (2, 2)
     assert task.counts["rows_read"] == 10
     assert task.notes[:2] == (
-        "data.jsonl: 2 rows have no target and are left out: row 7, 8",
-        "data.jsonl: 2 rows have nothing in a column that the prompt shows and are left out: row 9, 10",
+        "data.jsonl: left out 2 rows without a target: row 7, 8",
+        "data.jsonl: left out 2 rows with nothing in a column that the prompt shows: row 9, 10",
     )
     assert task.files == {"source": "data.jsonl: jsonl, UTF-8, 10 rows"}
 
@@ -111,7 +111,7 @@ def test_targets_that_differ_in_case_or_space_are_one_error_with_the_key_that_ma
     assert message.startswith(
         "data: targets differ from the choices ['no', 'yes'] in case or white space: 'Yes' (2 rows"
     )
-    assert "'\\xa0no' (1 rows, first data.jsonl, row 7); correct the file, or write into `task`: " in message
+    assert "'\\xa0no' (1 row, first data.jsonl, row 7); correct the file, or write into `task`: " in message
     key = yaml.safe_load(message.rpartition("into `task`: ")[2])
     assert key == {"target_map": {"Yes": "yes", "yes ": "yes", "\u00a0no": "no"}}
     examples = load_rows(tmp_path, rows, split=ALL, **key).splits["test"].examples

@@ -101,5 +101,5 @@ def test_what_cannot_be_is_an_error(options: dict[str, str], expected: str) -> N
 
 
 def test_a_handful_of_rows_is_no_test() -> None:
-    with pytest.raises(DataError, match="10 rows have a text and a target; expected at least 20"):
+    with pytest.raises(DataError, match="expected at least 20 rows with a text and a target, got 10"):
         draft_suite(table(text=texts()[:10], label=cycle(("a", "b"), 10)))

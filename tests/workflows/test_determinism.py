@@ -103,7 +103,7 @@ def test_the_seeds_stand_beside_it_in_a_run_of_its_own(folder: Path, tiny_model:
 
 
 @pytest.mark.parametrize(
-    ("baseline", "message"), [("big", "is no baseline; expected one of: small"), ("majority", "no model")]
+    ("baseline", "message"), [("big", "unknown baseline 'big'; expected one of: small"), ("majority", "no model")]
 )
 def test_a_rung_without_a_model_is_refused(folder: Path, tiny_model: Path, baseline: str, message: str) -> None:
     with pytest.raises(SuiteError, match=message):

@@ -69,6 +69,6 @@ def test_without_a_code_all_are_listed() -> None:
 
 
 def test_an_unknown_code_is_wrong_usage_and_the_nearest_is_named() -> None:
-    with pytest.raises(UnknownCodeError, match=r"'MBL305' is no code.*Did you mean MLB305") as caught:
+    with pytest.raises(UnknownCodeError, match=r"'MBL305' is no code.*; did you mean 'MLB305'") as caught:
         workflows.explain(["MBL305"])
     assert caught.value.exit_code == 2

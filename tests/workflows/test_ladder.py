@@ -268,7 +268,9 @@ def test_a_killed_ladder_keeps_what_is_complete_and_goes_on(workplace: Workplace
     ("arguments", "code", "message"),
     [
         (["evaluate", "SUITE", "--baseline", "nothing"], 1, "unknown baseline 'nothing'; reviews has: majority"),
+        (["evaluate", "SUITE", "--baseline", "majorty"], 1, "; did you mean 'majority'?"),
         (["evaluate", "SUITE", "--kind", "nothing"], 1, "unknown kind 'nothing'"),
+        (["evaluate", "SUITE", "--kind", "trivail"], 1, "external, human; did you mean 'trivial'?"),
         (["evaluate", "SUITE", "--seed", "7"], 1, "7 is not among the suite's seeds [0, 1]"),
         (["compare", "SUITE"], 1, "mlflow.db: no completed evaluation of 'reviews'. Run"),
         (["gate", "SUITE"], 1, "no completed comparison"),

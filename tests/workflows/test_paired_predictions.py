@@ -124,9 +124,9 @@ def test_what_does_not_pair_is_an_error_and_logs_nothing(ladder: CheapLadder) ->
         (new.iloc[1:], "1 only in the second"),
         (new.assign(key="x" + new["key"]), "40 only in the first"),
         (new.assign(truth="good"), "differ in the target of 20 of 40 examples"),
-        (new.assign(key="x"), "1 ids stand in several rows"),
-        (new.assign(said=[None, *new["said"][1:]]), "1 of 40 rows have no value for a prediction"),
-        (new.assign(truth=[None, *new["truth"][1:]]), "1 of 40 rows have no value for a target"),
+        (new.assign(key="x"), "several rows have the same id, for 1 id "),
+        (new.assign(said=[None, *new["said"][1:]]), "no value for a prediction in 1 of 40 rows"),
+        (new.assign(truth=[None, *new["truth"][1:]]), "no value for a target in 1 of 40 rows"),
     ):
         with pytest.raises((IncomparableError, DataError), match=expected):
             evaluate(change, baseline_run_id=old)
@@ -134,7 +134,7 @@ def test_what_does_not_pair_is_an_error_and_logs_nothing(ladder: CheapLadder) ->
         assert last.info.status == "FAILED" and not last.data.metrics
     with pytest.raises(IncomparableError, match="named by the content of their inputs"):
         evaluate(new[["text", "truth", "said"]], id_column=None, baseline_run_id=old)
-    with pytest.raises(DataError, match="1 of 40 rows have no value for a prediction of column 'before'"):
+    with pytest.raises(DataError, match="no value for a prediction of column 'before' in 1 of 40 rows"):
         evaluate(new.assign(before=[None, *new["said"][1:]]), baseline_column="before")
 
 

@@ -109,8 +109,8 @@ def test_a_single_source_and_the_sources_of_each_kind(suite: Path) -> None:
     ("design", "message"),
     [
         (VarianceDesign("small"), "no source of randomness that is drawn here; expected one of: shown, lora, full"),
-        (VarianceDesign("lora", sources=["decoding"]), "has no decoding; expected: initialisation, order"),
-        (VarianceDesign(metric="ece"), "is no metric of the suite: nll_nats, accuracy"),
+        (VarianceDesign("lora", sources=["decoding"]), "unknown source 'decoding'; lora has: initialisation, order"),
+        (VarianceDesign(metric="ece"), "unknown metric 'ece'; the suite has: nll_nats, accuracy"),
     ],
 )
 def test_what_cannot_be_varied_is_refused(suite: Path, design: VarianceDesign, message: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from mlbaseline.progress import Title, progress_bar
+from mlbaseline.progress import Title, part_of, progress_bar
 from mlbaseline.records import Answer, Example, by_id
 
 AnswerInBatches = Callable[[Sequence[Example]], Iterator[tuple[int, Answer]]]
@@ -29,7 +29,7 @@ def answer_and_time(
         answer_in_batches: answers the sorted examples.
         examples: in any order.
         latency_sample: how many are timed alone.
-        description: title of the progress bar; None: no bar.
+        description: title of the progress bars; None: no bars.
         answer_alone: computes the answer to one example, whatever is cached.
     """
     ordered = by_id(examples)
@@ -46,10 +46,13 @@ def answer_and_time(
                 yield answer
     # In the order of ids, not of lengths, as batches are: else all long queries are timed at one moment, and
     # a machine that is busy then makes the whole tail.
-    for position, answer in sorted(untimed.items()):
-        started = perf_counter()
-        answer_alone(ordered[position])
-        yield replace(answer, latency_s=perf_counter() - started)
+    with progress_bar(len(untimed), "example", part_of(description, "timing") if untimed else None) as bar:
+        for position, answer in sorted(untimed.items()):
+            started = perf_counter()
+            answer_alone(ordered[position])
+            latency_s = perf_counter() - started
+            bar.update()
+            yield replace(answer, latency_s=latency_s)
 
 
 def evenly_spaced(n: int, sample: int) -> list[int]:

@@ -57,7 +57,9 @@ def _rung(context: RungContext, name: str, job: ProgramJob) -> Rung:
 
         options = Full(kind="full", base=job.spec.base, learning_rate=1.0, select=job.spec.select)
         measured = dev_metrics.measure_dev(
-            training_job(context, name, options, job.seed), answering.loader(weights, base)()
+            training_job(context, name, options, job.seed),
+            answering.loader(weights, base)(),
+            description=Stage(name, job.seed, dev_metrics.SCORING_DEV),
         )
         gc.collect()
         return measured

@@ -27,7 +27,7 @@ from mlbaseline.engine.inference.shared_prefix import logits_at
 from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.training.attention_kernel import attention_kernel
 from mlbaseline.engine.training.cached import epoch_folder
-from mlbaseline.engine.training.dev_metrics import measure_dev
+from mlbaseline.engine.training.dev_metrics import SCORING_DEV, measure_dev
 from mlbaseline.engine.training.distributed.strategy import ONE_PROCESS, Strategy
 from mlbaseline.engine.training.epochs import StepBatch, shuffle_epoch
 from mlbaseline.engine.training.frozen_layers import FrozenLayers, find_frozen_layers
@@ -42,7 +42,7 @@ from mlbaseline.metrics import METRICS
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.adapter_files import record_base
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
-from mlbaseline.progress import Title, progress_bar
+from mlbaseline.progress import Title, part_of, progress_bar
 from mlbaseline.records import Trained
 from mlbaseline.suite import Lora, Peft
 
@@ -119,7 +119,7 @@ class TrainingRun:
                 tokens = sum(len(sequence.input_tokens) for part in batch for sequence in part)
                 bar.update(note=f"loss {state.losses[-1]:.3f}, {tokens / (perf_counter() - step_s):,.0f} tokens/s")
                 if position == self.steps_per_epoch - 1:
-                    self._end_epoch(epoch + 1)
+                    self._end_epoch(epoch + 1, part_of(description, SCORING_DEV))
                 state.train_s = perf_counter() - started_s
                 if state.step < total:
                     self._save_if_due()
@@ -228,9 +228,9 @@ class TrainingRun:
         is_plain = isinstance(spec, Lora) and not (spec.dora or spec.gradient_checkpointing)
         return disable_input_dtype_casting(self.bare) if is_plain and is_autocast else nullcontext()
 
-    def _end_epoch(self, epoch: int) -> None:
+    def _end_epoch(self, epoch: int, description: Title | None) -> None:
         with self.strategy.whole_weights(self.bare):
-            values = self.measure_dev()
+            values = self.measure_dev(description)
             if values and self.state.dev and not _is_better(values, self.state.dev, self.job.spec.select):
                 return
             weights = self.strategy.state_dict(self.bare)
@@ -240,13 +240,14 @@ class TrainingRun:
                 self._write_weights(folder, weights)
         self.state.selected_epoch, self.state.dev = epoch, values
 
-    def measure_dev(self) -> dict[str, float]:
-        """Score the dev split by the weights as they are now; {} without one."""
+    def measure_dev(self, description: Title | None = None) -> dict[str, float]:
+        """Score the dev split by the weights as they are now; {} without one. description: title of the bar."""
         job = self.job
         self.bare.eval()
         checkpoint = Checkpoint(self.bare, self.tokenizer, job.precision, job.device)
         with self.accelerator.autocast():
-            return measure_dev(job, checkpoint, self.strategy if self.strategy.answers_apart else ONE_PROCESS)
+            strategy = self.strategy if self.strategy.answers_apart else ONE_PROCESS
+            return measure_dev(job, checkpoint, strategy, description)
 
     def _write_weights(self, folder: Path, state: dict[str, torch.Tensor]) -> None:
         # Otherwise peft would look for the base's configuration on a model hub.

@@ -14,6 +14,7 @@ from mlbaseline.engine.inference.shared_prefix import cache_arguments, supports_
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.models.quantization import QUANTISED, prepare_quantised_adapter
+from mlbaseline.suggestions import did_you_mean
 from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 
 _CAUSAL = {"task_type": "CAUSAL_LM"}
@@ -46,12 +47,19 @@ def check_method(spec: OtherPeft, *, suite_name: str, baseline: str) -> None:
         raise refuse("config", f": {spec.config} cannot be trained here: {_UNSUPPORTED[spec.config]}")
     if spec.config not in known:
         available = ", ".join(sorted(known.keys() - _UNSUPPORTED.keys()))
-        raise refuse("config", f": peft {peft.__version__} has no {spec.config!r}; it has: {available}")
+        raise refuse(
+            "config",
+            f": peft {peft.__version__} has no {spec.config!r}; it has: {available}{did_you_mean(spec.config, known)}",
+        )
     options = {field.name for field in fields(known[spec.config])}
     if unknown := [name for name in spec.options if name not in options]:
         available = ", ".join(sorted(options - suite.SET_BY_ENGINE))
         raise refuse(
-            "options", *(f".{name}: {spec.config} has no such option; it has: {available}" for name in unknown)
+            "options",
+            *(
+                f".{name}: {spec.config} has no such option; it has: {available}{did_you_mean(name, options)}"
+                for name in unknown
+            ),
         )
     try:
         config = known[spec.config](**_CAUSAL, **spec.options)

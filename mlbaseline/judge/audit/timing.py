@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
-from mlbaseline.judge.comparability import same_hardware
+from mlbaseline.judge.comparability import same_hardware, timed_alike
 from mlbaseline.judge.cost.machines import Normalisation, normalisation
 from mlbaseline.judge.cost.metered import Metered, timings
 from mlbaseline.judge.cost.relative import relative_figures
@@ -103,16 +103,8 @@ def _beside(run: CompletedEvaluation) -> _Beside | None:
 
 def _machines(subject: Subject, names: Sequence[str]) -> list[list[str]]:
     """Group rungs by machine and batches."""
-    groups: list[list[str]] = []
-    for name in names:
-        ours = subject.standings[name]
-        alike = (group for group in groups if not same_hardware(subject.standings[group[0]], ours))
-        group = next(alike, None)
-        if group is None:
-            groups.append([name])
-        else:
-            group.append(name)
-    return groups
+    groups = timed_alike(subject.standings[name] for name in names)
+    return [[standing.baseline for standing in group] for group in groups]
 
 
 def _repeatable(subject: Subject) -> Ruling:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlbaseline import formats
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.records import NO_SEED, Bounds, Comparison, Cost, Finding, GateCode, Outcome, Standing
 from mlbaseline.suite import Suite
@@ -48,10 +49,10 @@ def evidence(suite: Suite, standing: Standing, deciding: Sequence[Comparison]) -
         reason = f"{name} has no randomness to average over"
         yield gate_finding(GateCode.MIN_SEEDS, Outcome.NOT_APPLICABLE, reason, {"candidate": name})
     elif gates.min_seeds is not None:
-        yield _at_least(GateCode.MIN_SEEDS, name, "seeds", len(standing.run_ids), gates.min_seeds)
+        yield _at_least(GateCode.MIN_SEEDS, name, "seed", len(standing.run_ids), gates.min_seeds)
     if gates.min_examples is not None:
         overall = [row.n for row in deciding if row.candidate == name and row.slice is None]
-        yield _at_least(GateCode.MIN_EXAMPLES, name, "examples", min(overall, default=0), gates.min_examples)
+        yield _at_least(GateCode.MIN_EXAMPLES, name, "example", min(overall, default=0), gates.min_examples)
 
 
 def budgets(suite: Suite, standing: Standing) -> Iterator[Finding]:
@@ -79,11 +80,12 @@ def _bounds(suite: Suite, cost: Cost, field: str) -> Bounds | None:
 
 
 def _at_least(code: GateCode, name: str, what: str, count: int, minimum: int) -> Finding:
-    reason = f"{name}: {count} {what} of at least {minimum}"
+    reason = f"{name}: {formats.counted(count, what)} of at least {formats.count(minimum)}"
     if count >= minimum:
         return gate_finding(code, Outcome.PASS, reason, {"candidate": name})
     missing = minimum - count
-    return gate_finding(code, Outcome.FAIL, f"{reason}, {missing:,} more are needed", _about(name, missing=missing))
+    reason = f"{reason}, {formats.count(missing)} more needed"
+    return gate_finding(code, Outcome.FAIL, reason, _about(name, missing=missing))
 
 
 def _at_most(budget: Budget, name: str, measured: float | None, bounds: Bounds | None = None) -> Finding:

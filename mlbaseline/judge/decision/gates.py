@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from mlbaseline import formats
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL
 from mlbaseline.judge.contrasts.power import MoreExamples
@@ -172,9 +173,10 @@ def _absent(
 def _contrast(suite: Suite, row: Comparison) -> Finding:
     where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
     low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == Role.PRIMARY else (row.low, row.high)
+    delta, margin = (formats.fixed(number, sign=True) for number in (row.delta, row.margin))
     reason = (
-        f"{row.candidate} over {row.baseline}{where}: {row.metric} {row.delta:+.3f} [{low:+.3f}, {high:+.3f}] "
-        f"against a margin of {math.nan if row.margin is None else row.margin:+.3f}"
+        f"{row.candidate} over {row.baseline}{where}: {row.metric} {delta} {formats.interval(low, high, sign=True)} "
+        f"against a margin of {margin}"
     )
     if row.method == TOO_SMALL:
         reason = (
@@ -184,7 +186,7 @@ def _contrast(suite: Suite, row: Comparison) -> Finding:
     if row.undecided is not None:
         reason = (
             f"{row.candidate} over {row.baseline}{where}: {row.metric} is not decided: {row.undecided}. The judge "
-            f"alone has {row.delta:+.3f}, and decides nothing"
+            f"alone has {delta}, and decides nothing"
         )
     evidence = {
         "candidate": row.candidate,

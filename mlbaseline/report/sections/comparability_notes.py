@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlbaseline import formats
-from mlbaseline.judge.comparability import same_hardware, same_training
+from mlbaseline.judge.comparability import same_hardware, same_training, timed_alike
 from mlbaseline.judge.cost.machines import normalisation
 from mlbaseline.records import MismatchEffect, Outcome, Standing
 from mlbaseline.report.presenter import Presenter, listed
@@ -36,28 +38,44 @@ def comparability_section(presenter: Presenter) -> Section | None:
 
 
 def _hardware_notes(standings: tuple[Standing, ...]) -> list[str]:
-    timed = [s for s in standings if s.cost.latency_p95_s is not None]
-    if not timed:
+    groups = _timed_groups(standings)
+    if not groups:
         return []
-    groups: list[list[Standing]] = []
-    for standing in timed:
-        # A rule is compared by its host alone: two models may each be like it, and not like each other.
-        alike = next((g for g in groups if not any(same_hardware(member, standing) for member in g)), None)
-        if alike is None:
-            groups.append([standing])
-        else:
-            alike.append(standing)
     if len(groups) == 1:
         return [f"Latency, memory and seconds: all on one machine ({_machine(groups[0])}), so they are compared."]
-    shown = "; ".join(f"{listed([formats.clean(s.baseline) for s in group])} ({_machine(group)})" for group in groups)
-    first, *others = (_best_known(group) for group in groups)
-    differing = dict.fromkeys(m.field for other in others for m in same_hardware(first, other))
+    differing = _differing_fields(groups)
+    shown = "; ".join(
+        f"{mark}: {listed([formats.clean(s.baseline) for s in group])} ({_machine(group)})"
+        for mark, group in zip(_marks(groups), groups, strict=True)
+    )
     return [
         f"Latency, memory and seconds, as they were measured: compared within each of these only, not across them: "
         f"{shown}. They differ in, or do not say, {listed([formats.clean(name) for name in differing])}. Money is "
         "compared across them where the suite has a price for each.",
         *(_across(groups[0], group) for group in groups[1:]),
     ]
+
+
+def latency_marks(standings: Sequence[Standing]) -> dict[str, str]:
+    """Name what each rung was timed on, such as `machine 2`; empty where all latencies may be set side by side."""
+    groups = _timed_groups(standings)
+    if len(groups) <= 1:
+        return {}
+    return {s.baseline: mark for mark, group in zip(_marks(groups), groups, strict=True) for s in group}
+
+
+def _timed_groups(standings: Sequence[Standing]) -> list[list[Standing]]:
+    return timed_alike(standing for standing in standings if standing.cost.latency_p95_s is not None)
+
+
+def _marks(groups: Sequence[list[Standing]]) -> list[str]:
+    what = "machine" if any(name.startswith("hardware.") for name in _differing_fields(groups)) else "batches"
+    return [f"{what} {number}" for number in range(1, len(groups) + 1)]
+
+
+def _differing_fields(groups: Sequence[list[Standing]]) -> list[str]:
+    first, *others = map(_best_known, groups)
+    return list(dict.fromkeys(mismatch.field for other in others for mismatch in same_hardware(first, other)))
 
 
 def _across(ours: list[Standing], theirs: list[Standing]) -> str:

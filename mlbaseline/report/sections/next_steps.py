@@ -33,7 +33,8 @@ def _steps(presenter: Presenter) -> list[str]:
         for row in presenter.deciding
         if row.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
     ]
-    steps += [f"{formats.clean(f.code)}: {formats.clean(f.reason)}" for f in verdict.findings if _is_open(f)]
+    others = (finding for finding in verdict.findings if _is_open(finding) and not finding.is_of_contrast)
+    steps += [f"{formats.clean(finding.code)}: {formats.clean(finding.reason)}" for finding in others]
     if presenter.assessment.slices is not None:
         steps += [_slice_step(loss) for loss in most_telling(confirmed_losses(presenter.assessment.slices))]
     return steps
@@ -74,13 +75,14 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
             )
         elif verdict.more_examples:
             steps.append(
-                f"Add about {verdict.more_examples:,} test examples and evaluate again: that should decide it."
+                f"Add about {formats.counted(verdict.more_examples, 'test example')} and evaluate again: that should "
+                "decide it."
             )
         else:
             steps.append("More test examples alone are not expected to decide it.")
     if verdict.decision == Decision.HOLD and (verdict.more_seeds or verdict.more_examples):
-        missing = {"seeds": verdict.more_seeds, "test examples": verdict.more_examples}
-        needed = listed([f"{count:,} more {what}" for what, count in missing.items() if count])
+        missing = {"more seed": verdict.more_seeds, "more test example": verdict.more_examples}
+        needed = listed([formats.counted(count, what) for what, count in missing.items() if count])
         steps.append(f"Only evidence is missing: with {needed} the gates can pass.")
     return steps
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlbaseline import formats
 from mlbaseline.records import Cost, PublishedScore, Standing
 from mlbaseline.report.presenter import Presenter
+from mlbaseline.report.sections.comparability_notes import latency_marks
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns
 from mlbaseline.report.view import Cell, Column, Row, Section, Table
 
@@ -17,6 +18,10 @@ _COST = (
 _NO_COST = (
     "No rung has a price: the key cost of the suite file prices an hour of a machine, or the tokens of an endpoint. "
     f"{formats.MISSING} means not measured, or not applicable."
+)
+
+_UNLIKE = (
+    "Latencies were not all measured alike: only those with the same mark are compared. What is comparable says why."
 )
 
 
@@ -34,6 +39,7 @@ def rung_section(presenter: Presenter) -> Section | None:
     sizes = {size for standing in standings if (size := _size(standing)) is not None}
     fronts = [front for _, front in front_columns(presenter) if front.axis in MONEY]
     trained = any(standing.cost.train_s is not None for standing in standings)
+    marks = latency_marks(standings)
     errors = any(standing.error_rate != 0 for standing in standings)
     columns = (
         Column("Rung", code=True, rank=0),
@@ -59,7 +65,7 @@ def rung_section(presenter: Presenter) -> Section | None:
                 *(presenter.estimate(name, standing.metrics.get(name)) for name in others),
                 *((Cell(formats.price(standing.cost.usd_per_query, batch)),) if priced else ()),
                 *(front_cell(front, standing.baseline) for front in fronts),
-                *((Cell(formats.duration(standing.cost.latency_p95_s)),) if timed else ()),
+                *((_latency(standing, marks),) if timed else ()),
                 *((_training(standing.cost),) if trained else ()),
                 *((_errors(standing),) if errors else ()),
             ),
@@ -78,6 +84,7 @@ def rung_section(presenter: Presenter) -> Section | None:
             else ""
         )
         + ("" if errors else " No rung has error rows."),
+        *((_UNLIKE,) if marks else ()),
         *_cautions(presenter, standings),
         *_judged_note(presenter),
         *_weights_note(presenter),
@@ -134,6 +141,10 @@ def _seeds(presenter: Presenter, standing: Standing) -> Cell:
     std = standing.seed_std.get(presenter.metrics[0])
     spread = formats.fixed(std, max(presenter.level_decimals(presenter.metrics[0]), 3))
     return Cell(formats.count(estimate.n_seeds), "" if std is None else f"(std {spread})")
+
+
+def _latency(standing: Standing, marks: Mapping[str, str]) -> Cell:
+    return Cell(formats.duration(standing.cost.latency_p95_s), marks.get(standing.baseline, ""))
 
 
 def _errors(standing: Standing) -> Cell:

@@ -68,6 +68,16 @@ def aliases_of(registered: RegisteredModel) -> dict[str, str]:
     return {alias: str(version) for alias, version in registered.aliases.items()}
 
 
+def aliases_text(aliases: Mapping[str, str]) -> str:
+    """Say in words which versions the aliases name.
+
+    Example:
+        >>> aliases_text({"champion": "3", "previous": "2"})
+        'champion on version 3 and previous on version 2'
+    """
+    return " and ".join(f"{alias} on version {version}" for alias, version in aliases.items()) or "no alias"
+
+
 @contextmanager
 def announcing(run: Run, move: AliasMove) -> Iterator[None]:
     """Announce a move; in the block the caller checks that nothing has changed since it was planned.
@@ -110,7 +120,8 @@ def set_aliases(server: Server, move: AliasMove) -> None:
     if aliases.get(CHAMPION) != move.champion or (move.previous is not None and aliases.get(PREVIOUS) != move.previous):
         raise PromotionError(
             f"{move.model!r}: the aliases were set to champion {move.champion} and previous {move.previous}, but read "
-            f"back as {aliases}: somebody else moved them at the same moment. Look at the registry before you go on."
+            f"back as {aliases_text(aliases)}: somebody else moved them at the same moment. Look at the registry "
+            "before you go on."
         )
 
 

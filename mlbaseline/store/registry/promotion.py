@@ -19,6 +19,7 @@ from mlbaseline.store.registry.aliases import (
     PREVIOUS,
     AliasMove,
     aliases_of,
+    aliases_text,
     announcing,
     holder,
     version_number,
@@ -172,8 +173,8 @@ def rollback(tracking_uri: str | None, model: str, *, cause: Mapping[str, str] |
         aliases = aliases_of(client.get_registered_model(model))
     if not {CHAMPION, PREVIOUS} <= aliases.keys() or aliases[CHAMPION] == aliases[PREVIOUS]:
         raise PromotionError(
-            f"{model!r}: there is nothing to go back to; a rollback needs the aliases `champion` and `previous` on "
-            f"two versions, and finds {aliases or 'none'}."
+            f"{model!r}: there is nothing to go back to. A rollback needs the aliases `champion` and `previous` on "
+            f"two versions; there is {aliases_text(aliases)}."
         )
     with reporting(f"read the champion of {model!r}", uri):
         champion = client.get_model_version(model, aliases[CHAMPION])
@@ -187,7 +188,8 @@ def rollback(tracking_uri: str | None, model: str, *, cause: Mapping[str, str] |
                 now = aliases_of(client.get_registered_model(model))
             if now != aliases:
                 raise PromotionError(
-                    f"{model!r}: the aliases were moved at the same moment, to {now}. Look before you go on."
+                    f"{model!r}: the aliases were moved at the same moment: now there is {aliases_text(now)}. Look "
+                    "before you go on."
                 )
         carry_out(tracker, run.run_id, move)
         with reporting(f"read the champion of {model!r}", uri):

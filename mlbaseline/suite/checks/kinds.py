@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlbaseline.records import OutputType
-from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, mapping, sequence
+from mlbaseline.suite.baselines import STRATEGIES
+from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, listed_metrics, mapping
 from mlbaseline.suite.production import OF_CHOICES
 from mlbaseline.suite.task import TASKS, TaskSpec
 
@@ -26,7 +27,7 @@ def find_misfits(content: Mapping[str, Any]) -> Iterator[Problem]:
     if not isinstance(kind, str) or kind not in TASKS or TASKS[kind].output_type is None:
         return  # not valid, or known when the task is loaded
     spec = TASKS[kind]
-    yield from _metrics(kind, spec, sequence(content.get("metrics", ["accuracy"])))
+    yield from _metrics(kind, spec, listed_metrics(content))
     for name, baseline in mapping(content.get("baselines")).items():
         yield from _baseline(kind, spec, ("baselines", name), mapping(baseline))
         if "endpoint" in mapping(baseline):
@@ -54,11 +55,11 @@ def _baseline(kind: str, spec: type[TaskSpec], path: KeyPath, baseline: Mapping[
         return
     if baseline.get("kind") == "human" and spec.output_type is not OutputType.MULTIPLE_CHOICE:
         yield path, f"annotators choose among labels, and a task of kind {kind} has none; their texts can be `recorded`"
-    if baseline.get("kind") == "trivial" and baseline.get("strategy") not in (None, *spec.trivial_strategies):
+    strategy = baseline.get("strategy")
+    if baseline.get("kind") == "trivial" and strategy in STRATEGIES and strategy not in spec.trivial_strategies:
         yield (
             (*path, "strategy"),
-            f"{baseline['strategy']!r} cannot answer a task of kind {kind}, which has: "
-            f"{', '.join(spec.trivial_strategies)}",
+            f"{strategy!r} cannot answer a task of kind {kind}, which has: {', '.join(spec.trivial_strategies)}",
         )
     if baseline.get("shots") and spec.output_type is OutputType.LOGLIKELIHOOD_ROLLING:
         yield (*path, "shots"), "a text whose likelihood is asked has no prompt that examples could stand in front of"

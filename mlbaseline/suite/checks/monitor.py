@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
+from mlbaseline.suggestions import unknown_name
+from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, mapping, meant_metrics, sequence, unknown_metric
 from mlbaseline.suite.monitor.canary import GuardrailKind, guardrail_kind
 from mlbaseline.suite.monitor.keys import LIVE_METRICS
 
@@ -15,7 +16,7 @@ def find_unwatchable(content: Mapping[str, Any]) -> Iterator[Problem]:
     if "monitor" not in content:
         return
     monitor, baselines = mapping(content["monitor"]), mapping(content.get("baselines"))
-    metrics = sequence(content.get("metrics", ["accuracy"]))
+    metrics = meant_metrics(content)
     yield from _metric(("monitor", "metric"), monitor.get("metric", "accuracy"), metrics)
     canary = mapping(monitor.get("canary"))
     yield from _baseline(("monitor", "reference"), monitor.get("reference"), baselines)
@@ -23,10 +24,7 @@ def find_unwatchable(content: Mapping[str, Any]) -> Iterator[Problem]:
     slices = mapping(mapping(content.get("task")).get("slices"))
     for position, name in enumerate(sequence(monitor.get("slices"))):
         if isinstance(name, str) and name not in slices:
-            yield (
-                ("monitor", "slices", position),
-                f"unknown slice {name!r}; the suite has: {', '.join(slices) or 'none'}",
-            )
+            yield ("monitor", "slices", position), unknown_name("slice", name, slices)
     for name, rule in mapping(canary.get("guardrails")).items():
         yield from _guardrail(("monitor", "canary", "guardrails", name), name, mapping(rule), metrics)
 
@@ -42,7 +40,7 @@ def _baseline(path: KeyPath, named: Any, baselines: Mapping[str, Any]) -> Iterat
     if not isinstance(named, str):
         return
     if named not in baselines:
-        yield path, unknown_baseline(named, baselines)
+        yield path, unknown_name("baseline", named, baselines)
     elif mapping(baselines[named]).get("kind") == "external":
         yield path, f"{named!r} is a published score: it has no answers that live traffic could be compared with"
 

@@ -6,9 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlbaseline.records import OutputType
-from mlbaseline.suite.checks.yaml_errors import KeyPath, Problem, mapping, sequence, unknown_baseline, unknown_metric
+from mlbaseline.suggestions import did_you_mean, unknown_name
+from mlbaseline.suite.checks.yaml_errors import (
+    KeyPath,
+    Problem,
+    listed_metrics,
+    mapping,
+    meant_metrics,
+    sequence,
+    unknown_metric,
+)
 from mlbaseline.suite.judged import names_of
-from mlbaseline.suite.node import CORPUS_METRICS, METRIC_NAMES
+from mlbaseline.suite.node import BUILT_IN_METRICS, CORPUS_METRICS
 from mlbaseline.suite.task import TASKS
 
 _CALIBRATION = "ece"
@@ -20,8 +29,8 @@ def find_dangling(content: Mapping[str, Any]) -> Iterator[Problem]:
     The raw content is read, so that these problems are found beside errors of type and key.
     """
     baselines = mapping(content.get("baselines"))
-    listed = sequence(content.get("metrics", ["accuracy"]))
-    metrics = names_of(listed)
+    listed = listed_metrics(content)
+    metrics = meant_metrics(content)
     for name, spec in baselines.items():
         metric = mapping(spec).get("metric")
         if mapping(spec).get("kind") == "external" and metric is not None and metric not in metrics:
@@ -61,7 +70,7 @@ def _weights(content: Mapping[str, Any], slices: Mapping[str, Any]) -> Iterator[
         return
     name = weights.get("slice")
     if isinstance(name, str) and name not in slices:
-        yield ("matrix", "weights", "slice"), f"unknown slice {name!r}; the suite has: {', '.join(slices) or 'none'}"
+        yield ("matrix", "weights", "slice"), unknown_name("slice", name, slices)
     judged = {name for item in sequence(content.get("metrics")) if isinstance(item, Mapping) for name in item}
     for role in ("primary", "guardrails"):
         for position, contrast in enumerate(sequence(matrix.get(role))):
@@ -78,7 +87,7 @@ def _sides(path: KeyPath, contrast: Mapping[str, Any], baselines: Mapping[str, A
     candidate, over = contrast.get("candidate"), sequence(contrast.get("over"))
     for key, named in (("candidate", candidate), *(("over", name) for name in over)):
         if isinstance(named, str) and named not in baselines:
-            yield (*path, key), unknown_baseline(named, baselines)
+            yield (*path, key), unknown_name("baseline", named, baselines)
         elif key == "candidate" and isinstance(named, str) and mapping(baselines[named]).get("optional"):
             yield (*path, key), f"{named!r} is optional: what may not exist cannot be a candidate"
         elif isinstance(named, str) and mapping(baselines[named]).get("kind") == "external":
@@ -97,7 +106,7 @@ def _metric_and_slices(
     yield from _deciding_metric((*path, "metric"), contrast.get("metric", "accuracy"), metrics)
     for name in sequence(contrast.get("slices")):
         if isinstance(name, str) and name not in slices:
-            yield (*path, "slices"), f"unknown slice {name!r}; the suite has: {', '.join(slices) or 'none'}"
+            yield (*path, "slices"), unknown_name("slice", name, slices)
 
 
 def _deciding_metric(path: KeyPath, metric: Any, metrics: Any) -> Iterator[Problem]:
@@ -117,18 +126,17 @@ def _judged(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterato
     if isinstance(listed, Mapping):
         yield ("metrics",), "expected a list of names; a judged metric is one of its items, `- NAME: {judge: …}`"
     names = names_of(listed)
-    built_in = {name for of_type in METRIC_NAMES.values() for name in of_type}
     for position, item in enumerate(sequence(listed)):
         name = names[position]
         if name in names[:position]:
             yield ("metrics", position), f"{name!r} stands twice among the metrics"
         if not isinstance(item, Mapping) or len(item) != 1:
             continue
-        if name in built_in:
+        if name in BUILT_IN_METRICS:
             yield ("metrics", position, name), "is the name of a built-in metric; choose another"
         against = mapping(item.get(name)).get("against")
         if isinstance(against, str) and against not in baselines:
-            reason = unknown_baseline(against, baselines)
+            reason = unknown_name("baseline", against, baselines)
             yield ("metrics", position, name, "against"), reason
         elif isinstance(against, str) and mapping(baselines[against]).get("kind") in ("external", "human"):
             yield ("metrics", position, name, "against"), f"{against!r} has no answers of its own to compare with"
@@ -138,7 +146,7 @@ def _prices(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterato
     for name in mapping(mapping(content.get("cost")).get("usd_per_million_tokens")):
         if name not in baselines:
             path = ("cost", "usd_per_million_tokens", name)
-            yield path, unknown_baseline(name, baselines)
+            yield path, unknown_name("baseline", name, baselines)
 
 
 def _base(
@@ -149,7 +157,7 @@ def _base(
         return
     base, path = baselines.get(spec["base"]), ("baselines", name, "base")
     if base is None:
-        yield path, unknown_baseline(spec["base"], baselines)
+        yield path, unknown_name("baseline", spec["base"], baselines)
     elif mapping(base).get("kind") != "pretrained":
         yield path, f"{spec['base']!r} is of kind {mapping(base).get('kind')}; a fine-tune starts from a pretrained one"
     elif "recorded" in mapping(base):
@@ -161,7 +169,7 @@ def _base(
 
 def _selectable(content: Mapping[str, Any]) -> list[Any]:
     """List what an epoch may be chosen by: the suite's metrics and, where answers are texts, their likelihood."""
-    metrics = names_of(content.get("metrics", ["accuracy"]))
+    metrics = meant_metrics(content)
     return metrics if _output_type(content) is OutputType.MULTIPLE_CHOICE else [*metrics, "nll_nats"]
 
 
@@ -180,4 +188,7 @@ def _labels(content: Mapping[str, Any], baselines: Mapping[str, Any]) -> Iterato
         fields = mapping(spec)
         for label in (*mapping(fields.get("rules")), *([fields["default"]] if fields.get("default") else [])):
             if label not in labels:
-                yield ("baselines", name, "rules"), f"label {label!r} is not among the choices {labels}"
+                yield (
+                    ("baselines", name, "rules"),
+                    (f"label {label!r} is not among the choices {labels}{did_you_mean(label, labels)}"),
+                )

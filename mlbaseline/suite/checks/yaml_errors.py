@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from mlbaseline.suggestions import did_you_mean, nearest_names
 from mlbaseline.suite.baselines import KINDS, METHODS, PEFT, TAGS
-from mlbaseline.suite.judged import ITEM_TAGS
+from mlbaseline.suite.checks.known_keys import every_key, keys_at
+from mlbaseline.suite.judged import ITEM_TAGS, names_of
+from mlbaseline.suite.node import BUILT_IN_METRICS
 from mlbaseline.suite.task import TASKS
 from mlbaseline.suite.training_programs import BY_COMMAND, BY_PROJECT
 
@@ -23,21 +25,26 @@ _SECRET = re.compile(r"(?i)key|token(?!s)|secret|password|auth|header")
 _NOT_HERE = "and if it holds a secret: that belongs into an environment variable, not into a file"
 
 
-def nearest(name: Any, names: Iterable[str]) -> str:
-    """Ask whether the name of those that is most like this one was meant; empty where none is like it."""
-    found = get_close_matches(str(name), [str(each) for each in names], n=1, cutoff=0.7)
-    return f"; did you mean {found[0]!r}?" if found else ""
-
-
-def unknown_baseline(name: Any, baselines: Iterable[str]) -> str:
-    """Say that the suite has no such baseline, and which ones it has."""
-    names = list(baselines)
-    return f"unknown baseline {name!r}; the suite has: {', '.join(names)}{nearest(name, names)}"
-
-
 def unknown_metric(name: Any, metrics: Sequence[str]) -> str:
     """Say that the suite reports no such metric, and which ones it reports."""
-    return f"{name!r} is not among the suite's metrics {list(metrics)}{nearest(name, metrics)}"
+    return f"{name!r} is not among the suite's metrics {list(metrics)}{did_you_mean(name, metrics)}"
+
+
+def listed_metrics(content: Mapping[str, Any]) -> list[Any]:
+    """Return the items of `metrics` in the raw content of a suite, with the default where it has none."""
+    return sequence(content.get("metrics", ["accuracy"]))
+
+
+def meant_metrics(content: Mapping[str, Any]) -> list[Any]:
+    """Return the names of the suite's metrics, a misspelt one as it was probably meant.
+
+    It is reported where it is listed. Whatever names the metric rightly elsewhere is no second mistake.
+    """
+    listed = listed_metrics(content)
+    return [
+        next(iter(nearest_names(name, BUILT_IN_METRICS)), name) if isinstance(item, str) else name
+        for item, name in zip(listed, names_of(listed), strict=True)
+    ]
 
 
 def mapping(content: Any) -> Mapping[str, Any]:
@@ -64,8 +71,8 @@ def find_duplicates(node: yaml.Node | None, path: KeyPath = ()) -> Iterator[Prob
             yield from find_duplicates(item, (*path, position))
 
 
-def describe(problem: Any, known_keys: Collection[str]) -> Problem:
-    """Say in the words of the file what pydantic found. known_keys: that some part of a suite can have."""
+def describe(problem: Any, content: Any) -> Problem:
+    """Say in the words of the file what pydantic found. content: raw content of the file."""
     # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
     path = problem["loc"]
     if len(path) > 2 and path[0] == "baselines" and path[2] in TAGS:
@@ -76,20 +83,22 @@ def describe(problem: Any, known_keys: Collection[str]) -> Problem:
         path = (*path[:2], *path[3:])
     if problem["type"] == "union_tag_invalid" and problem["ctx"]["tag"].startswith(PEFT):
         method = problem["ctx"]["tag"].removeprefix(PEFT)
-        came = f", got {method!r}" if method else ""
+        came = f", got {method!r}{did_you_mean(method, METHODS)}" if method else ""
         return (*path, "method"), f"expected one of {', '.join(METHODS)}, an `adapter` that is ready, or `train`{came}"
     if problem["type"] == "union_tag_invalid":
-        return (*path, "kind"), f"expected one of {', '.join(_kinds(path))}, got {problem['ctx']['tag']!r}"
+        kinds, came = _kinds(path), problem["ctx"]["tag"]
+        return (*path, "kind"), f"expected one of {', '.join(kinds)}, got {came!r}{did_you_mean(came, kinds)}"
     if problem["type"] == "union_tag_not_found":
         return (*path, "kind"), f"is missing; expected one of {', '.join(_kinds(path))}"
-    return path, _told(problem, known_keys)
+    if problem["type"] == "extra_forbidden":
+        return path, _unknown_key(path[-1], problem["input"], keys_at(content, path[:-1]))
+    return path, _told(problem)
 
 
-def _told(problem: Any, known_keys: Collection[str]) -> str:
+def _told(problem: Any) -> str:
     came, message = problem["input"], problem["msg"]
+    expected, more = f"{message[0].lower()}{message[1:]}", ""
     match problem["type"]:
-        case "extra_forbidden":
-            return _unknown_key(problem["loc"][-1], came, known_keys)
         case "missing":
             return "is missing"
         case "value_error":
@@ -98,18 +107,21 @@ def _told(problem: Any, known_keys: Collection[str]) -> str:
             return f"expected a text, got {came}: YAML reads yes, no, on and off as truth values; put it in quotes"
         case "string_type" if isinstance(came, int | float):
             return f"expected a text, got the number {came}; put it in quotes"
+        case "tuple_type" | "list_type":
+            expected = f"expected a list, such as [{came}]" if isinstance(came, str) else "expected a list"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            expected = "expected a mapping with keys of its own"
         case "literal_error":
-            meant = nearest(came, re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
-        case _:
-            meant = ""
-    return f"{message[0].lower()}{message[1:]}, got {came!r}{meant}"
+            more = did_you_mean(came, re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
+    return f"{expected}, got {came!r}{more}"
 
 
-def _unknown_key(key: Any, came: Any, known_keys: Collection[str]) -> str:
+def _unknown_key(key: Any, came: Any, known_here: Collection[str]) -> str:
     told = _NOT_HERE if _SECRET.search(str(key)) else f"got {came!r}"
-    if key in known_keys:
-        return f"unknown key, {told}; other parts of a suite have it, but it does not go with the keys here"
-    return f"unknown key, {told}{nearest(key, known_keys)}"
+    meant = did_you_mean(key, known_here)
+    if not meant and key in every_key():
+        meant = "; other parts of a suite have it, but it does not go with the keys here"
+    return f"unknown key, {told}{meant}"
 
 
 def _kinds(path: KeyPath) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import DataError
+from mlbaseline.suggestions import did_you_mean
 from mlbaseline.tasks.data_files.options import FileOptions
 from mlbaseline.tasks.data_files.table import DataTable, RowCollector, check_header, plain
 from mlbaseline.values import as_text
@@ -95,7 +96,9 @@ def _choose_sheet(path: Path, workbook: Workbook, named: str | None) -> Workshee
     sheets: Mapping[str, Worksheet] = {sheet.title: sheet for sheet in workbook.worksheets}
     if named is not None:
         if named not in sheets:
-            raise DataError(f"{path}: no sheet {named!r}; there are: {', '.join(map(repr, sheets))}")
+            raise DataError(
+                f"{path}: no sheet {named!r}; there are: {', '.join(map(repr, sheets))}{did_you_mean(named, sheets)}"
+            )
         return sheets[named]
     filled = [s for s in sheets.values() if s.sheet_state == "visible" and _find_table(s) is not None]
     if not filled:

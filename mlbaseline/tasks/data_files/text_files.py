@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mlbaseline import formats
 from mlbaseline.errors import DataError
 from mlbaseline.tasks.data_files.options import FileOptions
 from mlbaseline.tasks.data_files.table import DataTable, RowCollector, check_header
@@ -62,7 +63,8 @@ def _most_ragged(share: float) -> str:
 def _ragged_text(n_columns: int, ragged: Sequence[tuple[int, int]]) -> str:
     shown = ", ".join(f"line {line} ({cells})" for line, cells in ragged[:_SHOWN_ROWS])
     more = ", …" if len(ragged) > _SHOWN_ROWS else ""
-    return f"{len(ragged):,} rows have another number of cells than the header's {n_columns}: {shown}{more}"
+    rows = formats.counted(len(ragged), "row")
+    return f"{rows} with another number of cells than the header's {n_columns}: {shown}{more}"
 
 
 def read_json(path: Path, options: FileOptions) -> DataTable:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlbaseline import formats
 from mlbaseline.progress import progress_bar
 from mlbaseline.tasks.data_files.broken_bytes import find_broken_byte, require_decodable
 from mlbaseline.tasks.data_files.options import FileOptions
@@ -45,7 +46,7 @@ class TextLines:
         mark = "\ufffd".encode(self._encoding or "utf-8", errors="ignore")
         count = self._marks - (_count_in_file(self._path, mark) if mark else 0)
         named = self._encoding or "UTF-8"
-        what = f"{count:,} characters that are not {named} were replaced, first in line {broken.line:,}"
+        what = f"replaced {formats.counted(count, 'character')} outside {named}, first in line {broken.line:,}"
         return count, (f"{self._path.name}: {what}",)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from mlbaseline.errors import DataError
 from mlbaseline.records import OutputType
+from mlbaseline.suggestions import nearest_names
 from mlbaseline.suite import LmEvalTask
 from mlbaseline.tasks.lm_eval.conversion import LoadedLmEvalTask, convert
 
@@ -80,5 +80,5 @@ def _no_task(name: str, manager: Any) -> str:
         names = names or sorted(t for t in manager.all_subtasks if t.startswith(name))[:10]
         shown = f": {', '.join(names[:10])}{', …' * (len(names) > 10)}" if names else ""
         return f"{name!r} is a group of tasks; a suite holds one task, so name one of them{shown}"
-    near = difflib.get_close_matches(name, manager.all_subtasks, n=3)
+    near = nearest_names(name, manager.all_subtasks, n=3)
     return f"lm-eval has no task {name!r}" + (f"; near it: {', '.join(near)}" if near else "")

@@ -28,6 +28,7 @@ from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.importers.nemo_results import find_records, read_records
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Scalar, digest_of
+from mlbaseline.suggestions import unknown_name
 from mlbaseline.suite import External, Human, Suite
 from mlbaseline.tasks import kind_of_suite, load_task, open_suite
 from mlbaseline.tasks.data_files import read_table
@@ -246,8 +247,8 @@ def _check_baseline(suite: Suite, name: str) -> None:
         raise SuiteError(
             "--as",
             [
-                f"unknown baseline {name!r}; {suite.name} has: {', '.join(suite.baselines)}. What is compared is "
-                f"written down beforehand: add `{name}` to the suite"
+                f"{unknown_name('baseline', name, suite.baselines, f'{suite.name} has')}. What is compared is written "
+                f"down beforehand: add `{name}` to the suite"
             ],
         )
     if isinstance(suite.baselines[name], External):

@@ -11,6 +11,7 @@ from functools import cached_property
 from mlbaseline import store
 from mlbaseline.errors import SuiteError
 from mlbaseline.progress import RungState, tell
+from mlbaseline.suggestions import unknown_name
 from mlbaseline.suite import KINDS, Suite
 from mlbaseline.tasks import LoadedTask, load_task
 from mlbaseline.workflows.asset_fetcher import make_fetcher
@@ -114,12 +115,11 @@ def _about_ladder(suite: Suite) -> str:
 
 def choose_baselines(suite: Suite, kind: str | None, names: Sequence[str]) -> tuple[str, ...]:
     if kind is not None and kind not in KINDS:
-        raise SuiteError("--kind", [f"unknown kind {kind!r}; there are: {', '.join(KINDS)}"])
+        raise SuiteError("--kind", [unknown_name("kind", kind, KINDS, "there are")])
     unknown = [name for name in names if name not in suite.baselines]
     if unknown:
-        raise SuiteError(
-            "--baseline", [f"unknown baseline {n!r}; {suite.name} has: {', '.join(suite.baselines)}" for n in unknown]
-        )
+        has = f"{suite.name} has"
+        raise SuiteError("--baseline", [unknown_name("baseline", name, suite.baselines, has) for name in unknown])
     chosen = tuple(name for name in suite.of_kind(kind) if not names or name in names)
     if not chosen:
         raise SuiteError(suite.name, [f"no baseline of kind {kind} among {', '.join(names or suite.baselines)}"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlbaseline import store
+from mlbaseline import formats, store
 from mlbaseline.errors import DataError, IncomparableError
 from mlbaseline.judge.contrasts.two_tables import compare_tables, require_same_examples
 from mlbaseline.metrics import VERSION, add_scores, measure
@@ -131,10 +131,13 @@ def _ids(frame: pd.DataFrame, options: EvaluatorOptions) -> list[str]:
     else:
         values = list(frame[options.id_column])
         if empty := [row for row, value in enumerate(values, start=1) if _is_null(value) or is_missing(value)]:
-            raise DataError(f"data: {len(empty)} rows have no {options.id_column} (first: row {empty[0]})")
+            raise DataError(
+                f"data: {formats.counted(len(empty), 'row')} without {options.id_column} (first: row {empty[0]})"
+            )
         ids, remedy = [_text(value) for value in values], "Each example has one row."
     if repeated := sorted(id for id, times in Counter(ids).items() if times > 1):
-        raise DataError(f"data: {len(repeated)} ids stand in several rows (first: {repeated[:_SHOWN]}). {remedy}")
+        n = formats.counted(len(repeated), "id")
+        raise DataError(f"data: several rows have the same id, for {n} (first: {repeated[:_SHOWN]}). {remedy}")
     return ids
 
 
@@ -150,7 +153,7 @@ def _require_all(ids: Sequence[str], missing: Iterable[bool], what: str) -> None
     without = [id for id, is_without in zip(ids, missing, strict=True) if is_without]
     if without:
         raise DataError(
-            f"data: {len(without)} of {len(ids)} rows have no value for {what} (first ids: {without[:_SHOWN]}). None "
+            f"data: no value for {what} in {len(without)} of {len(ids)} rows (first ids: {without[:_SHOWN]}). None "
             "is left out of a comparison: give each row one (an answer that failed is an empty text), or remove the "
             "rows for both sides."
         )

@@ -17,6 +17,7 @@ from mlbaseline.judge.determinism import AnswerDifference, Stability, difference
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import Answer, Example, Model
 from mlbaseline.store import audits
+from mlbaseline.suggestions import unknown_name
 from mlbaseline.suite import Pretrained, ProgramSpec, ReadyAdapter, ReadyModel, Suite, TrainedSpec
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json
@@ -134,7 +135,7 @@ def _figures(repetitions: Sequence[Repetition]) -> dict[tuple[str, ...], float]:
 def _choose(suite: Suite, baseline: str | None) -> str:
     ours = [name for name, spec in suite.baselines.items() if isinstance(spec, _OURS)]
     if baseline is not None and baseline not in suite.baselines:
-        raise SuiteError(suite.name, [f"--baseline: {baseline!r} is no baseline; expected one of: {', '.join(ours)}"])
+        raise SuiteError(suite.name, [f"--baseline: {unknown_name('baseline', baseline, ours, 'expected one of')}"])
     if baseline is not None and baseline not in ours:
         kind = suite.baselines[baseline].kind
         raise SuiteError(suite.name, [f"--baseline: {baseline} ({kind}) has no model that is computed here"])

@@ -20,6 +20,7 @@ from mlbaseline.progress import progress_bar
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CrossedVariance, crossed_variance
 from mlbaseline.store import audits
+from mlbaseline.suggestions import did_you_mean, unknown_name
 from mlbaseline.suite import Suite
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json
@@ -170,7 +171,7 @@ def _choose_baseline(suite: Suite, baseline: str | None) -> str:
             suite.name,
             [
                 f"--baseline: {baseline!r} has no source of randomness that is drawn here; expected one of: "
-                f"{', '.join(random) or 'none in this suite'}"
+                f"{', '.join(random) or 'none in this suite'}{did_you_mean(baseline, random)}"
             ],
         )
     if not random:
@@ -182,14 +183,15 @@ def _choose_sources(suite: Suite, name: str, wanted: Sequence[str]) -> tuple[Ran
     known = random_sources(suite, name)
     unknown = [each for each in wanted if each not in {source.value for source in known}]
     if unknown:
-        expected = ", ".join(source.value for source in known)
-        raise SuiteError(suite.name, [f"--source: {name} has no {', '.join(unknown)}; expected: {expected}"])
+        sources = [source.value for source in known]
+        problems = [f"--source: {unknown_name('source', each, sources, f'{name} has')}" for each in unknown]
+        raise SuiteError(suite.name, problems)
     return tuple(source for source in known if not wanted or source.value in wanted)
 
 
 def _choose_metric(suite: Suite, metric: str | None) -> str:
     if metric is not None and metric not in suite.metrics:
-        raise SuiteError(suite.name, [f"--metric: {metric!r} is no metric of the suite: {', '.join(suite.metrics)}"])
+        raise SuiteError(suite.name, [f"--metric: {unknown_name('metric', metric, suite.metrics)}"])
     primary = suite.matrix.primary
     return metric or (primary[0].metric if primary else suite.metrics[0])
 

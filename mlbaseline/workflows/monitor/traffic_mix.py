@@ -10,6 +10,7 @@ import numpy as np
 
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor.event_rows import microseconds
+from mlbaseline.suggestions import did_you_mean
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.monitor.ledgers import ledger_of, monitor_of
@@ -48,7 +49,8 @@ def mix(
     loaded = load_suite(suite)
     monitored = monitor_of(loaded).slices
     if slicing not in monitored:
-        raise SuiteError("--slice", [f"{slicing!r} is not monitored; the suite has: {', '.join(monitored) or 'none'}"])
+        there_are = f"the suite has: {', '.join(monitored) or 'none'}{did_you_mean(slicing, monitored)}"
+        raise SuiteError("--slice", [f"{slicing!r} is not monitored; {there_are}"])
     start = None if since is None else microseconds(since.replace(tzinfo=since.tzinfo or timezone.utc))
     events = ledger_of(loaded, ledger, tracking_uri).read(since_us=start)
     sizes = np.bincount(events.slice_set, minlength=len(events.slice_sets))

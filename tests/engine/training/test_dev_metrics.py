@@ -12,9 +12,11 @@ from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.training.dev_metrics import measure_dev
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.progress import shown_on
 from mlbaseline.suite import Evaluation, Full, GenerateTask, PerplexityTask, Task
 from tests.support.choice_task import make_data
 from tests.support.model_prompting import make_prompting
+from tests.support.noting_display import Notes
 from tests.support.tiny_models import write_chat_model
 
 DATA = {"data": {"test": "t.csv"}}
@@ -92,7 +94,9 @@ def test_an_epoch_is_chosen_by_what_the_right_texts_cost(checkpoint: Checkpoint,
     expected = sum(nats_of(checkpoint, sequence.input_tokens, sequence.targets) for sequence in sequences) / len(
         job.dev.examples
     )
-    found = measure_dev(job, checkpoint)
+    with shown_on(shown := Notes()):
+        found = measure_dev(job, checkpoint, description="dev")
+    assert ("dev", 5) in shown.notes and shown.notes[-1] == ("dev", "over")
     assert found["nll_nats"] == pytest.approx(expected, abs=1e-3)
     assert ("bits_per_byte" in found) == (task.kind == "perplexity")
     assert "exact_match" not in found  # nobody asked for texts

@@ -66,6 +66,7 @@ def test_two_processes_reach_the_losses_of_one(trainings: Trainings) -> None:
 def test_the_first_of_two_processes_shows_its_progress_on_the_display_of_this_one(trainings: Trainings) -> None:
     told = [what for title, what in trainings.shown.notes if title.endswith(" · seed 1, training")]
     assert told[-2:] == [3 * 6, "over"]
+    assert [what for title, what in trainings.shown.notes if title.endswith(", scoring dev")].count("over") == 3
 
 
 def test_what_two_processes_leave_is_loaded_by_one(trainings: Trainings) -> None:

@@ -152,7 +152,7 @@ def test_the_order_of_the_examples_is_not_the_order_of_the_file(job: TrainingJob
 
 def test_the_epoch_that_scores_best_on_dev_is_taken(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.8, 0.8])
-    monkeypatch.setattr(training.TrainingRun, "measure_dev", lambda self: {"accuracy": next(scores)})
+    monkeypatch.setattr(training.TrainingRun, "measure_dev", lambda *_: {"accuracy": next(scores)})
     trained = train(job)
     assert (trained.selected_epoch, trained.dev) == (2, {"accuracy": 0.8})
     assert [folder.name for folder in trained.folder.parent.glob("epoch-*")] == ["epoch-2"]

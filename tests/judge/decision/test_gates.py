@@ -67,7 +67,7 @@ def test_too_few_seeds_disqualify() -> None:
     verdict = judged()  # full has one seed of three
     assert (verdict.decision, verdict.winner) == ("promote", "lora")
     assert any(
-        f.code == "min_seeds" and f.outcome == "fail" and "full: 1 seeds of at least 3" in f.reason
+        f.code == "min_seeds" and f.outcome == "fail" and "full: 1 seed of at least 3" in f.reason
         for f in verdict.findings
     )
 
@@ -156,7 +156,7 @@ def test_too_few_examples_disqualify_and_say_how_many_are_missing() -> None:
     suite = only("lora", gates=Gates(min_examples=1_000, min_seeds=5))
     verdict = judged(list(LORA_PASSES), suite=suite)
     assert (verdict.decision, verdict.more_examples, verdict.more_seeds) == ("hold", 700, 2)
-    assert "lora: 300 examples of at least 1000, 700 more are needed" in verdict.reason
+    assert "lora: 300 examples of at least 1,000, 700 more needed" in verdict.reason
     # Nothing is said to be enough where something else has failed.
     failed = [LORA_PASSES[0], comparison(baseline="zero_shot", outcome="fail")]
     assert (judged(failed, suite=suite).more_examples, judged(failed, suite=suite).more_seeds) == (None, None)

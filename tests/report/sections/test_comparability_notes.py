@@ -31,7 +31,7 @@ def test_another_machine_is_not_compared_with_and_the_reason_is_given() -> None:
     standings = [replace(s, measured_on=elsewhere) if s.baseline == "few_shot" else s for s in base.standings]
     text = said(replace(base, standings=tuple(standings)))
     assert "not across them" in text
-    assert "few_shot (another, 2 cores)" in text
+    assert "; machine 2: few_shot (another, 2 cores)" in text
     assert "They differ in, or do not say, hardware.cpu. Money is compared across them" in text
 
 
@@ -42,7 +42,7 @@ def test_two_models_that_are_each_like_a_rule_may_differ_from_each_other() -> No
     standings = [replace(s, measured_on=threads.get(s.baseline, s.measured_on)) for s in base.standings]
     assert standings[0].baseline == "majority", "a rule is the first that the others are compared with"
     text = said(replace(base, standings=tuple(standings)))
-    assert "; few_shot (AMD EPYC 7R13, 2 cores, batches of 4096 tokens)" in text
+    assert "; machine 2: few_shot (AMD EPYC 7R13, 2 cores, batches of 4096 tokens)" in text
     assert "They differ in, or do not say, hardware.threads." in text
     assert "few_shot: no figure is brought to the machine of zero_shot" in text
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlbaseline.records import Assessment
+from mlbaseline.judge.decision.finding import gate_finding
+from mlbaseline.records import Assessment, GateCode, Outcome
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.terminal import render_terminal
@@ -35,6 +36,16 @@ def test_next_steps_of_a_hold_name_the_contrast_and_the_gate() -> None:
     items = steps(given.hold())
     assert items[0].startswith("lora over zero_shot on topic: apple misses its margin")
     assert items[1] == "latency_p95: 0.731 s is more than 0.5 s"
+
+
+def test_what_a_gate_found_in_a_contrast_is_no_step_of_its_own() -> None:
+    base = given.hold()
+    missed = next(row for row in base.comparisons if row.outcome == Outcome.FAIL)
+    about = {"candidate": missed.candidate, "baseline": missed.baseline, "metric": missed.metric}
+    found = gate_finding(GateCode.GUARDRAIL, Outcome.FAIL, "the same in other words", about)
+    absent = gate_finding(GateCode.GUARDRAIL, Outcome.FAIL, "registered, not compared", {"candidate": "lora"})
+    verdict = replace(base.verdict, findings=(*base.verdict.findings, found, absent))
+    assert steps(replace(base, verdict=verdict)) == (*steps(base), "guardrail: registered, not compared")
 
 
 def test_next_steps_are_cut_after_eight() -> None:

@@ -27,7 +27,7 @@ def test_the_data_have_files_rows_and_notes_of_their_own() -> None:
         "rows_read": 80,
         "dropped_without_target": 6,
         "files": {"source": "tickets.csv: csv, cp1252, 80 rows"},
-        "notes": ["tickets.csv: 6 rows have no target and are left out: row 7, 8, 9, …"],
+        "notes": ["tickets.csv: left out 6 rows without a target: row 7, 8, 9, …"],
     }
     presenter = Presenter(replace(given.promote(), context={"data": data}))
     section = data_section(presenter)

@@ -7,6 +7,7 @@ import pytest
 from mlbaseline.records import Assessment
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.rung_table import rung_section
+from mlbaseline.report.terminal import render_terminal
 from mlbaseline.report.view import Cell, Table
 from tests.support import assessments as given
 from tests.support import odd_assessments as odd
@@ -19,6 +20,12 @@ def table_of(assessment: Assessment) -> tuple[Table, dict[str, dict[str, Cell]]]
     assert isinstance(table, Table)
     titles = [column.title for column in table.columns]
     return table, {row.cells[0].text: dict(zip(titles, row.cells, strict=True)) for row in table.rows}
+
+
+def measured_on(base: Assessment, **facts: dict[str, str]) -> Assessment:
+    """Let rungs be measured elsewhere. facts: rung ─▶ what is different there."""
+    standings = (replace(s, measured_on={**s.measured_on, **facts.get(s.baseline, {})}) for s in base.standings)
+    return replace(base, standings=tuple(standings))
 
 
 def test_a_rung_shows_quality_with_interval_seeds_cost_and_latency() -> None:
@@ -50,6 +57,22 @@ def test_free_is_zero_and_unpriced_is_a_dash() -> None:
     assert rungs["majority"]["USD per 1M queries"].text == "0"
     assert rungs["annotator"]["USD per 1M queries"].text == "—"
     assert rungs["majority"]["nll_nats ↓"].text == "—"
+
+
+def test_latencies_that_may_not_be_compared_are_marked() -> None:
+    base = given.promote()
+    table, rungs = table_of(base)
+    assert rungs["lora"]["Latency p95"].detail == "" and not any("same mark" in note for note in table.notes)
+    marked = measured_on(base, lora={"hardware.cpu": "another"})
+    table, rungs = table_of(marked)
+    assert rungs["zero_shot"]["Latency p95"].detail == "machine 1"
+    assert rungs["lora"]["Latency p95"] == Cell("127 ms", "machine 2")
+    assert rungs["annotator"]["Latency p95"] == Cell("—"), "what was not timed was timed nowhere"
+    assert any("same mark" in note for note in table.notes)
+    assert "127 ms machine 2" in render_terminal(marked, colour=False, width=160)
+    batches = [{"engine.batch_tokens": tokens} for tokens in ("4096", "1024")]
+    _, rungs = table_of(measured_on(base, zero_shot=batches[0], lora=batches[1]))
+    assert rungs["lora"]["Latency p95"].detail == "batches 2"
 
 
 def test_the_verdicts_winner_is_marked() -> None:

@@ -85,7 +85,7 @@ def test_half_characters_of_json_are_replaced_and_counted(tmp_path: Path) -> Non
 
 def test_ragged_rows_are_dropped_and_counted_and_numbers_go_on(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\na,1\nb\nc,0,extra\nd,0\n")
-    with pytest.raises(DataError, match=r"2 rows have another number .* line 3 \(1\), line 4 \(3\); expected none"):
+    with pytest.raises(DataError, match=r"2 rows with another number .* line 3 \(1\), line 4 \(3\); expected none"):
         read_table(tmp_path / "a.csv", None)
     table = read_table(tmp_path / "a.csv", None, FileOptions(max_ragged=0.5))
     assert [(number, row["text"]) for number, row in table.rows] == [(1, "a"), (4, "d")]
@@ -104,13 +104,13 @@ def test_another_encoding_and_delimiter_are_read(tmp_path: Path) -> None:
 def test_what_is_replaced_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"text\na\x81b\n")  # no character of cp1252
     found = read_table(tmp_path / "b.csv", None, FileOptions("cp1252", "replace"))
-    assert found.notes == ("b.csv: 1 characters that are not cp1252 were replaced, first in line 2",)
+    assert found.notes == ("b.csv: replaced 1 character outside cp1252, first in line 2",)
 
 
 def test_many_ragged_rows_are_an_error_that_names_the_first(tmp_path: Path) -> None:
     lines = ["text,label", *(f"a {n},1" if n % 10 else f"a, {n},1" for n in range(100))]
     (tmp_path / "a.csv").write_text("\n".join(lines))
-    expected = r"10 rows have another number of cells than the header's 2: line 2 \(3\), line 12 \(3\), .*, …; expected"
+    expected = r"10 rows with another number of cells than the header's 2: line 2 \(3\), line 12 \(3\), .*, …; expected"
     with pytest.raises(DataError, match=expected):
         read_table(tmp_path / "a.csv", None, FileOptions(max_ragged=0.09))
     assert read_table(tmp_path / "a.csv", None, FileOptions(max_ragged=0.1)).ragged == 10
