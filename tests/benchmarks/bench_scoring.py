@@ -1,9 +1,11 @@
-"""Choice scoring beside lm-evaluation-harness: python -m tests.benchmarks.bench_scoring [--quick] [--threads N]
+"""Choice scoring beside lm-evaluation-harness and vLLM: python -m tests.benchmarks.bench_scoring [--quick]
 
 Same model object, items, precision and threads, in turn in one process, several rounds; then both as a user starts
-them, each command a process. A ratio divides what the two took in the same round, and the median of the rounds is
-shown: by the clock, and in CPU seconds, which a machine that others use too disturbs less (best with --threads 1).
-Exit code 1 if a target is missed by both.
+them, each command a process. vLLM, alone and under lm-eval, scores the same items in turn with ours, in processes of
+another environment (`--vllm-python`, by default that of `make test-vllm`) that have scored once before; without one it
+is left out, which is said. A ratio divides what the two took in the same round, and the median of the rounds is shown:
+by the clock, and in CPU seconds, which a machine that others use too disturbs less (best with --threads 1). Exit code 1
+if a target is missed by both; an engine for GPUs sets us no target on a processor.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -27,10 +29,11 @@ from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.json_results import add_json_option, write_results
-from tests.benchmarks.scoring_items import Items, packaged_model, sentences, tweets
-from tests.benchmarks.scoring_processes import Spent, make_place, run_ours, run_theirs
+from tests.benchmarks.scoring_items import MAX_LENGTH, Items, packaged_model, scoring_tasks, tweets
+from tests.benchmarks.scoring_processes import Place, make_place, run_ours, run_theirs, run_theirs_on_vllm
+from tests.benchmarks.sides.process import Side, Spent, in_turn
+from tests.benchmarks.sides.vllm_environment import add_vllm_option, find_vllm_python
 
-MAX_LENGTH = 512
 HARNESS_BATCH = 16
 """Rows of a batch that the harness is told to make."""
 RATIOS = {
@@ -40,7 +43,8 @@ RATIOS = {
     "one process": 1.5,
     "several checkpoints": 2.5,
 }
-"""What is to be reached, by what is compared."""
+"""What is to be reached, by what is compared; nothing beside vLLM."""
+VLLM_WAYS = ("vllm", "lm-eval with vllm")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Compared:
 
     @property
     def is_met(self) -> bool:
-        return max(self.ratio("wall_s"), self.ratio("cpu_s")) >= RATIOS[self.what]
+        return max(self.ratio("wall_s"), self.ratio("cpu_s")) >= RATIOS.get(self.what, 0)
 
     def figures(self) -> dict[str, object]:
         return {
@@ -73,7 +77,8 @@ class Compared:
         shown = [f"{median(spent.wall_s for spent in side):.1f} s" for side in (self.ours, self.theirs)]
         shown += [f"{self.ratio(clock):.2f}×" for clock in ("wall_s", "cpu_s")]
         tokens = " / ".join(f"{count:,}" for count in (self.needed[0], *self.tokens)) if self.tokens[0] else ""
-        cells = [self.what, *shown, f"≥ {RATIOS[self.what]}×", "yes" if self.is_met else "NO", tokens]
+        target = [f"≥ {RATIOS[self.what]}×", "yes" if self.is_met else "NO"] if self.what in RATIOS else ["", ""]
+        cells = [self.what, *shown, *target, tokens]
         return f"| {' | '.join(cells)} |"
 
 
@@ -137,6 +142,37 @@ def compare(checkpoint: Checkpoint, harness: Any, items: Items, rounds: int) -> 
     return Compared(items.name, *spent, (tokens[0], tokens[1]), needed(checkpoint.tokenizer, items))
 
 
+def compare_with_vllm(checkpoint: Checkpoint, python: str, tasks: Sequence[Items], rounds: int) -> list[Compared]:
+    """Ours beside vLLM, alone and under lm-eval, in processes of an interpreter, in turn."""
+    words = [checkpoint.precision, str(len(tasks[0].examples))]
+    with ExitStack() as stack:
+        sides = {way: Side(python, "vllm_scoring", [way, *words], torch.get_num_threads()) for way in VLLM_WAYS}
+        for side in sides.values():
+            stack.callback(side.close)
+        for side in sides.values():
+            side.next_round(tasks[0].name)
+        return [compared for items in tasks for compared in compare_sides(checkpoint, sides, items, rounds)]
+
+
+def compare_sides(checkpoint: Checkpoint, sides: Mapping[str, Side], items: Items, rounds: int) -> list[Compared]:
+    """Ours, in this process, beside each of `sides`."""
+    spent: dict[str, list[Spent]] = {way: [] for way in ("ours", *sides)}
+    found: dict[str, list[list[float]]] = {}
+    for turn in range(rounds):
+        for way in in_turn(list(spent), turn):
+            if way in sides:
+                done = sides[way].next_round(items.name)
+                took, found[way] = done.spent, done.found
+            else:
+                started = perf_counter(), process_time()
+                found[way] = score_ours(checkpoint, items)
+                took = Spent(perf_counter() - started[0], process_time() - started[1])
+            spent[way].append(took)
+    for way in sides:
+        require_same(f"{items.name}, {way}", checkpoint.precision, found["ours"], found[way])
+    return [Compared(f"{items.name}, {way}", spent["ours"], spent[way]) for way in sides]
+
+
 def require_same(name: str, precision: str, ours: list[list[float]], theirs: list[list[float]]) -> None:
     """fp32: within 1e-3 nats, and the same choice of 99 % of the items. In bf16, batches of another shape round
     otherwise, by some tenths of a nat: the same choice of 95 %."""
@@ -182,13 +218,14 @@ def seconds_of_products(checkpoint: Checkpoint, compared: Compared) -> float:
         return tokens * rate(inner, 1024) + places * rate([output.weight], 256)
 
 
-def compare_processes(folder: Path, items: Items, checkpoints: int, rounds: int) -> tuple[list[Compared], Spent]:
-    """One checkpoint, several checkpoints (once), and what it takes to the first batch."""
-    place = make_place(folder, items, packaged_model(), checkpoints, HARNESS_BATCH)
+def compare_processes(place: Place, rounds: int, vllm: str | None) -> tuple[list[Compared], Spent]:
+    """One checkpoint, several checkpoints (once), and what it takes to the first batch. vllm: interpreter beside it."""
     names = [path.name for path in place.checkpoints]
     run_ours(place, names[:1])  # a first time, so that the second finds what a daily use finds
-    ours, theirs, firsts = [], [], []
+    ours, theirs, on_vllm, firsts = [], [], [], []
     for _ in range(rounds):
+        if vllm is not None:
+            on_vllm.append(run_theirs_on_vllm(place, place.checkpoints[0], vllm))
         theirs.append(run_theirs(place, place.checkpoints[0]))
         spent, first = run_ours(place, names[:1])
         ours.append(spent)
@@ -197,7 +234,8 @@ def compare_processes(folder: Path, items: Items, checkpoints: int, rounds: int)
     one = Compared("one process", ours, theirs)
     each = theirs[-1:] + [run_theirs(place, path) for path in place.checkpoints[1:]]
     several = Compared("several checkpoints", [run_ours(place, names)[0]], [sum(each, Spent(0, 0))])
-    return [one, several], first
+    beside_vllm = [Compared("one process, lm-eval with vllm", ours, on_vllm)] if on_vllm else []
+    return [one, *beside_vllm, several], first
 
 
 def main() -> int:
@@ -206,6 +244,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--checkpoints", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precision", default="auto", help="fp32, bf16 or auto")
+    add_vllm_option(parser)
     parser.add_argument("--quick", action="store_true", help="40 items, two rounds: a look, not a measurement")
     parser.add_argument("--no-processes", action="store_true", help="scoring alone")
     add_json_option(parser)
@@ -213,24 +253,31 @@ def main() -> int:
     n, rounds = (40, 2) if options.quick else (options.items, options.rounds)
     torch.set_num_threads(options.threads)
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    checkpoint = load_checkpoint(packaged_model())
+    checkpoint = load_checkpoint(packaged_model(), precision=options.precision)
     harness = make_harness(checkpoint)
+    vllm = find_vllm_python(options.vllm_python)
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores" if hasattr(os, "getloadavg") else ""
     print(f"{checkpoint.precision}, {options.threads} threads, {n} items, {rounds} rounds; {load}\n")
-    print("| what | mlbaseline | lm-eval | ratio, clock | ratio, CPU | target | met | tokens needed / ours / theirs |")
+    print("| what | mlbaseline | the other | ratio, clock | ratio, CPU | target | met | tokens needed/ours/theirs |")
     print("| --- | ---: | ---: | ---: | ---: | --- | --- | --- |")
     score_ours(checkpoint, tweets(4))
     met, results = [], []
-    for items in (tweets(n), sentences(n, checkpoint.tokenizer), sentences(n, checkpoint.tokenizer, shots=5)):
+    tasks = scoring_tasks(n, checkpoint.tokenizer)
+    for items in tasks:
         compared = compare(checkpoint, harness, items, rounds)
         share = seconds_of_products(checkpoint, compared) / median(spent.cpu_s for spent in compared.ours)
         padding = compared.tokens[0] / compared.needed[0] - 1
         results.append({**compared.figures(), "padding": padding, "share_of_products_rate": share})
         met += [compared.is_met, padding < 0.05, share >= 0.7]
         print(f"{compared.row()} padding {padding:.1%} (< 5 %), {share:.0%} of the products' rate (≥ 70 %)", flush=True)
+    if vllm is not None:
+        rows = compare_with_vllm(checkpoint, vllm, tasks, rounds)
+        print("\n".join(row.row() for row in rows), flush=True)
+        results += [row.figures() for row in rows]
     if not options.no_processes:
         with tempfile.TemporaryDirectory() as folder:
-            rows, first = compare_processes(Path(folder), tweets(n), options.checkpoints, min(rounds, 2))
+            place = make_place(Path(folder), tweets(n), options.checkpoints, HARNESS_BATCH, checkpoint.precision)
+            rows, first = compare_processes(place, min(rounds, 2), vllm)
         print("\n".join(row.row() for row in rows))
         results += [
             {**row.figures(), "first_batch_wall_s": first.wall_s, "first_batch_cpu_s": first.cpu_s} for row in rows

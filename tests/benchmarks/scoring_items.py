@@ -21,6 +21,8 @@ from mlbaseline.tasks.prompting import Prompting
 TWEETS = "Tweet: {text}\nSentiment:"
 SENTIMENTS = ("negative", "neutral", "positive")
 GOALS = "Question: {text}\nAnswer:"
+MAX_LENGTH = 512
+"""Tokens of an input at most."""
 CONTEXT_TOKENS, CHOICE_TOKENS, PREFIX_TOKENS, SHOTS = 13, 15, 188, 5
 """Of PIQA's validation items under SmolLM2's tokenizer, on average."""
 
@@ -57,6 +59,11 @@ def packaged_model() -> Path:
     spec = suite.baselines["zero_shot"]
     assert isinstance(spec, Pretrained)
     return model_folder(fetch(spec.model, root=suite.root).path)
+
+
+def scoring_tasks(n: int, tokenizer: Any) -> list[Items]:
+    """The tasks of `bench_scoring`, n items each."""
+    return [tweets(n), sentences(n, tokenizer), sentences(n, tokenizer, shots=5)]
 
 
 def tweets(n: int) -> Items:

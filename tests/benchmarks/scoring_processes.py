@@ -9,13 +9,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from tests.benchmarks.scoring_items import Items
+from tests.benchmarks.json_results import ROOT
+from tests.benchmarks.scoring_items import MAX_LENGTH, Items, packaged_model
+from tests.benchmarks.sides.process import Spent
+from tests.support.servers import DTYPE_NAMES, VLLM_ENVIRONMENT
 
 FIRST_BATCH = """
 import sys, time
@@ -44,17 +47,6 @@ main()
 
 
 @dataclass(frozen=True)
-class Spent:
-    """wall_s, cpu_s: of a process from its start to its end, or to its first batch."""
-
-    wall_s: float
-    cpu_s: float
-
-    def __add__(self, other: Spent) -> Spent:
-        return Spent(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
-
-
-@dataclass(frozen=True)
 class Place:
     """A folder with everything that both need: items, checkpoints, a suite, a task, a tracking database."""
 
@@ -62,6 +54,7 @@ class Place:
     items: Items
     checkpoints: tuple[Path, ...]
     batch: int
+    precision: str
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,20 +68,20 @@ class Place:
         }
 
 
-def make_place(folder: Path, items: Items, model: Path, n_checkpoints: int, batch: int) -> Place:
-    """The checkpoints are the model, each with another last norm: the work of five seeds without their training."""
+def make_place(folder: Path, items: Items, n_checkpoints: int, batch: int, precision: str) -> Place:
+    """The checkpoints are the packaged model, each with another last norm: the work of seeds without their training."""
     data = items.write(folder)
     checkpoints = []
     for index in range(n_checkpoints):
         copy = folder / f"checkpoint_{index}"
-        shutil.copytree(model, copy)
+        shutil.copytree(packaged_model(), copy)
         weights = load_file(copy / "model.safetensors")
         weights["model.norm.weight"] *= 1 + index / 100
         save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
         checkpoints.append(copy)
     (folder / "bench.yaml").write_text(_harness_task(items, data), encoding="utf-8")
-    (folder / "suite.yaml").write_text(_suite(items, data, checkpoints), encoding="utf-8")
-    place = Place(folder, items, tuple(checkpoints), batch)
+    place = Place(folder, items, tuple(checkpoints), batch, precision)
+    (folder / "suite.yaml").write_text(_suite(place, data), encoding="utf-8")
     run_ours(place, ["uniform"])  # creates the tracking database, which is there in daily use
     return place
 
@@ -98,23 +91,39 @@ def run_ours(place: Place, baselines: Sequence[str]) -> tuple[Spent, Spent]:
     chosen = [word for name in baselines for word in ("--baseline", name)]
     database = f"sqlite:///{place.folder / 'mlflow.db'}"
     command = ["evaluate", str(place.folder / "suite.yaml"), *chosen, "--fresh", "--tracking-uri", database]
-    spent, errors = _run([sys.executable, "-c", FIRST_BATCH, *command], place)
+    spent, errors = _run([sys.executable, "-c", FIRST_BATCH, *command], place, place.environment)
     first = [line.split()[-2:] for line in errors.splitlines() if line.startswith("first batch ")]
     return spent, Spent(*map(float, first[0])) if first else spent
 
 
 def run_theirs(place: Place, checkpoint: Path) -> Spent:
     """What `lm_eval` takes on one checkpoint."""
-    model = f"pretrained={checkpoint},dtype=float32,max_length=512"
-    options = ["--model", "hf", "--model_args", model, "--device", "cpu", "--batch_size", str(place.batch)]
+    options = ["--model", "hf", "--model_args", _model_arguments(place, checkpoint), "--device", "cpu"]
+    command = [sys.executable, "-m", "lm_eval", *_harness_arguments(place), *options, "--batch_size", str(place.batch)]
+    return _run(command, place, place.environment)[0]
+
+
+def run_theirs_on_vllm(place: Place, checkpoint: Path, python: str) -> Spent:
+    """What `lm_eval` takes on one checkpoint with vLLM, which lives in the environment of an interpreter."""
+    options = ["--model", "vllm", "--model_args", f"{_model_arguments(place, checkpoint)},enforce_eager=True"]
+    command = [python, "-m", "tests.benchmarks.sides.lm_eval_on_vllm", *_harness_arguments(place), *options]
+    # Its packages, not those that this process imports from.
+    environment = {**place.environment, **VLLM_ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    return _run([*command, "--batch_size", "auto"], place, environment)[0]
+
+
+def _harness_arguments(place: Place) -> list[str]:
     task = ["--tasks", "bench", "--include_path", str(place.folder), "--log_samples"]
-    command = [sys.executable, "-m", "lm_eval", "run", *options, *task, "--output_path", str(place.folder / "out")]
-    return _run(command, place)[0]
+    return ["run", *task, "--output_path", str(place.folder / "out")]
 
 
-def _run(command: Sequence[str], place: Place) -> tuple[Spent, str]:
+def _model_arguments(place: Place, checkpoint: Path) -> str:
+    return f"pretrained={checkpoint},dtype={DTYPE_NAMES[place.precision]},max_length={MAX_LENGTH}"
+
+
+def _run(command: Sequence[str], place: Place, environment: Mapping[str, str]) -> tuple[Spent, str]:
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, env=place.environment, cwd=place.folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=place.folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{command}: exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -139,7 +148,8 @@ def _harness_task(items: Items, data: Path) -> str:
     return json.dumps(task)  # JSON is YAML
 
 
-def _suite(items: Items, data: Path, checkpoints: Sequence[Path]) -> str:
+def _suite(place: Place, data: Path) -> str:
+    items = place.items
     options = [f"option_{index}" for index in range(len(items.labels))]
     suite = {
         "name": "bench",
@@ -150,10 +160,10 @@ def _suite(items: Items, data: Path, checkpoints: Sequence[Path]) -> str:
             "prompt": items.prompting.prefix.replace("{", "{{").replace("}", "}}") + items.prompting.template,
         },
         # lm-eval times no query alone.
-        "evaluation": {"max_length": 512, "latency_sample": 0},
+        "evaluation": {"max_length": MAX_LENGTH, "latency_sample": 0, "precision": place.precision},
         "baselines": {
             "uniform": {"kind": "trivial", "strategy": "uniform"},
-            **{path.name: {"kind": "pretrained", "model": {"source": str(path)}} for path in checkpoints},
+            **{path.name: {"kind": "pretrained", "model": {"source": str(path)}} for path in place.checkpoints},
         },
     }
     return json.dumps(suite)

@@ -19,12 +19,8 @@ from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.protocols import make_request_format
 from mlbaseline.records import Model
 from mlbaseline.suite import Endpoint, Evaluation
-from tests.benchmarks.scoring_items import Items, packaged_model, tweets
-from tests.support.servers import vllm_server
-
-MAX_LENGTH = 512
-PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
-"""Ours ─▶ vLLM's name of it."""
+from tests.benchmarks.scoring_items import MAX_LENGTH, Items, packaged_model, tweets
+from tests.support.servers import DTYPE_NAMES, vllm_server
 
 
 def log_likelihoods(model: Model, items: Items) -> np.ndarray:
@@ -41,7 +37,7 @@ def by_ours(items: Items, precision: str) -> np.ndarray:
 
 def by_vllm(items: Items, precision: str, folder: Path, **options: object) -> tuple[np.ndarray, np.ndarray]:
     """Two rounds of the same questions."""
-    with vllm_server(packaged_model(), folder / "log", precision=PRECISIONS[precision], max_length=MAX_LENGTH) as url:
+    with vllm_server(packaged_model(), folder / "log", precision=precision, max_length=MAX_LENGTH) as url:
         rounds = []
         for number in range(2):
             spec = Endpoint(url=url, protocol="completions", model="m", timeout_s=120, **options)
@@ -59,7 +55,7 @@ def main() -> None:
     print("| precision | largest distance, nats | mean distance, nats | same predictions | vLLM twice, nats |")
     print("| --- | ---: | ---: | ---: | ---: |")
     fp32 = by_ours(items, "fp32")
-    for precision in PRECISIONS:
+    for precision in DTYPE_NAMES:
         ours = fp32 if precision == "fp32" else by_ours(items, precision)
         with tempfile.TemporaryDirectory() as folder:
             theirs, again = by_vllm(items, precision, Path(folder))

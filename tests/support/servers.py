@@ -50,16 +50,27 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(20)
 
 
+VLLM_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+"""For processes of vLLM without a GPU: 2 GB of keys and values, and threads that wait for no core of their own."""
+DTYPE_NAMES = {"fp32": "float32", "bf16": "bfloat16"}
+"""Our name of a precision ─▶ that of torch, vLLM and lm-eval."""
+
+
 @contextmanager
 def vllm_server(model: Path, log: Path, *, precision: str, max_length: int) -> Iterator[str]:
-    """Address of `vllm serve` with a model in a folder, under the name `m`. precision: `float32` or `bfloat16`."""
+    """Address of `vllm serve` with a model in a folder, under the name `m`. precision: `fp32` or `bf16`."""
     port = free_port()
     # What `vllm serve` starts. In vllm-cpu 0.32.0 that command ends at once, as it looks for a package `vllm`.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--served-model-name", "m"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", precision, "--max-model-len", str(max_length)]
-    command += ["--enforce-eager", "--kv-cache-memory-bytes", str(1 << 30)]
-    environment = {**os.environ, "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
+    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", DTYPE_NAMES[precision]]
+    command += ["--max-model-len", str(max_length), "--enforce-eager"]
+    environment = {**os.environ, **VLLM_ENVIRONMENT}
     url = f"http://127.0.0.1:{port}"
     with serving(command, f"{url}/health", log, starts_within_s=500, env=environment):
         yield url

@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.usefixtures("own_cache")]
 @pytest.fixture(scope="module")
 def url(vllm_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("vllm-server") / "log"
-    with vllm_server(vllm_model, log, precision="float32", max_length=200) as url:
+    with vllm_server(vllm_model, log, precision="fp32", max_length=200) as url:
         yield url
 
 
