@@ -57,8 +57,9 @@ test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed
 	MLBASELINE_GATE_PYTHON=$(CURDIR)/$(GATE_VENV)/bin/python python -m pytest tests/workflows/test_light_environment.py
 	@echo "$$(du -sm $(GATE_VENV) | cut -f1) MB"
 
-# Generation by vLLM, endpoint rungs on its server and the benchmarks' sides, in an environment of their own: it brings its own torch. One process
-# of it at a time. Each start takes half a minute on idle cores. The benchmarks use this environment, too, where it is there.
+# Generation by vLLM, endpoint rungs on its server and the sides of benchmarks, in an environment of their own: it brings
+# its own torch. One process of it at a time. Each start takes half a minute on idle cores. The benchmarks themselves use
+# this environment where it is there.
 test-vllm: $(VLLM_VENV)/.installed
 	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm \
 	  tests/engine/generation tests/models/endpoint tests/workflows/test_vllm.py tests/test_benchmark_vllm.py
