@@ -17,6 +17,9 @@ PIP := python -m pip install --quiet --disable-pip-version-check --no-compile
 HASHED := --no-deps --require-hashes
 # Files in the order of tests/conftest.py, which puts the longest first; xdist would put those of few tests last.
 PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# The files with tests that need vLLM; others may import what its environment does not have.
+VLLM_TESTS := tests/engine/generation/test_vllm_decoder.py tests/models/endpoint/test_vllm_server.py \
+  tests/workflows/test_vllm.py tests/test_benchmark_vllm.py
 # `pytest -m` for the quick lane; tests/conftest.py says which tests are slow.
 FAST := not slow and not smollm and not server and not browser
 
@@ -61,8 +64,7 @@ test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed
 # its own torch. One process of it at a time. Each start takes half a minute on idle cores. The benchmarks themselves use
 # this environment where it is there.
 test-vllm: $(VLLM_VENV)/.installed
-	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm \
-	  tests/engine/generation tests/models/endpoint tests/workflows/test_vllm.py tests/test_benchmark_vllm.py
+	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm $(VLLM_TESTS)
 
 coverage: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=xml --cov-report=html

@@ -10,7 +10,11 @@ def give_vllm_a_version() -> None:
     import vllm
 
     version_of = metadata.version
-    metadata.version = lambda name: vllm.__version__ if name == "vllm" else version_of(name)
+
+    def version(distribution_name: str) -> str:
+        return str(vllm.__version__) if distribution_name == "vllm" else version_of(distribution_name)
+
+    metadata.version = version
 
 
 if __name__ == "__main__":
