@@ -25,3 +25,12 @@ def test_entry_points_call_commands_that_exist() -> None:
         variables = re.findall(rf"{prefix}(\w+)=", entry_point["command"])
         assert {variable.lower() for variable in variables} <= options, name
         assert entry_point["parameters"]["suite"]["default"] == "tweets"
+
+
+def test_the_lane_of_vllm_runs_every_file_that_needs_it() -> None:
+    marker = "pytest.mark." + "vllm"
+    files = (ROOT / "tests").rglob("test_*.py")
+    needing = {str(path.relative_to(ROOT)) for path in files if marker in path.read_text(encoding="utf-8")}
+    listed = re.search(r"VLLM_TESTS := ((?:.*\\\n)*.*)\n", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert listed
+    assert needing == set(listed.group(1).replace("\\", "").split())
