@@ -43,7 +43,7 @@ def test_a_suite_is_evaluated_once(
     rows = pd.read_parquet(Path(results) / "examples.parquet")
     assert len(rows) == 40
     assert rows["error"].isna().all()
-    assert rows["raw"].nunique() > 5
+    assert rows["prediction"].nunique() > 5
     assert (rows["tokens_out"].between(1, 8)).all()
     signature = json.loads((Path(results) / "signature.json").read_text(encoding="utf-8"))
     assert (signature["engine.precision"], signature["engine.generate_with"]) == ("bf16", "vllm")

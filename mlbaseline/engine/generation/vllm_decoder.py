@@ -31,8 +31,16 @@ from mlbaseline.errors import MlbaselineError, describe_error
 from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
 from mlbaseline.tasks.decoding import Decoding
 
-_CPU_CACHE_BYTES = 2 << 30
-"""Keys and values of all texts at once on a processor. Without a size, vLLM asks for nearly all of the memory."""
+_CPU_OPTIONS: dict[str, int | bool] = {
+    # Compiling takes longer than most evaluations.
+    "enforce_eager": True,
+    # Keys and values of all texts at once. Without a size, vLLM asks for nearly all of the memory.
+    "kv_cache_memory_bytes": 2 << 30,
+    # Where a prompt is read in two steps and its text is drawn, vLLM (0.32.0) ends: it turns the random generator back,
+    # which torch can do on a GPU only.
+    "enable_chunked_prefill": False,
+}
+"""How vLLM is started on a processor."""
 _DEFAULTS = {
     # What it logs would stand between the lines of our own output.
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -156,8 +164,7 @@ def _load(folder: str, *, dtype: str, max_length: int, enable_prefix_caching: bo
     from vllm import LLM
     from vllm.platforms import current_platform
 
-    # On a processor, compiling takes longer than most evaluations.
-    of_device = {"enforce_eager": True, "kv_cache_memory_bytes": _CPU_CACHE_BYTES} if current_platform.is_cpu() else {}
+    of_device = _CPU_OPTIONS if current_platform.is_cpu() else {}
     with quiet_transformers():
         return LLM(
             folder,

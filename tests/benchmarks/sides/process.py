@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
@@ -51,8 +52,9 @@ class Side:
     def next_round(self, work: str = "") -> Round:
         """Do a piece of work once."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(f"{work}\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, as the empty line below says
+            self._process.stdin.write(f"{work}\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self._module}: exit code {self._process.wait()}; it says above why")

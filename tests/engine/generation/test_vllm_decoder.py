@@ -96,6 +96,15 @@ def test_samples_follow_from_seed_example_and_number_alone(running: VllmDecoder,
 
 
 @pytest.mark.vllm
+def test_texts_are_drawn_for_more_prompts_than_vllm_reads_at_once(running: VllmDecoder, checkpoint: Checkpoint) -> None:
+    decoder = by_vllm(running, checkpoint, DRAWN)._decoder
+    requests = [DecodingRequest(i, f"e{i}", tuple(5 + (i * j + i) % 97 for j in range(110))) for i in range(90)]
+    (batch,) = decoder.make_batches(requests)
+    results = decoder(batch)  # 9,900 tokens
+    assert not [result.error for result in results.values() if result.error]
+
+
+@pytest.mark.vllm
 def test_a_prompt_that_vllm_refuses_is_an_error_of_its_example_alone(running: VllmDecoder) -> None:
     requests = [DecodingRequest(i, f"e{i}", tuple(range(5, 8 + i))) for i in range(3)]
     long = DecodingRequest(3, "long", (5,) * 300)
