@@ -93,8 +93,8 @@ def test_log_likelihoods_are_those_of_the_engine(ask: Asker) -> None:
 def test_greedy_texts_are_those_of_the_engine(ask: Asker, protocol: str, template: str) -> None:
     options = f"protocol: {protocol}, stream: true"
     ours, theirs = ask(TEXT, options, "ours", "live", task=f"chat_template: {template}")
-    # At its last token, vLLM leaves the bytes of a character out that are not a whole one yet; white space before them is
-    # then the end of the text, which a prediction does not have.
+    # At its last token, vLLM leaves the bytes of a character out that are not a whole one yet; white space before them
+    # is then the end of the text, where a prediction has none.
     predictions = (table.frame["prediction"].str.rstrip("\ufffd").str.rstrip() for table in (ours, theirs))
     ours_whole, theirs_whole = (texts.tolist() for texts in predictions)
     assert theirs_whole == ours_whole
