@@ -38,7 +38,16 @@ from mlbaseline.records.expected_signature import ExpectedSignature, FieldDiffer
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.judging import JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
 from mlbaseline.records.looks import ContrastLook, Look, LookOutcome, LookReport, LookSchedule, StopStatus
-from mlbaseline.records.packed import BLOCK_ROWS, PackedSequence, Positions, pack, pack_block, to_json, values_of
+from mlbaseline.records.packed import (
+    BLOCK_ROWS,
+    PackedSequence,
+    Positions,
+    pack,
+    pack_block,
+    release_unused_memory,
+    to_json,
+    values_of,
+)
 from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -141,6 +150,7 @@ __all__ = [
     "loss_measure",
     "pack",
     "pack_block",
+    "release_unused_memory",
     "seed_from_text",
     "seed_text",
     "select",

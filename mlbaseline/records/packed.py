@@ -110,3 +110,10 @@ def values_of(column: pa.ChunkedArray) -> Iterator[Any]:
 def to_json(values: Any) -> bytes:
     """Write what JSON can hold so that `json.loads` gives it back, the order of keys included."""
     return _JSON.encode(values).encode("utf-8", "surrogatepass")
+
+
+def release_unused_memory() -> None:
+    """Give back to the system what Arrow keeps of the memory that it no longer uses."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()

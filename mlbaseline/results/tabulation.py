@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import BLOCK_ROWS, Answer, Example, Signature, TaskData, by_id, pack, values_of
+from mlbaseline.records import (
+    BLOCK_ROWS,
+    Answer,
+    Example,
+    Signature,
+    TaskData,
+    by_id,
+    pack,
+    release_unused_memory,
+    values_of,
+)
 from mlbaseline.results.table import (
     BATCH,
     FIRST_TOKEN,
@@ -53,18 +63,30 @@ def tabulate(
     Raises:
         DataError: An example has no answer or several, or an answer belongs to no example.
     """
-    import pyarrow.compute as pc
-
     collected = _collect(answers)
     examples = _pack_examples(by_id(data.examples))
-    ordered = collected.take(pc.sort_indices(collected["example_id"]))
-    if not ordered["example_id"].equals(examples["example_id"]):
-        raise _misfit(examples["example_id"].to_pylist(), collected["example_id"].to_pylist(), baseline)
-    del collected
+    ordered = _by_id(collected, examples["example_id"], baseline)
     columns = _example_columns(examples) | _answer_columns(ordered, data.labels)
-    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
+    # Without a copy of all numbers, which pandas else puts into one array.
+    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns, copy=False))
     validate(table)
+    release_unused_memory()
     return table
+
+
+def _by_id(answers: dict[str, pa.ChunkedArray], ids: pa.ChunkedArray, baseline: str) -> dict[str, pa.ChunkedArray]:
+    """Return the columns of answers in the order of ids. `answers` is emptied, so that no column stands twice.
+
+    Raises:
+        DataError: There is not one answer for each id.
+    """
+    import pyarrow.compute as pc
+
+    given = answers.pop("example_id")
+    order = pc.sort_indices(given)
+    if not given.take(order).equals(ids):
+        raise _misfit(ids.to_pylist(), given.to_pylist(), baseline)
+    return {name: answers.pop(name).take(order) for name in sorted(answers)}
 
 
 def _misfit(ids: Sequence[str], answered: Sequence[str], baseline: str) -> DataError:
@@ -108,14 +130,15 @@ def _example_columns(examples: pa.Table) -> dict[str, Any]:
     return columns
 
 
-def _collect(answers: Iterable[Answer]) -> pa.Table:
-    """Put answers into an Arrow table, block by block: as objects, a million of them take a gigabyte."""
+def _collect(answers: Iterable[Answer]) -> dict[str, pa.ChunkedArray]:
+    """Put answers into columns, block by block: as objects, a million of them take a gigabyte."""
     import pyarrow as pa
 
     iterator, blocks = iter(answers), [pa.schema([*_answer_types().items()]).empty_table()]
     while block := list(islice(iterator, BLOCK_ROWS)):
         blocks.append(_pack_answers(block))
-    return pa.concat_tables(blocks, promote_options="default").combine_chunks()
+    table = pa.concat_tables(blocks, promote_options="default")
+    return {name: table[name] for name in table.column_names}
 
 
 def _answer_types() -> dict[str, pa.DataType]:
@@ -154,8 +177,8 @@ def _numbers(answers: Sequence[Answer]) -> dict[str, np.ndarray]:
     return numbers
 
 
-def _answer_columns(answers: pa.Table, labels: Sequence[str]) -> dict[str, Any]:
-    names = sorted(answers.column_names)
+def _answer_columns(answers: Mapping[str, pa.ChunkedArray], labels: Sequence[str]) -> dict[str, Any]:
+    names = sorted(answers)
     columns: dict[str, Any] = {"prediction": _strings(answers["prediction"])}
     if "raw" in names:
         columns["raw"] = _strings(answers["raw"])
@@ -163,7 +186,7 @@ def _answer_columns(answers: pa.Table, labels: Sequence[str]) -> dict[str, Any]:
         columns["samples"] = _lists(answers["samples"])
     columns |= {name: answers[name].to_numpy() for name in names if name.startswith(SCORE)}
     if _NATS + "0" in names:
-        none = np.full(len(answers), np.nan)  # of a label that no example has a choice for
+        none = np.full(len(answers["error"]), np.nan)  # of a label that no example has a choice for
         for position, label in enumerate(labels):
             name = f"{_NATS}{position}"
             columns[LOGLIK + label] = answers[name].to_numpy() if name in names else none

@@ -11,7 +11,7 @@ from typing import Any
 from mlbaseline import formats
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
-from mlbaseline.records import Example, ExampleTable, TaskData, by_id, canonical_json
+from mlbaseline.records import Example, ExampleTable, TaskData, by_id, canonical_json, release_unused_memory
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
 from mlbaseline.tasks.data_files import TEXT_FORMATS, DataTable, FileOptions, read_table
 from mlbaseline.tasks.examples import CONTENT, LeftOut, build_candidates, check_columns
@@ -80,6 +80,8 @@ def load_files(suite: Suite, fetch: Fetch, make_reader: MakeTargetReader) -> Loa
         n = formats.counted(len(chosen["test"]), "example")
         notes.append(f"the split test has {n}; with fewer than {FEW_EXAMPLES} hardly any difference shows")
     loaded = slice_splits(suite, chosen, counts)
+    del chosen
+    release_unused_memory()
     splits = {split: replace(data, notes=tuple(notes)) for split, data in loaded.splits.items()}
     return replace(loaded, splits=splits, files=described)
 

@@ -1,8 +1,8 @@
 """Memory and speed of one evaluation, stage by stage: `evaluate` on a large table, a tiny model and a local store.
 
-    python -m tests.benchmarks.bench_memory [--rows 1000000] [--format parquet]
+    python -m tests.benchmarks.bench_memory [--rows 1000000] [--format parquet] [--processes 2] [--ray auto]
 
-Prints the most memory that the process held in each stage, and how much of it came on top of a process that has done
+Prints the most memory that the process (of several, the one that was started) held in each stage, and how much of it came on top of a process that has done
 the same with a few rows: imports and model, which no number of rows changes. Rows a second are of the stage by itself;
 what it passes on to an inner stage is left out.
 """
@@ -165,7 +165,7 @@ def write_model(folder: Path) -> None:
     LlamaForCausalLM(LlamaConfig(**sizes, **heads, **vocabulary)).save_pretrained(folder)
 
 
-def evaluate(folder: Path, rows: int, suffix: str, baseline: str) -> dict[str, Any]:
+def evaluate(folder: Path, rows: int, suffix: str, baseline: str, **where: Any) -> dict[str, Any]:
     from mlbaseline import workflows
 
     suite = folder / f"suite-{rows}.yaml"
@@ -174,7 +174,8 @@ def evaluate(folder: Path, rows: int, suffix: str, baseline: str) -> dict[str, A
         content = SUITE.format(rows=rows, test=rows - 50, data=f"reviews-{rows}{suffix}", model=folder / "model")
         suite.write_text(content, encoding="utf-8")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    document: dict[str, Any] = dict(workflows.evaluate(suite, baselines=[baseline], tracking_uri=uri).document)
+    evaluated = workflows.evaluate(suite, baselines=[baseline], tracking_uri=uri, **where)
+    document: dict[str, Any] = dict(evaluated.document)
     return document
 
 
@@ -194,7 +195,10 @@ def main() -> None:
     add_json_option(parser)
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
     parser.add_argument("--baseline", choices=BASELINES, action="append", help="only this one; repeatable")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--ray", help="address of a cluster")
     arguments = parser.parse_args()
+    where = {"processes": arguments.processes, "ray": arguments.ray}
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["OMP_NUM_THREADS"] = "1"  # a tiny model's threads would wait for each other longer than they compute
     with tempfile.TemporaryDirectory() as temporary:
@@ -202,7 +206,7 @@ def main() -> None:
         os.environ["MLBASELINE_CACHE"] = str(folder / "cache")
         write_model(folder / "model")
         for baseline in BASELINES:  # imports everything, and creates the tracking database
-            evaluate(folder, FEW_ROWS, suffix, baseline)
+            evaluate(folder, FEW_ROWS, suffix, baseline, **where)
         floor = hardware._high_water_mark()
         stages = Stages()
         results = []
@@ -210,7 +214,7 @@ def main() -> None:
         for baseline in arguments.baseline or BASELINES:
             stages.peaks, stages.seconds = {}, {}
             stages.close()
-            evaluate(folder, arguments.rows, suffix, baseline)
+            evaluate(folder, arguments.rows, suffix, baseline, **where)
             stages.close()
             for name, peak in stages.peaks.items():
                 stage = {"what": f"{baseline}: {name}", "peak_bytes": peak, "cpu_s": stages.seconds[name]}

@@ -63,18 +63,20 @@ class ResultCache:
 
     def put(self, results: Mapping[str, RequestResult]) -> None:
         """Store the results of one batch, except errors. Several processes may do so at the same time."""
-        entries = {key: [result.compute_s, *result.values] for key, result in results.items() if result.error is None}
+        self._put(_entries_of(results))
+
+    def _put(self, entries: Mapping[str, Any]) -> None:
         if entries:
             self._journal.add(json.dumps(entries))
 
-    def take(self, batches: Iterable[Mapping[str, RequestResult]]) -> None:
+    def take(self, batches: Iterable[str]) -> None:
         """Store what was computed elsewhere and is not here yet, to be read again.
 
         Args:
-            batches: The results of each batch.
+            batches: The results of each batch, as `to_line` writes them.
         """
-        for results in batches:
-            self.put({key: result for key, result in results.items() if self.get(key) is None})
+        for line in batches:
+            self._put({key: entry for key, entry in json.loads(line).items() if self.get(key) is None})
         self._read_index()
 
     def _entries(self, offset: int) -> dict[str, Any]:
@@ -83,6 +85,15 @@ class ResultCache:
             content = self._journal.line_at(offset)
             self._last_line = (offset, {} if content is None else json.loads(content))
         return self._last_line[1]
+
+
+def to_line(results: Mapping[str, RequestResult]) -> str:
+    """Write the results of one batch, except errors, as a text: as objects they take several times the memory."""
+    return json.dumps(_entries_of(results))
+
+
+def _entries_of(results: Mapping[str, RequestResult]) -> dict[str, Any]:
+    return {key: [result.compute_s, *result.values] for key, result in results.items() if result.error is None}
 
 
 def make_key(example_id: str, n_prefix_tokens: int, *token_lists: Tokens) -> str:

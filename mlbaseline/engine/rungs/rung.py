@@ -35,7 +35,6 @@ from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 
 if TYPE_CHECKING:
     from mlbaseline.engine.inference.execution import Block
-    from mlbaseline.engine.inference.requests import RequestResult
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ class RungContext:
         keeps_results: Whether results are looked up in a cache and stored there.
         results_folder: Holds that cache; None for the one of this machine.
         block: Which batches are computed; None: all.
-        computed: Results that were computed elsewhere, of each batch by their cache keys.
+        computed: Results that were computed elsewhere, of each batch as `result_cache.to_line` writes them.
         source_seeds: Sources of randomness with a seed of their own; all others have that of the rung.
     """
 
@@ -189,7 +188,7 @@ class RungContext:
     keeps_results: bool = True
     results_folder: Path | None = None
     block: Block | None = None
-    computed: Sequence[Mapping[str, RequestResult]] = ()
+    computed: Sequence[str] = ()
     source_seeds: Mapping[RandomSource, int] = field(default_factory=dict)
 
     def evaluated_with(self, **options: int) -> RungContext:

@@ -21,7 +21,7 @@ from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Block, Execution
 from mlbaseline.engine.inference.requests import RequestResult
-from mlbaseline.engine.inference.result_cache import ResultCache
+from mlbaseline.engine.inference.result_cache import ResultCache, to_line
 from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
@@ -107,7 +107,7 @@ def test_blocks_that_are_computed_apart_give_the_bits_of_the_whole(
         elsewhere = [answer for answer in answers_of(checkpoint, TASKS[kind], UNTIMED, execution) if answer.error]
         assert 0 < len(elsewhere) < len(expected), "a block is a part"
     cache = ResultCache({"kind": kind})
-    cache.take(results)
+    cache.take(map(to_line, results))
     with counting_forward_passes(checkpoint.model) as passes:
         cached = answers_of(checkpoint, TASKS[kind], UNTIMED, Execution(cache, block=Block(1, 2, lambda _: None)))
     assert len(passes) <= 1, "the cache has the block: only the shared prefix is computed again"

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from mlbaseline import store
 from mlbaseline.engine import hardware
@@ -24,12 +23,9 @@ from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 from mlbaseline.workflows.evaluations.opening import open_context
 from mlbaseline.workflows.judging import open_judging
 
-if TYPE_CHECKING:
-    from mlbaseline.engine.inference.requests import RequestResult
-
 log = logging.getLogger("mlbaseline")
-BlockResults = Sequence[Mapping[str, "RequestResult"]]
-"""Results of each batch of a block, by their cache keys."""
+BlockResults = Sequence[str]
+"""Results of each batch of a block, as `result_cache.to_line` writes them."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +59,27 @@ def compute_block(task: RungTask, index: int, n: int, node: str) -> BlockResults
         MlbaselineError: The message names the node.
     """
     from mlbaseline.engine.inference.execution import Block
+    from mlbaseline.engine.inference.requests import RequestResult
+    from mlbaseline.engine.inference.result_cache import to_line
 
-    results: list[Mapping[str, RequestResult]] = []
+    lines: list[str] = []
+
+    def collect(results: Mapping[str, RequestResult]) -> None:
+        lines.append(to_line(results))
+
     with _naming(task, node), TemporaryDirectory() as folder:
         hardware.set_threads(task.threads)
         ladder, opened = _open(task.ladder)
         context = replace(
             opened,
-            block=Block(index, n, results.append),
+            block=Block(index, n, collect),
             results_folder=Path(folder) if task.fresh else None,
         ).evaluated_with(latency_sample=0)
         for rung in build_rungs(context, task.baseline, task.seeds):
             if rung.open is not None and (task.fresh or not find_whole(ladder, rung)):
                 for _ in rung.open().model.answer(context.data.examples):
                     pass
-    return results
+    return lines
 
 
 def evaluate_task(task: RungTask, blocks: Sequence[BlockResults], node: str) -> RungOutcome:
