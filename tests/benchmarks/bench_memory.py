@@ -1,10 +1,10 @@
 """Memory and speed of one evaluation, stage by stage: `evaluate` on a large table, a tiny model and a local store.
 
-    python -m tests.benchmarks.bench_memory [--rows 1000000] [--format parquet] [--processes 2] [--ray auto]
+    python -m tests.benchmarks.bench_memory [--rows 1000000] [--format parquet] [--processes 2] [--ray]
 
-Prints the most memory that the process (of several, the one that was started) held in each stage, and how much of it came on top of a process that has done
-the same with a few rows: imports and model, which no number of rows changes. Rows a second are of the stage by itself;
-what it passes on to an inner stage is left out.
+Prints the most memory that the process held in each stage, and how much of it came on top of a process that has done
+the same with a few rows: imports and model, which no number of rows changes. Of several processes, it is the one with
+the command. Rows a second are of the stage by itself; what it passes on to an inner stage is left out.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlbaseline.engine import hardware
 from tests.benchmarks.json_results import add_json_option, write_results
+from tests.support.ray_clusters import small_cluster
 
 FEW_ROWS = 200
 BASELINES = ("majority", "zero_shot")
@@ -196,12 +197,14 @@ def main() -> None:
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
     parser.add_argument("--baseline", choices=BASELINES, action="append", help="only this one; repeatable")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--ray", help="address of a cluster")
+    parser.add_argument("--ray", action="store_true", help="on a cluster of one node, which is started here")
     arguments = parser.parse_args()
-    where = {"processes": arguments.processes, "ray": arguments.ray}
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["OMP_NUM_THREADS"] = "1"  # a tiny model's threads would wait for each other longer than they compute
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        where: dict[str, Any] = {"processes": arguments.processes}
+        if arguments.ray:
+            where["ray"] = stack.enter_context(small_cluster(Path(temporary, "ray"))).address
         folder, suffix = Path(temporary), f".{arguments.format}"
         os.environ["MLBASELINE_CACHE"] = str(folder / "cache")
         write_model(folder / "model")
