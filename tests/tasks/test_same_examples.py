@@ -21,7 +21,7 @@ ODD_VALUES += [[1, {"b": None, "a": 2}], {"k": "ﬁ", "a": []}]
 
 
 def digest_of_all(task: LoadedTask) -> str:
-    """Of every example in its order, of the digests of the splits, and of what was left out."""
+    """Of every example in its order, of the digests of the splits, and of how many rows were left out."""
     examples = {
         split: [
             [e.id, json.dumps(dict(e.fields)), e.target, e.choices, e.cluster, e.slices, e.references, e.weight]
@@ -30,7 +30,7 @@ def digest_of_all(task: LoadedTask) -> str:
         for split, data in task.splits.items()
     }
     digests = {split: data.digest for split, data in task.splits.items()}
-    return digest_of([examples, digests, dict(task.counts), task.notes, task.files])[:16]
+    return digest_of([examples, digests, dict(task.counts), task.files])[:16]
 
 
 def load_file(folder: Path, rows: list[dict[str, Any]], **task: Any) -> LoadedTask:
@@ -129,15 +129,15 @@ def types_that_change(folder: Path) -> LoadedTask:
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (odd_values, "35a75dff0f7c264d"),
-        (clusters_and_slices, "89d617d9dd76a92a"),
-        (choices_of_their_own, "dde47ac34f9e3140"),
-        (references, "b482220c3ae85d99"),
-        (texts, "2649fe3bb64817c0"),
-        (weights, "ca35e81549c19d04"),
-        (a_file_for_each_split, "cd7c7582a2947ff1"),
-        (more_than_a_block, "755ee4026d30b35f"),
-        (types_that_change, "c7e2b859d6bddb43"),
+        (odd_values, "682b9b14a85d19ac"),
+        (clusters_and_slices, "c790018365805d88"),
+        (choices_of_their_own, "e1ac74cd1e31e1eb"),
+        (references, "ea7e3772281a1575"),
+        (texts, "96a9587ea7081a2f"),
+        (weights, "a8f86a755a78ec71"),
+        (a_file_for_each_split, "b973042c3764ab50"),
+        (more_than_a_block, "27f75b43dbf02340"),
+        (types_that_change, "8b5c26cb2f68c6b4"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
