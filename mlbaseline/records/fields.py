@@ -19,10 +19,6 @@ class Fields(Mapping[str, Any]):
         self._places = places
         self._values = values
 
-    def under(self, places: Mapping[str, int]) -> Fields:
-        """Give the same values by other names."""
-        return Fields(places, self._values)
-
     def __getitem__(self, name: str) -> Any:
         place = self._places[name]
         return self._values[place] if place < len(self._values) else None

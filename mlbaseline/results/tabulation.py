@@ -67,8 +67,9 @@ def tabulate(
     examples = _pack_examples(by_id(data.examples))
     ordered = _by_id(collected, examples["example_id"], baseline)
     columns = _example_columns(examples) | _answer_columns(ordered, data.labels)
-    # Without a copy of all numbers, which pandas else puts into one array.
-    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns, copy=False))
+    # A copy of the numbers: Arrow's own may not be written to, which not every version of pandas takes everywhere.
+    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
+    del ordered, columns
     validate(table)
     release_unused_memory()
     return table

@@ -24,12 +24,6 @@ def test_a_row_is_the_mapping_that_it_stands_for() -> None:
         ROW["N"]
 
 
-def test_other_names_share_the_values() -> None:
-    renamed = ROW.under({"said": 0})
-    assert renamed == {"said": "hello"}
-    assert renamed["said"] is ROW["text"]
-
-
 def test_copies_and_pickles_are_equal() -> None:
     assert deepcopy(ROW) == ROW == pickle.loads(pickle.dumps(ROW))
 

@@ -1,0 +1,58 @@
+"""Examples in an Arrow table are those that were put in."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from mlbaseline.records import BLOCK_ROWS, Example, ExampleTable, by_id, select
+
+N = 2 * BLOCK_ROWS + 3
+EXAMPLES = [
+    Example(
+        f"é{n * 7919 % N}",
+        {"text": f"t {n}", "value": [None, n, n / 3, True, {"b": [1], "a": "\ud800"}][n % 5]},
+        "ja",
+        ("ja", "nein") if n % 2 else ("ja", "nein", "?"),
+        cluster=f"c{n % 3}" if n % 4 else None,
+        slices={"part": "ab"[n % 2]},
+        references=("jo",) if n % 3 else (),
+        weight=n + 0.5,
+    )
+    for n in range(N)
+]
+TABLE = ExampleTable.of(EXAMPLES)
+
+
+def test_it_is_the_sequence_that_was_put_in() -> None:
+    assert TABLE == EXAMPLES
+    assert EXAMPLES == TABLE
+    assert EXAMPLES[:-1] != TABLE
+    assert (len(TABLE), TABLE[0], TABLE[-1], TABLE[BLOCK_ROWS]) == (
+        N,
+        EXAMPLES[0],
+        EXAMPLES[-1],
+        EXAMPLES[BLOCK_ROWS],
+    )
+    assert TABLE[5:1:-2] == (EXAMPLES[5], EXAMPLES[3])
+    with pytest.raises(IndexError):
+        TABLE[N]
+    assert pickle.loads(pickle.dumps(TABLE)) == EXAMPLES
+
+
+def test_what_no_example_has_takes_no_column() -> None:
+    bare = ExampleTable.of([Example("a", {"x": math.inf}, "no", ())])
+    assert bare.table.column_names == ["id", "values", "target"]
+    assert bare == [Example("a", {"x": math.inf}, "no", ())]
+
+
+@pytest.mark.parametrize("examples", [TABLE, tuple(EXAMPLES)], ids=["table", "tuple"])
+def test_examples_by_id_and_by_position(examples: ExampleTable | tuple[Example, ...]) -> None:
+    ordered = by_id(examples)
+    assert list(ordered) == sorted(EXAMPLES, key=lambda example: example.id)
+    positions = np.array([N - 1, 0, 7])
+    assert select(examples, positions) == tuple(EXAMPLES[position] for position in positions)
+    assert select(ordered, positions) == tuple(ordered[position] for position in positions)
