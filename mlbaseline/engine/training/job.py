@@ -29,7 +29,7 @@ from mlbaseline.suite import Evaluation, Peft, Task, TrainedSpec
 from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import Prompt, TrainingPromptFormat
 
-TRAINING_VERSION: dict[Precision, int] = {"fp32": 2, "fp16": 3, "bf16": 4}
+TRAINING_VERSION: dict[Precision, int] = {"fp32": 2, "fp16": 3, "bf16": 5}
 """By what steps are computed in. Part of every signature: raised when the same options lead to other weights."""
 
 

@@ -74,15 +74,16 @@ class TrainingRun:
             checkpoint = replace(checkpoint, model=add_adapter(checkpoint, job.spec, job.base_source))
         self.sequences = make_sequences(job, checkpoint, job.train)
         model = checkpoint.model
-        if strategy.n_processes == 1:  # gradients are summed as autograd writes them, not behind it
-            accumulate_tied_gradient_in_place(model)
         if job.spec.gradient_checkpointing:
             with quiet_transformers():
                 model.gradient_checkpointing_enable({"use_reentrant": False})
         self.steps_per_epoch = math.ceil(len(self.sequences) / job.spec.batch_size)
         is_low, is_cast_elsewhere = job.compute != "fp32", strategy.keeps_masters and not isinstance(job.spec, Peft)
         has_masters = job.compute == "bf16" and not (isinstance(job.spec, Peft) or strategy.keeps_masters)
-        self.masters = MasterWeights(model, takes_early=strategy.n_processes == 1) if has_masters else None
+        is_alone = strategy.n_processes == 1  # else gradients are summed as autograd writes them, not behind it
+        self.masters = MasterWeights(model, takes_early=is_alone) if has_masters else None
+        if is_alone and not has_masters:
+            accumulate_tied_gradient_in_place(model)
         is_autocast = is_low and not (has_masters or is_cast_elsewhere)
         self.accelerator = strategy.make_accelerator(job.device, job.compute if is_autocast else "no")
         self.model = strategy.wrap(self.accelerator, model)
@@ -109,11 +110,14 @@ class TrainingRun:
         state = self.state
         total = self.steps_per_epoch * self.job.spec.epochs
         started_s = perf_counter() - state.train_s
+        batches: list[StepBatch] = []
         with progress_bar(total, "step", description, start=state.step) as bar:
             while state.step < total:
                 epoch, position = divmod(state.step, self.steps_per_epoch)
                 step_s = perf_counter()
-                batch = shuffle_epoch(self.sequences, self.job.spec, self.order_seed, epoch)[position]
+                if not batches or position == 0:
+                    batches = shuffle_epoch(self.sequences, self.job.spec, self.order_seed, epoch)
+                batch = batches[position]
                 state.losses.append(self.step(batch))
                 state.step += 1
                 tokens = sum(len(sequence.input_tokens) for part in batch for sequence in part)
@@ -190,7 +194,11 @@ class TrainingRun:
                 f"training {self.job.spec.kind} (seed {self.job.seed}): the loss is {total} at step "
                 f"{self.state.step + 1}; lower learning_rate ({self.job.spec.learning_rate}) or raise warmup_ratio"
             )
-        self.accelerator.clip_grad_norm_(self.trained.values(), self.job.spec.max_grad_norm)
+        if self.masters:
+            adamw = self.schedule.optimizer  # which accelerate's optimiser wraps
+            self.masters.clip_in_step(adamw, self.job.spec.max_grad_norm)
+        else:
+            self.accelerator.clip_grad_norm_(self.trained.values(), self.job.spec.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
         if self.masters:

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mlbaseline.engine.training.tied_embeddings import compute_tied_gradient_in, has_tied_embeddings
+
 
 @dataclass(eq=False)
 class _Copy:
@@ -29,13 +31,18 @@ class _Copy:
         gradient, self.weight.grad = self.weight.grad, None
         if gradient is None:
             return
+        total, is_filled = self.open_gradient()
+        if is_filled:
+            total += gradient
+        else:
+            total.copy_(gradient)
+
+    def open_gradient(self) -> tuple[Tensor, bool]:
+        """Return the gradient of the copy, which gets a part now, and whether it holds others of this step already."""
         if self.master.grad is None:
             self.master.grad = torch.empty_like(self.master)
-        if self.has_gradient:
-            self.master.grad += gradient
-        else:
-            self.master.grad.copy_(gradient)
-        self.has_gradient = True
+        is_filled, self.has_gradient = self.has_gradient, True
+        return self.master.grad, is_filled
 
 
 class MasterWeights:
@@ -54,7 +61,8 @@ class MasterWeights:
         kept = [*(getattr(model, "_keep_in_fp32_modules", None) or ())]
         kept += getattr(model, "_keep_in_fp32_modules_strict", None) or ()
         in_fp32 = re.compile("|".join(rf"(^|\.){re.escape(module)}(\.|$)" for module in kept) or r"\b\B")
-        embeddings = model.get_input_embeddings().weight  # where tied, its gradient comes in two portions
+        embeddings = model.get_input_embeddings().weight
+        is_tied = takes_early and has_tied_embeddings(model)
         self.weights: dict[str, nn.Parameter] = {}
         self._copies: list[_Copy] = []
         for name, weight in model.named_parameters():
@@ -65,9 +73,11 @@ class MasterWeights:
             if weight.requires_grad:
                 self.weights[name] = master
                 if master is not weight:
-                    self._copies.append(_Copy(weight, master))
-                    if takes_early and weight is not embeddings:
-                        weight.register_post_accumulate_grad_hook(self._copies[-1].take_gradient)
+                    self._copies.append(copy := _Copy(weight, master))
+                    if weight is embeddings and is_tied:
+                        compute_tied_gradient_in(copy.open_gradient, model)
+                    elif takes_early:
+                        weight.register_post_accumulate_grad_hook(copy.take_gradient)
 
     def take_gradients(self) -> None:
         """Add the gradients of a part of the batch, in fp32, to those of the parts before it."""
@@ -75,6 +85,16 @@ class MasterWeights:
             copy.take_gradient()
             if not copy.has_gradient:  # nothing of this step has reached it; that of the last step is still there
                 copy.master.grad = torch.zeros_like(copy.master)
+
+    def clip_in_step(self, optimizer: torch.optim.Optimizer, max_norm: float) -> None:
+        """Let the next step of `optimizer` clip gradients to `max_norm` as it reads them.
+
+        Fused AdamW divides them by its attribute `grad_scale`, which torch sets for mixed precision: a pass over all
+        gradients less than `clip_grad_norm_` makes.
+        """
+        gradients = [weight.grad for weight in self.weights.values() if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        optimizer.grad_scale = (norm / max_norm).clamp(min=1.0)  # type: ignore[attr-defined]
 
     @torch.no_grad()
     def update_model(self) -> None:

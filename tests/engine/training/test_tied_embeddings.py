@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlbaseline.engine.training.tied_embeddings import accumulate_tied_gradient_in_place
+from mlbaseline.engine.training.tied_embeddings import accumulate_tied_gradient_in_place, compute_tied_gradient_in
 from mlbaseline.models.checkpoint import load_checkpoint
 
 IDS = torch.tensor([[5, 9, 5, 7, 0, 5], [9, 9, 2, 1, 0, 0]])
@@ -37,6 +37,20 @@ def test_the_gradients_are_those_of_autograd(model: Any, padding: int | None) ->
         assert (found[name] - gradient).norm() <= 1e-6 * gradient.norm(), name
     with torch.inference_mode():
         assert model(input_ids=IDS).logits.shape == (2, 6, 320)
+
+
+@pytest.mark.parametrize("padding", [None, 9])
+def test_the_gradient_in_another_tensor_is_that_of_autograd(model: Any, padding: int | None) -> None:
+    embeddings = model.get_input_embeddings()
+    embeddings.padding_idx = padding
+    expected = gradients(model)["model.embed_tokens.weight"]
+    model.zero_grad()
+    total, calls = torch.full_like(embeddings.weight, torch.nan), iter(range(99))
+    compute_tied_gradient_in(lambda: (total, next(calls) > 0), model)
+    for ids in (IDS, IDS.flip(1)):
+        model(input_ids=ids, use_cache=False).logits.log_softmax(-1)[..., 3].sum().backward()
+    assert embeddings.weight.grad is None
+    assert (total - expected).norm() <= 1e-6 * expected.norm()
 
 
 def test_checkpointed_layers_give_the_same(model: Any) -> None:
