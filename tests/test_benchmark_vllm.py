@@ -35,6 +35,6 @@ def test_vllm_alone_and_under_lm_eval_scores_as_the_engine_does() -> None:
 
     checkpoint = load_checkpoint(packaged_model(), precision="fp32", device="cpu")
     tasks = scoring_tasks(6, checkpoint.tokenizer)
-    compared = compare_with_vllm(checkpoint, sys.executable, tasks, rounds=1)  # within 1e-3 nats
+    compared = list(compare_with_vllm(checkpoint, sys.executable, tasks, rounds=1))  # within 1e-3 nats
     assert len(compared) == len(VLLM_WAYS) * len(tasks)
     assert all(side.cpu_s > 0 for row in compared for side in (*row.ours, *row.theirs))

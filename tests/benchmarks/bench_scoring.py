@@ -142,7 +142,7 @@ def compare(checkpoint: Checkpoint, harness: Any, items: Items, rounds: int) -> 
     return Compared(items.name, *spent, (tokens[0], tokens[1]), needed(checkpoint.tokenizer, items))
 
 
-def compare_with_vllm(checkpoint: Checkpoint, python: str, tasks: Sequence[Items], rounds: int) -> list[Compared]:
+def compare_with_vllm(checkpoint: Checkpoint, python: str, tasks: Sequence[Items], rounds: int) -> Iterator[Compared]:
     """Ours beside vLLM, alone and under lm-eval, in processes of an interpreter, in turn."""
     words = [checkpoint.precision, str(len(tasks[0].examples))]
     with ExitStack() as stack:
@@ -151,7 +151,8 @@ def compare_with_vllm(checkpoint: Checkpoint, python: str, tasks: Sequence[Items
             stack.callback(side.close)
         for side in sides.values():
             side.next_round(tasks[0].name)
-        return [compared for items in tasks for compared in compare_sides(checkpoint, sides, items, rounds)]
+        for items in tasks:
+            yield from compare_sides(checkpoint, sides, items, rounds)
 
 
 def compare_sides(checkpoint: Checkpoint, sides: Mapping[str, Side], items: Items, rounds: int) -> list[Compared]:
@@ -271,9 +272,9 @@ def main() -> int:
         met += [compared.is_met, padding < 0.05, share >= 0.7]
         print(f"{compared.row()} padding {padding:.1%} (< 5 %), {share:.0%} of the products' rate (≥ 70 %)", flush=True)
     if vllm is not None:
-        rows = compare_with_vllm(checkpoint, vllm, tasks, rounds)
-        print("\n".join(row.row() for row in rows), flush=True)
-        results += [row.figures() for row in rows]
+        for row in compare_with_vllm(checkpoint, vllm, tasks, rounds):
+            results.append(row.figures())
+            print(row.row(), flush=True)
     if not options.no_processes:
         with tempfile.TemporaryDirectory() as folder:
             place = make_place(Path(folder), tweets(n), options.checkpoints, HARNESS_BATCH, checkpoint.precision)
