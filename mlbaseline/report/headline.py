@@ -131,7 +131,8 @@ def _open_findings(findings: Iterable[Finding], candidate: str) -> list[Finding]
 def _scores(presenter: Presenter, name: str, rows: Sequence[Comparison]) -> str:
     """`lora has accuracy 0.61 against 0.42 for majority (+0.19 [+0.12, +0.26]), on 300 test examples`."""
     metric = rows[0].metric
-    decimals = max(1, presenter.level_decimals(metric) - 1)
+    shown = presenter.level_decimals(metric)
+    decimals = max(shown - 1, min(shown, 2))  # with one, 0.43 against 0.56 is "0.4 against 0.6 (−0.1)"
     rivals = []
     for row in rows[:_MAX_BASELINES]:
         interval = f" {formats.interval(row.low, row.high, decimals, sign=True)}" if row is rows[0] else ""

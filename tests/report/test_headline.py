@@ -31,6 +31,15 @@ def test_a_promotion_says_over_what_by_how_much_at_what_cost_and_what_was_not_sh
     )
 
 
+def test_on_few_examples_the_scores_still_agree_with_their_difference() -> None:
+    base = given.promote()
+    wide = [
+        replace(s, metrics={name: replace(e, low=e.value - 0.2, high=e.value + 0.2) for name, e in s.metrics.items()})
+        for s in base.standings
+    ]
+    assert "accuracy 0.62 against 0.42 for majority (+0.21 " in sentence(replace(base, standings=tuple(wide)))
+
+
 def test_a_hold_says_what_failed() -> None:
     text = sentence(given.hold())
     assert text.startswith("lora has accuracy 0.61 against 0.42 for majority")
