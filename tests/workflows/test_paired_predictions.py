@@ -125,8 +125,8 @@ def test_what_does_not_pair_is_an_error_and_logs_nothing(ladder: CheapLadder) ->
         (new.assign(key="x" + new["key"]), "40 only in the first"),
         (new.assign(truth="good"), "differ in the target of 20 of 40 examples"),
         (new.assign(key="x"), "several rows have the same id, for 1 id "),
-        (new.assign(said=[None, *new["said"][1:]]), "no value for a prediction in 1 of 40 rows"),
-        (new.assign(truth=[None, *new["truth"][1:]]), "no value for a target in 1 of 40 rows"),
+        (new.assign(said=[None, *new["said"][1:]]), "no value for a prediction of the model in 1 of 40 rows"),
+        (new.assign(truth=[None, *new["truth"][1:]]), "no value for a target.* in 1 of 40 rows"),
     ):
         with pytest.raises((IncomparableError, DataError), match=expected):
             evaluate(change, baseline_run_id=old)
