@@ -1,5 +1,6 @@
 """Read and write everything that lies on a tracking server. mlflow is imported when it is used, not before."""
 
+from mlbaseline.store.comparison_runs import ComparisonRun, find_comparison, newest_compared
 from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of, show_verdict
 from mlbaseline.store.counting_runs import (
     CountingRuns,
@@ -41,14 +42,11 @@ from mlbaseline.store.registry.promotion import promote, rollback
 from mlbaseline.store.registry.rolled_back import is_champion, turn_down
 from mlbaseline.store.registry.verification import VersionLinks, find_version
 from mlbaseline.store.runs import (
-    ComparisonRun,
     EvaluationRun,
     find_begun,
-    find_comparison,
     find_completed,
     find_evaluations,
     find_whole,
-    newest_compared,
     published_score,
     read_evaluation,
 )

@@ -1,4 +1,4 @@
-"""Find runs on the tracking server: completed evaluations, comparisons and published scores."""
+"""Find completed evaluations and published scores on the tracking server."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
-from mlbaseline.format_versions import FORMAT, RUN, VERSION
 from mlbaseline.model_files import NO_DIGESTS, ModelDigests
 from mlbaseline.records import PublishedScore, seed_from_text, seed_text
-from mlbaseline.store.comparisons import ASSESSMENT_SHA256, COMPARISON, VERDICT
 from mlbaseline.store.evaluations import (
     ANSWERED,
     EVALUATION,
@@ -28,14 +26,13 @@ from mlbaseline.store.evaluations import (
 from mlbaseline.store.items import MODEL_ID, param_text
 from mlbaseline.store.measured import MEASURED_SHA256
 from mlbaseline.store.server.artifacts import fetch_artifact
-from mlbaseline.store.server.run_search import NEWEST, Times, experiment_ids, search
+from mlbaseline.store.server.run_search import Times, require_readable, search
 from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, Tracker, reporting
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 _PUBLISHED = "published."
-_PROJECT_ENTRY_POINT = "mlflow.project.entryPoint"
 
 
 @dataclass(frozen=True)
@@ -70,22 +67,6 @@ class EvaluationRun:
     measured_sha256: str | None = None
     model: ModelDigests = NO_DIGESTS
     end_time_ms: int | None = None
-
-
-@dataclass(frozen=True)
-class ComparisonRun:
-    """A comparison as the server knows it. assessment_sha256: of what it found; "" where nothing is written yet."""
-
-    run_id: str
-    experiment_id: str
-    verdict: str
-    suite_digest: str
-    matrix_digest: str
-    start_time_ms: int
-    assessment_sha256: str = ""
-
-
-# ---- finding --------------------------------------------------------------------------------------------------------
 
 
 def find_evaluations(tracker: Tracker, *, ladder: str | None = None) -> tuple[EvaluationRun, ...]:
@@ -160,70 +141,8 @@ def read_evaluation(server: Server, run_id: str) -> EvaluationRun:
     return _evaluation(server, run)
 
 
-def find_comparison(tracker: Tracker, run_id: str | None = None) -> ComparisonRun | None:
-    """Find the newest completed comparison of the suite, or the one with a run id.
-
-    A comparison counts if it is FINISHED, lies in the suite's experiment (or was made by `mlflow run`, which chooses
-    the experiment), and has times that can be true.
-
-    Raises:
-        TrackingError: the server cannot be asked, or the id is not that of such a run.
-    """
-    times = Times(tracker)
-    if run_id is None:
-        tags = {STATUS: COMPLETED, PREFIX + "suite": tracker.experiment}
-        runs = search(tracker, COMPARISON, tags, everywhere=True, page_size=50)
-        found = next((run for run in runs if not _against_comparison(tracker, run, times)), None)
-        return None if found is None else _comparison(tracker, found)
-    with reporting(f"read the run {run_id}", tracker.uri):
-        run = tracker.client.get_run(run_id)
-    if reasons := _against_comparison(tracker, run, times):
-        raise TrackingError(
-            f"{tracker.uri}: expected {run_id} to be a completed comparison of {tracker.experiment!r}; "
-            f"{'; '.join(reasons)}."
-        )
-    return _comparison(tracker, run)
-
-
-def newest_compared(server: Server) -> str | None:
-    """Return the name of the suite that the newest completed comparison is of; None without one.
-
-    Raises:
-        TrackingError: the server cannot be asked.
-    """
-    query = f"tags.`{KIND}` = '{COMPARISON}' and tags.`{STATUS}` = '{COMPLETED}'"
-    experiments = experiment_ids(server)
-    with reporting("look for the newest comparison", server.uri):
-        found = server.client.search_runs(experiments, query, max_results=1, order_by=[NEWEST])
-    return found[0].data.tags.get(PREFIX + "suite") if found else None
-
-
-def read_comparison(server: Server, run_id: str) -> ComparisonRun:
-    """Read the run of a comparison, completed or not. Raises TrackingError."""
-    with reporting(f"read the run {run_id}", server.uri):
-        return _comparison(server, server.client.get_run(run_id))
-
-
-def _against_comparison(tracker: Tracker, run: MlflowRun, times: Times) -> list[str]:
-    """Why a run is no completed comparison of the suite; empty where it is one."""
-    tags, reasons = run.data.tags, []
-    for what, expected, got in (
-        ("kind", COMPARISON, tags.get(KIND)),
-        ("status", COMPLETED, tags.get(STATUS)),
-        ("suite", tracker.experiment, tags.get(PREFIX + "suite")),
-        ("MLflow status", "FINISHED", run.info.status),
-    ):
-        if got != expected:
-            reasons.append(f"{what}: expected {expected!r}, got {got!r}")
-    if run.info.experiment_id != tracker.experiment_id and _PROJECT_ENTRY_POINT not in tags:
-        reasons.append(f"it lies in the experiment {run.info.experiment_id}, not in that of the suite")
-    if not times.are_possible(run):
-        reasons.append("its start or end is in the future, or before its experiment was created")
-    return reasons
-
-
 def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
-    _require_readable(server, run)
+    require_readable(server, run)
     tags = run.data.tags
     # Runs of version 0.2.0 and before have no tag of their model: it is one of their outputs.
     outputs = [model.model_id for model in (run.outputs.model_outputs if run.outputs else ())]
@@ -257,26 +176,6 @@ def _evaluation(server: Server, run: MlflowRun) -> EvaluationRun:
             f"{server.uri}: the run {run.info.run_id} says that it is a completed evaluation, but its tags do not "
             f"bear it out: {error}. Delete it, or set its tag {STATUS} to something else."
         ) from error
-
-
-def _comparison(server: Server, run: MlflowRun) -> ComparisonRun:
-    _require_readable(server, run)
-    tags = run.data.tags
-    return ComparisonRun(
-        run_id=run.info.run_id,
-        experiment_id=run.info.experiment_id,
-        verdict=tags.get(VERDICT, ""),
-        suite_digest=tags.get(PREFIX + "suite_digest", ""),
-        matrix_digest=tags.get(PREFIX + "matrix_digest", ""),
-        start_time_ms=run.info.start_time,
-        assessment_sha256=tags.get(ASSESSMENT_SHA256, ""),
-    )
-
-
-def _require_readable(server: Server, run: MlflowRun) -> None:
-    """Check that this version can read a run. Raises NewerFormatError."""
-    tags = run.data.tags
-    RUN.require_readable(f"{server.uri}: run {run.info.run_id}", tags.get(FORMAT), tags.get(VERSION))
 
 
 def _number(value: float) -> float:

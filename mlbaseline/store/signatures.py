@@ -19,8 +19,9 @@ from mlbaseline.signing import (
     sign_statement,
     verify_signed,
 )
+from mlbaseline.store.comparison_runs import ComparisonRun, read_comparison
 from mlbaseline.store.items import Artifacts, Tags, write
-from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_comparison, read_evaluation
+from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.artifacts import fetch_artifact
 from mlbaseline.store.server.references import stored_model
 from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting

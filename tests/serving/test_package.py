@@ -25,11 +25,12 @@ from mlbaseline.serving.package import package_model
 from mlbaseline.serving.registered_models import find_registered
 from mlbaseline.serving.served import load_served
 from mlbaseline.signing import SIGNED_BY, SigningKey
+from mlbaseline.store.comparison_runs import find_comparison
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.evaluations import EvaluatedModel, EvaluationFigures, log_evaluation, open_evaluation
 from mlbaseline.store.registry.plan import plan_promotion
 from mlbaseline.store.registry.promotion import promote
-from mlbaseline.store.runs import find_comparison, find_evaluations
+from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.server.references import resolve
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Asset, Suite

@@ -9,9 +9,10 @@ from shutil import copy
 import pytest
 
 from mlbaseline.records import Example, TaskData
+from mlbaseline.store.comparison_runs import ComparisonRun, find_comparison
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.preregistration import TASK_DIGEST
-from mlbaseline.store.runs import ComparisonRun, find_comparison, find_evaluations
+from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.leftovers import LeftoverKind, find_leftovers
 from mlbaseline.store.registry.promotion import promote
-from mlbaseline.store.runs import ComparisonRun
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
 from tests.store.registry.test_faults import DiedError, die_at, kill_writer_of

@@ -40,10 +40,10 @@ from mlbaseline.records import (
 )
 from mlbaseline.results import ResultTable
 from mlbaseline.serving import package_model
+from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.comparisons import load_assessment
 from mlbaseline.store.evaluations import EvaluatedModel, EvaluationFigures, log_evaluation, open_evaluation
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
-from mlbaseline.store.runs import ComparisonRun
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
 from tests.support.judged import comparison

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError
 from mlbaseline.records import Assessment, Decision, Role, seed_text
 from mlbaseline.signing import SignedStatement, SigningKey, sign_statement
+from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.comparisons import STOPPED, VERDICT, WAIVED, overall_contrasts, waived_text
 from mlbaseline.store.evaluations import MODEL_SHA256
 from mlbaseline.store.registry.aliases import CHAMPION, holder, version_number
@@ -16,7 +17,7 @@ from mlbaseline.store.registry.rolled_back import require_not_rolled_back
 from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.registry.version_page import describe_version, interval_text
-from mlbaseline.store.runs import ComparisonRun, EvaluationRun, read_evaluation
+from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.references import stored_model
 from mlbaseline.store.server.tracking import PREFIX, Tracker, suite_tags
 from mlbaseline.store.signatures import SIGNER, check_comparison, derive_statement, trusted_keys

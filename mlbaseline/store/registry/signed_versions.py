@@ -11,10 +11,10 @@ from mlbaseline.errors import SignatureError
 from mlbaseline.model_files import file_digests
 from mlbaseline.records import Decision
 from mlbaseline.signing import SignedStatement, TrustedKeys, VerdictStatement, verify_signed
+from mlbaseline.store.comparison_runs import read_comparison
 from mlbaseline.store.comparisons import load_assessment
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID
-from mlbaseline.store.runs import read_comparison
 from mlbaseline.store.server.references import stored_model
 from mlbaseline.store.server.tracking import Server
 from mlbaseline.store.signatures import derive_statement, read_signed

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 from mlbaseline import formats
 from mlbaseline.records import Assessment, Bounds, Comparison, Estimand, Standing
+from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.comparisons import overall_contrasts
-from mlbaseline.store.runs import ComparisonRun, EvaluationRun
+from mlbaseline.store.runs import EvaluationRun
 from mlbaseline.untrusted import escape_markdown, printable
 
 _MOVED_ON = re.compile(r"^> \*\*(?:Overtaken|Rolled back)\*\*[^\n]*\n+")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from mlbaseline.format_versions import FORMAT, RUN, VERSION
 from mlbaseline.store.server.tracking import KIND, Server, Tracker, reporting
 
 if TYPE_CHECKING:
@@ -97,3 +98,9 @@ def experiment_ids(server: Server, view: int | None = None) -> list[str]:
         token = page.token
         if not token:
             return ids
+
+
+def require_readable(server: Server, run: MlflowRun) -> None:
+    """Check that this version can read a run. Raises NewerFormatError."""
+    tags = run.data.tags
+    RUN.require_readable(f"{server.uri}: run {run.info.run_id}", tags.get(FORMAT), tags.get(VERSION))

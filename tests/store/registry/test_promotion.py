@@ -10,8 +10,9 @@ import pytest
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError, TrackingError
 from mlbaseline.records import Promotion, TaskData
+from mlbaseline.store.comparison_runs import find_comparison
 from mlbaseline.store.registry.promotion import promote, rollback
-from mlbaseline.store.runs import find_comparison, find_evaluations
+from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.server.references import artifact_path, resolve
 from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite

@@ -22,6 +22,7 @@ from mlbaseline.errors import SignatureError, TrackingError
 from mlbaseline.model_files import model_sha256, weights_sha256
 from mlbaseline.serving import find_registered
 from mlbaseline.signing import SIGNED_BY, SigningKey, TrustedKeys
+from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.comparisons import load_assessment, save_assessment
 from mlbaseline.store.registry.lineage import find_lineage
 from mlbaseline.store.registry.link_checks import LinkCheck
@@ -29,7 +30,6 @@ from mlbaseline.store.registry.loaded import check_registered
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.registry.verification import VersionLinks, find_version
-from mlbaseline.store.runs import ComparisonRun
 from mlbaseline.store.server.tracking import Run, Tracker
 from mlbaseline.store.signatures import check_comparison, read_signed, sign_comparison
 from mlbaseline.suite import Production, Suite

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlbaseline.records import Assessment, Role
+from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.registry.plan import evidence_tags
 from mlbaseline.store.registry.version_page import describe_version
-from mlbaseline.store.runs import ComparisonRun, EvaluationRun
+from mlbaseline.store.runs import EvaluationRun
 from mlbaseline.suite.reading import parse_suite
 from tests.support.stored import SUITE, make_assessment, make_comparison
 
