@@ -119,7 +119,9 @@ def _nearest(
         more = str(settling)
     else:
         more = "more examples alone would not settle it"
-    return f"{nearest}: {undecided[0].reason}; {more}", None if settling is None else settling.n_more
+    first = undecided[0]
+    found = first.reason if first.is_of_contrast else f"{nearest}: {first.reason}"  # a contrast names its candidate
+    return f"{found}; {more}", None if settling is None else settling.n_more
 
 
 def _missing(by_candidate: Mapping[str, Sequence[Finding]]) -> tuple[int | None, int | None]:

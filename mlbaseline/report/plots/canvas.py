@@ -9,6 +9,8 @@ from mlbaseline.report.plots import svg
 WIDTH = 500.0
 """Width of every plot: a phone's screen, or half of a page."""
 MARGIN = 4.0
+_TICK_LABEL = 36.0
+"""Width of the label of a tick, with some space."""
 COLOURS = {"better": svg.BETTER, "worse": svg.WORSE, "open": svg.OPEN, "": svg.MUTED}
 
 
@@ -27,6 +29,23 @@ def style_axes(axes: Any) -> None:
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="x", length=3, labelsize=10)
     axes.locator_params(axis="x", nbins=5)
+
+
+def keep_labels_inside(axes: Any, width: float) -> None:
+    """Align the labels of ticks that are next to an end of the x axis, so that the figure does not cut them.
+
+    Args:
+        axes: Their limits do not change any more.
+        width: Of the axes.
+    """
+    first, last = axes.get_xlim()
+    places = {value: (value - first) / (last - first) * width for value in axes.get_xticks()}
+    places = {value: place for value, place in places.items() if 0 <= place <= width}
+    axes.set_xticks(list(places))
+    for place, label in zip(places.values(), axes.get_xticklabels(), strict=True):
+        label.set_horizontalalignment(
+            "left" if place < _TICK_LABEL / 2 else "right" if place > width - _TICK_LABEL / 2 else "center"
+        )
 
 
 def draw_text(

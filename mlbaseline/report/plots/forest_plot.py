@@ -8,7 +8,16 @@ from typing import Any
 
 from mlbaseline import formats
 from mlbaseline.report.plots import svg
-from mlbaseline.report.plots.canvas import COLOURS, MARGIN, WIDTH, draw_text, new_figure, style_axes, text_width
+from mlbaseline.report.plots.canvas import (
+    COLOURS,
+    MARGIN,
+    WIDTH,
+    draw_text,
+    keep_labels_inside,
+    new_figure,
+    style_axes,
+    text_width,
+)
 from mlbaseline.report.plots.plot import Plot
 
 FOREST = "forest"
@@ -130,6 +139,7 @@ def _draw_panel(axes: Any, panel: ForestPanel, height: float, *, compact: bool) 
         _draw_row(axes, row, y - 10, (low, high))
     axes.set_xlabel(f"{panel.axis}   (right is better)", fontsize=11, parse_math=False)
     axes.xaxis.set_major_formatter(lambda value, _: ("+" if value > 0 else "") + formats.plain(round(value, 12)))
+    keep_labels_inside(axes, WIDTH - MARGIN - (_LABELS if compact else MARGIN))
 
 
 def _draw_row(axes: Any, row: ForestRow, y: float, limits: tuple[float, float]) -> None:

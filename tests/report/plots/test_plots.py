@@ -110,6 +110,19 @@ def test_all_marks_stay_inside_the_picture(drawn: dict[str, dict[str, str]]) -> 
                 assert -1 <= float(use.get("y", 0)) <= height + 1
 
 
+@pytest.mark.parametrize("delta", [-0.375, 0.375])  # ±0.4 is at the end of the axis
+def test_no_label_of_a_tick_is_cut_at_an_end_of_the_axis(delta: float) -> None:
+    row = given.comparison("lora", "full", delta=delta, low=delta - 0.01, high=delta + 0.01)
+    root = ET.fromstring(render_plots(replace(given.promote(), comparisons=(row,)))["forest"])
+    _, _, width, _ = map(float, (root.get("viewBox") or "").split())
+    for node in root.iter(f"{SVG}text"):
+        x, needed = float(node.get("x", 0)), text_width("".join(node.itertext()), size=10)
+        anchor = re.search(r"text-anchor: (\w+)", node.get("style", ""))
+        assert anchor
+        left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor[1]] * needed
+        assert -1 <= left <= left + needed <= width + 1, node.text
+
+
 def test_nothing_but_infinite_and_unknown_bounds_still_gives_a_plot() -> None:
     base = given.promote()
     row = given.comparison(
