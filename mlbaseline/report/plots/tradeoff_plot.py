@@ -205,6 +205,7 @@ def _draw_labels(axes: Any, placed: Sequence[_Placed], stairs: Sequence[tuple[fl
     """Names beside their points, the front's first. A name that would cover something is left to the table."""
     taken: list[_Box] = [(item.x - 5, item.y - 5, item.x + 5, item.y + 5) for item in placed]
     lines: list[_Box] = [(item.x - 1, item.low, item.x + 1, item.high) for item in placed]
+    lines += [(item.across[0], item.y - 1, item.across[1], item.y + 1) for item in placed if item.across is not None]
     lines += [
         (min(a[0], b[0]) - 1, min(a[1], b[1]) - 1, max(a[0], b[0]) + 1, max(a[1], b[1]) + 1)
         for a, b in itertools.pairwise(stairs)
