@@ -17,9 +17,6 @@ from mlbaseline.suite import Pretrained, Suite
 
 Array = npt.NDArray[np.float64]
 
-_SHARES = ("accuracy",)
-"""Metrics whose scores lie in [0, 1], so that the number of examples bounds the error of their mean."""
-
 
 def compare_with_published(ladder: Ladder, published: Sequence[PublishedScore]) -> tuple[UnpairedContrast, ...]:
     """Compare every candidate, by its checkpoint, with every published score whose metric it carries."""
@@ -37,7 +34,7 @@ def _compare(ladder: Ladder, candidate: str, score: PublishedScore) -> Iterator[
     found = compare_published(
         values,
         score.value,
-        n=score.n if score.standard_error is None and score.metric in _SHARES else None,
+        n=bounding_n(score) if score.standard_error is None else None,
         standard_error=score.standard_error,
         clusters=clusters,
         level=ladder.suite.matrix.level,
@@ -57,6 +54,20 @@ def _compare(ladder: Ladder, candidate: str, score: PublishedScore) -> Iterator[
         reason=found.reason,
         protocol_gaps=tuple(_gaps(_protocol(ladder.suite, candidate), score)),
     )
+
+
+def bounding_n(score: PublishedScore) -> int | None:
+    """Give the number of examples where it bounds the error of a published score.
+
+    Args:
+        score: The published score.
+
+    Returns:
+        Its n where the metric is a mean of scores within [0, 1]; None for other metrics, or a value outside of it.
+    """
+    metric = metric_of(score.metric)
+    is_bounded = metric.corpus is None and metric.lowest >= 0.0 and metric.highest <= 1.0
+    return score.n if is_bounded and 0.0 <= score.value <= 1.0 else None
 
 
 def _protocol(suite: Suite, candidate: str) -> dict[str, str]:

@@ -125,7 +125,7 @@ def compare_published(
         reason = f"published score on {n} examples: its variance is at most value·(1 − value)/n"
     else:
         theirs, error = _exactly(value), "ignored"
-        reason = "published score without n or standard error: taken as exact, so the interval lacks its error"
+        reason = "published score without a standard error or an n that bounds it: taken as exact, its error is missing"
     return _combine(
         bounded_mean(rows, clusters, "clusters"),
         BoundedMean(value, theirs, n),

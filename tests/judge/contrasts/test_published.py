@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlbaseline.judge.assessment import assess
+from mlbaseline.judge.contrasts.published import bounding_n
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Assessment, PublishedScore
@@ -81,6 +82,22 @@ def test_a_corpus_metric_by_its_linear_terms() -> None:
 def test_n_bounds_no_error_where_scores_are_no_shares() -> None:
     (row,) = assessed(replace(PAPER, metric="nll_nats", value=0.5)).unpaired
     assert "taken as exact" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "n"),
+    [
+        ("accuracy", 0.6, 1000),
+        ("exact_match", 0.6, 1000),
+        ("token_f1", 0.6, 1000),
+        ("brier", 0.6, None),
+        ("nll_nats", 0.6, None),
+        ("macro_f1", 0.6, None),
+        ("exact_match", 61.0, None),
+    ],
+)
+def test_n_counts_for_every_mean_of_scores_from_0_to_1(metric: str, value: float, n: int | None) -> None:
+    assert bounding_n(replace(PAPER, metric=metric, value=value)) == n
 
 
 def test_it_decides_nothing() -> None:
