@@ -48,11 +48,9 @@ def examples(suite: str, **options: Any) -> CommandResult:
     "--format",
     "table_format",
     type=click.Choice(["latex", "markdown", "csv"]),
-    default="markdown",
-    show_default=True,
-    help="LaTeX needs the package booktabs; CSV is unrounded.",
+    help="LaTeX needs the package booktabs; CSV is unrounded. Default: by the ending of FILE, else markdown.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="FILE.tex, FILE.md or FILE.csv")
 def table(suite: str, **options: Any) -> CommandResult:
     """Write the scores of every rung as a table for a paper."""
     from mlbaseline import workflows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic_core import to_json
 from rich import box
@@ -12,7 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from mlbaseline import formats
-from mlbaseline.records import ExampleAnswer, ExampleChange, ExamplePair
+from mlbaseline.records import Change, ExampleAnswer, ExampleChange, ExamplePair
 from mlbaseline.report.sections.example_lists import CHANGES, summary_of
 from mlbaseline.report.terminal import text_console
 
@@ -47,7 +48,7 @@ def examples_jsonl(pair: ExamplePair) -> str:
 
 
 def examples_text(pair: ExamplePair, *, colour: bool, width: int) -> str:
-    """Render the first 30 examples as a table.
+    """Render 30 examples as a table: the first of each kind of change, so that losses stand beside wins.
 
     Args:
         pair: The examples of two rungs.
@@ -64,7 +65,7 @@ def examples_text(pair: ExamplePair, *, colour: bool, width: int) -> str:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for title, ratio in (("Change", None), ("Input", 5), ("Right", 2), (pair.candidate, 2), (pair.baseline, 2)):
         grid.add_column(Text(formats.clean(title)), ratio=ratio, no_wrap=ratio is None, overflow="fold")
-    for example in pair.examples[:_SHOWN]:
+    for example in _first_of_each_change(pair.examples):
         label, tone = CHANGES[example.change]
         texts = (example.input or example.example_id, example.target)
         answers = (example.candidate, example.baseline)
@@ -75,6 +76,16 @@ def examples_text(pair: ExamplePair, *, colour: bool, width: int) -> str:
     console.print(Text("Exploratory: rules written after reading examples need other examples to be tested on."))
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in printed.splitlines()) + "\n"
+
+
+def _first_of_each_change(examples: Sequence[ExampleChange]) -> list[ExampleChange]:
+    """Take as many of each kind of change as there is room for, in the order given."""
+    ranks: Counter[Change] = Counter()
+    ranked = []
+    for position, example in enumerate(examples):
+        ranked.append((ranks[example.change], position))
+        ranks[example.change] += 1
+    return [examples[position] for position in sorted(position for _, position in sorted(ranked)[:_SHOWN])]
 
 
 def _flat(pair: ExamplePair, example: ExampleChange) -> dict[str, Value]:

@@ -243,6 +243,9 @@ def _csv(presenter: Presenter) -> str:
             estimate = standing.metrics.get(metric)
             if estimate is not None:
                 writer.writerow(_csv_row(presenter, standing, metric, estimate))
+    for score in presenter.assessment.published:
+        known = [*map(_name, (score.baseline, "external", score.metric)), score.value, "", "", "", score.n or ""]
+        writer.writerow([*known, *[""] * (len(columns) - len(known)), "", ""])
     return stream.getvalue()
 
 

@@ -84,3 +84,10 @@ def test_the_terminal_says_how_many_are_left_out() -> None:
     pair = the_pair()
     many = replace(pair, examples=tuple(given.example(i, Change.WON, "positive", "neutral") for i in range(45)))
     assert "and 15 more" in examples_text(many, colour=False, width=100)
+
+
+def test_losses_stand_beside_many_wins() -> None:
+    changes = [Change.WON] * 40 + [Change.LOST] * 20
+    examples = tuple(given.example(i, change, "positive", "neutral") for i, change in enumerate(changes))
+    lines = examples_text(replace(the_pair(), examples=examples), colour=False, width=100).splitlines()
+    assert [sum(line.startswith(mark) for line in lines) for mark in ("▲ won", "▼ lost")] == [15, 15]

@@ -101,6 +101,13 @@ def test_csv_has_unrounded_numbers_and_names() -> None:
     assert (nll["better_than"], nll["better_than_exploratory"]) == ("", "zero_shot;few_shot")
 
 
+def test_csv_has_published_scores_too() -> None:
+    rows = list(csv.DictReader(io.StringIO(render(TableFormat.CSV, given.beside_published()))))
+    paper = next(row for row in rows if row["rung"] == "paper")
+    assert (paper["kind"], paper["metric"], paper["value"], paper["n"]) == ("external", "accuracy", "0.71", "2000")
+    assert paper["low"] == paper["seeds"] == paper["better_than_exploratory"] == ""
+
+
 @pytest.mark.parametrize("name", odd.ALL)
 @pytest.mark.parametrize("table_format", TableFormat)
 def test_every_assessment_can_be_rendered(name: str, table_format: TableFormat) -> None:

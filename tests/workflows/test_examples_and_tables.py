@@ -96,9 +96,11 @@ def test_the_table_of_the_newest_comparison(ladder: CheapLadder) -> None:
     assert r"\toprule" in shown.text(False, 80)
     assert r"rule & 1 & \textbf{0.667}\textsuperscript{a}" in shown.document["table"]
     output = ladder.folder / "out/table.csv"
-    written = workflows.table(ladder.suite, table_format="csv", output=output, tracking_uri=ladder.uri)
+    written = workflows.table(ladder.suite, output=output, tracking_uri=ladder.uri)
     assert written.document["output"] == str(output)
     assert output.read_text(encoding="utf-8").startswith("rung,kind,metric,value,low,high,level,n,")
+    with pytest.raises(SuiteError, match=r"\.tex, \.md, \.csv, or --format; got 'table\.txt'"):
+        workflows.table(ladder.suite, output=output.with_suffix(".txt"), tracking_uri=ladder.uri)
 
 
 def test_a_notebook_takes_a_mapping_and_shows_text_and_rows(ladder: CheapLadder) -> None:

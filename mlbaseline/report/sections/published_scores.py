@@ -44,22 +44,28 @@ def _sources(presenter: Presenter, scores: tuple[PublishedScore, ...]) -> Table:
                 Cell(formats.significant(score.standard_error) if score.standard_error else formats.MISSING),
                 Cell(formats.count(score.n)),
                 Cell(formats.clean(score.date or formats.MISSING)),
-                Cell(_protocol_stated(score), tone="open"),
+                Cell(_stated(score) or "unknown", tone="open"),
                 Cell(formats.clean(score.source)),
             )
         )
         for score in scores
     )
-    note = (
+    notes = [
         "Protocol: what the source states. Where prompt, shots or split differ from this suite's or are not stated, "
         "the score may be of a different task."
-    )
-    return Table("Where they come from", columns, rows, notes=(note,))
+    ]
+    if not all(map(_stated, scores)):
+        notes.append(
+            "unknown: give the baseline in the suite a `protocol`, such as {shots: 0, split: test}, and it is compared "
+            "with this suite's."
+        )
+    return Table("Where they come from", columns, rows, notes=tuple(notes))
 
 
-def _protocol_stated(score: PublishedScore) -> str:
+def _stated(score: PublishedScore) -> str:
+    """Write what the source says of the protocol; empty where it says nothing."""
     known = [f"{name} {value!r}" for name, value in score.measured_by.items()]
-    return formats.clean("; ".join([*known, *([score.protocol] if score.protocol else [])]) or "unknown")
+    return formats.clean("; ".join([*known, *([score.protocol] if score.protocol else [])]))
 
 
 def _contrasts(presenter: Presenter, rows: tuple[UnpairedContrast, ...]) -> Table:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlbaseline import store
+from mlbaseline.errors import SuiteError
 from mlbaseline.report import TableFormat, render_paper_table
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.comparisons.gate import judged_comparison
 
+_ENDINGS = {".tex": TableFormat.LATEX, ".md": TableFormat.MARKDOWN, ".csv": TableFormat.CSV}
+
 
 def table(
     suite: SuiteReference,
     *,
     comparison: str | None = None,
-    table_format: TableFormat | str = TableFormat.MARKDOWN,
+    table_format: TableFormat | str | None = None,
     output: Path | None = None,
     tracking_uri: str | None = None,
 ) -> CommandResult:
@@ -25,7 +28,8 @@ def table(
     Args:
         suite: Path of a suite file, name of a packaged suite, or the content of a suite as a mapping.
         comparison: Run id of the comparison. By default the suite's newest.
-        table_format: `latex` (needs the package booktabs), `markdown` or `csv` (unrounded, a row a rung and metric).
+        table_format: `latex` (needs the package booktabs), `markdown` or `csv` (unrounded, a row a rung and metric). By
+            default the ending of `output` decides: `.tex`, `.md` or `.csv`; without one it is Markdown.
         output: Write to this file in place of the terminal.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
@@ -36,8 +40,9 @@ def table(
         TrackingError: The server cannot be reached, or has no completed comparison.
         IncomparableError: Other rules than the suite's present ones judged the comparison.
         ValueError: The format is not one of the three.
+        SuiteError: The ending says none of them, or the suite is not valid.
     """
-    chosen = TableFormat(table_format)
+    chosen = _format_of(output) if table_format is None else TableFormat(table_format)
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     run, assessment = judged_comparison(loaded, tracker, comparison)
@@ -48,3 +53,13 @@ def table(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     return CommandResult({**document, "output": str(output)}, lambda *_: f"Table of {run.run_id}: {output}")
+
+
+def _format_of(output: Path | None) -> TableFormat:
+    if output is None:
+        return TableFormat.MARKDOWN
+    if output.suffix.lower() not in _ENDINGS:
+        raise SuiteError(
+            "--output", [f"expected a name that ends in {', '.join(_ENDINGS)}, or --format; got {output.name!r}"]
+        )
+    return _ENDINGS[output.suffix.lower()]
