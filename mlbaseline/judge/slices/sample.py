@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import entr
 
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.metrics import read_rows
@@ -100,5 +101,5 @@ def _entropy(table: ResultTable, labels: Sequence[str]) -> Array | None:
     log_probs = read_rows(table, labels).log_probs if labels else None
     if log_probs is None:
         return None
-    entropy: Array = -(np.exp(log_probs) * log_probs).sum(axis=1)
+    entropy: Array = entr(np.exp(log_probs)).sum(axis=1)  # a choice without probability adds nothing
     return entropy

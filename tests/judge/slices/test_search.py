@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlbaseline.judge.slices import examine
-from mlbaseline.judge.slices.sample import Sample, sample_of
+from mlbaseline.judge.slices.sample import UNCERTAINTY, Sample, sample_of
 from mlbaseline.judge.slices.search import LIMIT, halves, search
 from tests.support.sliced_ladders import data, ladder, rights, table
 
@@ -97,6 +97,15 @@ def test_too_few_examples_find_nothing() -> None:
     small = sample_of(tables["lora"], tables["base"], None, ("no", "yes"), "accuracy")
     assert small is not None
     assert search(*halves(small), sign=1, at_least=20, level=0.95) == (0, ())
+
+
+def test_a_choice_without_probability_leaves_no_uncertainty() -> None:
+    made = table(data(30), np.ones(30, dtype=bool), "a")
+    for number, label in enumerate(("no", "yes")):
+        made.frame[f"loglik_nats.{label}"] = np.where(np.arange(30) < 10, -np.inf if number else 0.0, -1.0)
+    found = sample_of(made, made, None, ("no", "yes"), "accuracy")
+    assert found is not None
+    assert found.measures[UNCERTAINTY].tolist() == pytest.approx([0.0] * 10 + [np.log(2)] * 20)
 
 
 @pytest.mark.parametrize("missing", ["brier", "macro_f1"])
