@@ -36,3 +36,8 @@ class Metric:
     highest: float = math.inf
     compared_as: str | None = None
     is_judged: bool = False
+
+    @property
+    def is_mean_within_0_1(self) -> bool:
+        """Whether it is the mean of scores from 0 to 1, whose variance is bounded by that mean."""
+        return self.per_example is not None and (self.lowest, self.highest) == (0, 1)

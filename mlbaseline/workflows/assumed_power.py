@@ -54,7 +54,7 @@ def assume_power(
         for over in contrast.over
         if candidate in (None, contrast.candidate) and baseline in (None, over)
     ]
-    bounded = [(contrast, over) for contrast, over in contrasts if _is_in_0_1(contrast.metric)]
+    bounded = [(contrast, over) for contrast, over in contrasts if metric_of(contrast.metric).is_mean_within_0_1]
     if not bounded:
         raise DataError(
             f"{loaded.name}: no primary contrast of {candidate or 'any candidate'} over {baseline or 'any'} has a "
@@ -83,8 +83,3 @@ def assume_power(
         "After a first run, `mlbaseline power` without --discordance plans from what the rows show, seeds included."
     )
     return power_result(loaded, plans, note=note, discordance=discordance)
-
-
-def _is_in_0_1(name: str) -> bool:
-    metric = metric_of(name)
-    return metric.per_example is not None and (metric.lowest, metric.highest) == (0, 1)

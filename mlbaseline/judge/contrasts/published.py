@@ -65,9 +65,7 @@ def bounding_n(score: PublishedScore) -> int | None:
     Returns:
         Its n where the metric is a mean of scores within [0, 1]; None for other metrics, or a value outside of it.
     """
-    metric = metric_of(score.metric)
-    is_bounded = metric.corpus is None and metric.lowest >= 0.0 and metric.highest <= 1.0
-    return score.n if is_bounded and 0.0 <= score.value <= 1.0 else None
+    return score.n if metric_of(score.metric).is_mean_within_0_1 and 0.0 <= score.value <= 1.0 else None
 
 
 def _protocol(suite: Suite, candidate: str) -> dict[str, str]:
