@@ -95,8 +95,8 @@ test-image: $(VENV)/.installed-dev
 
 # One JSON file for each benchmark, under the name of the commit.
 bench: $(VENV)/.installed-dev
-	for file in tests/benchmarks/bench_*.py; do \
-	  python -m tests.benchmarks.$$(basename $$file .py) --json benchmarks || exit 1; done
+	for file in $$(find tests/benchmarks -name 'bench_*.py' | sort); do \
+	  python -m $$(echo $${file%.py} | tr / .) --json benchmarks || exit 1; done
 
 calibrate: $(VENV)/.installed-dev
 	python -m tests.stats.paired.calibration --write docs-table

@@ -31,7 +31,7 @@ def test_without_an_environment_vllm_is_left_out_and_that_is_said(
 def test_vllm_alone_and_under_lm_eval_scores_as_the_engine_does() -> None:
     from mlbaseline.models.checkpoint import load_checkpoint
     from tests.benchmarks.bench_scoring import VLLM_WAYS, compare_with_vllm
-    from tests.benchmarks.scoring_items import packaged_model, scoring_tasks
+    from tests.benchmarks.tasks.scoring_items import packaged_model, scoring_tasks
 
     checkpoint = load_checkpoint(packaged_model(), precision="fp32", device="cpu")
     tasks = scoring_tasks(6, checkpoint.tokenizer)

@@ -30,9 +30,9 @@ from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint
 from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.bench_scoring import make_harness
-from tests.benchmarks.invariance_tasks import KINDS, Answers, Kind
 from tests.benchmarks.json_results import add_json_option, write_results
-from tests.benchmarks.scoring_items import packaged_model, tweets
+from tests.benchmarks.tasks.invariance_tasks import KINDS, Answers, Kind
+from tests.benchmarks.tasks.scoring_items import packaged_model, tweets
 
 BUDGET, OTHER_BUDGETS = 512, (128, 2048)
 HARNESS_BATCH, OTHER_BATCHES = 8, (1, 32)

@@ -29,10 +29,10 @@ from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.json_results import add_json_option, write_results
-from tests.benchmarks.scoring_items import MAX_LENGTH, Items, packaged_model, scoring_tasks, tweets
-from tests.benchmarks.scoring_processes import Place, make_place, run_ours, run_theirs, run_theirs_on_vllm
 from tests.benchmarks.sides.process import Side, Spent, in_turn
+from tests.benchmarks.sides.scoring_processes import Place, make_place, run_ours, run_theirs, run_theirs_on_vllm
 from tests.benchmarks.sides.vllm_environment import add_vllm_option, find_vllm_python
+from tests.benchmarks.tasks.scoring_items import MAX_LENGTH, Items, packaged_model, scoring_tasks, tweets
 
 HARNESS_BATCH = 16
 """Rows of a batch that the harness is told to make."""

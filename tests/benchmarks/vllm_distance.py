@@ -19,7 +19,7 @@ from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.protocols import make_request_format
 from mlbaseline.records import Model
 from mlbaseline.suite import Endpoint, Evaluation
-from tests.benchmarks.scoring_items import MAX_LENGTH, Items, packaged_model, tweets
+from tests.benchmarks.tasks.scoring_items import MAX_LENGTH, Items, packaged_model, tweets
 from tests.support.servers import DTYPE_NAMES, vllm_server
 
 

@@ -46,7 +46,7 @@ def make_generate(precision: str, n: int, new_tokens: int, way: str) -> Callable
     from mlbaseline.models.checkpoint import load_checkpoint
     from mlbaseline.suite import Evaluation
     from mlbaseline.tasks.decoding import Decoding
-    from tests.benchmarks.scoring_items import packaged_model, tweets
+    from tests.benchmarks.tasks.scoring_items import packaged_model, tweets
 
     items = tweets(n)
     evaluation = Evaluation(max_length=512, latency_sample=0, generate_with=way)

@@ -12,7 +12,7 @@ from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.bench_scoring import RATIOS, compare, make_harness
-from tests.benchmarks.scoring_items import packaged_model, sentences, tweets
+from tests.benchmarks.tasks.scoring_items import packaged_model, sentences, tweets
 from tests.engine.scoring.test_lm_eval import CASES, harness_logliks
 from tests.support.choice_task import make_examples
 

@@ -1,4 +1,4 @@
-"""How long decisions about live traffic take: python -m tests.benchmarks.bench_monitoring
+"""How long decisions about live traffic take: python -m tests.benchmarks.monitor.bench_monitoring
 
 A canary decision over a million events (promised: 1 s), and a year of 20 slices with 200 labels a day (10 s). Exit code
 1 if a promise is not kept.

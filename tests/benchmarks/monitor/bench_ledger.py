@@ -1,4 +1,4 @@
-"""How long a million events take: python -m tests.benchmarks.bench_ledger [EVENTS] [--format parquet|jsonl|csv]
+"""How long a million events take: python -m tests.benchmarks.monitor.bench_ledger [EVENTS] [--format parquet|jsonl|csv]
 
 Ingests a made stream into SQLite, the same file again, the same rows under another name (so that each is looked up),
 and reads them for a decision. Prints seconds of wall and CPU and the peak memory, beside what the project promises for

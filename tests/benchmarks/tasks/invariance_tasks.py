@@ -16,7 +16,7 @@ from mlbaseline.records import Answer, Example, Model
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.benchmarks.scoring_items import SENTIMENTS, TWEETS
+from tests.benchmarks.tasks.scoring_items import SENTIMENTS, TWEETS
 
 NEW_TOKENS = 8
 TEXT = Prompting("{text}")

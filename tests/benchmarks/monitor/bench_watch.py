@@ -1,4 +1,4 @@
-"""How soon `mlbaseline watch` answers while traffic is ingested: python -m tests.benchmarks.bench_watch [EVENTS]
+"""How soon `mlbaseline watch` answers during ingestion: python -m tests.benchmarks.monitor.bench_watch [EVENTS]
 
 A ledger of a million events; another process goes on ingesting, so that every look decides over all of them; a client
 asks 20 times a second. Prints the median, the 95th percentile and the longest time of an answer, beside what is
@@ -21,8 +21,8 @@ import numpy as np
 
 from mlbaseline.monitor import open_ledger
 from mlbaseline.monitor.ingesting import ingest_file
-from tests.benchmarks.bench_ledger import write_stream
-from tests.benchmarks.json_results import add_json_option, write_results
+from tests.benchmarks.json_results import ROOT, add_json_option, write_results
+from tests.benchmarks.monitor.bench_ledger import write_stream
 from tests.support.servers import free_port, serving
 from tests.support.suites import reviews_suite
 from tests.support.traffic import NOW
@@ -89,7 +89,7 @@ def main() -> None:
 def measure(folder: Path, events: int, seconds: float) -> list[Answers]:
     """Ask for the decision and for the gauges in turn."""
     (folder / "suite.yaml").write_text(SUITE, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "mlbaseline", "watch", "suite.yaml", "--ledger", "ledger.db", "--every", "0.5"]
     command += ["--tracking-uri", f"sqlite:///{folder}/mlflow.db", "--port", url.rpartition(":")[2]]
