@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mlbaseline.metrics.choice import CHOICE_METRICS, read_rows
 from mlbaseline.metrics.likelihood import LIKELIHOOD_METRICS
-from mlbaseline.metrics.metric import Array, Metric
+from mlbaseline.metrics.metric import Array, CorpusRows, Metric
 from mlbaseline.metrics.text import TEXT_METRICS
 from mlbaseline.results import SCORE, ResultTable
 from mlbaseline.stats import CorpusMetric
@@ -29,9 +29,8 @@ VERSION = 1
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*CHOICE_METRICS, *TEXT_METRICS, *LIKELIHOOD_METRICS)}
 
 
-_KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, tuple[str, ...]], tuple[CorpusMetric, Array] | None]]
-_KNOWN = WeakKeyDictionary()
-"""Statistics of the tables in use: a comparison needs them for each contrast, and n-grams take long."""
+_KNOWN: WeakKeyDictionary[ResultTable, dict[tuple[str, tuple[str, ...]], CorpusRows | None]] = WeakKeyDictionary()
+"""Of the tables in use: a comparison needs them for each contrast, and n-grams take long."""
 
 
 def metric_of(name: str) -> Metric:
@@ -82,11 +81,10 @@ def measure(
         chosen = scores if mask is None else scores[mask]
         known = chosen[~np.isnan(chosen)]
         return float(known.mean()) if len(known) else None
-    found = corpus_statistics(table, labels, name)
-    if found is None or (mask is not None and not mask.any()):
+    rows = _corpus_rows(table, labels, name)
+    if rows is None or (mask is not None and not mask.any()):
         return None
-    corpus, statistics = found
-    return corpus.of(statistics if mask is None else statistics[mask])
+    return rows.value(mask)
 
 
 def corpus_statistics(table: ResultTable, labels: Sequence[str], name: str) -> tuple[CorpusMetric, Array] | None:
@@ -95,6 +93,11 @@ def corpus_statistics(table: ResultTable, labels: Sequence[str], name: str) -> t
     Raises:
         ValueError: The metric is a mean of per-example scores.
     """
+    rows = _corpus_rows(table, labels, name)
+    return None if rows is None else (rows.metric, rows.statistics())
+
+
+def _corpus_rows(table: ResultTable, labels: Sequence[str], name: str) -> CorpusRows | None:
     corpus = metric_of(name).corpus
     if corpus is None:
         raise ValueError(f"{name} is a mean of per-example scores; it has no corpus statistics")

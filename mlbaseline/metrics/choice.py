@@ -16,7 +16,7 @@ import pandas as pd
 
 from mlbaseline import stats
 from mlbaseline.errors import DataError
-from mlbaseline.metrics.metric import Array, Metric
+from mlbaseline.metrics.metric import Array, CorpusRows, Metric
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -92,9 +92,9 @@ def _scored(scores: Callable[[ChoiceArrays], Array | None]) -> Callable[[ResultT
 
 
 def _counted(
-    statistics: Callable[[ChoiceArrays], tuple[CorpusMetric, Array] | None],
-) -> Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None]:
-    return lambda table, labels: statistics(read_rows(table, labels))
+    corpus: Callable[[ChoiceArrays], CorpusRows | None],
+) -> Callable[[ResultTable, Sequence[str]], CorpusRows | None]:
+    return lambda table, labels: corpus(read_rows(table, labels))
 
 
 def _accuracy(rows: ChoiceArrays) -> Array | None:
@@ -113,24 +113,24 @@ def _brier(rows: ChoiceArrays) -> Array | None:
     return squared
 
 
-def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[ChoiceArrays], tuple[CorpusMetric, Array] | None]:
-    def corpus(rows: ChoiceArrays) -> tuple[CorpusMetric, Array] | None:
+def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[ChoiceArrays], CorpusRows | None]:
+    def corpus(rows: ChoiceArrays) -> CorpusRows | None:
         if rows.prediction is None:
             return None
         chosen = metric(rows.n_labels)
-        return chosen, chosen.statistics(rows.target, rows.prediction)
+        return CorpusRows(chosen, (rows.target, rows.prediction), chosen.statistics)
 
     return corpus
 
 
-def _ece(rows: ChoiceArrays) -> tuple[CorpusMetric, Array] | None:
+def _ece(rows: ChoiceArrays) -> CorpusRows | None:
     if rows.log_probs is None or rows.prediction is None:
         return None
     chosen = stats.ece()
     # With a normalisation the choice that is predicted need not be the most likely one.
     said = np.where(rows.prediction >= 0, rows.prediction, rows.log_probs.argmax(axis=1))
     confidence = np.exp(rows.log_probs[np.arange(len(said)), said]).clip(0.0, 1.0)
-    return chosen, chosen.statistics(confidence, (rows.prediction == rows.target).astype(float))
+    return CorpusRows(chosen, (confidence, rows.prediction == rows.target), chosen.statistics)
 
 
 CHOICE_METRICS = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mlbaseline import stats
-from mlbaseline.metrics.metric import Array, Metric
+from mlbaseline.metrics.metric import Array, CorpusRows, Metric
 from mlbaseline.results import SUM, ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -50,13 +50,13 @@ def _tokens(table: ResultTable) -> Array | None:
 
 def _per(
     metric: Callable[[], CorpusMetric], units: Callable[[ResultTable], Array | None]
-) -> Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None]:
-    def corpus(table: ResultTable, _: Sequence[str]) -> tuple[CorpusMetric, Array] | None:
+) -> Callable[[ResultTable, Sequence[str]], CorpusRows | None]:
+    def corpus(table: ResultTable, _: Sequence[str]) -> CorpusRows | None:
         nats, counted = _nats(table), units(table)
         if nats is None or counted is None:
             return None
         chosen = metric()
-        return chosen, chosen.statistics(nats, counted)
+        return CorpusRows.of_statistics(chosen, chosen.statistics(nats, counted))
 
     return corpus
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from mlbaseline import stats
-from mlbaseline.metrics.metric import Array, Metric
+from mlbaseline.metrics.metric import Array, CorpusRows, Metric
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -206,8 +206,8 @@ def _passes(table: ResultTable, _: Sequence[str]) -> Array | None:
 
 def _corpus(
     metric: Callable[[], CorpusMetric],
-) -> Callable[[ResultTable, Sequence[str]], tuple[CorpusMetric, Array] | None]:
-    def corpus(table: ResultTable, _: Sequence[str]) -> tuple[CorpusMetric, Array] | None:
+) -> Callable[[ResultTable, Sequence[str]], CorpusRows | None]:
+    def corpus(table: ResultTable, _: Sequence[str]) -> CorpusRows | None:
         texts = read_texts(table)
         if texts is None:
             return None
@@ -215,7 +215,9 @@ def _corpus(
         # A reference set holds one text an example; sacreBLEU takes an empty one for "no further reference".
         sets = [[right[i] if i < len(right) else "" for right in texts.accepted] for i in range(most)]
         chosen = metric()
-        return chosen, chosen.statistics([prediction or "" for prediction in texts.predictions], sets)
+        return CorpusRows.of_statistics(
+            chosen, chosen.statistics([prediction or "" for prediction in texts.predictions], sets)
+        )
 
     return corpus
 

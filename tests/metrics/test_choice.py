@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
 
@@ -115,6 +116,19 @@ def test_unknown_target_is_an_error() -> None:
         measure(table(), LABELS[:2], "macro_f1")
     with pytest.raises(ValueError, match="no corpus statistics"):
         corpus_statistics(table(), LABELS, "accuracy")
+
+
+@pytest.mark.parametrize("name", ["ece", "macro_f1", "mcc"])
+def test_a_metric_added_up_in_blocks_has_the_bits_of_one_sum(name: str) -> None:
+    made = table(errors=3)
+    many = replace(made, frame=pd.concat([made.frame] * 101, ignore_index=True))
+    found = corpus_statistics(many, LABELS, name)
+    assert found is not None
+    metric, statistics = found
+    some = RNG.random(len(statistics)) < 0.7
+    assert measure(many, LABELS, name) == metric.of(statistics)
+    assert measure(many, LABELS, name, some) == metric.of(statistics[some])
+    assert measure(many, LABELS, name, ~np.ones_like(some)) is None
 
 
 def test_what_is_known_of_a_table_goes_with_it() -> None:
