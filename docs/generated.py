@@ -11,6 +11,7 @@ import click
 from mlbaseline.cli import cli
 from mlbaseline.judge.audit import CHECKS
 from mlbaseline.suite import MetricName, Suite
+from mlbaseline.suite.checks.known_keys import as_mapping
 
 
 def fill_in(text: str) -> str:
@@ -25,7 +26,8 @@ def suite_keys() -> Iterator[str]:
     """One section for the suite and for each type that stands in it, with a table of its keys."""
     schema = Suite.model_json_schema()
     types: Mapping[str, Any] = {"Suite": schema, **_in_order_of_use(schema)}
-    for name, fields in types.items():
+    for name, definition in types.items():
+        fields = as_mapping(definition)
         yield from (f"## {name}", "", " ".join(fields.get("description", "").split()), "")
         if not fields.get("properties"):
             continue

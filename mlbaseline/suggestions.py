@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_ALIKE = 0.7
+_ALIKE = 0.65
 """Ratio of `difflib` from which on two names are alike."""
 
 
 def nearest_names(name: object, names: Iterable[object], n: int = 1) -> list[str]:
-    """Return the names that are most like this one, upper and lower case alike; empty where none is like it.
+    """Return the names that are most like this one, else those that contain it; empty where there are none.
+
+    Upper and lower case are alike.
 
     Args:
         name: That is unknown, in whatever type a file has it.
@@ -20,9 +22,14 @@ def nearest_names(name: object, names: Iterable[object], n: int = 1) -> list[str
     Example:
         >>> nearest_names("MAJORTY", ["majority", "uniform"])
         ['majority']
+        >>> nearest_names("f1", ["accuracy", "macro_f1"])
+        ['macro_f1']
     """
     known = {str(each).casefold(): str(each) for each in names}
-    return [known[found] for found in get_close_matches(str(name).casefold(), known, n=n, cutoff=_ALIKE)]
+    wanted = str(name).casefold()
+    alike = get_close_matches(wanted, known, n=n, cutoff=_ALIKE)
+    containing = [each for each in known if wanted in each.split("_")]
+    return [known[found] for found in alike or containing[:n]]
 
 
 def did_you_mean(name: object, names: Iterable[object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,29 @@ if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
 
 
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+"""How MLflow names runs."""
+
+
 @command()
-@click.argument("comparison", default="")
+@click.argument("subject", metavar="[SUITE|RUN_ID]", default="")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.html or FILE.md"
 )
-@click.option("--suite", help="Whose newest comparison, where no run is named; default: the newest of all.")
-def report(comparison: str, **options: Any) -> CommandResult:
-    """Write the report of a COMPARISON run to a file."""
+@click.option("--comparison", metavar="RUN_ID", help="The comparison to show; default: the suite's newest.")
+@click.option("--suite", help="The same as the argument SUITE.")
+def report(subject: str, *, comparison: str | None, suite: str | None, **options: Any) -> CommandResult:
+    """Write the report of a comparison to a file: that of RUN_ID, or the newest of SUITE.
+
+    Without either, it is the newest comparison of the server.
+    """
     from mlbaseline import workflows
 
-    return workflows.report(comparison or None, **options)
+    if _RUN_ID.fullmatch(subject):
+        comparison = comparison or subject
+    else:
+        suite = subject or suite
+    return workflows.report(comparison, suite=suite, **options)
 
 
 @command()

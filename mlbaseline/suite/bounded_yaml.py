@@ -17,6 +17,9 @@ _NO_TEXT = re.compile("[\\x00\ud800-\udfff]")
 
 _HINTS = {
     "mapping values": ". A text with a colon in it needs quotes",
+    "found '<scalar>'": ". A quote is not closed before it, or the text begins with a brace and needs quotes around it",
+    "found '<block mapping start>'": ". Keys of one level begin in the same column",
+    "parsing a flow": ". A bracket, brace or comma is missing, there or on the line before",
     "'\\t'": ": a tab. Use spaces, which alone make the levels of YAML",
 }
 """Part of what the library says ─▶ what to do."""

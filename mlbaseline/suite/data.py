@@ -15,14 +15,17 @@ from pydantic import (
     model_validator,
 )
 
-from mlbaseline.suite.node import SPLITS, Node, Sha256
+from mlbaseline.suite.node import SPLITS, Node, Sha256, ShortNode
 
 EncodingErrors = Literal["strict", "replace"]
 """By the names that Python has for them."""
 
 
-class DataSource(Node):
-    """One file that is split (`source`), or a file of its own per split (`train`, `dev`, `test`)."""
+class DataSource(ShortNode):
+    """One file that is split (`source`), or a file of its own per split (`train`, `dev`, `test`).
+
+    A text in its place is the source.
+    """
 
     added_later: ClassVar[frozenset[str]] = frozenset(
         {"encoding", "encoding_errors", "delimiter", "sheet", "max_ragged"}
@@ -147,9 +150,13 @@ class SplitSizes(Node):
         return self
 
 
-class Slicing(Node):
-    """How examples are cut into groups: by pattern, bin, quantile or value of a column, or by the target."""
+class Slicing(ShortNode):
+    """How examples are cut into groups: by pattern, bin, quantile or value of a column, or by the target.
 
+    A text in its place is the column.
+    """
+
+    text_key: ClassVar[str] = "column"
     added_later: ClassVar[frozenset[str]] = frozenset({"target"})
 
     column: str | None = None

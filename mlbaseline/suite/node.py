@@ -68,22 +68,29 @@ class Node(BaseModel):
         return {name: value for name, value in content.items() if name not in unused}
 
 
-class Asset(Node):
+class ShortNode(Node):
+    """A mapping that a text may stand for: the value of its most important key."""
+
+    text_key: ClassVar[str] = "source"
+    """The key that has the text."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, content: Any) -> Any:
+        return {cls.text_key: content} if isinstance(content, str) else content
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
+
+
+class Asset(ShortNode):
     """A file or folder, with the SHA-256 that it must have. A text in its place is its source."""
 
     source: Annotated[str, Field(min_length=1)]
     """A path (relative to the suite file), `pip://NAME==VERSION/MEMBER`, `hf://ORG/NAME`, `runs:/…` or `models:/…`."""
     sha256: Sha256 | None = None
     """SHA-256 that the file or folder must have, as 64 hexadecimal digits. Without it, the content is not checked."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, content: Any) -> Any:
-        return {"source": content} if isinstance(content, str) else content
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core)]}
 
 
 Usd = Annotated[float, Field(ge=0)]

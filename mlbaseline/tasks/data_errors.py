@@ -10,6 +10,8 @@ from mlbaseline import formats
 from mlbaseline.errors import DataError
 from mlbaseline.suggestions import nearest_names
 
+DELIMITERS = (",", ";", "\t", "|")
+"""Those that stand between the cells of text tables, the more usual ones first."""
 SHOWN = 3
 """Rows or ids that a message shows."""
 
@@ -43,7 +45,15 @@ def no_column(name: str, columns: Iterable[str], place: str = "") -> str:
         no column 'body'; there are: 'body ', 'label'; did you mean 'body '? In the suite it is written "body "
     """
     names = list(columns)
-    return f"no column {name!r}{place}; there are: {quoted(names)}{meant_column(name, names)}"
+    return (
+        f"no column {name!r}{place}; there are: {quoted(names)}{_other_delimiter(names) or meant_column(name, names)}"
+    )
+
+
+def _other_delimiter(columns: Sequence[str]) -> str:
+    """Name the delimiter of a header that was read as one column; empty where it has none of the usual ones."""
+    held = [delimiter for delimiter in DELIMITERS if len(columns) == 1 and delimiter in columns[0]]
+    return f". The header is one column; write `delimiter: {json.dumps(held[0])}` in `task.data`" if held else ""
 
 
 def quoted(columns: Iterable[str]) -> str:

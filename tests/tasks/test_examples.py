@@ -44,6 +44,14 @@ def test_all_missing_columns_at_once(tmp_path: Path) -> None:
         assert problem in message
 
 
+def test_a_header_that_was_read_as_one_column_names_its_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("body;label\na;no\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        load(make_suite(tmp_path, data={"source": "data.csv"}, columns={"target": "label", "text": "body"}))
+    written = yaml.safe_load(str(caught.value).partition("one column; write `")[2].partition("`")[0])
+    assert written == {"delimiter": ";"}
+
+
 @pytest.mark.parametrize("header", ["body ", "\u00a0body", "Body", "bo\u200bdy"])
 def test_an_unusual_header_is_quoted_and_suggested(tmp_path: Path, header: str) -> None:
     """What stands after "written" is YAML for the column."""

@@ -147,6 +147,8 @@ def _check_later_commands(workplace: Workplace, document: dict) -> None:
     assert workplace.document("promote", suite, "--comparison", run_id, "--dry-run")["dry_run"] is True
     workplace.command("report", run_id, "-o", "out/report.html", "--suite", suite)
     assert "<table" in (workplace.folder / "out/report.html").read_text(encoding="utf-8")
+    for shown in ((suite,), (suite, "--comparison", run_id)):
+        assert workplace.document("report", *shown, "-o", "out/of_suite.md")["comparison_run_id"]
     plans = workplace.document("power", suite, "--candidate", "lora", "--baseline", "majority", "--delta", "0.05")[
         "plans"
     ]
@@ -274,7 +276,7 @@ def test_a_killed_ladder_keeps_what_is_complete_and_goes_on(workplace: Workplace
         (["evaluate", "SUITE", "--seed", "7"], 1, "7 is not among the suite's seeds [0, 1]"),
         (["compare", "SUITE"], 1, "mlflow.db: no completed evaluation of 'reviews'. Run"),
         (["gate", "SUITE"], 1, "no completed comparison"),
-        (["report", "-o", "x.pdf", "--suite", "SUITE"], 1, "ends in .html or .md"),
+        (["report", "SUITE", "-o", "x.pdf"], 1, "ends in .html or .md"),
         (["run", "SUITE", "--nonsense"], 2, "No such option"),
         (["run", "no-such-suite"], 1, "no packaged suite of that name"),
     ],

@@ -16,7 +16,13 @@ Schema = Mapping[str, Any]
 @cache
 def every_key() -> frozenset[str]:
     """Return every key that some part of a suite can have."""
-    return frozenset(key for part in (_schema(), *_schema()["$defs"].values()) for key in part.get("properties", {}))
+    parts = (_schema(), *map(as_mapping, _schema()["$defs"].values()))
+    return frozenset(key for part in parts for key in part.get("properties", {}))
+
+
+def as_mapping(definition: Schema) -> Schema:
+    """Return what a definition of the JSON Schema says of a mapping; a text may stand for some of them, too."""
+    return next((way for way in definition.get("anyOf", ()) if "properties" in way), definition)
 
 
 def keys_at(content: Any, path: Sequence[str | int]) -> frozenset[str]:

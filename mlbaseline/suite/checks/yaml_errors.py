@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from mlbaseline.formats import counted
 from mlbaseline.suggestions import did_you_mean, nearest_names
 from mlbaseline.suite.baselines import KINDS, METHODS, PEFT, TAGS
 from mlbaseline.suite.checks.known_keys import every_key, keys_at
@@ -103,10 +104,10 @@ def _told(problem: Any) -> str:
             return "is missing"
         case "value_error":
             return str(message.removeprefix("Value error, "))
-        case "string_type" if isinstance(came, bool):
-            return f"expected a text, got {came}: YAML reads yes, no, on and off as truth values; put it in quotes"
-        case "string_type" if isinstance(came, int | float):
-            return f"expected a text, got the number {came}; put it in quotes"
+        case "string_type" if isinstance(came, bool | int | float | dict | None):
+            return f"expected a text, {_no_text(came)}"
+        case "too_short":
+            return f"expected at least {counted(problem['ctx']['min_length'], 'item')}, got {came!r}"
         case "tuple_type" | "list_type":
             expected = f"expected a list, such as [{came}]" if isinstance(came, str) else "expected a list"
         case "dict_type" | "model_type" | "model_attributes_type":
@@ -114,6 +115,17 @@ def _told(problem: Any) -> str:
         case "literal_error":
             more = did_you_mean(came, re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
     return f"{expected}, got {came!r}{more}"
+
+
+def _no_text(came: Any) -> str:
+    """Say how YAML read what was probably meant as a text, and to quote it."""
+    if isinstance(came, bool):
+        return f"got {came}: YAML reads yes, no, on and off as truth values; put it in quotes"
+    if isinstance(came, dict):
+        return f"got {came}: YAML reads what begins with a brace as a mapping; put it in quotes"
+    if came is None:
+        return "got nothing, which is how YAML reads null, ~ and what is left empty; put a text in quotes"
+    return f"got the number {came}; put it in quotes"
 
 
 def _unknown_key(key: Any, came: Any, known_here: Collection[str]) -> str:

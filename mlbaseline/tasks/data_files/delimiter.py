@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-DELIMITERS = (",", ";", "\t", "|")
-"""Those that files usually have, the more usual ones first."""
+from mlbaseline.tasks.data_errors import DELIMITERS
 
 
 def guess_delimiter(path: Path, encoding: str | None) -> str:
