@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
+from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
 from typing import TypeVar
@@ -15,6 +16,8 @@ from mlbaseline.progress.event import Progress, Title
 
 T = TypeVar("T")
 _SHOWN_EVERY_S = 0.1
+_TICK_S = 1.0
+"""Work of unknown length is shown so often by itself: whoever does it may not come back before the end."""
 
 
 class ProgressBar:
@@ -31,17 +34,25 @@ class ProgressBar:
         self._progress, self._display, self._clock = progress, display, clock
         self._started_s = self._shown_s = clock()
         self._done, self._note = progress.done, progress.note
+        self._is_over = Event()
+        self._ticking: Thread | None = None
 
     def __enter__(self) -> Self:
         """Show that the work begins."""
         if self._display is not None:
             self._display.show(self._progress)
+            if self._progress.total is None:
+                self._ticking = Thread(target=self._tick, name="progress", daemon=True)
+                self._ticking.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Show the last state, and that the work is over."""
+        self._is_over.set()
+        if self._ticking is not None:
+            self._ticking.join()
         if self._display is not None:
             self._show()
             self._display.end(self._progress)
@@ -66,6 +77,10 @@ class ProgressBar:
     def reach(self, done: int) -> None:
         """Say how many units are done in all."""
         self.update(done - self._done)
+
+    def _tick(self) -> None:
+        while not self._is_over.wait(_TICK_S):
+            self._show()
 
     def _show(self) -> None:
         assert self._display is not None

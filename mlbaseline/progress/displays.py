@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +22,7 @@ _FIRST_LINE_S = 10.0
 
 
 class Display(Protocol):
-    """Shows work in progress; several pieces of work may be shown at the same time."""
+    """Shows work in progress; several pieces of work may be shown at the same time, by several threads."""
 
     def show(self, progress: Progress) -> None:
         """Show how far a piece of work is."""
@@ -85,19 +86,22 @@ class MinuteLines:
         self._clock = clock
         self._written_s: float | None = None
         self._shown: dict[Title, Progress] = {}
+        self._lock = Lock()
 
     def show(self, progress: Progress) -> None:
         """Write a line for all work in progress where a minute is over."""
-        self._shown[progress.title] = progress
-        now_s = self._clock()
-        is_due = self._written_s is None or now_s - self._written_s >= _LINE_EVERY_S
-        if is_due and progress.elapsed_s >= _FIRST_LINE_S:
-            self._written_s = now_s
-            print(*(each.text() for each in self._shown.values()), sep="\n", file=sys.stderr, flush=True)
+        with self._lock:
+            self._shown[progress.title] = progress
+            now_s = self._clock()
+            is_due = self._written_s is None or now_s - self._written_s >= _LINE_EVERY_S
+            if is_due and progress.elapsed_s >= _FIRST_LINE_S:
+                self._written_s = now_s
+                print(*(each.text() for each in self._shown.values()), sep="\n", file=sys.stderr, flush=True)
 
     def end(self, progress: Progress) -> None:
         """Write no more lines about it."""
-        self._shown.pop(progress.title, None)
+        with self._lock:
+            self._shown.pop(progress.title, None)
 
     def tell(self, event: RungEvent) -> None:
         """Write nothing: the log has it."""

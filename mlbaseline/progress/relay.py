@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeAlias
 
 from mlbaseline.progress.displays import current_display
@@ -28,6 +29,7 @@ class Relay:
     def __init__(self, send: Callable[[Message], object]) -> None:
         """Send nothing yet. send: hands a message over, and raises OSError where nobody receives it."""
         self._send = send
+        self._lock = Lock()  # a connection between processes takes one message at a time
 
     def show(self, progress: Progress) -> None:
         """Send how far a piece of work is."""
@@ -42,7 +44,7 @@ class Relay:
         self._hand_over(event)
 
     def _hand_over(self, message: Message) -> None:
-        with suppress(OSError):
+        with self._lock, suppress(OSError):
             self._send(message)
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from threading import Event
 
 import pytest
 
 from mlbaseline.progress import MinuteLines, Progress, ProgressBar, displays, preparing, progress_bar
+from mlbaseline.progress import bar as bar_module
 from tests.support.clock import Clock
 
 
@@ -36,6 +39,28 @@ def test_work_within_other_work_has_a_line_of_its_own(capsys: pytest.CaptureFixt
         clock.now_s += 30
         inner.update(0, note="epoch 1")
     assert capsys.readouterr().err == "Repeating lora: 0 of 9 repetitions\nprogram: running for 00:30, epoch 1\n"
+
+
+def test_work_of_unknown_length_is_shown_while_nothing_comes_back(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bar_module, "_TICK_S", 0.001)
+    clock, lines, shown = Clock(), MinuteLines(Clock()), Event()
+    monkeypatch.setattr(lines, "show", _and_set(lines.show, shown))
+    with ProgressBar(Progress("Comparing tickets", "second", None, is_brief=True), lines, clock):
+        clock.now_s += 12
+        shown.clear()
+        assert shown.wait(60)
+    assert capsys.readouterr().err == "Comparing tickets: running for 00:12\n"
+
+
+def _and_set(show: Callable[[Progress], None], shown: Event) -> Callable[[Progress], None]:
+    def and_set(progress: Progress) -> None:
+        show(progress)
+        if progress.elapsed_s:
+            shown.set()
+
+    return and_set
 
 
 def test_slow_work_is_told_in_seconds_and_files_in_megabytes() -> None:
