@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import logging
 import signal
 import sys
+from threading import Timer
 from types import FrameType
 from typing import NoReturn
 
@@ -23,6 +25,9 @@ from mlbaseline.cli.result_commands import examples, report, table
 from mlbaseline.cli.verdict_commands import compare, gate, power
 from mlbaseline.errors import WEIGHT_PACKAGES, MlbaselineError
 from mlbaseline.version import __version__
+
+_AGAIN_S = 0.05
+"""The callback that an interrupt was lost in is over by then."""
 
 
 @click.group(context_settings={"auto_envvar_prefix": "MLBASELINE", "help_option_names": ["-h", "--help"]})
@@ -59,6 +64,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, _interrupt)
+    sys.unraisablehook = _interrupt_again
     # Importing torch and mlflow, and reading a table, makes objects by the million and hardly any garbage. By default
     # Python looks for garbage after every 700 of them, which is a sixth of the time that the imports take.
     gc.set_threshold(20_000)
@@ -89,3 +95,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     """End a command as Ctrl-C does when it is told to stop, or its terminal closes: open runs are closed as killed."""
     raise KeyboardInterrupt
+
+
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more where Python has dropped it: it only prints what the callback of a weak reference raises."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        Timer(_AGAIN_S, _thread.interrupt_main, (signal.SIGTERM,)).start()
+    else:
+        sys.__unraisablehook__(lost)
