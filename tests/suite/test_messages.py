@@ -74,6 +74,7 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("metrics: [accuracy", "metrics: [null", "'accuracy' is not among the suite's metrics"),
         ("strategy: majority", "stratgy: majority", "unknown key, got 'majority'; did you mean 'strategy'?"),
         ("metrics: [", "metricz: [", "'ece']; did you mean 'metrics'?"),
+        ("batch_tokens: 4096", "batch_token: 4096", "unknown key, got 4096; did you mean 'batch_tokens'?"),
         ("kind: peft,", "kind: peft, epoch: 3,", "baselines.lora.epoch: unknown key, got 3; did you mean 'epochs'?"),
         ("train: 256", "trian: 256", "task.split.trian: unknown key, got 256; did you mean 'train'?"),
         ("kind: choice", "kind: Chioce", "lm_eval, got 'Chioce'; did you mean 'choice'?"),

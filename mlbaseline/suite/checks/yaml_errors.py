@@ -22,7 +22,8 @@ KeyPath = tuple[str | int, ...]
 Problem = tuple[KeyPath, str]
 
 _SECRET = re.compile(r"(?i)key|token(?!s)|secret|password|auth|header")
-"""Names of keys whose values are not repeated."""
+"""Names of keys whose values are not repeated, unless they are none that a secret has."""
+_SHORTEST_SECRET = 6
 _NOT_HERE = "and if it holds a secret: that belongs into an environment variable, not into a file"
 
 
@@ -129,11 +130,20 @@ def _no_text(came: Any) -> str:
 
 
 def _unknown_key(key: Any, came: Any, known_here: Collection[str]) -> str:
-    told = _NOT_HERE if _SECRET.search(str(key)) else f"got {came!r}"
+    told = _NOT_HERE if _SECRET.search(str(key)) and _may_be_secret(came) else f"got {came!r}"
     meant = did_you_mean(key, known_here)
     if not meant and key in every_key():
         meant = "; other parts of a suite have it, but it does not go with the keys here"
     return f"unknown key, {told}{meant}"
+
+
+def _may_be_secret(came: Any) -> bool:
+    """Tell whether a value, or one inside it, may be a secret: numbers, truth values and short words are none."""
+    if isinstance(came, Mapping):
+        return any(map(_may_be_secret, came.values()))
+    if isinstance(came, list):
+        return any(map(_may_be_secret, came))
+    return isinstance(came, str) and len(came) >= _SHORTEST_SECRET
 
 
 def _kinds(path: KeyPath) -> tuple[str, ...]:
