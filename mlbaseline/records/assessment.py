@@ -15,7 +15,7 @@ from mlbaseline.records.comparison import (
     UnpairedContrast,
 )
 from mlbaseline.records.cost import BreakEven, Cost, FineTune, Front
-from mlbaseline.records.decisions import Decision, GateCode, Outcome, Registered, Severity
+from mlbaseline.records.decisions import Decision, GateCode, Outcome, Registered, Severity, seed_text
 from mlbaseline.records.example_changes import ExampleReport
 from mlbaseline.records.judging import JudgeReport
 from mlbaseline.records.looks import LookReport
@@ -162,6 +162,12 @@ class Assessment:
     weighted: str | None = None
     registers: bool = True
     by_mlflow: tuple[MlflowContrast, ...] = ()
+
+    @property
+    def winner_run_id(self) -> str | None:
+        """The evaluation run of the winner's checkpoint; None where nobody won."""
+        runs = next((standing.run_ids for standing in self.standings if standing.baseline == self.verdict.winner), {})
+        return runs.get(seed_text(self.verdict.winner_seed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,20 @@ class Decision(StoredText):
     INCONCLUSIVE = "inconclusive"
 
 
+class PromotionState(Enum):
+    """What has become of a comparison's winner in the Model Registry by now. It is read there, and not stored.
+
+    `attempted`: the command that shows it has promoted it or was refused, and says so itself. `rolled_back`: it was
+    rolled back, or a canary turned it down. `overtaken`: it was champion, and another one followed by a promotion.
+    """
+
+    OPEN = "open"
+    ATTEMPTED = "attempted"
+    CHAMPION = "champion"
+    OVERTAKEN = "overtaken"
+    ROLLED_BACK = "rolled_back"
+
+
 class Outcome(StoredText):
     """The result of one test: of a registered contrast, a gate or an audit check."""
 

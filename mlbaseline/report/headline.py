@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlbaseline import formats
-from mlbaseline.records import NO_SEED, Comparison, Decision, Estimand, Finding, Outcome, Registered, Role, seed_text
+from mlbaseline.records import NO_SEED, Comparison, Decision, Estimand, Finding, Outcome, Registered, Role
 from mlbaseline.report.looks import looks_facts, stop_clause
 from mlbaseline.report.presenter import Presenter, listed, where
 from mlbaseline.report.sections.class_scores import missed_classes_fact
@@ -36,9 +36,7 @@ def verdict_title(presenter: Presenter) -> str:
 def is_champion(presenter: Presenter) -> bool:
     """Tell whether the winner's checkpoint is the champion already, so that a promotion would change nothing."""
     assessment = presenter.assessment
-    seed = seed_text(assessment.verdict.winner_seed)
-    runs = next((s.run_ids for s in assessment.standings if s.baseline == assessment.verdict.winner), {})
-    return assessment.champion_run_id is not None and runs.get(seed) == assessment.champion_run_id
+    return assessment.champion_run_id is not None and assessment.winner_run_id == assessment.champion_run_id
 
 
 def verdict_sentence(presenter: Presenter) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, PromotionState
 from mlbaseline.report.plots.forest_plot import ForestPlot
 from mlbaseline.report.plots.plot import Plot
 from mlbaseline.report.plots.text_plot import interval_lines
@@ -27,9 +27,9 @@ def render_markdown(assessment: Assessment) -> str:
     return markdown_of(build_view(assessment))
 
 
-def render_summary(assessment: Assessment) -> str:
+def render_summary(assessment: Assessment, promotion: PromotionState = PromotionState.OPEN) -> str:
     """Render the short form for the page of a CI job: verdict, registered contrasts, findings, what to do next."""
-    view = build_view(assessment)
+    view = build_view(assessment, promotion=promotion)
     return markdown_of(replace(view, sections=tuple(section for section in view.sections if section.key in _SUMMARY)))
 
 

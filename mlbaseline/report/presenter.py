@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlbaseline import formats
-from mlbaseline.records import Assessment, Comparison, Estimand, Estimate, Outcome, Registered, Role
+from mlbaseline.records import Assessment, Comparison, Estimand, Estimate, Outcome, PromotionState, Registered, Role
 from mlbaseline.report.view import Cell, Tone
 
 OUTCOMES: dict[str, tuple[str, Tone]] = {
@@ -31,11 +31,11 @@ ContrastKey = tuple[str, str, str, str]
 class Presenter:
     """Formats the numbers of one assessment: which metric leads, which way is better, how many decimals.
 
-    advises_promotion: whether to promote the winner is a next step; not where that was done or refused already.
+    promotion: what has become of the winner by now, which decides whether to promote it is a next step.
     """
 
     assessment: Assessment
-    advises_promotion: bool = True
+    promotion: PromotionState = PromotionState.OPEN
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:

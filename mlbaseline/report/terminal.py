@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from mlbaseline.documentation import explanations
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, PromotionState
 from mlbaseline.report.view import Cell, Column, Row, Steps, Table, Tone, View
 from mlbaseline.report.view_builder import build_view
 
@@ -33,7 +33,9 @@ def wants_colour(stream: IO[str]) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def render_terminal(assessment: Assessment, *, colour: bool, width: int, advises_promotion: bool = True) -> str:
+def render_terminal(
+    assessment: Assessment, *, colour: bool, width: int, promotion: PromotionState = PromotionState.OPEN
+) -> str:
     """Render what a person wants to see at the end of a run; ends with a newline.
 
     Columns that do not fit are left out, the least important first, and so are tables that a page would fold. The
@@ -43,9 +45,9 @@ def render_terminal(assessment: Assessment, *, colour: bool, width: int, advises
         assessment: what a comparison found.
         colour: whether to write ANSI colours.
         width: of the terminal, in characters; no line is longer.
-        advises_promotion: whether to promote the winner is a next step; not where that was done or refused already.
+        promotion: what has become of the winner by now.
     """
-    return terminal_of(build_view(assessment, advises_promotion=advises_promotion), colour=colour, width=width)
+    return terminal_of(build_view(assessment, promotion=promotion), colour=colour, width=width)
 
 
 def text_console(*, colour: bool, width: int) -> Console:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlbaseline import formats
-from mlbaseline.records import Assessment, Decision
+from mlbaseline.records import Assessment, Decision, PromotionState
 from mlbaseline.report.bounds import clip_intervals
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.judge_section import judge_section
@@ -28,14 +28,14 @@ from mlbaseline.report.view import Section, Tone, View
 _TONES: dict[str, Tone] = {Decision.PROMOTE: "better", Decision.HOLD: "worse", Decision.INCONCLUSIVE: "open"}
 
 
-def build_view(assessment: Assessment, *, advises_promotion: bool = True) -> View:
+def build_view(assessment: Assessment, *, promotion: PromotionState = PromotionState.OPEN) -> View:
     """Build everything that a report shows, as text, tables and plots.
 
     Args:
         assessment: What a comparison found.
-        advises_promotion: Whether to promote the winner is a next step.
+        promotion: What has become of the winner by now.
     """
-    presenter = Presenter(clip_intervals(assessment), advises_promotion)
+    presenter = Presenter(clip_intervals(assessment), promotion)
     verdict = assessment.verdict
     sections = (
         _overview(presenter),

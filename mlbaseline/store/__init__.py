@@ -39,7 +39,7 @@ from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.moves import finish_interrupted
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.registry.promotion import promote, rollback
-from mlbaseline.store.registry.rolled_back import is_champion, turn_down
+from mlbaseline.store.registry.rolled_back import is_champion, promotion_state, turn_down
 from mlbaseline.store.registry.verification import VersionLinks, find_version
 from mlbaseline.store.runs import (
     EvaluationRun,
@@ -127,6 +127,7 @@ __all__ = [
     "param_text",
     "plan_promotion",
     "promote",
+    "promotion_state",
     "published_score",
     "reach",
     "read_evaluation",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlbaseline import store
 from mlbaseline.errors import NotRegisteredError
-from mlbaseline.records import Decision, Promotion
+from mlbaseline.records import Decision, Promotion, PromotionState
 from mlbaseline.report import render_note
 from mlbaseline.suite.reading import SuiteReference
 from mlbaseline.tasks import open_suite
@@ -107,7 +107,8 @@ def run(
             except NotRegisteredError as error:  # the ladder and its report are whole all the same
                 not_registered = str(error)
     was_tried = promotion is not None or not_registered is not None
-    compared = comparison_outcome(tracker, run_id, assessment, advises_promotion=not was_tried)
+    state = PromotionState.ATTEMPTED if was_tried else store.promotion_state(tracker, loaded.register_as, assessment)
+    compared = comparison_outcome(tracker, run_id, assessment, promotion=state)
     document = {
         "ladder_run_id": ladder.run_id,
         "evaluations": [asdict(rung) for rung in evaluated],

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mlbaseline import formats
-from mlbaseline.records import Comparison, Decision, Finding, Outcome
+from mlbaseline.records import Comparison, Decision, Finding, Outcome, PromotionState
 from mlbaseline.report.headline import is_champion
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
 from mlbaseline.report.sections.slices.confirmed_losses import ConfirmedLoss, confirmed_losses, most_telling
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
 
 _MAX_STEPS = 8
+_OF_WINNER: Mapping[PromotionState, str] = {
+    PromotionState.OPEN: (
+        "mlbaseline run promotes the winner by itself, unless --no-promote is given. After another command, mlbaseline "
+        "promote applies the gates once more and registers it."
+    ),
+    PromotionState.ATTEMPTED: "",
+    PromotionState.CHAMPION: "Nothing is left to promote: the winner was promoted, and is the champion now.",
+    PromotionState.OVERTAKEN: (
+        "The winner was promoted, and another version is the champion now. Evaluate and compare again before you "
+        "promote it once more: this comparison is not with that champion."
+    ),
+    PromotionState.ROLLED_BACK: (
+        "The winner was rolled back, or turned down by a canary: mlbaseline promote refuses it, unless "
+        "--allow-rolled-back is given."
+    ),
+}
+"""What remains to be done about a winner; nothing where the command that shows it says that itself."""
 
 
 def next_steps_section(presenter: Presenter) -> Section | None:
@@ -54,19 +73,8 @@ def _slice_step(loss: ConfirmedLoss) -> str:
 
 def _verdict_steps(presenter: Presenter) -> list[str]:
     verdict, steps = presenter.assessment.verdict, []
-    if verdict.decision == Decision.PROMOTE and is_champion(presenter):
-        steps.append("Nothing needs to be promoted: these weights are the champion already.")
-    elif verdict.decision == Decision.PROMOTE and not presenter.assessment.registers:
-        steps.append(
-            "The winner is not registered, as the suite names no registered model. To promote it, give the suite "
-            "`register_as` and run mlbaseline run again: what is evaluated is reused. Answers that were recorded "
-            "elsewhere have no model to register."
-        )
-    elif verdict.decision == Decision.PROMOTE and presenter.advises_promotion:
-        steps.append(
-            "mlbaseline run promotes the winner by itself, unless --no-promote is given. After another command, "
-            "mlbaseline promote applies the gates once more and registers it."
-        )
+    if verdict.decision == Decision.PROMOTE:
+        steps += _promotion_step(presenter)
     if verdict.decision == Decision.INCONCLUSIVE:
         if rest := _rest_of_test(presenter):
             steps.append(
@@ -85,6 +93,20 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
         needed = listed([formats.counted(count, what) for what, count in missing.items() if count])
         steps.append(f"Only evidence is missing: with {needed} the gates can pass.")
     return steps
+
+
+def _promotion_step(presenter: Presenter) -> list[str]:
+    """Say how to promote the winner, or what has become of it; nothing where the command says that itself."""
+    if is_champion(presenter):
+        return ["Nothing needs to be promoted: these weights are the champion already."]
+    if not presenter.assessment.registers:
+        return [
+            "The winner is not registered, as the suite names no registered model. To promote it, give the suite "
+            "`register_as` and run mlbaseline run again: what is evaluated is reused. Answers that were recorded "
+            "elsewhere have no model to register."
+        ]
+    step = _OF_WINNER[presenter.promotion]
+    return [step] if step else []
 
 
 def _rest_of_test(presenter: Presenter) -> int:

@@ -15,6 +15,7 @@ from mlbaseline.store.registry.link_checks import find_run, run_problems, tag_di
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION
 from mlbaseline.store.registry.promotion import PROMOTION
+from mlbaseline.store.registry.registered_names import require_registered
 from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.server.tracking import PREFIX, STATUS, Server, reach, reporting
 from mlbaseline.store.signatures import SIGNER
@@ -79,6 +80,7 @@ def find_lineage(
     `MLBASELINE_SIGNED_BY`, where that is set. Raises TrackingError where the version itself cannot be had.
     """
     server = reach(tracking_uri)
+    require_registered(server, model)
     walk = _Walk(server, model, TrustedKeys.of_environment())
     what = f"version {version} of {model!r}" if version else f"the version of {model!r} with the alias {alias!r}"
     with reporting(f"read {what}", server.uri):

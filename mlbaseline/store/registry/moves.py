@@ -22,6 +22,7 @@ from mlbaseline.store.registry.pending_versions import (
     is_written,
     pending_versions,
 )
+from mlbaseline.store.registry.registered_names import is_registered
 from mlbaseline.store.registry.rolled_back import ROLLBACK
 from mlbaseline.store.registry.version_page import as_champion, as_former_champion
 from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reporting, run_tags
@@ -62,20 +63,6 @@ def orphan_versions(server: Server, model: str) -> list[ModelVersion]:
         for version in pending
         if str(version.version) not in named and not is_written(server, version.tags.get(PROMOTION_RUN_ID, ""))
     ]
-
-
-def is_registered(server: Server, model: str) -> bool:
-    """Tell whether there is a registered model of that name. Raises TrackingError."""
-    from mlflow.exceptions import MlflowException
-
-    with reporting(f"read the registered model {model!r}", server.uri):
-        try:
-            server.client.get_registered_model(model)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
-    return True
 
 
 def finish_interrupted_move(server: Server, interrupted: InterruptedMove) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError
-from mlbaseline.records import Assessment, Decision, Role, seed_text
+from mlbaseline.records import Assessment, Decision, Role
 from mlbaseline.signing import SignedStatement, SigningKey, sign_statement
 from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.comparisons import STOPPED, VERDICT, WAIVED, overall_contrasts, waived_text
@@ -115,12 +115,11 @@ def _require_signed_champion(tracker: Tracker, suite: Suite, champion: ModelVers
 
 
 def _winner(tracker: Tracker, comparison: ComparisonRun, assessment: Assessment) -> EvaluationRun:
-    verdict = assessment.verdict
-    run_ids = {standing.baseline: standing.run_ids for standing in assessment.standings}
-    run_id = run_ids.get(str(verdict.winner), {}).get(seed_text(verdict.winner_seed))
-    if run_id is None:
-        raise PromotionError(f"comparison {comparison.run_id}: it has no run of its own winner {verdict.winner!r}.")
-    winner = read_evaluation(tracker, run_id)
+    if assessment.winner_run_id is None:
+        raise PromotionError(
+            f"comparison {comparison.run_id}: it has no run of its own winner {assessment.verdict.winner!r}."
+        )
+    winner = read_evaluation(tracker, assessment.winner_run_id)
     if winner.model_id is None:
         raise NotRegisteredError(
             f"{winner.baseline} (run {winner.run_id}) won, but left no model that could be registered: answers that "

@@ -33,6 +33,7 @@ from mlbaseline.store.registry.pending_versions import (
     pending_versions,
 )
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, PromotionPlan
+from mlbaseline.store.registry.registered_names import require_registered
 from mlbaseline.store.registry.rolled_back import ROLLBACK
 from mlbaseline.store.server.tracking import (
     PREFIX,
@@ -168,6 +169,7 @@ def rollback(tracking_uri: str | None, model: str, *, cause: Mapping[str, str] |
     """
     server = reach(tracking_uri)
     uri, client = server.uri, server.client
+    require_registered(server, model)
     finish_interrupted(server, model)
     with reporting(f"read the aliases of {model!r}", uri):
         aliases = aliases_of(client.get_registered_model(model))

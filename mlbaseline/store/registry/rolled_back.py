@@ -1,12 +1,15 @@
-"""Which models were rolled back, or turned down before they were champion: their like is not promoted by itself."""
+"""What became of models in the registry: rolled back, or turned down, their like is not promoted by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlbaseline.errors import NotRegisteredError, TrackingError
+from mlbaseline.records import Assessment, PromotionState
 from mlbaseline.store.items import Tags, write
 from mlbaseline.store.registry.aliases import CHAMPION, holder, version_number
+from mlbaseline.store.registry.pending_versions import DONE, STATE
+from mlbaseline.store.registry.registered_names import is_registered
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.run_search import OLDEST, search
@@ -39,6 +42,39 @@ def require_not_rolled_back(tracker: Tracker, model: str, winner: EvaluationRun)
                 f"{winner.baseline} (run {winner.run_id}) won, and is a model that a canary turned down (record: run "
                 f"{run_id}). {remedy}"
             )
+
+
+def promotion_state(tracker: Tracker, model: str | None, assessment: Assessment) -> PromotionState:
+    """Tell what has become of a comparison's winner by now.
+
+    Args:
+        tracker: The tracking server.
+        model: Name of the registered model; None where the suite has none.
+        assessment: What the comparison found.
+
+    Raises:
+        TrackingError: The server cannot be reached.
+    """
+    run_id = assessment.winner_run_id
+    if model is None or run_id is None or not is_registered(tracker, model):
+        return PromotionState.OPEN
+    winner = _read(tracker, run_id)
+    champion = version_number(holder(tracker, model, CHAMPION))
+    versions = _versions_of(tracker, model, run_id)
+    if champion in versions:
+        return PromotionState.CHAMPION
+    try:
+        if winner is not None:
+            require_not_rolled_back(tracker, model, winner)
+    except NotRegisteredError:
+        return PromotionState.ROLLED_BACK
+    return PromotionState.OVERTAKEN if versions else PromotionState.OPEN
+
+
+def _versions_of(tracker: Tracker, model: str, evaluation_run_id: str) -> set[str]:
+    query = f"name = '{model}' and tags.`{EVALUATION_RUN_ID}` = '{evaluation_run_id}' and tags.`{STATE}` = '{DONE}'"
+    with reporting(f"search the versions of {model!r}", tracker.uri):
+        return {str(version.version) for version in tracker.client.search_model_versions(query)}
 
 
 def is_champion(tracker: Tracker, model: str, runs: Sequence[EvaluationRun]) -> bool:

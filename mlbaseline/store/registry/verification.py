@@ -27,6 +27,7 @@ from mlbaseline.store.registry.link_checks import (
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, delta_tags, evidence_tags
 from mlbaseline.store.registry.promotion import PROMOTION
+from mlbaseline.store.registry.registered_names import require_registered
 from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
@@ -58,6 +59,7 @@ def find_version(server: Server, uri: str) -> ModelVersion:
     parts = parse_model(uri if uri.startswith("models:/") else f"models:/{uri}@champion")
     if parts["id"] or parts["path"]:
         raise TrackingError(f"{uri}: expected models:/NAME@ALIAS or models:/NAME/VERSION, a version of a model")
+    require_registered(server, parts["name"])
     with reporting(f"find {uri}", server.uri):
         if parts["alias"]:
             return server.client.get_model_version_by_alias(parts["name"], parts["alias"])

@@ -64,7 +64,7 @@ def as_champion(description: str) -> str:
 
 
 def as_former_champion(description: str, *, now: str, is_rolled_back: bool, record: str) -> str:
-    """Return the page of a version that another one has followed: it begins with that.
+    """Return the page of a version that another one has followed: it begins with that, and stays true after more moves.
 
     Args:
         description: The page, in whatever state.
@@ -75,14 +75,14 @@ def as_former_champion(description: str, *, now: str, is_rolled_back: bool, reco
     Example:
         >>> page = as_former_champion("**lora**", now="2", is_rolled_back=False, record="#/experiments/1/runs/r")
         >>> print(page)
-        > **Overtaken** by version 2, which is the champion now ([record](#/experiments/1/runs/r)).
+        > **Overtaken** by version 2 ([record](#/experiments/1/runs/r)).
         <BLANKLINE>
         **lora**
         >>> as_champion(page)
         '**lora**'
     """
     how = f"**Rolled back** to version {now}" if is_rolled_back else f"**Overtaken** by version {now}"
-    return f"> {how}, which is the champion now ([record]({record})).\n\n{as_champion(description)}"
+    return f"> {how} ([record]({record})).\n\n{as_champion(description)}"
 
 
 def _weakest_slices(assessment: Assessment, candidate: str) -> Iterator[str]:

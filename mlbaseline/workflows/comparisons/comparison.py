@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from mlbaseline import store
 from mlbaseline.progress import progress_bar
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, PromotionState
 from mlbaseline.report import (
     render_html,
     render_markdown,
@@ -65,7 +65,9 @@ def compare(
     tracker = store.connect(tracking_uri, loaded.name)
     clear_leftovers(tracker, loaded)
     run_id, assessment = make_comparison(loaded, tracker, ladder, key=key)
-    return comparison_outcome(tracker, run_id, assessment)
+    return comparison_outcome(
+        tracker, run_id, assessment, promotion=store.promotion_state(tracker, loaded.register_as, assessment)
+    )
 
 
 def make_comparison(
@@ -116,9 +118,9 @@ def _render(assessment: Assessment, folder: Path) -> None:
 
 
 def comparison_outcome(
-    tracker: store.Tracker, run_id: str, assessment: Assessment, *, advises_promotion: bool = True
+    tracker: store.Tracker, run_id: str, assessment: Assessment, *, promotion: PromotionState
 ) -> ComparisonResult:
-    """Give a comparison as the result of a command. advises_promotion: see `render_terminal`."""
+    """Give a comparison as the result of a command. promotion: what has become of its winner by now."""
     document = {
         "comparison_run_id": run_id,
         "verdict": assessment.verdict.decision,
@@ -147,6 +149,6 @@ def comparison_outcome(
     where = f"\nReport: {document['report']}\n"
 
     def text(colour: bool, width: int) -> str:
-        return render_terminal(assessment, colour=colour, width=width, advises_promotion=advises_promotion) + where
+        return render_terminal(assessment, colour=colour, width=width, promotion=promotion) + where
 
     return ComparisonResult(document, text, assessment=assessment)

@@ -10,7 +10,7 @@ from typing import Any
 from mlbaseline import store
 from mlbaseline.errors import IncomparableError, TrackingError
 from mlbaseline.judge.assessment_differences import assessment_differences
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, PromotionState
 from mlbaseline.report import render_junit, render_summary, summarise
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import SuiteReference
@@ -56,9 +56,10 @@ def gate(
     if verify or store.trusted_keys(loaded) is not None:
         store.check_comparison(tracker, loaded, run, assessment)
     verdict = assessment.verdict
-    outcome = verdict_outcome(tracker, run.run_id, assessment)
+    state = store.promotion_state(tracker, loaded.register_as, assessment)
+    outcome = verdict_outcome(tracker, run.run_id, assessment, state)
     if output_format != "text":
-        outcome = replace(outcome, text=_in_format(output_format, outcome.document, assessment))
+        outcome = replace(outcome, text=_in_format(output_format, outcome.document, assessment, state))
     if output is None:
         return outcome
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -109,19 +110,24 @@ def verify_comparison(suite: Suite, tracker: store.Tracker, run: store.Compariso
         )
 
 
-def verdict_outcome(tracker: store.Tracker, run_id: str, assessment: Assessment) -> CommandResult:
-    """Give the comparison's outcome with its verdict as exit code."""
-    return replace(comparison_outcome(tracker, run_id, assessment), exit_code=exit_code_of(assessment.verdict.decision))
+def verdict_outcome(
+    tracker: store.Tracker, run_id: str, assessment: Assessment, promotion: PromotionState = PromotionState.OPEN
+) -> CommandResult:
+    """Give the comparison's outcome with its verdict as exit code. promotion: what has become of its winner by now."""
+    outcome = comparison_outcome(tracker, run_id, assessment, promotion=promotion)
+    return replace(outcome, exit_code=exit_code_of(assessment.verdict.decision))
 
 
-def _in_format(output_format: str, document: Mapping[str, Any], assessment: Assessment) -> Callable[[bool, int], str]:
+def _in_format(
+    output_format: str, document: Mapping[str, Any], assessment: Assessment, promotion: PromotionState
+) -> Callable[[bool, int], str]:
     match output_format:
         case "json":
             return lambda *_: document_json(document)
         case "junit":
             return lambda *_: render_junit(assessment)
         case "markdown":
-            return lambda *_: render_summary(assessment)
+            return lambda *_: render_summary(assessment, promotion)
         case _:
             raise ValueError(f"expected text, json, junit or markdown, got {output_format!r}")
 

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from mlbaseline.judge.decision.finding import gate_finding
-from mlbaseline.records import Assessment, GateCode, Outcome
+from mlbaseline.records import Assessment, GateCode, Outcome, PromotionState
+from mlbaseline.report.markdown import render_summary
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.terminal import render_terminal
@@ -61,7 +64,22 @@ def test_a_winner_is_to_be_promoted_where_that_is_possible_and_not_done() -> Non
     assert "mlbaseline promote" in steps(won)[0]
     unnamed = replace(won, registers=False)
     assert "`register_as`" in steps(unnamed)[0]
-    assert "mlbaseline promote" not in render_terminal(won, colour=False, width=100, advises_promotion=False)
+    attempted = render_terminal(won, colour=False, width=100, promotion=PromotionState.ATTEMPTED)
+    assert "mlbaseline promote" not in attempted
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (PromotionState.CHAMPION, "Nothing is left to promote"),
+        (PromotionState.OVERTAKEN, "another version is the champion now"),
+        (PromotionState.ROLLED_BACK, "--allow-rolled-back"),
+    ],
+)
+def test_a_winner_that_was_promoted_is_not_to_be_promoted_as_if_nothing_had_been(
+    state: PromotionState, said: str
+) -> None:
+    assert said in render_summary(given.promote(), state)
 
 
 def test_power_compares_the_distance_to_the_margin_with_what_can_be_detected() -> None:

@@ -69,9 +69,9 @@ def test_next_champion_keeps_the_one_before_and_can_be_rolled_back(
         return str(tracker.client.get_model_version(first.model, version).description).splitlines()
 
     record = f"([record](#/experiments/{tracker.experiment_id}/runs/{second.run_id}))"
-    assert page("1")[0] == f"> **Overtaken** by version 2, which is the champion now {record}."
+    assert page("1")[0] == f"> **Overtaken** by version 2 {record}."
     back = rollback(tracker.uri, first.model)
-    assert page("1")[0].startswith("**lora**") and page("2")[0].startswith("> **Rolled back** to version 1, which")
+    assert page("1")[0].startswith("**lora**") and page("2")[0].startswith("> **Rolled back** to version 1 ([record]")
     assert page("2")[2].startswith("**lora**")
     assert (back.version, back.previous_version, back.evaluation_run_id) == ("1", "2", first.evaluation_run_id)
     assert aliases(tracker, first.model) == {"champion": "1", "previous": "2"}
@@ -174,9 +174,10 @@ def test_promotion_that_died_blocks_others_for_a_while_only(
 
 
 def test_rollback_without_a_previous_one_is_refused(tracker: Tracker, suite: Suite, compare: Compare) -> None:
-    with pytest.raises(TrackingError, match="no-such-model"):
-        rollback(tracker.uri, "no-such-model")
     promotion = promote(tracker, suite, planned(tracker, suite, compare()))
+    misspelt = promotion.model + "s"
+    with pytest.raises(TrackingError, match=f"no registered model '{misspelt}'; did you mean '{promotion.model}'"):
+        rollback(tracker.uri, misspelt)
     expected = "nothing to go back to.* on two versions; there is champion on version 1.$"
     with pytest.raises(PromotionError, match=expected):
         rollback(tracker.uri, promotion.model)
