@@ -90,5 +90,7 @@ def test_a_version_that_does_not_exist_is_an_error(
 
 
 def test_a_model_that_is_not_there_is_an_error_that_says_where_its_name_stands(tracker: Tracker, suite: Suite) -> None:
-    with pytest.raises(TrackingError, match="not found\nA suite names its registered model in `register_as`"):
+    with pytest.raises(
+        TrackingError, match=r"no registered model .*\nA suite names its registered model in `register_as`"
+    ):
         find_lineage(tracker.uri, f"{suite.name}-by-its-suite")
