@@ -34,7 +34,7 @@ from mlbaseline.records.example_changes import (
     ExamplePair,
     ExampleReport,
 )
-from mlbaseline.records.example_table import SLICE_COLUMN, ExampleTable, by_id, select, without_empty
+from mlbaseline.records.example_table import SLICE_COLUMN, ExampleTable, by_id, id_at, select, without_empty
 from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.judging import JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
@@ -147,6 +147,7 @@ __all__ = [
     "by_id",
     "canonical_json",
     "digest_of",
+    "id_at",
     "is_loss_measure",
     "is_measure",
     "loss_measure",

@@ -84,6 +84,11 @@ class ExampleTable(PackedSequence[Example]):
         order = np.asarray(pc.sort_indices(self.table["id"]), dtype=np.int64)
         return ExampleTable(self.table, self._names, self._choices, order)
 
+    def id_at(self, place: int) -> str:
+        """Return the id of one example, without making the example."""
+        id: str = self.table["id"][place if self._order is None else int(self._order[place])].as_py()
+        return id
+
     def _items(self, block: pa.Table) -> Iterator[Example]:
         def column(name: str, default: Any = None) -> Iterable[Any]:
             return values_of(block[name]) if name in block.column_names else repeat(default, block.num_rows)
@@ -117,6 +122,11 @@ def select(examples: Sequence[Example], positions: Positions) -> Sequence[Exampl
     if isinstance(examples, ExampleTable):
         return examples.take(positions)
     return tuple(examples[position] for position in positions.tolist())
+
+
+def id_at(examples: Sequence[Example], place: int) -> str:
+    """Return the id of one of the examples; from a table, several times as fast as the example itself."""
+    return examples.id_at(place) if isinstance(examples, ExampleTable) else examples[place].id
 
 
 def without_empty(table: pa.Table) -> pa.Table:

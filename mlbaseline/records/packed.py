@@ -39,17 +39,24 @@ class PackedSequence(Sequence[T_co]):
     def _items(self, block: pa.Table) -> Iterator[T_co]:
         """Make the items of some rows."""
 
-    def _rows(self, start: int, n: int) -> pa.Table:
-        return self.table.slice(start, n) if self._order is None else self.table.take(self._order[start : start + n])
+    def _read(self, places: range) -> Iterator[T_co]:
+        """Yield the items at some places, of which one block is in memory at a time."""
+        for start in range(0, len(places), BLOCK_ROWS):
+            yield from self._items(self._rows(places[start : start + BLOCK_ROWS]))
+
+    def _rows(self, places: range) -> pa.Table:
+        if self._order is None and places.step == 1:
+            return self.table.slice(places.start, len(places))
+        rows = np.asarray(places, dtype=np.int64)
+        return self.table.take(rows if self._order is None else self._order[rows])
 
     def __len__(self) -> int:
         """Return the number of items."""
         return self.table.num_rows if self._order is None else len(self._order)
 
     def __iter__(self) -> Iterator[T_co]:
-        """Yield the items, of which one block is in memory at a time."""
-        for start in range(0, len(self), BLOCK_ROWS):
-            yield from self._items(self._rows(start, BLOCK_ROWS))
+        """Return the items one by one, of which one block is in memory at a time."""
+        return self._read(range(len(self)))
 
     @overload
     def __getitem__(self, place: int) -> T_co: ...
@@ -61,8 +68,8 @@ class PackedSequence(Sequence[T_co]):
         """Return one item, or several as a tuple."""
         positions = range(len(self))[place]
         if isinstance(positions, range):
-            return tuple(self[position] for position in positions)
-        return next(self._items(self._rows(positions, 1)))
+            return tuple(self._read(positions))
+        return next(self._read(range(positions, positions + 1)))
 
     def __eq__(self, other: object) -> bool:
         """Compare item by item with any sequence."""

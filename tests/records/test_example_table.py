@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from mlbaseline.records import BLOCK_ROWS, Example, ExampleTable, by_id, select
+from mlbaseline.records import BLOCK_ROWS, Example, ExampleTable, by_id, id_at, select
 
 N = 2 * BLOCK_ROWS + 3
 EXAMPLES = [
@@ -37,6 +37,9 @@ def test_it_is_the_sequence_that_was_put_in() -> None:
         EXAMPLES[-1],
         EXAMPLES[BLOCK_ROWS],
     )
+    assert TABLE[3 : BLOCK_ROWS + 9] == tuple(EXAMPLES[3 : BLOCK_ROWS + 9])
+    assert TABLE[::-3] == tuple(EXAMPLES[::-3])
+    assert TABLE[5:5] == ()
     assert TABLE[5:1:-2] == (EXAMPLES[5], EXAMPLES[3])
     with pytest.raises(IndexError):
         TABLE[N]
@@ -54,5 +57,7 @@ def test_examples_by_id_and_by_position(examples: ExampleTable | tuple[Example, 
     ordered = by_id(examples)
     assert list(ordered) == sorted(EXAMPLES, key=lambda example: example.id)
     positions = np.array([N - 1, 0, 7])
+    assert [id_at(ordered, place) for place in (0, 7, N - 1)] == [ordered[place].id for place in (0, 7, N - 1)]
+    assert tuple(ordered[9:2:-3]) == tuple(ordered[place] for place in (9, 6, 3))
     assert select(examples, positions) == tuple(EXAMPLES[position] for position in positions)
     assert select(ordered, positions) == tuple(ordered[position] for position in positions)

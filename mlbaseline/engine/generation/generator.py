@@ -16,7 +16,7 @@ from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.tokenization import EncodedContext
 from mlbaseline.errors import DataError, describe_error
 from mlbaseline.models.checkpoint import Checkpoint
-from mlbaseline.records import Answer, Example
+from mlbaseline.records import Answer, Example, id_at
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import PromptFormat
@@ -87,12 +87,12 @@ class Generator(BatchedModel):
                 contexts[position] = self._encoder.encode_context(text, max_new_tokens=self._decoding.max_new_tokens)
             except Exception as error:  # any error in a user's template or data; one example must not fail the others
                 yield position, Answer(example.id, None, error=describe_error(error))
-        requests = [DecodingRequest(p, examples[p].id, context.tokens) for p, context in contexts.items()]
+        requests = [DecodingRequest(p, id_at(examples, p), context.tokens) for p, context in contexts.items()]
         batches = [*self._decoder.make_batches(requests)]
         setup_s = (perf_counter() - started) / max(len(contexts), 1)
         for results in execute_batches(batches, self._decoder, self._make_decoder, execution, setup_s=setup_s):
             for position, result in results.items():
-                yield position, self._make_answer(examples[position].id, contexts[position], result)
+                yield position, self._make_answer(id_at(examples, position), contexts[position], result)
 
     def _make_answer(self, example_id: str, context: EncodedContext, result: RequestResult) -> Answer:
         answer = partial(

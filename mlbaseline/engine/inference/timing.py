@@ -11,8 +11,6 @@ from mlbaseline.records import Answer, Example, by_id
 
 AnswerInBatches = Callable[[Sequence[Example]], Iterator[tuple[int, Answer]]]
 """Answers with the positions of their examples, in any order."""
-_IN_MEMORY = 100_000
-"""Up to so many examples are objects, some 50 MB, as one that is read from a table takes 0.1 ms."""
 
 
 def answer_and_time(
@@ -35,8 +33,6 @@ def answer_and_time(
         answer_alone: computes the answer to one example, whatever is cached.
     """
     ordered = by_id(examples)
-    if len(ordered) <= _IN_MEMORY:
-        ordered = tuple(ordered)
     timed = set(evenly_spaced(len(ordered), latency_sample))
     untimed: dict[int, Answer] = {}
     tokens, started = 0, perf_counter()
@@ -52,8 +48,9 @@ def answer_and_time(
     # a machine that is busy then makes the whole tail.
     with progress_bar(len(untimed), "example", part_of(description, "timing") if untimed else None) as bar:
         for position, answer in sorted(untimed.items()):
+            example = ordered[position]  # to read it from a table takes time of its own
             started = perf_counter()
-            answer_alone(ordered[position])
+            answer_alone(example)
             latency_s = perf_counter() - started
             bar.update()
             yield replace(answer, latency_s=latency_s)

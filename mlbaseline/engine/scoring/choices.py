@@ -15,7 +15,7 @@ from mlbaseline.engine.inference.tokenization import EncodedPrompt
 from mlbaseline.engine.scoring.batch_planning import PlannedBatch, PlanOptions, make_request, plan_batches
 from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer, ScoringBatch
 from mlbaseline.models.checkpoint import Checkpoint, Precision
-from mlbaseline.records import Answer, Example
+from mlbaseline.records import Answer, Example, id_at
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import PromptFormat
 
@@ -83,9 +83,9 @@ class ChoiceScorer(BatchedModel):
         )
         plan = plan_batches(prompts, options)
         setup_s = (perf_counter() - started) / max(len(examples), 1)
-        for position, example in enumerate(examples):
+        for position in range(len(prompts)):
             if isinstance(error := prompts[position], str):
-                yield position, Answer(example.id, None, error=error)
+                yield position, Answer(id_at(examples, position), None, error=error)
         in_progress: dict[int, _PromptFacts] = {}
 
         def make_batch(planned: PlannedBatch) -> ScoringBatch:
@@ -94,13 +94,13 @@ class ChoiceScorer(BatchedModel):
             prefix = scorer.prefix if planned.behind_prefix else None
             groups = [[make_request(p, encoded[p], prefix) for p in group] for group in planned.groups]
             requests = (request for group in groups for request in group) if execution.cache else ()
-            keys = {request.number: request.cache_key(examples[request.number].id) for request in requests}
+            keys = {request.number: request.cache_key(id_at(examples, request.number)) for request in requests}
             return ScoringBatch(groups, planned.behind_prefix, keys)
 
         batches = map(make_batch, plan)
         for results in execute_batches(batches, scorer, self._make_scorer, execution, setup_s=setup_s):
             for position, result in results.items():
-                yield position, self._make_answer(examples[position].id, in_progress.pop(position), result)
+                yield position, self._make_answer(id_at(examples, position), in_progress.pop(position), result)
 
     def _make_answer(self, example_id: str, prompt: _PromptFacts, result: RequestResult) -> Answer:
         answer = Answer(

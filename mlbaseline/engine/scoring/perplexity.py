@@ -15,7 +15,7 @@ from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
 from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
 from mlbaseline.errors import describe_error
 from mlbaseline.models.checkpoint import Checkpoint
-from mlbaseline.records import Answer, Example
+from mlbaseline.records import Answer, Example, id_at
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import PromptFormat
 
@@ -81,7 +81,7 @@ class TextScorer(BatchedModel):
             text_of += [position] * len(windows)
             requests += [ScoringRequest(number, (w,)) for number, w in enumerate(windows, start=len(requests))]
         keyed = requests if execution.cache else ()
-        keys = {request.number: request.cache_key(examples[text_of[request.number]].id) for request in keyed}
+        keys = {request.number: request.cache_key(id_at(examples, text_of[request.number])) for request in keyed}
         setup_s = (perf_counter() - started) / max(len(requests), 1)
         batches = self._scorer.make_batches(requests, keys)
         for results in execute_batches(batches, self._scorer, self._make_scorer, execution, setup_s=setup_s):
@@ -93,7 +93,7 @@ class TextScorer(BatchedModel):
                 text.nats -= sum(result.values)
                 text.error = result.error or text.error
                 if not text.windows_left:
-                    yield text_of[number], _make_answer(examples[text_of[number]].id, sums.pop(text_of[number]))
+                    yield text_of[number], _make_answer(id_at(examples, text_of[number]), sums.pop(text_of[number]))
 
 
 def _make_answer(example_id: str, text: _TextSums) -> Answer:
