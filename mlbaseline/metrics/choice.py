@@ -81,10 +81,10 @@ def _log_probs(logliks: Array | None) -> Array | None:
         return None
     missing = np.isnan(logliks)
     # An error row has nothing; in others, what is missing is a choice that the example does not have.
-    known = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
-    shifted = known - known.max(axis=1, keepdims=True)
-    log_probs: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return log_probs
+    known: Array = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
+    known -= known.max(axis=1, keepdims=True)  # in place, as a large table has many rows
+    known -= np.log(np.exp(known).sum(axis=1, keepdims=True))
+    return known
 
 
 def _scored(scores: Callable[[ChoiceArrays], Array | None]) -> Callable[[ResultTable, Sequence[str]], Array | None]:

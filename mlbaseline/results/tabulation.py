@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +67,7 @@ def tabulate(
     examples = _pack_examples(by_id(data.examples))
     ordered = _by_id(collected, examples["example_id"], baseline)
     columns = _example_columns(examples) | _answer_columns(ordered, data.labels)
-    # A copy of the numbers: Arrow's own may not be written to, which not every version of pandas takes everywhere.
-    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns))
+    table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns, copy=False))
     del ordered, columns
     validate(table)
     release_unused_memory()
@@ -120,15 +119,14 @@ def _pack_examples(examples: Sequence[Example]) -> pa.Table:
 
 
 def _example_columns(examples: pa.Table) -> dict[str, Any]:
-    columns: dict[str, Any] = {name: examples[name].to_pandas() for name in examples.column_names}
-    columns["cluster"] = _strings(examples["cluster"])
-    if examples[WEIGHT].null_count:
-        del columns[WEIGHT]
-    if examples["references"].null_count == len(examples):
-        del columns["references"]
-    else:
-        columns["references"] = _lists(examples["references"])
-    return columns
+    import pyarrow as pa
+
+    references = "references"
+    absent = {WEIGHT} if examples[WEIGHT].null_count else set()
+    absent |= {references} if examples[references].null_count == len(examples) else set()
+    convert = {"cluster": _strings, WEIGHT: _owned, references: _lists}
+    names = [name for name in examples.column_names if name not in absent]
+    return {name: convert.get(name, pa.ChunkedArray.to_pandas)(examples[name]) for name in names}
 
 
 def _collect(answers: Iterable[Answer]) -> dict[str, pa.ChunkedArray]:
@@ -178,33 +176,40 @@ def _numbers(answers: Sequence[Answer]) -> dict[str, np.ndarray]:
     return numbers
 
 
-def _answer_columns(answers: Mapping[str, pa.ChunkedArray], labels: Sequence[str]) -> dict[str, Any]:
+def _answer_columns(answers: dict[str, pa.ChunkedArray], labels: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of a result table. `answers` loses its numbers, so that none of them stands twice."""
     names = sorted(answers)
     columns: dict[str, Any] = {"prediction": _strings(answers["prediction"])}
     if "raw" in names:
         columns["raw"] = _strings(answers["raw"])
     if "samples" in names:
         columns["samples"] = _lists(answers["samples"])
-    columns |= {name: answers[name].to_numpy() for name in names if name.startswith(SCORE)}
+    columns |= {name: _owned(answers.pop(name)) for name in names if name.startswith(SCORE)}
     if _NATS + "0" in names:
         none = np.full(len(answers["error"]), np.nan)  # of a label that no example has a choice for
         for position, label in enumerate(labels):
             name = f"{_NATS}{position}"
-            columns[LOGLIK + label] = answers[name].to_numpy() if name in names else none
-    columns |= {name: answers[name].to_numpy() for name in names if name.startswith(SUM)}
-    columns |= {name: answers[name].to_numpy() for name in ("tokens_in", "tokens_out", *_TIMES) if name in names}
+            columns[LOGLIK + label] = _owned(answers.pop(name)) if name in names else none.copy()
+    columns |= {name: _owned(answers.pop(name)) for name in names if name.startswith(SUM)}
+    columns |= {name: _owned(answers.pop(name)) for name in ("tokens_in", "tokens_out", *_TIMES) if name in names}
     if BATCH in names:
-        columns[BATCH] = _numbered(answers[BATCH])
-    is_unanswered = answers[UNANSWERED].to_numpy()
+        columns[BATCH] = _numbered(answers.pop(BATCH))
+    is_unanswered = _owned(answers.pop(UNANSWERED))
     if is_unanswered.any():
         columns[UNANSWERED] = is_unanswered
-    columns["truncated"] = answers["truncated"].to_numpy()
+    columns["truncated"] = _owned(answers.pop("truncated"))
     columns["error"] = _strings(answers["error"])
     return columns
 
 
 def _strings(column: pa.ChunkedArray) -> Any:
     return pd.StringDtype().__from_arrow__(column)  # type: ignore[attr-defined]
+
+
+def _owned(column: pa.ChunkedArray) -> np.ndarray:
+    """Return numbers that may be written to, as not every version of pandas takes everywhere those that may not."""
+    numbers: np.ndarray = column.to_numpy()
+    return numbers if numbers.flags.writeable else numbers.copy()
 
 
 def _lists(column: pa.ChunkedArray) -> list[list[str]]:
