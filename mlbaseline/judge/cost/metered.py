@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.records import REMOTE, UNKNOWN
@@ -71,15 +72,15 @@ class Metered:
 class Timings:
     """Seconds (n,) of every query that was timed alone, those of all seeds together.
 
-    of: what each is an observation of, its cluster or the query itself.
+    of: what each is an observation of, its cluster or the query itself, as a number (n,).
     """
 
     seconds: Array
-    of: npt.NDArray[np.object_]
+    of: npt.NDArray[np.intp]
 
     @property
     def n_queries(self) -> int:
-        return len(set(self.of))
+        return len(np.unique(self.of))
 
     def quantiles(self, wanted: Mapping[str, float], level: float) -> dict[str, QuantileEstimate]:
         """Each quantile with its interval; none without a timing."""
@@ -92,10 +93,11 @@ def timings(metered: Sequence[Metered], *, column: str = "latency_s") -> Timings
     """Collect the timings of a rung's queries, or what another column has for the queries that were timed alone."""
     seconds, of = [], []
     for run in metered:
-        rows = run.table.frame[run.table.frame["latency_s"].notna()]
+        is_timed = run.table.frame["latency_s"].notna()
+        rows = run.table.frame.loc[is_timed, [column, "cluster", "example_id"]]
         seconds.append(rows[column].to_numpy(dtype=float))
-        of.append(rows["cluster"].fillna(rows["example_id"]).to_numpy(dtype=object))
-    return Timings(np.concatenate(seconds), np.concatenate(of))
+        of.append(rows["cluster"].fillna(rows["example_id"]))
+    return Timings(np.concatenate(seconds), pd.factorize(pd.concat(of))[0])
 
 
 def batched(tables: Sequence[ResultTable], values: Array, level: float) -> BatchedMean | None:
