@@ -4,8 +4,8 @@
 `resolve`.
 """
 
-from mlbaseline.assets.digests import FetchedAsset, sha256_of
+from mlbaseline.assets.digests import FetchedAsset, hash_file, sha256_of
 from mlbaseline.assets.fetching import fetch
 from mlbaseline.assets.hub import MODEL_FILES, HubReference, parse_hub_reference
 
-__all__ = ["MODEL_FILES", "FetchedAsset", "HubReference", "fetch", "parse_hub_reference", "sha256_of"]
+__all__ = ["MODEL_FILES", "FetchedAsset", "HubReference", "fetch", "hash_file", "parse_hub_reference", "sha256_of"]

@@ -80,8 +80,7 @@ def _file_sha256(path: Path, remembered: bool) -> str:
             written = json.loads(note.read_text(encoding="utf-8"))
             if written["signature"] == sign(json.dumps([*state, written["sha256"]])):
                 return str(written["sha256"])
-    with path.open("rb") as file:
-        sha256 = copy_and_hash(file, None, stat.st_size, f"Checking {path.name}")
+    sha256 = hash_file(path)
     _hashed_here[state] = sha256
     with suppress(OSError):  # a cache that cannot be written costs time, not correctness
         content = {"path": state[0], "sha256": sha256, "signature": sign(json.dumps([*state, sha256]))}
@@ -90,6 +89,12 @@ def _file_sha256(path: Path, remembered: bool) -> str:
         part.write_text(json.dumps(content), encoding="utf-8")
         part.replace(note)
     return sha256
+
+
+def hash_file(path: Path) -> str:
+    """Read a file to its end, a piece at a time, and give its SHA-256; nothing is remembered. Raises OSError."""
+    with path.open("rb") as file:
+        return copy_and_hash(file, None, path.stat().st_size, f"Checking {path.name}")
 
 
 def copy_and_hash(source: IO[bytes], target: IO[bytes] | None, size_bytes: int, label: str) -> str:

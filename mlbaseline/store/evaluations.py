@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mlbaseline.assets import hash_file
 from mlbaseline.model_files import file_digests
 from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights, digest_of, seed_text
 from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
@@ -166,7 +166,7 @@ def log_evaluation(
         items: list[Item] = [
             Artifacts(folder),
             _dataset(suite, data),
-            Tags({EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()}),
+            Tags({EXAMPLES_SHA256: hash_file(folder / EXAMPLES)}),
             Tags({MEASURED_SHA256: write_measured(folder / "results", Measured(measured, texts))}),
             Tags({UNANSWERED: str(table.n_unanswered)} if table.n_unanswered else {}),
             Tags({ANSWERED: str(len(table.frame))} if len(table.frame) < len(data.examples) else {}),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mlbaseline.assets import hash_file
 from mlbaseline.cache import cache_dir
 from mlbaseline.errors import IncomparableError
 from mlbaseline.records import Signature
@@ -163,4 +163,4 @@ def _edited_file(run: EvaluationRun, folder: Path) -> str | None:
 
 
 def _sha256_of(file: Path) -> str | None:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    return hash_file(file) if file.is_file() else None

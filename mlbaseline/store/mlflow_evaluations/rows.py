@@ -5,7 +5,6 @@ Such a run is no evaluation of a suite: it has no tag `mlbaseline.kind`, and no 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from mlbaseline.assets import hash_file
 from mlbaseline.errors import TrackingError
 from mlbaseline.format_versions import COMPARISON as COMPARISON_FORMAT
 from mlbaseline.format_versions import RUN
@@ -132,7 +132,7 @@ def log_paired_rows(run: Run, paired: PairedRows) -> EvaluationResult:
             (folder / _COMPARISONS).parent.mkdir()
             write_parquet(comparisons, folder / _COMPARISONS, COMPARISON_FORMAT)
         tags = {
-            EXAMPLES_SHA256: hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest(),
+            EXAMPLES_SHA256: hash_file(folder / EXAMPLES),
             _SIGNATURE_DIGEST: paired.rows.signature.digest,
             _TASK_DIGEST: str(paired.rows.signature.fields["data.digest"]),
             **RUN.metadata,
