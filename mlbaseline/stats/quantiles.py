@@ -9,6 +9,9 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+_BLOCK = 1 << 16
+"""Binomial probabilities in memory at a time."""
+
 
 @dataclass(frozen=True)
 class QuantileEstimate:
@@ -64,10 +67,12 @@ def quantile_interval(
     if not (0 < q < 1 and 0 < level < 1):
         raise ValueError(f"q and level must lie in (0, 1), got {q} and {level}")
     n, tail = _effective(len(ordered), clusters), (1.0 - level) / 2.0
-    below = scipy.stats.binom.cdf(np.arange(n + 1), n, q)  # P(B ≤ k), k = 0 … n
-    lower = int(np.count_nonzero(below[:n] <= tail))  # the largest l with P(B ≤ l − 1) ≤ tail; 0 where there is none
-    above = 1.0 - np.concatenate([[0.0], below[:n]])  # P(B ≥ u), u = 0 … n
-    upper = int(np.count_nonzero(above > tail + 1e-12))  # the smallest u with P(B ≥ u) ≤ tail; n + 1 for none
+    lower = 0  # the largest l with P(B ≤ l − 1) ≤ tail; 0 where there is none
+    upper = 1  # the smallest u with P(B ≥ u) ≤ tail; n + 1 for none. P(B ≥ 0) is above every tail
+    for start in range(0, n, _BLOCK):
+        below = scipy.stats.binom.cdf(np.arange(start, min(start + _BLOCK, n)), n, q)  # P(B ≤ k)
+        lower += int(np.count_nonzero(below <= tail))
+        upper += int(np.count_nonzero(1.0 - below > tail + 1e-12))
     value = float(np.quantile(ordered, q))
     share = len(ordered) / n  # of the values, for one of the independent ones
     at_lower, at_upper = math.floor(lower * share + 1e-9), math.ceil(upper * share - 1e-9)

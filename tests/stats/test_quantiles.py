@@ -22,6 +22,12 @@ def test_limits_are_those_of_the_binomial_law(n: int, q: float) -> None:
     assert found.high == min((k for k, miss in enumerate(misses, start=1) if miss <= 0.025), default=None)
 
 
+def test_limits_among_very_many_values() -> None:
+    n = 200_000
+    found = quantile_interval(np.arange(1.0, n + 1), 0.5)
+    assert (found.low, found.high) == (stats.binom.ppf(0.025, n, 0.5), stats.binom.isf(0.025, n, 0.5) + 1)
+
+
 def test_coverage_does_not_depend_on_the_distribution() -> None:
     rng = np.random.default_rng(3)
     for draw, truth in ((rng.standard_cauchy, stats.cauchy.ppf(0.95)), (rng.exponential, stats.expon.ppf(0.95))):
