@@ -40,23 +40,33 @@ def stored_suite(server: Server, run_id: str) -> Suite | None:
 
 
 def suite_differences(before: Suite, now: Suite) -> list[str]:
-    """Name what differs between two suites, as in `task.prompt: 'Tweet: {text}' before, '{text}' now`."""
-    old, new = (dict(_flat("", suite.written.model_dump(mode="json", exclude={"monitor"}))) for suite in (before, now))
-    names = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
-    return [f"{name}: {_shown(old, name)} before, {_shown(new, name)} now" for name in names]
+    """Name what differs between two suites, as in `task.prompt: 'Tweet: {text}' before, '{text}' now`.
+
+    A part that only one of them has, such as a baseline, is one difference.
+    """
+    old, new = (suite.written.model_dump(mode="json", exclude={"monitor"}) for suite in (before, now))
+    return list(_differences("", old, new))
 
 
-def _flat(prefix: str, content: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(content, Mapping) and content:
-        for key, value in content.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), value)
-    elif isinstance(content, list) and any(isinstance(value, Mapping) for value in content):
-        for position, value in enumerate(content):
-            yield from _flat(f"{prefix}.{position}", value)
-    else:
-        yield prefix, content
+def _differences(path: str, old: Any, new: Any) -> Iterator[str]:
+    parts, other = _parts(old), _parts(new)
+    if parts and other:
+        for name in dict.fromkeys((*parts, *other)):
+            below = f"{path}.{name}" if path else name
+            yield from _differences(below, parts.get(name), other.get(name))
+    elif old != new:
+        yield f"{path}: {_shown(old)} before, {_shown(new)} now"
 
 
-def _shown(values: Mapping[str, Any], name: str) -> str:
-    text = repr(values[name]) if name in values else "nothing"
+def _parts(content: Any) -> Mapping[str, Any]:
+    """Return what is compared part by part: the values of a mapping, and the mappings of a list by their positions."""
+    if isinstance(content, Mapping):
+        return content
+    if isinstance(content, list) and any(isinstance(value, Mapping) for value in content):
+        return {str(position): value for position, value in enumerate(content)}
+    return {}
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
