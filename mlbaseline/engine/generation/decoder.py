@@ -101,7 +101,9 @@ class PaddedDecoder:
     ) -> Iterator[DecodingBatch]:
         max_rows = 1 if self._invariant else max_rows_behind(prefix, self._batch_tokens // self._decoding.samples)
         n_tokens = len(prefix.tokens) if prefix else 0
-        for indices in make_padded_batches([self._max_tokens(r) for r in requests], self._batch_tokens, max_rows):
+        lengths = [self._max_tokens(request) for request in requests]
+        n_passes = self._decoding.max_new_tokens
+        for indices in make_padded_batches(lengths, self._batch_tokens, max_rows, n_passes):
             yield make_decoding_batch([requests[index] for index in indices], n_tokens, behind_prefix)
 
     def __call__(self, batch: DecodingBatch) -> dict[int, RequestResult]:

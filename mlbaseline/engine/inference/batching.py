@@ -9,22 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 _MAX_PADDING = 0.04
-_FREE_PADDING_TOKENS = 96
-"""Padding that any batch may have: it costs less than one more batch."""
+FREE_PADDING_TOKENS = 96
+"""Padding that any batch may have: it costs less than one more pass over the weights."""
 MAX_KEYS = 8
 """Keys that a batch attends to, copies of the shared prefix included, divided by its budget: bounds their memory."""
 
 
-def make_padded_batches(lengths: Sequence[int], budget_tokens: int, max_rows: int | None = None) -> list[list[int]]:
+def make_padded_batches(
+    lengths: Sequence[int], budget_tokens: int, max_rows: int | None = None, n_passes: int = 1
+) -> list[list[int]]:
     """Group inputs into batches with padding, longest first.
 
-    A batch ends where another row would exceed the budget, or raise its padding above 4 %. A row that is longer than
+    A batch ends where another row would exceed the budget, or raise its padding above both 4 % and what is cheaper
+    than one more batch. A row that is longer than
     the budget is a batch of its own. Inputs of equal length keep their order.
 
     Args:
         lengths: tokens of each input (> 0).
         budget_tokens: tokens of a batch at most, padding included.
         max_rows: rows of a batch at most.
+        n_passes: how often the model runs for each batch, such as once for each token that it generates.
 
     Returns:
         For each batch the positions of its inputs in `lengths`.
@@ -40,7 +44,7 @@ def make_padded_batches(lengths: Sequence[int], budget_tokens: int, max_rows: in
             size = width * (len(batches[-1]) + 1)
             padded = padding + width - length
             fits = size <= budget_tokens and (max_rows is None or len(batches[-1]) < max_rows)
-            if fits and padded <= max(_FREE_PADDING_TOKENS, _MAX_PADDING * size):
+            if fits and padded <= max(FREE_PADDING_TOKENS * n_passes, _MAX_PADDING * size):
                 batches[-1].append(position)
                 padding = padded
                 continue

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbaseline.engine.inference.batching import make_packed_batches, make_padded_batches
+from mlbaseline.engine.inference.batching import FREE_PADDING_TOKENS, make_packed_batches, make_padded_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=80)
 
@@ -32,6 +32,14 @@ def test_longest_first_and_equal_lengths_in_their_order() -> None:
 
 def test_rows_of_a_batch_can_be_limited() -> None:
     assert [len(batch) for batch in make_padded_batches([4] * 10, 1000, max_rows=4)] == [4, 4, 2]
+
+
+def test_batches_that_the_model_passes_often_are_fewer() -> None:
+    lengths = [300 - 5 * index for index in range(24)]
+    once, often = (make_padded_batches(lengths, 16_384, n_passes=n) for n in (1, 24))
+    assert len(once) > len(often) == 1
+    padding = 300 * len(lengths) - sum(lengths)
+    assert padding <= 24 * FREE_PADDING_TOKENS, "which costs less than 24 passes"
 
 
 @given(LENGTHS, st.integers(1, 2000), st.integers(0, 200))
