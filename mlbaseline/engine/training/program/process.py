@@ -27,6 +27,9 @@ _SECRET = re.compile(r"(?i)token(?!izers)|jwt|secret|password|credential|(?<![a-
 """Of the variables above, those that may hold a secret are left out as well: `HF_TOKEN`."""
 _CHECK_S, _END_S = 0.5, 15.0
 _TAIL_LINES, _TAIL_BYTES = 20, 16_384
+_ERRORS, _ERROR_BYTES = 3, 262_144
+_ERROR = re.compile(r"(?:\[rank\d+\]:\s*)?((?:\w+\.)*\w*(?:Error|Exception): .+)")
+"""Last line of a Python traceback, behind the rank of the process that torch puts in front."""
 
 
 def environment_of(named: Sequence[str], own: Mapping[str, str]) -> dict[str, str]:
@@ -50,6 +53,26 @@ def environment_of(named: Sequence[str], own: Mapping[str, str]) -> dict[str, st
         )
     kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name) and not _SECRET.search(name)}
     return {**kept, **{name: os.environ[name] for name in named}, "PYTHONUNBUFFERED": "1", **own}
+
+
+def activate_environment(program: str, folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """Set what activating a virtual environment sets, where a program is named by its path in one.
+
+    Such a program looks for others beside it: `accelerate`, `torchrun`, `ninja`.
+
+    Args:
+        program: First word of a command.
+        folder: That the program runs in.
+        variables: Of the program.
+
+    Returns:
+        The variables; with another `PATH` and `VIRTUAL_ENV` where the program belongs to a virtual environment.
+    """
+    programs = (folder / program).parent
+    if Path(program).name == program or not (programs.parent / "pyvenv.cfg").is_file():
+        return dict(variables)
+    path = os.pathsep.join([str(programs), *filter(None, [variables.get("PATH")])])
+    return {**variables, "PATH": path, "VIRTUAL_ENV": str(programs.parent)}
 
 
 def run_program(
@@ -101,11 +124,26 @@ def run_program(
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:
     """Return the last lines of a file that are not blank, in characters that show. Of a bar, its last state counts."""
+    return "\n".join(_last_lines(log, _TAIL_BYTES)[-lines:])
+
+
+def earlier_errors(log: Path) -> list[str]:
+    """Return the first errors of Python in a file, each once, that come before what `tail` returns.
+
+    Where one of several processes fails, what their launcher says about it comes last and hides the reason.
+    """
+    shown = tail(log)
+    found = (_ERROR.match(line) for line in _last_lines(log, _ERROR_BYTES))
+    errors = dict.fromkeys(error[1] for error in found if error)
+    return [error for error in errors if error not in shown][:_ERRORS]
+
+
+def _last_lines(log: Path, n_bytes: int) -> list[str]:
     with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - n_bytes))
         text = file.read().decode("utf-8", "replace")
-    shown = [printable(line.rstrip().rpartition("\r")[2]) for line in text.split("\n")]
-    return "\n".join([line for line in shown if line.strip()][-lines:])
+    shown = (printable(line.rstrip().rpartition("\r")[2]) for line in text.split("\n"))
+    return [line for line in shown if line.strip()]
 
 
 def _end_earlier(note: Path) -> None:

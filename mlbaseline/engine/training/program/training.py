@@ -27,7 +27,13 @@ from mlbaseline.assets import MODEL_FILES
 from mlbaseline.cache import write_in_one_step
 from mlbaseline.engine.training.cached import train_once
 from mlbaseline.engine.training.program.job import ProgramJob
-from mlbaseline.engine.training.program.process import environment_of, run_program, tail
+from mlbaseline.engine.training.program.process import (
+    activate_environment,
+    earlier_errors,
+    environment_of,
+    run_program,
+    tail,
+)
 from mlbaseline.errors import AssetError, TrainingProgramError
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.adapter_files import CONFIG, named_base, record_base
@@ -100,6 +106,7 @@ def _train(job: ProgramJob, folder: Path, open_run: OpenProgramRun | None, descr
     with opening as run:
         environment = environment_of(job.spec.train.environment, {**(run.environment if run else {}), **given})
         words, started_s = _words(job, values, environment), perf_counter()
+        environment = activate_environment(words[0], job.root, environment)
         try:
             status = run_program(words, folder=job.root, environment=environment, log=log, description=description)
         finally:
@@ -130,9 +137,11 @@ def _words(job: ProgramJob, values: Mapping[str, str], environment: Mapping[str,
 def _failure(job: ProgramJob, folder: Path, status: int) -> TrainingProgramError:
     how = f"with exit status {status}" if status > 0 else f"by signal {-status}"
     last = tail(folder / _LOG).replace("\n", "\n  | ")
+    errors = "".join(f"\n  | {error}" for error in earlier_errors(folder / _LOG))
     return TrainingProgramError(
         f"baselines.{job.baseline} (seed {job.seed}): the program that trains ended {how}"
-        + (f"; its last lines:\n  | {last}" if last else ", and printed nothing")
+        + (f"; errors in its output:{errors}\nand" if errors else ";" if last else "")
+        + (f" its last lines:\n  | {last}" if last else ", and printed nothing")
         + f"\nAll of its output is in {folder / _LOG} and in the run of the training. The next attempt finds what it "
         f"left in {folder / 'output'}."
     )

@@ -100,3 +100,33 @@ def test_another_script_seed_or_data_is_another_training(job: ProgramJob) -> Non
     keys = {job.key, replace(job, seed=1).key, replace(job, train=make_data("train", 7)).key}
     (job.root / "train.py").write_text(SCRIPT + "# changed", encoding="utf-8")
     assert len(keys | {job.key}) == 4
+
+
+def test_a_program_finds_others_of_its_own_virtual_environment(job: ProgramJob) -> None:
+    programs = job.root / "own" / "bin"
+    programs.mkdir(parents=True)
+    write_program(programs / "launch", f'helper {sys.executable} train.py "$1"')
+    write_program(programs / "helper", 'echo "$VIRTUAL_ENV" > environment\nexec "$@"')
+    train_spec = {"command": ("own/bin/launch", "{base_model}")}
+    spec = ProgramAdapter.model_validate({"kind": "peft", "base": "zero_shot", "train": train_spec})
+    job = replace(job, spec=spec)
+    with pytest.raises(TrainingProgramError, match="helper"):
+        train(job)
+    (job.root / "own" / "pyvenv.cfg").touch()
+    train(job)
+    assert (job.root / "environment").read_text(encoding="utf-8").strip() == str(job.root / "own")
+
+
+def write_program(path: Path, lines: str) -> None:
+    path.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def test_the_error_of_a_process_is_told_though_its_launcher_has_the_last_word(job: ProgramJob) -> None:
+    summary = "\\n".join(f"  exitcode : {number}" for number in range(30))
+    lines = f"[rank1]: ValueError: two precisions\\n[rank0]: ValueError: two precisions\\nTraceback\\n{summary}"
+    (job.root / "train.py").write_text(f'import sys\nprint("{lines}")\nsys.exit(1)\n', encoding="utf-8")
+    with pytest.raises(TrainingProgramError) as failure:
+        train(job)
+    assert str(failure.value).count("ValueError: two precisions") == 1
+    assert "exitcode : 29" in str(failure.value)
