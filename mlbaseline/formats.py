@@ -64,10 +64,12 @@ def probability(p: float | None) -> str:
     return "<0.001" if finite(p) and p < 0.001 else fixed(p, 3)
 
 
-def percent(share: float | None) -> str:
-    """Format a share as `0%`, `0.33%`, `95%`."""
+def percent(share: float | None, n: int | None = None) -> str:
+    """Format a share as `0%`, `0.33%`, `95%`; with n, the number that it is a share of, no digit finer than 1 of n."""
     if not finite(share):
         return fixed(share)
+    if n:
+        return f"{_trimmed(fixed(100 * share, max(0, math.ceil(math.log10(n)) - 2)))}%"
     return f"{_trimmed(significant(100 * share))}%"
 
 

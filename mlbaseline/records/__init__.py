@@ -13,6 +13,7 @@ from mlbaseline.records.comparison import (
 from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint, Relative
 from mlbaseline.records.decisions import (
     NO_SEED,
+    NONE_PASSED,
     Decision,
     Estimand,
     GateCode,
@@ -68,6 +69,7 @@ from mlbaseline.records.slices import (
 
 __all__ = [
     "BLOCK_ROWS",
+    "NONE_PASSED",
     "NO_SEED",
     "REMOTE",
     "SLICE_COLUMN",

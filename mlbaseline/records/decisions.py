@@ -53,6 +53,10 @@ class Outcome(StoredText):
         return self in (Outcome.PASS, Outcome.NOT_APPLICABLE)
 
 
+NONE_PASSED = "no candidate passed: "
+"""Begins the reason of a verdict that holds every candidate; what speaks against them follows."""
+
+
 class Severity(StoredText):
     """How much it matters that a finding fails."""
 

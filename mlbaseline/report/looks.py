@@ -1,9 +1,9 @@
-"""Section `looks`: where the answers to the test end, and what every registered look came to."""
+"""Section `looks`: where the answers to the test end, what every registered look came to, when rules were registered."""
 
 from __future__ import annotations
 
 from mlbaseline import formats
-from mlbaseline.records import ContrastLook, LookOutcome, LookReport, Registration, StopStatus
+from mlbaseline.records import ContrastLook, LookOutcome, LookReport, Registered, Registration, StopStatus
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Table, Tone
 
@@ -34,7 +34,19 @@ def looks_section(presenter: Presenter) -> Section | None:
     return Section("looks", "Looks at the test", tuple(blocks)) if blocks else None
 
 
-def looks_facts(presenter: Presenter) -> tuple[Fact, ...]:
+def registration_facts(presenter: Presenter) -> tuple[Fact, ...]:
+    """Say when the rules were registered, and what the registered looks came to."""
+    registration = presenter.assessment.registration
+    if registration.is_confirmatory:
+        when = Fact("Rules registered", "before the first evaluation", "better")
+    else:
+        n_before = sum(row.registered == Registered.BEFORE for row in presenter.deciding)
+        partly = f"; {n_before} of {len(presenter.deciding)} contrasts stood before it" if n_before else ""
+        when = Fact("Rules registered", f"after the first evaluation{partly}", "open")
+    return when, *_looks_facts(presenter)
+
+
+def _looks_facts(presenter: Presenter) -> tuple[Fact, ...]:
     """Say in a few words where the answers end, and how often the test was looked at."""
     report, registration = presenter.assessment.looks, presenter.assessment.registration
     grown = f", {registration.earlier_looks} of them before it grew" if registration.earlier_looks else ""

@@ -41,7 +41,7 @@ def render_note(assessment: Assessment) -> str:
 
 
 def markdown_of(view: View) -> str:
-    why = _text(f"Why: {view.reason}")
+    why = _text(f"Why: {view.reason}") if view.reason else ""
     parts = [f"# {_text(view.title)}", _text(view.sentence), why, f"{view.subject} {_code(view.suite)}"]
     parts.append("\n".join(f"- {_text(fact.label)}: **{_text(fact.text)}**" for fact in view.facts))
     for section in view.sections:

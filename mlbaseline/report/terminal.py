@@ -87,7 +87,8 @@ def _print_verdict(console: Console, view: View) -> None:
     console.print()
     console.print(Text(view.title, style=f"bold {_STYLES[view.tone]}"))
     console.print(Text(view.sentence))
-    console.print(Text(f"Why: {view.reason}", style="dim"))
+    if view.reason:
+        console.print(Text(f"Why: {view.reason}", style="dim"))
     cautions = [fact for fact in view.facts if fact.tone in _CAUTIONS]
     others = [fact for fact in view.facts if fact not in cautions]
     console.print(Text(" · ".join(f"{fact.label}: {fact.text}" for fact in others), style="dim"))

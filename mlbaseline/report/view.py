@@ -153,7 +153,8 @@ class View:
     """What a report shows.
 
     title: the decision in a few words. sentence: what, over what, by how much, at what cost, and what was not shown.
-    reason: by which rules. sections: in reading order, none empty. subject: what is said about the suite.
+    reason: by which rules, empty where the sentence has it. sections: in reading order, none empty. subject: what is
+    said about the suite.
     """
 
     suite: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlbaseline import formats
 from mlbaseline.records import Assessment, Decision, PromotionState
 from mlbaseline.report.bounds import clip_intervals
-from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
+from mlbaseline.report.headline import further_reason, key_facts, verdict_sentence, verdict_title
 from mlbaseline.report.judge_section import judge_section
 from mlbaseline.report.looks import looks_section
 from mlbaseline.report.presenter import Presenter
@@ -36,7 +36,7 @@ def build_view(assessment: Assessment, *, promotion: PromotionState = PromotionS
         promotion: What has become of the winner by now.
     """
     presenter = Presenter(clip_intervals(assessment), promotion)
-    verdict = assessment.verdict
+    verdict, sentence = assessment.verdict, verdict_sentence(presenter)
     sections = (
         _overview(presenter),
         rung_section(presenter),
@@ -61,8 +61,8 @@ def build_view(assessment: Assessment, *, promotion: PromotionState = PromotionS
     return View(
         suite=formats.clean(assessment.suite),
         title=verdict_title(presenter),
-        sentence=verdict_sentence(presenter),
-        reason=verdict_reason(presenter),
+        sentence=sentence,
+        reason=further_reason(presenter, sentence),
         tone=_TONES.get(verdict.decision, "open"),
         facts=key_facts(presenter),
         sections=tuple(section for section in sections if section is not None),

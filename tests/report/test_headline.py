@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mlbaseline.records import NO_SEED, Assessment, Finding, Outcome, Severity
+from mlbaseline.records import NO_SEED, Assessment, Estimand, Finding, Outcome, Role, Severity
 from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.presenter import Presenter
@@ -28,6 +28,35 @@ def test_a_promotion_says_over_what_by_how_much_at_what_cost_and_what_was_not_sh
     assert sentence(given.promote()) == (
         "full has accuracy 0.62 against 0.42 for majority (+0.21 [+0.13, +0.28]) and 0.39 for zero_shot (+0.23) on 300 "
         "test examples, at USD 1.7 per 1M queries (majority: 0); not shown: a gain over lora."
+    )
+
+
+def test_a_checkpoint_with_another_score_than_the_mean_of_its_seeds_says_so() -> None:
+    base = given.promote()
+    changed = {s.baseline: s.metrics["accuracy"] for s in base.standings}
+    changed["full"] = replace(changed["full"], value=0.58, n_seeds=3)
+    standings = tuple(replace(s, metrics={**s.metrics, "accuracy": changed[s.baseline]}) for s in base.standings)
+    told = sentence(replace(base, standings=standings))
+    assert told.startswith("full has accuracy 0.62 (its checkpoint; the mean of its 3 seeds is 0.58) against 0.42 for")
+
+
+def test_a_hold_without_a_contrast_gives_its_reason_once() -> None:
+    reason = "no candidate passed: trivial baselines: none. Add a baseline of kind trivial"
+    base = odd.empty()
+    held = replace(base, verdict=replace(base.verdict, reason=reason))
+    for text in (render_html(held), render_markdown(held), render_terminal(held, colour=False, width=100)):
+        assert text.count("trivial baselines: none") == 1
+
+
+def test_what_does_not_pass_has_failed_or_is_open() -> None:
+    base = given.hold()
+    primary = [row for row in base.comparisons if row.role == Role.PRIMARY and row.estimand == Estimand.CHECKPOINT]
+    outcomes = dict(zip(map(id, primary), (Outcome.FAIL, Outcome.INCONCLUSIVE), strict=False))
+    rows = tuple(replace(row, outcome=outcomes.get(id(row), row.outcome)) for row in base.comparisons)
+    facts = {fact.label: fact for fact in key_facts(Presenter(replace(base, comparisons=rows)))}
+    assert (facts["Primary contrasts"].text, facts["Primary contrasts"].tone) == (
+        "2 of 4 pass; 1 fails, 1 is open",
+        "worse",
     )
 
 

@@ -25,8 +25,8 @@ def test_a_hold_and_an_inconclusive_verdict_promote_nobody() -> None:
 def test_the_facts_count_what_passed() -> None:
     facts = {fact.label: (fact.text, fact.tone) for fact in build_view(given.hold()).facts}
     assert facts["Primary contrasts"] == ("4 of 4 pass", "better")
-    assert facts["Guardrails"] == ("4 of 5 pass", "worse")
-    assert facts["Gates and checks"] == ("3 of 4 pass", "worse")
+    assert facts["Guardrails"] == ("4 of 5 pass; 1 fails", "worse")
+    assert facts["Gates and checks"] == ("3 of 4 pass; 1 fails", "worse")
     assert facts["Test examples"] == ("300", "")
     assert facts["Runs differ in"] == ("engine.precision", "open")
     assert {f.label: f.tone for f in build_view(given.inconclusive()).facts}["Primary contrasts"] == "open"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
 from mlbaseline.records import Role, Severity
+from mlbaseline.suite import External, Human, Recorded, Trivial
 
 
 def _has(subject: Subject, what: str, *kinds: str) -> Ruling:
@@ -13,6 +14,16 @@ def _has(subject: Subject, what: str, *kinds: str) -> Ruling:
     if declared:
         return failed(f"{what}: {', '.join(declared)} stands in the suite, but was not evaluated", baselines=declared)
     return failed(f"{what}: none. Add a baseline of kind {' or '.join(kinds)}")
+
+
+def _has_fine_tune(subject: Subject, what: str, *kinds: str) -> Ruling:
+    """Check as `_has` does, but expect no fine-tune of a suite whose answers were all recorded elsewhere."""
+    specs = subject.suite.baselines.values()
+    answered = [spec for spec in specs if not isinstance(spec, Trivial | Human | External)]
+    is_declared = any(spec.kind in kinds for spec in answered)
+    if answered and not is_declared and all(isinstance(spec, Recorded) for spec in answered):
+        return does_not_apply(f"{what}: none. All answers were recorded elsewhere, so this suite trains nothing")
+    return _has(subject, what, *kinds)
 
 
 def _trivial(subject: Subject) -> Ruling:
@@ -39,11 +50,11 @@ def _production(subject: Subject) -> Ruling:
 
 
 def _peft(subject: Subject) -> Ruling:
-    return _has(subject, "parameter-efficient fine-tunes", "peft")
+    return _has_fine_tune(subject, "parameter-efficient fine-tunes", "peft")
 
 
 def _high_water_mark(subject: Subject) -> Ruling:
-    return _has(subject, "high-water marks", "full", "production")
+    return _has_fine_tune(subject, "high-water marks", "full", "production")
 
 
 def _champion(subject: Subject) -> Ruling:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from mlbaseline import formats
 from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
 from mlbaseline.records import UNKNOWN, Scalar, Severity
 from mlbaseline.results import ResultTable
-from mlbaseline.suite import Recorded
+from mlbaseline.suite import AnswersFile, Recorded
 
 MANY_LOOKS = 10
 """The best of ten equal candidates looks about 1.5 standard errors better than it is (Gaussian, uncorrelated)."""
@@ -44,13 +45,14 @@ def _looks(subject: Subject) -> Ruling:
 def _error_rows(subject: Subject) -> Ruling:
     rates = {name: standing.error_rate for name, standing in subject.standings.items() if standing.error_rate != 0}
     if rates:
-        shown = ", ".join(f"{name} {rate:.2%}" for name, rate in rates.items())
+        n = len(subject.tables[0].frame)
+        shown = ", ".join(f"{name} {formats.percent(rate, n)}" for name, rate in rates.items())
         return failed(f"examples that failed count as wrong: {shown}", error_rates=rates)
     return passed("no example failed on any rung")
 
 
 def _few_shot(subject: Subject) -> Ruling:
-    """Check that shots come from train, which loading keeps apart from test. Of recorded answers nothing is known."""
+    """Check that shots come from train, which loading keeps apart from test. A file of answers says nothing of them."""
     shots = {
         table.name: table.signature.fields["prompt.shots"]
         for table in subject.tables
@@ -58,17 +60,27 @@ def _few_shot(subject: Subject) -> Ruling:
     }
     if not shots:
         return does_not_apply("no prompt has solved examples in it")
-    recorded = {name for name, spec in subject.suite.baselines.items() if isinstance(spec, Recorded)}
-    not_ours = [t.name for t in subject.tables if t.name in shots and (t.baseline in recorded or _has_other_prompts(t))]
+    files = {
+        name
+        for name, spec in subject.suite.baselines.items()
+        if isinstance(spec, Recorded) and isinstance(spec.recorded, AnswersFile)
+    }
+    not_ours = [table for table in subject.tables if table.name in shots and _has_other_prompts(table, files)]
     if not_ours:
-        shown = ", ".join(f"{name} ({shots[name]} shots)" for name in not_ours)
-        return failed(f"solved examples of these may be among the test examples: {shown}", runs=not_ours)
+        counts = {table.baseline: shots[table.name] for table in not_ours}
+        unknown = [name for name, count in counts.items() if count == UNKNOWN]
+        known = [f"{name} ({count} shots)" for name, count in counts.items() if count != UNKNOWN]
+        reasons = [
+            *([f"solved examples of these may be among the test examples: {', '.join(known)}"] if known else []),
+            *([f"nothing says which solved examples the prompts of {', '.join(unknown)} had"] if unknown else []),
+        ]
+        return failed("; ".join(reasons), runs=[table.name for table in not_ours])
     return passed("solved examples are drawn from train, which shares no text and no cluster with test", shots=shots)
 
 
-def _has_other_prompts(table: ResultTable) -> bool:
-    """Tell whether the prompts of a table were made elsewhere, so that their solved examples are not known."""
-    return table.signature.fields.get("prompt.prefix_sha256") in (None, UNKNOWN)
+def _has_other_prompts(table: ResultTable, files: Collection[str]) -> bool:
+    """Tell whether the solved examples of a table are not known to be ours: a file of answers never says it."""
+    return table.baseline in files or table.signature.fields.get("prompt.prefix_sha256") in (None, UNKNOWN)
 
 
 def _digested(subject: Subject) -> Ruling:

@@ -13,6 +13,7 @@ from mlbaseline.judge.decision.budgets import BUDGETS, budgets, evidence
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.winner import choose_winner, no_winner_reason, winner_metric
 from mlbaseline.records import (
+    NONE_PASSED,
     WAIVED,
     Comparison,
     Decision,
@@ -74,7 +75,7 @@ def decide(
     named_first = (*conditions, *(finding for found in findings.values() for finding in found))
     failed = [f.reason for f in named_first if not _holds(f) and f.outcome is not Outcome.INCONCLUSIVE]
     seeds, examples = _missing(by_candidate)
-    reason = f"no candidate passed: {'; '.join(failed[:3])}"
+    reason = f"{NONE_PASSED}{'; '.join(failed[:3])}"
     return Verdict(Decision.HOLD, reason, everything, more_examples=examples, more_seeds=seeds)
 
 

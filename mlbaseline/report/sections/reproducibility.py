@@ -7,9 +7,10 @@ from typing import Any
 
 from mlbaseline import formats
 from mlbaseline.report.presenter import Presenter
-from mlbaseline.report.view import Block, Cell, Column, Row, Section, Table
+from mlbaseline.report.view import Block, Cell, Column, Fact, Row, Section, Table, Tone
 
 _SPLITS = ("train", "dev", "test")
+_MANY_LEFT_OUT = 0.02
 
 
 def data_section(presenter: Presenter) -> Section | None:
@@ -32,6 +33,25 @@ def data_section(presenter: Presenter) -> Section | None:
         rows = tuple(Row((Cell(formats.plain(note)),)) for note in notes)
         blocks.append(Table("What stood out", (Column("In the data", wide=True),), rows))
     return Section("data", "Data", tuple(blocks))
+
+
+def left_out_fact(presenter: Presenter) -> Fact | None:
+    """Rows of the data that no split has, with the reasons: `15 of 295 (5.1%): ragged 12, without target 3`."""
+    counts = presenter.assessment.context.get("data")
+    if not isinstance(counts, Mapping):
+        return None
+    dropped = {
+        str(name).removeprefix("dropped_").replace("_", " "): count
+        for name, count in counts.items()
+        if str(name).startswith("dropped_") and isinstance(count, int) and count > 0
+    }
+    n_read, n_dropped = counts.get("rows_read"), sum(dropped.values())
+    if not n_dropped or not isinstance(n_read, int) or n_read <= 0:
+        return None
+    reasons = ", ".join(f"{formats.clean(name)} {count:,}" for name, count in dropped.items())
+    share = n_dropped / n_read
+    tone: Tone = "open" if share > _MANY_LEFT_OUT else ""
+    return Fact("Rows left out", f"{n_dropped:,} of {n_read:,} ({formats.percent(share, n_read)}): {reasons}", tone)
 
 
 def _what(name: str) -> str:

@@ -19,7 +19,7 @@ _NO_COST = (
     "No rung has a price: the key cost of the suite file prices an hour of a machine, or the tokens of an endpoint. "
     f"{formats.MISSING} means not measured, or not applicable."
 )
-
+_CHECKPOINT = " The verdict is about one checkpoint of a rung, the best on dev, which has a score of its own."
 _UNLIKE = (
     "Latencies were not all measured alike: only those with the same mark are compared. What is comparable says why."
 )
@@ -75,7 +75,8 @@ def rung_section(presenter: Presenter) -> Section | None:
     ) + tuple(_published(presenter, columns, score) for score in published)
     notes = (
         f"Means over seeds with their {presenter.level} intervals; the arrow points to better. "
-        "std is the spread between training or sampling seeds: a description, not an interval.",
+        "std is the spread between training or sampling seeds: a description, not an interval."
+        + (_CHECKPOINT if any(len(standing.run_ids) > 1 for standing in standings) else ""),
         (_COST if priced else _NO_COST)
         + (
             " On the front (✓): no other rung is at least as good at a lower cost; the percentage is the share of "
@@ -148,7 +149,8 @@ def _latency(standing: Standing, marks: Mapping[str, str]) -> Cell:
 
 
 def _errors(standing: Standing) -> Cell:
-    return Cell(formats.percent(standing.error_rate), tone="" if standing.error_rate == 0 else "worse")
+    n = (_size(standing) or 0) * len(standing.run_ids)
+    return Cell(formats.percent(standing.error_rate, n), tone="" if standing.error_rate == 0 else "worse")
 
 
 def _training(cost: Cost) -> Cell:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.audit_subjects import finding, outcome, standings, subject
+from dataclasses import replace
+
+from tests.support.audit_subjects import finding, outcome, standings, subject, suite
 
 CODE = "MLB104"
 
@@ -16,3 +18,17 @@ def test_a_rung_that_stands_in_the_suite_but_was_not_evaluated_is_missing() -> N
     found = finding(CODE, subject(standings=without))
     assert found.outcome == "fail"
     assert "lora stands in the suite, but was not evaluated" in found.reason
+
+
+def test_a_suite_of_recorded_answers_trains_nothing() -> None:
+    recorded = suite(
+        "{kind: pretrained, model: {source: m}}\n  lora: {kind: peft, method: lora, base: zero_shot, epochs: 2, "
+        "learning_rate: 1.0e-3}\n  full: {kind: full, base: zero_shot, epochs: 2, learning_rate: 1.0e-4}",
+        "{kind: pretrained, recorded: {path: x.csv}}\n  lora: {kind: pretrained, recorded: imported}\n"
+        "  full: {kind: pretrained, recorded: imported}",
+    )
+    without = {name: replace(found, kind="pretrained") for name, found in standings().items()}
+    given = subject(of=recorded, standings=without)
+    assert [outcome(code, given) for code in (CODE, "MLB105")] == ["not_applicable", "not_applicable"]
+    declared = replace(given, ladder=subject(of=suite("model: {source: m}", "recorded: imported")).ladder)
+    assert outcome(CODE, declared) == "fail"

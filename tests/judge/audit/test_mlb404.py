@@ -34,3 +34,10 @@ def test_recorded_answers_are_from_elsewhere_whatever_they_say() -> None:
 
 def test_no_shots() -> None:
     assert outcome("MLB404", subject()) == "not_applicable"
+
+
+def test_an_import_whose_prompts_are_ours_has_our_solved_examples() -> None:
+    imported = suite("{kind: pretrained, model: {source: m}}", "{kind: pretrained, recorded: imported}")
+    assert outcome("MLB404", subject(shots("p" * 64), of=imported)) == "pass"
+    found = finding("MLB404", subject(shots("unknown", "unknown"), of=imported))
+    assert found.reason == "nothing says which solved examples the prompts of zero_shot had"
