@@ -95,6 +95,13 @@ def test_percentages(share: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "n", "text"), [(2, 300, "0.7%"), (1, 100, "1%"), (7, 9_000, "0.08%"), (0, 300, "0%")]
+)
+def test_percentages_have_no_digit_that_one_example_would_change(count: int, n: int, text: str) -> None:
+    assert formats.percent(count / n, n) == text
+
+
+@pytest.mark.parametrize(
     ("prices", "batch"), [([0.02, 1e-6], 1), ([4.1e-4, 0.0], 1_000), ([1.6e-6], 1_000_000), ([None, NAN], 1_000_000)]
 )
 def test_prices_are_for_as_many_queries_as_make_them_readable(prices: list[float], batch: int) -> None:

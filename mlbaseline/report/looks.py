@@ -1,4 +1,4 @@
-"""Section `looks`: where the answers to the test end, what every registered look came to, when rules were registered."""
+"""Section `looks`: where the answers to the test end, and what every look came to; when rules were registered."""
 
 from __future__ import annotations
 
