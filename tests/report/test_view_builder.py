@@ -90,5 +90,5 @@ def test_no_section_is_empty_and_every_row_fits_its_columns(name: str) -> None:
 
 def test_an_empty_assessment_is_a_verdict_and_nothing_else() -> None:
     view = build_view(odd.empty())
-    assert view.reason == "nothing was evaluated"
+    assert (view.sentence, view.reason) == ("nothing was evaluated.", "")
     assert view.sections == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mlbaseline.judge.audit import Subject
 from tests.support.audit_subjects import finding, outcome, standings, subject, suite
 
 CODE = "MLB104"
@@ -20,15 +21,16 @@ def test_a_rung_that_stands_in_the_suite_but_was_not_evaluated_is_missing() -> N
     assert "lora stands in the suite, but was not evaluated" in found.reason
 
 
-def test_a_suite_of_recorded_answers_trains_nothing() -> None:
-    recorded = suite(
+def recorded(lora: str) -> Subject:
+    written = suite(
         "{kind: pretrained, model: {source: m}}\n  lora: {kind: peft, method: lora, base: zero_shot, epochs: 2, "
         "learning_rate: 1.0e-3}\n  full: {kind: full, base: zero_shot, epochs: 2, learning_rate: 1.0e-4}",
-        "{kind: pretrained, recorded: {path: x.csv}}\n  lora: {kind: pretrained, recorded: imported}\n"
+        f"{{kind: pretrained, recorded: {{path: x.csv}}}}\n  lora: {{kind: {lora}, recorded: imported}}\n"
         "  full: {kind: pretrained, recorded: imported}",
     )
-    without = {name: replace(found, kind="pretrained") for name, found in standings().items()}
-    given = subject(of=recorded, standings=without)
-    assert [outcome(code, given) for code in (CODE, "MLB105")] == ["not_applicable", "not_applicable"]
-    declared = replace(given, ladder=subject(of=suite("model: {source: m}", "recorded: imported")).ladder)
-    assert outcome(CODE, declared) == "fail"
+    return subject(of=written, standings={name: replace(found, kind="x") for name, found in standings().items()})
+
+
+def test_a_suite_of_recorded_answers_trains_nothing_unless_it_names_a_fine_tune() -> None:
+    assert [outcome(code, recorded("pretrained")) for code in (CODE, "MLB105")] == ["not_applicable"] * 2
+    assert [outcome(code, recorded("peft")) for code in (CODE, "MLB105")] == ["fail", "not_applicable"]

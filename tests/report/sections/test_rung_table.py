@@ -85,7 +85,7 @@ def test_error_rates_have_a_column_once_there_are_errors() -> None:
     assert "Errors" not in [column.title for column in table.columns]
     assert any("No rung has error rows" in note for note in table.notes)
     table, rungs = table_of(given.hold())
-    assert rungs["endpoint"]["Errors"] == Cell("0.67%", tone="worse")
+    assert rungs["endpoint"]["Errors"] == Cell("0.7%", tone="worse")
     assert not any("No rung has error rows" in note for note in table.notes)
 
 
