@@ -36,7 +36,8 @@ def test_a_checkpoint_with_another_score_than_the_mean_of_its_seeds_says_so() ->
     changed = {s.baseline: s.metrics["accuracy"] for s in base.standings}
     changed["full"] = replace(changed["full"], value=0.58, n_seeds=3)
     standings = tuple(replace(s, metrics={**s.metrics, "accuracy": changed[s.baseline]}) for s in base.standings)
-    told = sentence(replace(base, standings=standings))
+    rows = tuple(replace(row, estimand="checkpoint") if row.role == Role.PRIMARY else row for row in base.comparisons)
+    told = sentence(replace(base, standings=standings, comparisons=rows))
     assert told.startswith("full has accuracy 0.62 (its checkpoint; the mean of its 3 seeds is 0.58) against 0.42 for")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlbaseline.judge.audit import Subject
 from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject, suite
 
 
@@ -22,22 +23,24 @@ def test_shots_that_nobody_here_has_drawn(prefix: str | None, count: int | str) 
     assert (found.outcome, found.evidence["runs"]) == ("fail", ["zero_shot"])
 
 
-def test_recorded_answers_are_from_elsewhere_whatever_they_say() -> None:
-    recorded = suite(
+def recorded(how: str, shots: int | str, prefix: str) -> Subject:
+    of = suite(
         "{kind: peft, method: lora, base: zero_shot, epochs: 2, learning_rate: 1.0e-3}",
-        "{kind: peft, recorded: {path: x.csv}}",
+        f"{{kind: peft, recorded: {how}}}",
     )
-    changed = {"prompt.shots": 3, "prompt.prefix_sha256": "p" * 64}
-    given = [one for name in KINDS for one in rung(name, **(changed if name == "lora" else {}))]
-    assert outcome("MLB404", subject(given, of=recorded)) == "fail"
+    changed = {"prompt.shots": shots, "prompt.prefix_sha256": prefix}
+    return subject([one for name in KINDS for one in rung(name, **(changed if name == "lora" else {}))], of=of)
+
+
+def test_answers_in_a_file_are_from_elsewhere_whatever_they_say() -> None:
+    assert outcome("MLB404", recorded("{path: x.csv}", 3, "p" * 64)) == "fail"
+
+
+def test_an_import_whose_prompts_are_ours_has_our_solved_examples() -> None:
+    assert outcome("MLB404", recorded("imported", 3, "p" * 64)) == "pass"
+    found = finding("MLB404", recorded("imported", "unknown", "unknown"))
+    assert found.reason == "nothing says which solved examples the prompts of lora had"
 
 
 def test_no_shots() -> None:
     assert outcome("MLB404", subject()) == "not_applicable"
-
-
-def test_an_import_whose_prompts_are_ours_has_our_solved_examples() -> None:
-    imported = suite("{kind: pretrained, model: {source: m}}", "{kind: pretrained, recorded: imported}")
-    assert outcome("MLB404", subject(shots("p" * 64), of=imported)) == "pass"
-    found = finding("MLB404", subject(shots("unknown", "unknown"), of=imported))
-    assert found.reason == "nothing says which solved examples the prompts of zero_shot had"
