@@ -81,7 +81,8 @@ def judged_comparison(
         what = "judged by other rules" if run.matrix_digest != suite.matrix_digest else "made with another suite"
         raise IncomparableError(
             f"comparison {run.run_id} was {what} than the suite file has now (suite digest {run.suite_digest[:12]}… "
-            f"then, {suite.digest[:12]}… now):\n{_changes(suite, tracker, run)}\nCompare again, or restore the file."
+            f"then, {suite.digest[:12]}… now):\n{_changes(suite, tracker, run)}\n"
+            "Compare again, restore the file, or name another comparison with --comparison."
         )
     return run, store.load_assessment(tracker, run.run_id)
 
