@@ -27,6 +27,9 @@ _LATEX = {
     "∞": r"$\infty$", "Δ": r"$\Delta$", "≤": r"$\leq$", "≥": r"$\geq$", "…": r"\ldots{}",
 }  # fmt: skip
 
+_MAX_BESIDE = 2
+"""Metrics whose intervals stand beside their values in LaTeX: of more, a page of an article has room below only."""
+
 
 class TableFormat(str, Enum):
     """How a table for a paper is written."""
@@ -178,29 +181,40 @@ def _caption(presenter: Presenter, letters: Mapping[str, str], correction: str) 
 
 
 def _latex(table: _PaperTable) -> str:
-    def score(one: _Score) -> str:
-        value = rf"\textbf{{{_tex(one.text)}}}" if one.is_best else _tex(one.text)
-        marks = rf"\textsuperscript{{{_tex(one.marks)}}}" if one.marks else ""
-        return f"{value}{marks}" + (rf" {{\scriptsize {_tex(one.interval)}}}" if one.interval else "")
-
+    stacked = len(table.metrics) > _MAX_BESIDE
     lines = [
         r"\begin{table}",
         r"  \centering",
+        *([r"  \small", r"  \setlength{\tabcolsep}{4pt}"] if stacked else []),
         rf"  \caption{{{_tex(table.caption)}}}",
         rf"  \label{{tab:{table.name}}}",
         rf"  \begin{{tabular}}{{lr{'l' * len(table.metrics)}}}",
         r"    \toprule",
-        f"    {' & '.join(['Rung', 'Seeds', *map(_tex, table.metrics)])} \\\\",
+        _latex_line(["Rung", "Seeds", *map(_tex, table.metrics)]),
         r"    \midrule",
-        *(
-            f"    {' & '.join([_tex(name), _tex(seeds), *map(score, scores)])} \\\\"
-            for name, seeds, scores in table.rows
-        ),
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        r"\end{table}",
     ]
+    for name, seeds, scores in table.rows:
+        values, intervals = [_latex_value(one) for one in scores], [_latex_interval(one) for one in scores]
+        if stacked:
+            lines += [_latex_line([_tex(name), _tex(seeds), *values]), _latex_line(["", "", *intervals])]
+        else:
+            both = [f"{value} {interval}".rstrip() for value, interval in zip(values, intervals, strict=True)]
+            lines.append(_latex_line([_tex(name), _tex(seeds), *both]))
+    lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    return f"    {' & '.join(cells)} \\\\"
+
+
+def _latex_value(one: _Score) -> str:
+    value = rf"\textbf{{{_tex(one.text)}}}" if one.is_best else _tex(one.text)
+    return value + (rf"\textsuperscript{{{_tex(one.marks)}}}" if one.marks else "")
+
+
+def _latex_interval(one: _Score) -> str:
+    return rf"{{\scriptsize {_tex(one.interval)}}}" if one.interval else ""
 
 
 def _tex(text: str) -> str:

@@ -31,23 +31,37 @@ def latex_rows(text: str) -> list[list[str]]:
 
 def test_latex_has_a_row_for_each_rung_and_a_column_for_each_metric() -> None:
     text = render(TableFormat.LATEX)
-    header, *rows = latex_rows(text)
+    header, *lines = latex_rows(text)
+    rows, intervals = lines[::2], lines[1::2]  # four metrics: too wide for intervals beside their values
     assert header == ["Rung", "Seeds", r"accuracy $\uparrow$", r"macro\_f1 $\uparrow$", r"nll\_nats $\downarrow$",
                       r"ece $\downarrow$"]  # fmt: skip
     assert [row[0] for row in rows] == [name.replace("_", r"\_") for name in given.RUNGS]
-    assert {len(row) for row in rows} == {6}
+    assert {len(line) for line in lines} == {6}
+    assert {interval[0] for interval in intervals} == {""}
     assert r"\begin{tabular}{lrllll}" in text
     assert text.count("{") == text.count("}")
 
 
 def test_marks_name_the_baselines_that_a_score_beats() -> None:
-    lora = next(row for row in latex_rows(render(TableFormat.LATEX)) if row[0] == "lora")
-    assert lora[1] == "3"
-    assert lora[2] == r"0.607\textsuperscript{a,b} {\scriptsize [0.551, 0.663]}"
-    assert lora[4] == r"0.884\textsuperscript{(b),(c)} {\scriptsize [0.813, 0.955]}"  # exploratory
+    rows = latex_rows(render(TableFormat.LATEX))
+    at = next(number for number, row in enumerate(rows) if row[0] == "lora")
+    assert rows[at][1] == "3"
+    assert (rows[at][2], rows[at + 1][2]) == (r"0.607\textsuperscript{a,b}", r"{\scriptsize [0.551, 0.663]}")
+    assert rows[at][4] == r"0.884\textsuperscript{(b),(c)}"  # exploratory
     caption = render(TableFormat.LATEX)
     assert r"a: majority, b: zero\_shot and c: few\_shot" in caption
     assert "Holm's correction over the primary family" in caption
+
+
+def test_intervals_of_two_metrics_stand_beside_their_values() -> None:
+    base = given.promote()
+    standings = tuple(
+        replace(s, metrics={name: s.metrics[name] for name in ("accuracy", "macro_f1") if name in s.metrics})
+        for s in base.standings
+    )
+    few = replace(base, standings=standings, metrics={"accuracy": True, "macro_f1": True}, comparisons=(), published=())
+    row = next(row for row in latex_rows(render(TableFormat.LATEX, few)) if row[0] == "lora")
+    assert row[2] == r"0.607 {\scriptsize [0.551, 0.663]}"
 
 
 def test_the_best_of_each_metric_is_bold_ties_included() -> None:
