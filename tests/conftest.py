@@ -32,7 +32,8 @@ SLOW = (
     "tests/models/test_checkpoint.py",
     "tests/models/test_quantization.py",
     # They install packages, and write many runs.
-    "tests/test_assets.py",
+    "tests/assets/test_hub.py",
+    "tests/assets/test_wheels.py",
     "tests/store/registry/test_lineage.py",
     "tests/store/registry/test_promotion.py",
     "tests/store/registry/test_signed_versions.py",

@@ -97,6 +97,13 @@ class Comparison:
     plain_low: float | None = None
     plain_high: float | None = None
 
+    @property
+    def deciding_interval(self) -> tuple[float, float]:
+        """The interval that is held against the margin: the simultaneous one in the primary family."""
+        if self.role == Role.PRIMARY:
+            return self.simultaneous_low, self.simultaneous_high
+        return self.low, self.high
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedScore:

@@ -142,7 +142,7 @@ def _scores(presenter: Presenter, name: str, rows: Sequence[Comparison]) -> str:
     decimals = max(shown - 1, min(shown, 2))  # with one, 0.43 against 0.56 is "0.4 against 0.6 (−0.1)"
     rivals = []
     for row in rows[:_MAX_BASELINES]:
-        interval = f" {formats.interval(row.low, row.high, decimals, sign=True)}" if row is rows[0] else ""
+        interval = f" {formats.interval(*row.deciding_interval, decimals, sign=True)}" if row is rows[0] else ""
         interval = " by the judge alone" if row.undecided is not None else interval
         gain = formats.fixed(row.delta, decimals, sign=True)
         rivals.append(f"{formats.fixed(row.baseline_mean, decimals)} for {_short(row.baseline)} ({gain}{interval})")
@@ -268,7 +268,7 @@ def _row_clause(presenter: Presenter, row: Comparison) -> str:
     if not formats.finite(row.delta):
         return f"{_short(row.metric)} over {_short(row.baseline)}{place}: only {formats.count(row.n)} examples"
     return (
-        f"{_short(row.metric)} over {_short(row.baseline)}{place} is {presenter.delta_text(row)}, not "
+        f"{_short(row.metric)} over {_short(row.baseline)}{place} is {presenter.deciding_text(row)}, not "
         f"{presenter.required(row)}"
     )
 

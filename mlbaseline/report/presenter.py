@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlbaseline import formats
@@ -158,6 +158,11 @@ class Presenter:
         """Show a delta as `+0.113 [+0.071, +0.155]`."""
         cell = self.delta(row)
         return f"{cell.text} {cell.detail}"
+
+    def deciding_text(self, row: Comparison) -> str:
+        """Show a delta with the interval that decides, as the reason of the verdict does."""
+        low, high = row.deciding_interval
+        return self.delta_text(replace(row, low=low, high=high))
 
     def threshold(self, row: Comparison) -> float | None:
         """Give the margin on the axis of the delta: what the interval must clear."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from mlbaseline import store
-from mlbaseline.errors import DataError
+from mlbaseline.errors import DataError, TrackingError
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
 from mlbaseline.judge.contrasts.power import examples_for
 from mlbaseline.judge.ladder import Ladder
@@ -49,13 +49,14 @@ def power(
 
     Raises:
         DataError: A rung of the matrix has no completed run, or no primary contrast could be decided by more examples.
+        TrackingError: No rung of the suite has a completed run.
     """
     loaded = open_suite(suite)
     tracker = store.connect(tracking_uri, loaded.name)
     try:
         ladder = load_ladder(loaded, tracker)
-    except DataError as error:
-        raise DataError(f"{error}\n`--discordance SHARE` plans without any run.") from error
+    except (DataError, TrackingError) as error:
+        raise type(error)(f"{error}\n`--discordance SHARE` plans without any run.") from error
     plans = [
         _plan(ladder, row, row.delta if delta is None else delta)
         for row in compare(ladder, np.random.default_rng(RESAMPLING_SEED))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from mlbaseline.suite import ChoiceTask, Suite
 from mlbaseline.suite.reading import parse_suite
 
@@ -58,6 +60,22 @@ def reviews_suite(
     return choice_suite(
         rest, name=name, data="reviews.csv", columns=columns, choices="[bad, good]", split=split, slices=slices
     )
+
+
+def written_reviews_suite(rest: str, *, options: str = "") -> str:
+    """A suite over the same reviews, whose labels a model writes. options: further keys of the task, as lines."""
+    task = """
+name: reviews
+task:
+  kind: generate
+  data: {source: reviews.csv}
+  columns: {text: review, target: label}
+  prompt: "{text}:"
+  split: {train: 96, dev: 32, test: 40, seed: 1}
+  stop: ["\\n"]
+  max_new_tokens: 8
+"""
+    return f"{task}{indent(options, '  ')}\n{rest.strip()}\n"
 
 
 def rows_suite(rest: str, *, split: str, choices: str = '["no", "yes"]') -> str:

@@ -275,6 +275,7 @@ def test_a_killed_ladder_keeps_what_is_complete_and_goes_on(workplace: Workplace
         (["evaluate", "SUITE", "--kind", "trivail"], 1, "external, human; did you mean 'trivial'?"),
         (["evaluate", "SUITE", "--seed", "7"], 1, "7 is not among the suite's seeds [0, 1]"),
         (["compare", "SUITE"], 1, "mlflow.db: no completed evaluation of 'reviews'. Run"),
+        (["power", "SUITE"], 1, "`--discordance SHARE` plans without any run"),
         (["gate", "SUITE"], 1, "no completed comparison"),
         (["report", "SUITE", "-o", "x.pdf"], 1, "ends in .html or .md"),
         (["run", "SUITE", "--nonsense"], 2, "No such option"),

@@ -17,19 +17,9 @@ from mlbaseline.errors import DataError
 from tests.support.cheap_ladder import CheapLadder
 from tests.support.http_server import RecordingServer, Response, chat, completion, serve
 from tests.support.rule_model import name_by_digest
+from tests.support.suites import fill, written_reviews_suite
 
-SUITE = """
-name: reviews
-task:
-  kind: generate
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}:"
-  split: {train: 96, dev: 32, test: 40, seed: 1}
-  stop: ["\\n"]
-  max_new_tokens: 8
-  extract: "good|bad"
-  OPTIONS
+LADDER = """
 metrics: [METRICS]
 seeds: [0, 1]
 evaluation: {latency_sample: 2}
@@ -52,7 +42,7 @@ set_model(Writer())
 
 
 def write(cheap_ladder: CheapLadder, rungs: str, metrics: str = "exact_match", options: str = "") -> None:
-    text = SUITE.replace("RUNGS", rungs).replace("METRICS", metrics).replace("  OPTIONS\n", options)
+    text = written_reviews_suite(fill(LADDER, rungs=rungs, metrics=metrics), options=f'extract: "good|bad"\n{options}')
     cheap_ladder.suite.write_text(text, encoding="utf-8")
 
 
@@ -100,7 +90,7 @@ def test_a_chat_draws_several_samples_in_a_run_per_seed(cheap_ladder: CheapLadde
         wrong = {"good": "bad", "bad": "good"}[right(asked["content"])]
         return chat(right(asked["content"]) if body["seed"] == 3 else wrong)
 
-    options = "  temperature: 0.7\n  samples: 2\n  k: 2\n  chat_template: true\n  system: Judge.\n"
+    options = "temperature: 0.7\nsamples: 2\nk: 2\nchat_template: true\nsystem: Judge."
     with serve(answer) as server:
         write(cheap_ladder, endpoint(server, "chat"), "exact_match, pass_at_k", options)
         found = workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri).document[
@@ -124,9 +114,7 @@ def test_a_registered_model_of_another_flavor_writes(cheap_ladder: CheapLadder) 
     fields = signature_of(cheap_ladder, live["run_id"])
     assert (fields["generation.max_new_tokens"], fields["generation.extract"]) == ("unknown", "good|bad")
     # What it draws, it draws again for every seed, and for every sample.
-    write(
-        cheap_ladder, "live: {kind: production, uri: 'models:/writer/1'}", options="  temperature: 0.5\n  samples: 2\n"
-    )
+    write(cheap_ladder, "live: {kind: production, uri: 'models:/writer/1'}", options="temperature: 0.5\nsamples: 2")
     name_by_digest(cheap_ladder, "models:/writer/1")
     found = workflows.evaluate(cheap_ladder.suite, kind="production", tracking_uri=cheap_ladder.uri).document[
         "evaluations"
@@ -137,10 +125,11 @@ def test_a_registered_model_of_another_flavor_writes(cheap_ladder: CheapLadder) 
 
 def test_nobody_elses_model_tells_the_likelihood_of_a_text(cheap_ladder: CheapLadder) -> None:
     register(cheap_ladder)
-    text = SUITE.replace("RUNGS", "live: {kind: production, uri: 'models:/writer/1'}")
+    rungs = fill(LADDER, rungs="live: {kind: production, uri: 'models:/writer/1'}", metrics="bits_per_byte")
+    text = written_reviews_suite(rungs)
     head, tail = text.split("  stop:")
     head = head.replace("generate", "perplexity").replace(", target: label", "").replace('  prompt: "{text}:"\n', "")
-    tail = tail[tail.index("metrics:") :].replace("METRICS", "bits_per_byte").replace("majority}", "stratified}")
+    tail = tail[tail.index("metrics:") :].replace("majority}", "stratified}")
     cheap_ladder.suite.write_text(head + tail, encoding="utf-8")
     name_by_digest(cheap_ladder, "models:/writer/1")
     with pytest.raises(DataError, match="answers tasks of kind choice and generate, not perplexity"):

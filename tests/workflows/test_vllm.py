@@ -13,24 +13,15 @@ from mlbaseline import workflows
 from mlbaseline.engine.generation.vllm_decoder import VllmDecoder
 from mlbaseline.engine.generation.vllm_package import vllm_requirement
 from tests.support.cheap_ladder import CheapLadder
-from tests.support.suites import fill
+from tests.support.suites import fill, written_reviews_suite
 
-SUITE = """
-name: reviews
-task:
-  kind: generate
-  data: {source: reviews.csv}
-  columns: {text: review, target: label}
-  prompt: "{text}:"
-  split: {train: 96, dev: 32, test: 40, seed: 1}
-  stop: ["\\n"]
-  max_new_tokens: 8
+SUITE = written_reviews_suite("""
 metrics: [exact_match]
 seeds: [0]
 evaluation: {precision: bf16, generate_with: vllm, latency_sample: 2, max_length: 200}
 baselines:
   writer: {kind: pretrained, model: {source: "MODEL"}}
-"""
+""")
 
 
 @pytest.mark.vllm

@@ -175,7 +175,7 @@ def _absent(
 
 def _contrast(suite: Suite, row: Comparison) -> Finding:
     where = "" if row.slice is None else f" on {row.slice} = {row.slice_value}"
-    low, high = (row.simultaneous_low, row.simultaneous_high) if row.role == Role.PRIMARY else (row.low, row.high)
+    low, high = row.deciding_interval
     delta, margin = (formats.fixed(number, sign=True) for number in (row.delta, row.margin))
     reason = (
         f"{row.candidate} over {row.baseline}{where}: {row.metric} {delta} {formats.interval(low, high, sign=True)} "

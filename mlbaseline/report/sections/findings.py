@@ -39,7 +39,7 @@ def gates_section(presenter: Presenter) -> Section | None:
                 outcome_cell(finding.outcome),
                 Cell(formats.clean(finding.severity)),
                 Cell(formats.clean(finding.reason)),
-                Cell(formats.plain(finding.evidence)),
+                Cell(formats.plain({key: value for key, value in finding.evidence.items() if value is not None})),
             )
         )
 

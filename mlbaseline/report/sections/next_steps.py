@@ -126,7 +126,7 @@ def _contrast_step(presenter: Presenter, row: Comparison) -> str:
     outcome = "misses its margin" if row.outcome == Outcome.FAIL else "is undecided"
     return (
         f"{contrast(row)}{place} {outcome} ({presenter.margin(row)}): {formats.clean(row.metric)} "
-        f"{presenter.delta_text(row)}, smallest detectable difference "
+        f"{presenter.deciding_text(row)}, smallest detectable difference "
         f"{formats.fixed(row.mde, presenter.delta_decimals(row))}."
     )
 
@@ -150,6 +150,7 @@ def _power_table(presenter: Presenter) -> Table | None:
                     Cell(formats.clean(row.candidate)),
                     Cell(formats.clean(row.baseline)),
                     Cell(f"{presenter.metric(row.metric)}, {where(row)}"),
+                    Cell(row.role),
                     Cell(formats.count(row.n)),
                     Cell(formats.fixed(distance, decimals, sign=True)),
                     Cell(formats.fixed(row.mde, decimals)),
@@ -164,6 +165,7 @@ def _power_table(presenter: Presenter) -> Table | None:
         Column("Candidate", code=True),
         Column("Baseline", code=True),
         Column("Metric"),
+        Column("Role"),
         Column("n", numeric=True),
         Column("Δ beyond margin", numeric=True),
         Column("Detectable", numeric=True),

@@ -1,0 +1,13 @@
+"""Every test of assets has an empty cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
