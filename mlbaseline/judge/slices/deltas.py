@@ -79,8 +79,11 @@ def poolings(sample: Sample, question: tuple[str, str, str], *, level: float) ->
 
 
 def gaps(sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *, level: float) -> Iterator[SliceGap]:
-    """Compare the gaps of each slice that has two values or more among the cuts."""
-    for name in dict.fromkeys(cut.where[0][0] for cut in cuts):
+    """Compare the gaps of each slice of the suite that has two values or more among the cuts.
+
+    Groups of a measure have none: between the examples that a rung finds easy and hard there is always one.
+    """
+    for name in sample.values:
         own = [cut for cut in cuts if cut.where[0][0] == name]
         if len(own) < 2 or not _separable(sample, own):
             continue

@@ -55,7 +55,9 @@ def test_what_was_measured_cuts_too_but_never_by_a_sides_own_loss() -> None:
 
 
 def test_gaps_of_both_sides_and_their_difference() -> None:
-    gap = next(row for row in examined(hurt=0.6, n=1200).gaps if row.slice == "form")
+    gaps = examined(hurt=0.6, n=1200).gaps
+    assert {row.slice for row in gaps} == {"topic", "form"}, "none between groups of what was measured"
+    gap = next(row for row in gaps if row.slice == "form")
     assert (gap.ours.highest, gap.ours.lowest) == ("long", "short")
     assert gap.ours.low > 0 and gap.theirs.low == 0
     assert 0 < gap.low < gap.difference < gap.high
