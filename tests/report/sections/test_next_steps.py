@@ -25,7 +25,7 @@ def steps(assessment: Assessment) -> tuple[str, ...]:
 def test_next_steps_of_an_inconclusive_verdict_say_how_many_examples() -> None:
     items = steps(given.inconclusive())
     assert "1,240 test examples" in items[0]
-    assert "lora over full is undecided (Δ > +0.010): accuracy +0.018 [−0.023, +0.059]" in items[1]
+    assert "lora over full is undecided (Δ > +0.010): accuracy +0.018 [−0.031, +0.067]" in items[1]
     assert "smallest detectable difference 0.059" in items[1]
 
 
@@ -84,7 +84,7 @@ def test_a_winner_that_was_promoted_is_not_to_be_promoted_as_if_nothing_had_been
 
 def test_power_compares_the_distance_to_the_margin_with_what_can_be_detected() -> None:
     rows = texts(next_steps_section(Presenter(given.inconclusive())), block=1)
-    assert rows[0][3:] == ["300", "+0.008", "0.059", "too small to detect reliably"]
+    assert rows[0][3:] == ["primary", "300", "+0.008", "0.059", "too small to detect reliably"]
     assert rows[1][-1] == "large enough to detect"
 
 
