@@ -150,7 +150,7 @@ def _power_table(presenter: Presenter) -> Table | None:
                     Cell(formats.clean(row.candidate)),
                     Cell(formats.clean(row.baseline)),
                     Cell(f"{presenter.metric(row.metric)}, {where(row)}"),
-                    Cell(row.role.value),
+                    Cell(formats.clean(str(row.role))),
                     Cell(formats.count(row.n)),
                     Cell(formats.fixed(distance, decimals, sign=True)),
                     Cell(formats.fixed(row.mde, decimals)),
