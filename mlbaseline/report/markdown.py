@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from mlbaseline.formats import counted
 from mlbaseline.records import Assessment, PromotionState
 from mlbaseline.report.plots.forest_plot import ForestPlot
 from mlbaseline.report.plots.plot import Plot
@@ -104,7 +105,7 @@ def _table(table: Table) -> str:
     body = f"{lines}\n\n{notes}" if notes else lines
     if table.collapsed:
         # Up to the blank line GitHub reads HTML, where a backslash escapes nothing.
-        summary = html.escape(f"{table.caption} ({len(table.rows)} rows)")
+        summary = html.escape(f"{table.caption} ({counted(len(table.rows), 'row')})")
         return f"<details>\n<summary>{summary}</summary>\n\n{body}\n\n</details>"
     return f"**{_text(table.caption)}**\n\n{body}"
 

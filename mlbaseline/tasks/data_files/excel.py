@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import DataError
+from mlbaseline.formats import counted
 from mlbaseline.suggestions import did_you_mean
 from mlbaseline.tasks.data_files.options import FileOptions
 from mlbaseline.tasks.data_files.table import DataTable, RowCollector, check_header, plain
@@ -68,7 +69,8 @@ def read_excel(path: Path, options: FileOptions) -> DataTable:
             collector.add(row[0].row, [plain(_value(row[place]), collector.broken) for place in columns])
     notes: tuple[str, ...] = ()
     if errors:
-        notes = (f"{path.name}: {len(errors):,} cells hold an error of Excel and count as empty, first {errors[0]}",)
+        cells = counted(len(errors), "cell")
+        notes = (f"{path.name}: {cells} with an error of Excel, read as empty, first {errors[0]}",)
     return collector.table(path, notes=notes)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlbaseline import store
 from mlbaseline.errors import SuiteError
+from mlbaseline.formats import counted
 from mlbaseline.judge.example_changes import compare_examples
 from mlbaseline.records import Change
 from mlbaseline.report import counts_document, examples_csv, examples_jsonl, examples_text
@@ -70,4 +71,4 @@ def examples(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(_WRITERS[output.suffix.lower()](pair), encoding="utf-8", newline="")
     n = len(pair.examples)
-    return CommandResult({**document, "output": str(output), "n": n}, lambda *_: f"{n:,} examples: {output}")
+    return CommandResult({**document, "output": str(output), "n": n}, lambda *_: f"{counted(n, 'example')}: {output}")

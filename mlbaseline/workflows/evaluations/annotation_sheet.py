@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlbaseline import store
 from mlbaseline.errors import DataError, SuiteError
+from mlbaseline.formats import counted
 from mlbaseline.records import Example
 from mlbaseline.suite import SPLITS, Split
 from mlbaseline.tasks import load_task, open_suite
@@ -55,7 +56,7 @@ def export(
             writer.writerow([example.id, "", "", *map(spreadsheet_cell, [choices, *shown])])
     n = len(splits[split].examples)
     return CommandResult(
-        {"output": str(output), "items": n}, lambda *_: f"{n:,} items of {split}, without targets: {output}"
+        {"output": str(output), "items": n}, lambda *_: f"{counted(n, 'item')} of {split}, without targets: {output}"
     )
 
 

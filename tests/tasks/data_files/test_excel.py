@@ -95,7 +95,7 @@ def test_errors_of_excel_are_empty_and_told_of(tmp_path: Path) -> None:
     write(tmp_path / "a.xlsx", ["text", "label"], ["a", "#N/A"], ["b", "good"])
     table = read_table(tmp_path / "a.xlsx", None)
     assert [row["label"] for _, row in table.rows] == [None, "good"]
-    assert table.notes == ("a.xlsx: 1 cells hold an error of Excel and count as empty, first B2",)
+    assert table.notes == ("a.xlsx: 1 cell with an error of Excel, read as empty, first B2",)
 
 
 def test_the_sheet_is_named_where_several_hold_something(tmp_path: Path) -> None:
