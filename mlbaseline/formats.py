@@ -65,11 +65,12 @@ def probability(p: float | None) -> str:
 
 
 def percent(share: float | None, n: int | None = None) -> str:
-    """Format a share as `0%`, `0.33%`, `95%`; with n, the number that it is a share of, no digit finer than 1 of n."""
+    """Format a share as `0%`, `0.33%`, `95%`; with n, what it is a share of, no digit finer than 1 of n."""
     if not finite(share):
         return fixed(share)
-    if n:
-        return f"{_trimmed(fixed(100 * share, max(0, math.ceil(math.log10(n)) - 2)))}%"
+    if n and share:
+        decimals = min(math.ceil(math.log10(n)) - 2, 2 - math.floor(math.log10(abs(100 * share))))
+        return f"{_trimmed(fixed(100 * share, max(0, decimals)))}%"
     return f"{_trimmed(significant(100 * share))}%"
 
 

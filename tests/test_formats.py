@@ -95,7 +95,8 @@ def test_percentages(share: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "n", "text"), [(2, 300, "0.7%"), (1, 100, "1%"), (7, 9_000, "0.08%"), (0, 300, "0%")]
+    ("count", "n", "text"),
+    [(2, 300, "0.7%"), (1, 100, "1%"), (7, 9_000, "0.08%"), (955, 38_158, "2.5%"), (0, 300, "0%")],
 )
 def test_percentages_have_no_digit_that_one_example_would_change(count: int, n: int, text: str) -> None:
     assert formats.percent(count / n, n) == text

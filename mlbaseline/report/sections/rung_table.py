@@ -19,7 +19,10 @@ _NO_COST = (
     "No rung has a price: the key cost of the suite file prices an hour of a machine, or the tokens of an endpoint. "
     f"{formats.MISSING} means not measured, or not applicable."
 )
-_CHECKPOINT = " The verdict is about one checkpoint of a rung, the best on dev, which has a score of its own."
+_CHECKPOINT = (
+    " The verdict is about one checkpoint of a rung, which has a score of its own: the best on dev, or the first seed "
+    "where no score on dev is known."
+)
 _UNLIKE = (
     "Latencies were not all measured alike: only those with the same mark are compared. What is comparable says why."
 )
