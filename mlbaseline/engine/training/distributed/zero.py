@@ -1,6 +1,7 @@
 """Processes that share out moments, gradients and, with stage 3, weights: ZeRO of DeepSpeed, through accelerate.
 
-The configurations lie beside this file. It has not been run yet: DeepSpeed needs GPUs.
+The configurations lie beside this file. Stage 3 was run once, by two processes on a CPU with
+`require_deepspeed` left out. No stage was run on GPUs.
 """
 
 from __future__ import annotations
