@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -228,7 +228,9 @@ def _corpus_estimate(
         )
     # Against a system whose examples are all average: it adds no variance, and its value is known.
     average = np.broadcast_to(statistics.mean(axis=(0, 1)), statistics.shape[1:])
-    against = compare_corpus(statistics, average, corpus, clusters=clusters, level=level, rng=rng)
+    # The metric itself, and not what two systems are compared by: of ece that is a squared error.
+    itself = replace(corpus, compared_by=None)
+    against = compare_corpus(statistics, average, itself, clusters=clusters, level=level, rng=rng)
     low, high = max(corpus.lowest, against.low + against.baseline), min(corpus.highest, against.high + against.baseline)
     return Estimate(
         against.candidate, low, high, level, against.n, against.n_units, len(tables), against.method, against.caution
