@@ -187,6 +187,7 @@ def test_imported_answers_stay_until_something_supersedes_them(
     (theirs,) = [each for each in ran.document["evaluations"] if each["baseline"] == "theirs"]
     assert theirs == {**imported.document["evaluations"][0], "reused": True}
     assert "theirs: keeps the answers imported from csv" in caplog.text
+    assert "; another import replaces them" in caplog.text  # --fresh could not: there is no model
     assert ran.document["comparison"]["winner"] == "theirs"
 
     text = cheap_ladder.suite.read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mlbaseline import store
 from mlbaseline.importers.imported import IMPORTED_FORMAT
+from mlbaseline.suite import Recorded
 from mlbaseline.tasks import LoadedTask
 from mlbaseline.workflows.comparisons.derivation import Derivation
 from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
@@ -40,11 +41,13 @@ def keep_imports(ladder: LadderRun, task: LoadedTask, names: Sequence[str]) -> K
         if reason := derivation.why_not(run):
             log.warning("%s: the imported run %s is not taken any more: %s", run.baseline, run.run_id, reason)
             continue
+        by_import_alone = isinstance(ladder.suite.baselines[run.baseline], Recorded)
         log.info(
-            "%s: keeps the answers imported from %s (run %s); --fresh evaluates it here instead",
+            "%s: keeps the answers imported from %s (run %s); %s",
             run.baseline,
             run.params[IMPORTED_FORMAT],
             run.run_id,
+            "another import replaces them" if by_import_alone else "--fresh evaluates it here instead",
         )
         shown = {name: run.metrics[name] for name in ladder.suite.metrics if name in run.metrics}
         kept.setdefault(run.baseline, {})[run.seed] = Evaluated(run.baseline, run.seed, run.run_id, True, shown)
