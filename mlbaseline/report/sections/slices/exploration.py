@@ -124,10 +124,7 @@ def _pooled_row(presenter: Presenter, pooling: SlicePooling, one: PooledSlice) -
 
 
 def _gaps(presenter: Presenter, explored: SliceReport) -> Table | None:
-    # Those of cuts by length, latency or uncertainty compare no groups that anybody named.
-    named = {name for standing in presenter.assessment.standings for name in standing.slices}
-    rows = tuple(_gap_row(presenter, gap) for gap in explored.gaps if gap.slice in named)
-    if not rows:
+    if not explored.gaps:
         return None
     columns = (
         *contrast_columns(),
@@ -137,6 +134,7 @@ def _gaps(presenter: Presenter, explored: SliceReport) -> Table | None:
         Column("Difference", numeric=True),
         Column("Candidate is"),
     )
+    rows = tuple(_gap_row(presenter, gap) for gap in explored.gaps)
     note = (
         "A gap is the highest mean over the values of a slice less the lowest. Its interval covers the true distance "
         "whichever values those are; the difference of the two gaps is paired by example; both err to the safe side."
