@@ -16,6 +16,8 @@ _CHUNK_ELEMENTS = 1 << 22
 _TAIL_DRAWS = 20
 """Quantiles further out than this many draws are extrapolated."""
 _MAX_Z = 37.0
+_SYMMETRIC = 1e-9
+"""Share of the sum of absolute cubes below which a sum of cubes is rounding error: neither side has the longer tail."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,15 @@ class BootstrapConfidence:
         n = len(values)
         # One canonical order makes the result independent of the examples' order and antisymmetric in two systems.
         centred = np.sort(values - values.mean(axis=0), axis=0)
-        sign = np.where(centred.sum(axis=0) + (centred**3).sum(axis=0) < 0.0, -1.0, 1.0)
-        draws = _studentised_means(np.sort(sign * centred, axis=0), n_resamples, rng)
-        variance = np.square(centred).sum(axis=0) / (n * (n - 1.0))
-        return cls(mean, np.sqrt(variance), np.sort(sign[:, None] * draws.T, axis=1), np.full(len(mean), n - 1.0))
+        third = (centred**3).sum(axis=0)
+        sign = np.where(third < 0.0, -1.0, 1.0)
+        canonical = np.sort(sign * centred, axis=0)
+        draws = sign * _studentised_means(canonical, n_resamples, rng)
+        is_symmetric = np.abs(third) <= _SYMMETRIC * np.abs(centred**3).sum(axis=0)
+        draws[:, is_symmetric] = _mirror_half(draws[:, is_symmetric])
+        # Summed in that order, too: coarse scores have draws that equal what is observed, to the last bit.
+        variance = np.square(canonical).sum(axis=0) / (n * (n - 1.0))
+        return cls(mean, np.sqrt(variance), np.sort(draws.T, axis=1), np.full(len(mean), n - 1.0))
 
     def mirrored(self) -> BootstrapConfidence:
         """Give the same for the negated data."""
@@ -100,6 +107,16 @@ class BootstrapConfidence:
             z_tail, z_last, z_before = (scipy.special.ndtri(share) for share in (tail, reachable, 4 * reachable))
             by_line = last + (last - before) * (z_tail - z_last) / (z_last - z_before)
         return np.where(np.isfinite(last), np.fmax(by_t, by_line), last)
+
+
+def _mirror_half(draws: Array) -> Array:
+    """Replace the second half of draws (B, k) by the first half with the other sign; one in the middle is 0.
+
+    Two systems whose differences are symmetric differ in no order, so that only symmetric draws say the same of both.
+    """
+    half = len(draws) // 2
+    middle = np.zeros((len(draws) % 2, draws.shape[1]))
+    return np.concatenate([draws[:half], middle, -draws[:half]])
 
 
 def _studentised_means(centred: Array, n_resamples: int, rng: np.random.Generator) -> Array:

@@ -79,6 +79,14 @@ def test_swapping_the_systems_negates_the_answer(case: dict[str, Any], margin: f
     )
 
 
+@pytest.mark.parametrize(("worse", "better"), [(4, 5), (5, 5)], ids=["skewed", "symmetric"])
+def test_coarse_scores_say_the_same_of_both_systems(worse: int, better: int) -> None:
+    differences = np.array([0.0] * 13 + [-0.5] * worse + [0.5] * better + [1.0] * 4 + [-1.0] * 4)
+    for margin in (0.0, 0.05, 0.1):
+        forward = compare_paired(differences, np.zeros(len(differences)), margin=margin)
+        assert compare_paired(np.zeros(len(differences)), differences, margin=-margin).p_value == forward.p_value
+
+
 @quick
 @given(comparisons(), st.integers(0, 1_000))
 def test_the_order_of_examples_does_not_matter(case: dict[str, Any], seed: int) -> None:
