@@ -17,7 +17,7 @@ from mlbaseline.progress.event import Progress, Title
 T = TypeVar("T")
 _SHOWN_EVERY_S = 0.1
 _TICK_S = 1.0
-"""Work of unknown length is shown so often by itself: whoever does it may not come back before the end."""
+"""Seconds between updates of a bar of unknown length. A thread makes them, as the work may report only its end."""
 
 
 class ProgressBar:

@@ -56,11 +56,12 @@ class BootstrapConfidence:
         n = len(values)
         # One canonical order makes the result independent of the examples' order and antisymmetric in two systems.
         centred = np.sort(values - values.mean(axis=0), axis=0)
-        third = (centred**3).sum(axis=0)
+        cubes = centred**3
+        third = cubes.sum(axis=0)
         sign = np.where(third < 0.0, -1.0, 1.0)
         canonical = np.sort(sign * centred, axis=0)
         draws = sign * _studentised_means(canonical, n_resamples, rng)
-        is_symmetric = np.abs(third) <= _SYMMETRIC * np.abs(centred**3).sum(axis=0)
+        is_symmetric = np.abs(third) <= _SYMMETRIC * np.abs(cubes).sum(axis=0)
         draws[:, is_symmetric] = _mirror_half(draws[:, is_symmetric])
         # Summed in that order, too: coarse scores have draws that equal what is observed, to the last bit.
         variance = np.square(canonical).sum(axis=0) / (n * (n - 1.0))

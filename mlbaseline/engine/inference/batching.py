@@ -21,8 +21,8 @@ def make_padded_batches(
     """Group inputs into batches with padding, longest first.
 
     A batch ends where another row would exceed the budget, or raise its padding above both 4 % and what is cheaper
-    than one more batch. A row that is longer than
-    the budget is a batch of its own. Inputs of equal length keep their order.
+    than one more batch. A row that is longer than the budget is a batch of its own. Inputs of equal length keep their
+    order.
 
     Args:
         lengths: tokens of each input (> 0).

@@ -58,11 +58,10 @@ def promotion_state(tracker: Tracker, model: str | None, assessment: Assessment)
     run_id = assessment.winner_run_id
     if model is None or run_id is None or not is_registered(tracker, model):
         return PromotionState.OPEN
-    winner = _read(tracker, run_id)
-    champion = version_number(holder(tracker, model, CHAMPION))
     versions = _versions_of(tracker, model, run_id)
-    if champion in versions:
+    if version_number(holder(tracker, model, CHAMPION)) in versions:
         return PromotionState.CHAMPION
+    winner = _read(tracker, run_id)
     try:
         if winner is not None:
             require_not_rolled_back(tracker, model, winner)

@@ -138,12 +138,12 @@ def _unknown_key(key: Any, came: Any, known_here: Collection[str]) -> str:
 
 
 def _may_be_secret(came: Any) -> bool:
-    """Tell whether a value, or one inside it, may be a secret: numbers, truth values and short words are none."""
+    """Tell whether a value, or one inside it, may be a secret: what is written in a few characters is none."""
     if isinstance(came, Mapping):
         return any(map(_may_be_secret, came.values()))
     if isinstance(came, list):
         return any(map(_may_be_secret, came))
-    return isinstance(came, str) and len(came) >= _SHORTEST_SECRET
+    return len(str(came)) >= _SHORTEST_SECRET
 
 
 def _kinds(path: KeyPath) -> tuple[str, ...]:
