@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.errors import IncomparableError, NotRegisteredError, PromotionError, TrackingError
-from mlbaseline.records import Promotion, TaskData
-from mlbaseline.store.comparison_runs import find_comparison
+from mlbaseline.records import Promotion, PromotionState, TaskData
+from mlbaseline.store import load_assessment
+from mlbaseline.store.comparison_runs import ComparisonRun, find_comparison
 from mlbaseline.store.registry.promotion import promote, rollback
+from mlbaseline.store.registry.rolled_back import promotion_state
 from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.server.references import artifact_path, resolve
 from mlbaseline.store.server.tracking import Tracker, connect
@@ -83,6 +85,22 @@ def test_next_champion_keeps_the_one_before_and_can_be_rolled_back(
         planned(tracker, suite, again)
     third = promote(tracker, suite, planned(tracker, suite, again, allow_rolled_back=True))
     assert (third.version, third.previous_version) == ("3", "1")
+
+
+def test_what_became_of_a_winner_is_read_from_the_registry(tracker: Tracker, suite: Suite, compare: Compare) -> None:
+    def state(comparison: ComparisonRun) -> PromotionState:
+        return promotion_state(tracker, suite.register_as, load_assessment(tracker, comparison.run_id))
+
+    first = compare()
+    assert state(first) is PromotionState.OPEN
+    model = promote(tracker, suite, planned(tracker, suite, first)).model
+    assert state(first) is PromotionState.CHAMPION
+    second = compare()
+    assert state(second) is PromotionState.OPEN
+    promote(tracker, suite, planned(tracker, suite, second))
+    assert (state(first), state(second)) == (PromotionState.OVERTAKEN, PromotionState.CHAMPION)
+    rollback(tracker.uri, model)
+    assert (state(first), state(second)) == (PromotionState.CHAMPION, PromotionState.ROLLED_BACK)
 
 
 def test_champion_that_wins_again_stays_as_it_is(tracker: Tracker, suite: Suite, compare: Compare) -> None:
