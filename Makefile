@@ -19,7 +19,7 @@ HASHED := --no-deps --require-hashes
 PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # The files with tests that need vLLM; others may import what its environment does not have.
 VLLM_TESTS := tests/engine/generation/test_vllm_decoder.py tests/models/endpoint/test_vllm_server.py \
-  tests/workflows/test_vllm.py tests/test_benchmark_vllm.py
+  tests/workflows/rungs/test_vllm.py tests/project/test_benchmark_vllm.py
 # `pytest -m` for the quick lane; tests/conftest.py says which tests are slow.
 FAST := not slow and not smollm and not server and not browser
 
@@ -52,12 +52,12 @@ test-newest:
 test-faults: export MLBASELINE_TEST_KILLS ?= 2
 test-faults: export MLBASELINE_TEST_AWAY_S ?= 0
 test-faults: $(VENV)/.installed-dev
-	$(PYTEST) tests/workflows/test_kills.py tests/workflows/test_unreliable_server.py \
+	$(PYTEST) tests/workflows/ladders/test_kills.py tests/workflows/ladders/test_unreliable_server.py \
 	  tests/workflows/monitor/test_canary_action.py tests/workflows/monitor/test_end_to_end.py
 
 # Verdicts, reports and imports in an environment of their own, which has no torch.
 test-gate: $(VENV)/.installed-dev $(GATE_VENV)/.installed
-	MLBASELINE_GATE_PYTHON=$(CURDIR)/$(GATE_VENV)/bin/python python -m pytest tests/workflows/test_light_environment.py
+	MLBASELINE_GATE_PYTHON=$(CURDIR)/$(GATE_VENV)/bin/python python -m pytest tests/workflows/ladders/test_light_environment.py
 	@echo "$$(du -sm $(GATE_VENV) | cut -f1) MB"
 
 # Generation by vLLM, endpoint rungs on its server and the sides of benchmarks, in an environment of their own: it brings
@@ -91,7 +91,7 @@ image: wheel
 
 # The commands of the Dockerfile in a folder of their own, where there is no Docker; installs 740 MB.
 test-image: $(VENV)/.installed-dev
-	MLBASELINE_TEST_IMAGE=1 python -m pytest tests/test_wheel.py
+	MLBASELINE_TEST_IMAGE=1 python -m pytest tests/project/test_wheel.py
 
 # One JSON file for each benchmark, under the name of the commit.
 bench: $(VENV)/.installed-dev

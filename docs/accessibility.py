@@ -1,6 +1,6 @@
 """What the theme leaves out for readers who use a keyboard or a screen reader, put into the finished pages.
 
-tests/test_docs_site.py asks axe whether anything is missing.
+tests/project/test_docs_site.py asks axe whether anything is missing.
 """
 
 from __future__ import annotations

@@ -16,14 +16,14 @@ import pytest
 
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.browsers import launched_browser
-from tests.support.servers import mlflow_server
-from tests.support.tiny_models import write_chat_model, write_tiny_model
+from tests.support.checkout import ROOT
+from tests.support.models.tiny_models import write_chat_model, write_tiny_model
+from tests.support.processes.browsers import launched_browser
+from tests.support.processes.servers import mlflow_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-ROOT = Path(__file__).parents[1]
 SLOW = (
     "tests/engine",
     "tests/serving",
@@ -54,20 +54,20 @@ SLOW = (
     "tests/stats/simultaneous/test_selection.py",
     "tests/stats/test_several_tasks.py",
     # Each notebook starts a kernel and imports MLflow.
-    "tests/test_notebooks.py",
+    "tests/project/test_notebooks.py",
 )
 """What `make test-fast` leaves out: whole folders and files. A single test is left out by the marker `slow`."""
 
 LONGEST = (
     "tests/engine/training/test_distributed.py",
-    "tests/test_docs_site.py",
-    "tests/workflows/test_ray.py",
-    "tests/workflows/test_training_program.py",
-    "tests/workflows/test_ladder.py",
-    "tests/workflows/test_ci_recipes.py",
-    "tests/workflows/test_serving.py",
-    "tests/workflows/test_smollm_ladder.py",
-    "tests/workflows/test_mlproject.py",
+    "tests/project/test_docs_site.py",
+    "tests/workflows/clusters/test_ray.py",
+    "tests/workflows/rungs/test_training_program.py",
+    "tests/workflows/ladders/test_ladder.py",
+    "tests/workflows/ladders/test_ci_recipes.py",
+    "tests/workflows/ladders/test_serving.py",
+    "tests/workflows/ladders/test_smollm_ladder.py",
+    "tests/workflows/ladders/test_mlproject.py",
     "tests/stats/simultaneous/test_gaps.py",
 )
 """Files of most seconds. They begin first: beside one that begins last, the other processes have nothing left to do."""

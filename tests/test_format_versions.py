@@ -18,10 +18,11 @@ from mlbaseline.store.comparisons import save_assessment
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.version import __version__
 from mlbaseline.workflows.command_result import document_json
-from tests.support.judged import table, task_data
-from tests.support.stored import SUITE, make_assessment
+from tests.support.checkout import ROOT
+from tests.support.comparisons.judged import table, task_data
+from tests.support.ladders.stored import SUITE, make_assessment
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "compatibility.md"
+PAGE = ROOT / "docs" / "reference" / "compatibility.md"
 
 
 @pytest.mark.parametrize("found", [None, 1, "1"])

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "mlbaseline"
+from tests.support.checkout import ROOT
+
+PACKAGE = ROOT / "mlbaseline"
 LAYERS = (
     {"cache", "documentation", "errors", "hosts", "nested", "passed_tags", "progress", "records", "values", "version"},
     {"format_versions", "formats", "journal", "stats", "suggestions", "untrusted"},

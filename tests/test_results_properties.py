@@ -16,7 +16,7 @@ from pyarrow import parquet
 from mlbaseline.errors import DataError, IncomparableError
 from mlbaseline.records import Answer, Example, Signature, TaskData
 from mlbaseline.results import ResultTable, align, load_table, tabulate
-from tests.support.hostile import JUNK, mutated, searched
+from tests.support.comparisons.hostile import JUNK, mutated, searched
 
 LABELS = ("bad", "good")
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)

@@ -31,7 +31,7 @@ from mlbaseline.stats import estimate_mean
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
 from tests.benchmarks.json_results import add_json_option, write_results
-from tests.support.tiny_models import write_tiny_model
+from tests.support.models.tiny_models import write_tiny_model
 
 SPINNING = (0, 1, 2, 0, 1)
 """Processes that spin during each evaluation."""

@@ -33,7 +33,8 @@ from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
 from tests.benchmarks.json_results import add_json_option, write_results
-from tests.support.servers import mlflow_server
+from tests.support.checkout import ROOT
+from tests.support.processes.servers import mlflow_server
 
 LABELS = ("negative", "neutral", "positive")
 SEEDS = 5
@@ -137,7 +138,7 @@ def log_run(tracker: Tracker, suite: Suite, data: TaskData, baseline: str, seed:
 
 
 def timed(command: list[str], cwd: Path, cache: Path) -> Ran:
-    environment = {**os.environ, "MLBASELINE_CACHE": str(cache), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "MLBASELINE_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

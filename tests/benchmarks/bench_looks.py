@@ -22,7 +22,8 @@ from typing import Any
 
 import yaml
 
-from tests.benchmarks.json_results import ROOT, add_json_option, write_results
+from tests.benchmarks.json_results import add_json_option, write_results
+from tests.support.checkout import ROOT
 
 LOOKS = [0.2, 0.4, 0.6, 0.8, 1.0]
 RUNGS = ("majority", "keyword", "zero_shot", "few_shot")

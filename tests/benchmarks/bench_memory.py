@@ -23,7 +23,7 @@ from typing import Any
 
 from mlbaseline.engine import hardware
 from tests.benchmarks.json_results import add_json_option, write_results
-from tests.support.ray_clusters import small_cluster
+from tests.support.processes.ray_clusters import small_cluster
 
 FEW_ROWS = 200
 BASELINES = ("majority", "zero_shot")

@@ -22,10 +22,11 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from tests.benchmarks.json_results import ROOT, add_json_option, write_results
-from tests.support.ray_clusters import SmallCluster, small_cluster
-from tests.support.suites import fill, reviews_suite
-from tests.support.tiny_models import write_tiny_model
+from tests.benchmarks.json_results import add_json_option, write_results
+from tests.support.checkout import ROOT
+from tests.support.ladders.suites import fill, reviews_suite
+from tests.support.models.tiny_models import write_tiny_model
+from tests.support.processes.ray_clusters import SmallCluster, small_cluster
 
 SUITE = reviews_suite(
     """

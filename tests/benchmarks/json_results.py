@@ -14,8 +14,8 @@ from importlib import metadata
 from pathlib import Path
 
 from mlbaseline.engine.hardware import available_cores, device_name
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("mlbaseline", "numpy", "scipy", "torch", "transformers", "mlflow", "lm-eval")
 
 

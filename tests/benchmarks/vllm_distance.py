@@ -20,7 +20,7 @@ from mlbaseline.models.endpoint.protocols import make_request_format
 from mlbaseline.records import Model
 from mlbaseline.suite import Endpoint, Evaluation
 from tests.benchmarks.tasks.scoring_items import MAX_LENGTH, Items, packaged_model, tweets
-from tests.support.servers import DTYPE_NAMES, vllm_server
+from tests.support.processes.servers import DTYPE_NAMES, vllm_server
 
 
 def log_likelihoods(model: Model, items: Items) -> np.ndarray:

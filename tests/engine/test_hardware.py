@@ -16,7 +16,7 @@ from mlbaseline.engine.hardware import (
     measure_peak_memory,
     pin_seeds,
 )
-from tests.support.fresh_process import in_fresh_process
+from tests.support.processes.fresh_process import in_fresh_process
 
 
 def test_a_run_says_what_it_ran_on() -> None:

@@ -17,8 +17,8 @@ from mlbaseline.engine.pace import (
 from mlbaseline.engine.rungs import OpenedRung
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Lora
-from tests.support.choice_task import make_examples
-from tests.support.training_jobs import FULL, LORA, make_job
+from tests.support.ladders.choice_task import make_examples
+from tests.support.models.training_jobs import FULL, LORA, make_job
 
 
 def test_a_split_takes_its_examples_and_those_timed_alone() -> None:

@@ -16,7 +16,7 @@ from mlbaseline.importers.imported import ImportOptions, make_rows
 from mlbaseline.importers.inspect_log import find_log, read_log
 from mlbaseline.records import Example, TaskData
 from tests.support.inspect_logs import write_log
-from tests.support.suites import REVIEW_LABELS, REVIEW_TASK
+from tests.support.ladders.suites import REVIEW_LABELS, REVIEW_TASK
 
 pytest.importorskip("inspect_ai")
 

@@ -15,8 +15,8 @@ from mlbaseline.importers.lm_eval_samples import find_samples, read_samples
 from mlbaseline.models.recorded import read_answers
 from mlbaseline.records import Example, TaskData
 from mlbaseline.suite import GenerateTask
+from tests.support.ladders.suites import REVIEW_LABELS, REVIEW_TASK
 from tests.support.lm_eval_samples import chosen
-from tests.support.suites import REVIEW_LABELS, REVIEW_TASK
 
 EXAMPLES = tuple(
     Example(f"e{i}", {"text": f"t{i}", "review": f"t{i}", "label": "good"}, "good", REVIEW_LABELS) for i in range(3)

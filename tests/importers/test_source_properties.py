@@ -28,7 +28,7 @@ from mlbaseline.suite import ChoiceTask
 from mlbaseline.tasks.data_files import read_table
 from mlbaseline.tasks.prompting import Prompting
 from mlbaseline.values import NumberedRow
-from tests.support.hostile import JUNK, mutated, searched
+from tests.support.comparisons.hostile import JUNK, mutated, searched
 from tests.support.lm_eval_samples import chosen
 
 LABELS = ("bad", "good")

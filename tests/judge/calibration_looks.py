@@ -23,8 +23,8 @@ from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.calibration_rows import Rows, table_line
-from tests.support.judged import LABELS, table, task_data
-from tests.support.suites import yes_no_suite
+from tests.support.comparisons.judged import LABELS, table, task_data
+from tests.support.ladders.suites import yes_no_suite
 
 N = 1_000
 CHAMPION = 0.65

@@ -27,8 +27,8 @@ from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.calibration_rows import Rows, table_line
-from tests.support.judged import LABELS, table
-from tests.support.suites import fill, yes_no_suite
+from tests.support.comparisons.judged import LABELS, table
+from tests.support.ladders.suites import fill, yes_no_suite
 
 TOPICS = ("airline", "cars", "football")
 SLICE_MARGIN = 0.10

@@ -17,8 +17,8 @@ from mlbaseline.records import Answer, Assessment, Comparison, Signature
 from mlbaseline.results import CompletedEvaluation, tabulate
 from mlbaseline.stats import adjust, compare_paired
 from mlbaseline.suite.reading import parse_suite
-from tests.support.judged import LABELS, REGISTRATION, SIGNATURE, evaluation, table, task_data
-from tests.support.suites import JUDGED, JUDGED_METRICS, fill, judged_suite
+from tests.support.comparisons.judged import LABELS, REGISTRATION, SIGNATURE, evaluation, table, task_data
+from tests.support.ladders.suites import JUDGED, JUDGED_METRICS, fill, judged_suite
 
 N = 400
 DATA = task_data(N)

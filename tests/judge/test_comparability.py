@@ -21,7 +21,7 @@ from mlbaseline.judge.comparability import (
 )
 from mlbaseline.records import Mismatch, Signature
 from mlbaseline.results import CompletedEvaluation
-from tests.support.judged import MACHINE, SIGNATURE, standing, table, task_data
+from tests.support.comparisons.judged import MACHINE, SIGNATURE, standing, table, task_data
 
 DATA = task_data(8)
 RIGHT = np.ones(8, dtype=bool)

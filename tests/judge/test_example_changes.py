@@ -14,8 +14,8 @@ from mlbaseline.errors import DataError
 from mlbaseline.judge.example_changes import MAX_EXAMPLES, MAX_TEXT, compare_examples, report_examples
 from mlbaseline.judge.ladder import Ladder, build_ladder
 from mlbaseline.records import Change, ExampleReport
-from tests.support.judged import LABELS, evaluation
-from tests.support.sliced_ladders import data, suite, table
+from tests.support.comparisons.judged import LABELS, evaluation
+from tests.support.ladders.sliced_ladders import data, suite, table
 
 N = 240
 TASK = data(N)

@@ -18,8 +18,8 @@ from mlbaseline.records import Example, LookOutcome, LookSchedule, Outcome, Stop
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.judged import LABELS, evaluation, table, task_data
-from tests.support.suites import yes_no_suite
+from tests.support.comparisons.judged import LABELS, evaluation, table, task_data
+from tests.support.ladders.suites import yes_no_suite
 
 N = 200
 SUITE = yes_no_suite(

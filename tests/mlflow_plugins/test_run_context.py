@@ -20,9 +20,9 @@ from mlbaseline.store.server.tracking import Tracker, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
 from tests.conftest import TINY_SUITE
-from tests.support.installed import write_distribution
+from tests.support.checkout import ROOT
+from tests.support.processes.installed import write_distribution
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import json, mlflow
 tags = []

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.models.checkpoint import load_checkpoint, model_folder, resolve_precision
-from tests.support.tiny_models import write_adapter
+from tests.support.models.tiny_models import write_adapter
 
 
 @pytest.fixture

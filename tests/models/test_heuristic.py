@@ -12,6 +12,7 @@ import pytest
 from mlbaseline.errors import SuiteError
 from mlbaseline.models.heuristic import Heuristic
 from mlbaseline.records import Example
+from tests.support.checkout import ROOT
 
 LABELS = ("bad", "good")
 RULES = """
@@ -115,7 +116,7 @@ def test_the_folder_of_the_command_is_no_place_for_a_rule(root: Path, tmp_path: 
         "from mlbaseline.models.heuristic import load_function\n"
         "load_function('rules:label', Path('empty'), 'here')"
     )
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""}
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=False
     )

@@ -25,8 +25,8 @@ from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
-from tests.support.tiny_models import write_adapter
+from tests.support.ladders.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.models.tiny_models import write_adapter
 
 PARTS = {"model.embed_tokens": "cpu", "lm_head": "cpu", "model.rotary_emb": "cpu", "model.norm": "disk"}
 PLACEMENTS = {

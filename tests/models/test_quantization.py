@@ -17,10 +17,10 @@ from mlbaseline.models import quantization
 from mlbaseline.models.checkpoint import Checkpoint, computed_in, load_checkpoint, precision_fields
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import PHRASES, SHOTS, TEMPLATE, make_examples
-from tests.support.fresh_process import in_fresh_process
-from tests.support.plain_scoring import plain_answers
-from tests.support.tiny_models import write_adapter
+from tests.support.ladders.choice_task import PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.models.plain_scoring import plain_answers
+from tests.support.models.tiny_models import write_adapter
+from tests.support.processes.fresh_process import in_fresh_process
 
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
 

@@ -11,7 +11,7 @@ import pytest
 from mlbaseline.errors import AssetError
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.models.tokenizer import ChatTemplate, tokenizer_sha256
-from tests.support.tiny_models import CHAT_TEMPLATE, CHAT_TEMPLATE_WITHOUT_SYSTEM, write_chat_model
+from tests.support.models.tiny_models import CHAT_TEMPLATE, CHAT_TEMPLATE_WITHOUT_SYSTEM, write_chat_model
 
 
 def test_a_conversation_is_written_as_the_tokenizer_writes_it(tiny_model: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from mlbaseline.errors import WebhookError
 from mlbaseline.monitor import alarm_webhook
 from mlbaseline.monitor.alarm_webhook import SECRET, open_webhook
-from tests.support.http_server import RecordingServer, Response, serve
+from tests.support.processes.http_server import RecordingServer, Response, serve
 
 KEY = b"of a test, and of nothing more"
 CONTENT = {"type": "mlbaseline.drift.alarm", "data": {"suite": "tickets", "sentence": "Größer als erwartet"}}

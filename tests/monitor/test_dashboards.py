@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from mlbaseline.workflows.monitor.gauges import _HELP
+from tests.support.checkout import ROOT
 
-FOLDER = Path(__file__).parents[2] / "docs" / "how-to" / "monitoring"
+FOLDER = ROOT / "docs" / "how-to" / "monitoring"
 NAME = re.compile(r"\bmlbaseline_[a-z0-9_]+")
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
 

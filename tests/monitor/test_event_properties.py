@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.monitor import open_ledger
 from mlbaseline.monitor.ingesting import ingest_file
-from tests.support.hostile import mutated, searched
+from tests.support.comparisons.hostile import mutated, searched
 from tests.support.traffic import NOW, event, label
 
 ROWS = [

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbaseline.monitor import CheckedRows, EventProblem, check_rows
-from tests.support.hostile import searched
+from tests.support.comparisons.hostile import searched
 from tests.support.traffic import NOW, START, event, label
 
 HOUR = timedelta(hours=1)

@@ -11,7 +11,7 @@ from rich.console import Console
 from mlbaseline.progress import Progress, RungEvent, RungState, Stage, tell, working_on
 from mlbaseline.progress.live_ladder import LiveLadder, showing_ladder
 from tests.support.clock import Clock
-from tests.support.terminal import Terminal
+from tests.support.processes.terminal import Terminal
 
 PLAN: dict[str, Sequence[int | None]] = {"majority": [None], "zero_shot": [None], "lora": [0, 1, 2], "full": [0, 1, 2]}
 

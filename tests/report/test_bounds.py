@@ -12,7 +12,7 @@ from mlbaseline.metrics import METRICS
 from mlbaseline.records import Assessment, Estimate
 from mlbaseline.report import render_markdown
 from mlbaseline.report.bounds import clip_intervals
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 NUMBERS = st.floats(allow_nan=False, width=32)
 

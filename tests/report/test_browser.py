@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Route
 
 from mlbaseline.report import render_html, render_plots
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
-from tests.support.browsers import NEEDS_BROWSER, complaints_of_axe
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
+from tests.support.processes.browsers import NEEDS_BROWSER, complaints_of_axe
 
 pytestmark = NEEDS_BROWSER
 

@@ -12,8 +12,8 @@ from rich.cells import cell_len
 
 from mlbaseline.records import Change, ExamplePair
 from mlbaseline.report import examples_csv, examples_jsonl, examples_text
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def the_pair() -> ExamplePair:

@@ -10,8 +10,8 @@ from mlbaseline.records import NO_SEED, Assessment, Finding, Outcome, Role, Seve
 from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.presenter import Presenter
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def sentence(assessment: Assessment) -> str:

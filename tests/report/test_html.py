@@ -7,8 +7,8 @@ import pytest
 
 from mlbaseline.documentation import DOCUMENTATION_URL
 from mlbaseline.report import render_fragment, render_html, render_plots
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 NAMES = """

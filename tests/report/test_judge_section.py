@@ -15,7 +15,7 @@ from mlbaseline.records import (
     PeopleAgreement,
 )
 from mlbaseline.report import render_html, render_markdown, render_terminal, summarise
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 COST = JudgingCost(questions=320, errors=2, tokens_in=48_000, tokens_out=320, usd=0.05, seconds=14.5)
 ALONE = JudgeReport("accuracy", "endpoint judge at http://localhost", None, 300, COST)

@@ -8,8 +8,8 @@ import pytest
 from mlbaseline.documentation import finding_url
 from mlbaseline.records import Assessment, Finding
 from mlbaseline.report import render_junit
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def suite_of(assessment: Assessment) -> ET.Element:

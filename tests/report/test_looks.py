@@ -8,7 +8,7 @@ import pytest
 
 from mlbaseline.records import Assessment, ContrastLook, Look, LookOutcome, LookReport, StopStatus
 from mlbaseline.report import render_html, render_markdown, render_terminal, summarise
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 CONTINUE, EFFICACY = LookOutcome.CONTINUE, LookOutcome.EFFICACY
 

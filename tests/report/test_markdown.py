@@ -9,8 +9,8 @@ from markdown_it.token import Token
 
 from mlbaseline.documentation import DOCUMENTATION_URL
 from mlbaseline.report import render_markdown, render_note, render_summary
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 # Written by the report itself; everything else must have stayed text.
 OWN_HTML = re.compile(r"</?(details|sub)>|<summary>[^<]*</summary>")

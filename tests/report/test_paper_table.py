@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 
 from mlbaseline.records import Assessment, Estimand, Registered, Role
 from mlbaseline.report import TableFormat, render_paper_table
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def render(table_format: TableFormat, assessment: Assessment | None = None, *, correction: str = "holm") -> str:

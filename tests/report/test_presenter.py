@@ -7,8 +7,8 @@ import pytest
 
 from mlbaseline.records import Comparison
 from mlbaseline.report.presenter import Presenter, listed
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def nll(delta: float, half: float = 0.05, **changes: object) -> Comparison:

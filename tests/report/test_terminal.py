@@ -9,8 +9,8 @@ from rich.cells import cell_len
 
 from mlbaseline.records import ExampleReport
 from mlbaseline.report import render_terminal, wants_colour
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

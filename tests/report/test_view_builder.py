@@ -6,8 +6,8 @@ import pytest
 
 from mlbaseline.records import Mismatch, MismatchEffect
 from mlbaseline.report.view_builder import build_view
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def test_the_verdict_names_the_checkpoint_that_would_be_promoted() -> None:

@@ -16,7 +16,7 @@ from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.server.references import resolve
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Production, Suite
-from tests.support.stored import Compare, planned
+from tests.support.ladders.stored import Compare, planned
 
 pytestmark = [
     pytest.mark.usefixtures("own_cache"),

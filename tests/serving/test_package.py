@@ -36,9 +36,9 @@ from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_t
 from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.servers import free_port, serving
+from tests.support.ladders.stored import COST, make_assessment
+from tests.support.processes.servers import free_port, serving
 from tests.support.signing_keys import write_key
-from tests.support.stored import COST, make_assessment
 
 SUITE = """
 name: {name}

@@ -16,7 +16,7 @@ from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.stored import SUITE, Compare, Evaluate, found, made_up_training, make_assessment
+from tests.support.ladders.stored import SUITE, Compare, Evaluate, found, made_up_training, make_assessment
 
 
 @pytest.fixture(scope="session")

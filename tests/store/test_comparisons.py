@@ -15,7 +15,7 @@ from mlbaseline.store.comparison_runs import find_comparison
 from mlbaseline.store.comparisons import load_assessment, log_comparison, save_assessment
 from mlbaseline.store.server.tracking import Tracker, open_run, suite_tags
 from mlbaseline.suite import Suite
-from tests.support.stored import make_assessment
+from tests.support.ladders.stored import make_assessment
 
 COLUMNS = [
     "candidate",

@@ -20,7 +20,7 @@ from mlbaseline.store.tables import load_tables
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.untrusted import escape_markdown
-from tests.support.stored import NO_COST, Evaluate, made_up_training, make_table
+from tests.support.ladders.stored import NO_COST, Evaluate, made_up_training, make_table
 
 WEIGHTS = "artifacts/served/weights"
 

@@ -12,7 +12,7 @@ from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
 from tests.store.registry.test_faults import DiedError, die_at, kill_writer_of
-from tests.support.stored import aliases, planned
+from tests.support.ladders.stored import aliases, planned
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from mlbaseline.store.preregistration import TASK_DIGEST, find_registration, reg
 from mlbaseline.store.server.tracking import KIND, STARTED, STATUS, Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.stored import Evaluate
+from tests.support.ladders.stored import Evaluate
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mlbaseline.store.suites import suite_differences
 from mlbaseline.suite.reading import parse_suite
-from tests.support.suites import reviews_suite
+from tests.support.ladders.suites import reviews_suite
 
 REST = """
 baselines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlbaseline.suite.reading import parse_suite
-from tests.support.tweets_suite import TWEETS, problems_of
+from tests.support.ladders.tweets_suite import TWEETS, problems_of
 
 
 def test_answering_dev_needs_a_dev() -> None:

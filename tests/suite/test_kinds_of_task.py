@@ -7,7 +7,7 @@ import pytest
 from mlbaseline.errors import SuiteError
 from mlbaseline.suite import Full
 from mlbaseline.suite.reading import parse_suite
-from tests.support.tweets_suite import GENERATE, PERPLEXITY
+from tests.support.ladders.tweets_suite import GENERATE, PERPLEXITY
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.metrics import METRICS
 from mlbaseline.suite.node import CORPUS_METRICS
 from mlbaseline.suite.reading import load_suite, parse_suite
-from tests.support.tweets_suite import GENERATE, problems_of
+from tests.support.ladders.tweets_suite import GENERATE, problems_of
 
 
 @pytest.mark.parametrize(

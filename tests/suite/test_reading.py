@@ -11,7 +11,7 @@ from mlbaseline.suite import Pretrained, Shots, Suite
 from mlbaseline.suite.checks.known_keys import as_mapping
 from mlbaseline.suite.decision import Matrix
 from mlbaseline.suite.reading import load_suite, packaged_suites, parse_suite
-from tests.support.tweets_suite import GENERATE, TWEETS
+from tests.support.ladders.tweets_suite import GENERATE, TWEETS
 
 
 def test_packaged_suites_are_valid() -> None:

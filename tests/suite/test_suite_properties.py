@@ -12,7 +12,7 @@ from mlbaseline.errors import SuiteError
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.conftest import TINY_SUITE
-from tests.support.hostile import mutated, searched
+from tests.support.comparisons.hostile import mutated, searched
 
 WHOLE = """
 name: reviews

@@ -11,9 +11,9 @@ import pytest
 from mlbaseline.records import Example
 from mlbaseline.suite import GenerateTask
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, TASK, make_examples
-from tests.support.model_prompting import make_prompting
-from tests.support.tiny_models import write_chat_model
+from tests.support.ladders.choice_task import LABELS, TASK, make_examples
+from tests.support.models.model_prompting import make_prompting
+from tests.support.models.tiny_models import write_chat_model
 
 SHOTS = make_examples(n=9)[7:]
 

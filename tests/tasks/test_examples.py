@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mlbaseline.errors import DataError
-from tests.support.written_data import load, load_rows, make_suite, rows_of, write_jsonl
+from tests.support.ladders.written_data import load, load_rows, make_suite, rows_of, write_jsonl
 
 ALL = {"test": 1.0}
 OWN = {"choices": None, "columns": {"target": "label", "choices": ["a", "b"]}, "split": ALL, "prompt": "{q}"}

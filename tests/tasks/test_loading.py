@@ -14,7 +14,7 @@ from mlbaseline.records import digest_of
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task
-from tests.support.written_data import load, load_rows, make_suite, rows_of, write_jsonl
+from tests.support.ladders.written_data import load, load_rows, make_suite, rows_of, write_jsonl
 
 
 def test_the_tiny_suite(tiny_suite: Suite) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mlbaseline.records import digest_of
 from mlbaseline.suite import Weighting
 from mlbaseline.tasks import LoadedTask
-from tests.support.written_data import load, make_suite, rows_of, write_jsonl
+from tests.support.ladders.written_data import load, make_suite, rows_of, write_jsonl
 
 BLOCK_ROWS = 4096
 ODD_VALUES = [None, 1, 1.0, -0.0, 2.5e-9, True, 2**70, "1", "", " ", "é\u2028\U0001f600", 'q"\\\x01\x7f']

@@ -17,7 +17,7 @@ from mlbaseline.records import Example, ExampleTable
 from mlbaseline.suite import SplitSizes
 from mlbaseline.tasks.examples import CONTENT, content_of
 from mlbaseline.tasks.splitting import draw, drop_duplicates, keep_apart
-from tests.support.written_data import load, load_rows, make_suite, rows_of, write_jsonl
+from tests.support.ladders.written_data import load, load_rows, make_suite, rows_of, write_jsonl
 
 
 def candidate(id: str, text: str, cluster: str | None) -> Example:

@@ -8,8 +8,8 @@ from shutil import copy
 
 import pytest
 
-from tests.support.cheap_ladder import CheapLadder
-from tests.support.workplace import Workplace, write_reviews, write_suite
+from tests.support.ladders.cheap_ladder import CheapLadder
+from tests.support.ladders.workplace import Workplace, write_reviews, write_suite
 
 
 @pytest.fixture(scope="session")

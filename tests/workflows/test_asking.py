@@ -13,10 +13,10 @@ from subprocess import CompletedProcess
 import pytest
 from mlflow import MlflowClient
 
-from tests.support.commands import run_command
-from tests.support.suites import rows_suite
-from tests.support.workplace import ENVIRONMENT
-from tests.support.written_data import rows_of, write_jsonl
+from tests.support.ladders.suites import rows_suite
+from tests.support.ladders.workplace import ENVIRONMENT
+from tests.support.ladders.written_data import rows_of, write_jsonl
+from tests.support.processes.commands import run_command
 
 SUITE = rows_suite(
     """

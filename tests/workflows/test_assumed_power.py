@@ -9,8 +9,8 @@ import pytest
 from mlbaseline.errors import DataError
 from mlbaseline.stats import binary_power
 from mlbaseline.workflows import assume_power
-from tests.support.suites import fill, rows_suite
-from tests.support.written_data import rows_of, write_jsonl
+from tests.support.ladders.suites import fill, rows_suite
+from tests.support.ladders.written_data import rows_of, write_jsonl
 
 SUITE = rows_suite(
     """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mlbaseline import workflows
 from tests.support.doctests import assert_holds
-from tests.support.suites import reviews_suite
-from tests.support.workplace import Workplace
+from tests.support.ladders.suites import reviews_suite
+from tests.support.ladders.workplace import Workplace
 
 SUITE = reviews_suite(
     """

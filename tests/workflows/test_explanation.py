@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,8 @@ from mlbaseline.documentation import documentation_url, explanations, finding_ur
 from mlbaseline.errors import UnknownCodeError
 from mlbaseline.judge.audit import CHECKS
 from mlbaseline.records import GateCode
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 
 

@@ -10,7 +10,7 @@ from mlbaseline import workflows
 from mlbaseline.errors import KeyFileError, SignatureError, SuiteError
 from mlbaseline.signing import SIGNED_BY, SigningKey
 from mlbaseline.suite.reading import load_suite
-from tests.support.cheap_ladder import CheapLadder
+from tests.support.ladders.cheap_ladder import CheapLadder
 from tests.support.signing_keys import write_key
 
 RULE = "rule: {kind: trivial, strategy: keyword, rules: {good: '[+*^!]$'}, default: bad}"

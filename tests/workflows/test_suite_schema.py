@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from mlbaseline import workflows
-from tests.support.cheap_ladder import SUITE
+from tests.support.checkout import ROOT
+from tests.support.ladders.cheap_ladder import SUITE
 
-ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "docs" / "how-to" / "ci" / "pre-commit-config.yaml"
 HOOKS = ROOT / ".pre-commit-hooks.yaml"
 

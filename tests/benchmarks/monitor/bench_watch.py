@@ -21,10 +21,11 @@ import numpy as np
 
 from mlbaseline.monitor import open_ledger
 from mlbaseline.monitor.ingesting import ingest_file
-from tests.benchmarks.json_results import ROOT, add_json_option, write_results
+from tests.benchmarks.json_results import add_json_option, write_results
 from tests.benchmarks.monitor.bench_ledger import write_stream
-from tests.support.servers import free_port, serving
-from tests.support.suites import reviews_suite
+from tests.support.checkout import ROOT
+from tests.support.ladders.suites import reviews_suite
+from tests.support.processes.servers import free_port, serving
 from tests.support.traffic import NOW
 
 PER_SECOND, TARGET_S = 20, 0.05

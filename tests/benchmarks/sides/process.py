@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
-from tests.support.servers import VLLM_ENVIRONMENT
+from tests.support.processes.servers import VLLM_ENVIRONMENT
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from tests.benchmarks.json_results import ROOT
 from tests.benchmarks.sides.process import Spent
 from tests.benchmarks.tasks.scoring_items import MAX_LENGTH, Items, packaged_model
-from tests.support.servers import DTYPE_NAMES, VLLM_ENVIRONMENT
+from tests.support.checkout import ROOT
+from tests.support.processes.servers import DTYPE_NAMES, VLLM_ENVIRONMENT
 
 FIRST_BATCH = """
 import sys, time

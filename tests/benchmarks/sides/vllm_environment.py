@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.benchmarks.json_results import ROOT
+from tests.support.checkout import ROOT
 
 
 def add_vllm_option(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from tests.benchmarks.sides.lm_eval_on_vllm import give_vllm_a_version
 from tests.benchmarks.sides.process import serve_rounds
 from tests.benchmarks.tasks.scoring_items import MAX_LENGTH, Items, packaged_model, scoring_tasks
-from tests.support.servers import DTYPE_NAMES
+from tests.support.processes.servers import DTYPE_NAMES
 
 
 def make_score(way: str, precision: str, n: int) -> Callable[[str], object]:

@@ -18,7 +18,7 @@ from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import SHOTS, TEMPLATE, make_examples
+from tests.support.ladders.choice_task import SHOTS, TEMPLATE, make_examples
 
 EXAMPLES = make_examples(n=20)
 DECODING = Decoding(max_new_tokens=6, stop=("e",))

@@ -22,7 +22,7 @@ from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import SHOTS, TEMPLATE, make_examples
+from tests.support.ladders.choice_task import SHOTS, TEMPLATE, make_examples
 
 GREEDY = Decoding(max_new_tokens=12)
 DRAWN = Decoding(max_new_tokens=8, temperature=1.5, samples=3)

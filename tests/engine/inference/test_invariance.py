@@ -23,7 +23,7 @@ from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.ladders.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
 
 PASSAGE = "the flight was late and I am not happy about it, what a wonderful crew, see you all next year I hope. " * 2
 EXAMPLES = (

@@ -22,7 +22,7 @@ from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.ladders.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 FIELDS = {"weights": "a", "engine.precision": "fp32"}
@@ -122,7 +122,7 @@ import os, signal, sys
 from pathlib import Path
 from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.models.checkpoint import load_checkpoint
-from tests.support.choice_task import PHRASES, make_examples
+from tests.support.ladders.choice_task import PHRASES, make_examples
 from tests.engine.inference.test_result_cache import FIELDS, N, answers_of
 
 checkpoint = load_checkpoint(Path(sys.argv[1]), precision="fp32", device="cpu")

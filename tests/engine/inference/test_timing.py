@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mlbaseline.engine.inference.timing import answer_and_time
 from mlbaseline.progress import Stage, shown_on
 from mlbaseline.records import Answer, Example
-from tests.support.choice_task import make_examples
+from tests.support.ladders.choice_task import make_examples
 from tests.support.noting_display import Notes
 
 

@@ -13,7 +13,7 @@ from mlbaseline.engine.inference.token_cache import CachedPrompts, encode_exampl
 from mlbaseline.engine.inference.tokenization import Encoder
 from mlbaseline.records import Example
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, PHRASES, TEMPLATE, make_examples
+from tests.support.ladders.choice_task import LABELS, PHRASES, TEMPLATE, make_examples
 
 PROMPTING = Prompting(TEMPLATE)
 BROKEN = Example("x", {}, LABELS[0], LABELS)

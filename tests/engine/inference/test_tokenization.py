@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from mlbaseline.engine.inference.tokenization import Encoder
 from mlbaseline.tasks.prompting import Prompt, Prompting
-from tests.support.choice_task import SHOTS, TEMPLATE
+from tests.support.ladders.choice_task import SHOTS, TEMPLATE
 
 
 @pytest.fixture(scope="module")

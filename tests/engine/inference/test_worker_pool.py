@@ -28,7 +28,7 @@ from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation, GenerateTask, PerplexityTask, Task
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import PHRASES, SHOTS, TASK, TEMPLATE, make_examples
+from tests.support.ladders.choice_task import PHRASES, SHOTS, TASK, TEMPLATE, make_examples
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 EVALUATION = Evaluation(batch_tokens=128, max_length=200, latency_sample=2)

@@ -21,8 +21,8 @@ from mlbaseline.model_files import weights_sha256
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.choice_task import make_examples, write_data
-from tests.support.suites import fill, sentiment_suite
+from tests.support.ladders.choice_task import make_examples, write_data
+from tests.support.ladders.suites import fill, sentiment_suite
 
 SUITE = sentiment_suite(
     """

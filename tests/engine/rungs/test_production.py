@@ -19,10 +19,10 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.choice_task import make_data
-from tests.support.http_server import Response, serve
-from tests.support.suites import fill, sentiment_suite
-from tests.support.tiny_models import write_chat_model
+from tests.support.ladders.choice_task import make_data
+from tests.support.ladders.suites import fill, sentiment_suite
+from tests.support.models.tiny_models import write_chat_model
+from tests.support.processes.http_server import Response, serve
 
 SUITE = sentiment_suite(
     """

@@ -17,8 +17,8 @@ from mlbaseline.results import tabulate
 from mlbaseline.suite import Asset, DistributedTraining, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import LoadedTask, load_task
-from tests.support.choice_task import write_data
-from tests.support.suites import fill, sentiment_suite
+from tests.support.ladders.choice_task import write_data
+from tests.support.ladders.suites import fill, sentiment_suite
 
 SUITE = sentiment_suite(
     """

@@ -15,8 +15,8 @@ from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
-from tests.support.plain_scoring import plain_answers
+from tests.support.ladders.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.models.plain_scoring import plain_answers
 
 ZERO_SHOT, FEW_SHOT = Prompting(TEMPLATE), Prompting(TEMPLATE, SHOTS)
 

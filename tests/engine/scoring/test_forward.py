@@ -19,8 +19,8 @@ from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
 from mlbaseline.models.checkpoint import Checkpoint
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
-from tests.support.plain_scoring import plain_answers
+from tests.support.ladders.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.models.plain_scoring import plain_answers
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 320}
 WIDE = {"intermediate_size": 64, "num_key_value_heads": 2, "max_position_embeddings": 256, "initializer_range": 0.3}

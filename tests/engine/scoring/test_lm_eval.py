@@ -13,7 +13,7 @@ from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
+from tests.support.ladders.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples
 
 pytestmark = pytest.mark.smollm
 

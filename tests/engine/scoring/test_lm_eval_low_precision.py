@@ -14,7 +14,7 @@ from mlbaseline.suite import Evaluation
 from tests.benchmarks.bench_scoring import RATIOS, compare, make_harness
 from tests.benchmarks.tasks.scoring_items import packaged_model, sentences, tweets
 from tests.engine.scoring.test_lm_eval import CASES, harness_logliks
-from tests.support.choice_task import make_examples
+from tests.support.ladders.choice_task import make_examples
 
 N = 400
 NAMES = ("one token per choice", "several tokens per choice", "few-shot, several tokens", "left cut off")

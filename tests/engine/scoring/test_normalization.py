@@ -13,7 +13,7 @@ from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, TASK, TEMPLATE, TEXTS
+from tests.support.ladders.choice_task import LABELS, TASK, TEMPLATE, TEXTS
 
 PHRASES = ("bad", "Größenwahn, neutral at that", "what a wonderful thing it is")
 EVALUATION = Evaluation(max_length=200, latency_sample=1)

@@ -14,7 +14,7 @@ from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import TEXTS
+from tests.support.ladders.choice_task import TEXTS
 
 DOCUMENTS = (*TEXTS, " ".join(TEXTS), "Größe: 5 µm — naïve café\n\n" * 6)
 

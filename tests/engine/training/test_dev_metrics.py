@@ -14,10 +14,10 @@ from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.progress import shown_on
 from mlbaseline.suite import Evaluation, Full, GenerateTask, PerplexityTask, Task
-from tests.support.choice_task import make_data
-from tests.support.model_prompting import make_prompting
+from tests.support.ladders.choice_task import make_data
+from tests.support.models.model_prompting import make_prompting
+from tests.support.models.tiny_models import write_chat_model
 from tests.support.noting_display import Notes
-from tests.support.tiny_models import write_chat_model
 
 DATA = {"data": {"test": "t.csv"}}
 GENERATE = GenerateTask.model_validate(

@@ -19,10 +19,10 @@ from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.progress import Stage, shown_on
 from mlbaseline.records import Trained
 from mlbaseline.suite import DistributedTraining
-from tests.support.choice_task import make_data
-from tests.support.disturbed_training import disturbed
+from tests.support.ladders.choice_task import make_data
+from tests.support.models.disturbed_training import disturbed
+from tests.support.models.training_jobs import FULL, LORA, make_job, same_weights
 from tests.support.noting_display import Notes
-from tests.support.training_jobs import FULL, LORA, make_job, same_weights
 
 # At the rate of other tests, a difference in the last bits grows too much within 18 steps.
 SMOOTH = {"dropout": 0.0, "learning_rate": 2e-3, "gradient_accumulation": 2}

@@ -28,9 +28,9 @@ from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.checkpoint import load_checkpoint
 from mlbaseline.suite import Peft, TrainedSpec
-from tests.support.choice_task import make_data
-from tests.support.fresh_process import in_fresh_process
-from tests.support.training_jobs import FULL, LORA, make_job, same_weights, weights_of
+from tests.support.ladders.choice_task import make_data
+from tests.support.models.training_jobs import FULL, LORA, make_job, same_weights, weights_of
+from tests.support.processes.fresh_process import in_fresh_process
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -238,7 +238,7 @@ def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: P
         "from pathlib import Path\n"
         "from mlbaseline.engine.training import loop as training\n"
         "from mlbaseline.engine.training.train import train\n"
-        "from tests.support.training_jobs import make_job, LORA\n"
+        "from tests.support.models.training_jobs import make_job, LORA\n"
         "training.SAVE_EVERY_S, training.SAVE_SHARE = 0.0, float('inf')\n"
         "save_state = training.save_state\n"
         "def save(folder, state, *rest):\n"

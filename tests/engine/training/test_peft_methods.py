@@ -25,9 +25,9 @@ from mlbaseline.records import Trained
 from mlbaseline.suite import Evaluation, Ia3, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import LABELS, SHOTS, TEMPLATE, make_data, make_examples
-from tests.support.plain_scoring import plain_answers
-from tests.support.training_jobs import make_job
+from tests.support.ladders.choice_task import LABELS, SHOTS, TEMPLATE, make_data, make_examples
+from tests.support.models.plain_scoring import plain_answers
+from tests.support.models.training_jobs import make_job
 
 OPTIONS: dict[str, Any] = {"kind": "peft", "base": "zero_shot", "epochs": 1, "batch_size": 8, "learning_rate": 5e-2}
 

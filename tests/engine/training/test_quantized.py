@@ -23,9 +23,9 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset, Ia3, Lora, OtherPeft, PrefixTuning
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.choice_task import write_data
-from tests.support.suites import fill, sentiment_suite
-from tests.support.training_jobs import make_job
+from tests.support.ladders.choice_task import write_data
+from tests.support.ladders.suites import fill, sentiment_suite
+from tests.support.models.training_jobs import make_job
 
 pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -20,7 +20,7 @@ from mlbaseline.engine.training.job import TrainingJob, load_base
 from mlbaseline.engine.training.train import train
 from mlbaseline.records import Trained
 from tests.engine.training.test_peft_methods import SPECS
-from tests.support.training_jobs import FULL, LORA, make_job, same_weights
+from tests.support.models.training_jobs import FULL, LORA, make_job, same_weights
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -77,7 +77,7 @@ def test_seeds_in_a_row_give_the_weights_of_processes_of_their_own(
     assert reads == [0, 0, 1]
     code = (
         "import sys\nfrom pathlib import Path\nfrom mlbaseline.engine.training.train import train\n"
-        "from tests.support.training_jobs import LORA, make_job\n"
+        "from tests.support.models.training_jobs import LORA, make_job\n"
         "train(make_job(Path(sys.argv[1]), LORA.model_copy(update={'epochs': 1}), 2))\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tiny_model)], check=True)

@@ -8,7 +8,7 @@ import pytest
 
 from mlbaseline.documentation import documentation_url, explanations
 from mlbaseline.judge.audit import CHECKS, Check, audit
-from tests.support.audit_subjects import subject
+from tests.support.comparisons.audit_subjects import subject
 
 
 def test_a_comparison_without_fault_passes_everything_that_applies() -> None:

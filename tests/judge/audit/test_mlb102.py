@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.audit_subjects import finding, outcome, standings, subject
+from tests.support.comparisons.audit_subjects import finding, outcome, standings, subject
 
 CODE = "MLB102"
 

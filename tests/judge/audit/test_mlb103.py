@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.audit_subjects import outcome, standings, subject, suite
+from tests.support.comparisons.audit_subjects import outcome, standings, subject, suite
 
 
 def test_production_that_was_evaluated() -> None:

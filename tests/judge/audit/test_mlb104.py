@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlbaseline.judge.audit import Subject
-from tests.support.audit_subjects import finding, outcome, standings, subject, suite
+from tests.support.comparisons.audit_subjects import finding, outcome, standings, subject, suite
 
 CODE = "MLB104"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.audit_subjects import finding, outcome, standings, subject
+from tests.support.comparisons.audit_subjects import finding, outcome, standings, subject
 
 CODE = "MLB105"
 

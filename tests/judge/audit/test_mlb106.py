@@ -9,8 +9,8 @@ import pytest
 from mlbaseline.judge.audit import Champion
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.results import CompletedEvaluation
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject, suite
-from tests.support.judged import comparison
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, subject, suite
+from tests.support.comparisons.judged import comparison
 
 WITH_CHAMPION = suite(
     "  full: {kind: full", "  now: {kind: production, uri: 'models:/m@champion'}\n  full: {kind: full"

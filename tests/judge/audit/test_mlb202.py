@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.audit_subjects import KINDS, finding, rung, subject
+from tests.support.comparisons.audit_subjects import KINDS, finding, rung, subject
 
 
 def test_a_length_limit_of_its_own_is_another_reading() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.audit_subjects import finding, outcome, subject, suite
+from tests.support.comparisons.audit_subjects import finding, outcome, subject, suite
 
 
 def test_what_was_tried_on_the_way_counts_as_tuning() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.audit_subjects import finding, outcome, standings, subject
-from tests.support.judged import COST, MACHINE
+from tests.support.comparisons.audit_subjects import finding, outcome, standings, subject
+from tests.support.comparisons.judged import COST, MACHINE
 
 
 def test_one_machine() -> None:

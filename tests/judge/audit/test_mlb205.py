@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from mlbaseline.results import CompletedEvaluation
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, standings, subject
-from tests.support.judged import MACHINE
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, standings, subject
+from tests.support.comparisons.judged import MACHINE
 
 
 def beside(run: CompletedEvaluation, reference_s: float) -> CompletedEvaluation:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlbaseline.judge.audit import Subject
 from mlbaseline.results import CompletedEvaluation
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, standings, subject
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, standings, subject
 
 
 def timed(run: CompletedEvaluation, slowness: float, tokens: int = 20) -> CompletedEvaluation:

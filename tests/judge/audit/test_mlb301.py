@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.audit_subjects import outcome, subject, suite
-from tests.support.judged import comparison
+from tests.support.comparisons.audit_subjects import outcome, subject, suite
+from tests.support.comparisons.judged import comparison
 
 
 def test_slices() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mlbaseline.records import Comparison
-from tests.support.audit_subjects import finding, subject
-from tests.support.judged import comparison
+from tests.support.comparisons.audit_subjects import finding, subject
+from tests.support.comparisons.judged import comparison
 
 
 @pytest.mark.parametrize(

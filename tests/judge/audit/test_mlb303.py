@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.audit_subjects import outcome, standings, subject
+from tests.support.comparisons.audit_subjects import outcome, standings, subject
 
 
 @pytest.mark.parametrize(("field", "value"), [("usd_per_query", None), ("latency_p95_s", math.nan)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject, suite
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, subject, suite
 
 
 def test_class_balance() -> None:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from tests.support.audit_subjects import outcome, subject
-from tests.support.judged import comparison
+from tests.support.comparisons.audit_subjects import outcome, subject
+from tests.support.comparisons.judged import comparison
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, subject
 
 
 def with_answers(name: str, answers: list[str | None]) -> object:

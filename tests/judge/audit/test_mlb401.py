@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject
-from tests.support.judged import SIGNATURE
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, subject
+from tests.support.comparisons.judged import SIGNATURE
 
 
 @pytest.mark.parametrize(

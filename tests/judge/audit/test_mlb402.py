@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.audit_subjects import outcome, subject
-from tests.support.judged import REGISTRATION
+from tests.support.comparisons.audit_subjects import outcome, subject
+from tests.support.comparisons.judged import REGISTRATION
 
 
 @pytest.mark.parametrize(("looks", "expected"), [(1, "pass"), (10, "pass"), (11, "fail")])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.audit_subjects import outcome, standings, subject
+from tests.support.comparisons.audit_subjects import outcome, standings, subject
 
 
 @pytest.mark.parametrize("rate", [0.01, float("nan")])

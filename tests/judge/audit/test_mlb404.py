@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlbaseline.judge.audit import Subject
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject, suite
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, subject, suite
 
 
 def shots(prefix: str | None, count: int | str = 4) -> list:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mlbaseline.judge.decision.conditions import measured_under_digest
 from mlbaseline.suite import Gates
-from tests.support.audit_subjects import KINDS, finding, outcome, rung, subject
+from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, subject
 
 
 def test_runs_with_measured_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mlbaseline.judge.contrasts.inference import estimate
 from mlbaseline.results import LOGLIK, ResultTable
-from tests.support.judged import LABELS, table, task_data
+from tests.support.comparisons.judged import LABELS, table, task_data
 
 
 def seed_table(seed: int) -> ResultTable:

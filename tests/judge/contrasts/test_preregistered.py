@@ -10,8 +10,8 @@ from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.records import Registered, Registration
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.judged import REGISTRATION, comparison
-from tests.support.suites import JUDGED, fill
+from tests.support.comparisons.judged import REGISTRATION, comparison
+from tests.support.ladders.suites import JUDGED, fill
 
 ROWS = (
     comparison(candidate="lora", baseline="floor"),

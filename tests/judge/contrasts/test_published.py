@@ -16,8 +16,8 @@ from mlbaseline.records import Assessment, PublishedScore
 from mlbaseline.stats import compare_corpus, compare_published, macro_f1
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.judged import LABELS, REGISTRATION, evaluation, table, task_data
-from tests.support.suites import ONE_KIND, yes_no_suite
+from tests.support.comparisons.judged import LABELS, REGISTRATION, evaluation, table, task_data
+from tests.support.ladders.suites import ONE_KIND, yes_no_suite
 
 N = 200
 DATA = task_data(N)

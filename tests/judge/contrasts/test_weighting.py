@@ -18,8 +18,8 @@ from mlbaseline.results import WEIGHT, CompletedEvaluation
 from mlbaseline.stats import compare_paired, post_stratification
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.judged import LABELS, REGISTRATION, evaluation, table, task_data
-from tests.support.suites import JUDGED, JUDGED_METRICS, fill
+from tests.support.comparisons.judged import LABELS, REGISTRATION, evaluation, table, task_data
+from tests.support.ladders.suites import JUDGED, JUDGED_METRICS, fill
 
 N = 400
 DATA = task_data(N)

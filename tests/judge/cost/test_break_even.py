@@ -10,7 +10,7 @@ import pytest
 from mlbaseline.judge.cost.break_even import break_evens
 from mlbaseline.records import Bounds, BreakEven, Cost, Relative, Standing
 from mlbaseline.suite.reading import load_suite
-from tests.support.judged import COST, MACHINE, standing
+from tests.support.comparisons.judged import COST, MACHINE, standing
 
 SUITE = load_suite("tweets")
 LORA = replace(COST, train_s=3600.0, train_usd=0.10, compute_s_per_query=0.036, usd_per_query=1.1e-6)

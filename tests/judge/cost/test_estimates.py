@@ -16,8 +16,8 @@ from mlbaseline.judge.cost.metered import Metered
 from mlbaseline.records import Bounds
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import CostModel, Suite, TokenPrice
-from tests.support.judged import table, task_data
-from tests.support.suites import judged_suite
+from tests.support.comparisons.judged import table, task_data
+from tests.support.ladders.suites import judged_suite
 
 N = 400
 DATA = task_data(N)

@@ -15,8 +15,8 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Front
 from mlbaseline.results import CompletedEvaluation
 from mlbaseline.suite import CostModel
-from tests.support.judged import LABELS, evaluation, table, task_data
-from tests.support.suites import JUDGED_METRICS, judged_suite
+from tests.support.comparisons.judged import LABELS, evaluation, table, task_data
+from tests.support.ladders.suites import JUDGED_METRICS, judged_suite
 
 POINTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12)
 

@@ -11,7 +11,7 @@ from mlbaseline.judge.decision.conditions import blocking, confirmatory, every_s
 from mlbaseline.records import Finding, Outcome, Registered, Severity
 from mlbaseline.suite import Gates
 from mlbaseline.suite.reading import load_suite
-from tests.support.judged import REGISTRATION, standing
+from tests.support.comparisons.judged import REGISTRATION, standing
 
 SUITE = load_suite("tweets").model_copy(update={"gates": Gates(confirmatory=True)})
 

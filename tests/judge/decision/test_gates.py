@@ -17,7 +17,7 @@ from mlbaseline.judge.decision.gates import decide
 from mlbaseline.records import Bounds, Comparison, Finding, GateCode, Outcome, Severity, Standing, Verdict
 from mlbaseline.suite import Contrast, Gates, Matrix, Suite
 from mlbaseline.suite.reading import load_suite
-from tests.support.judged import COST, comparison, evaluation, standing, table, task_data
+from tests.support.comparisons.judged import COST, comparison, evaluation, standing, table, task_data
 
 SUITE = load_suite("tweets")
 DATA = task_data(4)

@@ -12,8 +12,8 @@ from mlbaseline.judge.slices import examine
 from mlbaseline.records import SliceReport, SmallSlice
 from mlbaseline.stats import joint_intervals
 from mlbaseline.suite.reading import parse_suite
-from tests.support.judged import REGISTRATION
-from tests.support.sliced_ladders import SUITE, ladder, suite
+from tests.support.comparisons.judged import REGISTRATION
+from tests.support.ladders.sliced_ladders import SUITE, ladder, suite
 
 
 def examined(**options: object) -> SliceReport:
@@ -88,8 +88,8 @@ def test_a_slice_that_is_too_small_is_named_and_not_compared() -> None:
 def test_a_guardrail_on_too_few_examples_never_passes() -> None:
     made = ladder(hurt=-0.9)  # lora is far better, so that nothing else stands in its way
     right = {"lora": np.ones(600, dtype=bool)}
-    from tests.support.judged import evaluation
-    from tests.support.sliced_ladders import data, table
+    from tests.support.comparisons.judged import evaluation
+    from tests.support.ladders.sliced_ladders import data, table
 
     perfect = evaluation(table(data(600), right["lora"], "lora"))
     checkpoint = replace(made.checkpoints["lora"], evaluation=perfect)

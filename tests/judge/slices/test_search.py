@@ -8,7 +8,7 @@ import pytest
 from mlbaseline.judge.slices import examine
 from mlbaseline.judge.slices.sample import UNCERTAINTY, Sample, sample_of
 from mlbaseline.judge.slices.search import LIMIT, halves, search
-from tests.support.sliced_ladders import data, ladder, rights, table
+from tests.support.ladders.sliced_ladders import data, ladder, rights, table
 
 
 def sample(n: int, rng: np.random.Generator, *, hurt: float = 0.0) -> Sample:

@@ -20,7 +20,7 @@ from mlbaseline.models.endpoint.protocols import make_request_format
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.http_server import RecordingServer, Response, chat, events, serve
+from tests.support.processes.http_server import RecordingServer, Response, chat, events, serve
 
 LABELS = ("bad", "very good")
 EXAMPLES = [

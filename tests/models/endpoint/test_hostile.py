@@ -21,7 +21,7 @@ from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.http_server import Response, chat, events, serve
+from tests.support.processes.http_server import Response, chat, events, serve
 
 LABELS = ("bad", "good")
 EXAMPLES = [Example(f"e{n}", {"text": f"note {n}"}, "bad", LABELS) for n in range(4)]

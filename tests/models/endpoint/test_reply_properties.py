@@ -21,8 +21,8 @@ from mlbaseline.results import tabulate
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.hostile import mutated, searched
-from tests.support.http_server import RecordingServer, Response, events, serve
+from tests.support.comparisons.hostile import mutated, searched
+from tests.support.processes.http_server import RecordingServer, Response, events, serve
 
 LABELS = ("bad", "good")
 EXAMPLES = tuple(Example(f"e{n}", {"text": f"note {n}"}, "bad", LABELS) for n in range(3))

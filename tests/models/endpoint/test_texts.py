@@ -15,7 +15,7 @@ from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Endpoint
 from mlbaseline.tasks.decoding import Decoding
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.http_server import RecordingServer, Response, chat, completion, events, serve
+from tests.support.processes.http_server import RecordingServer, Response, chat, completion, events, serve
 
 EXAMPLES = [Example(f"e{n}", {"text": f"{n} + 1"}, str(n + 1), ()) for n in range(3)]
 Ask = Callable[..., dict[str, Answer]]

@@ -17,9 +17,9 @@ from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task
-from tests.support.choice_task import LABELS, write_data
-from tests.support.servers import vllm_server
-from tests.support.suites import fill, sentiment_suite
+from tests.support.ladders.choice_task import LABELS, write_data
+from tests.support.ladders.suites import fill, sentiment_suite
+from tests.support.processes.servers import vllm_server
 
 CHOICE = sentiment_suite(
     """

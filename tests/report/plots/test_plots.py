@@ -16,8 +16,8 @@ from mlbaseline.report.plots.render import render_plot
 from mlbaseline.report.plots.svg import BETTER
 from mlbaseline.report.view import Section
 from mlbaseline.report.view_builder import build_view
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,7 +8,7 @@ from mlbaseline.records import Confusion, ExampleReport
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.class_scores import class_section, missed_classes_fact
 from mlbaseline.report.view import Cell, Fact, Table
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def tables(*confusions: Confusion) -> list[Table]:

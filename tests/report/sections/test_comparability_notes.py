@@ -9,8 +9,8 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.comparability_notes import comparability_section, mismatch_section
 from mlbaseline.report.view import Steps
 from tests.report.sections.test_findings import texts
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def said(assessment: Assessment) -> str:

@@ -6,8 +6,8 @@ from mlbaseline.records import Assessment
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.contrasts import contrast_forest, contrast_sections
 from mlbaseline.report.view import Cell, Table
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def tables_of(assessment: Assessment) -> dict[str, list[Table]]:

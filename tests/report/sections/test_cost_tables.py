@@ -6,7 +6,7 @@ from mlbaseline.records import BreakEven
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.cost_tables import cost_section
 from mlbaseline.report.view import Cell, Table
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def rows(*break_even: BreakEven) -> list[list[str]]:

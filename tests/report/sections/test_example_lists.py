@@ -9,7 +9,7 @@ from mlbaseline.report import render_markdown, render_summary, render_terminal
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.example_lists import example_section
 from mlbaseline.report.view import ExampleList, TextPart
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def lists() -> list[ExampleList]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.findings import audit_section, gates_section
 from mlbaseline.report.view import Section, Table
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def texts(section: Section | None, block: int = 0) -> list[list[str]]:

@@ -7,7 +7,7 @@ from mlbaseline.report import render_html, render_markdown, render_terminal
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.finetune_costs import finetune_section
 from mlbaseline.report.view import Table
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 KNOWN = {"lora": FineTune("lora dora", 9_769_088, 0.191), "full": FineTune("full, ready", 538_000_000, None)}
 

@@ -8,7 +8,7 @@ from mlbaseline.records import MlflowContrast
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.mlflow_contrasts import mlflow_section
 from mlbaseline.report.view import Row, Table
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 THEIRS = MlflowContrast("lora", "zero_shot", "correct", "accuracy", True, None, None, None, None, None)
 

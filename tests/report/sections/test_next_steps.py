@@ -12,7 +12,7 @@ from mlbaseline.report.sections.next_steps import next_steps_section
 from mlbaseline.report.terminal import render_terminal
 from mlbaseline.report.view import Steps
 from tests.report.sections.test_findings import texts
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def steps(assessment: Assessment) -> tuple[str, ...]:

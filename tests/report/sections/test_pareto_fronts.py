@@ -12,8 +12,8 @@ from mlbaseline.report.plots.tradeoff_plot import TradeoffPlot
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.pareto_fronts import front_cell, front_columns, tradeoff_plots
 from mlbaseline.report.view import Cell
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def cost_plot(assessment: Assessment) -> TradeoffPlot:

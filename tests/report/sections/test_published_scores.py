@@ -9,7 +9,7 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.published_scores import published_section
 from mlbaseline.report.sections.rung_table import rung_section
 from mlbaseline.report.view import Cell, Table
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def tables() -> dict[str, Table]:

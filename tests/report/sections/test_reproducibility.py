@@ -5,7 +5,7 @@ from dataclasses import replace
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.reproducibility import data_section, reproducibility_section
 from tests.report.sections.test_findings import texts
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def test_reproducibility_flattens_the_context_and_lists_every_run() -> None:

@@ -9,8 +9,8 @@ from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.rung_table import rung_section
 from mlbaseline.report.terminal import render_terminal
 from mlbaseline.report.view import Cell, Table
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def table_of(assessment: Assessment) -> tuple[Table, dict[str, dict[str, Cell]]]:

@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from mlbaseline.stats.variance import Clusters
 from tests.stats.paired import calibration_data as weights
 from tests.stats.paired.calibration_data import Cell, clustered, crossed, dense, sparse, sparse_crossed
 from tests.support.calibration_rows import Rows
+from tests.support.checkout import ROOT
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def main() -> None:
         results.append(Result(**rows.get(about, partial(_simulated, cell, arguments.replicates))))
     text = table(results)
     if arguments.write:
-        target = Path(__file__).parents[3] / "docs" / "statistics" / "calibration-paired.md"
+        target = ROOT / "docs" / "statistics" / "calibration-paired.md"
         target.write_text(text, encoding="utf-8")
     else:
         print(text)

@@ -24,7 +24,7 @@ from mlbaseline.store.server.dead_runs import end_dead_runs
 from mlbaseline.store.server.heartbeat import HEARTBEAT, PROCESS, is_gone, process_tags
 from mlbaseline.store.server.tracking import Tracker, connect, open_run
 from mlbaseline.suite import Suite
-from tests.support.stored import Compare, aliases, planned
+from tests.support.ladders.stored import Compare, aliases, planned
 
 ROUNDS = int(os.environ.get("MLBASELINE_TEST_INTERLEAVINGS", "6"))
 WAITS = """

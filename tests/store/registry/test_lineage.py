@@ -11,7 +11,7 @@ from mlbaseline.store.registry.lineage import Lineage, find_lineage
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
-from tests.support.stored import Compare, planned
+from tests.support.ladders.stored import Compare, planned
 
 
 def promoted(tracker: Tracker, suite: Suite, compare: Compare) -> str:

@@ -19,7 +19,7 @@ from mlbaseline.store.server.references import artifact_path, resolve
 from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
-from tests.support.stored import Compare, aliases, found, planned
+from tests.support.ladders.stored import Compare, aliases, found, planned
 
 WEIGHTS = "artifacts/served/weights"
 

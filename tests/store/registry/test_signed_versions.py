@@ -34,8 +34,8 @@ from mlbaseline.store.server.tracking import Run, Tracker
 from mlbaseline.store.signatures import check_comparison, read_signed, sign_comparison
 from mlbaseline.suite import Production, Suite
 from mlbaseline.suite.reading import parse_suite
+from tests.support.ladders.stored import Compare
 from tests.support.signing_keys import write_key
-from tests.support.stored import Compare
 
 pytestmark = [
     pytest.mark.usefixtures("own_cache"),

@@ -15,7 +15,7 @@ from mlbaseline.store.registry.verification import VersionLinks, find_version
 from mlbaseline.store.runs import read_evaluation
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
-from tests.support.stored import Compare, planned
+from tests.support.ladders.stored import Compare, planned
 
 
 @dataclass(frozen=True)

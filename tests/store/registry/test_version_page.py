@@ -10,7 +10,7 @@ from mlbaseline.store.registry.plan import evidence_tags
 from mlbaseline.store.registry.version_page import describe_version
 from mlbaseline.store.runs import EvaluationRun
 from mlbaseline.suite.reading import parse_suite
-from tests.support.stored import SUITE, make_assessment, make_comparison
+from tests.support.ladders.stored import SUITE, make_assessment, make_comparison
 
 HOSTILE = "<img src=x> | [click](http://evil.example)\n# Approved\x1b[31m"
 

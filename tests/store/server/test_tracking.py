@@ -19,8 +19,8 @@ from mlbaseline.store.items import Artifacts, Params, Tags, write
 from mlbaseline.store.runs import find_evaluations
 from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
 from mlbaseline.suite import Suite
-from tests.support.servers import free_port, mlflow_server
-from tests.support.stored import Evaluate
+from tests.support.ladders.stored import Evaluate
+from tests.support.processes.servers import free_port, mlflow_server
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.cheap_ladder import CheapLadder
-from tests.support.live_traffic import write_live_suite
-from tests.support.rule_model import register
+from tests.support.ladders.cheap_ladder import CheapLadder
+from tests.support.ladders.live_traffic import write_live_suite
+from tests.support.models.rule_model import register
 
 
 @pytest.fixture

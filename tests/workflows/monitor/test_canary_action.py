@@ -15,10 +15,10 @@ from mlbaseline.errors import NotRegisteredError, PromotionError, SuiteError
 from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult
 from mlbaseline.workflows.monitor.watching import Watcher
-from tests.support.canaried import Canaried
-from tests.support.kills import count_writes, kill_points, run_and_kill
+from tests.support.ladders.canaried import Canaried
+from tests.support.ladders.workplace import ENVIRONMENT
+from tests.support.processes.kills import count_writes, kill_points, run_and_kill
 from tests.support.traffic import START
-from tests.support.workplace import ENVIRONMENT
 
 BETTER, WORSE = (0.6, 0.99), (0.99, 0.5)
 

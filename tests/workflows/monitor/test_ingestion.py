@@ -17,6 +17,7 @@ from mlbaseline.errors import DataError, LedgerError, SuiteError
 from mlbaseline.monitor import open_ledger
 from mlbaseline.workflows import ingest, mix
 from tests.conftest import TINY_SUITE
+from tests.support.checkout import ROOT
 from tests.support.traffic import event, label, stream
 
 MONITOR = """
@@ -113,7 +114,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_counted_twice(suite: Path, tmp_
         "from mlbaseline.cli import main\n"
         "main(['ingest', 'tiny.yaml', 'events.parquet', '--json'])"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ledger = tmp_path / "tiny-traffic.db"
     held = []
     for _ in range(3):

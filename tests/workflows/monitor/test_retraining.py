@@ -10,12 +10,11 @@ import pytest
 
 from mlbaseline import workflows
 from mlbaseline.errors import TrackingError
-from tests.support.cheap_ladder import CheapLadder
-from tests.support.live_traffic import write_week
-from tests.support.rule_model import register
-from tests.support.workplace import ENVIRONMENT
-
-ROOT = Path(__file__).parents[3]
+from tests.support.checkout import ROOT
+from tests.support.ladders.cheap_ladder import CheapLadder
+from tests.support.ladders.live_traffic import write_week
+from tests.support.ladders.workplace import ENVIRONMENT
+from tests.support.models.rule_model import register
 
 
 @pytest.fixture

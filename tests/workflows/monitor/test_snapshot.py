@@ -12,9 +12,9 @@ from mlbaseline import workflows
 from mlbaseline.errors import DataError, SuiteError, TrackingError
 from mlbaseline.store import artifact_path, connect
 from mlbaseline.store.live import read_holdout
-from tests.support.cheap_ladder import CheapLadder
-from tests.support.live_traffic import write_week
-from tests.support.rule_model import register
+from tests.support.ladders.cheap_ladder import CheapLadder
+from tests.support.ladders.live_traffic import write_week
+from tests.support.models.rule_model import register
 
 
 def test_from_events_to_a_breach(live: CheapLadder) -> None:

@@ -20,11 +20,12 @@ from mlbaseline.suite.reading import load_suite
 from mlbaseline.workflows.command_result import document_json
 from mlbaseline.workflows.monitor.request_border import LARGEST_BODY
 from mlbaseline.workflows.monitor.watching import Watcher, make_app, watch
+from tests.support.checkout import ROOT
 from tests.support.traffic import stream
 from tests.workflows.monitor.test_decisions import ingest, suite, uri
 
 __all__ = ["suite"]
-MONITORING = Path(__file__).parents[3] / "docs" / "how-to" / "monitoring"
+MONITORING = ROOT / "docs" / "how-to" / "monitoring"
 SELECTOR = re.compile(r"\b(mlbaseline_[a-z0-9_]+)(\{[^}]*\})?")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 FLAGGER = {"name": "api", "namespace": "prod", "phase": "Progressing", "metadata": {}}

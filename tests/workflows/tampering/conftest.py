@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlbaseline import workflows
-from tests.support.walked_ladder import SUITE, Walked
-from tests.support.workplace import write_reviews
+from tests.support.ladders.walked_ladder import SUITE, Walked
+from tests.support.ladders.workplace import write_reviews
 
 
 @pytest.fixture(scope="package")

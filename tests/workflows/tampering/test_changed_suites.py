@@ -8,8 +8,8 @@ import pytest
 
 from mlbaseline import workflows
 from mlbaseline.errors import IncomparableError
-from tests.support.walked_ladder import SUITE, Walked, refused
-from tests.support.workplace import write_reviews
+from tests.support.ladders.walked_ladder import SUITE, Walked, refused
+from tests.support.ladders.workplace import write_reviews
 
 CHANGES = {
     "prompt": ('prompt: "{text}"', 'prompt: "Review: {text}"', "task.prompt: '{text}' before, 'Review: {text}' now"),

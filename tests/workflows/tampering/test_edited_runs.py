@@ -13,7 +13,7 @@ import pytest
 from mlbaseline import workflows
 from mlbaseline.errors import DataError
 from mlbaseline.suite.reading import load_suite
-from tests.support.walked_ladder import Walked, refused
+from tests.support.ladders.walked_ladder import Walked, refused
 
 
 def test_untouched_it_is_promoted(walked: Walked) -> None:

@@ -11,7 +11,7 @@ from mlbaseline import workflows
 from mlbaseline.errors import IncomparableError, TrackingError
 from mlbaseline.records import Decision
 from mlbaseline.suite.reading import load_suite
-from tests.support.walked_ladder import Walked, refused
+from tests.support.ladders.walked_ladder import Walked, refused
 
 
 def forge_comparison(walked: Walked, run_id: str, **changes: object) -> str:

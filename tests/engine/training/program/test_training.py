@@ -16,7 +16,7 @@ from mlbaseline.errors import TrainingProgramError
 from mlbaseline.records import Trained
 from mlbaseline.suite import ProgramAdapter
 from mlbaseline.tasks.prompting import Prompting
-from tests.support.choice_task import TASK, TEMPLATE, make_data
+from tests.support.ladders.choice_task import TASK, TEMPLATE, make_data
 
 SCRIPT = """
 import json, os, sys

@@ -13,7 +13,7 @@ from mlbaseline.report.sections.slices.searches import search_blocks
 from mlbaseline.report.sections.slices.tables import slice_section
 from mlbaseline.report.view import Table
 from mlbaseline.report.view_builder import build_view
-from tests.support import assessments as given
+from tests.support.comparisons import assessments as given
 
 
 def tables() -> dict[str, Table]:

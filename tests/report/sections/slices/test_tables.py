@@ -7,8 +7,8 @@ from mlbaseline.report.plots.forest_plot import ForestPlot
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.slices.tables import slice_section
 from mlbaseline.report.view import Table
-from tests.support import assessments as given
-from tests.support import odd_assessments as odd
+from tests.support.comparisons import assessments as given
+from tests.support.comparisons import odd_assessments as odd
 
 
 def blocks_of(assessment: Assessment) -> tuple[list[ForestPlot], list[Table]]:
