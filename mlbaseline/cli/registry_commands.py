@@ -11,6 +11,9 @@ from mlbaseline.cli.command import SIGN, SUITE, command
 if TYPE_CHECKING:
     from mlbaseline.workflows import CommandResult
 
+VERSION = click.option("--version", metavar="N", help="This version of MODEL, whatever its aliases.")
+ALIAS = click.option("--alias", metavar="NAME", help="The version that holds this alias; default: champion.")
+
 
 @command()
 @SUITE
@@ -42,10 +45,13 @@ def rollback(model: str, **options: Any) -> CommandResult:
 
 @command()
 @click.argument("model")
-@click.option("--version", metavar="N", help="Start at this version, whatever its aliases.")
-@click.option("--alias", default="champion", show_default=True, help="Start at the version that holds this alias.")
+@VERSION
+@ALIAS
 def lineage(model: str, **options: Any) -> CommandResult:
-    """Walk from a version of a registered MODEL back to every run, dataset and rule that it stands on."""
+    """Walk from a version of a registered model back to every run, dataset and rule that it stands on.
+
+    MODEL is a name, models:/NAME@ALIAS or models:/NAME/VERSION.
+    """
     from mlbaseline import workflows
 
     return workflows.lineage(model, **options)
@@ -53,10 +59,12 @@ def lineage(model: str, **options: Any) -> CommandResult:
 
 @command()
 @click.argument("model")
+@VERSION
+@ALIAS
 def verify(model: str, **options: Any) -> CommandResult:
     """Recompute and check every link of a version of a registered model; exit 1 where one is missing or wrong.
 
-    MODEL is models:/NAME@ALIAS or models:/NAME/VERSION; a name alone stands for its champion.
+    MODEL is a name, models:/NAME@ALIAS or models:/NAME/VERSION.
     """
     from mlbaseline import workflows
 

@@ -27,6 +27,7 @@ _LATEX = {
     "∞": r"$\infty$", "Δ": r"$\Delta$", "≤": r"$\leq$", "≥": r"$\geq$", "…": r"\ldots{}",
 }  # fmt: skip
 
+_HUMAN = "human"
 _MAX_BESIDE = 2
 """Metrics whose intervals stand beside their values in LaTeX: of more, a page of an article has room below only."""
 
@@ -98,7 +99,7 @@ def _table_of(presenter: Presenter, correction: str) -> _PaperTable:
             tuple(
                 replace(
                     _score(presenter, s, metric, _marks(beaten[s.baseline, metric], letters)),
-                    is_best=metric in s.metrics and s.metrics[metric].value == best[metric],
+                    is_best=s.baseline in best[metric],
                 )
                 for metric in metrics
             ),
@@ -144,23 +145,28 @@ def _beaten(presenter: Presenter, candidate: str, metric: str) -> dict[str, bool
     return {name: row.role == Role.PRIMARY for name, row in rows.items() if presenter.reading(row) == "better"}
 
 
-def _best(presenter: Presenter, metric: str) -> float | None:
-    values = [s.metrics[metric].value for s in presenter.assessment.standings if metric in s.metrics]
+def _best(presenter: Presenter, metric: str) -> frozenset[str]:
+    """Name the systems with the best value of a metric. What people reach is no system, and often of other examples."""
+    systems = [s for s in presenter.assessment.standings if s.kind != _HUMAN and metric in s.metrics]
+    values = {s.baseline: s.metrics[metric].value for s in systems if formats.finite(s.metrics[metric].value)}
     choose = max if presenter.higher_is_better(metric) else min
-    return choose((value for value in values if formats.finite(value)), default=None)
+    best = choose(values.values(), default=None)
+    return frozenset(name for name, value in values.items() if value == best)
 
 
 def _caption(presenter: Presenter, letters: Mapping[str, str], correction: str) -> str:
     assessment = presenter.assessment
-    estimates = [estimate for s in assessment.standings for estimate in s.metrics.values()]
-    sizes = sorted({estimate.n for estimate in estimates})
-    n = "–".join(formats.count(size) for size in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else "0"
+    people = [s for s in assessment.standings if s.kind == _HUMAN]
+    systems = [s for s in assessment.standings if s.kind != _HUMAN]
+    estimates = [estimate for s in systems for estimate in s.metrics.values()]
+    beside = [f"{formats.clean(s.baseline)}: n = {_sizes([s])}" for s in people]
+    aside = f", people aside ({listed(beside)})" if people else ""
     counts = [len(s.run_ids) for s in assessment.standings]
     seeds = f"up to {max(counts)} seeds a rung" if counts and max(counts) > 1 else "one run a rung"
     clusters = "; clustered by the data's groups" if any(e.n_clusters != e.n for e in estimates) else ""
     sentences = [
         f"Results on {formats.clean(assessment.suite)}: means over seeds with {presenter.level} intervals "
-        f"(n = {n} test examples, {seeds}{clusters}). The best mean of each metric is bold."
+        f"(n = {_sizes(systems)} test examples, {seeds}{clusters}). The best mean of each metric is bold{aside}."
     ]
     if letters:
         named = listed([f"{letter}: {formats.clean(name)}" for name, letter in letters.items()])
@@ -178,6 +184,12 @@ def _caption(presenter: Presenter, letters: Mapping[str, str], correction: str) 
     if assessment.published:
         sentences.append("Published scores were measured elsewhere and are not paired.")
     return " ".join(sentences)
+
+
+def _sizes(standings: Sequence[Standing]) -> str:
+    """Show over how many examples these rungs are scored: `300`, or `272–300`."""
+    sizes = sorted({estimate.n for standing in standings for estimate in standing.metrics.values()})
+    return "–".join(formats.count(size) for size in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else "0"
 
 
 def _latex(table: _PaperTable) -> str:

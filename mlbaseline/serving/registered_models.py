@@ -19,9 +19,9 @@ from mlbaseline.serving.pyfunc_model import PyfuncPredictor
 from mlbaseline.serving.served import Served, load_served, locate_weights, read_served
 from mlbaseline.signing import TrustedKeys
 from mlbaseline.store.evaluations import MODEL_SHA256, WEIGHTS_SHA256
+from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.signed_versions import require_signed_model
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model, stated_digests
-from mlbaseline.store.registry.verification import find_version
 from mlbaseline.store.server.references import parse_model, resolve
 from mlbaseline.store.server.tracking import Server, reporting
 from mlbaseline.suite import Production

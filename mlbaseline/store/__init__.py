@@ -39,8 +39,9 @@ from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.moves import finish_interrupted
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.registry.promotion import promote, rollback
+from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.rolled_back import is_champion, promotion_state, turn_down
-from mlbaseline.store.registry.verification import VersionLinks, find_version
+from mlbaseline.store.registry.verification import VersionLinks
 from mlbaseline.store.runs import (
     EvaluationRun,
     find_begun,

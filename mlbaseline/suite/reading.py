@@ -124,7 +124,7 @@ def parse_suite(text: str, *, where: str = "suite", root: Path = Path()) -> Suit
     except ValidationError as error:
         found = error.errors()
         told = [problem for problem in found if not _follows_from_another(problem, found)]
-        problems = [describe(problem, content) for problem in told] + problems
+        problems = [describe(problem, content, found) for problem in told] + problems
     if problems:
         raise SuiteError(
             where, [f"{line_of(node, path)}{dotted(path) or 'suite'}: {message}" for path, message in problems]

@@ -11,9 +11,15 @@ from mlbaseline.workflows.command_result import CommandResult
 
 
 def lineage(
-    model: str, *, version: str | None = None, alias: str = "champion", tracking_uri: str | None = None
+    model: str, *, version: str | None = None, alias: str | None = None, tracking_uri: str | None = None
 ) -> CommandResult:
     """From a version back to its comparison, evaluations, data, rules and predecessors.
+
+    Args:
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a name.
+        version: Of a name: this version, whatever its aliases.
+        alias: Of a name: the version that holds this alias. By default `champion`.
+        tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
         What is missing or wrong is named; the exit code is then 1.
@@ -23,11 +29,15 @@ def lineage(
     return CommandResult(document, lambda *_: "\n".join(_lines(found)), exit_code=1 if found.missing else 0)
 
 
-def verify(model: str, *, tracking_uri: str | None = None) -> CommandResult:
+def verify(
+    model: str, *, version: str | None = None, alias: str | None = None, tracking_uri: str | None = None
+) -> CommandResult:
     """Recompute and check every link of a version: its tags against its runs, and all digests against the files.
 
     Args:
-        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a name, which stands for its champion.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or a name.
+        version: Of a name: this version, whatever its aliases.
+        alias: Of a name: the version that holds this alias. By default `champion`.
         tracking_uri: MLflow's tracking server. By default MLflow's own environment variables decide.
 
     Returns:
@@ -38,12 +48,12 @@ def verify(model: str, *, tracking_uri: str | None = None) -> CommandResult:
         TrackingError: There is no such version, or the server cannot be reached.
     """
     server = store.reach(tracking_uri)
-    version = store.find_version(server, model)
-    checks = list(store.VersionLinks(server, version).checks())
+    found = store.find_version(server, model, version=version, alias=alias)
+    checks = list(store.VersionLinks(server, found).checks())
     failed = [check for check in checks if check.failed]
     document = {
-        "model": version.name,
-        "version": str(version.version),
+        "model": found.name,
+        "version": str(found.version),
         "verified": not failed,
         "links": [asdict(check) for check in checks],
     }

@@ -66,11 +66,21 @@ def test_intervals_of_two_metrics_stand_beside_their_values() -> None:
 
 def test_the_best_of_each_metric_is_bold_ties_included() -> None:
     base = given.promote()
-    same = replace(next(s for s in base.standings if s.baseline == "annotator"), baseline="twin")
+    same = replace(next(s for s in base.standings if s.baseline == "full"), baseline="twin")
     text = render(TableFormat.MARKDOWN, replace(base, standings=(*base.standings, same)))
-    bold = [line for line in text.splitlines() if "**0.842**" in line]
-    assert len(bold) == 2
-    assert "**0.861**" in text  # of a loss the smallest
+    assert text.count("**0.622**") == 2
+    assert text.count("**0.861**") == 2  # of a loss the smallest
+
+
+def test_people_are_not_the_best_system_and_their_n_is_their_own() -> None:
+    base = given.promote()
+    accuracy = replace(given.estimate(0.842, 0.056), n=272)
+    people = replace(next(s for s in base.standings if s.kind == "human"), metrics={"accuracy": accuracy})
+    systems = tuple(s for s in base.standings if s.kind != "human")
+    text = render(TableFormat.MARKDOWN, replace(base, standings=(*systems, people)))
+    assert "| 0.842 " in text  # not bold
+    assert "n = 300 test examples" in text
+    assert r"people aside (annotator: n = 272)" in text
 
 
 def test_the_caption_says_n_seeds_and_tests() -> None:

@@ -96,6 +96,7 @@ def test_all_problems_are_reported_at_once_with_line_and_path() -> None:
         ("choices: [negative, neutral", "choices: [null, neutral", "got nothing, which is how YAML reads null"),
         ("metrics: [accuracy", "metrics: [f1", "got 'f1'; did you mean 'macro_f1'?"),
         ("format: csv", "format: cvs", "got 'cvs'; did you mean 'csv'?"),
+        ("      source: pip", "      path: pip", "did you mean 'source', which is missing here?"),
         ("column: confidence", "columm: confidence", "did you mean 'column'?"),
         ("choices: [negative, neutral, positive]", "choices: [a, b, b]", "choices must differ"),
         ("split: {train", "target_map: {good: nice}\n  split: {train", "target_map.good: expected one of `choices`"),

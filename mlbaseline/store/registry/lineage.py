@@ -15,7 +15,7 @@ from mlbaseline.store.registry.link_checks import find_run, run_problems, tag_di
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION
 from mlbaseline.store.registry.promotion import PROMOTION
-from mlbaseline.store.registry.registered_names import require_registered
+from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.server.tracking import PREFIX, STATUS, Server, reach, reporting
 from mlbaseline.store.signatures import SIGNER
@@ -72,21 +72,16 @@ class Lineage:
 
 
 def find_lineage(
-    tracking_uri: str | None, model: str, *, version: str | None = None, alias: str = "champion"
+    tracking_uri: str | None, model: str, *, version: str | None = None, alias: str | None = None
 ) -> Lineage:
-    """Walk back from a version, or from the one that holds the alias. What is gone is named, and the walk goes on.
+    """Walk back from a version, see `find_version`. What is gone is named, and the walk goes on.
 
     Signatures are checked where there are some; of the version itself there must be one, by a key of
     `MLBASELINE_SIGNED_BY`, where that is set. Raises TrackingError where the version itself cannot be had.
     """
     server = reach(tracking_uri)
-    require_registered(server, model)
-    walk = _Walk(server, model, TrustedKeys.of_environment())
-    what = f"version {version} of {model!r}" if version else f"the version of {model!r} with the alias {alias!r}"
-    with reporting(f"read {what}", server.uri):
-        client = server.client
-        start = client.get_model_version(model, version) if version else client.get_model_version_by_alias(model, alias)
-    return walk.back_from(start)
+    start = find_version(server, model, version=version, alias=alias)
+    return _Walk(server, start.name, TrustedKeys.of_environment()).back_from(start)
 
 
 @dataclass

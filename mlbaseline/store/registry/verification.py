@@ -27,12 +27,12 @@ from mlbaseline.store.registry.link_checks import (
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, delta_tags, evidence_tags
 from mlbaseline.store.registry.promotion import PROMOTION
-from mlbaseline.store.registry.registered_names import require_registered
+from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
-from mlbaseline.store.server.references import parse_model, stored_model
-from mlbaseline.store.server.tracking import PREFIX, Server, reporting
+from mlbaseline.store.server.references import stored_model
+from mlbaseline.store.server.tracking import PREFIX, Server
 from mlbaseline.store.signatures import SIGNER
 from mlbaseline.store.suites import stored_suite
 from mlbaseline.store.tables import load_tables
@@ -44,26 +44,6 @@ if TYPE_CHECKING:
 
 SUITE_DIGESTS = (PREFIX + "suite", PREFIX + "suite_digest", PREFIX + "matrix_digest")
 _SHOWN = 400
-
-
-def find_version(server: Server, uri: str) -> ModelVersion:
-    """Read the version that a reference stands for now.
-
-    Args:
-        server: the tracking server.
-        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the name alone, which stands for its champion.
-
-    Raises:
-        TrackingError: there is no such version, or the server cannot be reached.
-    """
-    parts = parse_model(uri if uri.startswith("models:/") else f"models:/{uri}@champion")
-    if parts["id"] or parts["path"]:
-        raise TrackingError(f"{uri}: expected models:/NAME@ALIAS or models:/NAME/VERSION, a version of a model")
-    require_registered(server, parts["name"])
-    with reporting(f"find {uri}", server.uri):
-        if parts["alias"]:
-            return server.client.get_model_version_by_alias(parts["name"], parts["alias"])
-        return server.client.get_model_version(parts["name"], parts["version"])
 
 
 @dataclass(frozen=True)

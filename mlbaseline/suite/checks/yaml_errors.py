@@ -73,8 +73,14 @@ def find_duplicates(node: yaml.Node | None, path: KeyPath = ()) -> Iterator[Prob
             yield from find_duplicates(item, (*path, position))
 
 
-def describe(problem: Any, content: Any) -> Problem:
-    """Say in the words of the file what pydantic found. content: raw content of the file."""
+def describe(problem: Any, content: Any, others: Sequence[Any] = ()) -> Problem:
+    """Say in the words of the file what pydantic found.
+
+    Args:
+        problem: One that pydantic found.
+        content: Raw content of the file.
+        others: All that pydantic found in it.
+    """
     # A discriminated union puts its tag into the path ("baselines.lora.peft.epochs"); the file has no such level.
     path = problem["loc"]
     if len(path) > 2 and path[0] == "baselines" and path[2] in TAGS:
@@ -93,7 +99,8 @@ def describe(problem: Any, content: Any) -> Problem:
     if problem["type"] == "union_tag_not_found":
         return (*path, "kind"), f"is missing; expected one of {', '.join(_kinds(path))}"
     if problem["type"] == "extra_forbidden":
-        return path, _unknown_key(path[-1], problem["input"], keys_at(content, path[:-1]))
+        missing = [o["loc"][-1] for o in others if o["type"] == "missing" and o["loc"][:-1] == problem["loc"][:-1]]
+        return path, _unknown_key(path[-1], problem["input"], keys_at(content, path[:-1]), missing)
     return path, _told(problem)
 
 
@@ -129,9 +136,12 @@ def _no_text(came: Any) -> str:
     return f"got the number {came}; put it in quotes"
 
 
-def _unknown_key(key: Any, came: Any, known_here: Collection[str]) -> str:
+def _unknown_key(key: Any, came: Any, known_here: Collection[str], missing: Sequence[str]) -> str:
+    """Say that a mapping has no such key. missing: the keys that it must have and has not."""
     told = _NOT_HERE if _SECRET.search(str(key)) and _may_be_secret(came) else f"got {came!r}"
     meant = did_you_mean(key, known_here)
+    if not meant and len(missing) == 1 and isinstance(came, str):  # `path: …` in place of `source: …`
+        meant = f"; did you mean {missing[0]!r}, which is missing here?"
     if not meant and key in every_key():
         meant = "; other parts of a suite have it, but it does not go with the keys here"
     return f"unknown key, {told}{meant}"

@@ -29,7 +29,8 @@ from mlbaseline.store.registry.link_checks import LinkCheck
 from mlbaseline.store.registry.loaded import check_registered
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.registry.promotion import promote
-from mlbaseline.store.registry.verification import VersionLinks, find_version
+from mlbaseline.store.registry.registered_names import find_version
+from mlbaseline.store.registry.verification import VersionLinks
 from mlbaseline.store.server.tracking import Run, Tracker
 from mlbaseline.store.signatures import check_comparison, read_signed, sign_comparison
 from mlbaseline.suite import Production, Suite

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mlbaseline.errors import TrackingError, UntrustedModelError
+from mlbaseline.errors import UntrustedModelError
 from mlbaseline.store.registry.link_checks import LinkCheck, LinkStatus
 from mlbaseline.store.registry.promotion import promote
-from mlbaseline.store.registry.verification import VersionLinks, find_version
+from mlbaseline.store.registry.registered_names import find_version
+from mlbaseline.store.registry.verification import VersionLinks
 from mlbaseline.store.runs import read_evaluation
 from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Suite
@@ -156,9 +157,3 @@ def test_changed_weights_are_not_promoted(tracker: Tracker, suite: Suite, compar
     with pytest.raises(UntrustedModelError, match=r"is not the model that was evaluated: its weights have the digest"):
         planned(tracker, suite, comparison)
     assert tracker.client.search_model_versions(f"name = '{suite.register_as}'") == []
-
-
-@pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/1", "nobody", "models:/m-123", "runs:/x"])
-def test_what_is_no_version_is_an_error(tracker: Tracker, uri: str) -> None:
-    with pytest.raises(TrackingError):
-        find_version(tracker, uri)
