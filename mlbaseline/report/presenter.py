@@ -89,6 +89,11 @@ class Presenter:
         return f"only after {first}, so they are exploratory, not confirmatory"
 
     @cached_property
+    def query_batch(self) -> tuple[int, str]:
+        """For how many queries prices of rungs are shown, and what that is called: the same in tables and plots."""
+        return formats.query_batch(standing.cost.usd_per_query for standing in self.assessment.standings)
+
+    @cached_property
     def level(self) -> str:
         return formats.percent(self.assessment.level)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from tests.support.comparisons import odd_assessments as odd
 from tests.support.processes.browsers import NEEDS_BROWSER, complaints_of_axe
 
 pytestmark = NEEDS_BROWSER
+
+_PRINTED_WIDTH = 703
+"""Of A4 between margins of 12 mm, in px."""
 
 
 class Visit:
@@ -126,17 +130,27 @@ def test_text_is_readable_in_light_and_dark(browser: Browser, promote: Path, dar
     page.close()
 
 
-def test_paper_is_light_and_shows_what_is_folded(browser: Browser, promote: Path) -> None:
+def test_paper_is_light_and_shows_what_is_unfolded(browser: Browser, promote: Path) -> None:
     page = Visit(browser, promote, width=1200, dark=True).page
+    page.locator("details:has(table)").first.locator("summary").click()
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
-    folded = page.locator("details table").first.bounding_box()
-    assert folded is not None
-    assert folded["height"] > 100
+    assert page.locator("details:has(table) table").first.is_visible()
+    assert not page.locator("details:has(table) table").nth(1).is_visible()
     examples = page.locator("#examples-pair-1")
     assert examples.locator("summary").is_visible()
     assert not examples.locator("li").first.is_visible()
-    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+    page.close()
+
+
+def test_a_report_is_printed_on_few_upright_pages_that_cut_nothing(browser: Browser, promote: Path) -> None:
+    page = Visit(browser, promote, width=_PRINTED_WIDTH).page
+    page.emulate_media(media="print")
+    for frame in page.locator("section > .scroll").all():
+        assert frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth"), frame.get_attribute("aria-label")
+    boxes = re.findall(rb"/MediaBox \[([^]]*)\]", page.pdf(prefer_css_page_size=True))
+    assert {tuple(float(side) > 800 for side in box.split()[2:]) for box in boxes} == {(False, True)}
+    assert len(boxes) <= 8
     page.close()
 
 

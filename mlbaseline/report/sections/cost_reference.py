@@ -50,7 +50,7 @@ def _times(relative: Relative | None) -> Cell:
         return Cell(formats.MISSING)
     ends = (relative.bounds.low, relative.bounds.high)
     shown = ", ".join(formats.MISSING if end is None else formats.significant(end) for end in ends)
-    return Cell(f"× {formats.significant(relative.value)}", f"[{shown}]")
+    return Cell(f"× {formats.significant(relative.value)}", "" if ends == (None, None) else f"[{shown}]")
 
 
 def _flags(standings: Sequence[Standing]) -> Iterator[str]:

@@ -29,8 +29,9 @@ def _cost_table(presenter: Presenter) -> Table | None:
     measured = [s for s in standings if formats.finite(s.cost.usd_per_query) or formats.finite(s.cost.latency_p50_s)]
     if not measured:
         return None
-    batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    batch, unit = presenter.query_batch
     is_priced = any(formats.finite(standing.cost.usd_per_query) for standing in measured)
+    is_trained = any(standing.cost.trainable_params for standing in measured)
     is_streamed = any(formats.finite(standing.cost.first_token_p50_s) for standing in measured)
     columns = (
         Column("Rung", code=True),
@@ -41,7 +42,7 @@ def _cost_table(presenter: Presenter) -> Table | None:
         *([Column("First token p50", numeric=True)] if is_streamed else []),
         Column("Timed", numeric=True),
         Column("Memory", numeric=True),
-        Column("Trained parameters", numeric=True),
+        *([Column("Trained parameters", numeric=True)] if is_trained else []),
     )
     rows = tuple(
         Row(
@@ -52,7 +53,7 @@ def _cost_table(presenter: Presenter) -> Table | None:
                 *([Cell(formats.duration(standing.cost.first_token_p50_s))] if is_streamed else []),
                 Cell(formats.count(standing.cost.n_timed) if standing.cost.n_timed else formats.MISSING),
                 Cell(formats.memory(standing.cost.peak_memory_bytes)),
-                _parameters(standing.cost),
+                *([_parameters(standing.cost)] if is_trained else []),
             ),
             emphasis=standing.baseline == presenter.assessment.verdict.winner,
         )

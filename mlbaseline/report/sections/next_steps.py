@@ -101,9 +101,9 @@ def _promotion_step(presenter: Presenter) -> list[str]:
         return ["Nothing needs to be promoted: these weights are the champion already."]
     if not presenter.assessment.registers:
         return [
-            "The winner is not registered, as the suite names no registered model. To promote it, give the suite "
-            "`register_as` and run mlbaseline run again: what is evaluated is reused. Answers that were recorded "
-            "elsewhere have no model to register."
+            "The winner is not registered, as the suite names no registered model. If the winner is a model, and not "
+            "answers that were recorded, give the suite `register_as` and run mlbaseline run again, which reuses what "
+            "is evaluated."
         ]
     step = _OF_WINNER[presenter.promotion]
     return [step] if step else []

@@ -56,12 +56,13 @@ def front_columns(presenter: Presenter) -> tuple[tuple[str, Front], ...]:
 
 
 def _shown_fronts(presenter: Presenter) -> list[Front]:
-    """Leave out fronts on which no candidate of a registered contrast has a place: they answer nothing."""
+    """Leave out fronts that answer nothing: without a place for any candidate, or with all rungs at zero."""
     candidates = {row.candidate for row in presenter.registered}
     return [
         front
         for front in presenter.assessment.fronts
         if front.axis in _AXES
+        and (front.axis in MONEY or any(point.x for point in front.points))
         and (not candidates or any(p.x is not None for p in front.points if p.baseline in candidates))
     ]
 
@@ -91,7 +92,7 @@ def _tradeoff_plot(presenter: Presenter, front: Front) -> TradeoffPlot | None:
     placed = sum(point.x is not None for point, _ in shown)
     if not shown or (placed < 2 and front.axis not in MONEY):
         return None
-    batch, unit = formats.query_batch(p.x for p, _ in shown) if front.axis == USD else (1, "")
+    batch, unit = presenter.query_batch if front.axis == USD else (1, "")
     points = tuple(_point(front, point, standing, axis.scale * batch) for point, standing in shown)
     caption = _caption(front, points)
     label = f"{axis.label} per {unit}" if front.axis == USD else axis.label

@@ -33,7 +33,7 @@ def rung_section(presenter: Presenter) -> Section | None:
     standings, published = presenter.assessment.standings, presenter.assessment.published
     if not standings:
         return None
-    batch, unit = formats.query_batch(standing.cost.usd_per_query for standing in standings)
+    batch, unit = presenter.query_batch
     priced = any(formats.finite(standing.cost.usd_per_query) for standing in standings)
     timed = any(formats.finite(standing.cost.latency_p95_s) for standing in standings)
     leading = presenter.metrics[:1]

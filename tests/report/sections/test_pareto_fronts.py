@@ -99,3 +99,21 @@ def test_every_front_can_be_drawn(name: str) -> None:
         drawn = render_plot(plot)
         assert drawn.startswith("<svg")
         assert "nan" not in drawn.lower().replace("nano", "")
+
+
+def test_where_nothing_is_trained_trained_parameters_have_no_front() -> None:
+    base = given.promote()
+    front = front_of(base, "trainable_params")
+    zero = replace(front, points=tuple(replace(point, x=0.0) for point in front.points))
+    others = tuple(front for front in base.fronts if front.axis != "trainable_params")
+    presenter = Presenter(replace(base, fronts=(*others, zero)))
+    assert "pareto-parameters" not in [plot.name for plot in tradeoff_plots(presenter, money=False)]
+    assert "Trained parameters" not in dict(front_columns(presenter))
+
+
+def test_plot_and_tables_price_the_same_number_of_queries() -> None:
+    base = given.promote()
+    front = front_of(base)
+    moved = replace(front, points=tuple(replace(p, x=None if p.x is None else p.x * 100) for p in front.points))
+    plot = cost_plot(replace(base, fronts=(moved,)))
+    assert plot.x_axis == "USD per 1M queries"  # as the ladder has it; by its own prices, it would be 1,000
