@@ -32,7 +32,12 @@ def render_fragment(assessment: Assessment) -> str:
     """Render verdict, registered contrasts and their plot as a piece of HTML for a notebook."""
     view = build_view(assessment)
     sections = [section for key in ("primary", "guardrail") if (section := view.section(key)) is not None]
-    tables = [replace(block, notes=()) for part in sections for block in part.blocks if isinstance(block, Table)]
+    tables = [
+        replace(block, caption=f"{section.title}: {block.caption}", notes=())
+        for section in sections
+        for block in section.blocks
+        if isinstance(block, Table)
+    ]
     drawing = next((plot for plot in view.plots if plot.name == FOREST), None)
     svg = Markup("" if drawing is None else render_plot(drawing))  # noqa: S704
     template = _environment().get_template("fragment.html.j2")

@@ -227,7 +227,7 @@ def _summary(file: Path, draft: SuiteDraft, splits: Mapping[str, int]) -> str:
     )
     return "\n".join(
         [
-            *(f"Wrote {file}: {sizes}", "", *lines, "", power if draft.kind == "choice" else ""),
+            *(f"Wrote {file}: {sizes}", "", *lines, "", *([power] if draft.kind == "choice" else [])),
             "Read it, above all the prompt. Then:",
             *(f"  mlbaseline {command} {shlex.quote(str(file))}" for command in ("doctor", "validate", "run")),
         ]

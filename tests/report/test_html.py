@@ -160,6 +160,10 @@ def test_a_fragment_for_a_notebook_has_the_verdict_and_escapes_names() -> None:
     assert "Promote full, seed 1" in page
     assert page.count("<svg") == 1
     assert "4 of 4 pass" in page
+    assert {caption.partition(":")[0] for caption in re.findall("<caption><span>([^<]*)", page)} == {
+        "Primary contrasts",
+        "Guardrails",
+    }
     hostile = render_fragment(odd.hostile())
     assert "<script" not in hostile
     assert render_fragment(odd.empty()).count("<svg") == 0

@@ -44,8 +44,9 @@ def report(
     text = renderers[output.suffix.lower()](store.load_assessment(server, run_id))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
+    # The whole path: `mlflow run -e report` works in the folder of the project, not in that of its caller.
     return CommandResult(
-        {"comparison_run_id": run_id, "output": str(output)}, lambda *_: f"Report of {run_id}: {output}"
+        {"comparison_run_id": run_id, "output": str(output)}, lambda *_: f"Report of {run_id}: {output.resolve()}"
     )
 
 
