@@ -17,6 +17,7 @@ import pandas as pd
 from mlbaseline import stats
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.metric import Array, CorpusRows, Metric
+from mlbaseline.records import map_array
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -73,7 +74,7 @@ def _positions(column: pd.Series[str], labels: Sequence[str]) -> Labels:
     position = {label: index for index, label in enumerate(labels)}
     codes, texts = pd.factorize(column)
     # The last one is where the code −1 of a missing text points.
-    return np.array([*(position.get(text, -1) for text in texts), -1], dtype=np.int64)[codes]
+    return map_array(np.array([*(position.get(text, -1) for text in texts), -1], dtype=np.int64)[codes])
 
 
 def _log_probs(logliks: Array | None) -> Array | None:
@@ -84,7 +85,7 @@ def _log_probs(logliks: Array | None) -> Array | None:
     known: Array = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
     known -= known.max(axis=1, keepdims=True)  # in place, as a large table has many rows
     known -= np.log(np.exp(known).sum(axis=1, keepdims=True))
-    return known
+    return map_array(known)
 
 
 def _scored(scores: Callable[[ChoiceArrays], Array | None]) -> Callable[[ResultTable, Sequence[str]], Array | None]:
@@ -130,7 +131,7 @@ def _ece(rows: ChoiceArrays) -> CorpusRows | None:
     # With a normalisation the choice that is predicted need not be the most likely one.
     said = np.where(rows.prediction >= 0, rows.prediction, rows.log_probs.argmax(axis=1))
     confidence = np.exp(rows.log_probs[np.arange(len(said)), said]).clip(0.0, 1.0)
-    return CorpusRows(chosen, (confidence, rows.prediction == rows.target), chosen.statistics)
+    return CorpusRows(chosen, (map_array(confidence), rows.prediction == rows.target), chosen.statistics)
 
 
 CHOICE_METRICS = (

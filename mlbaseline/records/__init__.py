@@ -40,10 +40,10 @@ from mlbaseline.records.expected_signature import ExpectedSignature, FieldDiffer
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.judging import JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
 from mlbaseline.records.looks import ContrastLook, Look, LookOutcome, LookReport, LookSchedule, StopStatus
+from mlbaseline.records.memory_mapped import Positions, TableWriter, map_array, take_rows
 from mlbaseline.records.packed import (
     BLOCK_ROWS,
     PackedSequence,
-    Positions,
     pack,
     pack_block,
     release_unused_memory,
@@ -140,6 +140,7 @@ __all__ = [
     "Spread",
     "Standing",
     "StopStatus",
+    "TableWriter",
     "TaskData",
     "Trained",
     "UnpairedContrast",
@@ -153,12 +154,14 @@ __all__ = [
     "is_loss_measure",
     "is_measure",
     "loss_measure",
+    "map_array",
     "pack",
     "pack_block",
     "release_unused_memory",
     "seed_from_text",
     "seed_text",
     "select",
+    "take_rows",
     "to_json",
     "values_of",
     "without_empty",

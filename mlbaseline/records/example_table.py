@@ -11,7 +11,8 @@ import numpy as np
 
 from mlbaseline.records.answers import Example
 from mlbaseline.records.fields import NO_FIELDS, Fields
-from mlbaseline.records.packed import PackedSequence, Positions, pack, to_json, values_of
+from mlbaseline.records.memory_mapped import Positions, take_rows
+from mlbaseline.records.packed import PackedSequence, pack, to_json, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,14 +75,14 @@ class ExampleTable(PackedSequence[Example]):
     def take(self, positions: Positions) -> ExampleTable:
         """Return some of the examples, in the order given."""
         rows = positions if self._order is None else self._order[positions]
-        return self.over(self.table.take(rows))
+        return self.over(take_rows(self.table, rows))
 
     def by_id(self) -> ExampleTable:
         """Return a view of the examples in the order of their ids."""
         import pyarrow.compute as pc
 
         # Arrow orders texts by their bytes in UTF-8, which is the order of their code points, as Python's is.
-        order = np.asarray(pc.sort_indices(self.table["id"]), dtype=np.int64)
+        order = np.asarray(pc.sort_indices(self.table["id"])).view(np.int64)
         return ExampleTable(self.table, self._names, self._choices, order)
 
     def id_at(self, place: int) -> str:

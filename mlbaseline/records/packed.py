@@ -9,14 +9,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-import numpy.typing as npt
+
+from mlbaseline.records.memory_mapped import Positions, TableWriter, take_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 T_co = TypeVar("T_co", covariant=True)
-Positions = npt.NDArray[np.int64]
-"""Positions (n,) of rows in a table."""
 
 BLOCK_ROWS = 4096
 """Rows that are Python objects at a time."""
@@ -48,7 +47,7 @@ class PackedSequence(Sequence[T_co]):
         if self._order is None and places.step == 1:
             return self.table.slice(places.start, len(places))
         rows = np.asarray(places, dtype=np.int64)
-        return self.table.take(rows if self._order is None else self._order[rows])
+        return take_rows(self.table, rows if self._order is None else self._order[rows])
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -81,18 +80,16 @@ class PackedSequence(Sequence[T_co]):
 
 
 def pack(rows: Iterable[Sequence[Any]], schema: pa.Schema) -> pa.Table:
-    """Put rows into an Arrow table, one block after the other.
+    """Put rows into an Arrow table, one block after the other. A large one lies in a file.
 
     Args:
         rows: A value for each column.
         schema: The columns and their types.
     """
-    import pyarrow as pa
-
-    iterator, blocks = iter(rows), []
+    iterator, writer = iter(rows), TableWriter(schema)
     while block := list(islice(iterator, BLOCK_ROWS)):
-        blocks.append(pack_block(block, schema))
-    return pa.Table.from_batches(blocks, schema).combine_chunks()
+        writer.add(pack_block(block, schema))
+    return writer.table()
 
 
 def pack_block(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:

@@ -16,10 +16,13 @@ from mlbaseline.records import (
     Answer,
     Example,
     Signature,
+    TableWriter,
     TaskData,
     by_id,
+    map_array,
     pack,
     release_unused_memory,
+    take_rows,
     values_of,
 )
 from mlbaseline.results.table import (
@@ -63,30 +66,20 @@ def tabulate(
     Raises:
         DataError: An example has no answer or several, or an answer belongs to no example.
     """
+    import pyarrow.compute as pc
+
     collected = _collect(answers)
     examples = _pack_examples(by_id(data.examples))
-    ordered = _by_id(collected, examples["example_id"], baseline)
+    ids = examples["example_id"]
+    ordered = take_rows(collected, np.asarray(pc.sort_indices(collected["example_id"])).view(np.int64))
+    if not ordered["example_id"].equals(ids):
+        raise _misfit(ids.to_pylist(), collected["example_id"].to_pylist(), baseline)
+    del collected
     columns = _example_columns(examples) | _answer_columns(ordered, data.labels)
     table = ResultTable(baseline, kind, seed, signature, pd.DataFrame(columns, copy=False))
-    del ordered, columns
     validate(table)
     release_unused_memory()
     return table
-
-
-def _by_id(answers: dict[str, pa.ChunkedArray], ids: pa.ChunkedArray, baseline: str) -> dict[str, pa.ChunkedArray]:
-    """Return the columns of answers in the order of ids. `answers` is emptied, so that no column stands twice.
-
-    Raises:
-        DataError: There is not one answer for each id.
-    """
-    import pyarrow.compute as pc
-
-    given = answers.pop("example_id")
-    order = pc.sort_indices(given)
-    if not given.take(order).equals(ids):
-        raise _misfit(ids.to_pylist(), given.to_pylist(), baseline)
-    return {name: answers.pop(name).take(order) for name in sorted(answers)}
 
 
 def _misfit(ids: Sequence[str], answered: Sequence[str], baseline: str) -> DataError:
@@ -124,20 +117,27 @@ def _example_columns(examples: pa.Table) -> dict[str, Any]:
     references = "references"
     absent = {WEIGHT} if examples[WEIGHT].null_count else set()
     absent |= {references} if examples[references].null_count == len(examples) else set()
-    convert = {"cluster": _strings, WEIGHT: _owned, references: _lists}
+    convert = {"cluster": _strings, WEIGHT: _numbers_in, references: _lists}
     names = [name for name in examples.column_names if name not in absent]
     return {name: convert.get(name, pa.ChunkedArray.to_pandas)(examples[name]) for name in names}
 
 
-def _collect(answers: Iterable[Answer]) -> dict[str, pa.ChunkedArray]:
-    """Put answers into columns, block by block: as objects, a million of them take a gigabyte."""
+def _collect(answers: Iterable[Answer]) -> pa.Table:
+    """Put answers into a table, block by block: as objects, a million of them take a gigabyte."""
     import pyarrow as pa
 
-    iterator, blocks = iter(answers), [pa.schema([*_answer_types().items()]).empty_table()]
+    iterator, schema = iter(answers), pa.schema([*_answer_types().items()])
+    before, writer = list[pa.Table](), TableWriter(schema)
     while block := list(islice(iterator, BLOCK_ROWS)):
-        blocks.append(_pack_answers(block))
-    table = pa.concat_tables(blocks, promote_options="default")
-    return {name: table[name] for name in table.column_names}
+        columns = _pack_answers(block)
+        added = [pa.field(name, column.type) for name, column in columns.items() if name not in schema.names]
+        if added:
+            before.append(writer.table())
+            schema = pa.schema([*schema, *added])
+            writer = TableWriter(schema)
+        arrays = [columns.get(field.name, pa.nulls(len(block), field.type)) for field in schema]
+        writer.add(pa.record_batch(arrays, schema=schema))
+    return pa.concat_tables([*before, writer.table()], promote_options="default")
 
 
 def _answer_types() -> dict[str, pa.DataType]:
@@ -150,7 +150,7 @@ def _answer_types() -> dict[str, pa.DataType]:
     return types | dict.fromkeys(("latency_s", "compute_s"), pa.float64())
 
 
-def _pack_answers(answers: Sequence[Answer]) -> pa.Table:
+def _pack_answers(answers: Sequence[Answer]) -> dict[str, pa.Array]:
     """Return answers as columns, without those that none of them has anything for."""
     import pyarrow as pa
 
@@ -160,7 +160,7 @@ def _pack_answers(answers: Sequence[Answer]) -> pa.Table:
     columns["samples"] = pa.array([answer.samples or None for answer in answers], pa.list_(text))
     for name, numbers in _numbers(answers).items():
         columns[name] = pa.array(numbers, pa.float64())
-    return pa.table({name: column for name, column in columns.items() if column.null_count < len(column)})
+    return {name: column for name, column in columns.items() if column.null_count < len(column)}
 
 
 def _numbers(answers: Sequence[Answer]) -> dict[str, np.ndarray]:
@@ -176,28 +176,27 @@ def _numbers(answers: Sequence[Answer]) -> dict[str, np.ndarray]:
     return numbers
 
 
-def _answer_columns(answers: dict[str, pa.ChunkedArray], labels: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of a result table. `answers` loses its numbers, so that none of them stands twice."""
-    names = sorted(answers)
+def _answer_columns(answers: pa.Table, labels: Sequence[str]) -> dict[str, Any]:
+    names = sorted(answers.column_names)
     columns: dict[str, Any] = {"prediction": _strings(answers["prediction"])}
     if "raw" in names:
         columns["raw"] = _strings(answers["raw"])
     if "samples" in names:
         columns["samples"] = _lists(answers["samples"])
-    columns |= {name: _owned(answers.pop(name)) for name in names if name.startswith(SCORE)}
+    columns |= {name: _numbers_in(answers[name]) for name in names if name.startswith(SCORE)}
     if _NATS + "0" in names:
-        none = np.full(len(answers["error"]), np.nan)  # of a label that no example has a choice for
+        none = np.full(len(answers), np.nan)  # of a label that no example has a choice for
         for position, label in enumerate(labels):
             name = f"{_NATS}{position}"
-            columns[LOGLIK + label] = _owned(answers.pop(name)) if name in names else none.copy()
-    columns |= {name: _owned(answers.pop(name)) for name in names if name.startswith(SUM)}
-    columns |= {name: _owned(answers.pop(name)) for name in ("tokens_in", "tokens_out", *_TIMES) if name in names}
+            columns[LOGLIK + label] = _numbers_in(answers[name]) if name in names else none.copy()
+    columns |= {name: _numbers_in(answers[name]) for name in names if name.startswith(SUM)}
+    columns |= {name: _numbers_in(answers[name]) for name in ("tokens_in", "tokens_out", *_TIMES) if name in names}
     if BATCH in names:
-        columns[BATCH] = _numbered(answers.pop(BATCH))
-    is_unanswered = _owned(answers.pop(UNANSWERED))
+        columns[BATCH] = _numbered(answers[BATCH])
+    is_unanswered = _numbers_in(answers[UNANSWERED])
     if is_unanswered.any():
         columns[UNANSWERED] = is_unanswered
-    columns["truncated"] = _owned(answers.pop("truncated"))
+    columns["truncated"] = _numbers_in(answers["truncated"])
     columns["error"] = _strings(answers["error"])
     return columns
 
@@ -206,10 +205,9 @@ def _strings(column: pa.ChunkedArray) -> Any:
     return pd.StringDtype().__from_arrow__(column)  # type: ignore[attr-defined]
 
 
-def _owned(column: pa.ChunkedArray) -> np.ndarray:
+def _numbers_in(column: pa.ChunkedArray) -> np.ndarray:
     """Return numbers that may be written to, as not every version of pandas takes everywhere those that may not."""
-    numbers: np.ndarray = column.to_numpy()
-    return numbers if numbers.flags.writeable else numbers.copy()
+    return map_array(column.to_numpy())
 
 
 def _lists(column: pa.ChunkedArray) -> list[list[str]]:
@@ -224,5 +222,4 @@ def _numbered(batches: pa.ChunkedArray) -> np.ndarray:
     is_alone, known = batches.is_null().to_numpy(), batches.fill_null(0).to_numpy()
     keys = np.where(is_alone, known.max() + 1 + np.arange(len(known)), known)
     numbers = pd.factorize(keys)[0].astype(np.int64)
-    signed: np.ndarray = np.where(~is_alone & (known < 0), -1 - numbers, numbers)
-    return signed
+    return map_array(np.where(~is_alone & (known < 0), -1 - numbers, numbers))

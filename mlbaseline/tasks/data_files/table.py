@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import BLOCK_ROWS, Fields, PackedSequence, Positions, pack_block, to_json, values_of
+from mlbaseline.records import (
+    BLOCK_ROWS,
+    Fields,
+    PackedSequence,
+    Positions,
+    TableWriter,
+    pack_block,
+    take_rows,
+    to_json,
+    values_of,
+)
 from mlbaseline.tasks.data_errors import quoted
 
 if TYPE_CHECKING:
@@ -31,7 +41,7 @@ class RowTable(PackedSequence[tuple[int, Fields]]):
 
     def take(self, positions: Positions) -> RowTable:
         """Return some of the rows."""
-        return RowTable(self.table.take(positions), self._columns)
+        return RowTable(take_rows(self.table, positions), self._columns)
 
     def _items(self, block: pa.Table) -> Iterator[tuple[int, Fields]]:
         for number, values in zip(values_of(block["number"]), values_of(block["values"]), strict=True):
@@ -64,7 +74,7 @@ class RowCollector:
         self.n_rows = 0
         self.broken: Counter[str] = Counter()
         self._waiting: list[tuple[int, bytes]] = []
-        self._blocks: list[pa.RecordBatch] = []
+        self._writer = TableWriter(_row_schema())
 
     def add(self, number: int, values: Iterable[Any]) -> None:
         self._waiting.append((number, to_json(list(values))))
@@ -82,15 +92,13 @@ class RowCollector:
 
     def _pack_waiting(self) -> None:
         if self._waiting:
-            self._blocks.append(pack_block(self._waiting, _row_schema()))
+            self._writer.add(pack_block(self._waiting, _row_schema()))
         self._waiting.clear()
 
     def table(self, path: Path, *, replaced: int = 0, ragged: int = 0, notes: tuple[str, ...] = ()) -> DataTable:
         """Return the table of the rows so far. Beside what `DataTable` says, replaced: characters of the file."""
-        import pyarrow as pa
-
         self._pack_waiting()
-        rows = RowTable(pa.Table.from_batches(self._blocks, _row_schema()).combine_chunks(), self.columns)
+        rows = RowTable(self._writer.table(), self.columns)
         return DataTable(path, tuple(self.columns), rows, replaced + self.broken.total(), ragged, notes)
 
 
