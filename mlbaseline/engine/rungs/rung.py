@@ -34,6 +34,8 @@ from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
 from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mlbaseline.engine.inference.execution import Block
 
 
@@ -172,7 +174,7 @@ class RungContext:
         keeps_results: Whether results are looked up in a cache and stored there.
         results_folder: Holds that cache; None for the one of this machine.
         block: Which batches are computed; None: all.
-        computed: Results that were computed elsewhere, of each batch as `result_cache.to_line` writes them.
+        computed: Results that were computed elsewhere, as a `result_cache.ResultsPacker` gives them.
         source_seeds: Sources of randomness with a seed of their own; all others have that of the rung.
     """
 
@@ -188,7 +190,7 @@ class RungContext:
     keeps_results: bool = True
     results_folder: Path | None = None
     block: Block | None = None
-    computed: Sequence[str] = ()
+    computed: Sequence[pa.Buffer] = ()
     source_seeds: Mapping[RandomSource, int] = field(default_factory=dict)
 
     def evaluated_with(self, **options: int) -> RungContext:

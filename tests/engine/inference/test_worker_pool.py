@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,8 +21,7 @@ import pytest
 from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Block, Execution
-from mlbaseline.engine.inference.requests import RequestResult
-from mlbaseline.engine.inference.result_cache import ResultCache, to_line
+from mlbaseline.engine.inference.result_cache import ResultCache, ResultsPacker
 from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
@@ -100,14 +100,14 @@ def test_blocks_that_are_computed_apart_give_the_bits_of_the_whole(
     checkpoint: Checkpoint, tmp_path: Path, kind: str
 ) -> None:
     expected = answers_of(checkpoint, TASKS[kind])
-    results: list[Mapping[str, RequestResult]] = []
-    for index in range(2):
+    computed = [ResultsPacker(), ResultsPacker()]
+    for index, results in enumerate(computed):
         apart = ResultCache({"kind": kind}, folder=tmp_path / str(index))
-        execution = Execution(apart, block=Block(index, 2, results.append))
+        execution = Execution(apart, block=Block(index, 2, results.add))
         elsewhere = [answer for answer in answers_of(checkpoint, TASKS[kind], UNTIMED, execution) if answer.error]
         assert 0 < len(elsewhere) < len(expected), "a block is a part"
     cache = ResultCache({"kind": kind})
-    cache.take(map(to_line, results))
+    cache.take(pickle.loads(pickle.dumps(results.packed())) for results in computed)
     with counting_forward_passes(checkpoint.model) as passes:
         cached = answers_of(checkpoint, TASKS[kind], UNTIMED, Execution(cache, block=Block(1, 2, lambda _: None)))
     assert len(passes) <= 1, "the cache has the block: only the shared prefix is computed again"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from mlbaseline import store
 from mlbaseline.engine import hardware
@@ -23,9 +24,10 @@ from mlbaseline.workflows.evaluations.ladder_run import LadderRun
 from mlbaseline.workflows.evaluations.opening import open_context
 from mlbaseline.workflows.judging import open_judging
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 log = logging.getLogger("mlbaseline")
-BlockResults = Sequence[str]
-"""Results of each batch of a block, as `result_cache.to_line` writes them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RungOutcome:
     node: str
 
 
-def compute_block(task: RungTask, index: int, n: int, node: str) -> BlockResults:
+def compute_block(task: RungTask, index: int, n: int, node: str) -> pa.Buffer:
     """Compute one block of the answers of a rung, unless there is a completed run that it would only repeat.
 
     Args:
@@ -53,36 +55,31 @@ def compute_block(task: RungTask, index: int, n: int, node: str) -> BlockResults
         node: Name of this node, for messages.
 
     Returns:
-        The results of each batch of the block.
+        The results of the block, as a `ResultsPacker` gives them.
 
     Raises:
         MlbaselineError: The message names the node.
     """
     from mlbaseline.engine.inference.execution import Block
-    from mlbaseline.engine.inference.requests import RequestResult
-    from mlbaseline.engine.inference.result_cache import to_line
+    from mlbaseline.engine.inference.result_cache import ResultsPacker
 
-    lines: list[str] = []
-
-    def collect(results: Mapping[str, RequestResult]) -> None:
-        lines.append(to_line(results))
-
+    results = ResultsPacker()
     with _naming(task, node), TemporaryDirectory() as folder:
         hardware.set_threads(task.threads)
         ladder, opened = _open(task.ladder)
         context = replace(
             opened,
-            block=Block(index, n, collect),
+            block=Block(index, n, results.add),
             results_folder=Path(folder) if task.fresh else None,
         ).evaluated_with(latency_sample=0)
         for rung in build_rungs(context, task.baseline, task.seeds):
             if rung.open is not None and (task.fresh or not find_whole(ladder, rung)):
                 for _ in rung.open().model.answer(context.data.examples):
                     pass
-    return lines
+    return results.packed()
 
 
-def evaluate_task(task: RungTask, blocks: Sequence[BlockResults], node: str) -> RungOutcome:
+def evaluate_task(task: RungTask, blocks: Sequence[pa.Buffer], node: str) -> RungOutcome:
     """Evaluate the rungs of a task on this node.
 
     Args:
@@ -96,7 +93,7 @@ def evaluate_task(task: RungTask, blocks: Sequence[BlockResults], node: str) -> 
     with _naming(task, node), _recorded_warnings() as warnings:
         hardware.set_threads(task.threads)
         ladder, opened = _open(task.ladder)
-        context = replace(opened, fresh=task.fresh, computed=[batch for block in blocks for batch in block])
+        context = replace(opened, fresh=task.fresh, computed=blocks)
         split = SplitEvaluation(ladder, context, open_judging(context, ladder.tracker, fresh=task.fresh))
         evaluated = tuple(LocalExecutor().evaluate(split, {task.baseline: task.seeds}))
     return RungOutcome(evaluated, tuple(warnings), node)

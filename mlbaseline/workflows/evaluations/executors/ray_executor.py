@@ -18,7 +18,6 @@ from mlbaseline.suite.reading import SuiteReference, packaged_suites
 from mlbaseline.workflows.evaluations.evaluation_result import Evaluated, metrics_text
 from mlbaseline.workflows.evaluations.executors.executor import Executor, LocalExecutor, SplitEvaluation, tell_left_out
 from mlbaseline.workflows.evaluations.executors.on_node import (
-    BlockResults,
     RungOutcome,
     compute_block,
     evaluate_task,
@@ -35,6 +34,7 @@ from mlbaseline.workflows.evaluations.executors.rung_task import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from ray import ObjectRef
     from ray.actor import ActorHandle
 
@@ -167,7 +167,8 @@ class RayExecutor:
 
         has_warned = False
         while self.running:
-            ended, _ = ray.wait(list(self.running), num_returns=1, timeout=_LOOK_EVERY_S)
+            # What blocks have computed stays on the nodes.
+            ended, _ = ray.wait(list(self.running), num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False)
             show_mail(self.mailbox, receive)
             for ref in ended:
                 yield self.running.pop(ref), ref
@@ -189,12 +190,12 @@ class RayExecutor:
         self.running.clear()
 
 
-def _compute_on_node(task: RungTask, index: int, n: int) -> BlockResults:
+def _compute_on_node(task: RungTask, index: int, n: int) -> pa.Buffer:
     with shown_on(Relay(lambda _: None)):  # it sees a part of the examples: the driver counts whole blocks
         return compute_block(task, index, n, _this_node())
 
 
-def _evaluate_on_node(task: RungTask, mailbox: ActorHandle[Any], *blocks: BlockResults) -> RungOutcome:
+def _evaluate_on_node(task: RungTask, mailbox: ActorHandle[Any], *blocks: pa.Buffer) -> RungOutcome:
     with shown_on(Relay(mailbox.put.remote)):
         return evaluate_task(task, blocks, _this_node())
 
