@@ -35,21 +35,10 @@ from mlbaseline.records.example_changes import (
     ExamplePair,
     ExampleReport,
 )
-from mlbaseline.records.example_table import SLICE_COLUMN, ExampleTable, by_id, id_at, select, without_empty
 from mlbaseline.records.expected_signature import ExpectedSignature, FieldDifference
 from mlbaseline.records.fields import Fields
 from mlbaseline.records.judging import JudgeDrift, JudgeReport, JudgingCost, OrderEffect, PeopleAgreement
 from mlbaseline.records.looks import ContrastLook, Look, LookOutcome, LookReport, LookSchedule, StopStatus
-from mlbaseline.records.memory_mapped import Positions, TableWriter, map_array, take_rows
-from mlbaseline.records.packed import (
-    BLOCK_ROWS,
-    PackedSequence,
-    pack,
-    pack_block,
-    release_unused_memory,
-    to_json,
-    values_of,
-)
 from mlbaseline.records.scalars import REMOTE, UNKNOWN, Scalar, canonical_json, digest_of
 from mlbaseline.records.slices import (
     FoundSlice,
@@ -65,6 +54,17 @@ from mlbaseline.records.slices import (
     is_loss_measure,
     is_measure,
     loss_measure,
+)
+from mlbaseline.records.tables.example_table import SLICE_COLUMN, ExampleTable, by_id, id_at, select, without_empty
+from mlbaseline.records.tables.memory_mapped import Positions, TableWriter, map_array, take_rows
+from mlbaseline.records.tables.packed import (
+    BLOCK_ROWS,
+    PackedSequence,
+    pack,
+    pack_block,
+    release_unused_memory,
+    to_json,
+    values_of,
 )
 
 __all__ = [

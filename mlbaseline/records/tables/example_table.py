@@ -11,8 +11,8 @@ import numpy as np
 
 from mlbaseline.records.answers import Example
 from mlbaseline.records.fields import NO_FIELDS, Fields
-from mlbaseline.records.memory_mapped import Positions, take_rows
-from mlbaseline.records.packed import PackedSequence, pack, to_json, values_of
+from mlbaseline.records.tables.memory_mapped import Positions, take_rows
+from mlbaseline.records.tables.packed import PackedSequence, pack, to_json, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

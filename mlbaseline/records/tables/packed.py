@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from mlbaseline.records.memory_mapped import Positions, TableWriter, take_rows
+from mlbaseline.records.tables.memory_mapped import Positions, TableWriter, take_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

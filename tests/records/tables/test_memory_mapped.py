@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlbaseline.records import TableWriter, map_array, memory_mapped, take_rows
+from mlbaseline.records import TableWriter, map_array, take_rows
+from mlbaseline.records.tables import memory_mapped
 
 SCHEMA = pa.schema([("id", pa.large_string()), ("texts", pa.list_(pa.large_string())), ("number", pa.float64())])
 ROWS = [{"id": f"é{n}", "texts": ["a", str(n)] if n % 3 else None, "number": n / 3} for n in range(50)]

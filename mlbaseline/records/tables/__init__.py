@@ -1,0 +1,1 @@
+"""Rows, examples and answers in Arrow tables, the large ones in files."""
