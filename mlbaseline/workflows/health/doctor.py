@@ -176,7 +176,7 @@ def _suite(reference: str, tracking_uri: str | None) -> list[HealthCheck]:
             for name, count in task.counts.items()
             if count and name.startswith("dropped_")
         )
-        return sizes + (f"; left out: {left_out}" * bool(left_out))
+        return "; ".join([*task.files.values(), sizes, *([f"left out: {left_out}"] if left_out else [])])
 
     checks = [HealthCheck("suite", "ok", f"{suite.name}: {len(suite.baselines)} baselines, seeds {list(suite.seeds)}")]
     checks += [HealthCheck(name, "ok", detail) for name, detail in kind_of_suite(suite).describe().items()]

@@ -57,7 +57,9 @@ def test_a_precision_without_its_package_fails(
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "bitsandbytes", None)
         patch.setattr("mlbaseline.models.checkpoint.load_pretrained", None)  # nothing is loaded before it is said
-        assert "needs bitsandbytes" in _found(tmp_path, server)["precision of suite", "fail"]
+        found = _found(tmp_path, server)
+        assert "needs bitsandbytes" in found["precision of suite", "fail"]
+        assert found["data", "ok"] == "data.jsonl: jsonl, UTF-8, 30 rows; train 4, dev 2, test 4"
         with pytest.raises(MlbaselineError, match=r"pip install 'mlbaseline\[quantized\]'"):
             evaluate(str(tmp_path / "suite.yaml"), baselines=["small"], tracking_uri=server)
     if find_spec("bitsandbytes") is None:
