@@ -162,6 +162,11 @@ def _break_even(presenter: Presenter) -> Table | None:
         "Means over seeds; one training is paid for. Left out are pairs of which a price is not known."
     )
     notes = [note]
+    if any(row.beside and not row.normalised for row in break_evens):
+        notes.append(
+            "Both sides of a pair are priced at one speed of the reference workload: their prices here are not those "
+            "that were measured."
+        )
     if any(row.normalised for row in break_evens):
         notes.append(
             "Normalised: the prompt was measured on another machine at the same price; its cost is brought to that of "

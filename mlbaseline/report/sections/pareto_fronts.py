@@ -150,6 +150,8 @@ def _caption(front: Front, points: tuple[TradeoffPoint, ...]) -> str:
         parts.append(f"Measured on another machine; normalised by the reference workload: {listed(normalised)}.")
     elif front.hardware:
         parts.append(f"All on {formats.clean(front.hardware)}.")
+    if front.beside:
+        parts.append("At one speed of the reference workload, not as measured.")
     return " ".join(parts)
 
 

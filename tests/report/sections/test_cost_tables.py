@@ -5,6 +5,7 @@ from dataclasses import replace
 from mlbaseline.records import BreakEven
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.cost_tables import cost_section
+from mlbaseline.report.sections.pareto_fronts import tradeoff_plots
 from mlbaseline.report.view import Cell, Table
 from tests.support.comparisons import assessments as given
 
@@ -74,6 +75,20 @@ def test_a_pair_without_a_price_is_left_out() -> None:
     assert section is not None
     assert not any(isinstance(block, Table) and "pays for itself" in block.caption for block in section.blocks)
     assert cost_section(Presenter(replace(given.promote(), break_even=(), fronts=(), standings=()))) is None
+
+
+def test_prices_that_are_not_those_measured_say_so() -> None:
+    promote = given.promote()
+    fronts = tuple(replace(front, beside=front.axis == "usd_per_query") for front in promote.fronts)
+    rows = tuple(replace(row, beside=True) for row in given.BREAK_EVEN)
+    presenter = Presenter(replace(promote, fronts=fronts, break_even=rows))
+    section = cost_section(presenter)
+    assert section is not None
+    table = section.blocks[-1]
+    assert isinstance(table, Table)
+    assert "at one speed of the reference workload" in table.notes[-1]
+    (plot,) = tradeoff_plots(presenter, money=True)
+    assert plot.caption.endswith("At one speed of the reference workload, not as measured.")
 
 
 def test_a_figure_of_another_machine_is_told_of_as_normalised() -> None:
