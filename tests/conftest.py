@@ -29,8 +29,8 @@ SLOW = (
     "tests/serving",
     "tests/workflows",
     # They import torch.
-    "tests/models/test_checkpoint.py",
-    "tests/models/test_quantization.py",
+    "tests/models/checkpoints/test_checkpoint.py",
+    "tests/models/checkpoints/test_quantization.py",
     # They install packages, and write many runs.
     "tests/assets/test_hub.py",
     "tests/assets/test_wheels.py",

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbaseline.engine.generation.vllm_package import vllm_requirement
-from mlbaseline.models.checkpoint import (
-    CONVERSION,
-    Checkpoint,
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.gguf import CONVERSION
+from mlbaseline.models.checkpoints.placement import Placement, load_placed
+from mlbaseline.models.checkpoints.precision import (
     Precision,
     computed_in,
     default_device,
-    load_checkpoint,
     precision_fields,
     resolve_precision,
 )
-from mlbaseline.models.placement import Placement, load_placed
-from mlbaseline.models.quantization import packages_of
-from mlbaseline.models.tokenizer import tokenizer_sha256
+from mlbaseline.models.checkpoints.quantization import packages_of
+from mlbaseline.models.checkpoints.tokenizer import tokenizer_sha256
 from mlbaseline.records import Model, OutputType, Scalar
 from mlbaseline.suite import Evaluation, Task
 from mlbaseline.tasks import TaskKind, kind_of

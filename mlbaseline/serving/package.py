@@ -19,8 +19,8 @@ from typing import Any, cast
 from mlbaseline.assets import MODEL_FILES
 from mlbaseline.engine.generation.vllm_package import vllm_requirement
 from mlbaseline.model_files import SERVED, WEIGHTS
-from mlbaseline.models.checkpoint import Precision
-from mlbaseline.models.quantization import packages_of
+from mlbaseline.models.checkpoints.precision import Precision
+from mlbaseline.models.checkpoints.quantization import packages_of
 from mlbaseline.records import Example, Signature, Weights
 from mlbaseline.results import ResultTable
 from mlbaseline.serving.served import DESCRIPTION, Served

@@ -22,8 +22,9 @@ from mlbaseline.store.evaluations import MODEL_SHA256, WEIGHTS_SHA256
 from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.signed_versions import require_signed_model
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model, stated_digests
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.references import parse_model, resolve
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.suite import Production
 from mlbaseline.tasks.prompting import Prompting, placeholders, shots_text
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import SuiteError, describe_error
 from mlbaseline.records import Scalar, digest_of
-from mlbaseline.store.server.tracking import Tracker, reporting
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.suite import Scorer
 
 if TYPE_CHECKING:

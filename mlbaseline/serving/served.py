@@ -18,12 +18,12 @@ from mlbaseline.assets import fetch
 from mlbaseline.engine.answering import AnsweringSpec
 from mlbaseline.errors import UntrustedModelError
 from mlbaseline.model_files import SERVED, WEIGHTS, weights_sha256
-from mlbaseline.models.checkpoint import Precision
-from mlbaseline.models.tokenizer import ChatTemplate
+from mlbaseline.models.checkpoints.precision import Precision
+from mlbaseline.models.checkpoints.tokenizer import ChatTemplate
 from mlbaseline.records import Example, Model
 from mlbaseline.store.registry.loaded import check_registered
+from mlbaseline.store.server.connection import reach
 from mlbaseline.store.server.references import resolve
-from mlbaseline.store.server.tracking import reach
 from mlbaseline.suite import Asset, Evaluation, Task
 from mlbaseline.tasks import kind_of
 from mlbaseline.tasks.prompting import placeholders

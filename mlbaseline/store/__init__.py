@@ -51,11 +51,12 @@ from mlbaseline.store.runs import (
     published_score,
     read_evaluation,
 )
+from mlbaseline.store.server.connection import Server, Tracker, connect, reach
 from mlbaseline.store.server.dead_runs import end_dead_runs
 from mlbaseline.store.server.elsewhere import absolute_uri, find_run
 from mlbaseline.store.server.program_runs import open_program_run
 from mlbaseline.store.server.references import artifact_path, resolve
-from mlbaseline.store.server.tracking import Run, Server, Tracker, connect, open_run, reach, suite_tags
+from mlbaseline.store.server.tracking import Run, open_run, suite_tags
 from mlbaseline.store.signatures import check_comparison, sign_comparison, signing_key, trusted_keys
 from mlbaseline.store.suites import stored_suite, suite_artifact, suite_differences
 from mlbaseline.store.tables import load_evaluations, load_signatures, load_tables, tables_cache

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.store.comparisons import ASSESSMENT_SHA256, COMPARISON, VERDICT
+from mlbaseline.store.server.connection import Server, Tracker
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import NEWEST, Times, experiment_ids, require_readable, search
-from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, Tracker, reporting
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

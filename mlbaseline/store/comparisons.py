@@ -20,7 +20,9 @@ from mlbaseline.records import Assessment, Comparison, Registered, Role, Verdict
 from mlbaseline.results.parquet import write_parquet
 from mlbaseline.store.items import Metrics, Tags, metric_name, write
 from mlbaseline.store.server.artifacts import fetch_artifact
-from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX, Run
 from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite
 

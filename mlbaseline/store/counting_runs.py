@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from mlbaseline.records import seed_text
 from mlbaseline.store.evaluations import EVALUATION
 from mlbaseline.store.runs import EvaluationRun, signature_tags
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.heartbeat import is_of_another_process
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import search
-from mlbaseline.store.server.tracking import PREFIX, STARTED, STATUS, SUPERSEDED, Tracker, reporting, run_tags
+from mlbaseline.store.server.tracking import PREFIX, STARTED, STATUS, SUPERSEDED, run_tags
 from mlbaseline.suite import Split, Suite
 
 

@@ -9,8 +9,9 @@ from mlbaseline.errors import MlbaselineError
 from mlbaseline.store.comparisons import COMPARISON
 from mlbaseline.store.preregistration import TASK_DIGEST, look_key
 from mlbaseline.store.runs import EvaluationRun
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.run_search import search
-from mlbaseline.store.server.tracking import COMPLETED, STATUS, Tracker
+from mlbaseline.store.server.tracking import COMPLETED, STATUS
 from mlbaseline.store.tables import load_tables
 
 

@@ -26,7 +26,9 @@ from mlbaseline.store.items import (
     write,
 )
 from mlbaseline.store.measured import MEASURED_SHA256, Measured, write_measured
-from mlbaseline.store.server.tracking import NOTE, PREFIX, Run, Tracker, open_run, reporting, suite_tags
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import NOTE, PREFIX, Run, open_run, suite_tags
 from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite
 from mlbaseline.untrusted import escape_markdown, excerpt

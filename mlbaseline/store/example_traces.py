@@ -16,8 +16,10 @@ from mlbaseline.progress import progress_bar
 from mlbaseline.results import SLICE
 from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.runs import EvaluationRun
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.patience import is_remote
-from mlbaseline.store.server.tracking import PREFIX, Tracker, reporting, run_tags
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX, run_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Assessment, TraceInfo

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from mlbaseline.records import Scalar
 from mlbaseline.store.server.patience import is_remote
-from mlbaseline.store.server.tracking import PREFIX, Run, fitting, reporting, run_tags
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX, Run, fitting, run_tags
 from mlbaseline.store.server.twins import delete_twin_models
 
 

@@ -14,9 +14,10 @@ from mlbaseline.store.registry.aliases import InterruptedMove, interrupted_moves
 from mlbaseline.store.registry.moves import finish_interrupted_move, orphan_versions
 from mlbaseline.store.registry.pending_versions import delete_version
 from mlbaseline.store.registry.registered_names import is_registered
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.dead_runs import end_dead_run, find_dead_runs
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import experiment_ids
-from mlbaseline.store.server.tracking import Server, reporting
 
 _PAGE = 1000
 

@@ -9,9 +9,11 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registered, Registration
 from mlbaseline.store.comparisons import COMPARISON, LOOK
 from mlbaseline.store.evaluations import EVALUATION
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.patience import is_remote
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import OLDEST, Times, experiment_ids, search
-from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Tracker, reporting
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS
 from mlbaseline.store.suites import stored_suite
 from mlbaseline.suite import Suite
 

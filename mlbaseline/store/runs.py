@@ -26,8 +26,10 @@ from mlbaseline.store.evaluations import (
 from mlbaseline.store.items import MODEL_ID, param_text
 from mlbaseline.store.measured import MEASURED_SHA256
 from mlbaseline.store.server.artifacts import fetch_artifact
+from mlbaseline.store.server.connection import Server, Tracker
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import Times, require_readable, search
-from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, Tracker, reporting
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

@@ -23,8 +23,10 @@ from mlbaseline.store.comparison_runs import ComparisonRun, read_comparison
 from mlbaseline.store.items import Artifacts, Tags, write
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
 from mlbaseline.store.server.artifacts import fetch_artifact
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.references import stored_model
-from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX, Run
 from mlbaseline.store.tables import load_tables, tables_cache
 from mlbaseline.suite import Suite
 

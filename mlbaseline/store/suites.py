@@ -12,7 +12,7 @@ import yaml
 from mlbaseline.errors import SuiteError, TrackingError
 from mlbaseline.store.items import Artifacts, Item
 from mlbaseline.store.server.artifacts import fetch_artifact
-from mlbaseline.store.server.tracking import Server
+from mlbaseline.store.server.connection import Server
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 

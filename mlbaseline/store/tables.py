@@ -17,7 +17,8 @@ from mlbaseline.store.evaluations import EXAMPLES, SIGNATURE
 from mlbaseline.store.measured import FACTS, MEASURED, Measured, read_measured
 from mlbaseline.store.runs import EvaluationRun
 from mlbaseline.store.server.artifacts import check_location, fetch_artifact
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.untrusted import parse_json
 
 _DOWNLOADS = 8

@@ -29,7 +29,7 @@ from mlbaseline.metrics import add_scores
 from mlbaseline.records import Example, Signature, TaskData
 from mlbaseline.results import ResultTable
 from mlbaseline.store.evaluations import EvaluationFigures, log_evaluation, open_evaluation
-from mlbaseline.store.server.tracking import Tracker, connect
+from mlbaseline.store.server.connection import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
 from tests.benchmarks.json_results import add_json_option, write_results

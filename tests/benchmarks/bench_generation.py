@@ -18,7 +18,7 @@ from statistics import median
 
 import torch
 
-from mlbaseline.models.checkpoint import resolve_precision
+from mlbaseline.models.checkpoints.precision import resolve_precision
 from tests.benchmarks.json_results import add_json_option, write_results
 from tests.benchmarks.sides.generation import Generated, Work
 from tests.benchmarks.sides.process import in_turn

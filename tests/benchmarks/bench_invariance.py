@@ -26,7 +26,8 @@ from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.judge.determinism import AnswerDifference, difference_of
-from mlbaseline.models.checkpoint import Checkpoint, Precision, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.precision import Precision
 from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.bench_scoring import make_harness

@@ -26,7 +26,7 @@ import torch
 
 from mlbaseline.engine.inference.tokenization import Encoder
 from mlbaseline.engine.scoring.choices import ChoiceScorer
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.json_results import add_json_option, write_results
 from tests.benchmarks.sides.process import Side, Spent, in_turn

@@ -39,7 +39,7 @@ from mlbaseline.engine.training.epochs import shuffle_epoch
 from mlbaseline.engine.training.job import TrainingJob, load_base, make_optimizer, make_schedule, trainable
 from mlbaseline.engine.training.loop import TrainingRun
 from mlbaseline.engine.training.peft_methods import add_adapter
-from mlbaseline.models.checkpoint import default_device, resolve_precision
+from mlbaseline.models.checkpoints.precision import default_device, resolve_precision
 from mlbaseline.suite import Full, Lora, Peft, Pretrained, TrainedSpec
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task

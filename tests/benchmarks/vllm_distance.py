@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mlbaseline.engine.scoring.choices import ChoiceScorer
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from mlbaseline.models.endpoint import EndpointModel
 from mlbaseline.models.endpoint.answer_journal import AnswerJournal
 from mlbaseline.models.endpoint.protocols import make_request_format

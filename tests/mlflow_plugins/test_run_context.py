@@ -16,7 +16,8 @@ from mlflow.tracking.context.registry import _run_context_provider_registry, res
 from mlbaseline.mlflow_plugins.run_context import SuiteRunContext
 from mlbaseline.passed_tags import PASSED_TAGS
 from mlbaseline.store import connect, find_evaluations, open_program_run, open_run
-from mlbaseline.store.server.tracking import Tracker, suite_tags
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.tracking import suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import load_suite
 from tests.conftest import TINY_SUITE

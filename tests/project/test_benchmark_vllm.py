@@ -29,7 +29,7 @@ def test_without_an_environment_vllm_is_left_out_and_that_is_said(
 @pytest.mark.vllm
 @pytest.mark.smollm
 def test_vllm_alone_and_under_lm_eval_scores_as_the_engine_does() -> None:
-    from mlbaseline.models.checkpoint import load_checkpoint
+    from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
     from tests.benchmarks.bench_scoring import VLLM_WAYS, compare_with_vllm
     from tests.benchmarks.tasks.scoring_items import packaged_model, scoring_tasks
 

@@ -13,8 +13,8 @@ from mlbaseline.serving import find_registered
 from mlbaseline.serving.served import check_served, read_served
 from mlbaseline.store.registry.loaded import check_registered
 from mlbaseline.store.registry.promotion import promote
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.references import resolve
-from mlbaseline.store.server.tracking import Tracker
 from mlbaseline.suite import Production, Suite
 from tests.support.ladders.stored import Compare, planned
 

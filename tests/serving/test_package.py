@@ -31,8 +31,9 @@ from mlbaseline.store.evaluations import EvaluatedModel, EvaluationFigures, log_
 from mlbaseline.store.registry.plan import plan_promotion
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.runs import find_evaluations
+from mlbaseline.store.server.connection import Tracker, connect
 from mlbaseline.store.server.references import resolve
-from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.server.tracking import open_run, suite_tags
 from mlbaseline.suite import Asset, Suite
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.tasks import load_task

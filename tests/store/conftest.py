@@ -13,7 +13,8 @@ from mlbaseline.store.comparison_runs import ComparisonRun, find_comparison
 from mlbaseline.store.comparisons import log_comparison
 from mlbaseline.store.preregistration import TASK_DIGEST
 from mlbaseline.store.runs import find_evaluations
-from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.server.connection import Tracker, connect
+from mlbaseline.store.server.tracking import open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.ladders.stored import SUITE, Compare, Evaluate, found, made_up_training, make_assessment

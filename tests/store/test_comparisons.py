@@ -13,7 +13,8 @@ from mlbaseline.errors import IncomparableError, TrackingError
 from mlbaseline.records import Assessment
 from mlbaseline.store.comparison_runs import find_comparison
 from mlbaseline.store.comparisons import load_assessment, log_comparison, save_assessment
-from mlbaseline.store.server.tracking import Tracker, open_run, suite_tags
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.tracking import open_run, suite_tags
 from mlbaseline.suite import Suite
 from tests.support.ladders.stored import make_assessment
 

@@ -15,7 +15,8 @@ from mlbaseline.errors import IncomparableError
 from mlbaseline.records import TaskData
 from mlbaseline.store.items import Dataset, metric_name, write
 from mlbaseline.store.runs import EvaluationRun, find_completed, find_evaluations
-from mlbaseline.store.server.tracking import Tracker, open_run
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.tracking import open_run
 from mlbaseline.store.tables import load_tables
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite

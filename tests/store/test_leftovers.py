@@ -9,7 +9,7 @@ import pytest
 from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.leftovers import LeftoverKind, find_leftovers
 from mlbaseline.store.registry.promotion import promote
-from mlbaseline.store.server.tracking import Tracker
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.suite import Suite
 from tests.store.registry.test_faults import DiedError, die_at, kill_writer_of
 from tests.support.ladders.stored import aliases, planned

@@ -12,7 +12,8 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.records import Registration, TaskData
 from mlbaseline.store.evaluations import EVALUATION
 from mlbaseline.store.preregistration import TASK_DIGEST, find_registration, register_rules
-from mlbaseline.store.server.tracking import KIND, STARTED, STATUS, Tracker, connect, open_run, suite_tags
+from mlbaseline.store.server.connection import Tracker, connect
+from mlbaseline.store.server.tracking import KIND, STARTED, STATUS, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.ladders.stored import Evaluate

@@ -19,7 +19,8 @@ from mlbaseline.engine.inference.oom_retry import OutOfMemoryRetry
 from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.shared_prefix import unwrap_adapter
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.loading import quiet_transformers
 from mlbaseline.tasks.decoding import Decoding
 
 _BATCH_REQUESTS = 256

@@ -26,7 +26,7 @@ from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.shared_prefix import SharedPrefix, compute_prefix, supports_packing, unwrap_adapter
 from mlbaseline.engine.inference.tokenization import Tokens
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.tasks.decoding import Decoding
 
 

@@ -15,7 +15,7 @@ from mlbaseline.engine.inference.execution import Execution, execute_batches
 from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.tokenization import EncodedContext
 from mlbaseline.errors import DataError, describe_error
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example, id_at
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding

@@ -28,7 +28,8 @@ from mlbaseline.engine.generation.stop_criteria import StopCriteria
 from mlbaseline.engine.inference.oom_retry import OutOfMemoryRetry
 from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.errors import MlbaselineError, describe_error
-from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.loading import quiet_transformers
 from mlbaseline.tasks.decoding import Decoding
 
 _CPU_OPTIONS: dict[str, int | bool] = {

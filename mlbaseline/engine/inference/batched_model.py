@@ -9,7 +9,7 @@ from functools import partial
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.inference.timing import answer_and_time
 from mlbaseline.engine.inference.tokenization import make_encoder
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import PromptFormat

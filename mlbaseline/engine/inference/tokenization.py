@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.records import digest_of
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompt, PromptFormat

@@ -14,7 +14,7 @@ import torch
 
 from mlbaseline.engine.inference.requests import MakeRunner, RequestBatch, RequestResult
 from mlbaseline.errors import MlbaselineError, describe_error
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mlbaseline.engine.rungs.language_model import LanguageModel, answering_of, 
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
 from mlbaseline.errors import AssetError
 from mlbaseline.model_files import weights_sha256
-from mlbaseline.models.quantization import QUANTISED
+from mlbaseline.models.checkpoints.quantization import QUANTISED
 from mlbaseline.progress import Stage
 from mlbaseline.records import Model, Scalar, TaskData, Trained, Weights
 from mlbaseline.suite import OtherPeft, Peft, ReadyAdapter, ReadyModel, ReadySpec, TrainedSpec
@@ -112,7 +112,7 @@ def _ready_model(context: RungContext, name: str, spec: ReadyModel, seed: int | 
     prompting, answering = context.prompting(model.path), answering_of(context, seed)
 
     def open_() -> OpenedRung:
-        from mlbaseline.models.checkpoint import model_folder
+        from mlbaseline.models.checkpoints.checkpoint import model_folder
 
         folder = model_folder(model.path)
         weights = Weights(folder, weights_sha256(folder))
@@ -209,7 +209,7 @@ _HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 def _require_base(adapter: Path, base: FetchedAsset, source: str, where: str) -> None:
     """Raise AssetError for a folder without adapter, and for an adapter that names another model than `base`."""
-    from mlbaseline.models.adapter_files import named_base, recorded_base
+    from mlbaseline.models.checkpoints.adapter_files import named_base, recorded_base
 
     named, sha256 = named_base(adapter), recorded_base(adapter)
     ours, theirs = source, named or ""

@@ -11,13 +11,13 @@ from mlbaseline.engine.generation.vllm_package import vllm_requirement
 from mlbaseline.engine.randomness import RandomSource
 from mlbaseline.engine.rungs.rung import RungContext
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.models.quantization import QUANTISED
+from mlbaseline.models.checkpoints.quantization import QUANTISED
 from mlbaseline.progress import Stage
 from mlbaseline.records import Model
 from mlbaseline.tasks.prompting import TrainingPromptFormat
 
 if TYPE_CHECKING:
-    from mlbaseline.models.checkpoint import Checkpoint
+    from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

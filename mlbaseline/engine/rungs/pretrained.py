@@ -8,7 +8,7 @@ from functools import partial
 from mlbaseline.engine.randomness import RandomSource
 from mlbaseline.engine.rungs.language_model import LanguageModel, answering_of, build_model
 from mlbaseline.engine.rungs.rung import OpenedRung, Rung, RungContext
-from mlbaseline.models.tokenizer import ChatTemplate
+from mlbaseline.models.checkpoints.tokenizer import ChatTemplate
 from mlbaseline.suite import Pretrained
 from mlbaseline.tasks import kind_of_suite
 

@@ -15,8 +15,8 @@ from mlbaseline.engine.judging.judges import FindScorer, judge_fields
 from mlbaseline.engine.randomness import RandomSource
 from mlbaseline.engine.rungs.shared_checkpoint import SharedCheckpoint
 from mlbaseline.errors import DataError
-from mlbaseline.models.quantization import packages_of
-from mlbaseline.models.tokenizer import ChatTemplate
+from mlbaseline.models.checkpoints.quantization import packages_of
+from mlbaseline.models.checkpoints.tokenizer import ChatTemplate
 from mlbaseline.nested import flattened
 from mlbaseline.records import UNKNOWN, Example, Model, Scalar, Signature, TaskData, Trained, Weights, digest_of
 from mlbaseline.suite import (

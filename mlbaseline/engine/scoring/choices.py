@@ -14,7 +14,8 @@ from mlbaseline.engine.inference.token_cache import encode_examples, prompt_at
 from mlbaseline.engine.inference.tokenization import EncodedPrompt
 from mlbaseline.engine.scoring.batch_planning import PlannedBatch, PlanOptions, make_request, plan_batches
 from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer, ScoringBatch
-from mlbaseline.models.checkpoint import Checkpoint, Precision
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.precision import Precision
 from mlbaseline.records import Answer, Example, id_at
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import PromptFormat

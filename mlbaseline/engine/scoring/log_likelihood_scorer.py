@@ -16,7 +16,7 @@ from mlbaseline.engine.inference.tokenization import Tokens
 from mlbaseline.engine.scoring.forward import score_packed, score_padded
 from mlbaseline.engine.scoring.prefix_tree import RequestGroup, ScoringRequest, count_input_tokens
 from mlbaseline.errors import MlbaselineError, describe_error
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 
 LogLikelihoods = tuple[float, ...]
 """Of one request (nats), one per sequence."""

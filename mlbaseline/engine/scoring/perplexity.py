@@ -14,7 +14,7 @@ from mlbaseline.engine.inference.tokenization import split_into_windows
 from mlbaseline.engine.scoring.log_likelihood_scorer import LogLikelihoodScorer
 from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
 from mlbaseline.errors import describe_error
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example, id_at
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import PromptFormat

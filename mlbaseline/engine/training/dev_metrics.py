@@ -12,7 +12,7 @@ from mlbaseline.engine.training.distributed.strategy import ONE_PROCESS, Strateg
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.metrics import add_scores, measure
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.progress import Title, progress_bar
 from mlbaseline.records import OutputType, Signature, TaskData
 from mlbaseline.results import tabulate

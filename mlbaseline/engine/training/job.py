@@ -23,7 +23,8 @@ from mlbaseline.engine.inference.tokenization import (
 )
 from mlbaseline.engine.training.signature_fields import data_fields, option_fields, prompt_fields
 from mlbaseline.errors import DataError
-from mlbaseline.models.checkpoint import Checkpoint, Precision, computed_in, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.precision import Precision, computed_in
 from mlbaseline.records import OutputType, Scalar, TaskData, digest_of
 from mlbaseline.suite import Evaluation, Peft, Task, TrainedSpec
 from mlbaseline.tasks import kind_of

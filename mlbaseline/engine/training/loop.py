@@ -40,8 +40,9 @@ from mlbaseline.engine.training.tied_embeddings import accumulate_tied_gradient_
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.metrics import METRICS
 from mlbaseline.model_files import weights_sha256
-from mlbaseline.models.adapter_files import record_base
-from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
+from mlbaseline.models.checkpoints.adapter_files import record_base
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.loading import quiet_transformers
 from mlbaseline.progress import Title, part_of, progress_bar
 from mlbaseline.records import Trained
 from mlbaseline.suite import Lora, Peft

@@ -12,8 +12,9 @@ from transformers.cache_utils import DynamicCache
 from mlbaseline import suite
 from mlbaseline.engine.inference.shared_prefix import cache_arguments, supports_packing
 from mlbaseline.errors import MlbaselineError, SuiteError
-from mlbaseline.models.checkpoint import Checkpoint, quiet_transformers
-from mlbaseline.models.quantization import QUANTISED, prepare_quantised_adapter
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.loading import quiet_transformers
+from mlbaseline.models.checkpoints.quantization import QUANTISED, prepare_quantised_adapter
 from mlbaseline.suggestions import did_you_mean
 from mlbaseline.suite import ALL_LINEAR, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 

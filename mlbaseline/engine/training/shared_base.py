@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from mlbaseline.engine.training.job import TrainingJob, load_base
-from mlbaseline.models.checkpoint import Checkpoint
-from mlbaseline.models.quantization import QUANTISED
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.quantization import QUANTISED
 from mlbaseline.suite import OtherPeft, Peft
 
 _cached_base: dict[str, Checkpoint] = {}

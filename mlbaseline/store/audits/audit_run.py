@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from mlbaseline.records import Scalar
 from mlbaseline.store.items import Artifacts, Metrics, Params, Tags, metric_name, write
-from mlbaseline.store.server.tracking import Run, reporting
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import Run
 from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mlbaseline.store.audits.audit_run import DETERMINISM
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.run_search import search
-from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, suite_tags
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, suite_tags
 from mlbaseline.suite import Suite
 
 STABILITY = PREFIX + "stability"

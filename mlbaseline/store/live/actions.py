@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from mlbaseline.store.live.decisions import DECISION, LOOKED_AT
 from mlbaseline.store.registry.rolled_back import ROLLBACK
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.run_search import search
-from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS
 
 CANARY_RUN_ID = PREFIX + "canary_run_id"
 _EXPERIMENT = PREFIX + "canary_experiment"

@@ -8,8 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlbaseline.store.items import Artifacts, Metrics, Series, write
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import search
-from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, open_run, reporting, suite_tags
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, open_run, suite_tags
 from mlbaseline.store.suites import suite_artifact
 from mlbaseline.suite import Suite
 

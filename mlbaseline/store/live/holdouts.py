@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import TrackingError
 from mlbaseline.monitor.holdout import HoldoutItem, items_digest
 from mlbaseline.results import SLICE
-from mlbaseline.store.server.tracking import PREFIX, Tracker, reporting
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX
 
 if TYPE_CHECKING:
     from mlflow.entities import EvaluationDataset

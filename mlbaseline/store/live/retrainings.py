@@ -10,19 +10,11 @@ from pathlib import Path
 from mlbaseline.errors import TrackingError
 from mlbaseline.monitor.retraining import Retraining, RetrainPlan
 from mlbaseline.store.items import Tags, write
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.heartbeat import is_gone
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import NEWEST, search
-from mlbaseline.store.server.tracking import (
-    COMPLETED,
-    FAILED,
-    PREFIX,
-    STATUS,
-    Run,
-    Tracker,
-    open_run,
-    reporting,
-    suite_tags,
-)
+from mlbaseline.store.server.tracking import COMPLETED, FAILED, PREFIX, STATUS, Run, open_run, suite_tags
 from mlbaseline.suite import Suite
 from mlbaseline.untrusted import escape_markdown
 

@@ -15,8 +15,10 @@ from mlbaseline.monitor.event_arrays import Floats
 from mlbaseline.monitor.snapshots import AnchorCheck, Snapshot, SnapshotOutcome
 from mlbaseline.store.items import Artifacts, Metrics, Series, Tags, write
 from mlbaseline.store.server.artifacts import fetch_artifact
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import OLDEST, search
-from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Run, Tracker, reporting
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Run
 from mlbaseline.suite import Suite
 
 SNAPSHOT = "snapshot"

@@ -21,7 +21,9 @@ from mlbaseline.progress import preparing, progress_bar
 from mlbaseline.records.decisions import StoredText
 from mlbaseline.results import SCORE, SLICE
 from mlbaseline.store.example_traces import EXAMPLE_ID
-from mlbaseline.store.server.tracking import PREFIX, Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX
 from mlbaseline.untrusted import parse_json
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from mlbaseline.store.server.artifacts import check_location, fetch_artifact
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.untrusted import expecting, parse_json
 
 _FOLDER = "compare"

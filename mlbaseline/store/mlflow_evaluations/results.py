@@ -15,7 +15,8 @@ from mlbaseline.errors import DataError
 from mlbaseline.importers.imported import ImportedAnswer, ImportedResults
 from mlbaseline.records import Scalar
 from mlbaseline.store.server.artifacts import check_location, fetch_artifact
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.tasks.prompting import value_text
 from mlbaseline.untrusted import excerpt, expecting
 from mlbaseline.values import as_number, is_missing

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import DataError
 from mlbaseline.importers.imported import ImportedAnswer, ImportedResults
 from mlbaseline.store.example_traces import EXAMPLE_ID
-from mlbaseline.store.server.tracking import Tracker, reporting
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.values import as_text
 
 if TYPE_CHECKING:

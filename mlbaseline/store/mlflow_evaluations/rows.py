@@ -24,7 +24,9 @@ from mlbaseline.store.comparisons import comparisons_frame
 from mlbaseline.store.evaluations import EVALUATION, EXAMPLES, EXAMPLES_SHA256
 from mlbaseline.store.items import Artifacts, Metrics, Tags, metric_name, write
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
-from mlbaseline.store.server.tracking import KIND, PREFIX, Run, Server, Tracker, reporting
+from mlbaseline.store.server.connection import Server, Tracker
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import KIND, PREFIX, Run
 
 if TYPE_CHECKING:
     from mlflow.models import EvaluationResult

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from mlbaseline.errors import PromotionError, TrackingError
 from mlbaseline.store.registry.pending_versions import is_written
-from mlbaseline.store.server.tracking import PREFIX, Run, Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX, Run
 from mlbaseline.untrusted import expecting, parse_json
 
 if TYPE_CHECKING:

@@ -17,7 +17,9 @@ from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION
 from mlbaseline.store.registry.promotion import PROMOTION
 from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.signed_versions import verify_signed_version
-from mlbaseline.store.server.tracking import PREFIX, STATUS, Server, reach, reporting
+from mlbaseline.store.server.connection import Server, reach
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX, STATUS
 from mlbaseline.store.signatures import SIGNER
 
 if TYPE_CHECKING:

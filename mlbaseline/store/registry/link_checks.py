@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbaseline.records.decisions import StoredText
-from mlbaseline.store.server.tracking import COMPLETED, KIND, STATUS, Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import COMPLETED, KIND, STATUS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

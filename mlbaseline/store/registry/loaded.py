@@ -12,7 +12,8 @@ from mlbaseline.model_files import ADDED_BY_MLFLOW
 from mlbaseline.signing import SIGNED_BY, TrustedKeys
 from mlbaseline.store.registry.signed_versions import require_signed_model
 from mlbaseline.store.registry.stated import require_same_model, stated_digests
-from mlbaseline.store.server.tracking import reach, reporting
+from mlbaseline.store.server.connection import reach
+from mlbaseline.store.server.reporting import reporting
 
 log = logging.getLogger("mlbaseline")
 

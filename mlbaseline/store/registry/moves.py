@@ -25,7 +25,9 @@ from mlbaseline.store.registry.pending_versions import (
 from mlbaseline.store.registry.registered_names import is_registered
 from mlbaseline.store.registry.rolled_back import ROLLBACK
 from mlbaseline.store.registry.version_page import as_champion, as_former_champion
-from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, Server, reporting, run_tags
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import COMPLETED, KIND, PREFIX, STATUS, run_tags
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.heartbeat import is_gone
-from mlbaseline.store.server.tracking import PREFIX, Server, reporting
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

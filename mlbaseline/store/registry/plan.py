@@ -18,8 +18,9 @@ from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.registry.version_page import describe_version, interval_text
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.references import stored_model
-from mlbaseline.store.server.tracking import PREFIX, Tracker, suite_tags
+from mlbaseline.store.server.tracking import PREFIX, suite_tags
 from mlbaseline.store.signatures import SIGNER, check_comparison, derive_statement, trusted_keys
 from mlbaseline.suite import Suite
 

@@ -35,16 +35,9 @@ from mlbaseline.store.registry.pending_versions import (
 from mlbaseline.store.registry.plan import LINKS, PREVIOUS_VERSION, PromotionPlan
 from mlbaseline.store.registry.registered_names import require_registered
 from mlbaseline.store.registry.rolled_back import ROLLBACK
-from mlbaseline.store.server.tracking import (
-    PREFIX,
-    Run,
-    Tracker,
-    connect,
-    open_run,
-    reach,
-    reporting,
-    suite_tags,
-)
+from mlbaseline.store.server.connection import Tracker, connect, reach
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import PREFIX, Run, open_run, suite_tags
 from mlbaseline.store.signatures import write_signed
 from mlbaseline.suite import Suite
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbaseline.errors import TrackingError
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.references import parse_model
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.suggestions import did_you_mean
 
 if TYPE_CHECKING:

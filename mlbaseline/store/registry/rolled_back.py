@@ -12,8 +12,10 @@ from mlbaseline.store.registry.pending_versions import DONE, STATE
 from mlbaseline.store.registry.registered_names import is_registered
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.run_search import OLDEST, search
-from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, Tracker, open_run, reporting
+from mlbaseline.store.server.tracking import COMPLETED, PREFIX, STATUS, open_run
 
 ROLLBACK = "rollback"
 _MODEL, _VERSION, _TURNED_DOWN = PREFIX + "model", PREFIX + "version", PREFIX + "turned_down_run_ids"

@@ -15,8 +15,8 @@ from mlbaseline.store.comparison_runs import read_comparison
 from mlbaseline.store.comparisons import load_assessment
 from mlbaseline.store.registry.pending_versions import PROMOTION_RUN_ID
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.references import stored_model
-from mlbaseline.store.server.tracking import Server
 from mlbaseline.store.signatures import derive_statement, read_signed
 
 if TYPE_CHECKING:

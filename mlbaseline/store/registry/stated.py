@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mlbaseline.errors import TrackingError, UntrustedModelError
 from mlbaseline.model_files import NO_DIGESTS, ModelDigests
 from mlbaseline.store.runs import read_evaluation
-from mlbaseline.store.server.tracking import PREFIX, Server
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.tracking import PREFIX
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

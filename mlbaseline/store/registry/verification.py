@@ -31,8 +31,9 @@ from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.signed_versions import verify_signed_version
 from mlbaseline.store.registry.stated import EVALUATION_RUN_ID, require_same_model
 from mlbaseline.store.runs import EvaluationRun, read_evaluation
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.references import stored_model
-from mlbaseline.store.server.tracking import PREFIX, Server
+from mlbaseline.store.server.tracking import PREFIX
 from mlbaseline.store.signatures import SIGNER
 from mlbaseline.store.suites import stored_suite
 from mlbaseline.store.tables import load_tables

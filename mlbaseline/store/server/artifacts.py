@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from mlbaseline.errors import TrackingError
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.patience import asking_again
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.reporting import reporting
 
 ALLOWED_HOSTS = "MLBASELINE_ARTIFACT_HOSTS"
 """Environment variable: further hosts, separated by commas, that artifacts may be fetched from over HTTP."""

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlbaseline.store.server.connection import Server, Tracker
 from mlbaseline.store.server.heartbeat import is_gone
-from mlbaseline.store.server.tracking import (
-    COMPLETED,
-    FAILED,
-    KIND,
-    PREFIX,
-    STATUS,
-    Server,
-    Tracker,
-    reporting,
-    run_tags,
-)
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import COMPLETED, FAILED, KIND, PREFIX, STATUS, run_tags
 
 _REASON = "its process ended without closing the run: killed, out of memory, or the machine went down"
 _PAGE = 1000

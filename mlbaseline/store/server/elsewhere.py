@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlbaseline.store.server.tracking import Run, Tracker, reporting
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import Run
 
 _SQLITE = "sqlite:///"
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from mlbaseline.cache import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.connection import Server
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.untrusted import excerpt
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.errors import TrackingError
 from mlbaseline.records import digest_of
 from mlbaseline.store.server.artifacts import check_location
+from mlbaseline.store.server.connection import Server
 from mlbaseline.store.server.evaluation_datasets import SCHEME as DATASETS
 from mlbaseline.store.server.evaluation_datasets import fetch_dataset
 from mlbaseline.store.server.patience import asking_again
-from mlbaseline.store.server.tracking import Server, reporting
+from mlbaseline.store.server.reporting import reporting
 
 _MODEL = re.compile(
     r"^models:/((?P<id>m-[0-9a-f]+)|(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+)))(?P<path>/.+)?$"

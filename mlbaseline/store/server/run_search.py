@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mlbaseline.format_versions import FORMAT, RUN, VERSION
-from mlbaseline.store.server.tracking import KIND, Server, Tracker, reporting
+from mlbaseline.store.server.connection import Server, Tracker
+from mlbaseline.store.server.reporting import reporting
+from mlbaseline.store.server.tracking import KIND
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun

@@ -14,7 +14,7 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.engine import hardware
 from mlbaseline.engine.training.program.job import code_sha256
 from mlbaseline.errors import DataError, MlbaselineError
-from mlbaseline.models.checkpoint import computed_in, default_device, resolve_precision
+from mlbaseline.models.checkpoints.precision import computed_in, default_device, resolve_precision
 from mlbaseline.suite import Asset, OtherPeft, Pretrained, Production, ProgramSpec, ReadyAdapter, ReadyModel, Suite
 from mlbaseline.tasks import Fetch, kind_of_suite, load_task, open_suite
 from mlbaseline.workflows.asset_fetcher import make_fetcher

@@ -19,7 +19,7 @@ from mlbaseline.engine.pace import (
 )
 from mlbaseline.engine.rungs import Rung, RungContext, build_rungs
 from mlbaseline.engine.rungs.finetunes import training_job
-from mlbaseline.models.checkpoint import default_device
+from mlbaseline.models.checkpoints.precision import default_device
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import TaskData
 from mlbaseline.suite import External, Human, Production, ProgramSpec, Recorded, TrainedSpec, Trivial

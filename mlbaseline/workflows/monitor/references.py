@@ -11,7 +11,7 @@ from mlbaseline.errors import DataError, SuiteError
 from mlbaseline.monitor import OVERALL
 from mlbaseline.monitor.canary.plan import CanaryPlan, plan_canary
 from mlbaseline.monitor.drift.reference import RecordedReference, reference_of
-from mlbaseline.store.server.tracking import reporting
+from mlbaseline.store.server.reporting import reporting
 from mlbaseline.suite import CanaryRules, Monitor, Production, Suite
 from mlbaseline.workflows.monitor.champion import find_champion
 

@@ -43,7 +43,7 @@ class Generated:
 def make_generate(precision: str, n: int, new_tokens: int, way: str) -> Callable[[str], object]:
     """Return a function that generates all texts."""
     from mlbaseline.engine.generation.generator import Generator
-    from mlbaseline.models.checkpoint import load_checkpoint
+    from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
     from mlbaseline.suite import Evaluation
     from mlbaseline.tasks.decoding import Decoding
     from tests.benchmarks.tasks.scoring_items import packaged_model, tweets

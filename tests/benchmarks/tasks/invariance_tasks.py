@@ -11,7 +11,7 @@ from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.perplexity import TextScorer
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.records import Answer, Example, Model
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbaseline.assets import fetch
-from mlbaseline.models.checkpoint import model_folder
+from mlbaseline.models.checkpoints.checkpoint import model_folder
 from mlbaseline.records import Example
 from mlbaseline.suite import Asset, Pretrained
 from mlbaseline.suite.reading import load_suite

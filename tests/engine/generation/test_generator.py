@@ -17,7 +17,7 @@ import torch
 from mlbaseline.engine.generation.decoding_loop import decode, greedy
 from mlbaseline.engine.generation.generator import Generator
 from mlbaseline.engine.generation.stop_criteria import end_tokens
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding

@@ -20,7 +20,7 @@ from mlbaseline.engine.inference.batched_model import LOCAL
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding

@@ -18,7 +18,7 @@ from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.perplexity import TextScorer
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding

@@ -13,7 +13,7 @@ import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from mlbaseline.engine.inference.packed_attention import make_layout, packed_attention
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 
 
 @pytest.mark.parametrize("parents", [(-1, 0, 1), (-1, 0, 0)], ids=["row", "branches"])

@@ -18,7 +18,7 @@ from mlbaseline.cache import cache_dir
 from mlbaseline.engine.inference.execution import Execution
 from mlbaseline.engine.inference.result_cache import ResultCache
 from mlbaseline.engine.scoring.choices import ChoiceScorer
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
@@ -121,7 +121,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from mlbaseline.engine.inference.result_cache import ResultCache
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from tests.support.ladders.choice_task import PHRASES, make_examples
 from tests.engine.inference.test_result_cache import FIELDS, N, answers_of
 

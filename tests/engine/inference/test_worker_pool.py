@@ -24,7 +24,7 @@ from mlbaseline.engine.inference.execution import Block, Execution
 from mlbaseline.engine.inference.result_cache import ResultCache, ResultsPacker
 from mlbaseline.engine.inference.worker_pool import WorkerPool
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation, GenerateTask, PerplexityTask, Task
 from mlbaseline.tasks.prompting import Prompting

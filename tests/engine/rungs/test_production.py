@@ -14,7 +14,7 @@ from mlbaseline.assets import FetchedAsset, fetch
 from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import DataError
 from mlbaseline.judge.comparability import mismatches
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import parse_suite

@@ -99,7 +99,7 @@ def test_a_signature_is_known_before_anything_is_loaded(suite: Suite, monkeypatc
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr("mlbaseline.models.checkpoint.load_checkpoint", refuse)
+    monkeypatch.setattr("mlbaseline.models.checkpoints.checkpoint.load_checkpoint", refuse)
     monkeypatch.setattr("mlbaseline.engine.training.train.train", refuse)
     first = [rung.signature.digest for name in suite.baselines for rung in rungs_of(suite, name)]
     assert first == [rung.signature.digest for name in suite.baselines for rung in rungs_of(suite, name)]

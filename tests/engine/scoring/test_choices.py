@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mlbaseline.engine.scoring.choices import ChoiceScorer
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting

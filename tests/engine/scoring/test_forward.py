@@ -16,7 +16,7 @@ from mlbaseline.engine.inference.tokenization import TargetSequence
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.forward import score_packed
 from mlbaseline.engine.scoring.prefix_tree import ScoringRequest
-from mlbaseline.models.checkpoint import Checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
 from tests.support.ladders.choice_task import LABELS, PHRASES, SHOTS, TEMPLATE, make_examples

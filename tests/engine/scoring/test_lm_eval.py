@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.engine.scoring.choices import ChoiceScorer
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting

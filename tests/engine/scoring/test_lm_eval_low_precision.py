@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mlbaseline.engine.scoring.choices import ChoiceScorer
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from mlbaseline.suite import Evaluation
 from tests.benchmarks.bench_scoring import RATIOS, compare, make_harness
 from tests.benchmarks.tasks.scoring_items import packaged_model, sentences, tweets

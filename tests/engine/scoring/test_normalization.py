@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlbaseline.engine.answering import AnsweringSpec
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting

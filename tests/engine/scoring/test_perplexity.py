@@ -10,7 +10,7 @@ import torch
 
 from mlbaseline.engine.inference.tokenization import split_into_windows
 from mlbaseline.engine.scoring.perplexity import TextScorer
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Answer, Example
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting

@@ -11,7 +11,7 @@ import torch
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.training.dev_metrics import measure_dev
 from mlbaseline.engine.training.job import TrainingJob, make_sequences
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.progress import shown_on
 from mlbaseline.suite import Evaluation, Full, GenerateTask, PerplexityTask, Task
 from tests.support.ladders.choice_task import make_data

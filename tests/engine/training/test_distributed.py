@@ -15,7 +15,7 @@ from mlbaseline.engine.training.distributed.zero import make_configuration
 from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.train import train
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from mlbaseline.progress import Stage, shown_on
 from mlbaseline.records import Trained
 from mlbaseline.suite import DistributedTraining

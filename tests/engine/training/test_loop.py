@@ -26,7 +26,7 @@ from mlbaseline.engine.training.shared_base import release_base
 from mlbaseline.engine.training.train import train
 from mlbaseline.errors import AssetError, MlbaselineError
 from mlbaseline.model_files import weights_sha256
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from mlbaseline.suite import Peft, TrainedSpec
 from tests.support.ladders.choice_task import make_data
 from tests.support.models.training_jobs import FULL, LORA, make_job, same_weights, weights_of

@@ -8,7 +8,7 @@ import torch
 
 from mlbaseline.engine.training.master_weights import MasterWeights
 from mlbaseline.engine.training.train import train
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from tests.support.models.training_jobs import FULL, make_job
 
 IDS = torch.tensor([[5, 9, 5, 7, 0, 5], [9, 9, 2, 1, 0, 0]])

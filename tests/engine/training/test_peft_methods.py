@@ -20,7 +20,7 @@ from mlbaseline.engine.training.job import TrainingJob
 from mlbaseline.engine.training.peft_methods import add_adapter, check_method
 from mlbaseline.engine.training.train import train
 from mlbaseline.errors import MlbaselineError, SuiteError
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from mlbaseline.records import Trained
 from mlbaseline.suite import Evaluation, Ia3, Lora, OtherPeft, Peft, PrefixTuning, PromptTuning
 from mlbaseline.tasks.decoding import Decoding

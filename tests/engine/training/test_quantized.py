@@ -18,7 +18,8 @@ from mlbaseline.engine.training.peft_methods import add_adapter
 from mlbaseline.engine.training.train import train
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.comparability import require_comparable
-from mlbaseline.models.checkpoint import computed_in, dtype_of, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.precision import computed_in, dtype_of
 from mlbaseline.results import ResultTable, tabulate
 from mlbaseline.suite import Asset, Ia3, Lora, OtherPeft, PrefixTuning
 from mlbaseline.suite.reading import parse_suite

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mlbaseline.engine.training.tied_embeddings import accumulate_tied_gradient_in_place, compute_tied_gradient_in
-from mlbaseline.models.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 
 IDS = torch.tensor([[5, 9, 5, 7, 0, 5], [9, 9, 2, 1, 0, 0]])
 

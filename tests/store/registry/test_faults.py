@@ -20,16 +20,18 @@ from mlbaseline.store.registry import aliases as moving
 from mlbaseline.store.registry.aliases import AliasMove
 from mlbaseline.store.registry.moves import finish_interrupted
 from mlbaseline.store.registry.promotion import promote, rollback
+from mlbaseline.store.server.connection import Tracker, connect
 from mlbaseline.store.server.dead_runs import end_dead_runs
 from mlbaseline.store.server.heartbeat import HEARTBEAT, PROCESS, is_gone, process_tags
-from mlbaseline.store.server.tracking import Tracker, connect, open_run
+from mlbaseline.store.server.tracking import open_run
 from mlbaseline.suite import Suite
 from tests.support.ladders.stored import Compare, aliases, planned
 
 ROUNDS = int(os.environ.get("MLBASELINE_TEST_INTERLEAVINGS", "6"))
 WAITS = """
 import sys, time
-from mlbaseline.store.server.tracking import connect, open_run
+from mlbaseline.store.server.connection import connect
+from mlbaseline.store.server.tracking import open_run
 with open_run(connect(sys.argv[1], sys.argv[2]), "evaluation", name="waits", tags={}) as run:
     print(run.run_id, flush=True)
     time.sleep(600)

@@ -9,7 +9,7 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.records import TaskData
 from mlbaseline.store.registry.lineage import Lineage, find_lineage
 from mlbaseline.store.registry.promotion import promote
-from mlbaseline.store.server.tracking import Tracker
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.suite import Suite
 from tests.support.ladders.stored import Compare, planned
 

@@ -15,8 +15,8 @@ from mlbaseline.store.comparison_runs import ComparisonRun, find_comparison
 from mlbaseline.store.registry.promotion import promote, rollback
 from mlbaseline.store.registry.rolled_back import promotion_state
 from mlbaseline.store.runs import find_evaluations
+from mlbaseline.store.server.connection import Tracker, connect
 from mlbaseline.store.server.references import artifact_path, resolve
-from mlbaseline.store.server.tracking import Tracker, connect
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.ladders.stored import Compare, aliases, found, planned

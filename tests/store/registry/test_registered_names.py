@@ -7,7 +7,7 @@ import pytest
 from mlbaseline.errors import TrackingError
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.registry.registered_names import find_version
-from mlbaseline.store.server.tracking import Tracker
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.suite import Suite
 from tests.support.ladders.stored import Compare, planned
 

@@ -31,7 +31,8 @@ from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
 from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.verification import VersionLinks
-from mlbaseline.store.server.tracking import Run, Tracker
+from mlbaseline.store.server.connection import Tracker
+from mlbaseline.store.server.tracking import Run
 from mlbaseline.store.signatures import check_comparison, read_signed, sign_comparison
 from mlbaseline.suite import Production, Suite
 from mlbaseline.suite.reading import parse_suite

@@ -14,7 +14,7 @@ from mlbaseline.store.registry.promotion import promote
 from mlbaseline.store.registry.registered_names import find_version
 from mlbaseline.store.registry.verification import VersionLinks
 from mlbaseline.store.runs import read_evaluation
-from mlbaseline.store.server.tracking import Tracker
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.suite import Suite
 from tests.support.ladders.stored import Compare, planned
 

@@ -12,7 +12,7 @@ import pytest
 
 from mlbaseline.errors import TrackingError
 from mlbaseline.store.server.artifacts import ALLOWED_HOSTS, check_location, fetch_artifact
-from mlbaseline.store.server.tracking import Server, reach
+from mlbaseline.store.server.connection import Server, reach
 
 REMOTE = Server("https://tracking.example:8443", mlflow.MlflowClient("sqlite://"))
 LOCAL = Server("sqlite:///mlflow.db", mlflow.MlflowClient("sqlite://"))

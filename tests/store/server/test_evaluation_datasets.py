@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.errors import TrackingError
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.references import resolve
-from mlbaseline.store.server.tracking import Tracker
 
 RECORDS = [
     {

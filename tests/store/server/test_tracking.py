@@ -17,7 +17,8 @@ from mlbaseline.errors import TrackingError
 from mlbaseline.store.evaluations import log_ladder
 from mlbaseline.store.items import Artifacts, Params, Tags, write
 from mlbaseline.store.runs import find_evaluations
-from mlbaseline.store.server.tracking import Tracker, connect, open_run, suite_tags
+from mlbaseline.store.server.connection import Tracker, connect
+from mlbaseline.store.server.tracking import open_run, suite_tags
 from mlbaseline.suite import Suite
 from tests.support.ladders.stored import Evaluate
 from tests.support.processes.servers import free_port, mlflow_server
@@ -48,7 +49,7 @@ def test_two_create_the_experiment_at_once(server: str, suite: Suite) -> None:
 
 def test_two_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
     code = (
-        "from mlbaseline.store.server.tracking import connect\n"
+        "from mlbaseline.store.server.connection import connect\n"
         "print(connect('sqlite:///new/x.db', 'moods').experiment_id)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
@@ -104,7 +105,8 @@ entry_points:
 """
 STEP = """
 import sys
-from mlbaseline.store.server.tracking import connect, open_run
+from mlbaseline.store.server.connection import connect
+from mlbaseline.store.server.tracking import open_run
 tracker = connect(None, "moods")
 with open_run(tracker, "ladder", name="moods ladder", tags={}) as ladder:
     with open_run(tracker, "evaluation", name="rung", tags={}, parent=ladder.run_id):
@@ -198,7 +200,8 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from mlbaseline.store.items import Artifacts, write
-from mlbaseline.store.server.tracking import connect, open_run
+from mlbaseline.store.server.connection import connect
+from mlbaseline.store.server.tracking import open_run
 tracker = connect("sqlite:///mlflow.db", "moods")
 with open_run(tracker, "evaluation", name="before", tags={}): pass
 Path("big").mkdir()

@@ -44,7 +44,7 @@ from mlbaseline.store.comparison_runs import ComparisonRun
 from mlbaseline.store.comparisons import load_assessment
 from mlbaseline.store.evaluations import EvaluatedModel, EvaluationFigures, log_evaluation, open_evaluation
 from mlbaseline.store.registry.plan import PromotionPlan, plan_promotion
-from mlbaseline.store.server.tracking import Tracker
+from mlbaseline.store.server.connection import Tracker
 from mlbaseline.suite import Suite
 from tests.support.comparisons.judged import comparison
 from tests.support.ladders.suites import choice_suite

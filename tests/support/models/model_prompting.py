@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mlbaseline.models.tokenizer import ChatTemplate
+from mlbaseline.models.checkpoints.tokenizer import ChatTemplate
 from mlbaseline.records import Example
 from mlbaseline.suite import Task
 from mlbaseline.tasks import kind_of

@@ -9,8 +9,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from mlbaseline.model_files import model_sha256
+from mlbaseline.store.server.connection import reach
 from mlbaseline.store.server.references import stored_model
-from mlbaseline.store.server.tracking import reach
 from tests.support.ladders.cheap_ladder import CheapLadder
 from tests.support.ladders.workplace import Workplace
 

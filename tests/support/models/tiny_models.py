@@ -72,7 +72,7 @@ def write_adapter(model: Path, folder: Path) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from mlbaseline.models.checkpoint import load_checkpoint
+    from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 
     torch.manual_seed(3)
     config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)

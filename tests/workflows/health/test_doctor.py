@@ -56,7 +56,9 @@ def test_a_precision_without_its_package_fails(
     server = f"sqlite:///{tmp_path / 'mlflow.db'}"
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "bitsandbytes", None)
-        patch.setattr("mlbaseline.models.checkpoint.load_pretrained", None)  # nothing is loaded before it is said
+        patch.setattr(
+            "mlbaseline.models.checkpoints.checkpoint.load_pretrained", None
+        )  # nothing is loaded before it is said
         found = _found(tmp_path, server)
         assert "needs bitsandbytes" in found["precision of suite", "fail"]
         assert found["data", "ok"] == "data.jsonl: jsonl, UTF-8, 30 rows; train 4, dev 2, test 4"

@@ -10,7 +10,7 @@ import pytest
 
 from mlbaseline import workflows
 from mlbaseline.assets import fetch
-from mlbaseline.models.checkpoint import model_folder
+from mlbaseline.models.checkpoints.checkpoint import model_folder
 from mlbaseline.suite import Asset
 from mlbaseline.suite.reading import load_suite
 from mlbaseline.tasks import load_task

@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from mlbaseline.engine.training.distributed.data_parallel import DataParallel
 from mlbaseline.engine.training.frozen_layers import decoder_layers
-from mlbaseline.models.checkpoint import dtype_of
+from mlbaseline.models.checkpoints.precision import dtype_of
 from mlbaseline.suite import Peft
 
 

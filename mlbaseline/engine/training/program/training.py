@@ -36,8 +36,9 @@ from mlbaseline.engine.training.program.process import (
 )
 from mlbaseline.errors import AssetError, TrainingProgramError
 from mlbaseline.model_files import weights_sha256
-from mlbaseline.models.adapter_files import CONFIG, named_base, record_base
-from mlbaseline.models.checkpoint import model_folder, refuse_pickles
+from mlbaseline.models.checkpoints.adapter_files import CONFIG, named_base, record_base
+from mlbaseline.models.checkpoints.checkpoint import model_folder
+from mlbaseline.models.checkpoints.loading import refuse_pickles
 from mlbaseline.progress import Title
 from mlbaseline.records import Trained
 from mlbaseline.suite import ProgramAdapter, TrainingProject

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mlbaseline.errors import AssetError, MlbaselineError
-from mlbaseline.models.checkpoint import load_checkpoint, model_folder, resolve_precision
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint, model_folder
+from mlbaseline.models.checkpoints.precision import resolve_precision
 from tests.support.models.tiny_models import write_adapter
 
 
@@ -142,7 +143,7 @@ def test_pickled_weights_are_never_read(tiny_model: Path, tmp_path: Path) -> Non
 
 def test_loading_and_answering_say_nothing(wide_model: Path) -> None:
     code = (
-        "import sys, pathlib, torch, mlbaseline.models.checkpoint as c\n"
+        "import sys, pathlib, torch, mlbaseline.models.checkpoints.checkpoint as c\n"
         "for precision in sys.argv[2:]:\n"
         "    model = c.load_checkpoint(pathlib.Path(sys.argv[1]), precision=precision, device='cpu').model\n"
         "    model(torch.arange(9)[None])"

@@ -19,8 +19,8 @@ from mlbaseline.engine.generation.generator import Generator
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.scoring.perplexity import TextScorer
 from mlbaseline.errors import AssetError, MlbaselineError
-from mlbaseline.models.checkpoint import Checkpoint, load_checkpoint
-from mlbaseline.models.placement import Placement, load_placed
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.placement import Placement, load_placed
 from mlbaseline.records import Answer
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.decoding import Decoding

@@ -14,17 +14,10 @@ from typing import Any
 
 from mlbaseline.cache import private_cache_dir
 from mlbaseline.errors import AssetError, MlbaselineError
-from mlbaseline.models.adapter_files import is_adapter
-from mlbaseline.models.checkpoint import (
-    Checkpoint,
-    Precision,
-    default_device,
-    dtype_of,
-    load_checkpoint,
-    load_pretrained,
-    model_folder,
-    quiet_transformers,
-)
+from mlbaseline.models.checkpoints.adapter_files import is_adapter
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint, model_folder
+from mlbaseline.models.checkpoints.loading import load_pretrained, quiet_transformers
+from mlbaseline.models.checkpoints.precision import Precision, default_device, dtype_of
 from mlbaseline.suite import Evaluation
 
 

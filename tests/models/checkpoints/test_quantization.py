@@ -13,8 +13,9 @@ import torch
 
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.errors import AssetError, MlbaselineError
-from mlbaseline.models import quantization
-from mlbaseline.models.checkpoint import Checkpoint, computed_in, load_checkpoint, precision_fields
+from mlbaseline.models.checkpoints import quantization
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.precision import computed_in, precision_fields
 from mlbaseline.suite import Evaluation
 from mlbaseline.tasks.prompting import Prompting
 from tests.support.ladders.choice_task import PHRASES, SHOTS, TEMPLATE, make_examples

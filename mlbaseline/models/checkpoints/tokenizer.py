@@ -10,7 +10,8 @@ from typing import Any
 
 from mlbaseline.assets import sha256_of
 from mlbaseline.errors import AssetError
-from mlbaseline.models.checkpoint import model_folder, quiet_transformers
+from mlbaseline.models.checkpoints.checkpoint import model_folder
+from mlbaseline.models.checkpoints.loading import quiet_transformers
 from mlbaseline.records import digest_of
 
 Message = Mapping[str, str]

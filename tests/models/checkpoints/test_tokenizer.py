@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlbaseline.errors import AssetError
-from mlbaseline.models.checkpoint import load_checkpoint
-from mlbaseline.models.tokenizer import ChatTemplate, tokenizer_sha256
+from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
+from mlbaseline.models.checkpoints.tokenizer import ChatTemplate, tokenizer_sha256
 from tests.support.models.tiny_models import CHAT_TEMPLATE, CHAT_TEMPLATE_WITHOUT_SYSTEM, write_chat_model
 
 

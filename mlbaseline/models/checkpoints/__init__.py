@@ -1,0 +1,1 @@
+"""Transformers checkpoints: loading them, adapters on them, quantised weights, several devices."""
