@@ -17,7 +17,7 @@ Rungs = Mapping[str, tuple[CompletedEvaluation, ...]]
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredByAll:
     """Rungs on the examples that every registered rung has answered.
 
     Attributes:
@@ -33,7 +33,7 @@ class Answered:
     left_out: tuple[str, ...] = ()
 
 
-def find_answered(suite: Suite, rungs: Rungs, schedule: LookSchedule) -> Answered:
+def find_answered(suite: Suite, rungs: Rungs, schedule: LookSchedule) -> AnsweredByAll:
     """Find the examples that every registered rung has answered, and cut all rungs to them.
 
     Raises:
@@ -42,7 +42,7 @@ def find_answered(suite: Suite, rungs: Rungs, schedule: LookSchedule) -> Answere
     """
     tables = [evaluation.table for rung in rungs.values() for evaluation in rung]
     if all(len(table.frame) == schedule.n for table in tables):
-        return Answered(rungs, schedule.n)
+        return AnsweredByAll(rungs, schedule.n)
     if not schedule.sizes:
         short = next(table for table in tables if len(table.frame) != schedule.n)
         raise IncomparableError(
@@ -60,7 +60,7 @@ def find_answered(suite: Suite, rungs: Rungs, schedule: LookSchedule) -> Answere
         )
     left_out = [name for name, rung in rungs.items() if not all(common <= ids[e.run_id] for e in rung)]
     kept = {name: tuple(cut(e, common) for e in rung) for name, rung in rungs.items() if name not in left_out}
-    return Answered(kept, len(common), all(map(schedule.follows, of_registered)), tuple(left_out))
+    return AnsweredByAll(kept, len(common), all(map(schedule.follows, of_registered)), tuple(left_out))
 
 
 def cut(evaluation: CompletedEvaluation, ids: Collection[str]) -> CompletedEvaluation:

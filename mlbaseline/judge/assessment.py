@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.judge.audit import Champion, Subject, Trials
+from mlbaseline.judge.audit import AuditInput, Champion, Trials
 from mlbaseline.judge.contrasts.comparison import TOO_SMALL, compare
 from mlbaseline.judge.contrasts.power import MoreExamples, more_examples_to_decide
 from mlbaseline.judge.contrasts.preregistered import mark_registered
@@ -66,7 +66,7 @@ def assess(
         sharing = len(family) if row.role == Role.PRIMARY else len({other.candidate for other in family})
         return more_examples_to_decide(ladder, row, family=sharing)
 
-    subject, looks = Subject(ladder, standings, comparisons, registration, trials, champion), report_looks(ladder)
+    subject, looks = AuditInput(ladder, standings, comparisons, registration, trials, champion), report_looks(ladder)
     audited, verdict = judge(subject, more_examples, looks)
     return Assessment(
         suite=suite.name,

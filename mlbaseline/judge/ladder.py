@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mlbaseline.errors import DataError
-from mlbaseline.judge.answered import Answered, Rungs, cut, find_answered
+from mlbaseline.judge.answered import AnsweredByAll, Rungs, cut, find_answered
 from mlbaseline.judge.comparability import require_comparable, require_same_reference, software_warnings
 from mlbaseline.judge.contrasts.chosen_checkpoint import ChosenCheckpoint, choose_checkpoint
 from mlbaseline.metrics import metric_of
@@ -136,7 +136,7 @@ def build_ladder(
     rungs = {name: rung for name, rung in found.items() if rung}
     missing = {name: why for name, why in (left_aside or {}).items() if name not in rungs}
     _require_matrix(suite, rungs, (*absent, *missing))
-    answered = Answered(rungs, 0) if schedule is None else find_answered(suite, rungs, schedule)
+    answered = AnsweredByAll(rungs, 0) if schedule is None else find_answered(suite, rungs, schedule)
     whole, rungs = (rungs if answered.rungs is not rungs else {}), dict(answered.rungs)
     everything = [evaluation for rung in rungs.values() for evaluation in rung]
     warnings = (*require_comparable([e.table for e in everything]), *software_warnings(everything))

@@ -48,7 +48,7 @@ class TrueDifference:
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedVerdict:
     """What the verdict would be with n examples.
 
     Attributes:
@@ -151,7 +151,7 @@ def simulate(
     n_simulations: int,
     seed: int,
     advance: Callable[[], object],
-) -> Iterator[Simulated]:
+) -> Iterator[SimulatedVerdict]:
     """Judge simulated tests of several sizes.
 
     Args:
@@ -172,7 +172,7 @@ def simulate(
             verdicts.append(judge(tests.draw(factor, np.random.default_rng([seed, position, number]))))
             advance()
         shares = {d: estimate_mean([float(v.decision == d) for v in verdicts]) for d in Decision}
-        yield Simulated(round(n_test * factor), shares, _asked(verdicts))
+        yield SimulatedVerdict(round(n_test * factor), shares, _asked(verdicts))
 
 
 def _asked(verdicts: Sequence[Verdict]) -> dict[str, dict[Outcome, float]]:

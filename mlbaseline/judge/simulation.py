@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlbaseline.judge.audit import Champion, Subject, Trials
+from mlbaseline.judge.audit import AuditInput, Champion, Trials
 from mlbaseline.judge.contrasts.comparison import compare_deciding
 from mlbaseline.judge.contrasts.preregistered import mark_registered
 from mlbaseline.judge.decision.judgement import judge
@@ -47,6 +47,6 @@ def deciding_verdict(
     suite, rng = ladder.suite, resampling_rng()
     standings = {name: stand(suite, name, rung, rng) for name, rung in ladder.rungs.items()}
     rows = (*mark_registered(suite, registration, compare_deciding(ladder, rng)), *explored)
-    subject = Subject(ladder, standings, rows, registration, trials, champion)
+    subject = AuditInput(ladder, standings, rows, registration, trials, champion)
     _, verdict = judge(subject, lambda _: None, report_looks(ladder))
     return verdict

@@ -10,7 +10,7 @@ import pandas as pd
 from mlbaseline.judge.comparability import measured_on
 from mlbaseline.judge.contrasts.inference import estimate
 from mlbaseline.judge.cost.estimates import combined, cost_of, mean_of
-from mlbaseline.judge.cost.metered import Metered
+from mlbaseline.judge.cost.metered import MeteredEvaluation
 from mlbaseline.metrics import measure
 from mlbaseline.records import Estimate, FineTune, Standing, seed_text
 from mlbaseline.results import SLICE, CompletedEvaluation, ResultTable
@@ -40,7 +40,7 @@ def stand(suite: Suite, name: str, evaluations: Sequence[CompletedEvaluation], r
             if len(per_seed) > 1
         },
         slices=_mean_slices([measure_slices(table, suite) for table in tables]),
-        cost=cost_of(suite, [Metered.of(evaluation) for evaluation in evaluations]),
+        cost=cost_of(suite, [MeteredEvaluation.of(evaluation) for evaluation in evaluations]),
         fine_tune=_fine_tune(suite, name, [evaluation.measured for evaluation in evaluations]),
         error_rate=float(np.mean([table.frame["error"].notna().mean() for table in tables])),
         run_ids={seed_text(e.table.seed): e.run_id for e in evaluations},

@@ -43,7 +43,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Item:
+class JudgedItem:
     """An answer as people and judges know it. is_swapped: the sheet shows the other answer as A."""
 
     id: str
@@ -84,7 +84,7 @@ def answers_sha256(answers: Answers) -> str:
     return content.hexdigest()
 
 
-def item_of(metric: str, example_id: str, answer: str, other: str | None = None) -> Item:
+def item_of(metric: str, example_id: str, answer: str, other: str | None = None) -> JudgedItem:
     """Return the item of an answer. other: the answer that it is compared with, which has the same item.
 
     Example:
@@ -92,12 +92,12 @@ def item_of(metric: str, example_id: str, answer: str, other: str | None = None)
         True
     """
     if other is None:
-        return Item(_digest(metric, example_id, answer)[:_ITEM_LENGTH])
+        return JudgedItem(_digest(metric, example_id, answer)[:_ITEM_LENGTH])
     first, second = sorted((answer, other))
     digest = _digest(metric, example_id, first, second)
     # A further digit decides which one the sheet shows first: by chance, and the same every time.
     shown_first = first if int(digest[_ITEM_LENGTH], 16) % 2 else second
-    return Item(digest[:_ITEM_LENGTH], answer != shown_first)
+    return JudgedItem(digest[:_ITEM_LENGTH], answer != shown_first)
 
 
 def draw_order(example_ids: Sequence[str], *, data_digest: str, metric: str) -> list[str]:

@@ -24,7 +24,7 @@ _CLIENTS = 40_000
 
 
 @dataclass(frozen=True, eq=False)
-class Story:
+class PackagedStream:
     """The packaged stream with the rules that it is judged by.
 
     Attributes:
@@ -42,7 +42,7 @@ class Story:
     restarts_us: tuple[int, ...]
 
 
-def tell_story(seed: int = 7) -> Story:
+def tell_story(seed: int = 7) -> PackagedStream:
     """Make the packaged stream.
 
     Example:
@@ -60,7 +60,7 @@ def tell_story(seed: int = 7) -> Story:
             "cost": {"ratio": 1.2},
         },
     }
-    return Story(
+    return PackagedStream(
         events=_events(np.random.default_rng(seed)),
         canary=CanaryRules.model_validate(rules),
         drift=DriftRules.model_validate({"delta": 0.03, "arl_days": 365, "label_delay": "2d"}),

@@ -10,7 +10,7 @@ from mlbaseline.records.comparison import (
     PublishedScore,
     UnpairedContrast,
 )
-from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint, Relative
+from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint, NormalisedFigure
 from mlbaseline.records.decisions import (
     NO_SEED,
     NONE_PASSED,
@@ -48,8 +48,8 @@ from mlbaseline.records.slices import (
     SlicePooling,
     SliceReport,
     SliceSearch,
+    SliceSpread,
     SmallSlice,
-    Spread,
     Where,
     is_loss_measure,
     is_measure,
@@ -114,6 +114,7 @@ __all__ = [
     "MismatchEffect",
     "MlflowContrast",
     "Model",
+    "NormalisedFigure",
     "OrderEffect",
     "Outcome",
     "OutputType",
@@ -126,7 +127,6 @@ __all__ = [
     "PublishedScore",
     "Registered",
     "Registration",
-    "Relative",
     "Role",
     "Scalar",
     "Severity",
@@ -136,8 +136,8 @@ __all__ = [
     "SlicePooling",
     "SliceReport",
     "SliceSearch",
+    "SliceSpread",
     "SmallSlice",
-    "Spread",
     "Standing",
     "StopStatus",
     "TableWriter",

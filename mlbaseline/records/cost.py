@@ -15,7 +15,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Relative:
+class NormalisedFigure:
     """A figure in units of the reference workload, with its interval at the suite's level."""
 
     value: float
@@ -52,7 +52,7 @@ class Cost:
     trainable_params: int | None = None
     first_token_p50_s: float | None = None
     reference_s: float | None = None
-    relative: Mapping[str, Relative] = field(default_factory=dict)
+    relative: Mapping[str, NormalisedFigure] = field(default_factory=dict)
     reference_speeds: Mapping[str, float] = field(default_factory=dict)
 
 

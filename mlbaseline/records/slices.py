@@ -55,7 +55,7 @@ class SliceDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class SliceSpread:
     """Highest less lowest slice mean of one rung; low and high cover the true distance, whichever slices those are."""
 
     highest: str
@@ -77,8 +77,8 @@ class SliceGap:
     baseline: str
     metric: str
     slice: str
-    ours: Spread
-    theirs: Spread
+    ours: SliceSpread
+    theirs: SliceSpread
     difference: float
     low: float
     high: float

@@ -15,7 +15,7 @@ from mlbaseline.records import (
     SliceGap,
     SliceReport,
     SliceSearch,
-    Spread,
+    SliceSpread,
     UnpairedContrast,
 )
 
@@ -77,7 +77,7 @@ def _clip_slices(explored: SliceReport) -> SliceReport:
 def _clip_gap(gap: SliceGap) -> SliceGap:
     reach = _reach(gap.metric)
 
-    def clip_spread(spread: Spread) -> Spread:
+    def clip_spread(spread: SliceSpread) -> SliceSpread:
         return replace(spread, low=_clip(spread.low, 0.0, reach), high=_clip(spread.high, 0.0, reach))
 
     return replace(_clip_difference(gap), ours=clip_spread(gap.ours), theirs=clip_spread(gap.theirs))

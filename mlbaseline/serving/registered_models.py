@@ -83,7 +83,9 @@ def _require_digest(model: OwnModel | PyfuncModel, sha256: str) -> None:
         )
 
 
-def _require_signed(server: Server, identity: Identity, trusted: TrustedKeys, model: OwnModel | PyfuncModel) -> None:
+def _require_signed(
+    server: Server, identity: ModelIdentity, trusted: TrustedKeys, model: OwnModel | PyfuncModel
+) -> None:
     if not identity.is_version:
         raise SignatureError(
             f"{model.name}: {trusted.where} asks for a signature, which only versions of registered models have. Name "
@@ -93,7 +95,7 @@ def _require_signed(server: Server, identity: Identity, trusted: TrustedKeys, mo
 
 
 @dataclass(frozen=True)
-class Identity:
+class ModelIdentity:
     """What a reference stands for now. version: `NAME/NUMBER`, or the reference itself where it cannot move.
 
     uri: the same without an alias. stated: digests of a model that mlbaseline evaluated. evaluation_run_id: of a
@@ -112,7 +114,7 @@ class Identity:
         return self.version != self.uri
 
 
-def find_identity(server: Server, uri: str) -> Identity | None:
+def find_identity(server: Server, uri: str) -> ModelIdentity | None:
     """Return what a reference stands for now; None where there is nothing. Raises TrackingError."""
     from mlflow.exceptions import MlflowException
 
@@ -125,19 +127,19 @@ def find_identity(server: Server, uri: str) -> Identity | None:
             raise
 
 
-def _identity(server: Server, uri: str) -> Identity:
+def _identity(server: Server, uri: str) -> ModelIdentity:
     client = server.client
     if uri.startswith("runs:/"):
         run_id = uri.removeprefix("runs:/").partition("/")[0]
         tags = client.get_run(run_id).data.tags
-        return Identity(uri, uri, run_id, ModelDigests(tags.get(MODEL_SHA256), tags.get(WEIGHTS_SHA256)))
+        return ModelIdentity(uri, uri, run_id, ModelDigests(tags.get(MODEL_SHA256), tags.get(WEIGHTS_SHA256)))
     parts = parse_model(uri)
     if parts["path"]:
         raise TrackingError(f"{uri}: expected a model, not a path inside one")
     if parts["id"]:
         model = client.get_logged_model(parts["id"])
         # Of a prompted model, the tag about weights names those that it was prompted with, and it has none of its own.
-        return Identity(uri, uri, model.source_run_id, ModelDigests(model.tags.get(MODEL_SHA256)))
+        return ModelIdentity(uri, uri, model.source_run_id, ModelDigests(model.tags.get(MODEL_SHA256)))
     name = parts["name"]
     version = (
         client.get_model_version_by_alias(name, parts["alias"])
@@ -147,7 +149,7 @@ def _identity(server: Server, uri: str) -> Identity:
     evaluated = version.tags.get(EVALUATION_RUN_ID)
     number = f"{name}/{version.version}"
     stated = stated_digests(server, version)
-    return Identity(number, f"models:/{number}", version.run_id or None, stated, evaluated)
+    return ModelIdentity(number, f"models:/{number}", version.run_id or None, stated, evaluated)
 
 
 @dataclass(frozen=True)

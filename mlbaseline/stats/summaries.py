@@ -14,7 +14,7 @@ import scipy
 
 from mlbaseline.stats.contrast_data import ROWS_PER_CHUNK, ContrastData, Mask
 from mlbaseline.stats.types import Array
-from mlbaseline.stats.units import Cells
+from mlbaseline.stats.units import UnitCells
 from mlbaseline.stats.weights import effective_count
 
 TIE = 1e-9
@@ -195,7 +195,7 @@ def _with_units(data: ContrastData, summary: Summary, usual: Array, flat: Mask) 
     for s in range(shape[0]):
         rows = order[data.slices[order, s]]
         weights = np.ones(len(rows)) if data.weights is None else data.weights.values[rows]
-        cells = Cells.of(codes[rows], weights, strata[rows] if strata is not None and s == 0 else None)
+        cells = UnitCells.of(codes[rows], weights, strata[rows] if strata is not None and s == 0 else None)
         values, sizes = data.values[rows], cells.unit_weights
         units[s], effective[s] = len(sizes), effective_count(sizes)
         away = np.logical_or.reduceat(np.abs(values - usual[s]) > TIE * data.scale, cells.unit_rows, axis=0)

@@ -12,7 +12,7 @@ from mlbaseline.stats.variance import bell_mccaffrey_df
 
 
 @dataclass(frozen=True)
-class Cells:
+class UnitCells:
     """Rows of a slice that lie together: by unit and, within it, by stratum. Rows are sorted so.
 
     Attributes:
@@ -32,7 +32,7 @@ class Cells:
     unit_weights: Array
 
     @classmethod
-    def of(cls, codes: NDArray[np.intp], weights: Array, strata: NDArray[np.intp] | None) -> Cells:
+    def of(cls, codes: NDArray[np.intp], weights: Array, strata: NDArray[np.intp] | None) -> UnitCells:
         begins = np.diff(codes, prepend=-1) != 0
         unit_rows = np.flatnonzero(begins)
         rows = unit_rows if strata is None else np.flatnonzero(begins | (np.diff(strata, prepend=-1) != 0))

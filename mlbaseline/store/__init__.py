@@ -4,7 +4,7 @@ from mlbaseline.store.comparison_runs import ComparisonRun, find_comparison, new
 from mlbaseline.store.comparisons import load_assessment, log_comparison, look_of, show_verdict
 from mlbaseline.store.counting_runs import (
     CountingRuns,
-    LeftAside,
+    UncountedRun,
     counting_runs,
     find_under_way,
     first_to_complete,
@@ -70,7 +70,6 @@ __all__ = [
     "EvaluatedModel",
     "EvaluationFigures",
     "EvaluationRun",
-    "LeftAside",
     "Leftover",
     "LeftoverKind",
     "Lineage",
@@ -85,6 +84,7 @@ __all__ = [
     "ShownAnswer",
     "ShownExample",
     "Tracker",
+    "UncountedRun",
     "VersionLineage",
     "VersionLinks",
     "absolute_uri",

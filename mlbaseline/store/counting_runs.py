@@ -21,7 +21,7 @@ from mlbaseline.suite import Split, Suite
 
 
 @dataclass(frozen=True)
-class LeftAside:
+class UncountedRun:
     """A completed run that does not count, and why."""
 
     baseline: str
@@ -39,7 +39,7 @@ class CountingRuns:
     """runs: those that count, one for each baseline and seed. left_aside: newer ones that do not, newest first."""
 
     runs: tuple[EvaluationRun, ...]
-    left_aside: tuple[LeftAside, ...]
+    left_aside: tuple[UncountedRun, ...]
 
     @property
     def with_rows(self) -> tuple[EvaluationRun, ...]:
@@ -72,7 +72,7 @@ def counting_runs(
     else:
         evaluations = [run for run in evaluations if run.split != "dev"]
     chosen: dict[tuple[str, int | None], EvaluationRun] = {}
-    left_aside: list[LeftAside] = []
+    left_aside: list[UncountedRun] = []
     for run in evaluations:
         key = run.baseline, run.seed
         if key in chosen or run.baseline not in suite.baselines or run.seed not in (None, *suite.seeds):
@@ -81,7 +81,7 @@ def counting_runs(
         if reason is None:
             chosen[key] = run
         else:
-            left_aside.append(LeftAside(run.baseline, run.seed, run.run_id, reason))
+            left_aside.append(UncountedRun(run.baseline, run.seed, run.run_id, reason))
     return CountingRuns(tuple(chosen.values()), tuple(left_aside))
 
 

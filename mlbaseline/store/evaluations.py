@@ -25,7 +25,7 @@ from mlbaseline.store.items import (
     param_text,
     write,
 )
-from mlbaseline.store.measured import MEASURED_SHA256, Measured, write_measured
+from mlbaseline.store.measured import MEASURED_SHA256, MeasuredFigures, write_measured
 from mlbaseline.store.server.connection import Tracker
 from mlbaseline.store.server.reporting import reporting
 from mlbaseline.store.server.tracking import NOTE, PREFIX, Run, open_run, suite_tags
@@ -169,7 +169,7 @@ def log_evaluation(
             Artifacts(folder),
             _dataset(suite, data),
             Tags({EXAMPLES_SHA256: hash_file(folder / EXAMPLES)}),
-            Tags({MEASURED_SHA256: write_measured(folder / "results", Measured(measured, texts))}),
+            Tags({MEASURED_SHA256: write_measured(folder / "results", MeasuredFigures(measured, texts))}),
             Tags({UNANSWERED: str(table.n_unanswered)} if table.n_unanswered else {}),
             Tags({ANSWERED: str(len(table.frame))} if len(table.frame) < len(data.examples) else {}),
             Metrics({**figures.metrics, **_flat(figures.slices), **_costs(figures.cost)}),

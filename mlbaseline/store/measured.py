@@ -25,7 +25,7 @@ FACTS = ("hardware.", "software.", "cost.", "judge.")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredFigures:
     """What was measured around the rows of a run.
 
     figures: metric of the run ─▶ value. facts: parameter of the run (those that begin with one of `FACTS`) ─▶ its text.
@@ -35,14 +35,14 @@ class Measured:
     facts: Mapping[str, str]
 
 
-def write_measured(folder: Path, measured: Measured) -> str:
+def write_measured(folder: Path, measured: MeasuredFigures) -> str:
     """Write `measured.json` into a run's folder of results, and return its SHA-256."""
     content = to_json(measured, indent=2, inf_nan_mode="strings") + b"\n"
     (folder / Path(MEASURED).name).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
-def read_measured(folder: Path) -> Measured:
+def read_measured(folder: Path) -> MeasuredFigures:
     """Read what `write_measured` wrote.
 
     Raises:
@@ -50,6 +50,6 @@ def read_measured(folder: Path) -> Measured:
     """
     path = folder / Path(MEASURED).name
     try:
-        return TypeAdapter(Measured).validate_json(path.read_bytes())
+        return TypeAdapter(MeasuredFigures).validate_json(path.read_bytes())
     except ValidationError as error:
         raise IncomparableError(f"{path}: not written by this version of mlbaseline: {error}") from error

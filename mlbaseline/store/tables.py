@@ -14,7 +14,7 @@ from mlbaseline.records import Signature
 from mlbaseline.results import CompletedEvaluation, ResultTable
 from mlbaseline.results import load_table as read_table
 from mlbaseline.store.evaluations import EXAMPLES, SIGNATURE
-from mlbaseline.store.measured import FACTS, MEASURED, Measured, read_measured
+from mlbaseline.store.measured import FACTS, MEASURED, MeasuredFigures, read_measured
 from mlbaseline.store.runs import EvaluationRun
 from mlbaseline.store.server.artifacts import check_location, fetch_artifact
 from mlbaseline.store.server.connection import Server
@@ -69,7 +69,9 @@ def _evaluation(run: EvaluationRun, table: ResultTable, cache: Path) -> Complete
     if run.measured_sha256 is not None:
         measured = read_measured(_folder(run, cache))
     else:
-        measured = Measured(run.metrics, {name: text for name, text in run.params.items() if name.startswith(FACTS)})
+        measured = MeasuredFigures(
+            run.metrics, {name: text for name, text in run.params.items() if name.startswith(FACTS)}
+        )
     return CompletedEvaluation(
         run.run_id, table, measured.figures, measured.facts, is_measured_digested=run.measured_sha256 is not None
     )

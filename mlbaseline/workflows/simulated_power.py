@@ -12,7 +12,7 @@ from mlbaseline.errors import DataError
 from mlbaseline.judge.contrasts.comparison import compare_deciding
 from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.judge.ladder import Ladder
-from mlbaseline.judge.resampling import Simulated, SimulatedTests, TrueDifference, simulate
+from mlbaseline.judge.resampling import SimulatedTests, SimulatedVerdict, TrueDifference, simulate
 from mlbaseline.judge.simulation import resampling_rng
 from mlbaseline.progress import progress_bar
 from mlbaseline.records import Comparison, Decision, Outcome, Role
@@ -126,7 +126,7 @@ def _truth(ladder: Ladder, candidate: str | None, baseline: str | None, delta: f
     return TrueDifference(hardest.candidate, hardest.baseline, hardest.metric, delta)
 
 
-def _entry(one: Simulated) -> dict[str, Any]:
+def _entry(one: SimulatedVerdict) -> dict[str, Any]:
     return {
         "n": one.n,
         **{
@@ -137,7 +137,7 @@ def _entry(one: Simulated) -> dict[str, Any]:
     }
 
 
-def _text(truth: TrueDifference, improvement: float, found: Sequence[Simulated], n_simulations: int) -> str:
+def _text(truth: TrueDifference, improvement: float, found: Sequence[SimulatedVerdict], n_simulations: int) -> str:
     said = "as observed" if truth.improvement is None else "as stated"
     lines = [
         f"{truth.candidate} over {truth.baseline}: {truth.metric} better by {improvement:+.4f} ({said}).",
@@ -155,7 +155,7 @@ def _text(truth: TrueDifference, improvement: float, found: Sequence[Simulated],
     return "\n".join(lines)
 
 
-def _blocking(one: Simulated) -> str:
+def _blocking(one: SimulatedVerdict) -> str:
     """Name what was asked that failed or stayed open most often."""
     failed, still_open = Outcome.FAIL, Outcome.INCONCLUSIVE
     shares = {name: (of.get(failed, 0.0), of.get(still_open, 0.0)) for name, of in one.asked.items()}

@@ -25,7 +25,7 @@ import numpy as np
 import mlbaseline
 from mlbaseline import store
 from mlbaseline.judge.cost.estimates import answer_usd, cost_of
-from mlbaseline.judge.cost.metered import Metered
+from mlbaseline.judge.cost.metered import MeteredEvaluation
 from mlbaseline.records import Bounds, Cost
 from mlbaseline.stats import estimate_mean
 from mlbaseline.suite import Suite
@@ -112,7 +112,7 @@ def load(processes: int) -> Iterator[None]:
             process.join()
 
 
-def evaluate_under_load(folder: Path, spinning: Sequence[int]) -> tuple[Suite, list[Metered]]:
+def evaluate_under_load(folder: Path, spinning: Sequence[int]) -> tuple[Suite, list[MeteredEvaluation]]:
     """Evaluate the same weights once for each number of spinning processes."""
     uri, suite = f"sqlite:///{folder}/mlflow.db", load_suite(folder / "suite.yaml")
     runs = []
@@ -123,10 +123,10 @@ def evaluate_under_load(folder: Path, spinning: Sequence[int]) -> tuple[Suite, l
     tracker = store.connect(uri, suite.name)
     found = {run.run_id: run for run in store.find_evaluations(tracker)}
     evaluations = store.load_evaluations(tracker, [found[run_id] for run_id in runs], cache=folder / "tables")
-    return suite, [Metered.of(evaluation) for evaluation in evaluations]
+    return suite, [MeteredEvaluation.of(evaluation) for evaluation in evaluations]
 
 
-def compared(suite: Suite, runs: Sequence[Metered]) -> list[Share]:
+def compared(suite: Suite, runs: Sequence[MeteredEvaluation]) -> list[Share]:
     """Every figure of all pairs."""
     costs = [cost_of(suite, [run]) for run in runs]
     figures: dict[str, list[tuple[float, Bounds]]] = {
@@ -141,7 +141,7 @@ def compared(suite: Suite, runs: Sequence[Metered]) -> list[Share]:
     return [_overlaps(figure, found) for figure, found in figures.items()]
 
 
-def _by_row(suite: Suite, run: Metered) -> tuple[float, Bounds]:
+def _by_row(suite: Suite, run: MeteredEvaluation) -> tuple[float, Bounds]:
     usd = answer_usd(suite, run)
     assert usd is not None
     found = estimate_mean(usd / usd.max())

@@ -23,7 +23,7 @@ import pandas as pd
 
 from mlbaseline.engine.rungs import describe_baseline
 from mlbaseline.judge.cost.estimates import cost_of
-from mlbaseline.judge.cost.metered import Metered
+from mlbaseline.judge.cost.metered import MeteredEvaluation
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Example, Signature, TaskData
@@ -132,7 +132,7 @@ def log_run(tracker: Tracker, suite: Suite, data: TaskData, baseline: str, seed:
             figures=EvaluationFigures(
                 measure_overall(table, suite),
                 measure_slices(table, suite),
-                cost_of(suite, [Metered(table, HARDWARE)]),
+                cost_of(suite, [MeteredEvaluation(table, HARDWARE)]),
             ),
         )
 

@@ -31,7 +31,7 @@ RUNGS = ("majority", "keyword", "zero_shot", "few_shot")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredFigures:
     """One run of the command.
 
     compute_s: of the answers, summed over rungs, from their rows. answered: examples of each rung of the primary
@@ -80,7 +80,7 @@ def command(folder: Path, cache: Path, *arguments: str) -> tuple[dict[str, Any],
     return json.loads(done.stdout), wall_s, cpu_s
 
 
-def measure(what: str, suite: Path, cache: Path, options: Sequence[str]) -> Measured:
+def measure(what: str, suite: Path, cache: Path, options: Sequence[str]) -> MeasuredFigures:
     """Run the ladder with an empty store and no cached answers, after its trainings were done."""
     folder = suite.parent / what
     folder.mkdir()
@@ -88,7 +88,7 @@ def measure(what: str, suite: Path, cache: Path, options: Sequence[str]) -> Meas
     document, wall_s, cpu_s = command(folder, cache, "run", str(suite), "--no-promote", *options)
     comparison = document["comparison"]
     looks = comparison["looks"]
-    return Measured(
+    return MeasuredFigures(
         what,
         wall_s,
         cpu_s,

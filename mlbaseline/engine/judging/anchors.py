@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from time import time
 
 from mlbaseline.engine.judging.judges import OpenedJudge
-from mlbaseline.engine.judging.questions import Question
+from mlbaseline.engine.judging.questions import JudgeQuestion
 from mlbaseline.journal import Journal
 from mlbaseline.records import Answer
 
@@ -58,7 +58,7 @@ class Anchors:
     judge: OpenedJudge
     number: int
 
-    def keep(self, questions: Mapping[str, Question], said: Mapping[str, Answer]) -> None:
+    def keep(self, questions: Mapping[str, JudgeQuestion], said: Mapping[str, Answer]) -> None:
         """Choose anchors among questions that were answered, unless there are enough.
 
         Args:
@@ -98,12 +98,12 @@ class Anchors:
         days = (time() - min(at for *_, at in anchors)) / 86_400
         return Drift(len(pairs), changed, sum(shifts) / len(shifts), days) if pairs else Drift()
 
-    def _read(self) -> Sequence[tuple[str, Question, str, float]]:
+    def _read(self) -> Sequence[tuple[str, JudgeQuestion, str, float]]:
         """Key, question, what was said first, and when in seconds since the epoch."""
         found = []
         for _, line in self._journal.lines():
             parts, said, at = json.loads(line)
-            question = Question(*parts)
+            question = JudgeQuestion(*parts)
             found.append((question.key, question, said, at))
         return found
 

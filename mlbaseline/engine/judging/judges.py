@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline.cache import cache_dir
-from mlbaseline.engine.judging.questions import JUDGING_VERSION, Question, write_question
+from mlbaseline.engine.judging.questions import JUDGING_VERSION, JudgeQuestion, write_question
 from mlbaseline.errors import SuiteError, describe_error
 from mlbaseline.models.heuristic import find_source, load_function
 from mlbaseline.nested import flattened
@@ -47,11 +47,11 @@ class OpenedJudge:
     model: Callable[[AnswerJournal], Model]
     journal: Path
     options: tuple[str, ...]
-    write: Callable[[Question], str]
+    write: Callable[[JudgeQuestion], str]
     score: Callable[[str], float]
     is_drifting: bool
 
-    def ask(self, questions: Sequence[Question], journal: Path | None = None) -> dict[str, Answer]:
+    def ask(self, questions: Sequence[JudgeQuestion], journal: Path | None = None) -> dict[str, Answer]:
         """Ask each question once, unless it is answered already.
 
         Args:

@@ -15,7 +15,7 @@ _MARK_LENGTH = 16
 
 
 @dataclass(frozen=True)
-class Question:
+class JudgeQuestion:
     """One or two answers to be judged.
 
     Attributes:
@@ -36,10 +36,10 @@ class Question:
         return digest_of([self.prompt, self.answer, self.other, self.target])
 
     @property
-    def swapped(self) -> Question:
+    def swapped(self) -> JudgeQuestion:
         """The same with the second answer first."""
         assert self.other is not None
-        return Question(self.prompt, self.other, self.answer, self.target)
+        return JudgeQuestion(self.prompt, self.other, self.answer, self.target)
 
     @property
     def fields(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ class Question:
         return Example(self.key, {**self.fields, "question": text}, options[0] if options else "", options)
 
 
-def write_question(question: Question, metric: JudgedMetric) -> str:
+def write_question(question: JudgeQuestion, metric: JudgedMetric) -> str:
     """Write a question for a language model.
 
     The answers are text of others, who may want a good score. Each part stands behind a mark that is a digest of what
@@ -86,7 +86,7 @@ def write_question(question: Question, metric: JudgedMetric) -> str:
     return "\n\n".join(parts)
 
 
-def _parts(question: Question) -> Iterator[tuple[str, str]]:
+def _parts(question: JudgeQuestion) -> Iterator[tuple[str, str]]:
     yield "question", question.prompt
     if question.target is not None:
         yield "right answer", question.target
@@ -97,5 +97,5 @@ def _parts(question: Question) -> Iterator[tuple[str, str]]:
         yield "answer B", question.other
 
 
-def _mark(question: Question) -> str:
+def _mark(question: JudgeQuestion) -> str:
     return hashlib.sha256(question.key.encode()).hexdigest()[:_MARK_LENGTH]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mlbaseline.engine.judging.anchors import Anchors, Drift
 from mlbaseline.engine.judging.judges import FIELD, FindScorer, OpenedJudge, judge_fields, open_judge
-from mlbaseline.engine.judging.questions import Question
+from mlbaseline.engine.judging.questions import JudgeQuestion
 from mlbaseline.engine.judging.recorded_scores import Columns, RecordedScores
 from mlbaseline.metrics.labels import Answers, answers_of, answers_sha256, score_without_judge
 from mlbaseline.records import Answer, Scalar, TaskData
@@ -106,11 +106,11 @@ class Judging:
 
     def _questions(
         self, metric: JudgedMetric, answers: Mapping[str, str], against: Answers, data: TaskData
-    ) -> dict[str, Question]:
+    ) -> dict[str, JudgeQuestion]:
         """Return what is asked about the answer of each example, by its id."""
         template = self.suite.task.prompt
         return {
-            example.id: Question(
+            example.id: JudgeQuestion(
                 render(template, example.fields),
                 answers[example.id],
                 against.get(example.id),
@@ -129,7 +129,7 @@ class Judging:
     def _against_sha256(self, baseline: str) -> str:
         return answers_sha256(self.find_answers(baseline))
 
-    def _drift(self, name: str, metric: JudgedMetric, judge: OpenedJudge, questions: Sequence[Question]) -> Drift:
+    def _drift(self, name: str, metric: JudgedMetric, judge: OpenedJudge, questions: Sequence[JudgeQuestion]) -> Drift:
         """Ask the anchors again, once a command, where something new is going to be asked."""
         if name in self._drifts or not judge.is_drifting or not metric.judge.anchors:
             return self._drifts.get(name, Drift())
@@ -156,14 +156,14 @@ class _Asked:
     """The questions of one metric and table. by_example: example id ─▶ question, without the swapped ones."""
 
     metric: JudgedMetric
-    by_example: Mapping[str, Question]
+    by_example: Mapping[str, JudgeQuestion]
 
     @property
     def is_pair(self) -> bool:
         return self.metric.against is not None
 
     @property
-    def questions(self) -> dict[str, Question]:
+    def questions(self) -> dict[str, JudgeQuestion]:
         """Key ─▶ question, each content once; of two answers both orders."""
         both = [q for question in self.by_example.values() for q in _orders(question)]
         return {question.key: question for question in both}
@@ -247,5 +247,5 @@ class _JudgedRow:
     unanswered: bool = False
 
 
-def _orders(question: Question) -> tuple[Question, ...]:
+def _orders(question: JudgeQuestion) -> tuple[JudgeQuestion, ...]:
     return (question,) if question.other is None else (question, question.swapped)

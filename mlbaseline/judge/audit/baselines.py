@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import AuditInput, Check, CheckResult, does_not_apply, failed, passed
 from mlbaseline.records import Role, Severity
 from mlbaseline.suite import External, Human, Recorded, Trivial
 
 
-def _has(subject: Subject, what: str, *kinds: str) -> Ruling:
+def _has(subject: AuditInput, what: str, *kinds: str) -> CheckResult:
     if found := subject.of_kind(*kinds):
         return passed(f"{what}: {', '.join(found)}", baselines=found)
     declared = [name for kind in kinds for name in subject.suite.of_kind(kind)]
@@ -16,7 +16,7 @@ def _has(subject: Subject, what: str, *kinds: str) -> Ruling:
     return failed(f"{what}: none. Add a baseline of kind {' or '.join(kinds)}")
 
 
-def _has_fine_tune(subject: Subject, what: str, *kinds: str) -> Ruling:
+def _has_fine_tune(subject: AuditInput, what: str, *kinds: str) -> CheckResult:
     """Check as `_has` does, but expect no fine-tune of a suite whose answers were all recorded elsewhere."""
     specs = subject.suite.baselines.values()
     answered = [spec for spec in specs if not isinstance(spec, Trivial | Human | External)]
@@ -26,15 +26,15 @@ def _has_fine_tune(subject: Subject, what: str, *kinds: str) -> Ruling:
     return _has(subject, what, *kinds)
 
 
-def _trivial(subject: Subject) -> Ruling:
+def _trivial(subject: AuditInput) -> CheckResult:
     return _has(subject, "trivial baselines", "trivial")
 
 
-def _pretrained(subject: Subject) -> Ruling:
+def _pretrained(subject: AuditInput) -> CheckResult:
     return _has(subject, "untouched models", "pretrained")
 
 
-def _production(subject: Subject) -> Ruling:
+def _production(subject: AuditInput) -> CheckResult:
     if found := subject.of_kind("production"):
         return passed(f"in production now: {', '.join(found)}", baselines=found)
     declared = subject.suite.of_kind("production")
@@ -49,15 +49,15 @@ def _production(subject: Subject) -> Ruling:
     return does_not_apply("not included: the suite names no production model")
 
 
-def _peft(subject: Subject) -> Ruling:
+def _peft(subject: AuditInput) -> CheckResult:
     return _has_fine_tune(subject, "parameter-efficient fine-tunes", "peft")
 
 
-def _high_water_mark(subject: Subject) -> Ruling:
+def _high_water_mark(subject: AuditInput) -> CheckResult:
     return _has_fine_tune(subject, "high-water marks", "full", "production")
 
 
-def _champion(subject: Subject) -> Ruling:
+def _champion(subject: AuditInput) -> CheckResult:
     """Every candidate must have a registered contrast with the champion of the registered model, or be it."""
     champion = subject.champion
     if champion is None:

@@ -29,7 +29,7 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Subject:
+class AuditInput:
     """Everything that is known when a comparison is audited. champion: None where no model is registered yet."""
 
     ladder: Ladder
@@ -64,7 +64,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class CheckResult:
     """What a check says. evidence: JSON values, so that it comes back from a file as it was."""
 
     outcome: Outcome
@@ -72,17 +72,17 @@ class Ruling:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-def passed(reason: str, **evidence: Any) -> Ruling:
-    return Ruling(Outcome.PASS, reason, evidence)
+def passed(reason: str, **evidence: Any) -> CheckResult:
+    return CheckResult(Outcome.PASS, reason, evidence)
 
 
-def failed(reason: str, **evidence: Any) -> Ruling:
-    return Ruling(Outcome.FAIL, reason, evidence)
+def failed(reason: str, **evidence: Any) -> CheckResult:
+    return CheckResult(Outcome.FAIL, reason, evidence)
 
 
-def does_not_apply(reason: str, **evidence: Any) -> Ruling:
+def does_not_apply(reason: str, **evidence: Any) -> CheckResult:
     """Rule that the question does not arise. A fact that is missing is another matter: it fails."""
-    return Ruling(Outcome.NOT_APPLICABLE, reason, evidence)
+    return CheckResult(Outcome.NOT_APPLICABLE, reason, evidence)
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ class Check:
     code: str
     severity: Severity
     title: str
-    ask: Callable[[Subject], Ruling]
+    ask: Callable[[AuditInput], CheckResult]
 
-    def __call__(self, subject: Subject) -> Finding:
+    def __call__(self, subject: AuditInput) -> Finding:
         return self.finding(self.ask(subject))
 
-    def finding(self, ruling: Ruling) -> Finding:
+    def finding(self, ruling: CheckResult) -> Finding:
         """Return what this check says as a finding."""
         return Finding(
             self.code, self.severity, ruling.outcome, ruling.reason, ruling.evidence, title=self.title, docs=self.docs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import AuditInput, Check, CheckResult, does_not_apply, failed, passed
 from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.records import Comparison, Cost, Outcome, Severity
 
@@ -17,7 +17,7 @@ EMPTY = 0.5
 """Share of empty answers from which a model counts as one that does not answer."""
 
 
-def _slices(subject: Subject) -> Ruling:
+def _slices(subject: AuditInput) -> CheckResult:
     if not subject.suite.task.slices:
         return failed("the suite cuts no slices: an average can hide whom the candidate fails")
     looked = {row.candidate for row in subject.comparisons if row.slice is not None}
@@ -28,7 +28,7 @@ def _slices(subject: Subject) -> Ruling:
     return passed(f"compared on {', '.join(slices)}", slices=slices)
 
 
-def _practical_margin(subject: Subject) -> Ruling:
+def _practical_margin(subject: AuditInput) -> CheckResult:
     wins = [row for row in subject.deciding if row.outcome is Outcome.PASS]
     if not wins:
         return does_not_apply("no candidate has won a primary contrast")
@@ -39,7 +39,7 @@ def _practical_margin(subject: Subject) -> Ruling:
     return passed("every win exceeds a margin above 0", contrasts=_pairs(wins))
 
 
-def _cost_beside_quality(subject: Subject) -> Ruling:
+def _cost_beside_quality(subject: AuditInput) -> CheckResult:
     names = dict.fromkeys((*subject.candidates, *(row.baseline for row in subject.deciding)))
     priced = [name for name in names if subject.standings[name].kind not in _WITHOUT_COST]
     if not priced:
@@ -56,7 +56,7 @@ def _gaps(cost: Cost) -> list[str]:
     return [what for what, value in known.items() if value is None or not math.isfinite(value)]
 
 
-def _imbalance(subject: Subject) -> Ruling:
+def _imbalance(subject: AuditInput) -> CheckResult:
     if "accuracy" not in subject.suite.metrics:
         return does_not_apply("accuracy is not among the metrics")
     shares = subject.tables[0].frame["target"].value_counts(normalize=True)
@@ -69,7 +69,7 @@ def _imbalance(subject: Subject) -> Ruling:
     return passed(f"{share:.0%} of the targets are {label!r}{also}", **evidence)
 
 
-def _power(subject: Subject) -> Ruling:
+def _power(subject: AuditInput) -> CheckResult:
     if not subject.deciding:
         return does_not_apply("no primary contrast was compared")
     weak = [row for row in subject.deciding if not _is_detectable(row)]
@@ -79,7 +79,7 @@ def _power(subject: Subject) -> Ruling:
     return passed("the margin, or the difference observed beyond it, is larger than the smallest that can be detected")
 
 
-def _degenerate(subject: Subject) -> Ruling:
+def _degenerate(subject: AuditInput) -> CheckResult:
     """Beating a model that answers the same to everything, or nothing, shows no more than beating a trivial rule."""
     names = dict.fromkeys(row.baseline for row in subject.deciding)
     models = [name for name in names if subject.standings[name].kind not in _WITHOUT_MODEL]
@@ -92,7 +92,7 @@ def _degenerate(subject: Subject) -> Ruling:
     return passed("the models that candidates are compared with answer differently to different examples")
 
 
-def _degeneration(subject: Subject, name: str) -> str | None:
+def _degeneration(subject: AuditInput, name: str) -> str | None:
     """How the answers of a rung's checkpoint are degenerate, None where they are not."""
     frame = subject.ladder.checkpoints[name].evaluation.table.frame
     answered = frame[frame["error"].isna()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import AuditInput, Check, CheckResult, does_not_apply, failed, passed
 from mlbaseline.judge.comparability import one_tokenizer
 from mlbaseline.records import NO_SEED, UNKNOWN, Scalar, Severity
 from mlbaseline.results import ResultTable
@@ -16,7 +16,7 @@ _READING = ("prompt.template", "prompt.choice_delimiter", "prompt.system", "engi
 """What a model is given to read, besides its own examples in front of the prompt and its own chat template around."""
 
 
-def _seeds(subject: Subject) -> Ruling:
+def _seeds(subject: AuditInput) -> CheckResult:
     seeds = {
         name: len(standing.run_ids)
         for name in subject.candidates
@@ -31,7 +31,7 @@ def _seeds(subject: Subject) -> Ruling:
     return passed(f"seeds: {shown}", seeds=seeds)
 
 
-def _same_reading(subject: Subject) -> Ruling:
+def _same_reading(subject: AuditInput) -> CheckResult:
     prompted = [t for t in subject.tables if t.signature.fields.get("prompt.template", UNKNOWN) != UNKNOWN]
     if not prompted:
         return does_not_apply("no rung reads a prompt that is known")
@@ -61,7 +61,7 @@ def _known_values(tables: Sequence[ResultTable], field: str) -> set[Scalar]:
     return found - {UNKNOWN}
 
 
-def _budget_parity(subject: Subject) -> Ruling:
+def _budget_parity(subject: AuditInput) -> CheckResult:
     pairs, specs = list(_trained_pairs(subject)), subject.suite.baselines
     if not pairs:
         return does_not_apply("no registered contrast has a trained rung on both sides")
@@ -77,7 +77,7 @@ def _budget_parity(subject: Subject) -> Ruling:
     return passed("every trained baseline was tuned as hard as its candidate", epochs=epochs)
 
 
-def _trained_pairs(subject: Subject) -> Iterator[tuple[str, str]]:
+def _trained_pairs(subject: AuditInput) -> Iterator[tuple[str, str]]:
     baselines = subject.suite.baselines
     for contrast in subject.suite.matrix.primary:
         for theirs in contrast.over:
@@ -85,7 +85,7 @@ def _trained_pairs(subject: Subject) -> Iterator[tuple[str, str]]:
                 yield contrast.candidate, theirs
 
 
-def _tuning_epochs(subject: Subject, name: str) -> int:
+def _tuning_epochs(subject: AuditInput, name: str) -> int:
     """Epochs summed over the settings of learning rate and epochs that have a completed run, today's included."""
     spec = subject.suite.baselines[name]
     assert isinstance(spec, TrainedSpec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from mlbaseline import formats
-from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import AuditInput, Check, CheckResult, does_not_apply, failed, passed
 from mlbaseline.records import UNKNOWN, Scalar, Severity
 from mlbaseline.results import ResultTable
 from mlbaseline.suite import AnswersFile, Recorded
@@ -14,7 +14,7 @@ MANY_LOOKS = 10
 """The best of ten equal candidates looks about 1.5 standard errors better than it is (Gaussian, uncorrelated)."""
 
 
-def _leakage(subject: Subject) -> Ruling:
+def _leakage(subject: AuditInput) -> CheckResult:
     fields = [table.signature.fields for table in subject.tables]
     wrong_split = sorted({str(field.get("data.split")) for field in fields} - {"test"})
     if wrong_split:
@@ -34,7 +34,7 @@ def _shares_a_split(fields: Mapping[str, Scalar]) -> bool:
     return len(set(known)) < len(known)
 
 
-def _looks(subject: Subject) -> Ruling:
+def _looks(subject: AuditInput) -> CheckResult:
     looks = subject.registration.test_looks
     if looks > MANY_LOOKS:
         reason = f"test was looked at {looks} times: draw a new test set before the next decision"
@@ -42,7 +42,7 @@ def _looks(subject: Subject) -> Ruling:
     return passed(f"test was looked at {looks} of at most {MANY_LOOKS} times", looks=looks, limit=MANY_LOOKS)
 
 
-def _error_rows(subject: Subject) -> Ruling:
+def _error_rows(subject: AuditInput) -> CheckResult:
     rates = {name: standing.error_rate for name, standing in subject.standings.items() if standing.error_rate != 0}
     if rates:
         n = len(subject.tables[0].frame)
@@ -51,7 +51,7 @@ def _error_rows(subject: Subject) -> Ruling:
     return passed("no example failed on any rung")
 
 
-def _few_shot(subject: Subject) -> Ruling:
+def _few_shot(subject: AuditInput) -> CheckResult:
     """Check that shots come from train, which loading keeps apart from test. A file of answers says nothing of them."""
     shots = {
         table.name: table.signature.fields["prompt.shots"]
@@ -83,7 +83,7 @@ def _has_other_prompts(table: ResultTable, files: Collection[str]) -> bool:
     return table.baseline in files or table.signature.fields.get("prompt.prefix_sha256") in (None, UNKNOWN)
 
 
-def _digested(subject: Subject) -> Ruling:
+def _digested(subject: AuditInput) -> CheckResult:
     """Figures around the rows choose the seed that stands for a rung, so a digest must cover them."""
     runs = [
         evaluation.run_id

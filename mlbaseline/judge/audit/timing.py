@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mlbaseline.judge.audit.check import Check, Ruling, Subject, does_not_apply, failed, passed
+from mlbaseline.judge.audit.check import AuditInput, Check, CheckResult, does_not_apply, failed, passed
 from mlbaseline.judge.comparability import same_hardware, timed_alike
 from mlbaseline.judge.cost.machines import Normalisation, normalisation
-from mlbaseline.judge.cost.metered import Metered, timings
+from mlbaseline.judge.cost.metered import MeteredEvaluation, timings
 from mlbaseline.judge.cost.relative import relative_figures
 from mlbaseline.records import Bounds, Severity
 from mlbaseline.results import REFERENCE, CompletedEvaluation
@@ -23,7 +23,7 @@ APART = 1.2
 _MEDIAN = {"latency_p50": 0.5}
 
 
-def _same_machine(subject: Subject) -> Ruling:
+def _same_machine(subject: AuditInput) -> CheckResult:
     """Of every primary contrast, whether the latencies of its sides may be set side by side as they were measured."""
     pairs = {(row.candidate, row.baseline) for row in subject.deciding}
     timed = [
@@ -57,7 +57,7 @@ def _apart(pair: str, fields: Sequence[str], by: Normalisation) -> str:
     )
 
 
-def _quiet(subject: Subject) -> Ruling:
+def _quiet(subject: AuditInput) -> CheckResult:
     """Of every run, how long the reference workload took beside it, against the best of its machine."""
     beside = {
         name: [found for run in runs if (found := _beside(run)) is not None]
@@ -101,13 +101,13 @@ def _beside(run: CompletedEvaluation) -> _Beside | None:
     return _Beside(run.table.name, float(seconds.mean()), float(seconds.quantile(_BEST)))
 
 
-def _machines(subject: Subject, names: Sequence[str]) -> list[list[str]]:
+def _machines(subject: AuditInput, names: Sequence[str]) -> list[list[str]]:
     """Group rungs by machine and batches."""
     groups = timed_alike(subject.standings[name] for name in names)
     return [[standing.baseline for standing in group] for group in groups]
 
 
-def _repeatable(subject: Subject) -> Ruling:
+def _repeatable(subject: AuditInput) -> CheckResult:
     """Test A against A: runs that do the same work on one machine must agree on their latency."""
     pairs = list(_same_work(subject))
     if not pairs:
@@ -120,7 +120,7 @@ def _repeatable(subject: Subject) -> Ruling:
     return passed(f"{len(pairs)} pairs of runs that do the same work agree on their latency", pairs=len(pairs))
 
 
-def _same_work(subject: Subject) -> Iterator[tuple[CompletedEvaluation, CompletedEvaluation]]:
+def _same_work(subject: AuditInput) -> Iterator[tuple[CompletedEvaluation, CompletedEvaluation]]:
     """Find pairs of runs on one machine whose queries that were timed alone are the same work.
 
     That is: the same queries, with as many tokens read and written in each, by the same weights computed alike. The
@@ -152,11 +152,11 @@ def _work(run: CompletedEvaluation) -> dict[str, tuple[int, int]]:
 
 def _disagreement(a: CompletedEvaluation, b: CompletedEvaluation, level: float) -> str:
     """Say how far two medians are apart whose intervals do not overlap; empty where they agree."""
-    ours, theirs = (timings([Metered.of(run)]).quantiles(_MEDIAN, level)["latency_p50"] for run in (a, b))
+    ours, theirs = (timings([MeteredEvaluation.of(run)]).quantiles(_MEDIAN, level)["latency_p50"] for run in (a, b))
     ratio = max(ours.value, theirs.value) / min(ours.value, theirs.value)
     if ratio < APART or _overlap(Bounds(ours.low, ours.high), Bounds(theirs.low, theirs.high)):
         return ""
-    relative = [relative_figures([Metered.of(run)], level).get("latency_p50") for run in (a, b)]
+    relative = [relative_figures([MeteredEvaluation.of(run)], level).get("latency_p50") for run in (a, b)]
     seconds = f"{ours.value:.3g} s against {theirs.value:.3g} s at the median, {ratio:.1f} times"
     if relative[0] is None or relative[1] is None:
         return f"({seconds})"

@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 import scipy
 
-from mlbaseline.judge.contrasts.inference import Contrasted, paired_scores
-from mlbaseline.judge.contrasts.pair import Pair
+from mlbaseline.judge.contrasts.inference import ContrastEstimate, paired_scores
+from mlbaseline.judge.contrasts.pair import ModelPair
 from mlbaseline.stats.sequential import GroupSequentialPlan, group_sequential, mean_difference
 from mlbaseline.stats.types import Array
 
@@ -31,7 +31,7 @@ _MAX_Z = 37.0
 class InferAtLevel(Protocol):
     """Infers a contrast with an interval at a level."""
 
-    def __call__(self, *, level: float) -> Contrasted | None:
+    def __call__(self, *, level: float) -> ContrastEstimate | None:
         """Give the contrast; None where it cannot be computed."""
         ...
 
@@ -58,7 +58,7 @@ class LookInference:
     n: int
     total: int
 
-    def spend(self, contrasted: InferAtLevel, *, level: float, margin: float) -> Contrasted | None:
+    def spend(self, contrasted: InferAtLevel, *, level: float, margin: float) -> ContrastEstimate | None:
         """Infer a contrast at a registered look.
 
         Args:
@@ -96,7 +96,9 @@ class LookInference:
             z=z,
         )
 
-    def always_valid(self, found: Contrasted | None, pair: Pair, *, level: float, margin: float) -> Contrasted | None:
+    def always_valid(
+        self, found: ContrastEstimate | None, pair: ModelPair, *, level: float, margin: float
+    ) -> ContrastEstimate | None:
         """Infer a contrast where no look is registered, by a confidence sequence: it holds whenever one looks.
 
         Corpus metrics, recipes and weighted means have no values per example that are independent and alike; nothing

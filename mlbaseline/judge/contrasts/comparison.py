@@ -18,10 +18,10 @@ from mlbaseline.errors import IncomparableError, SuiteError
 from mlbaseline.judge.comparability import require_same_unit, same_unit
 from mlbaseline.judge.contrasts.at_look import UNPLANNED, LookInference
 from mlbaseline.judge.contrasts.comparison_row import comparison_row
-from mlbaseline.judge.contrasts.inference import Contrasted, Mask, contrast
+from mlbaseline.judge.contrasts.inference import ContrastEstimate, Mask, contrast
 from mlbaseline.judge.contrasts.joint import JointInference, judge_jointly
 from mlbaseline.judge.contrasts.judged import contrast_judged
-from mlbaseline.judge.contrasts.matrix import Planned, plan, sign_of, signed_margin
+from mlbaseline.judge.contrasts.matrix import PlannedContrast, plan, sign_of, signed_margin
 from mlbaseline.judge.contrasts.pair import pair_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison, Estimand, Outcome, Role
@@ -58,7 +58,7 @@ def _families(
     return tuple(rows)
 
 
-def _applies(ladder: Ladder, row: Planned, estimand: Estimand) -> bool:
+def _applies(ladder: Ladder, row: PlannedContrast, estimand: Estimand) -> bool:
     """Tell whether a row has this estimand: a recipe needs a side with several seeds."""
     return estimand == Estimand.CHECKPOINT or max(len(ladder.rungs[name]) for name in (row.candidate, row.baseline)) > 1
 
@@ -87,14 +87,14 @@ class Family:
     estimand: Estimand
     rng: np.random.Generator
 
-    def judge(self, family: Sequence[Planned]) -> list[Comparison]:
+    def judge(self, family: Sequence[PlannedContrast]) -> list[Comparison]:
         """Compute the rows of the family; an exploratory one that cannot be computed is left out.
 
         A registered slice with too few examples is not tested: it takes no part in the family, and stays undecided.
         """
         return [row for row, _ in self.judge_with_statistics(family)]
 
-    def judge_with_statistics(self, family: Sequence[Planned]) -> list[tuple[Comparison, float]]:
+    def judge_with_statistics(self, family: Sequence[PlannedContrast]) -> list[tuple[Comparison, float]]:
         """Compute the rows of the family, each with the normal statistic of its look (else NaN)."""
         small = [row for row in family if self._is_small(row)]
         family = [row for row in family if row not in small]
@@ -112,11 +112,11 @@ class Family:
         """Of the intervals; what decides is tested more strictly where the test has grown."""
         return self.ladder.suite.matrix.level if self.role == Role.EXPLORATORY else self.ladder.level
 
-    def n_sharing(self, family: Sequence[Planned]) -> int:
+    def n_sharing(self, family: Sequence[PlannedContrast]) -> int:
         """Count the rows, or in the case of guardrails the candidates, that share the error rate."""
         return self._n_sharing(family, self._correction)
 
-    def _at_look(self, row: Planned) -> LookInference | None:
+    def _at_look(self, row: PlannedContrast) -> LookInference | None:
         """How a row is inferred where the test is looked at; None where it is tested once, on all examples."""
         schedule, matrix = self.ladder.schedule, self.ladder.suite.matrix
         if schedule is None or not schedule.sizes:
@@ -127,21 +127,21 @@ class Family:
         look = schedule.look_of(n) if self.ladder.in_order else None
         return LookInference(schedule.fractions, look, n, schedule.n)
 
-    def _mask(self, row: Planned) -> Mask:
+    def _mask(self, row: PlannedContrast) -> Mask:
         return pair_of(self.ladder, row, self.estimand).mask
 
-    def _is_small(self, row: Planned) -> bool:
+    def _is_small(self, row: PlannedContrast) -> bool:
         at_least = self.ladder.suite.matrix.min_slice_examples
         return row.slice is not None and int(self._mask(row).sum()) < at_least
 
-    def _untested(self, row: Planned) -> Comparison:
+    def _untested(self, row: PlannedContrast) -> Comparison:
         """Nothing is known of it, save how many examples there are."""
         n = int(self._mask(row).sum())
         nan, inf = math.nan, math.inf
-        nothing = Contrasted(nan, nan, nan, -inf, inf, 1.0, inf, n, n, TOO_SMALL)
+        nothing = ContrastEstimate(nan, nan, nan, -inf, inf, 1.0, inf, n, n, TOO_SMALL)
         return self._comparison(row, nothing, JointInference(1.0, -inf, inf))
 
-    def _corrected(self, found: Sequence[tuple[Planned, Contrasted]], later: int) -> list[JointInference]:
+    def _corrected(self, found: Sequence[tuple[PlannedContrast, ContrastEstimate]], later: int) -> list[JointInference]:
         """later: rows of the family that a later look will test."""
         correction, level = self._correction, self.level
         if correction == "romano_wolf":
@@ -161,7 +161,7 @@ class Family:
             inferences.append(JointInference(float(p), *self._limits(row, alone, shared)))
         return inferences
 
-    def _limits(self, row: Planned, alone: Contrasted, level: float) -> tuple[float, float]:
+    def _limits(self, row: PlannedContrast, alone: ContrastEstimate, level: float) -> tuple[float, float]:
         """Compute the interval of a row at another level than its own."""
         if level == self.level:
             return alone.low, alone.high
@@ -171,7 +171,7 @@ class Family:
         assert wide is not None  # the level decides nothing about what can be computed
         return wide.low, wide.high
 
-    def _n_sharing(self, family: Sequence[Planned], correction: str, later: int = 0) -> int:
+    def _n_sharing(self, family: Sequence[PlannedContrast], correction: str, later: int = 0) -> int:
         if self.role == Role.GUARDRAIL:
             return len({row.candidate for row in family})
         return 1 if correction == "none" else len(family) + later
@@ -185,7 +185,7 @@ class Family:
     def _tables(self, name: str) -> list[ResultTable]:
         return self.ladder.tables(name, self.estimand)
 
-    def _contrast(self, row: Planned, level: float) -> Contrasted | None:
+    def _contrast(self, row: PlannedContrast, level: float) -> ContrastEstimate | None:
         pair, margin, at = pair_of(self.ladder, row, self.estimand), signed_margin(row), self._at_look(row)
         if row.role != Role.EXPLORATORY:
             _require_scores(pair.candidate, row)
@@ -214,7 +214,7 @@ class Family:
             )
         return found
 
-    def _comparison(self, row: Planned, alone: Contrasted, joint: JointInference) -> Comparison:
+    def _comparison(self, row: PlannedContrast, alone: ContrastEstimate, joint: JointInference) -> Comparison:
         return comparison_row(
             row,
             alone,
@@ -225,7 +225,7 @@ class Family:
             outcome=None if row.margin is None else self._outcome(row, alone, joint.p_adjusted),
         )
 
-    def _outcome(self, row: Planned, alone: Contrasted, p_adjusted: float) -> Outcome:
+    def _outcome(self, row: PlannedContrast, alone: ContrastEstimate, p_adjusted: float) -> Outcome:
         """Nothing is decided where no look is registered, nor of a guardrail that is yet to see the whole test."""
         at = self._at_look(row)
         is_early = row.role == Role.GUARDRAIL and at is not None and self.ladder.suite.matrix.stop == "primary"
@@ -234,7 +234,7 @@ class Family:
         return _outcome(row, alone, p_adjusted, self.level)
 
 
-def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
+def _require_scores(candidate: Sequence[ResultTable], row: PlannedContrast) -> None:
     """Require a score of the candidate for every example: those without one, often the hard ones, would be left out."""
     for table in candidate:
         scores = table.scores(row.metric)
@@ -247,7 +247,7 @@ def _require_scores(candidate: Sequence[ResultTable], row: Planned) -> None:
             )
 
 
-def _outcome(row: Planned, alone: Contrasted, p_adjusted: float, level: float) -> Outcome:
+def _outcome(row: PlannedContrast, alone: ContrastEstimate, p_adjusted: float, level: float) -> Outcome:
     """Decide pass or fail where the improvement differs from the margin by the adjusted test, else inconclusive.
 
     A p-value of exactly 1 − level counts as a difference: then the interval just excludes the margin.

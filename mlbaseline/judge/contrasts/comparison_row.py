@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from mlbaseline.judge.contrasts.inference import Contrasted
+from mlbaseline.judge.contrasts.inference import ContrastEstimate
 from mlbaseline.judge.contrasts.joint import JointInference
-from mlbaseline.judge.contrasts.matrix import Planned
+from mlbaseline.judge.contrasts.matrix import PlannedContrast
 from mlbaseline.records import Comparison, Estimand, Outcome
 
 
 def comparison_row(
-    row: Planned,
-    alone: Contrasted,
+    row: PlannedContrast,
+    alone: ContrastEstimate,
     joint: JointInference,
     *,
     level: float,

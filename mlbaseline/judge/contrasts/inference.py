@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.judge.contrasts.pair import Pair
+from mlbaseline.judge.contrasts.pair import ModelPair
 from mlbaseline.metrics import corpus_statistics, metric_of
 from mlbaseline.records import Estimate
 from mlbaseline.results import ResultTable
@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Contrasted:
+class ContrastEstimate:
     """Candidate minus baseline in the metric's own unit.
 
     p_value: of the true difference being `margin`, two-sided. mde: smallest difference detected with 80 % power.
@@ -67,7 +67,7 @@ class Contrasted:
     plain: tuple[float, float, float] | None = None
 
 
-def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:
+def contrast(pair: ModelPair, *, level: float, margin: float, rng: np.random.Generator) -> ContrastEstimate | None:
     """Compare the two sides of a pair.
 
     An example that one side has no score for (an annotator's agreement that was not recorded) is left out for both.
@@ -95,7 +95,7 @@ def contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generato
             raise
         return None  # a stratum of one unit
     plain = compared() if scores.weights is not None else None
-    return Contrasted(
+    return ContrastEstimate(
         candidate_mean=found.candidate_mean,
         baseline_mean=found.baseline_mean,
         delta=found.delta,
@@ -133,7 +133,7 @@ class PairedScores:
     weights: ExampleWeights | None
 
 
-def paired_scores(pair: Pair) -> PairedScores | None:
+def paired_scores(pair: ModelPair) -> PairedScores | None:
     """Collect the scores of both sides; None as `contrast`."""
     ours, theirs = _scores(pair.candidate, pair.metric), _scores(pair.baseline, pair.metric)
     if ours is None or theirs is None:
@@ -149,7 +149,9 @@ def paired_scores(pair: Pair) -> PairedScores | None:
     return PairedScores(ours[:, scored], theirs[:, scored], clusters, weights)
 
 
-def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.Generator) -> Contrasted | None:
+def _corpus_contrast(
+    pair: ModelPair, *, level: float, margin: float, rng: np.random.Generator
+) -> ContrastEstimate | None:
     ours, theirs = (_statistics(side, pair.labels, pair.metric) for side in (pair.candidate, pair.baseline))
     clusters = clusters_of(pair.candidate[0], pair.mask)
     if ours is None or theirs is None or pair.mask.sum() < 2 or (clusters is not None and len(set(clusters)) < 2):
@@ -164,7 +166,7 @@ def _corpus_contrast(pair: Pair, *, level: float, margin: float, rng: np.random.
         margin=margin,
         rng=rng,
     )
-    return Contrasted(
+    return ContrastEstimate(
         candidate_mean=found.candidate,
         baseline_mean=found.baseline,
         delta=found.delta,

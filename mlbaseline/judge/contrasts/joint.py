@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlbaseline.judge.contrasts.inference import clusters_of
-from mlbaseline.judge.contrasts.matrix import Planned, mask_of, signed_margin
+from mlbaseline.judge.contrasts.matrix import PlannedContrast, mask_of, signed_margin
 from mlbaseline.judge.contrasts.weighting import weights_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Estimand
@@ -24,7 +24,9 @@ class JointInference:
     high: float
 
 
-def judge_jointly(ladder: Ladder, rows: Sequence[Planned], *, rng: np.random.Generator) -> list[JointInference] | None:
+def judge_jointly(
+    ladder: Ladder, rows: Sequence[PlannedContrast], *, rng: np.random.Generator
+) -> list[JointInference] | None:
     """Infer all rows jointly, between checkpoints.
 
     None where some score is missing, the metric has none, or a judge gave them: people's labels decide by another law.

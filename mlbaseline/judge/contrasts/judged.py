@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.judge.contrasts.inference import Contrasted, clusters_of, detectable_from
-from mlbaseline.judge.contrasts.pair import Pair
+from mlbaseline.judge.contrasts.inference import ContrastEstimate, clusters_of, detectable_from
+from mlbaseline.judge.contrasts.pair import ModelPair
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics.labels import Answers, answers_of, draw_order, label_scores
 from mlbaseline.results import ResultTable
@@ -42,7 +42,7 @@ class LabelledSides:
     drawn: int
 
 
-def contrast_judged(ladder: Ladder, pair: Pair, *, level: float, margin: float) -> Contrasted | None:
+def contrast_judged(ladder: Ladder, pair: ModelPair, *, level: float, margin: float) -> ContrastEstimate | None:
     """Compare two rungs by a judged metric.
 
     Args:
@@ -69,7 +69,7 @@ def contrast_judged(ladder: Ladder, pair: Pair, *, level: float, margin: float) 
     except ValueError as error:  # too few labels, or too few clusters with one
         return _alone(ours, theirs, str(error), int((~np.isnan(labelled)).sum()))
     n_units = len(ours) if clusters is None else len(set(clusters))
-    return Contrasted(
+    return ContrastEstimate(
         candidate_mean=_corrected_mean(ours, labelled, found.weight),
         baseline_mean=_corrected_mean(theirs, other, found.weight),
         delta=found.delta,
@@ -85,7 +85,7 @@ def contrast_judged(ladder: Ladder, pair: Pair, *, level: float, margin: float) 
     )
 
 
-def _people(ladder: Ladder, pair: Pair) -> tuple[tuple[Array, Array] | None, str, int]:
+def _people(ladder: Ladder, pair: ModelPair) -> tuple[tuple[Array, Array] | None, str, int]:
     """People's scores of both sides; or None, why they decide nothing, and on how many examples there are some."""
     if max(len(pair.candidate), len(pair.baseline)) > 1:
         return None, "people label the answers of one checkpoint a rung, not those of every seed", 0
@@ -132,9 +132,9 @@ def _mean_scores(tables: Sequence[ResultTable], metric: str) -> Array | None:
     return np.mean(scores, axis=0) if len(scores) == len(tables) else None
 
 
-def _alone(ours: Array, theirs: Array, why: str, n_labels: int = 0) -> Contrasted:
+def _alone(ours: Array, theirs: Array, why: str, n_labels: int = 0) -> ContrastEstimate:
     """Give what the judge says, which decides nothing."""
-    return Contrasted(
+    return ContrastEstimate(
         candidate_mean=float(ours.mean()),
         baseline_mean=float(theirs.mean()),
         delta=float((ours - theirs).mean()),

@@ -15,7 +15,7 @@ from mlbaseline.suite import Contrast, Suite
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedContrast:
     """One row to be computed. margin is None where nothing is decided."""
 
     role: Role
@@ -37,7 +37,9 @@ class Planned:
         return self.candidate, self.baseline, self.metric, self.slice, self.slice_value
 
 
-def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]) -> tuple[Planned, ...]:
+def plan(
+    suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
+) -> tuple[PlannedContrast, ...]:
     """Plan every row of a comparison: the registered ones, then those to explore, which never repeat one of them.
 
     baselines: those that have results. Contrasts of or over others are left out; the decision misses them.
@@ -54,7 +56,7 @@ def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequ
             for row in _registered(Role.GUARDRAIL, contrast, baselines, slice_values)
         ),
     ]
-    explored: dict[tuple[str | None, ...], Planned] = {}
+    explored: dict[tuple[str | None, ...], PlannedContrast] = {}
     for registration in matrix.primary:
         for row in _explored(suite, registration, baselines, slice_values):
             explored.setdefault(row.question, row)
@@ -64,9 +66,9 @@ def plan(suite: Suite, baselines: Sequence[str], slice_values: Mapping[str, Sequ
 
 def _registered(
     role: Role, contrast: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
-) -> Iterator[Planned]:
+) -> Iterator[PlannedContrast]:
     for baseline in (name for name in contrast.over if name in baselines and contrast.candidate in baselines):
-        row = Planned(role, contrast.candidate, baseline, contrast.metric, contrast.margin)
+        row = PlannedContrast(role, contrast.candidate, baseline, contrast.metric, contrast.margin)
         yield row
         for name in contrast.slices:
             yield from (replace(row, slice=name, slice_value=value) for value in slice_values[name])
@@ -74,20 +76,22 @@ def _registered(
 
 def _explored(
     suite: Suite, registration: Contrast, baselines: Sequence[str], slice_values: Mapping[str, Sequence[str]]
-) -> Iterator[Planned]:
+) -> Iterator[PlannedContrast]:
     candidate, metric = registration.candidate, registration.metric
     if candidate not in baselines:
         return
     for baseline in baselines:
         if baseline != candidate:
-            yield Planned(Role.EXPLORATORY, candidate, baseline, metric, None)
+            yield PlannedContrast(Role.EXPLORATORY, candidate, baseline, metric, None)
     for baseline in (name for name in registration.over if name in baselines):
-        yield from (Planned(Role.EXPLORATORY, candidate, baseline, other, None) for other in suite.metrics)
+        yield from (PlannedContrast(Role.EXPLORATORY, candidate, baseline, other, None) for other in suite.metrics)
         for name, values in slice_values.items():
-            yield from (Planned(Role.EXPLORATORY, candidate, baseline, metric, None, name, value) for value in values)
+            yield from (
+                PlannedContrast(Role.EXPLORATORY, candidate, baseline, metric, None, name, value) for value in values
+            )
 
 
-def mask_of(table: ResultTable, row: Planned | Comparison) -> npt.NDArray[np.bool_]:
+def mask_of(table: ResultTable, row: PlannedContrast | Comparison) -> npt.NDArray[np.bool_]:
     """Mark the rows of the table (n,) that a row of the comparison is about."""
     if row.slice is None:
         return np.ones(len(table.frame), dtype=bool)
@@ -100,6 +104,6 @@ def sign_of(metric: str) -> int:
     return 1 if metric_of(metric).higher_is_better else -1
 
 
-def signed_margin(row: Planned | Comparison) -> float:
+def signed_margin(row: PlannedContrast | Comparison) -> float:
     """Give the margin of a row as a difference of the metric: below 0 where less of the metric is better."""
     return (row.margin or 0.0) * sign_of(row.metric)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbaseline.judge.contrasts.matrix import Planned, mask_of
+from mlbaseline.judge.contrasts.matrix import PlannedContrast, mask_of
 from mlbaseline.judge.contrasts.weighting import weights_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.records import Comparison, Estimand, Role
@@ -18,7 +18,7 @@ from mlbaseline.suite import Weighting
 
 
 @dataclass(frozen=True)
-class Pair:
+class ModelPair:
     """A candidate and a baseline, each by one table (checkpoint) or several (recipe).
 
     Attributes:
@@ -42,7 +42,7 @@ class Pair:
         return weights_of(self.weighting, self.candidate[0], rows, is_slice=not self.mask.all())
 
 
-def pair_of(ladder: Ladder, row: Planned | Comparison, estimand: Estimand) -> Pair:
+def pair_of(ladder: Ladder, row: PlannedContrast | Comparison, estimand: Estimand) -> ModelPair:
     """Collect what a row of the comparison compares, between checkpoints or between recipes.
 
     Guardrails see all examples that both sides have answered, unless the suite looks at them as at primary contrasts.
@@ -53,4 +53,4 @@ def pair_of(ladder: Ladder, row: Planned | Comparison, estimand: Estimand) -> Pa
     else:
         candidate, baseline = (ladder.tables(name, estimand) for name in names)
     suite, mask = ladder.suite, mask_of(candidate[0], row)
-    return Pair(candidate, baseline, row.metric, suite.task.labels, mask, suite.matrix.weights)
+    return ModelPair(candidate, baseline, row.metric, suite.task.labels, mask, suite.matrix.weights)

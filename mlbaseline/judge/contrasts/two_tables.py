@@ -10,8 +10,8 @@ from mlbaseline.errors import DataError, IncomparableError
 from mlbaseline.judge.contrasts.comparison_row import comparison_row
 from mlbaseline.judge.contrasts.inference import contrast
 from mlbaseline.judge.contrasts.joint import JointInference
-from mlbaseline.judge.contrasts.matrix import Planned
-from mlbaseline.judge.contrasts.pair import Pair
+from mlbaseline.judge.contrasts.matrix import PlannedContrast
+from mlbaseline.judge.contrasts.pair import ModelPair
 from mlbaseline.records import Comparison, Estimand, Role
 from mlbaseline.results import ResultTable, align
 from mlbaseline.stats import adjust
@@ -40,7 +40,7 @@ def compare_tables(
     """
     require_same_examples(candidate, baseline)
     rng, everyone = np.random.default_rng(0), np.ones(len(candidate.frame), dtype=bool)
-    pairs = [Pair([candidate], [baseline], metric, labels, everyone) for metric in metrics]
+    pairs = [ModelPair([candidate], [baseline], metric, labels, everyone) for metric in metrics]
     shared = 1.0 - (1.0 - level) / len(pairs)
     found = []
     for pair in pairs:
@@ -55,7 +55,7 @@ def compare_tables(
     p_adjusted = adjust([alone.p_value for _, alone, _ in found], "bh")
     return tuple(
         comparison_row(
-            Planned(Role.EXPLORATORY, candidate.name, baseline.name, metric, margin=None),
+            PlannedContrast(Role.EXPLORATORY, candidate.name, baseline.name, metric, margin=None),
             alone,
             JointInference(float(adjusted), jointly.low, jointly.high),
             level=level,

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbaseline.judge.contrasts.inference import clusters_of
-from mlbaseline.judge.cost.metered import Metered, batched, timings
+from mlbaseline.judge.cost.metered import MeteredEvaluation, batched, timings
 from mlbaseline.judge.cost.relative import reference_of, reference_speeds, relative_figures
 from mlbaseline.records import Bounds, Cost
 from mlbaseline.results import FIRST_TOKEN
@@ -35,7 +35,7 @@ _QUANTILES = {"latency_p50_s": 0.5, "latency_p95_s": 0.95, "latency_p99_s": 0.99
 _UNTRAINED = ("trivial", "pretrained")
 
 
-def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
+def cost_of(suite: Suite, metered: Sequence[MeteredEvaluation]) -> Cost:
     """Estimate the cost of a rung from its evaluations, one per seed."""
     trained_s = [run.train_s for run in metered]
     train_usd = [_train_usd(suite, run) for run in metered]
@@ -64,7 +64,7 @@ def cost_of(suite: Suite, metered: Sequence[Metered]) -> Cost:
     )
 
 
-def answer_usd(suite: Suite, run: Metered) -> Array | None:
+def answer_usd(suite: Suite, run: MeteredEvaluation) -> Array | None:
     """Price each answer (n,), training left out. NaN: the source left it out; None: there is no price for it."""
     frame, by = run.table.frame, _priced_by(suite, run)
     if by == SOURCE:
@@ -79,20 +79,20 @@ def answer_usd(suite: Suite, run: Metered) -> Array | None:
     return None if hourly is None else frame["compute_s"].to_numpy(dtype=float) / 3600 * hourly
 
 
-def _first_token_p50_s(metered: Sequence[Metered]) -> float | None:
+def _first_token_p50_s(metered: Sequence[MeteredEvaluation]) -> float | None:
     frames = [run.table.frame for run in metered if FIRST_TOKEN in run.table.frame]
     waits = [frame[FIRST_TOKEN].dropna().to_numpy(dtype=float) for frame in frames]
     return float(np.median(np.concatenate(waits))) if any(map(len, waits)) else None
 
 
-def _priced_by(suite: Suite, run: Metered) -> str:
+def _priced_by(suite: Suite, run: MeteredEvaluation) -> str:
     if "cost_usd" in run.table.frame:
         return SOURCE
     return TOKENS if run.table.baseline in suite.cost.usd_per_million_tokens else HARDWARE
 
 
 def _query_usd(
-    suite: Suite, metered: Sequence[Metered], train_usd: Sequence[float | None]
+    suite: Suite, metered: Sequence[MeteredEvaluation], train_usd: Sequence[float | None]
 ) -> tuple[float | None, dict[str, Bounds]]:
     """Average over seeds and examples, with the training's share, and give the interval."""
     each, by = [answer_usd(suite, run) for run in metered], _priced_by(suite, metered[0])
@@ -124,12 +124,12 @@ def _query_usd(
     return mean, {"usd_per_query": Bounds(low, high)}
 
 
-def _train_usd(suite: Suite, run: Metered) -> float | None:
+def _train_usd(suite: Suite, run: MeteredEvaluation) -> float | None:
     hourly = run.hourly_price(suite)
     return None if hourly is None or run.train_s is None else run.train_s / 3600 * hourly * run.devices_in_training
 
 
-def _trainable(run: Metered) -> float | None:
+def _trainable(run: MeteredEvaluation) -> float | None:
     """0 for what nobody trained here; unknown for what was trained elsewhere."""
     if run.trainable_params is not None:
         return run.trainable_params

@@ -23,7 +23,7 @@ _PASS_S = "reference/pass_s"
 
 
 @dataclass(frozen=True)
-class Metered:
+class MeteredEvaluation:
     """One evaluation with what was measured around its rows.
 
     hardware: its parameters `hardware.*`. reference_speeds: of the parts of the reference workload, as in `Cost`.
@@ -37,7 +37,7 @@ class Metered:
     reference_speeds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, evaluation: CompletedEvaluation) -> Metered:
+    def of(cls, evaluation: CompletedEvaluation) -> MeteredEvaluation:
         measured = evaluation.measured
         speeds = {part: measured[name] for part, name in _PARTS.items() if measured.get(name, 0.0) > 0.0}
         if measured.get(_PASS_S, 0.0) > 0.0:
@@ -89,7 +89,7 @@ class Timings:
         return {name: quantile_interval(self.seconds, q, clusters=self.of, level=level) for name, q in wanted.items()}
 
 
-def timings(metered: Sequence[Metered], *, column: str = "latency_s") -> Timings:
+def timings(metered: Sequence[MeteredEvaluation], *, column: str = "latency_s") -> Timings:
     """Collect the timings of a rung's queries, or what another column has for the queries that were timed alone."""
     seconds, of = [], []
     for run in metered:

@@ -28,7 +28,7 @@ from mlbaseline.judge.contrasts.inference import clusters_of
 from mlbaseline.judge.contrasts.matrix import sign_of
 from mlbaseline.judge.cost.estimates import answer_usd
 from mlbaseline.judge.cost.machines import LATENCY, SECONDS, USD, host_of, not_compared
-from mlbaseline.judge.cost.metered import Metered
+from mlbaseline.judge.cost.metered import MeteredEvaluation
 from mlbaseline.judge.cost.speeds import Speed, is_unbridged, speeds_of
 from mlbaseline.judge.ladder import Ladder
 from mlbaseline.metrics import corpus_statistics, metric_of
@@ -107,7 +107,7 @@ class _Resamples:
                 span = slice(len(columns), len(columns) + statistics.shape[1])
                 qualities.setdefault(name, []).append(_Quality(corpus, span))
                 columns += [*statistics.T]
-            usd = [answer_usd(ladder.suite, Metered.of(evaluation)) for evaluation in rung]
+            usd = [answer_usd(ladder.suite, MeteredEvaluation.of(evaluation)) for evaluation in rung]
             if all(each is not None and np.isfinite(each).all() for each in usd):
                 money[name] = len(columns)
                 columns.append(np.mean([each for each in usd if each is not None], axis=0))

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlbaseline.judge.cost.metered import Metered, batched, timings
-from mlbaseline.records import Bounds, Relative
+from mlbaseline.judge.cost.metered import MeteredEvaluation, batched, timings
+from mlbaseline.records import Bounds, NormalisedFigure
 from mlbaseline.results import BATCH, REFERENCE
 from mlbaseline.stats import BatchedMean, QuantileEstimate, estimate_mean
 
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 _RELATIVE = {"latency_p50": 0.5, "latency_p95": 0.95}
 
 
-def reference_of(metered: Sequence[Metered]) -> float | None:
+def reference_of(metered: Sequence[MeteredEvaluation]) -> float | None:
     """Mean seconds of the reference workload beside a rung's answers; None where it was not timed."""
     columns = [run.table.frame[REFERENCE].dropna() for run in metered if REFERENCE in run.table.frame]
     if len(columns) < len(metered) or not all(map(len, columns)):
@@ -28,13 +28,13 @@ def reference_of(metered: Sequence[Metered]) -> float | None:
     return float(np.concatenate(columns).mean())
 
 
-def reference_speeds(metered: Sequence[Metered]) -> dict[str, float]:
+def reference_speeds(metered: Sequence[MeteredEvaluation]) -> dict[str, float]:
     """Geometric mean over the seeds of how fast each part of the reference was, where all of them have it."""
     parts = set.intersection(*(set(run.reference_speeds) for run in metered))
     return {part: statistics.geometric_mean(run.reference_speeds[part] for run in metered) for part in sorted(parts)}
 
 
-def relative_figures(metered: Sequence[Metered], level: float) -> dict[str, Relative]:
+def relative_figures(metered: Sequence[MeteredEvaluation], level: float) -> dict[str, NormalisedFigure]:
     """Figures in units of the reference workload."""
     if any(REFERENCE not in run.table.frame for run in metered):
         return {}
@@ -52,7 +52,7 @@ def relative_figures(metered: Sequence[Metered], level: float) -> dict[str, Rela
     return found
 
 
-def _with_drift(mean: BatchedMean, metered: Sequence[Metered], level: float) -> Relative:
+def _with_drift(mean: BatchedMean, metered: Sequence[MeteredEvaluation], level: float) -> NormalisedFigure:
     """Widen a mean in units of the reference by how well a few measurements tell how fast the machine was.
 
     What those vary by adds to the variance of the logarithm, though the answers beside them share a part of it.
@@ -60,7 +60,7 @@ def _with_drift(mean: BatchedMean, metered: Sequence[Metered], level: float) -> 
     beside = [run.table.frame.loc[run.table.frame["latency_s"].isna(), REFERENCE].dropna() for run in metered]
     speeds = np.log(np.concatenate([each.unique() for each in beside]))
     if len(speeds) < 2 or mean.low is None or mean.high is None or mean.low <= 0.0:
-        return Relative(mean.value, Bounds(mean.low, mean.high))
+        return NormalisedFigure(mean.value, Bounds(mean.low, mean.high))
     known = estimate_mean(speeds, level=level)
     drift = (known.high - known.low) / 2.0
 
@@ -68,10 +68,10 @@ def _with_drift(mean: BatchedMean, metered: Sequence[Metered], level: float) -> 
         distance = math.log(ours / mean.value)
         return mean.value * math.exp(math.copysign(math.hypot(distance, drift), distance))
 
-    return Relative(mean.value, Bounds(limit(mean.low), limit(mean.high)))
+    return NormalisedFigure(mean.value, Bounds(limit(mean.low), limit(mean.high)))
 
 
-def _over(query: QuantileEstimate, reference: QuantileEstimate) -> Relative:
+def _over(query: QuantileEstimate, reference: QuantileEstimate) -> NormalisedFigure:
     """Divide a quantile by that of the reference; the interval is that of a difference of logarithms (MOVER).
 
     A busy machine interrupts now and then, which moves high quantiles more than the median: those of the reference,
@@ -84,7 +84,9 @@ def _over(query: QuantileEstimate, reference: QuantileEstimate) -> Relative:
             return None
         return value * math.exp(side * math.hypot(math.log(ours / query.value), math.log(theirs / reference.value)))
 
-    return Relative(value, Bounds(limit(query.low, reference.high, -1.0), limit(query.high, reference.low, 1.0)))
+    return NormalisedFigure(
+        value, Bounds(limit(query.low, reference.high, -1.0), limit(query.high, reference.low, 1.0))
+    )
 
 
 def _computed_beside(frame: pd.DataFrame) -> Array:

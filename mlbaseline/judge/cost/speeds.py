@@ -18,7 +18,7 @@ from mlbaseline.judge.cost.machines import (
     is_elsewhere,
     normalisation,
 )
-from mlbaseline.records import Bounds, Relative, Standing
+from mlbaseline.records import Bounds, NormalisedFigure, Standing
 from mlbaseline.suite import Suite
 
 _FIGURES = {USD: ("compute", SECONDS), SECONDS: ("compute", SECONDS), LATENCY: ("latency_p95", LATENCY)}
@@ -38,7 +38,7 @@ class Speed:
 
     factor: float
     off: float
-    relative: Relative
+    relative: NormalisedFigure
     elsewhere: bool
 
     def drawn(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.float64] | float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlbaseline.judge.audit import Subject, audit
+from mlbaseline.judge.audit import AuditInput, audit
 from mlbaseline.judge.contrasts.power import MoreExamples
 from mlbaseline.judge.decision.conditions import (
     answered,
@@ -20,7 +20,7 @@ from mlbaseline.records import Comparison, Finding, LookReport, Verdict
 
 
 def judge(
-    subject: Subject, more_examples: Callable[[Comparison], MoreExamples | None], looks: LookReport | None
+    subject: AuditInput, more_examples: Callable[[Comparison], MoreExamples | None], looks: LookReport | None
 ) -> tuple[tuple[Finding, ...], Verdict]:
     """Audit what was compared, and judge the candidates by the rules of the suite.
 

@@ -9,7 +9,7 @@ import scipy
 
 from mlbaseline.judge.slices.cuts import Cut, single_cuts
 from mlbaseline.judge.slices.sample import Sample
-from mlbaseline.records import PooledSlice, SliceDelta, SliceGap, SlicePooling, Spread
+from mlbaseline.records import PooledSlice, SliceDelta, SliceGap, SlicePooling, SliceSpread
 from mlbaseline.stats import compare_paired, difference_of_gaps, group_gap, joint_intervals, partial_pooling
 from mlbaseline.stats.simultaneous.pooling import MIN_GROUPS
 
@@ -95,7 +95,7 @@ def gaps(sample: Sample, cuts: Sequence[Cut], question: tuple[str, str, str], *,
         sides = []
         for scores in (part.candidate, part.baseline):
             found = group_gap(scores, groups, clusters=part.clusters, level=level)
-            sides.append(Spread(names[found.highest], names[found.lowest], found.value, found.low, found.high))
+            sides.append(SliceSpread(names[found.highest], names[found.lowest], found.value, found.low, found.high))
         apart = difference_of_gaps(part.candidate, part.baseline, groups, clusters=part.clusters, level=level)
         yield SliceGap(
             *question,

@@ -14,7 +14,7 @@ from mlbaseline.monitor.event_rows import CheckedRows
 from mlbaseline.monitor.ledger.opening import OpenLedger, open_tables
 from mlbaseline.monitor.ledger.packing import as_arrays, gather_day, pack, read_slice_sets, unpack
 from mlbaseline.monitor.ledger.schema import DAYS, EVENTS, LABELS, LEDGER, SOURCES
-from mlbaseline.monitor.ledger.writing import DAY_US, Added, add_rows
+from mlbaseline.monitor.ledger.writing import DAY_US, AddedEvents, add_rows
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Ledger:
         """Give back its connections. It can still be used: they are opened again."""
         self._tables.engine.dispose()
 
-    def add(self, rows: CheckedRows, *, source: str) -> Added:
+    def add(self, rows: CheckedRows, *, source: str) -> AddedEvents:
         """Add requests and labels that are not there yet, in one transaction. source: their name, for messages."""
         return add_rows(self._tables, rows, source)
 

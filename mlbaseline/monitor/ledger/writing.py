@@ -22,7 +22,7 @@ _AT_ONCE = 900
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedEvents:
     """What a batch added: new requests, new labels, and what was wrong with the rest."""
 
     requests: int
@@ -43,7 +43,7 @@ class _Label(NamedTuple):
     assessment: str
 
 
-def add_rows(ledger: OpenLedger, rows: CheckedRows, source: str) -> Added:
+def add_rows(ledger: OpenLedger, rows: CheckedRows, source: str) -> AddedEvents:
     """Add requests and labels that the ledger does not have yet.
 
     Args:
@@ -63,7 +63,7 @@ class _Batch:
         self.connection, self.salt, self.source = connection, salt, source
         self.problems = ProblemCounts()
 
-    def add(self, rows: CheckedRows) -> Added:
+    def add(self, rows: CheckedRows) -> AddedEvents:
         ids = pd.unique(pd.concat([rows.requests["request_id"], rows.labels["request_id"]])).tolist()
         requests = self.known_requests(ids)
         n_known = len(requests)
@@ -77,7 +77,7 @@ class _Batch:
             self.note_early(labels, requests, set(new["request_id"]))
         touched = {requests[name].time_us for name in labels["request_id"] if name in requests}
         self.mark_stale({time_us // DAY_US for time_us in (*touched, *new["time_us"].tolist())})
-        return Added(len(new), len(labels), self.problems)
+        return AddedEvents(len(new), len(labels), self.problems)
 
     # ---- requests ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mlbaseline import formats
 from mlbaseline.judge.comparability import same_hardware
-from mlbaseline.records import Relative, Standing
+from mlbaseline.records import NormalisedFigure, Standing
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.view import Cell, Column, Row, Table
 
@@ -45,7 +45,7 @@ def reference_table(presenter: Presenter) -> Table | None:
     return Table("Beside a reference workload", columns, rows, notes=notes)
 
 
-def _times(relative: Relative | None) -> Cell:
+def _times(relative: NormalisedFigure | None) -> Cell:
     if relative is None:
         return Cell(formats.MISSING)
     ends = (relative.bounds.low, relative.bounds.high)

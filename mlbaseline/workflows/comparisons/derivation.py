@@ -245,7 +245,7 @@ def load_ladder(suite: Suite, tracker: store.Tracker) -> Ladder:
     return Derivation(suite, tracker).ladder()
 
 
-def _listed(left_aside: Sequence[store.LeftAside]) -> str:
+def _listed(left_aside: Sequence[store.UncountedRun]) -> str:
     more = [f"  … and {len(left_aside) - _NAMED} more"] if len(left_aside) > _NAMED else []
     return "\n".join([*(f"  - {each}" for each in left_aside[:_NAMED]), *more])
 

@@ -21,7 +21,7 @@ from mlbaseline.engine.rungs import OpenedRung, Rung
 from mlbaseline.errors import MlbaselineError
 from mlbaseline.judge.contrasts.chosen_checkpoint import DEV
 from mlbaseline.judge.cost.estimates import cost_of
-from mlbaseline.judge.cost.metered import Metered
+from mlbaseline.judge.cost.metered import MeteredEvaluation
 from mlbaseline.judge.standing import measure_overall, measure_slices
 from mlbaseline.metrics import add_scores
 from mlbaseline.progress import working_on
@@ -179,7 +179,7 @@ class RungEvaluation:
         assert opened is not None
         # People have no memory to measure, and that of another process is not ours to see.
         measures_nothing = rung.external_device or rung.kind == "human" or opened.is_in_other_process
-        metered = Metered(
+        metered = MeteredEvaluation(
             table,
             self._machine,
             train_s=opened.trained.train_s if opened.trained else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlbaseline.judge.audit import Subject
+from mlbaseline.judge.audit import AuditInput
 from tests.support.comparisons.audit_subjects import finding, outcome, standings, subject, suite
 
 CODE = "MLB104"
@@ -21,7 +21,7 @@ def test_a_rung_that_stands_in_the_suite_but_was_not_evaluated_is_missing() -> N
     assert "lora stands in the suite, but was not evaluated" in found.reason
 
 
-def recorded(lora: str) -> Subject:
+def recorded(lora: str) -> AuditInput:
     written = suite(
         "{kind: pretrained, model: {source: m}}\n  lora: {kind: peft, method: lora, base: zero_shot, epochs: 2, "
         "learning_rate: 1.0e-3}\n  full: {kind: full, base: zero_shot, epochs: 2, learning_rate: 1.0e-4}",

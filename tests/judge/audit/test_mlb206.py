@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlbaseline.judge.audit import Subject
+from mlbaseline.judge.audit import AuditInput
 from mlbaseline.results import CompletedEvaluation
 from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, standings, subject
 
@@ -19,7 +19,7 @@ def timed(run: CompletedEvaluation, slowness: float, tokens: int = 20) -> Comple
     return replace(run, table=replace(run.table, frame=frame.assign(**columns)))
 
 
-def runs(tokens: int = 20, **slowness: float) -> Subject:
+def runs(tokens: int = 20, **slowness: float) -> AuditInput:
     made = [run for name in KINDS for run in rung(name)]
     each = [(run, f"{run.table.baseline}_{run.table.seed}") for run in made]
     evaluations = [timed(run, slowness.get(key, 1.0), tokens if key in slowness else 20) for run, key in each]

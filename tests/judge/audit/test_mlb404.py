@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlbaseline.judge.audit import Subject
+from mlbaseline.judge.audit import AuditInput
 from tests.support.comparisons.audit_subjects import KINDS, finding, outcome, rung, subject, suite
 
 
@@ -23,7 +23,7 @@ def test_shots_that_nobody_here_has_drawn(prefix: str | None, count: int | str) 
     assert (found.outcome, found.evidence["runs"]) == ("fail", ["zero_shot"])
 
 
-def recorded(how: str, shots: int | str, prefix: str) -> Subject:
+def recorded(how: str, shots: int | str, prefix: str) -> AuditInput:
     of = suite(
         "{kind: peft, method: lora, base: zero_shot, epochs: 2, learning_rate: 1.0e-3}",
         f"{{kind: peft, recorded: {how}}}",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlbaseline.judge.cost.break_even import break_evens
-from mlbaseline.records import Bounds, BreakEven, Cost, Relative, Standing
+from mlbaseline.records import Bounds, BreakEven, Cost, NormalisedFigure, Standing
 from mlbaseline.suite.reading import load_suite
 from tests.support.comparisons.judged import COST, MACHINE, standing
 
@@ -81,7 +81,7 @@ def test_costs_are_compared_at_one_speed_of_the_machine() -> None:
 
     def beside(cost: Cost, reference_s: float) -> Cost:
         value = cost.compute_s_per_query / reference_s
-        relative = {"compute": Relative(value, Bounds(0.9 * value, 1.1 * value))}
+        relative = {"compute": NormalisedFigure(value, Bounds(0.9 * value, 1.1 * value))}
         return replace(cost, reference_s=reference_s, relative=relative, priced_by="hardware")
 
     tuned = replace(LORA, compute_s_per_query=0.036)
@@ -98,7 +98,7 @@ def test_the_prompt_of_another_machine_is_brought_to_that_of_the_fine_tune_or_ha
     def on(cost: Cost, facts: dict[str, str], slowness: float, copy: float = 1.0) -> dict[str, Any]:
         value = cost.compute_s_per_query / (0.01 * slowness)
         speeds = {"matmul": 1e11 / slowness, "copy": 1e10 / slowness / copy, "pass": 1e3 / slowness}
-        relative = {"compute": Relative(value, Bounds(0.9 * value, 1.1 * value))}
+        relative = {"compute": NormalisedFigure(value, Bounds(0.9 * value, 1.1 * value))}
         measured = {"reference_s": 0.01 * slowness, "reference_speeds": speeds, "relative": relative}
         return {"cost": replace(cost, priced_by="hardware", **measured), "measured_on": {**MACHINE, **facts}}
 

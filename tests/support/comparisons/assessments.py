@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from mlbaseline.judge.audit import CHECKS
-from mlbaseline.judge.audit.check import Ruling
+from mlbaseline.judge.audit.check import CheckResult
 from mlbaseline.judge.cost.pareto import pareto_front
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.records import (
@@ -36,8 +36,8 @@ from mlbaseline.records import (
     SliceGap,
     SliceReport,
     SliceSearch,
+    SliceSpread,
     SmallSlice,
-    Spread,
     Standing,
     UnpairedContrast,
     Verdict,
@@ -181,7 +181,7 @@ FINDINGS = (
 def audit_finding(code: str, outcome: Outcome, reason: str) -> Finding:
     """Make what the check of this code finds, under its own severity and title."""
     check = next(check for check in CHECKS if check.code == code)
-    return check.finding(Ruling(outcome, reason))
+    return check.finding(CheckResult(outcome, reason))
 
 
 AUDIT = (
@@ -333,7 +333,13 @@ def explored() -> Assessment:
     apple = SliceDelta(*who, (("topic", "apple"),), 31, 0.61, 0.39, 0.226, 0.021, 0.402, 0.018)
     both = SliceDelta(*who, (("topic", "cars"), ("length", "q3")), 22, 0.3, 0.6, -0.31, -0.55, 0.02, 0.08)
     gap = SliceGap(
-        *who, "topic", Spread("apple", "cars", 0.21, 0.04, 0.43), Spread("cars", "apple", 0.16, 0, 0.4), 0.05, 0.01, 0.3
+        *who,
+        "topic",
+        SliceSpread("apple", "cars", 0.21, 0.04, 0.43),
+        SliceSpread("cars", "apple", 0.16, 0, 0.4),
+        0.05,
+        0.01,
+        0.3,
     )
     found = FoundSlice((("topic", "cars"),), 20, -0.2, 37, -0.135, -0.25, -0.02, 0.012, True)
     missed = FoundSlice((("tokens in", "> 31"),), 40, -0.1, 44, 0.01, -0.1, 0.12, 0.71, False)

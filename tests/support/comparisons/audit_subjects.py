@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlbaseline.judge.audit import CHECKS, Subject
+from mlbaseline.judge.audit import CHECKS, AuditInput
 from mlbaseline.judge.ladder import build_ladder
 from mlbaseline.metrics import add_scores
 from mlbaseline.records import Finding, Scalar, Standing
@@ -69,17 +69,17 @@ def standings() -> dict[str, Standing]:
 
 def subject(
     evaluations: list[CompletedEvaluation] | None = None, *, of: Suite | None = None, **changes: Any
-) -> Subject:
+) -> AuditInput:
     found = evaluations or [one for name in KINDS for one in rung(name)]
     rows = [comparison(baseline=name, margin=0.05) for name in ("majority", "full")]
     sliced = comparison(role="exploratory", slice="half", slice_value="a", margin=None, outcome=None)
     ladder = build_ladder(of or suite(), found)
-    return replace(Subject(ladder, standings(), [*rows, sliced], REGISTRATION, {}), **changes)
+    return replace(AuditInput(ladder, standings(), [*rows, sliced], REGISTRATION, {}), **changes)
 
 
-def finding(code: str, of: Subject) -> Finding:
+def finding(code: str, of: AuditInput) -> Finding:
     return next(check for check in CHECKS if check.code == code)(of)
 
 
-def outcome(code: str, of: Subject) -> str:
+def outcome(code: str, of: AuditInput) -> str:
     return finding(code, of).outcome

@@ -27,8 +27,8 @@ from mlbaseline.records import (
     SliceGap,
     SliceReport,
     SliceSearch,
+    SliceSpread,
     SmallSlice,
-    Spread,
     UnpairedContrast,
     Verdict,
 )
@@ -91,7 +91,7 @@ def hostile() -> Assessment:
     score = PublishedScore(HOSTILE, HOSTILE, NAN, None, INF, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     who = (HOSTILE, HOSTILE, HOSTILE)
     delta = SliceDelta(*who, ((HOSTILE, HOSTILE),), 0, NAN, NAN, NAN, -INF, INF, NAN)
-    spread = Spread(HOSTILE, HOSTILE, NAN, NAN, INF)
+    spread = SliceSpread(HOSTILE, HOSTILE, NAN, NAN, INF)
     lost = FoundSlice(((HOSTILE, HOSTILE),), 0, NAN, 0, NAN, NAN, NAN, NAN, True)
     explored = SliceReport(
         20, NAN, (SmallSlice(HOSTILE, HOSTILE, 0),), (delta,), (delta,),

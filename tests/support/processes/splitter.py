@@ -32,7 +32,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredByAll:
     """A request with its trace. label: what the arm answered; None for a failure."""
 
     request: Request
@@ -82,18 +82,18 @@ class Splitter:
                 self._asked_s = time.monotonic()
             return self._share
 
-    def send(self, requests: Iterable[Request]) -> list[Answered]:
+    def send(self, requests: Iterable[Request]) -> list[AnsweredByAll]:
         """Send requests, a few at a time, and wait until their traces are written."""
         with ThreadPoolExecutor(_CLIENTS) as pool:
             answered = list(pool.map(self._ask, requests))
         mlflow.flush_trace_async_logging()
         return answered
 
-    def label(self, answered: Iterable[Answered]) -> None:
+    def label(self, answered: Iterable[AnsweredByAll]) -> None:
         """Write down, later, whether the answers were right."""
         known = [one for one in answered if one.label is not None]
 
-        def assess(one: Answered) -> None:
+        def assess(one: AnsweredByAll) -> None:
             right = one.label == ("good" if one.request.good else "bad")
             mlflow.log_feedback(trace_id=one.trace_id, name="accuracy", value=float(right))
 
@@ -103,7 +103,7 @@ class Splitter:
 
     def until(self, decided: Callable[[], bool], rounds: Iterable[list[Request]], ingest: Callable[[], None]) -> None:
         """Send rounds of requests, label those of the round before, and ingest, until a decision is there."""
-        before: list[Answered] = []
+        before: list[AnsweredByAll] = []
         for requests in rounds:
             now = self.send(requests)
             self.label(before)
@@ -114,7 +114,7 @@ class Splitter:
         self.label(before)
         ingest()
 
-    def _ask(self, request: Request) -> Answered:
+    def _ask(self, request: Request) -> AnsweredByAll:
         share = self.share()
         arm = assign(request.unit, self.experiment, share)
         with self._lock:
@@ -130,7 +130,7 @@ class Splitter:
             except (httpx.HTTPError, KeyError, ValueError) as error:
                 span.record_exception(error)
                 span.set_status("ERROR")
-        return Answered(request, arm, span.trace_id, label)
+        return AnsweredByAll(request, arm, span.trace_id, label)
 
     def _label_of(self, arm: Arm, text: str) -> str:
         rows = {"dataframe_records": [{"text": text}]}

@@ -41,7 +41,7 @@ _END_S = 10
 
 
 @dataclass(frozen=True)
-class Launch:
+class WorkerLaunch:
     """What every process is given.
 
     description: title of the progress bar; None: no bar. n_threads: of each process. progress: takes what the first
@@ -80,7 +80,7 @@ def train_together(job: TrainingJob, folder: Path, description: Title | None, ti
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     progress, progress_end = context.Pipe(duplex=False)
-    given = Launch(job, folder, description, timeout_s, n_threads, progress_end)
+    given = WorkerLaunch(job, folder, description, timeout_s, n_threads, progress_end)
     agent = context.Process(target=_run_agent, args=(theirs, given), name="torchrun")
     agent.start()
     theirs.close()
@@ -136,7 +136,7 @@ def _require_devices(job: TrainingJob, n_processes: int) -> None:
 # ---- in the process of the agent ------------------------------------------------------------------------------------
 
 
-def _run_agent(reply: Connection, given: Launch) -> None:
+def _run_agent(reply: Connection, given: WorkerLaunch) -> None:
     """Run torchrun's agent; reply what was trained, or what went wrong."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.disable()  # the reply says what went wrong
@@ -182,7 +182,7 @@ def _end_with_parent() -> None:
 # ---- in each process that trains ------------------------------------------------------------------------------------
 
 
-def _train_in_process(given: Launch) -> Trained | None:
+def _train_in_process(given: WorkerLaunch) -> Trained | None:
     try:
         return _train(given)
     except KeyboardInterrupt:  # the agent is told, too, and ends every process
@@ -192,7 +192,7 @@ def _train_in_process(given: Launch) -> Trained | None:
         raise
 
 
-def _train(given: Launch) -> Trained | None:
+def _train(given: WorkerLaunch) -> Trained | None:
     """Train; only the first process says what was trained."""
     # Imported here, where what libraries print while they are imported is captured already.
     from mlbaseline.engine.training.distributed.data_parallel import DataParallel

@@ -11,7 +11,7 @@ from mlbaseline.records import (
     SliceGap,
     SlicePooling,
     SliceReport,
-    Spread,
+    SliceSpread,
 )
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.slices.confirmed_losses import place_text
@@ -150,7 +150,7 @@ def _gap_row(presenter: Presenter, gap: SliceGap) -> Row:
     elif gap.high < 0:
         reading = ("▲ more even", "better")
 
-    def spread(side: Spread) -> Cell:
+    def spread(side: SliceSpread) -> Cell:
         names = f"{formats.plain(side.highest)} − {formats.plain(side.lowest)}"
         bounds = formats.interval(side.low, side.high, decimals)
         return Cell(formats.fixed(side.value, decimals), f"{bounds} {names}")
