@@ -71,7 +71,7 @@ def write_question(question: JudgeQuestion, metric: JudgedMetric) -> str:
     Example:
         >>> from mlbaseline.suite import Judge
         >>> metric = JudgedMetric(rubric="Is it polite?", judge=Judge(function="rules:polite"))
-        >>> print(write_question(Question("Say hello.", "Hello!"), metric).splitlines()[0])
+        >>> print(write_question(JudgeQuestion("Say hello.", "Hello!"), metric).splitlines()[0])
         Is it polite?
     """
     mark = _mark(question)
