@@ -63,6 +63,7 @@ from mlbaseline.records.tables.packed import (
     pack,
     pack_block,
     release_unused_memory,
+    sort_rows,
     to_json,
     values_of,
 )
@@ -161,6 +162,7 @@ __all__ = [
     "seed_from_text",
     "seed_text",
     "select",
+    "sort_rows",
     "take_rows",
     "to_json",
     "values_of",

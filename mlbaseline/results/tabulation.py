@@ -22,6 +22,7 @@ from mlbaseline.records import (
     map_array,
     pack,
     release_unused_memory,
+    sort_rows,
     take_rows,
     values_of,
 )
@@ -66,12 +67,10 @@ def tabulate(
     Raises:
         DataError: An example has no answer or several, or an answer belongs to no example.
     """
-    import pyarrow.compute as pc
-
     collected = _collect(answers)
     examples = _pack_examples(by_id(data.examples))
     ids = examples["example_id"]
-    ordered = take_rows(collected, np.asarray(pc.sort_indices(collected["example_id"])).view(np.int64))
+    ordered = take_rows(collected, sort_rows(collected["example_id"]))
     if not ordered["example_id"].equals(ids):
         raise _misfit(ids.to_pylist(), collected["example_id"].to_pylist(), baseline)
     del collected

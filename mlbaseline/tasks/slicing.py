@@ -118,8 +118,9 @@ def _by_bin(column: str, edges: Sequence[float], labels: Sequence[str]) -> Cut:
 
 def _by_quantile(column: str, groups: int, splits: Mapping[Split, Sequence[Example]]) -> tuple[Cut, Sequence[str]]:
     measure = _measure(column, splits)
-    values = [number for example in splits["test"] if (number := measure(example)) is not None]
-    if not values:
+    numbers = (number for example in splits["test"] if (number := measure(example)) is not None)
+    values = np.fromiter(numbers, dtype=np.float64)
+    if not len(values):
         raise DataError(f"column {column!r} is empty in the whole test split, so that it has no quantiles")
     # inverted_cdf: an edge is a value that occurs, so that it is the same on every machine.
     edges = np.quantile(values, np.arange(1, groups) / groups, method="inverted_cdf").tolist()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbaseline.errors import DataError
-from mlbaseline.records import ExampleTable, digest_of, values_of
+from mlbaseline.records import ExampleTable, digest_of, sort_rows, take_rows, values_of
 from mlbaseline.suite import SPLITS, Split, SplitSizes
 from mlbaseline.tasks.examples import CONTENT
 
@@ -138,12 +138,18 @@ def _name_copies(candidates: ExampleTable) -> ExampleTable:
 
 def _repeated(values: pa.ChunkedArray) -> list[list[int]]:
     """Return the positions of each value that stands in several rows."""
-    codes = values.combine_chunks().dictionary_encode().indices.to_numpy()
-    positions = np.flatnonzero(np.bincount(codes)[codes] > 1)
-    groups: dict[int, list[int]] = {}
-    for position, code in zip(positions.tolist(), codes[positions].tolist(), strict=True):
-        groups.setdefault(code, []).append(position)
-    return list(groups.values())
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    order = sort_rows(values)  # numbering the values by a hash table takes seven times the memory
+    ordered = take_rows(pa.table({"value": values}), order)["value"]
+    is_again = np.append(False, pc.equal(ordered.slice(1), ordered.slice(0, len(ordered) - 1)).to_numpy())
+    groups: list[list[int]] = []
+    for place in np.flatnonzero(is_again).tolist():
+        if not is_again[place - 1]:
+            groups.append([int(order[place - 1])])
+        groups[-1].append(int(order[place]))
+    return groups
 
 
 def _ranked(candidates: ExampleTable, positions: Sequence[int]) -> list[int]:

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlbaseline.records.answers import Example
 from mlbaseline.records.fields import NO_FIELDS, Fields
 from mlbaseline.records.tables.memory_mapped import Positions, take_rows
-from mlbaseline.records.tables.packed import PackedSequence, pack, to_json, values_of
+from mlbaseline.records.tables.packed import PackedSequence, pack, sort_rows, to_json, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,11 +77,7 @@ class ExampleTable(PackedSequence[Example]):
 
     def by_id(self) -> ExampleTable:
         """Return a view of the examples in the order of their ids."""
-        import pyarrow.compute as pc
-
-        # Arrow orders texts by their bytes in UTF-8, which is the order of their code points, as Python's is.
-        order = np.asarray(pc.sort_indices(self.table["id"])).view(np.int64)
-        return ExampleTable(self.table, self._names, self._choices, order)
+        return ExampleTable(self.table, self._names, self._choices, sort_rows(self.table["id"]))
 
     def id_at(self, place: int) -> str:
         """Return the id of one example, without making the example."""

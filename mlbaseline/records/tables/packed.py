@@ -101,6 +101,14 @@ def pack_block(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBat
     return pa.record_batch(arrays, schema=schema)
 
 
+def sort_rows(values: pa.ChunkedArray) -> Positions:
+    """Return the positions (n,) of values in their order; equal ones keep theirs."""
+    import pyarrow.compute as pc
+
+    # Arrow orders texts by their bytes in UTF-8, which is the order of their code points, as Python's is.
+    return np.asarray(pc.sort_indices(values)).view(np.int64)
+
+
 def values_of(column: pa.ChunkedArray) -> Iterator[Any]:
     """Yield the values of a column, of which one block is in memory at a time."""
     import pyarrow as pa
