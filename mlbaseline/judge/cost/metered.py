@@ -106,7 +106,8 @@ def _number_queries(frames: Sequence[pd.DataFrame], timed: Sequence[npt.NDArray[
     of = [
         each.loc[rows, "cluster"].fillna(each.loc[rows, "example_id"]) for each, rows in zip(frames, timed, strict=True)
     ]
-    return pd.factorize(pd.concat(of))[0]
+    numbers: npt.NDArray[np.intp] = pd.factorize(pd.concat(of))[0]
+    return numbers
 
 
 def batched(tables: Sequence[ResultTable], values: Array, level: float) -> BatchedMean | None:
