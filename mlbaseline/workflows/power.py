@@ -48,7 +48,7 @@ def power(
     """Plan from the variances that the completed runs show. delta: true difference, default the one observed.
 
     Raises:
-        DataError: A rung of the matrix has no completed run, or no primary contrast could be decided by more examples.
+        DataError: No primary contrast has two evaluated rungs and could be decided by more examples.
         TrackingError: No rung of the suite has a completed run.
     """
     loaded = open_suite(suite)

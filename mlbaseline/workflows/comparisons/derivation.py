@@ -51,8 +51,11 @@ class Derivation:
     evaluations: Sequence[store.EvaluationRun] | None = None
     task: LoadedTask | None = None
 
-    def ladder(self) -> Ladder:
+    def ladder(self, *, may_lack_rungs: bool = False) -> Ladder:
         """Build the ladder of the runs that count.
+
+        Args:
+            may_lack_rungs: of the matrix. A verdict needs them all.
 
         Raises:
             IncomparableError: no run counts, or two that do may not be compared.
@@ -69,7 +72,7 @@ class Derivation:
             self.suite,
             self._load(counting.with_rows),
             dev=self._load(dev.runs),
-            absent=self._absent,
+            absent=list(self.suite.baselines) if may_lack_rungs else self._absent,
             left_aside={each.baseline: str(each) for each in reversed(counting.left_aside)},
             labels=self._labels,
             schedule=LookSchedule.of(self.test, self.suite.matrix.looks),
@@ -241,8 +244,11 @@ def _with_earlier_looks(registration: Registration, ladder: Ladder) -> Registrat
 
 
 def load_ladder(suite: Suite, tracker: store.Tracker) -> Ladder:
-    """Load the newest counting evaluation of each baseline and seed of the suite, rows included."""
-    return Derivation(suite, tracker).ladder()
+    """Load the newest counting evaluation of each baseline and seed of the suite that has one, rows included.
+
+    It is to be looked at, not to decide by: after a promotion, for one, the new champion has no evaluation yet.
+    """
+    return Derivation(suite, tracker).ladder(may_lack_rungs=True)
 
 
 def _listed(left_aside: Sequence[store.UncountedRun]) -> str:

@@ -60,6 +60,19 @@ def test_examples_go_to_files(ladder: CheapLadder) -> None:
         write("out/all.xlsx")
 
 
+def test_a_rung_of_the_matrix_may_lack_an_evaluation(ladder: CheapLadder) -> None:
+    """As a new champion does after a promotion."""
+    rungs = ["rule: {kind: production, recorded: {path: rule.csv}}", "later: {kind: trivial, strategy: uniform}"]
+    ladder.write(*rungs, candidate="rule")
+    ladder.edit("over: [majority]", "over: [majority, later]")
+    with pytest.raises(DataError, match="the matrix compares later"):
+        workflows.compare(ladder.suite, tracking_uri=ladder.uri)
+    shown = workflows.examples(ladder.suite, candidate="rule", baseline="majority", tracking_uri=ladder.uri)
+    assert sum(shown.document["counts"].values()) == 120
+    (plan,) = workflows.power(ladder.suite, tracking_uri=ladder.uri).document["plans"]
+    assert (plan["candidate"], plan["baseline"]) == ("rule", "majority")
+
+
 def test_changed_data_is_not_shown_as_what_was_answered(ladder: CheapLadder) -> None:
     path = ladder.folder / "reviews.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("soup", "stew"), encoding="utf-8")
