@@ -13,12 +13,13 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
 from mlbaseline.assets import fetch
 from mlbaseline.errors import DataError, SuiteError
-from mlbaseline.stats import VarianceComponents, minimum_detectable_effect
+from mlbaseline.stats import VarianceComponents, compare_paired, minimum_detectable_effect
 from mlbaseline.suggestions import did_you_mean
 from mlbaseline.suite import DataSource, Pretrained
 from mlbaseline.suite.checks.yaml_errors import describe, dotted
@@ -165,6 +166,7 @@ def suite_text(draft: SuiteDraft, *, name: str, data: DataSource, model: str | N
         choices=f"[{', '.join(map(_scalar, draft.choices))}]",
         target_map=_target_map(draft.target_map),
         split=_split(draft.n_rows),
+        champion_margin=_champion_margin(draft.n_rows),
         n_rows=f"{draft.n_rows:,}",
         slices="".join(f"\n    {name}: {slicing}" for name, slicing in slices.items()) or " {}",
         watched=f"[{watched}]" if watched else "[]",
@@ -198,6 +200,12 @@ def _split(n_rows: int) -> str:
     if n_rows < _SMALL:
         return "{train: 0.5, dev: 0.1, test: 0.4, seed: 13}"
     return f"{{train: {_TRAIN}, dev: {_DEV}, test: {_TEST}, seed: 13}}"
+
+
+def _champion_margin(n_rows: int) -> str:
+    """Give the margin of a candidate over the champion: a run after a promotion has the champion for its candidate."""
+    same = np.zeros(_TEST if n_rows >= _SMALL else n_rows * 2 // 5)
+    return f"{min(-0.02, math.floor(100 * compare_paired(same, same).low) / 100):.2f}"
 
 
 def _model(reference: str | None) -> str:

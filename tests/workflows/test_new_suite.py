@@ -7,12 +7,14 @@ import random
 from pathlib import Path
 from shutil import copy
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbaseline import workflows
 from mlbaseline.errors import SuiteError
+from mlbaseline.stats import compare_paired
 from mlbaseline.suite import ChoiceTask, DataSource
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.tasks.suite_draft import Kind, SuiteDraft
@@ -38,6 +40,15 @@ def test_the_suite_has_the_columns_and_choices_of_the_file(tickets: Path) -> Non
     assert document["splits"] == {"train": 40, "dev": 8, "test": 32}
     assert {guess["key"] for guess in document["guesses"]} >= {"task.kind", "task.columns.text", "task.columns.target"}
     assert 0.1 < document["detectable"] < 0.5
+
+
+def test_answers_like_the_champions_pass_its_guardrail(tickets: Path) -> None:
+    """As those of a run after a promotion do, where the champion is the candidate itself."""
+    document = workflows.init(tickets).document
+    over_champion = load_suite(document["suite"]).matrix.guardrails[0]
+    same = np.zeros(document["splits"]["test"])
+    assert over_champion.over == ("champion",)
+    assert over_champion.margin < compare_paired(same, same).low
 
 
 def test_a_suite_that_is_there_is_kept(tickets: Path) -> None:
