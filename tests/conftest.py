@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlbaseline.records.tables import memory_mapped
 from mlbaseline.suite import Suite
 from mlbaseline.suite.reading import parse_suite
 from tests.support.checkout import ROOT
@@ -163,6 +164,15 @@ def vllm_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def auto_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the precision `auto` stands for: each in turn, whatever the processor has."""
     monkeypatch.setenv("MLBASELINE_NATIVE_BF16", str(int(request.param == "bf16")))
+    return str(request.param)
+
+
+@pytest.fixture(params=["in memory", "in files"])
+def where_tables_lie(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where tables of records lie, as if they were small or large: each in turn."""
+    if request.param == "in files":
+        monkeypatch.setattr(memory_mapped, "_PART_BYTES", 1 << 12)
+        monkeypatch.setattr(memory_mapped, "_ARRAY_BYTES", 1)
     return str(request.param)
 
 

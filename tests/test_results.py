@@ -81,6 +81,7 @@ def test_answers_to_different_examples_are_joined() -> None:
     assert batched[0].joined(batched[1]).frame["batch"].nunique() == 4
 
 
+@pytest.mark.usefixtures("where_tables_lie")
 def test_the_columns_of_a_table_and_their_order_do_not_change() -> None:
     """The digest is that of the table when each answer and each example was a Python object of its own."""
     n = 9000  # more than two blocks

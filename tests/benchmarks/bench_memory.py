@@ -231,14 +231,16 @@ def main() -> None:
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
     parser.add_argument("--baseline", choices=BASELINES, action="append", help="only this one; repeatable")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--ray", action="store_true", help="on a cluster of one node, which is started here")
+    parser.add_argument("--ray", action="store_true", help="on a cluster of two nodes, which is started here")
     arguments = parser.parse_args()
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["OMP_NUM_THREADS"] = "1"  # a tiny model's threads would wait for each other longer than they compute
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         where: dict[str, Any] = {"processes": arguments.processes}
         if arguments.ray:
-            where["ray"] = stack.enter_context(small_cluster(Path(temporary, "ray"))).address
+            cluster = stack.enter_context(small_cluster(Path(temporary, "ray")))
+            cluster.add_node("other")  # one node alone gets no blocks
+            where["ray"] = cluster.address
         folder, suffix = Path(temporary), f".{arguments.format}"
         os.environ["MLBASELINE_CACHE"] = str(folder / "cache")
         write_model(folder / "model")

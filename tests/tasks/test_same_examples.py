@@ -126,6 +126,7 @@ def types_that_change(folder: Path) -> LoadedTask:
     return load_file(folder, rows, split={"test": 0.9})
 
 
+@pytest.mark.usefixtures("where_tables_lie")
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
