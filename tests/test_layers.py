@@ -16,7 +16,8 @@ from tests.support.checkout import ROOT
 
 PACKAGE = ROOT / "mlbaseline"
 LAYERS = (
-    {"cache", "documentation", "errors", "hosts", "nested", "passed_tags", "progress", "records", "values", "version"},
+    {"errors"},
+    {"cache", "documentation", "hosts", "nested", "passed_tags", "progress", "records", "values", "version"},
     {"format_versions", "formats", "journal", "stats", "suggestions", "untrusted"},
     {"results", "signing", "suite", "suites"},
     {"metrics"},

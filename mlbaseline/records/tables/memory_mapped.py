@@ -6,12 +6,16 @@ it, however the process ends. What is small stays in memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from mmap import ACCESS_COPY, ACCESS_READ, mmap
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from mlbaseline.errors import MlbaselineError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +29,17 @@ _ARRAY_BYTES = 1 << 22
 """A smaller array is never written."""
 
 
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MlbaselineError(
+            f"{gettempdir()}: a large table or column cannot be kept there: {error}; make room, or set TMPDIR to a "
+            "folder on a larger disk"
+        ) from error
+
+
 class TableWriter:
     """Puts record batches into a table, in their order."""
 
@@ -36,15 +51,17 @@ class TableWriter:
         self._file: IO[bytes] | None = None
         self._ipc: Any = None
 
+    @_writing()
     def add(self, batch: pa.RecordBatch) -> None:
-        """Append a batch. Raises OSError where the disk is full."""
+        """Append a batch. Raises MlbaselineError where the disk is full."""
         self._waiting.append(batch)
         self._waiting_bytes += batch.nbytes
         if self._waiting_bytes >= _PART_BYTES:
             self._write()
 
+    @_writing()
     def table(self) -> pa.Table:
-        """Return the table; nothing may be added any more. Raises OSError where the disk is full."""
+        """Return the table; nothing may be added any more. Raises MlbaselineError where the disk is full."""
         import pyarrow as pa
 
         if self._file is None:
@@ -101,8 +118,9 @@ def _take_block(batches: list[pa.RecordBatch], starts: Positions, rows: Position
     return pa.concat_batches(parts).take(pa.array(places))
 
 
+@_writing()
 def map_array(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array that may be written to, a large one in a file. Raises OSError where the disk is full."""
+    """Return an array that may be written to, a large one in a file. Raises MlbaselineError where the disk is full."""
     if numbers.nbytes < _ARRAY_BYTES:
         return numbers if numbers.flags.writeable else numbers.copy()
     order: Literal["C", "F"] = "C" if numbers.flags.c_contiguous else "F"  # sums depend on it in their last bits

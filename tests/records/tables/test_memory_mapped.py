@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from mlbaseline.errors import MlbaselineError
 from mlbaseline.records import TableWriter, map_array, take_rows
 from mlbaseline.records.tables import memory_mapped
 
@@ -60,14 +60,12 @@ def test_an_array_keeps_its_values_and_its_layout(order: str, monkeypatch: pytes
     assert numbers[0, 0] == 0.0
 
 
-def test_a_full_disk_is_an_error_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore:unclosed file")
+def test_a_full_disk_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_mapped, "_ARRAY_BYTES", 1)
-    monkeypatch.setattr(memory_mapped, "TemporaryFile", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(memory_mapped, "_PART_BYTES", 1)
+    monkeypatch.setattr(memory_mapped, "TemporaryFile", partial(Path("/dev/full").open, "wb"))
+    with pytest.raises(MlbaselineError, match=r"No space left.*TMPDIR"):
         map_array(np.zeros(1 << 12))
-
-
-@contextmanager
-def full_disk() -> Iterator[object]:
-    with Path("/dev/full").open("wb") as file:
-        yield file
+    with pytest.raises(MlbaselineError, match=r"No space left.*TMPDIR"):
+        write()
