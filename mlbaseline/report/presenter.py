@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlbaseline import formats
+from mlbaseline.metrics import metric_of
 from mlbaseline.records import Assessment, Comparison, Estimand, Estimate, Outcome, PromotionState, Registered, Role
 from mlbaseline.report.view import Cell, Tone
 
@@ -112,6 +113,12 @@ class Presenter:
             metric: formats.decimals_for(_half(row.low, row.high) for row in rows if row.metric == metric)
             for metric in {row.metric for row in rows}
         }
+
+    def detectable(self, row: Comparison) -> str:
+        """Write the smallest difference that is likely to be found; `none` where it is larger than any there can be."""
+        metric = metric_of(row.metric)
+        is_possible = row.mde <= metric.highest - metric.lowest or not formats.finite(row.mde)
+        return formats.fixed(row.mde, self.delta_decimals(row)) if is_possible else "none"
 
     def higher_is_better(self, metric: str) -> bool:
         return self.assessment.metrics.get(metric, True)

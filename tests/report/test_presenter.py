@@ -53,6 +53,14 @@ def test_a_narrow_interval_keeps_a_digit_of_its_own() -> None:
     assert presenter.delta_text(given.comparison("lora", "zero_shot")) == "+0.217 [+0.146, +0.288]"
 
 
+def test_no_difference_is_detectable_where_it_would_have_to_exceed_the_metric() -> None:
+    row = given.comparison("lora", "zero_shot")
+    assert presenter.detectable(replace(row, mde=0.101)) == "0.101"
+    assert presenter.detectable(replace(row, mde=1.4)) == "none"
+    assert presenter.detectable(nll(-0.4, mde=1.4)) == "1.400"  # nats have no upper limit
+    assert presenter.detectable(replace(row, mde=math.nan)) == "—"
+
+
 def test_another_level_than_the_assessments_is_named() -> None:
     assert presenter.delta(given.comparison("lora", "full", level=0.9)).detail.endswith("] (90%)")
 

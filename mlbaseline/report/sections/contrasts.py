@@ -181,7 +181,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
                     *(_unweighted(row, decimals) if weighted else ()),
                     Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
                     *((Cell(presenter.margin(row)),) if margins else ()),
-                    Cell(formats.fixed(row.mde, decimals)),
+                    Cell(presenter.detectable(row)),
                     _means(presenter, row),
                     _changes(row),
                     Cell(formats.count(row.n), _seeds(row)),

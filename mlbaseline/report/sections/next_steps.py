@@ -127,7 +127,7 @@ def _contrast_step(presenter: Presenter, row: Comparison) -> str:
     return (
         f"{contrast(row)}{place} {outcome} ({presenter.margin(row)}): {formats.clean(row.metric)} "
         f"{presenter.deciding_text(row)}, smallest detectable difference "
-        f"{formats.fixed(row.mde, presenter.delta_decimals(row))}."
+        f"{presenter.detectable(row)}."
     )
 
 
@@ -153,7 +153,7 @@ def _power_table(presenter: Presenter) -> Table | None:
                     Cell(formats.clean(str(row.role))),
                     Cell(formats.count(row.n)),
                     Cell(formats.fixed(distance, decimals, sign=True)),
-                    Cell(formats.fixed(row.mde, decimals)),
+                    Cell(presenter.detectable(row)),
                     Cell(
                         "large enough to detect" if enough else "too small to detect reliably",
                         tone="" if enough else "open",

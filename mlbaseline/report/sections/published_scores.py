@@ -64,7 +64,7 @@ def _sources(presenter: Presenter, scores: tuple[PublishedScore, ...]) -> Table:
 
 def _stated(score: PublishedScore) -> str:
     """Write what the source says of the protocol; empty where it says nothing."""
-    known = [f"{name} {value!r}" for name, value in score.measured_by.items()]
+    known = [f"{name} {value}" for name, value in score.measured_by.items()]
     return formats.clean("; ".join([*known, *([score.protocol] if score.protocol else [])]))
 
 
