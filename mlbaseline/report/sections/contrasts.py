@@ -9,9 +9,10 @@ from dataclasses import replace
 from mlbaseline import formats
 from mlbaseline.metrics import METRICS
 from mlbaseline.records import Comparison, Estimand, Role
+from mlbaseline.report.columns import FilledColumn, fill
 from mlbaseline.report.plots.forest_plot import FOREST, ForestPanel, ForestPlot, ForestRow
 from mlbaseline.report.presenter import Presenter, contrast, distinct, status_cell, where
-from mlbaseline.report.view import Cell, Column, Row, Section, Table
+from mlbaseline.report.view import Cell, Column, Section, Table
 
 ESTIMANDS = {
     Estimand.CHECKPOINT: ("Checkpoints", "these weights; only examples vary"),
@@ -39,6 +40,7 @@ _WEIGHTED = (
     "Examples are weighted {how}: means, Δ, p and MDE are of weighted means. Worth: examples of equal weight that "
     "would be as precise. Plain Δ: every example counts the same; it decides nothing. A row without it is not weighted."
 )
+_SIMULTANEOUS = "Δ, simultaneous"
 _MAX_UNFOLDED_ROWS = 8
 _MAX_FOREST_ROWS = 24
 
@@ -133,78 +135,80 @@ def _tables(presenter: Presenter, role: Role, rows: Sequence[Comparison], *, fir
 
 def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[Comparison]) -> Table:
     registered = role != Role.EXPLORATORY
-    places = any(row.slice is not None for row in rows)
-    margins = any(row.margin is not None for row in rows)
-    several = len({row.metric for row in rows}) > 1
+    columns, body = fill(_columns(presenter, role, rows), rows)
+    shown = {column.title for column in columns}
     methods = distinct(formats.clean(row.method) for row in rows if row.method)
-    clustered = any(row.n_clusters != row.n for row in rows)
-    labelled = any(row.n_labels is not None for row in rows)
-    simultaneous = role == Role.PRIMARY and any(map(_has_own_simultaneous, rows))
-    cautions = any(row.caution for row in rows)
-    weighted = any(row.effective_n is not None for row in rows)
-    statuses = registered and len({row.registered for row in rows}) > 1  # else the text above the table says it
-    columns = (
-        Column("Candidate", code=True, rank=0),
-        Column("Baseline", code=True, rank=0),
-        Column("Outcome" if registered else "Reading", rank=1),
-        *((Column("Where", rank=1),) if places else ()),
-        *((Column("Metric", rank=2),) if several else ()),
-        Column("Δ", numeric=True, rank=0),
-        *((Column("Δ, simultaneous", numeric=True, rank=5),) if simultaneous else ()),
-        *((Column("Plain Δ", numeric=True, rank=4), Column("Worth", numeric=True, rank=6)) if weighted else ()),
-        Column("p, adjusted", numeric=True, rank=3),
-        *((Column("Margin", numeric=True, rank=4),) if margins else ()),
-        Column("MDE", numeric=True, rank=4),
-        Column("Means", numeric=True, rank=7),
-        Column("Gained / lost", numeric=True, rank=6),
-        Column("n (seeds)", numeric=True, rank=6),
-        *((Column("Labels", numeric=True, rank=4),) if labelled else ()),
-        *((Column("Status", rank=6),) if statuses else ()),
-        *((Column("Clusters", numeric=True, rank=8),) if clustered else ()),
-        Column("Effect size", numeric=True, rank=9),
-        *((Column("Method", rank=9),) if len(methods) > 1 else ()),
-        *((Column("Caution", rank=3, wide=True),) if cautions else ()),
-    )
-    body = []
-    for row in rows:
-        decimals = presenter.delta_decimals(row)
-        body.append(
-            Row(
-                (
-                    Cell(formats.clean(row.candidate)),
-                    Cell(formats.clean(row.baseline)),
-                    presenter.outcome(row),
-                    *((Cell(where(row)),) if places else ()),
-                    *((Cell(presenter.metric(row.metric)),) if several else ()),
-                    presenter.delta(row),
-                    *((_simultaneous(row, decimals),) if simultaneous else ()),
-                    *(_unweighted(row, decimals) if weighted else ()),
-                    Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
-                    *((Cell(presenter.margin(row)),) if margins else ()),
-                    Cell(presenter.detectable(row)),
-                    _means(presenter, row),
-                    _changes(row),
-                    Cell(formats.count(row.n), _seeds(row)),
-                    *((_labels(row),) if labelled else ()),
-                    *((status_cell(row),) if statuses else ()),
-                    *((Cell(formats.count(row.n_clusters)),) if clustered else ()),
-                    Cell(formats.fixed(row.effect_size, 2, sign=True)),
-                    *((Cell(formats.clean(row.method)),) if len(methods) > 1 else ()),
-                    *((Cell(row.caution or formats.MISSING),) if cautions else ()),
-                )
-            )
-        )
     name, meaning = ESTIMANDS[estimand]
-    caption = f"{name}{'' if several else f' on {presenter.metric(rows[0].metric)}'} ({meaning})"
+    caption = f"{name}{'' if 'Metric' in shown else f' on {presenter.metric(rows[0].metric)}'} ({meaning})"
     decides = ", and decides" if rows[0] in presenter.deciding else ""
     notes = (
-        *((_TWO_INTERVALS.format(n=len(rows), decides=decides),) if simultaneous else ()),
-        *((_LABELS,) if labelled else ()),
-        *((_WEIGHTED.format(how=formats.plain(presenter.assessment.weighted)),) if weighted else ()),
+        *((_TWO_INTERVALS.format(n=len(rows), decides=decides),) if _SIMULTANEOUS in shown else ()),
+        *((_LABELS,) if "Labels" in shown else ()),
+        *((_WEIGHTED.format(how=formats.plain(presenter.assessment.weighted)),) if "Worth" in shown else ()),
         *((f"Method: {methods[0]}.",) if len(methods) == 1 else ()),
     )
-    return Table(
-        caption, columns, tuple(body), collapsed=not registered and len(body) > _MAX_UNFOLDED_ROWS, notes=notes
+    return Table(caption, columns, body, collapsed=not registered and len(body) > _MAX_UNFOLDED_ROWS, notes=notes)
+
+
+def _columns(presenter: Presenter, role: Role, rows: Sequence[Comparison]) -> tuple[FilledColumn[Comparison], ...]:
+    """List what a table of contrasts can show. What is the same in all rows, or in none, has no column."""
+    registered = role != Role.EXPLORATORY
+    methods = distinct(formats.clean(row.method) for row in rows if row.method)
+    weighted = any(row.effective_n is not None for row in rows)
+    return (
+        FilledColumn(Column("Candidate", code=True, rank=0), lambda row: Cell(formats.clean(row.candidate))),
+        FilledColumn(Column("Baseline", code=True, rank=0), lambda row: Cell(formats.clean(row.baseline))),
+        FilledColumn(Column("Outcome" if registered else "Reading", rank=1), presenter.outcome),
+        FilledColumn(
+            Column("Where", rank=1), lambda row: Cell(where(row)), is_shown=any(row.slice is not None for row in rows)
+        ),
+        FilledColumn(
+            Column("Metric", rank=2),
+            lambda row: Cell(presenter.metric(row.metric)),
+            is_shown=len({row.metric for row in rows}) > 1,
+        ),
+        FilledColumn(Column("Δ", numeric=True, rank=0), presenter.delta),
+        FilledColumn(
+            Column(_SIMULTANEOUS, numeric=True, rank=5),
+            lambda row: _simultaneous(presenter, row),
+            is_shown=role == Role.PRIMARY and any(map(_has_own_simultaneous, rows)),
+        ),
+        FilledColumn(Column("Plain Δ", numeric=True, rank=4), lambda row: _unweighted(presenter, row), weighted),
+        FilledColumn(Column("Worth", numeric=True, rank=6), _worth, weighted),
+        FilledColumn(
+            Column("p, adjusted", numeric=True, rank=3),
+            lambda row: Cell(formats.probability(row.p_adjusted), f"(raw {formats.probability(row.p_value)})"),
+        ),
+        FilledColumn(
+            Column("Margin", numeric=True, rank=4),
+            lambda row: Cell(presenter.margin(row)),
+            is_shown=any(row.margin is not None for row in rows),
+        ),
+        FilledColumn(Column("MDE", numeric=True, rank=4), lambda row: Cell(presenter.detectable(row))),
+        FilledColumn(Column("Means", numeric=True, rank=7), lambda row: _means(presenter, row)),
+        FilledColumn(Column("Gained / lost", numeric=True, rank=6), _changes),
+        FilledColumn(Column("n (seeds)", numeric=True, rank=6), lambda row: Cell(formats.count(row.n), _seeds(row))),
+        FilledColumn(
+            Column("Labels", numeric=True, rank=4), _labels, is_shown=any(row.n_labels is not None for row in rows)
+        ),
+        # Where all rows have the same status, the text above the table says it.
+        FilledColumn(
+            Column("Status", rank=6), status_cell, is_shown=registered and len({row.registered for row in rows}) > 1
+        ),
+        FilledColumn(
+            Column("Clusters", numeric=True, rank=8),
+            lambda row: Cell(formats.count(row.n_clusters)),
+            is_shown=any(row.n_clusters != row.n for row in rows),
+        ),
+        FilledColumn(
+            Column("Effect size", numeric=True, rank=9), lambda row: Cell(formats.fixed(row.effect_size, 2, sign=True))
+        ),
+        FilledColumn(Column("Method", rank=9), lambda row: Cell(formats.clean(row.method)), is_shown=len(methods) > 1),
+        FilledColumn(
+            Column("Caution", rank=3, wide=True),
+            lambda row: Cell(row.caution or formats.MISSING),
+            is_shown=any(row.caution for row in rows),
+        ),
     )
 
 
@@ -223,16 +227,23 @@ def _has_own_simultaneous(row: Comparison) -> bool:
     return not (math.isclose(row.simultaneous_low, row.low) and math.isclose(row.simultaneous_high, row.high))
 
 
-def _simultaneous(row: Comparison, decimals: int) -> Cell:
-    return Cell(formats.interval(row.simultaneous_low, row.simultaneous_high, decimals, sign=True))
+def _simultaneous(presenter: Presenter, row: Comparison) -> Cell:
+    low, high = row.simultaneous_low, row.simultaneous_high
+    return Cell(formats.interval(low, high, presenter.delta_decimals(row), sign=True))
 
 
-def _unweighted(row: Comparison, decimals: int) -> tuple[Cell, Cell]:
-    """Show the difference without weights, and how many examples of equal weight the row is worth."""
+def _unweighted(presenter: Presenter, row: Comparison) -> Cell:
+    """Show the difference without weights."""
     if row.effective_n is None:
-        return Cell(formats.MISSING), Cell(formats.MISSING)
+        return Cell(formats.MISSING)
+    decimals = presenter.delta_decimals(row)
     plain = formats.interval(row.plain_low, row.plain_high, decimals, sign=True)
-    return Cell(formats.fixed(row.plain_delta, decimals, sign=True), plain), Cell(formats.count(round(row.effective_n)))
+    return Cell(formats.fixed(row.plain_delta, decimals, sign=True), plain)
+
+
+def _worth(row: Comparison) -> Cell:
+    """Show how many examples of equal weight the row is worth."""
+    return Cell(formats.MISSING if row.effective_n is None else formats.count(round(row.effective_n)))
 
 
 def _means(presenter: Presenter, row: Comparison) -> Cell:

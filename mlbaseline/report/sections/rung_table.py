@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from mlbaseline import formats
-from mlbaseline.records import Cost, PublishedScore, Standing
+from mlbaseline.records import Cost, Front, PublishedScore, Standing
+from mlbaseline.report.columns import FilledColumn, fill
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.comparability_notes import latency_marks
 from mlbaseline.report.sections.pareto_fronts import MONEY, front_cell, front_columns
@@ -33,68 +35,84 @@ def rung_section(presenter: Presenter) -> Section | None:
     standings, published = presenter.assessment.standings, presenter.assessment.published
     if not standings:
         return None
-    batch, unit = presenter.query_batch
-    priced = any(formats.finite(standing.cost.usd_per_query) for standing in standings)
-    timed = any(formats.finite(standing.cost.latency_p95_s) for standing in standings)
-    leading = presenter.metrics[:1]
-    shown = {name for standing in standings for name in standing.metrics} | {score.metric for score in published}
-    others = [name for name in presenter.metrics[1:] if name in shown]
+    winner = presenter.assessment.verdict.winner
+    columns, rungs = fill(_columns(presenter), standings, is_emphasised=lambda standing: standing.baseline == winner)
+    rows = rungs + tuple(_published(presenter, columns, score) for score in published)
+    shown = {column.title for column in columns}
     sizes = {size for standing in standings if (size := _size(standing)) is not None}
-    fronts = [front for _, front in front_columns(presenter) if front.axis in MONEY]
-    trained = any(standing.cost.train_s is not None for standing in standings)
-    marks = latency_marks(standings)
-    errors = any(standing.error_rate != 0 for standing in standings)
-    columns = (
-        Column("Rung", code=True, rank=0),
-        Column("Kind", rank=3),
-        *(Column(presenter.metric(name), numeric=True, rank=0) for name in leading),
-        Column("Seeds", numeric=True, rank=4),
-        *((Column("n", numeric=True, rank=4),) if len(sizes) > 1 else ()),
-        *(Column(presenter.metric(name), numeric=True, rank=9) for name in others),
-        *((Column(f"USD per {unit}", numeric=True, rank=1),) if priced else ()),
-        *(Column("On the front", numeric=True, rank=6) for _ in fronts),
-        *((Column("Latency p95", numeric=True, rank=2),) if timed else ()),
-        *((Column("Training", numeric=True, rank=8),) if trained else ()),
-        *((Column("Errors", numeric=True, rank=3),) if errors else ()),
-    )
-    rows = tuple(
-        Row(
-            (
-                Cell(formats.clean(standing.baseline)),
-                Cell(formats.clean(standing.kind)),
-                *(presenter.estimate(name, standing.metrics.get(name)) for name in leading),
-                _seeds(presenter, standing),
-                *((Cell(formats.count(_size(standing))),) if len(sizes) > 1 else ()),
-                *(presenter.estimate(name, standing.metrics.get(name)) for name in others),
-                *((Cell(formats.price(standing.cost.usd_per_query, batch)),) if priced else ()),
-                *(front_cell(front, standing.baseline) for front in fronts),
-                *((_latency(standing, marks),) if timed else ()),
-                *((_training(standing.cost),) if trained else ()),
-                *((_errors(standing),) if errors else ()),
-            ),
-            emphasis=standing.baseline == presenter.assessment.verdict.winner,
-        )
-        for standing in standings
-    ) + tuple(_published(presenter, columns, score) for score in published)
     notes = (
         f"Means over seeds with their {presenter.level} intervals; the arrow points to better. "
         "std is the spread between training or sampling seeds: a description, not an interval."
         + (_CHECKPOINT if any(len(standing.run_ids) > 1 for standing in standings) else ""),
-        (_COST if priced else _NO_COST)
+        (_COST if _is_priced(presenter) else _NO_COST)
         + (
             " On the front (✓): no other rung is at least as good at a lower cost; the percentage is the share of "
             "resampled test sets in which that holds."
-            if fronts
+            if "On the front" in shown
             else ""
         )
-        + ("" if errors else " No rung has error rows."),
-        *((_UNLIKE,) if marks else ()),
+        + ("" if "Errors" in shown else " No rung has error rows."),
+        *((_UNLIKE,) if latency_marks(standings) else ()),
         *_cautions(presenter, standings),
         *_judged_note(presenter),
         *_weights_note(presenter),
     )
     on = f" on {formats.count(sizes.pop())} examples" if len(sizes) == 1 else ""
     return Section("ladder", "The ladder", (Table(f"Every rung{on}", columns, rows, notes=notes),))
+
+
+def _columns(presenter: Presenter) -> Iterator[FilledColumn[Standing]]:
+    """List what the table of rungs can show. What no rung has, or all have alike, has no column."""
+    standings = presenter.assessment.standings
+    batch, unit = presenter.query_batch
+    marks = latency_marks(standings)
+    yield FilledColumn(Column("Rung", code=True, rank=0), lambda standing: Cell(formats.clean(standing.baseline)))
+    yield FilledColumn(Column("Kind", rank=3), lambda standing: Cell(formats.clean(standing.kind)))
+    yield from (_score_column(presenter, name, rank=0) for name in presenter.metrics[:1])
+    yield FilledColumn(Column("Seeds", numeric=True, rank=4), partial(_seeds, presenter))
+    yield FilledColumn(
+        Column("n", numeric=True, rank=4),
+        lambda standing: Cell(formats.count(_size(standing))),
+        is_shown=len({_size(standing) for standing in standings} - {None}) > 1,
+    )
+    scored = {name for standing in standings for name in standing.metrics}
+    scored |= {score.metric for score in presenter.assessment.published}
+    yield from (_score_column(presenter, name, rank=9) for name in presenter.metrics[1:] if name in scored)
+    yield FilledColumn(
+        Column(f"USD per {unit}", numeric=True, rank=1),
+        lambda standing: Cell(formats.price(standing.cost.usd_per_query, batch)),
+        is_shown=_is_priced(presenter),
+    )
+    for front in (front for _, front in front_columns(presenter) if front.axis in MONEY):
+        yield FilledColumn(Column("On the front", numeric=True, rank=6), partial(_front, front))
+    yield FilledColumn(
+        Column("Latency p95", numeric=True, rank=2),
+        lambda standing: Cell(formats.duration(standing.cost.latency_p95_s), marks.get(standing.baseline, "")),
+        is_shown=any(formats.finite(standing.cost.latency_p95_s) for standing in standings),
+    )
+    yield FilledColumn(
+        Column("Training", numeric=True, rank=8),
+        lambda standing: _training(standing.cost),
+        is_shown=any(standing.cost.train_s is not None for standing in standings),
+    )
+    yield FilledColumn(
+        Column("Errors", numeric=True, rank=3),
+        _errors,
+        is_shown=any(standing.error_rate != 0 for standing in standings),
+    )
+
+
+def _score_column(presenter: Presenter, metric: str, *, rank: int) -> FilledColumn[Standing]:
+    column = Column(presenter.metric(metric), numeric=True, rank=rank)
+    return FilledColumn(column, lambda standing: presenter.estimate(metric, standing.metrics.get(metric)))
+
+
+def _front(front: Front, standing: Standing) -> Cell:
+    return front_cell(front, standing.baseline)
+
+
+def _is_priced(presenter: Presenter) -> bool:
+    return any(formats.finite(standing.cost.usd_per_query) for standing in presenter.assessment.standings)
 
 
 def _cautions(presenter: Presenter, standings: Sequence[Standing]) -> Iterator[str]:
@@ -145,10 +163,6 @@ def _seeds(presenter: Presenter, standing: Standing) -> Cell:
     std = standing.seed_std.get(presenter.metrics[0])
     spread = formats.fixed(std, max(presenter.level_decimals(presenter.metrics[0]), 3))
     return Cell(formats.count(estimate.n_seeds), "" if std is None else f"(std {spread})")
-
-
-def _latency(standing: Standing, marks: Mapping[str, str]) -> Cell:
-    return Cell(formats.duration(standing.cost.latency_p95_s), marks.get(standing.baseline, ""))
 
 
 def _errors(standing: Standing) -> Cell:
