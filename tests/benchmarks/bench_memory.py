@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.bench_memory [--rows 1000000] [--format parquet] [--processes 2] [--ray]
 
-Prints the most memory that the process held in each stage. Pages of files are counted apart from it: the system takes
-them back when it needs memory. "On top" is what a process does not hold that has done the same with a few rows: imports
-and model, which no number of rows changes. Of several processes, it is the one with the command. Rows a second are of
-the stage by itself; what it passes on to an inner stage is left out.
+Runs on Linux. Prints the most memory that the process held in each stage. Pages of files are counted apart from it: the
+system takes them back when it needs memory. "On top" is what a process does not hold that has done the same with a few
+rows: imports and model, which no number of rows changes. Of several processes, it is the one with the command. Rows a
+second are of the stage by itself; what it passes on to an inner stage is left out.
 """
 
 from __future__ import annotations
