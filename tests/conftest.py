@@ -45,7 +45,7 @@ SLOW = (
     "tests/judge/slices/test_search.py",
     "tests/judge/test_calibration_looks.py",
     "tests/judge/test_calibration_verdict.py",
-    "tests/stats/corpus/test_comparison.py",
+    "tests/stats/corpus/test_calibration.py",
     "tests/stats/sequential",
     "tests/stats/paired/test_calibration.py",
     "tests/stats/paired/test_prediction_powered.py",

@@ -233,7 +233,8 @@ def _corpus_estimate(
     # The metric itself, and not what two systems are compared by: of ece that is a squared error.
     itself = replace(corpus, compared_by=None)
     against = compare_corpus(statistics, average, itself, clusters=clusters, level=level, rng=rng)
-    low, high = max(corpus.lowest, against.low + against.baseline), min(corpus.highest, against.high + against.baseline)
+    low = max(corpus.lowest, against.low + against.baseline - corpus.bias_of(statistics))
+    high = min(corpus.highest, against.high + against.baseline)
     return Estimate(
         against.candidate, low, high, level, against.n, against.n_units, len(tables), against.method, against.caution
     )

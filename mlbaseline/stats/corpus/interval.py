@@ -63,8 +63,12 @@ def corpus_interval(
     The interval is Student's t on the logit scale of a metric with two bounds, on the log scale of one that is only
     positive, with the delta method's standard error and the degrees of freedom of `effective_df`. Where the metric has
     pseudo-examples, it is the hull of the intervals with and without them, as Agresti and Coull (1998) do for a
-    proportion. Simulated, nominal 0.95: macro-F1 with classes of 3 % 0.94 to 0.96 where a symmetric bootstrap covers
-    0.83 to 0.90, AUROC with ten positives 0.95 to 0.98 for 0.71 to 0.88.
+    proportion. The lower limit of a metric that is biased upward is lower by that bias.
+
+    Simulated, nominal 0.95: macro-F1 with classes of 3 % 0.94 to 0.96 where a symmetric bootstrap covers 0.83 to 0.90,
+    AUROC with ten positives 0.95 to 0.98 for 0.71 to 0.88. ECE with 50 to 1,000 examples 0.96 to 1.00, where an
+    interval without the bias covers 0.47 to 0.96; of a perfectly calibrated model 0.85 to 0.98, missing by thousandths,
+    where that never covers.
 
     Args:
         statistics: Statistics (n, s) of the system.
@@ -103,6 +107,7 @@ def corpus_interval(
     pseudo = none if metric.pseudo_examples is None else PSEUDO_WEIGHT * metric.pseudo_examples(values)
     limits = [_transformed(metric, units, rows, level) for rows in ([none, pseudo] if len(pseudo) else [none])]
     low, high = min(value, *(low for low, _ in limits)), max(value, *(high for _, high in limits))
+    low = max(metric.lowest, low - metric.bias_of(values))
     method = "logit" if np.isfinite(metric.highest) else "log"
     return CorpusInterval(value, low, high, level, error, n, n_units, method, caution)
 

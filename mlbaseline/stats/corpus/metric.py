@@ -27,8 +27,9 @@ class CorpusMetric:
     ``compared_by`` gives, from the summed statistics of both systems, the metric (of the same statistics) that their
     comparison uses in its place. ``pseudo_examples`` gives, from the statistics of one system, rows (m, s) of examples
     that could as well have been drawn, one for each way to be right and to be wrong: intervals of a single system
-    weigh them in, because a rare class that happens to be answered without an error shows no variance. ``caution``
-    says, from the summed statistics, why an interval may not be reliable.
+    weigh them in, because a rare class that happens to be answered without an error shows no variance. ``upward_bias``
+    estimates, from the summed statistics, how much the value is too high on average: intervals of a single system reach
+    down by as much. ``caution`` says, from the summed statistics, why an interval may not be reliable.
     """
 
     name: str
@@ -38,11 +39,16 @@ class CorpusMetric:
     highest: float
     compared_by: Callable[[Array], CorpusMetric] | None = None
     pseudo_examples: Callable[[Array], Array] | None = None
+    upward_bias: Callable[[Array], Array] | None = None
     caution: Callable[[Array], str] | None = None
 
     def of(self, statistics: Array) -> float:
         """Compute the metric of one corpus from its (n, s) statistics."""
         return float(self.from_totals(statistics.sum(axis=0)))
+
+    def bias_of(self, statistics: Array) -> float:
+        """Estimate how much the metric is too high on average; of (seeds, n, s) statistics, the mean over seeds."""
+        return 0.0 if self.upward_bias is None else float(self.upward_bias(statistics.sum(axis=-2)).mean())
 
 
 def checked_labels(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 from mlbaseline.stats.corpus.metric import CorpusMetric, checked_labels, checked_probabilities, first_over_second, ratio
 from mlbaseline.stats.types import Array
@@ -16,7 +17,10 @@ def ece(n_bins: int = 15) -> CorpusMetric:
 
     The plug-in value is biased upward by chance gaps within bins, the more the sharper the confidences: two perfectly
     calibrated models, one of them sharp, differ "significantly" in 24 % of tables. It is reported, and comparisons use
-    :func:`squared_calibration_error` in its place.
+    :func:`squared_calibration_error` in its place. Of a perfectly calibrated model, 100 examples give 0.10 on average:
+    the interval of a single system reaches down by that bias. A bin's gap is about normal, and the mean of its absolute
+    value is that of a folded normal (Leone, Nelson and Nottingham 1961). Its centre is taken to be two standard
+    deviations nearer to 0 than it was observed, where the bias is larger.
 
     Args:
         n_bins: Number of bins.
@@ -29,12 +33,25 @@ def ece(n_bins: int = 15) -> CorpusMetric:
         >>> metric.of(metric.statistics([0.9, 0.6], [1, 0]))
         0.25
     """
+
+    def upward_bias(totals: Array) -> Array:
+        gap, n = np.abs(totals[..., :n_bins]), totals[..., n_bins]
+        squares, size = totals[..., n_bins + 1 : 2 * n_bins + 1], totals[..., 2 * n_bins + 1 :]
+        pairs = np.where(size > 1.5, size - 1.0, np.inf)
+        spread = np.where(size > 1.5, (squares - ratio(np.square(gap), size)) * size / pairs, squares)
+        deviation = np.sqrt(np.maximum(spread, 0.0))
+        centre = np.maximum(gap - 2 * deviation, 0.0)
+        distance = ratio(centre, deviation)
+        folded = 2 * (deviation * norm.pdf(distance) + centre * norm.cdf(distance)) - centre
+        return ratio((folded - centre).sum(axis=-1), n)
+
     return replace(
         squared_calibration_error(n_bins),
         name="ece",
         from_totals=lambda totals: ratio(np.abs(totals[..., :n_bins]).sum(axis=-1), totals[..., n_bins]),
         lowest=0.0,
         compared_by=lambda _: squared_calibration_error(n_bins),
+        upward_bias=upward_bias,
     )
 
 
