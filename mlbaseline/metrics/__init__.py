@@ -18,7 +18,7 @@ from mlbaseline.metrics.choice import CHOICE_METRICS, read_rows
 from mlbaseline.metrics.likelihood import LIKELIHOOD_METRICS
 from mlbaseline.metrics.metric import Array, CorpusRows, Metric
 from mlbaseline.metrics.text import TEXT_METRICS
-from mlbaseline.records import map_array
+from mlbaseline.records import map_array, release_unused_memory
 from mlbaseline.results import SCORE, ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -57,6 +57,7 @@ def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) 
         per_example = metric_of(name).per_example
         if per_example and SCORE + name not in table.frame and (scores := per_example(table, labels)) is not None:
             columns[SCORE + name] = map_array(scores)
+    release_unused_memory()
     return replace(table, frame=table.frame.assign(**columns))
 
 

@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 
 from mlbaseline.errors import DataError
 from mlbaseline.format_versions import FORMAT, VERSION, FormatVersion
+from mlbaseline.records import release_unused_memory
 
 
 def write_parquet(frame: pd.DataFrame, path: Path, version: FormatVersion) -> None:
     """Write a table without its index, and the version of its form into the metadata of the file."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **version.metadata}), path)
+    release_unused_memory()
 
 
 def read_parquet(path: Path, version: FormatVersion) -> pd.DataFrame:
