@@ -62,6 +62,17 @@ def examples_text(pair: ExamplePair, *, colour: bool, width: int) -> str:
     console.print(Text(f"{formats.clean(pair.candidate)} over {formats.clean(pair.baseline)}", style="bold"))
     console.print(Text(summary_of(pair)))
     console.print()
+    if pair.examples:
+        console.print(_grid(pair))
+    if len(pair.examples) > _SHOWN:
+        console.print(Text(f"… and {len(pair.examples) - _SHOWN:,} more: -o FILE.csv or FILE.jsonl writes all."))
+    note = "Exploratory: rules written after reading examples need other examples to be tested on."
+    console.print(Text(note if pair.examples else "No example is one of these."))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in printed.splitlines()) + "\n"
+
+
+def _grid(pair: ExamplePair) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     for title, ratio in (("Change", None), ("Input", 5), ("Right", 2), (pair.candidate, 2), (pair.baseline, 2)):
         grid.add_column(Text(formats.clean(title)), ratio=ratio, no_wrap=ratio is None, overflow="fold")
@@ -70,12 +81,7 @@ def examples_text(pair: ExamplePair, *, colour: bool, width: int) -> str:
         texts = (example.input or example.example_id, example.target)
         answers = (example.candidate, example.baseline)
         grid.add_row(Text(label, style=_STYLES[tone]), *map(_short, texts), *map(_answer, answers))
-    console.print(grid)
-    if len(pair.examples) > _SHOWN:
-        console.print(Text(f"… and {len(pair.examples) - _SHOWN:,} more: -o FILE.csv or FILE.jsonl writes all."))
-    console.print(Text("Exploratory: rules written after reading examples need other examples to be tested on."))
-    printed = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in printed.splitlines()) + "\n"
+    return grid
 
 
 def _first_of_each_change(examples: Sequence[ExampleChange]) -> list[ExampleChange]:

@@ -169,7 +169,7 @@ def draft_suite(
         guesses.append(Guess("task.choices", ", ".join(choices), f"the values of {answer.name!r}"))
     if spelled:
         differ = "these values differ from a choice in case or white space only"
-        guesses.append(Guess("task.target_map", quoted(spelled), differ))
+        guesses.append(Guess("task.target_map", ", ".join(spelled), differ))
     if cluster is not None:
         repeats = f"{len(cluster.counts):,} values over {cluster.filled:,} rows: rows of one value depend on each other"
         guesses.append(Guess("task.columns.cluster", cluster.name, repeats))

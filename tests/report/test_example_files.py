@@ -67,6 +67,9 @@ def test_a_pair_without_examples_is_a_header_alone() -> None:
     none = replace(the_pair(), examples=())
     assert read_csv(none) == []
     assert examples_jsonl(none) == ""
+    shown = examples_text(none, colour=False, width=100)
+    assert "No example is one of these." in shown
+    assert "Change" not in shown
 
 
 @pytest.mark.parametrize("width", [60, 100])

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mlbaseline import formats
 from mlbaseline.metrics import METRICS
-from mlbaseline.records import Comparison, Estimand, Role
+from mlbaseline.records import Comparison, Estimand, Outcome, Role
 from mlbaseline.report.columns import FilledColumn, fill
 from mlbaseline.report.plots.forest_plot import FOREST, ForestPanel, ForestPlot, ForestRow
 from mlbaseline.report.presenter import Presenter, contrast, distinct, status_cell, where
@@ -31,6 +31,10 @@ _ROLE_NOTES = {
 _TWO_INTERVALS = (
     "Two intervals: that under Δ holds for one contrast alone; the simultaneous one holds for all {n} contrasts of "
     "the table at once{decides}."
+)
+_STEPWISE = (
+    "A contrast can pass although its simultaneous interval reaches the margin: its adjusted p-value decides, which is "
+    "of a test in steps, and these intervals do not follow the steps."
 )
 _LABELS = (
     "Labels: examples that people labelled, and how many labels without a judge would say as much. A row without them "
@@ -143,6 +147,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
     decides = ", and decides" if rows[0] in presenter.deciding else ""
     notes = (
         *((_TWO_INTERVALS.format(n=len(rows), decides=decides),) if _SIMULTANEOUS in shown else ()),
+        *((_STEPWISE,) if _SIMULTANEOUS in shown and any(_passes_in_steps(presenter, row) for row in rows) else ()),
         *((_LABELS,) if "Labels" in shown else ()),
         *((_WEIGHTED.format(how=formats.plain(presenter.assessment.weighted)),) if "Worth" in shown else ()),
         *((f"Method: {methods[0]}.",) if len(methods) == 1 else ()),
@@ -225,6 +230,13 @@ def _column_note(presenter: Presenter) -> str:
 def _has_own_simultaneous(row: Comparison) -> bool:
     """Tell whether the simultaneous interval is another one than the pointwise."""
     return not (math.isclose(row.simultaneous_low, row.low) and math.isclose(row.simultaneous_high, row.high))
+
+
+def _passes_in_steps(presenter: Presenter, row: Comparison) -> bool:
+    """Tell whether a contrast passes whose simultaneous interval has the margin."""
+    threshold = presenter.threshold(row)
+    has_margin = threshold is not None and row.simultaneous_low <= threshold <= row.simultaneous_high
+    return row.outcome == Outcome.PASS and has_margin
 
 
 def _simultaneous(presenter: Presenter, row: Comparison) -> Cell:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlbaseline.records import Assessment
+from mlbaseline.records import Assessment, Role
 from mlbaseline.report.presenter import Presenter
 from mlbaseline.report.sections.contrasts import contrast_forest, contrast_sections
 from mlbaseline.report.view import Cell, Table
@@ -44,6 +44,16 @@ def test_a_registered_contrast_says_everything_it_was_judged_by() -> None:
     assert row["Means"] == Cell("0.607", "vs 0.417")
     assert row["Gained / lost"].text == "92 / 35"
     assert row["n (seeds)"] == Cell("300", "(3 / 1)")
+
+
+def test_a_contrast_that_passes_in_steps_alone_says_why() -> None:
+    def notes(**changes: float) -> str:
+        assessment = given.promote()
+        rows = [replace(row, **changes) if row.role is Role.PRIMARY else row for row in assessment.comparisons]
+        return " ".join(tables_of(replace(assessment, comparisons=tuple(rows)))["primary"][0].notes)
+
+    assert "a test in steps" not in notes()
+    assert "a test in steps" in notes(simultaneous_low=-0.01)
 
 
 def test_guardrails_name_their_slice() -> None:

@@ -36,7 +36,7 @@ class ConfirmedLoss:
 def confirmed_losses(explored: SliceReport) -> list[ConfirmedLoss]:
     """Collect the slices that other examples confirm as worse, those first that tell the reader most.
 
-    Slices of the suite stand before intersections and measures, and cuts by the loss of a third rung last; in each
+    Slices of the suite stand before intersections and measures, and cuts by the loss of another rung last; in each
     group the largest difference is first.
     """
     found = [
@@ -55,7 +55,7 @@ def most_telling(losses: Sequence[ConfirmedLoss]) -> list[ConfirmedLoss]:
 
 
 def is_nearly_mechanical(where: Where) -> bool:
-    """Tell whether examples are cut by the loss of a third rung, so that a difference says little about them."""
+    """Tell whether examples are cut by the loss of another rung, so that a difference says little about them."""
     return any(is_loss_measure(name) for name, _ in where)
 
 

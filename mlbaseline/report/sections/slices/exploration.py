@@ -74,7 +74,7 @@ def _worst(presenter: Presenter, explored: SliceReport) -> Table | None:
         f"The {formats.percent(explored.level)} intervals are simultaneous: each holds for all slices of its contrast "
         "at once (max-t), so also for the one that was picked because it looks worst. Besides the suite's slices these "
         "are thirds of the input length in tokens, of latency where it was timed, of the baseline's uncertainty and of "
-        "the loss of a third rung. Checkpoints; exploratory."
+        "the loss of a rung that is neither of the two. Checkpoints; exploratory."
     )
     if presenter.assessment.weighted is not None:
         note += " Every example counts the same here."

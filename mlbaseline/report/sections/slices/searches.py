@@ -29,17 +29,17 @@ def search_fact(presenter: Presenter) -> Fact | None:
 
 
 def _named_losses(worse: Sequence[ConfirmedLoss]) -> str:
-    """Name the first few, and count the rest: those cut by the loss of a third rung are counted only."""
+    """Name the first few, and count the rest: those cut by the loss of another rung are counted only."""
     named = most_telling(worse)
     n_mechanical = sum(loss.is_nearly_mechanical for loss in worse)
-    rest = [(len(worse) - len(named) - n_mechanical, "more"), (n_mechanical, "by the loss of a third rung")]
+    rest = [(len(worse) - len(named) - n_mechanical, "more"), (n_mechanical, "cut by the loss of another rung")]
     return listed([*map(str, named), *(f"{count} {what}" for count, what in rest if count)])
 
 
 def search_blocks(presenter: Presenter, explored: SliceReport) -> list[Block]:
     """Show the slices that a search found; one sentence where it found none, nothing where there were none.
 
-    What is not confirmed, or cut by the loss of a third rung, is folded.
+    What is not confirmed, or cut by the loss of another rung, is folded.
     """
     searches = [search for search in explored.searches if search.tried or search.found]
     if not searches:
@@ -69,7 +69,7 @@ def search_blocks(presenter: Presenter, explored: SliceReport) -> list[Block]:
         "examples that the search has not seen. The p-value is one-sided (the candidate is no worse) and adjusted for "
         "the tested ones (Holm); intervals hold for those at once."
     )
-    folded = Table("Slices found and not confirmed, or cut by the loss of a third rung", columns, tuple(rest), True)
+    folded = Table("Slices found and not confirmed, or cut by the loss of another rung", columns, tuple(rest), True)
     if not telling:
         return [f"A search found no slice that other examples confirm as worse. {note}", *nothing, folded]
     table = Table("Search for slices where the candidate is worse", columns, tuple(telling), notes=(note, *nothing))

@@ -41,7 +41,7 @@ def test_the_search_says_where_it_looked_and_what_other_examples_say() -> None:
     assert len(table.rows) == 1
     assert table.notes[1] == "Nothing that looks worse: full over majority."
     assert table.notes[0].startswith("Searched on dev, up to 73 slices")
-    folded = tables()["Slices found and not confirmed, or cut by the loss of a third rung"]
+    folded = tables()["Slices found and not confirmed, or cut by the loss of another rung"]
     assert folded.collapsed
     assert texts(folded, 0)[3:] == ["tokens in: > 31", "−0.10 (n 40)", "44", "+0.01 [−0.10, +0.12]", "0.710", "no"]
 
@@ -58,7 +58,7 @@ def test_of_many_confirmed_slices_the_top_names_those_of_the_suite_and_counts_th
     assessment = replace(explored, slices=replace(explored.slices, searches=searches))
     (fact,) = [fact for fact in build_view(assessment).facts if fact.label == "Slices found worse"]
     named = [f"lora over zero_shot on {place}" for place in ("topic: cars", "length: q1", "topic: bikes")]
-    assert fact.text == f"{', '.join(named)}, 1 more and 1 by the loss of a third rung"
+    assert fact.text == f"{', '.join(named)}, 1 more and 1 cut by the loss of another rung"
     shown, folded = (
         block for block in search_blocks(Presenter(assessment), assessment.slices) if isinstance(block, Table)
     )
