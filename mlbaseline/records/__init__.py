@@ -55,7 +55,15 @@ from mlbaseline.records.slices import (
     is_measure,
     loss_measure,
 )
-from mlbaseline.records.tables.example_table import SLICE_COLUMN, ExampleTable, by_id, id_at, select, without_empty
+from mlbaseline.records.tables.example_table import (
+    SLICE_COLUMN,
+    ExampleTable,
+    by_id,
+    field_names,
+    id_at,
+    select,
+    without_empty,
+)
 from mlbaseline.records.tables.memory_mapped import Positions, TableWriter, map_array, take_rows
 from mlbaseline.records.tables.packed import (
     BLOCK_ROWS,
@@ -151,6 +159,7 @@ __all__ = [
     "by_id",
     "canonical_json",
     "digest_of",
+    "field_names",
     "id_at",
     "is_loss_measure",
     "is_measure",

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from mlbaseline.assets import hash_file
 from mlbaseline.model_files import file_digests
-from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights, digest_of, seed_text
+from mlbaseline.records import Cost, Scalar, Signature, TaskData, Trained, Weights, digest_of, field_names, seed_text
 from mlbaseline.results import FIRST_TOKEN, ResultTable, save_signature
 from mlbaseline.store.items import (
     Artifacts,
@@ -207,8 +207,8 @@ def log_ladder(run: Run, evaluation_run_ids: Iterable[str], note: str = "") -> N
 
 def _dataset(suite: Suite, data: TaskData) -> Dataset:
     source = suite.task.data.source or getattr(suite.task.data, data.split)
-    columns = sorted({name for example in data.examples for name in example.fields})
-    return Dataset(f"{suite.name}-{data.split}", data.digest, data.split, source, len(data.examples), columns)
+    name, columns = f"{suite.name}-{data.split}", field_names(data.examples)
+    return Dataset(name, data.digest, data.split, source, len(data.examples), columns)
 
 
 def _flat(slices: SliceMetrics) -> dict[str, float]:

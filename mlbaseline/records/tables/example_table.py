@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,11 @@ class ExampleTable(PackedSequence[Example]):
         id: str = self.table["id"][place if self._order is None else int(self._order[place])].as_py()
         return id
 
+    @property
+    def field_names(self) -> Collection[str] | None:
+        """The names of the fields; None where each example has its own."""
+        return self._names
+
     def _items(self, block: pa.Table) -> Iterator[Example]:
         def column(name: str, default: Any = None) -> Iterable[Any]:
             return values_of(block[name]) if name in block.column_names else repeat(default, block.num_rows)
@@ -122,6 +127,13 @@ def select(examples: Sequence[Example], positions: Positions) -> Sequence[Exampl
 def id_at(examples: Sequence[Example], place: int) -> str:
     """Return the id of one of the examples; from a table, several times as fast as the example itself."""
     return examples.id_at(place) if isinstance(examples, ExampleTable) else examples[place].id
+
+
+def field_names(examples: Sequence[Example]) -> list[str]:
+    """Return the sorted names of the fields of examples."""
+    if isinstance(examples, ExampleTable) and examples.field_names is not None:
+        return sorted(examples.field_names)
+    return sorted({name for example in examples for name in example.fields})
 
 
 def without_empty(table: pa.Table) -> pa.Table:

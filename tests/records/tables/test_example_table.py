@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from mlbaseline.records import BLOCK_ROWS, Example, ExampleTable, by_id, id_at, select
+from mlbaseline.records import BLOCK_ROWS, Example, ExampleTable, by_id, field_names, id_at, select
 
 N = 2 * BLOCK_ROWS + 3
 EXAMPLES = [
@@ -61,3 +61,10 @@ def test_examples_by_id_and_by_position(examples: ExampleTable | tuple[Example, 
     assert tuple(ordered[9:2:-3]) == tuple(ordered[place] for place in (9, 6, 3))
     assert select(examples, positions) == tuple(EXAMPLES[position] for position in positions)
     assert select(ordered, positions) == tuple(ordered[position] for position in positions)
+
+
+def test_names_of_fields_are_known_without_making_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert field_names(TABLE) == field_names(EXAMPLES) == ["text", "value"]
+    named = ExampleTable(TABLE.table, {"b": 1, "a": 0})
+    monkeypatch.setattr(ExampleTable, "_items", None)
+    assert field_names(named) == ["a", "b"]
