@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,8 @@ from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.command_result import CommandResult, document_json
 from mlbaseline.workflows.evaluations.answering import tabulate_answers
 from mlbaseline.workflows.health.audited_rungs import audit_context, sample_examples
+
+log = logging.getLogger("mlbaseline")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def audit_variance(
         raise SuiteError(loaded.name, [f"--se: expected a number above 0, got {standard_error!r}"])
     tracker = store.connect(tracking_uri, loaded.name)
     context = audit_context(loaded, tracker).evaluated_with(latency_sample=0)
+    n_runs, varied = design.levels ** len(sources), " and ".join(source.value for source in sources)
+    log.info("%s: %d runs, with %d seeds for %s; --levels says how many", name, n_runs, design.levels, varied)
     title = f"{loaded.name} variance: {name}"
     with store.open_run(tracker, audits.VARIANCE, name=title, tags=store.suite_tags(loaded)) as run:
         runs = _Runs.of(context, name, sources, design, metric)
