@@ -41,7 +41,7 @@ def hang():
     gone = Gone()
     reference = weakref.ref(gone, interrupted)
     del gone
-    time.sleep(40)
+    time.sleep(200)  # longer than the test waits
 
 main(["hang"])
 """

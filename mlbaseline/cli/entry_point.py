@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import sys
+import threading
 from threading import Timer
 from types import FrameType
 from typing import NoReturn
@@ -100,6 +101,15 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
     """Interrupt once more where Python has dropped it: it only prints what the callback of a weak reference raises."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
-        Timer(_AGAIN_S, _thread.interrupt_main, (signal.SIGTERM,)).start()
+        Timer(_AGAIN_S, _stop_main_thread).start()
     else:
         sys.__unraisablehook__(lost)
+
+
+def _stop_main_thread() -> None:
+    """Send SIGTERM to the main thread, so that it also leaves a call of the system in which it waits."""
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGTERM)
+    else:  # Windows
+        _thread.interrupt_main(signal.SIGTERM)
