@@ -36,7 +36,7 @@ _LINES_AROUND = 5
 
 
 @dataclass
-class _Cell:
+class _SeedProgress:
     """What is known of a rung with one seed. state: None before it begins. ended: the last stage that is over."""
 
     state: RungState | None = None
@@ -60,7 +60,7 @@ class LiveLadder:
         """
         self._console, self._title, self._clock = console, title, clock
         self._started_s = clock()
-        self._rungs = {name: {seed: _Cell() for seed in seeds} for name, seeds in plan.items()}
+        self._rungs = {name: {seed: _SeedProgress() for seed in seeds} for name, seeds in plan.items()}
         self._at_work: dict[Title, tuple[Progress, float]] = {}
         self._lock = RLock()  # the terminal is drawn by another thread
 
@@ -83,11 +83,11 @@ class LiveLadder:
             cell.state = event.state
             cell.score = cell.score if event.score is None else event.score
 
-    def _cell(self, rung: str, seed: int | None) -> _Cell:
+    def _cell(self, rung: str, seed: int | None) -> _SeedProgress:
         cells = self._rungs.setdefault(rung, {})
         if seed not in cells and (seed is None or None in cells):
             cells.clear()  # the plan was wrong: only a loaded rung is sure to have seeds or none
-        return cells.setdefault(seed, _Cell())
+        return cells.setdefault(seed, _SeedProgress())
 
     def __rich__(self) -> RenderableType:
         """Draw the ladder as it is now, in the width and height that the terminal has now."""
@@ -145,7 +145,7 @@ class LiveLadder:
         start = max(0, min(first - 2, len(names) - n_rows))
         return names[start : start + n_rows]
 
-    def _content(self, rung: str, seed: int | None, cell: _Cell, width: int) -> RenderableType:
+    def _content(self, rung: str, seed: int | None, cell: _SeedProgress, width: int) -> RenderableType:
         if cell.state in _STYLES:
             score = "" if cell.score is None else f"{cell.score:.3f}"
             word = "" if score and cell.state is RungState.DONE else cell.state.value
@@ -180,7 +180,7 @@ def _running(progress: Progress, width: int) -> RenderableType:
     return cell
 
 
-def _count(cells: Mapping[int | None, _Cell], seeds: Sequence[int | None]) -> Text:
+def _count(cells: Mapping[int | None, _SeedProgress], seeds: Sequence[int | None]) -> Text:
     states = [cells[seed].state for seed in seeds if seed in cells]
     n_done = states.count(RungState.DONE) + states.count(RungState.REUSED)
     failed = f", {states.count(RungState.FAILED)} failed" if RungState.FAILED in states else ""

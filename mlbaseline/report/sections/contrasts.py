@@ -141,7 +141,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
     registered = role != Role.EXPLORATORY
     columns, body = fill(_columns(presenter, role, rows), rows)
     shown = {column.title for column in columns}
-    methods = distinct(formats.clean(row.method) for row in rows if row.method)
+    method = next((formats.clean(row.method) for row in rows if row.method and "Method" not in shown), None)
     name, meaning = ESTIMANDS[estimand]
     caption = f"{name}{'' if 'Metric' in shown else f' on {presenter.metric(rows[0].metric)}'} ({meaning})"
     decides = ", and decides" if rows[0] in presenter.deciding else ""
@@ -150,7 +150,7 @@ def _table(presenter: Presenter, role: Role, estimand: Estimand, rows: Sequence[
         *((_STEPWISE,) if _SIMULTANEOUS in shown and any(_passes_in_steps(presenter, row) for row in rows) else ()),
         *((_LABELS,) if "Labels" in shown else ()),
         *((_WEIGHTED.format(how=formats.plain(presenter.assessment.weighted)),) if "Worth" in shown else ()),
-        *((f"Method: {methods[0]}.",) if len(methods) == 1 else ()),
+        *((f"Method: {method}.",) if method is not None else ()),
     )
     return Table(caption, columns, body, collapsed=not registered and len(body) > _MAX_UNFOLDED_ROWS, notes=notes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from mlbaseline import formats
@@ -36,10 +36,12 @@ def rung_section(presenter: Presenter) -> Section | None:
     if not standings:
         return None
     winner = presenter.assessment.verdict.winner
-    columns, rungs = fill(_columns(presenter), standings, is_emphasised=lambda standing: standing.baseline == winner)
+    sizes = {size for standing in standings if (size := _size(standing)) is not None}
+    marks = latency_marks(standings)
+    filled = _columns(presenter, sizes, marks)
+    columns, rungs = fill(filled, standings, is_emphasised=lambda standing: standing.baseline == winner)
     rows = rungs + tuple(_published(presenter, columns, score) for score in published)
     shown = {column.title for column in columns}
-    sizes = {size for standing in standings if (size := _size(standing)) is not None}
     notes = (
         f"Means over seeds with their {presenter.level} intervals; the arrow points to better. "
         "std is the spread between training or sampling seeds: a description, not an interval."
@@ -52,7 +54,7 @@ def rung_section(presenter: Presenter) -> Section | None:
             else ""
         )
         + ("" if "Errors" in shown else " No rung has error rows."),
-        *((_UNLIKE,) if latency_marks(standings) else ()),
+        *((_UNLIKE,) if marks else ()),
         *_cautions(presenter, standings),
         *_judged_note(presenter),
         *_weights_note(presenter),
@@ -61,11 +63,12 @@ def rung_section(presenter: Presenter) -> Section | None:
     return Section("ladder", "The ladder", (Table(f"Every rung{on}", columns, rows, notes=notes),))
 
 
-def _columns(presenter: Presenter) -> Iterator[FilledColumn[Standing]]:
+def _columns(
+    presenter: Presenter, sizes: Collection[int], marks: Mapping[str, str]
+) -> Iterator[FilledColumn[Standing]]:
     """List what the table of rungs can show. What no rung has, or all have alike, has no column."""
     standings = presenter.assessment.standings
     batch, unit = presenter.query_batch
-    marks = latency_marks(standings)
     yield FilledColumn(Column("Rung", code=True, rank=0), lambda standing: Cell(formats.clean(standing.baseline)))
     yield FilledColumn(Column("Kind", rank=3), lambda standing: Cell(formats.clean(standing.kind)))
     yield from (_score_column(presenter, name, rank=0) for name in presenter.metrics[:1])
@@ -73,7 +76,7 @@ def _columns(presenter: Presenter) -> Iterator[FilledColumn[Standing]]:
     yield FilledColumn(
         Column("n", numeric=True, rank=4),
         lambda standing: Cell(formats.count(_size(standing))),
-        is_shown=len({_size(standing) for standing in standings} - {None}) > 1,
+        is_shown=len(sizes) > 1,
     )
     scored = {name for standing in standings for name in standing.metrics}
     scored |= {score.metric for score in presenter.assessment.published}

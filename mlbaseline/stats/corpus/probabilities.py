@@ -35,12 +35,10 @@ def ece(n_bins: int = 15) -> CorpusMetric:
     """
 
     def upward_bias(totals: Array) -> Array:
-        gap, n = np.abs(totals[..., :n_bins]), totals[..., n_bins]
-        squares, size = totals[..., n_bins + 1 : 2 * n_bins + 1], totals[..., 2 * n_bins + 1 :]
-        pairs = np.where(size > 1.5, size - 1.0, np.inf)
+        gap, n, squares, size, pairs = _by_bin(totals, n_bins)
         spread = np.where(size > 1.5, (squares - ratio(np.square(gap), size)) * size / pairs, squares)
         deviation = np.sqrt(np.maximum(spread, 0.0))
-        centre = np.maximum(gap - 2 * deviation, 0.0)
+        centre = np.maximum(np.abs(gap) - 2 * deviation, 0.0)
         distance = ratio(centre, deviation)
         folded = 2 * (deviation * norm.pdf(distance) + centre * norm.cdf(distance)) - centre
         return ratio((folded - centre).sum(axis=-1), n)
@@ -89,12 +87,21 @@ def squared_calibration_error(n_bins: int = 15) -> CorpusMetric:
         return rows
 
     def from_totals(totals: Array) -> Array:
-        gap, n = totals[..., :n_bins], totals[..., n_bins]
-        squares, size = totals[..., n_bins + 1 : 2 * n_bins + 1], totals[..., 2 * n_bins + 1 :]
-        pairs = np.where(size > 1.5, size - 1.0, np.inf)
+        gap, n, squares, _, pairs = _by_bin(totals, n_bins)
         return ratio(((np.square(gap) - squares) / pairs).sum(axis=-1), n)
 
     return CorpusMetric("squared_calibration_error", statistics, from_totals, lowest=-1.0, highest=1.0)
+
+
+def _by_bin(totals: Array, n_bins: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Take summed statistics of confidences apart.
+
+    Returns:
+        The sum of (correct − confidence) of each bin, the number of examples (…,), the sum of squares and the size of
+        each bin, and what a U-statistic divides by: size − 1, infinite for a bin of fewer than two.
+    """
+    squares, size = totals[..., n_bins + 1 : 2 * n_bins + 1], totals[..., 2 * n_bins + 1 :]
+    return totals[..., :n_bins], totals[..., n_bins], squares, size, np.where(size > 1.5, size - 1.0, np.inf)
 
 
 def brier() -> CorpusMetric:

@@ -27,7 +27,7 @@ log = logging.getLogger("mlbaseline")
 
 
 @dataclass(frozen=True)
-class _Row:
+class _SheetRow:
     """One answer, or two that are compared. texts: question, right answer where it is shown, and the answers."""
 
     item: str
@@ -103,7 +103,7 @@ def _sides(ladder: Ladder, metric: str) -> list[str]:
     return [name for name in ladder.rungs if name in named or not named]
 
 
-def _rows(ladder: Ladder, metric: str, example: Example) -> Iterator[_Row]:
+def _rows(ladder: Ladder, metric: str, example: Example) -> Iterator[_SheetRow]:
     spec, against = ladder.suite.judged[metric], reference_answers(ladder, metric)
     for name in _sides(ladder, metric):
         answer = _answers(ladder, name).get(example.id)
@@ -113,7 +113,7 @@ def _rows(ladder: Ladder, metric: str, example: Example) -> Iterator[_Row]:
         item = item_of(metric, example.id, answer, other)
         shown = [answer] if other is None else [other, answer] if item.is_swapped else [answer, other]
         target = [example.target] if spec.show_target else []
-        yield _Row(item.id, (render(ladder.suite.task.prompt, example.fields), *target, *shown))
+        yield _SheetRow(item.id, (render(ladder.suite.task.prompt, example.fields), *target, *shown))
 
 
 def _answers(ladder: Ladder, name: str) -> dict[str, str | None]:
