@@ -32,8 +32,13 @@ class Fields(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._places
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the same as `dict` of it, several times as fast."""
+        values, n = self._values, len(self._values)
+        return {name: values[place] if place < n else None for name, place in self._places.items()}
+
     def __repr__(self) -> str:
-        return repr(dict(self))
+        return repr(self.as_dict())
 
 
 NO_FIELDS = Fields({}, ())

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mlbaseline.records.fields import Fields
+
 Scalar = str | int | float | bool | None
 """What a signature field may hold: JSON scalars, so that equality means equality."""
 
@@ -17,6 +19,8 @@ REMOTE = "remote"
 
 
 def _as_dict(content: Any) -> dict[str, Any]:
+    if isinstance(content, Fields):
+        return content.as_dict()
     if isinstance(content, Mapping):
         return dict(content)
     raise TypeError(f"{type(content).__name__} has no canonical JSON")

@@ -19,8 +19,8 @@ from mlbaseline.records import (
     TableWriter,
     TaskData,
     by_id,
+    columns_of,
     map_array,
-    pack,
     release_unused_memory,
     sort_rows,
     take_rows,
@@ -97,17 +97,9 @@ def _misfit(ids: Sequence[str], answered: Sequence[str], baseline: str) -> DataE
 
 def _pack_examples(examples: Sequence[Example]) -> pa.Table:
     """Return what a result table repeats of each example."""
-    import pyarrow as pa
-
-    text = pa.large_string()
-    slices = tuple(examples[0].slices)
-    columns = [("example_id", text), ("cluster", text), *((SLICE + name, text) for name in slices), ("target", text)]
-    columns += [(WEIGHT, pa.float64()), ("references", pa.list_(text))]
-    rows = (
-        (e.id, e.cluster, *(e.slices[name] for name in slices), e.target, e.weight, e.references or None)
-        for e in examples
-    )
-    return pack(rows, pa.schema(columns))
+    slices = [SLICE + name for name in examples[0].slices]
+    names = ("cluster", *slices, "target", WEIGHT, "references")
+    return columns_of(examples, ("id", *names)).rename_columns(["example_id", *names])
 
 
 def _example_columns(examples: pa.Table) -> dict[str, Any]:

@@ -6,12 +6,21 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from mlbaseline import formats
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.progress import preparing
-from mlbaseline.records import Example, ExampleTable, TaskData, by_id, canonical_json, release_unused_memory
+from mlbaseline.records import (
+    BLOCK_ROWS,
+    Example,
+    ExampleTable,
+    TaskData,
+    by_id,
+    canonical_json,
+    release_unused_memory,
+)
 from mlbaseline.suite import SPLITS, Asset, DataSource, Split, Suite, Task
 from mlbaseline.tasks.data_files import TEXT_FORMATS, DataTable, FileOptions, read_table
 from mlbaseline.tasks.examples import CONTENT, LeftOut, build_candidates, check_columns
@@ -152,8 +161,11 @@ def _digest(split: str, examples: Sequence[Example], labels: tuple[str, ...]) ->
     It is the digest of `{"labels": labels, "examples": [...]}`, but a million examples never stand in memory as JSON.
     """
     digest = hashlib.sha256(b'{"examples":[')
-    for position, example in enumerate(preparing(by_id(examples), f"Hashing {split}")):
-        digest.update(b"," * (position > 0) + canonical_json(_content(example)))
+    contents = map(_content, preparing(by_id(examples), f"Hashing {split}"))
+    separator = b""
+    while block := list(islice(contents, BLOCK_ROWS)):
+        digest.update(separator + canonical_json(block)[1:-1])  # without its brackets
+        separator = b","
     digest.update(b'],"labels":' + canonical_json(labels) + b"}")
     return digest.hexdigest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from mlbaseline.records.answers import Example
 from mlbaseline.records.fields import NO_FIELDS, Fields
 from mlbaseline.records.tables.memory_mapped import Positions, take_rows
-from mlbaseline.records.tables.packed import PackedSequence, pack, sort_rows, to_json, values_of
+from mlbaseline.records.tables.packed import (
+    BLOCK_ROWS,
+    PackedSequence,
+    list_json,
+    list_values,
+    pack,
+    sort_rows,
+    to_json,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +86,15 @@ class ExampleTable(PackedSequence[Example]):
         """Return a view of the examples in the order of their ids."""
         return ExampleTable(self.table, self._names, self._choices, sort_rows(self.table["id"]))
 
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return columns of the table, in the order of the examples; those that it lacks have no value."""
+        known = self.table.select([name for name in names if name in self.table.column_names])
+        found = known if self._order is None else take_rows(known, self._order)
+        for column in _schema(tuple(self._slices)):
+            if column.name in names and column.name not in found.column_names:
+                found = found.append_column(column, _nulls(len(self), column.type))
+        return found.select(names)
+
     def id_at(self, place: int) -> str:
         """Return the id of one example, without making the example."""
         id: str = self.table["id"][place if self._order is None else int(self._order[place])].as_py()
@@ -91,13 +107,12 @@ class ExampleTable(PackedSequence[Example]):
 
     def _items(self, block: pa.Table) -> Iterator[Example]:
         def column(name: str, default: Any = None) -> Iterable[Any]:
-            return values_of(block[name]) if name in block.column_names else repeat(default, block.num_rows)
+            return list_values(block[name]) if name in block.column_names else repeat(default, block.num_rows)
 
         slices = [column(SLICE_COLUMN + name) for name in self._slices]
         cuts: Iterable[tuple[str, ...]] = zip(*slices, strict=True) if slices else repeat((), block.num_rows)
-        columns = (column("id"), column("values"), column("target"), *map(column, _OPTIONAL), cuts)
-        for id, values, target, cluster, choices, references, weight, cut in zip(*columns, strict=True):
-            content = json.loads(values)
+        columns = (column("id"), list_json(block["values"]), column("target"), *map(column, _OPTIONAL), cuts)
+        for id, content, target, cluster, choices, references, weight, cut in zip(*columns, strict=True):
             yield Example(
                 id,
                 content if self._names is None else Fields(self._names, tuple(content)),
@@ -136,10 +151,41 @@ def field_names(examples: Sequence[Example]) -> list[str]:
     return sorted({name for example in examples for name in example.fields})
 
 
+def columns_of(examples: Sequence[Example], names: Sequence[str]) -> pa.Table:
+    """Return what examples hold as columns, in their order.
+
+    Args:
+        examples: At least one.
+        names: Of columns of an `ExampleTable`, without `values`; a column that no example has is there, too.
+    """
+    import pyarrow as pa
+
+    if isinstance(examples, ExampleTable):
+        return examples.columns(names)
+
+    def value(example: Example, name: str) -> Any:
+        if name.startswith(SLICE_COLUMN):
+            return example.slices[name.removeprefix(SLICE_COLUMN)]
+        content = getattr(example, name)
+        return None if content == () else content
+
+    schema = _schema(tuple(examples[0].slices))
+    rows = (tuple(value(example, name) for name in names) for example in examples)
+    return pack(rows, pa.schema([schema.field(name) for name in names]))
+
+
 def without_empty(table: pa.Table) -> pa.Table:
     """Drop the columns of what no example has."""
     empty = [name for name in _OPTIONAL if name in table.column_names and table[name].null_count == len(table)]
     return table.drop_columns(empty)
+
+
+def _nulls(n: int, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column without a value. Its chunks are one and the same, which takes the memory of one."""
+    import pyarrow as pa
+
+    block = pa.nulls(min(n, BLOCK_ROWS), kind)
+    return pa.chunked_array([block.slice(0, n - start) for start in range(0, n, BLOCK_ROWS)], kind)
 
 
 def _schema(slices: Sequence[str]) -> pa.Schema:

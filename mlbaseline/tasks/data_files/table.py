@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,10 +16,11 @@ from mlbaseline.records import (
     PackedSequence,
     Positions,
     TableWriter,
+    list_json,
+    list_values,
     pack_block,
     take_rows,
     to_json,
-    values_of,
 )
 from mlbaseline.tasks.data_errors import quoted
 
@@ -44,8 +44,8 @@ class RowTable(PackedSequence[tuple[int, Fields]]):
         return RowTable(take_rows(self.table, positions), self._columns)
 
     def _items(self, block: pa.Table) -> Iterator[tuple[int, Fields]]:
-        for number, values in zip(values_of(block["number"]), values_of(block["values"]), strict=True):
-            yield number, Fields(self._columns, tuple(json.loads(values)))
+        for number, values in zip(list_values(block["number"]), list_json(block["values"]), strict=True):
+            yield number, Fields(self._columns, tuple(values))
 
 
 @dataclass(frozen=True, slots=True)
