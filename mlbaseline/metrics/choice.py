@@ -17,7 +17,7 @@ import pandas as pd
 from mlbaseline import stats
 from mlbaseline.errors import DataError
 from mlbaseline.metrics.metric import Array, CorpusRows, Metric
-from mlbaseline.records import map_array
+from mlbaseline.records import map_array, map_by_rows
 from mlbaseline.results import ResultTable
 from mlbaseline.stats import CorpusMetric
 
@@ -80,12 +80,16 @@ def _positions(column: pd.Series[str], labels: Sequence[str]) -> Labels:
 def _log_probs(logliks: Array | None) -> Array | None:
     if logliks is None:
         return None
+    return map_by_rows(lambda rows: _normalised(logliks[rows]), len(logliks))
+
+
+def _normalised(logliks: Array) -> Array:
     missing = np.isnan(logliks)
     # An error row has nothing; in others, what is missing is a choice that the example does not have.
     known: Array = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
-    known -= known.max(axis=1, keepdims=True)  # in place, as a large table has many rows
+    known -= known.max(axis=1, keepdims=True)
     known -= np.log(np.exp(known).sum(axis=1, keepdims=True))
-    return map_array(known)
+    return known
 
 
 def _scored(scores: Callable[[ChoiceArrays], Array | None]) -> Callable[[ResultTable, Sequence[str]], Array | None]:
@@ -103,15 +107,21 @@ def _accuracy(rows: ChoiceArrays) -> Array | None:
 
 
 def _nll_nats(rows: ChoiceArrays) -> Array | None:
-    return None if rows.log_probs is None else -rows.log_probs[np.arange(len(rows.target)), rows.target]
+    target, log_probs = rows.target, rows.log_probs
+    if log_probs is None:
+        return None
+    return map_by_rows(lambda some: -log_probs[some][np.arange(len(target[some])), target[some]], len(target))
 
 
 def _brier(rows: ChoiceArrays) -> Array | None:
     if rows.log_probs is None:
         return None
-    truth = np.eye(rows.n_labels)[rows.target]
-    squared: Array = ((np.exp(rows.log_probs) - truth) ** 2).sum(axis=1)
-    return squared
+    target, log_probs, truth = rows.target, rows.log_probs, np.eye(rows.n_labels)
+
+    def squared(some: slice) -> Array:
+        return np.asarray(((np.exp(log_probs[some]) - truth[target[some]]) ** 2).sum(axis=1))
+
+    return map_by_rows(squared, len(target))
 
 
 def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[ChoiceArrays], CorpusRows | None]:
@@ -125,13 +135,18 @@ def _confusion(metric: Callable[[int], CorpusMetric]) -> Callable[[ChoiceArrays]
 
 
 def _ece(rows: ChoiceArrays) -> CorpusRows | None:
-    if rows.log_probs is None or rows.prediction is None:
+    prediction, log_probs = rows.prediction, rows.log_probs
+    if log_probs is None or prediction is None:
         return None
+
+    def confidence(some: slice) -> Array:
+        # With a normalisation the choice that is predicted need not be the most likely one.
+        said = np.where(prediction[some] >= 0, prediction[some], log_probs[some].argmax(axis=1))
+        return np.exp(log_probs[some][np.arange(len(said)), said]).clip(0.0, 1.0)
+
     chosen = stats.ece()
-    # With a normalisation the choice that is predicted need not be the most likely one.
-    said = np.where(rows.prediction >= 0, rows.prediction, rows.log_probs.argmax(axis=1))
-    confidence = np.exp(rows.log_probs[np.arange(len(said)), said]).clip(0.0, 1.0)
-    return CorpusRows(chosen, (map_array(confidence), rows.prediction == rows.target), chosen.statistics)
+    columns = map_by_rows(confidence, len(prediction)), prediction == rows.target
+    return CorpusRows(chosen, columns, chosen.statistics)
 
 
 CHOICE_METRICS = (

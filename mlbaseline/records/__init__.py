@@ -65,7 +65,7 @@ from mlbaseline.records.tables.example_table import (
     select,
     without_empty,
 )
-from mlbaseline.records.tables.memory_mapped import Positions, TableWriter, map_array, take_rows
+from mlbaseline.records.tables.memory_mapped import Positions, TableWriter, map_array, map_by_rows, take_rows
 from mlbaseline.records.tables.packed import (
     BLOCK_ROWS,
     PackedSequence,
@@ -171,6 +171,7 @@ __all__ = [
     "list_values",
     "loss_measure",
     "map_array",
+    "map_by_rows",
     "pack",
     "pack_block",
     "release_unused_memory",

@@ -95,5 +95,7 @@ def _effective(n: int, clusters: ArrayLike | None) -> int:
     labels = np.asarray(clusters)
     if labels.shape != (n,):
         raise ValueError(f"clusters: expected one label a value, ({n},), got {labels.shape}")
+    if (labels[1:] > labels[:-1]).all():  # each one for itself, which takes little memory to see
+        return n
     sizes = np.unique(labels, return_counts=True)[1].astype(float)
     return max(1, math.floor(n**2 / float(np.square(sizes).sum()) + 1e-9))

@@ -105,6 +105,7 @@ def _query_usd(
     if len(known) < len(each) or share is None or len({len(usd) for usd in known}) > 1:
         return None, {}
     usd = np.stack(known)
+    del each, known  # of millions of examples, each copy counts
     mean = float(usd.mean()) + share
     if not math.isfinite(mean) or usd.shape[1] < 2:
         return mean, {}
@@ -119,7 +120,8 @@ def _query_usd(
     if clusters is not None and len(set(clusters)) < 2:
         return mean, {}
     # On a scale from 0 to 1: what is smoothed for want of variation is then a share of the largest cost, not a dollar.
-    found = estimate_mean(usd / largest, clusters=clusters, level=suite.matrix.level)
+    usd /= largest
+    found = estimate_mean(usd, clusters=clusters, level=suite.matrix.level)
     low, high = max(found.low, 0.0) * largest + share, found.high * largest + share
     return mean, {"usd_per_query": Bounds(low, high)}
 

@@ -6,8 +6,9 @@ it, however the process ends. What is small stays in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from mmap import ACCESS_COPY, ACCESS_READ, mmap
 from tempfile import TemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -27,6 +28,8 @@ _PART_BYTES = 1 << 24
 """Of a table that are written together; a smaller table is never written."""
 _ARRAY_BYTES = 1 << 22
 """A smaller array is never written."""
+_BLOCK_ROWS = 1 << 16
+"""Of what is computed by rows."""
 
 
 @contextmanager
@@ -127,6 +130,37 @@ def map_array(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     with TemporaryFile() as file:
         file.write(numbers.ravel(order).data)
         return np.frombuffer(_mapped(file, ACCESS_COPY), dtype=numbers.dtype).reshape(numbers.shape, order=order)
+
+
+@_writing()
+def map_by_rows(to_numbers: Callable[[slice], npt.NDArray[np.float64]], n: int) -> npt.NDArray[np.float64]:
+    """Return numbers of n rows that are computed a block of rows at a time, in a file where `map_array` uses one.
+
+    Args:
+        to_numbers: Some rows ─▶ their numbers (rows,) or (rows, k).
+        n: Number of rows, at least 1.
+
+    Returns:
+        Numbers (n,) or (n, k), with the bits and the layout that they have when all are computed at once.
+
+    Raises:
+        MlbaselineError: The disk is full.
+    """
+    if n <= _BLOCK_ROWS:
+        return np.asarray(to_numbers(slice(0, n)))
+    with TemporaryFile() as file:
+        # The last block takes one row more rather than leave it alone: numpy adds up a single row in another order.
+        starts = [*range(0, n - 1, _BLOCK_ROWS), n]
+        for start, end in pairwise(starts):
+            block = to_numbers(slice(start, end))
+            if block.flags.c_contiguous:
+                file.write(block.data)
+                continue
+            for place, column in enumerate(block.T):
+                file.seek((place * n + start) * block.itemsize)
+                file.write(np.ascontiguousarray(column).data)
+        order: Literal["C", "F"] = "C" if block.flags.c_contiguous else "F"
+        return np.frombuffer(_mapped(file, ACCESS_COPY)).reshape((n, *block.shape[1:]), order=order)
 
 
 def _mapped(file: IO[bytes], access: int) -> mmap:

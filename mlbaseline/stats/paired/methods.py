@@ -213,7 +213,9 @@ def caution_about(sample: PairedSample) -> str:
     """
     values, weights = sample.data.values[:, 0], sample.weights
     centred = values - values.mean() if weights is None else weights * (values - np.average(values, weights=weights))
-    squares = np.sort(np.square(centred))[::-1]
+    squares = np.square(centred, out=centred)  # in place, as there may be millions
+    squares.sort()
+    squares = squares[::-1]
     if methods.is_sparse(sample.summary) or len(squares) < _MIN_CAUTION_N or squares[0] == 0.0:
         return ""
     few = max(1, round(_FEW_ROWS * len(squares)))

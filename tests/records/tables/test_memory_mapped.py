@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from mlbaseline.errors import MlbaselineError
-from mlbaseline.records import TableWriter, map_array, take_rows
+from mlbaseline.records import TableWriter, map_array, map_by_rows, take_rows
 from mlbaseline.records.tables import memory_mapped
 
 SCHEMA = pa.schema([("id", pa.large_string()), ("texts", pa.list_(pa.large_string())), ("number", pa.float64())])
@@ -69,3 +69,16 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(monkeypatch: pytest.Monkey
         map_array(np.zeros(1 << 12))
     with pytest.raises(MlbaselineError, match=r"No space left.*TMPDIR"):
         write()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 9])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_is_computed_by_rows_has_the_bits_and_the_layout_of_all_at_once(
+    n: int, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_mapped, "_BLOCK_ROWS", 4)
+    numbers = np.asarray(np.random.default_rng(n).normal(size=(n, 11)), order=order)  # type: ignore[call-overload]
+    for compute in (lambda rows: np.exp(numbers[rows]), lambda rows: np.exp(numbers[rows]).sum(axis=1)):
+        at_once, by_rows = compute(slice(0, n)), map_by_rows(compute, n)
+        assert by_rows.tobytes() == at_once.tobytes()
+        assert by_rows.strides == at_once.strides

@@ -186,7 +186,9 @@ def test_a_key_that_one_object_lacks_is_missing_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
-def test_rows_that_are_read_in_several_pieces_keep_number_and_order(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_are_read_in_several_pieces_keep_number_and_order(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading, "_PARQUET_ROWS", 3)
     frame = pd.DataFrame({"text": [f"row {i}" for i in range(8)], "label": ["a positive one", "a negative one"] * 4})
     path = tmp_path / f"a.{name}"
