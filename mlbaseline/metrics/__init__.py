@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mlbaseline.metrics.choice import CHOICE_METRICS, read_rows
 from mlbaseline.metrics.likelihood import LIKELIHOOD_METRICS
@@ -58,7 +59,8 @@ def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) 
         if per_example and SCORE + name not in table.frame and (scores := per_example(table, labels)) is not None:
             columns[SCORE + name] = map_array(scores)
     release_unused_memory()
-    return replace(table, frame=table.frame.assign(**columns))
+    # `assign` would copy each column into memory.
+    return replace(table, frame=pd.DataFrame({**dict(table.frame.items()), **columns}, copy=False))
 
 
 def measure(
