@@ -22,10 +22,13 @@ def test_limits_are_those_of_the_binomial_law(n: int, q: float) -> None:
     assert found.high == min((k for k, miss in enumerate(misses, start=1) if miss <= 0.025), default=None)
 
 
-def test_limits_among_very_many_values() -> None:
-    n = 200_000
-    found = quantile_interval(np.arange(1.0, n + 1), 0.5)
-    assert (found.low, found.high) == (stats.binom.ppf(0.025, n, 0.5), stats.binom.isf(0.025, n, 0.5) + 1)
+@pytest.mark.parametrize("q", [1e-5, 0.5, 0.95, 0.99])
+@pytest.mark.parametrize("level", [0.95, 1.0 - 1e-9])
+def test_limits_among_very_many_values(q: float, level: float) -> None:
+    n, tail = 200_000, (1.0 - level) / 2.0
+    found = quantile_interval(np.arange(1.0, n + 1), q, level=level)
+    low = stats.binom.ppf(tail, n, q)
+    assert (found.low, found.high) == (low if low else None, stats.binom.isf(tail, n, q) + 1)
 
 
 def test_coverage_does_not_depend_on_the_distribution() -> None:
