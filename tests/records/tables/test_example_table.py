@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from mlbaseline.records import BLOCK_ROWS, Example, ExampleTable, by_id, field_names, id_at, select
+from mlbaseline.records import BLOCK_ROWS, Example, ExampleTable, by_id, columns_of, field_names, id_at, select
 
 N = 2 * BLOCK_ROWS + 3
 EXAMPLES = [
@@ -68,3 +68,27 @@ def test_names_of_fields_are_known_without_making_an_example(monkeypatch: pytest
     named = ExampleTable(TABLE.table, {"b": 1, "a": 0})
     monkeypatch.setattr(ExampleTable, "_items", None)
     assert field_names(named) == ["a", "b"]
+
+
+@pytest.mark.parametrize("examples", [TABLE, tuple(EXAMPLES)], ids=["table", "tuple"])
+def test_columns_are_what_the_examples_hold_in_their_order(examples: ExampleTable | tuple[Example, ...]) -> None:
+    columns = columns_of(by_id(examples), ("id", "slice.part", "cluster", "weight", "references"))
+    assert columns.to_pylist() == [
+        {
+            "id": e.id,
+            "slice.part": e.slices["part"],
+            "cluster": e.cluster,
+            "weight": e.weight,
+            "references": list(e.references) or None,
+        }
+        for e in sorted(EXAMPLES, key=lambda example: example.id)
+    ]
+
+
+@pytest.mark.parametrize("n", [1, BLOCK_ROWS, 2 * BLOCK_ROWS + 1])
+def test_a_column_that_no_example_has_is_empty(n: int) -> None:
+    bare = [Example(str(number), {}, "", ()) for number in range(n)]
+    for examples in (bare, ExampleTable.of(bare)):
+        columns = columns_of(examples, ("target", "cluster", "references"))
+        assert columns.schema.types == columns_of(TABLE, ("target", "cluster", "references")).schema.types
+        assert columns.to_pylist() == [{"target": "", "cluster": None, "references": None}] * n
