@@ -7,8 +7,9 @@ every denominator; how they count stands with the metrics of each kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -53,14 +54,14 @@ def add_scores(table: ResultTable, labels: Sequence[str], names: Sequence[str]) 
         labels: Of the task; () if it has none.
         names: Of metrics.
     """
-    columns = {}
+    columns: dict[Hashable, Any] = dict(table.frame.items())
     for name in names:
         per_example = metric_of(name).per_example
-        if per_example and SCORE + name not in table.frame and (scores := per_example(table, labels)) is not None:
+        if per_example and SCORE + name not in columns and (scores := per_example(table, labels)) is not None:
             columns[SCORE + name] = map_array(scores)
     release_unused_memory()
-    # `assign` would copy each column into memory.
-    return replace(table, frame=pd.DataFrame({**dict(table.frame.items()), **columns}, copy=False))
+    # `assign` would copy each new column into memory.
+    return replace(table, frame=pd.DataFrame(columns, copy=False))
 
 
 def measure(
