@@ -12,6 +12,7 @@ from mlbaseline.records.comparison import (
 )
 from mlbaseline.records.cost import Bounds, BreakEven, Cost, FineTune, Front, FrontPoint, NormalisedFigure
 from mlbaseline.records.decisions import (
+    CHAMPION_ALREADY,
     NO_SEED,
     NONE_PASSED,
     Decision,
@@ -81,6 +82,7 @@ from mlbaseline.records.tables.packed import (
 
 __all__ = [
     "BLOCK_ROWS",
+    "CHAMPION_ALREADY",
     "NONE_PASSED",
     "NO_SEED",
     "REMOTE",

@@ -55,6 +55,8 @@ class Outcome(StoredText):
 
 NONE_PASSED = "no candidate passed: "
 """Begins the reason of a verdict that holds every candidate; what speaks against them follows."""
+CHAMPION_ALREADY = "the champion already, so that nothing is left to promote"
+"""Ends the reason of a verdict that holds a candidate because its checkpoint is the champion itself."""
 
 
 class Severity(StoredText):

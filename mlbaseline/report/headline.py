@@ -54,7 +54,7 @@ def verdict_sentence(presenter: Presenter) -> str:
     The same sentence stands in the report, in the terminal, in the note of the MLflow run and in a CI summary.
     """
     verdict = presenter.assessment.verdict
-    name = verdict.winner or _nearest_candidate(presenter)
+    name = verdict.winner or nearest_candidate(presenter)
     rows = _rows_over_baselines(presenter, name)
     if name is None or not rows:
         return _closed(verdict_reason(presenter))
@@ -68,10 +68,12 @@ def _consequences(presenter: Presenter, name: str) -> list[str]:
         champion = ["it is the champion already, so nothing changes"] if is_champion(presenter) else []
         gaps = _not_shown(presenter, name)
         return [*champion, f"not shown: {listed(gaps)}"] if gaps else champion
+    if presenter.holds_champion:
+        return [verdict_reason(presenter).removeprefix(NONE_PASSED)]
     if verdict.decision == Decision.INCONCLUSIVE:
         more = verdict.more_examples
         needed = (
-            f"about {formats.counted(more, 'more test example')} should decide it"
+            f"about {formats.counted(more, 'more test example')} should decide it{presenter.likely_outcome(name)}"
             if more
             else "more test examples may not help"
         )
@@ -109,7 +111,7 @@ def key_facts(presenter: Presenter) -> tuple[Fact, ...]:
     facts += registration_facts(presenter)
     if searched := search_fact(presenter):
         facts.append(searched)
-    if missed := missed_classes_fact(presenter, assessment.verdict.winner or _nearest_candidate(presenter)):
+    if missed := missed_classes_fact(presenter, assessment.verdict.winner or nearest_candidate(presenter)):
         facts.append(missed)
     if audited := audit_fact(presenter):
         facts.append(audited)
@@ -117,7 +119,7 @@ def key_facts(presenter: Presenter) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _nearest_candidate(presenter: Presenter) -> str | None:
+def nearest_candidate(presenter: Presenter) -> str | None:
     """Choose the candidate with the smallest share of failed or open checks, the first of equals."""
     candidates = dict.fromkeys(row.candidate for row in presenter.deciding if row.role == Role.PRIMARY)
     findings = presenter.assessment.verdict.findings

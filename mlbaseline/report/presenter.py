@@ -9,7 +9,17 @@ from functools import cached_property
 
 from mlbaseline import formats
 from mlbaseline.metrics import metric_of
-from mlbaseline.records import Assessment, Comparison, Estimand, Estimate, Outcome, PromotionState, Registered, Role
+from mlbaseline.records import (
+    CHAMPION_ALREADY,
+    Assessment,
+    Comparison,
+    Estimand,
+    Estimate,
+    Outcome,
+    PromotionState,
+    Registered,
+    Role,
+)
 from mlbaseline.report.view import Cell, Tone
 
 OUTCOMES: dict[str, tuple[str, Tone]] = {
@@ -70,6 +80,19 @@ class Presenter:
         rows = sorted(self.registered, key=lambda row: row.estimand == Estimand.CHECKPOINT)
         last = {(*contrast_key(row)[:3], row.role, row.slice, row.slice_value): row for row in rows}
         return tuple(row for row in self.registered if row in last.values())
+
+    @property
+    def holds_champion(self) -> bool:
+        """Whether nothing is promoted because the candidate is the champion already."""
+        return self.assessment.verdict.reason.endswith(CHAMPION_ALREADY)
+
+    def likely_outcome(self, candidate: str | None) -> str:
+        """Say how more examples would decide what is open about a candidate; nothing where no difference tells."""
+        rows = [row for row in self.deciding if (row.candidate, row.outcome) == (candidate, Outcome.INCONCLUSIVE)]
+        gains = [self.oriented(row, row.delta) - (row.margin or 0.0) for row in rows]
+        if not gains or not all(map(formats.finite, gains)):
+            return ""
+        return f", as {'passed' if min(gains) > 0 else 'failed'} if the difference stays as it is"
 
     def registered_when(self, rows: Iterable[Comparison]) -> str:
         """Tell whether these rows are confirmatory, as a clause after `Registered in the suite's matrix`."""

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from mlbaseline.records import NO_SEED, Assessment, Finding, Outcome, Role, Severity
+from mlbaseline.records import (
+    CHAMPION_ALREADY,
+    NO_SEED,
+    NONE_PASSED,
+    Assessment,
+    Finding,
+    Outcome,
+    Role,
+    Severity,
+)
 from mlbaseline.report import render_html, render_markdown, render_note, render_summary, render_terminal, summarise
 from mlbaseline.report.headline import key_facts, verdict_reason, verdict_sentence, verdict_title
 from mlbaseline.report.presenter import Presenter
@@ -108,7 +117,23 @@ def test_a_hold_that_lacks_only_evidence_says_so() -> None:
 
 
 def test_an_inconclusive_verdict_says_how_many_examples_should_decide() -> None:
-    assert sentence(given.inconclusive()).endswith("; about 1,240 more test examples should decide it.")
+    told = "; about 1,240 more test examples should decide it, as {} if the difference stays as it is."
+    base = given.inconclusive()
+    assert sentence(base).endswith(told.format("passed"))
+    short = tuple(replace(row, margin=0.02) if row.outcome == Outcome.INCONCLUSIVE else row for row in base.comparisons)
+    assert sentence(replace(base, comparisons=short)).endswith(told.format("failed"))
+    assert (
+        "decide it, as failed if" in render_markdown(replace(base, comparisons=short)).partition("What to do next")[2]
+    )
+
+
+def test_a_candidate_that_is_the_champion_is_said_to_be() -> None:
+    base = given.inconclusive()
+    reason = f"{NONE_PASSED}lora is {CHAMPION_ALREADY}"
+    held = replace(base, verdict=replace(base.verdict, decision="hold", reason=reason, more_examples=None))
+    assert sentence(held).endswith("; lora is the champion already, so that nothing is left to promote.")
+    assert "the candidate is the champion already" in render_markdown(held)
+    assert "undecided" not in render_markdown(held).partition("What to do next")[2]
 
 
 def test_one_seed_does_not_show_what_another_would_give() -> None:

@@ -72,12 +72,7 @@ def _champion(subject: AuditInput) -> CheckResult:
         for row in subject.comparisons
         if row.role is not Role.EXPLORATORY and row.slice is None and row.baseline in rungs
     }
-    same = {
-        name
-        for name, checkpoint in subject.ladder.checkpoints.items()
-        if checkpoint.evaluation.run_id == champion.evaluation_run_id
-    }
-    missing = [name for name in subject.candidates if name not in compared | same]
+    missing = [name for name in subject.candidates if name not in compared | subject.champions]
     if missing:
         return failed(
             f"{champion.version} is the champion, and the matrix does not compare {', '.join(missing)} with it. Add a "

@@ -58,6 +58,13 @@ class AuditInput:
         """The primary rows that decide."""
         return [row for row in self.comparisons if row.role is Role.PRIMARY and row.estimand is Estimand.CHECKPOINT]
 
+    @property
+    def champions(self) -> frozenset[str]:
+        """Rungs whose checkpoint is the champion of the registered model itself."""
+        run_id = None if self.champion is None else self.champion.evaluation_run_id
+        checkpoints = self.ladder.checkpoints.items()
+        return frozenset(name for name, checkpoint in checkpoints if checkpoint.evaluation.run_id == run_id)
+
     def of_kind(self, *kinds: str) -> list[str]:
         """List the rungs of these kinds that were evaluated."""
         return [name for name, standing in self.standings.items() if standing.kind in kinds]

@@ -13,6 +13,7 @@ from mlbaseline.judge.decision.budgets import BUDGETS, budgets, evidence
 from mlbaseline.judge.decision.finding import gate_finding
 from mlbaseline.judge.decision.winner import choose_winner, no_winner_reason, winner_metric
 from mlbaseline.records import (
+    CHAMPION_ALREADY,
     NONE_PASSED,
     WAIVED,
     Comparison,
@@ -36,12 +37,14 @@ def decide(
     more_examples: Callable[[Comparison], MoreExamples | None],
     *,
     conditions: Sequence[Finding],
+    champions: Collection[str] = (),
 ) -> Verdict:
     """Judge every candidate of the primary family; the best on `dev` among those that pass everything wins.
 
     checkpoints: candidate ─▶ the checkpoint that stands for it; choosing on `dev` keeps `test` for one decision.
     more_examples: how many further examples would settle an inconclusive contrast, None where none would.
     conditions: what must hold for every candidate, or for those that the finding's evidence names as `candidates`.
+    champions: candidates whose checkpoint is the champion. What is open about them, no further examples need decide.
     """
     candidates = tuple(dict.fromkeys(contrast.candidate for contrast in suite.matrix.primary))
     if not candidates:
@@ -68,6 +71,12 @@ def decide(
         for name, found in by_candidate.items()
         if all(_holds(f) or f.outcome == Outcome.INCONCLUSIVE for f in found)
     }
+    kept = [name for name in still_open if name in champions]
+    if kept and len(kept) == len(still_open):
+        reason = f"{NONE_PASSED}{', '.join(kept)} is {CHAMPION_ALREADY}"
+        return Verdict(Decision.HOLD, reason, everything)
+    for name in kept:
+        del still_open[name]
     if still_open:
         reason, count = _nearest(still_open, {name: _needed(name, deciding, more_examples) for name in still_open})
         return Verdict(Decision.INCONCLUSIVE, reason, everything, more_examples=count)

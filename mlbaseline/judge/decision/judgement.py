@@ -43,5 +43,13 @@ def judge(
         *measured_under_digest(suite, ladder),
         *blocking(suite, audited),
     )
-    verdict = decide(suite, subject.comparisons, standings, ladder.checkpoints, more_examples, conditions=conditions)
+    verdict = decide(
+        suite,
+        subject.comparisons,
+        standings,
+        ladder.checkpoints,
+        more_examples,
+        conditions=conditions,
+        champions=subject.champions,
+    )
     return audited, verdict

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlbaseline import formats
 from mlbaseline.records import Comparison, Decision, Finding, Outcome, PromotionState
-from mlbaseline.report.headline import is_champion
+from mlbaseline.report.headline import is_champion, nearest_candidate
 from mlbaseline.report.presenter import Presenter, contrast, listed, where
 from mlbaseline.report.sections.slices.confirmed_losses import ConfirmedLoss, confirmed_losses, most_telling
 from mlbaseline.report.view import Block, Cell, Column, Row, Section, Steps, Table
@@ -45,6 +45,8 @@ def next_steps_section(presenter: Presenter) -> Section | None:
 
 
 def _steps(presenter: Presenter) -> list[str]:
+    if presenter.holds_champion:
+        return ["Nothing needs to be promoted: the candidate is the champion already. Train another one to compare."]
     verdict = presenter.assessment.verdict
     steps = _verdict_steps(presenter)
     steps += [
@@ -84,7 +86,7 @@ def _verdict_steps(presenter: Presenter) -> list[str]:
         elif verdict.more_examples:
             steps.append(
                 f"Add about {formats.counted(verdict.more_examples, 'test example')} and evaluate again: that should "
-                "decide it."
+                f"decide it{presenter.likely_outcome(nearest_candidate(presenter))}."
             )
         else:
             steps.append("More test examples alone are not expected to decide it.")

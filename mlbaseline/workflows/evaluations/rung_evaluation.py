@@ -69,7 +69,7 @@ class RungEvaluation:
         self._table = earlier.table.without_unanswered() if earlier else None
         self.device = str(rung.signature.fields.get("engine.device", "cpu"))
         self._run: store.Run | None = None
-        self._life = ExitStack()
+        self.life = ExitStack()  # ends the run where a block that holds it ends with an error
         self._opened: OpenedRung | None = None
         self._facts: OpenedRung | None = None
         self._peak_bytes: int | None = None
@@ -132,7 +132,7 @@ class RungEvaluation:
             params=self._params,
             parent=ladder.run_id,
         )
-        self._run = self._life.enter_context(opening)
+        self._run = self.life.enter_context(opening)
         _prepare(rung, self._later)
         if rung.train_by_program is not None:
             rung.train_by_program(partial(store.open_program_run, self._run, ladder.suite, rung.baseline))
@@ -168,7 +168,7 @@ class RungEvaluation:
             table, judged = self._judging.score(table, self._data)
             found = measure_overall(table, suite)
             self._write(self._run, table, found, judged)
-            self._life.close()
+            self.life.close()
         self.release()
         if not table.n_unanswered:
             forget_answers(rung)  # the run has them now
@@ -213,11 +213,6 @@ class RungEvaluation:
         suite, rung = self._ladder.suite, self.rung
         judged = self._judging.facts(rung.baseline)
         return {**_about(suite, rung), **rung.params, **self._machine, **_prices(suite), **judged}
-
-    @property
-    def life(self) -> ExitStack:
-        """Ends the run where a block that holds it ends with an error."""
-        return self._life
 
 
 class _NoModel:
