@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Protocol
 
 from mlbaseline.engine.inference.requests import MakeRunner, ModelRunner, RequestBatch, RequestResult
 from mlbaseline.engine.inference.result_cache import ResultCache
@@ -13,26 +14,20 @@ from mlbaseline.engine.inference.worker_pool import Worker, WorkerPool
 from mlbaseline.progress import Title
 
 
-@dataclass(frozen=True)
-class Block:
-    """Some of the batches of an evaluation, which are computed apart from the others.
+class SharedBatches(Protocol):
+    """The batches of an evaluation that several processes compute: each takes those that no other process has taken.
 
-    Batches are formed from all examples, so that a result does not depend on the blocks. The first batch, the largest,
-    is in no block: who puts the results together computes it, and shows how much memory a batch takes.
-
-    Attributes:
-        index: Of the block, from 0.
-        n: Number of blocks.
-        collect: Is given the results of each batch, by their cache keys.
+    Batches are formed from all examples, so that a result does not depend on who computes it. The first batch, the
+    largest, is not shared: who puts the results together computes it, and shows how much memory a batch takes.
     """
 
-    index: int
-    n: int
-    collect: Callable[[Mapping[str, RequestResult]], object]
+    def take(self, key: str) -> bool:
+        """Take a batch; False where another process has it. key: of its first request in the result cache."""
+        ...
 
-    def __contains__(self, number: int) -> bool:
-        """Tell whether a batch belongs to the block. number: of the batch, from 0."""
-        return number > 0 and number % self.n == self.index
+    def add(self, results: Mapping[str, RequestResult]) -> None:
+        """Hand over results of the batch that was taken, by their cache keys."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,13 +38,14 @@ class Execution:
         cache: where earlier results are looked up and new ones are stored; None: nowhere.
         workers: further processes that compute beside this one; None: none.
         description: title of the progress bar; None: no bar.
-        block: which batches are computed; the requests of others get an error. None: all. Needs a cache.
+        shared: batches that other processes compute, too; requests of those get an error. None: computes all batches.
+            Needs a cache.
     """
 
     cache: ResultCache | None = None
     workers: WorkerPool | None = None
     description: Title | None = None
-    block: Block | None = None
+    shared: SharedBatches | None = None
 
 
 def execute_batches(
@@ -74,7 +70,7 @@ def execute_batches(
     Raises:
         MlbaselineError: a worker failed or ended.
     """
-    cache, pool, block = execution.cache, execution.workers, execution.block
+    cache, pool, shared = execution.cache, execution.workers, execution.shared
     with pool.start(make_runner) if pool else nullcontext(()) as workers:
         share = 1 / (1 + len(workers)) if pool and pool.shares_processor else 1
         waiting: list[RequestBatch] = []
@@ -87,19 +83,19 @@ def execute_batches(
                 costed = {n: replace(r, compute_s=r.compute_s * share + setup_s, batch=of) for n, r in results.items()}
                 if cache:
                     cache.put(_by_key(batch, costed))
-                if block:
-                    block.collect(_by_key(batch, costed))
+                if shared:
+                    shared.add(_by_key(batch, costed))
                 yield costed
             waiting.clear()
 
         for number, batch in enumerate(batches):
-            if block and number not in block:
+            if shared and not (number and shared.take(next(iter(batch.keys.values())))):
                 yield dict.fromkeys(batch.keys, _ELSEWHERE)
                 continue
             cached = {n: result for n, key in batch.keys.items() if (result := cache.get(key))} if cache else {}
             if cached:
-                if block:
-                    block.collect(_by_key(batch, cached))
+                if shared:
+                    shared.add(_by_key(batch, cached))
                 yield cached
             rest = batch.without(cached)
             if rest is not None:
@@ -109,7 +105,7 @@ def execute_batches(
         yield from compute_waiting()
 
 
-_ELSEWHERE = RequestResult((), 0.0, error="computed in another block")
+_ELSEWHERE = RequestResult((), 0.0, error="computed by another process")
 
 
 def _by_key(batch: RequestBatch, results: Mapping[int, RequestResult]) -> dict[str, RequestResult]:

@@ -6,14 +6,13 @@ another. A line holds the results of one batch.
 
 from __future__ import annotations
 
-import gzip
 import json
+import zlib
 from array import array
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +21,6 @@ from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.tokenization import Tokens
 from mlbaseline.journal import Journal
 from mlbaseline.records import Scalar, digest_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class ResultCache:
@@ -74,18 +70,18 @@ class ResultCache:
         if entries:
             self._journal.add(json.dumps(entries))
 
-    def take(self, computed: Iterable[pa.Buffer]) -> None:
-        """Store what was computed elsewhere and is not here yet, to be read again.
+    def store(self, computed: Iterable[bytes]) -> None:
+        """Store what other processes have computed and is not here yet; `refresh` makes it readable.
 
         Args:
-            computed: Results of batches, as a `ResultsPacker` gives them.
+            computed: Results of batches, as `pack_results` gives them.
         """
-        import pyarrow as pa
-
         for packed in computed:
-            with gzip.open(pa.BufferReader(packed), "rt", encoding="utf-8") as lines:
-                for line in lines:
-                    self._put({key: entry for key, entry in json.loads(line).items() if self.get(key) is None})
+            entries = json.loads(zlib.decompress(packed))
+            self._put({key: entry for key, entry in entries.items() if self.get(key) is None})
+
+    def refresh(self) -> None:
+        """Read what was stored since the cache was opened."""
         self._read_index()
 
     def _entries(self, offset: int) -> dict[str, Any]:
@@ -96,27 +92,9 @@ class ResultCache:
         return self._last_line[1]
 
 
-class ResultsPacker:
-    """Packs the results of batches, to be sent to another process: as objects they take many times the memory.
-
-    A buffer of Arrow is not copied by what receives it from Ray's object store.
-    """
-
-    def __init__(self) -> None:
-        """Begin without a result."""
-        self._content = BytesIO()
-        self._lines = gzip.open(self._content, "wt", compresslevel=1, encoding="utf-8")  # noqa: SIM115
-
-    def add(self, results: Mapping[str, RequestResult]) -> None:
-        """Add the results of one batch, except errors."""
-        self._lines.write(json.dumps(_entries_of(results)) + "\n")
-
-    def packed(self) -> pa.Buffer:
-        """Return all of them; nothing may be added any more."""
-        import pyarrow as pa
-
-        self._lines.close()
-        return pa.py_buffer(self._content.getbuffer())
+def pack_results(results: Mapping[str, RequestResult]) -> bytes:
+    """Pack the results of a batch, except errors, to be sent to another process: a fifth of the bytes."""
+    return zlib.compress(json.dumps(_entries_of(results)).encode(), level=1)
 
 
 def _entries_of(results: Mapping[str, RequestResult]) -> dict[str, Any]:

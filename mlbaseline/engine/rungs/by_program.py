@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mlbaseline.engine.rungs.finetunes import language_model_of, make_finetune_rung, open_finetune, training_job
+from mlbaseline.engine.rungs.finetunes import (
+    helped_by_copies,
+    language_model_of,
+    make_finetune_rung,
+    open_finetune,
+    training_job,
+)
 from mlbaseline.engine.rungs.language_model import answering_of
 from mlbaseline.engine.rungs.rung import OpenedRung, OpenProgramRun, Rung, RungContext
 from mlbaseline.engine.training.program.job import ProgramJob
@@ -76,7 +82,7 @@ def _rung(context: RungContext, name: str, job: ProgramJob) -> Rung:
     def open_() -> OpenedRung:
         trained = train()
         model = language_model_of(trained.weights, job.prompting, base)
-        opened = open_finetune(context, name, answering, model)
+        opened = open_finetune(helped_by_copies(context, job.key, trained, base), name, answering, model)
         return replace(opened, weights=trained.weights, trained=trained)
 
     fields = {"model.sha256": job.base.sha256, **job.signature_fields(), **job.prompting.signature_fields()}

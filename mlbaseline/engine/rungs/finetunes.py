@@ -6,6 +6,7 @@ import gc
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -79,12 +80,30 @@ def _trained(context: RungContext, name: str, job: TrainingJob) -> Rung:
         trained = prepare()
         release_base()  # answering has its memory to itself
         base = job.base.path if isinstance(job.spec, Peft) else None
-        opened = open_finetune(context, name, answering, language_model_of(trained.weights, job.prompting, base))
+        model = language_model_of(trained.weights, job.prompting, base)
+        opened = open_finetune(helped_by_copies(context, job.key, trained, base), name, answering, model)
         return replace(opened, weights=trained.weights, trained=trained)
 
     fields = {"model.sha256": job.base.sha256, **job.signature_fields(), **job.prompting.signature_fields()}
     rung = make_finetune_rung(context, name, answering, base=job.base, fields=fields, open_=open_)
     return replace(rung, prepare=prepare, params={**rung.params, **_distribution(job.spec)})
+
+
+def helped_by_copies(context: RungContext, key: str, trained: Trained, base: Path | None) -> RungContext:
+    """Let helpers have a copy of an adapter that was trained here. Whole weights are too large: they answer alone.
+
+    Args:
+        context: The suite, its data, and what starts helpers.
+        key: Of the training in the cache.
+        trained: The finished training.
+        base: Of an adapter; None for whole weights.
+    """
+    from mlbaseline.engine.training.cached import PackedTraining
+
+    start = context.start_helpers
+    if start is None or base is None:
+        return replace(context, start_helpers=None)
+    return replace(context, start_helpers=partial(start, PackedTraining.of(key, trained)))
 
 
 def _distribution(spec: TrainedSpec) -> dict[str, Scalar]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from mlbaseline.records import Model
 from mlbaseline.tasks.prompting import TrainingPromptFormat
 
 if TYPE_CHECKING:
+    from mlbaseline.engine.inference.execution import SharedBatches
     from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 
 
@@ -90,6 +91,7 @@ def build_model(
         checkpoint: The loaded model.
     """
     from mlbaseline.engine.inference.execution import Execution
+    from mlbaseline.engine.inference.joint_model import JointModel
     from mlbaseline.engine.inference.result_cache import ResultCache
     from mlbaseline.engine.inference.worker_pool import WorkerPool
 
@@ -99,6 +101,12 @@ def build_model(
     cache = None
     if context.keeps_results:
         cache = ResultCache(answering.cache_fields(model.sha256), fresh=context.fresh, folder=context.results_folder)
-        cache.take(context.computed)
-    execution = Execution(cache, workers, Stage(name, answering.seed, "answering"), context.block)
-    return answering.build(checkpoint, model.prompting, execution)
+    execution = Execution(cache, workers, Stage(name, answering.seed, "answering"), context.shared)
+    answers = answering.build(checkpoint, model.prompting, execution)
+    if context.start_helpers is None or cache is None or answering.is_by_vllm:  # which forms its batches itself
+        return answers
+
+    def make_part(shared: SharedBatches) -> Model:
+        return answering.untimed.build(checkpoint, model.prompting, replace(execution, shared=shared))
+
+    return JointModel(answers, make_part, cache, len(context.data.examples), context.start_helpers)

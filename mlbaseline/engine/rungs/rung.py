@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,9 +34,8 @@ from mlbaseline.tasks import Fetch, LoadedTask, kind_of_suite
 from mlbaseline.tasks.prompting import Prompting, TrainingPromptFormat
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from mlbaseline.engine.inference.execution import Block
+    from mlbaseline.engine.inference.execution import SharedBatches
+    from mlbaseline.engine.inference.joint_model import StartHelpers
 
 
 @dataclass(frozen=True)
@@ -173,8 +172,8 @@ class RungContext:
         processes: Number of processes that answer together, where a model of ours does.
         keeps_results: Whether results are looked up in a cache and stored there.
         results_folder: Holds that cache; None for the one of this machine.
-        block: Which batches are computed; None: all.
-        computed: Results that were computed elsewhere, as a `result_cache.ResultsPacker` gives them.
+        shared: Batches of which this process computes a part, for one that asked for help; None: it computes all.
+        start_helpers: Starts processes that compute a part of the batches for this one; None: it has no help.
         source_seeds: Sources of randomness with a seed of their own; all others have that of the rung.
     """
 
@@ -189,8 +188,8 @@ class RungContext:
     processes: int = 1
     keeps_results: bool = True
     results_folder: Path | None = None
-    block: Block | None = None
-    computed: Sequence[pa.Buffer] = ()
+    shared: SharedBatches | None = None
+    start_helpers: StartHelpers | None = None
     source_seeds: Mapping[RandomSource, int] = field(default_factory=dict)
 
     def evaluated_with(self, **options: int) -> RungContext:

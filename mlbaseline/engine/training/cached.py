@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,45 @@ def train_once(key: str, train: Callable[[Path], Trained]) -> Trained:
             "MLBASELINE_CACHE"
         ) from error
     return finished
+
+
+@dataclass(frozen=True)
+class PackedTraining:
+    """A finished training on its way to the cache of another machine.
+
+    Attributes:
+        key: Digest of all that decides the weights.
+        archive: Its files, as an uncompressed tar file.
+    """
+
+    key: str
+    archive: bytes
+
+    @classmethod
+    def of(cls, key: str, trained: Trained) -> PackedTraining:
+        """Pack a training that is in the cache of this machine. The files are held in memory."""
+        content, folder = BytesIO(), _folder(key)
+        with tarfile.open(fileobj=content, mode="w") as archive:
+            archive.add(folder / _TRAINED, _TRAINED)
+            archive.add(trained.folder, trained.folder.name)
+        return cls(key, content.getvalue())
+
+    def unpack(self) -> None:
+        """Put it into the cache of this machine, unless it is there.
+
+        Raises:
+            AssetError: The cache cannot be written.
+        """
+
+        def extract(folder: Path) -> Trained:
+            with tarfile.open(fileobj=BytesIO(self.archive)) as archive:
+                archive.extractall(folder, filter="data")
+            finished = _load(folder)
+            if finished is None:
+                raise AssetError(f"{folder}: the training that another machine sent is damaged")
+            return finished
+
+        train_once(self.key, extract)
 
 
 def epoch_folder(folder: Path, epoch: int) -> Path:

@@ -35,4 +35,4 @@ def test_what_is_missing_or_different_there_is_told(
 ) -> None:
     task = RungTask("majority", replace(address(cheap_ladder), **changes), "majority", (0,), fresh=False, threads=1)
     with pytest.raises(MlbaselineError, match=rf"(?s)^majority, on node 10\.0\.0\.2 \(4a3d0895\): .*{message}"):
-        evaluate_task(task, (), NODE)
+        evaluate_task(task, NODE)

@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,16 @@ import mlflow
 import pandas as pd
 import pytest
 
+from mlbaseline import store
+from mlbaseline.engine.training.cached import PackedTraining
 from mlbaseline.errors import MlbaselineError
+from mlbaseline.tasks import open_suite
 from mlbaseline.workflows.evaluations.executors.choosing import open_executor
+from mlbaseline.workflows.evaluations.executors.on_node import evaluate_task
+from mlbaseline.workflows.evaluations.executors.ray_cluster import connected
+from mlbaseline.workflows.evaluations.executors.ray_helpers import RayHelpers, ray_helpers
+from mlbaseline.workflows.evaluations.executors.rung_task import LadderAddress, RungTask
+from mlbaseline.workflows.evaluations.ladder_run import open_ladder
 from tests.support.ladders.workplace import ENVIRONMENT, Workplace
 from tests.support.processes.ray_clusters import SmallCluster, small_cluster
 from tests.support.processes.servers import mlflow_server
@@ -61,6 +71,55 @@ def test_nodes_give_the_bits_of_this_machine(workplace: Workplace, cluster: Smal
         assert ours["reused"], "a plain run takes what the nodes have completed"
         assert not theirs["reused"]
         pd.testing.assert_frame_equal(rows(client, ours["run_id"]), rows(client, theirs["run_id"]), check_exact=True)
+
+
+@pytest.fixture
+def evaluating(workplace: Workplace, cluster: SmallCluster) -> Iterator[RungTask]:
+    """A LoRA rung that this process evaluates, connected with the cluster."""
+    workplace.edit("learning_rate: 1.0e-2", "learning_rate: 1.5e-2")  # which no node has trained
+    suite = open_suite(str(workplace.suite))
+    with connected(cluster.address), open_ladder(store.connect(workplace.uri, suite.name), suite) as ladder:
+        data = ladder.task.splits["test"]
+        address = LadderAddress(str(workplace.suite), suite.digest, data.digest, "test", workplace.uri, ladder.run_id)
+        yield RungTask("lora (seed 1)", address, "lora", (1,), fresh=False, threads=1)
+
+
+@contextmanager
+def ended_helper(task: RungTask, training: PackedTraining | None = None) -> Iterator[RayHelpers]:
+    """One that has ended before this process takes a batch: it has taken all that is shared, or has failed."""
+    import ray
+
+    with ray_helpers(task, 1, {"num_cpus": 1}, training) as helpers:
+        ray.wait(list(helpers.tasks.values()))
+        yield helpers
+
+
+def test_a_helper_gives_the_bits_of_this_machine(
+    workplace: Workplace, cluster: SmallCluster, evaluating: RungTask, tmp_path: Path
+) -> None:
+    def results_of_nodes() -> int:
+        return sum(
+            path.stat().st_size for name in ("head", "other") for path in cluster.cache_of(name).glob("passes/*")
+        )
+
+    before = results_of_nodes()
+    (spread,) = evaluate_task(evaluating, "this machine", partial(ended_helper, evaluating)).evaluated
+    assert results_of_nodes() > before, "the helper has computed with the weights that were trained here"
+    own = workplace.command(
+        *("evaluate", str(workplace.suite), "--seed=1", *chosen("lora"), "--fresh", "--json"),
+        MLBASELINE_CACHE=str(tmp_path / "own"),
+    )
+    (alone,) = json.loads(own.stdout)["evaluations"]
+    client = mlflow.MlflowClient(workplace.uri)
+    pd.testing.assert_frame_equal(rows(client, spread.run_id), rows(client, alone["run_id"]), check_exact=True)
+
+
+def test_a_rung_goes_on_without_a_helper_that_fails(evaluating: RungTask) -> None:
+    wrong = replace(evaluating, ladder=replace(evaluating.ladder, suite_digest="0" * 64))
+    outcome = evaluate_task(evaluating, "this machine", partial(ended_helper, wrong))
+    assert len(outcome.evaluated) == 1 and not outcome.evaluated[0].reused
+    (warning,) = (each for each in outcome.warnings if "goes on without it" in each)
+    assert re.search(r"on node .*the suite is another one", warning)
 
 
 def test_a_lost_node_costs_no_result(workplace: Workplace, cluster: SmallCluster, tmp_path: Path) -> None:

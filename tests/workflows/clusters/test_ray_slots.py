@@ -9,7 +9,7 @@ import pytest
 from mlbaseline.suite.reading import parse_suite
 from mlbaseline.workflows.evaluations.executors import ray_cluster
 from mlbaseline.workflows.evaluations.executors.ray_cluster import choose_slot
-from mlbaseline.workflows.evaluations.executors.rung_task import count_blocks, split_seeds
+from mlbaseline.workflows.evaluations.executors.rung_task import count_helpers, split_seeds
 from tests.support.ladders.suites import reviews_suite
 
 GIB = 2**30
@@ -51,11 +51,10 @@ def test_a_model_takes_a_gpu_or_a_node(
     assert slot.memory_bytes * slot.count_on(nodes[0]) <= nodes[0]["memory"]
 
 
-def test_what_is_split_into_tasks_and_blocks() -> None:
+def test_what_is_split_into_tasks_and_who_helps() -> None:
     assert split_seeds(SUITE, "zero_shot", (0, 1)) == {"zero_shot": (0, 1)}
     assert split_seeds(SUITE, "lora", (0, 1)) == {"lora (seed 0)": (0,), "lora (seed 1)": (1,)}
-    assert count_blocks(SUITE, "zero_shot", 1000, slots=4) == 8
-    assert count_blocks(SUITE, "zero_shot", 120, slots=4) == 2
-    assert count_blocks(SUITE, "zero_shot", 90, slots=4) == 0, "too few to open the model for"
-    assert count_blocks(SUITE, "zero_shot", 1000, slots=1) == 0
-    assert count_blocks(SUITE, "lora", 1000, slots=4) == 0, "its weights lie on one node"
+    assert count_helpers(SUITE, "lora", 1000, slots=4) == 3, "one evaluates, the others help"
+    assert count_helpers(SUITE, "zero_shot", 120, slots=4) == 1
+    assert count_helpers(SUITE, "zero_shot", 90, slots=4) == 0, "too few to open the model for"
+    assert count_helpers(SUITE, "zero_shot", 1000, slots=1) == 0

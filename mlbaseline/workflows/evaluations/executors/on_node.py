@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,6 @@ from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import MlbaselineError, TrackingError
 from mlbaseline.tasks import open_suite
 from mlbaseline.version import __version__
-from mlbaseline.workflows.evaluations.earlier_answers import find_whole
 from mlbaseline.workflows.evaluations.evaluation_result import Evaluated
 from mlbaseline.workflows.evaluations.executors.executor import LocalExecutor, SplitEvaluation
 from mlbaseline.workflows.evaluations.executors.rung_task import LadderAddress, RungTask
@@ -25,7 +24,8 @@ from mlbaseline.workflows.evaluations.opening import open_context
 from mlbaseline.workflows.judging import open_judging
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from mlbaseline.engine.inference.execution import SharedBatches
+    from mlbaseline.engine.inference.joint_model import StartHelpers
 
 log = logging.getLogger("mlbaseline")
 
@@ -45,47 +45,13 @@ class RungOutcome:
     node: str
 
 
-def compute_block(task: RungTask, index: int, n: int, node: str) -> pa.Buffer:
-    """Compute one block of the answers of a rung, unless there is a completed run that it would only repeat.
-
-    Args:
-        task: What is evaluated.
-        index: Of the block.
-        n: Number of blocks.
-        node: Name of this node, for messages.
-
-    Returns:
-        The results of the block, as a `ResultsPacker` gives them.
-
-    Raises:
-        MlbaselineError: The message names the node.
-    """
-    from mlbaseline.engine.inference.execution import Block
-    from mlbaseline.engine.inference.result_cache import ResultsPacker
-
-    results = ResultsPacker()
-    with _naming(task, node), TemporaryDirectory() as folder:
-        hardware.set_threads(task.threads)
-        ladder, opened = _open(task.ladder)
-        context = replace(
-            opened,
-            block=Block(index, n, results.add),
-            results_folder=Path(folder) if task.fresh else None,
-        ).evaluated_with(latency_sample=0)
-        for rung in build_rungs(context, task.baseline, task.seeds):
-            if rung.open is not None and (task.fresh or not find_whole(ladder, rung)):
-                for _ in rung.open().model.answer(context.data.examples):
-                    pass
-    return results.packed()
-
-
-def evaluate_task(task: RungTask, blocks: Sequence[pa.Buffer], node: str) -> RungOutcome:
+def evaluate_task(task: RungTask, node: str, start_helpers: StartHelpers | None = None) -> RungOutcome:
     """Evaluate the rungs of a task on this node.
 
     Args:
         task: What is evaluated.
-        blocks: The results of its blocks, where it has any.
         node: Name of this node, for messages.
+        start_helpers: Starts processes that compute a part of the batches; None: this node computes all.
 
     Raises:
         MlbaselineError: The message names the node.
@@ -93,10 +59,31 @@ def evaluate_task(task: RungTask, blocks: Sequence[pa.Buffer], node: str) -> Run
     with _naming(task, node), _recorded_warnings() as warnings:
         hardware.set_threads(task.threads)
         ladder, opened = _open(task.ladder)
-        context = replace(opened, fresh=task.fresh, computed=blocks)
+        context = replace(opened, fresh=task.fresh, start_helpers=start_helpers)
         split = SplitEvaluation(ladder, context, open_judging(context, ladder.tracker, fresh=task.fresh))
         evaluated = tuple(LocalExecutor().evaluate(split, {task.baseline: task.seeds}))
     return RungOutcome(evaluated, tuple(warnings), node)
+
+
+def help_with(task: RungTask, shared: SharedBatches, node: str) -> None:
+    """Compute batches of a rung that another node evaluates, as long as there are any.
+
+    Args:
+        task: What is evaluated.
+        shared: The batches; is given their results.
+        node: Name of this node, for messages.
+
+    Raises:
+        MlbaselineError: The message names the node.
+    """
+    with _naming(task, node), TemporaryDirectory() as folder:
+        hardware.set_threads(task.threads)
+        _, opened = _open(task.ladder)
+        context = replace(opened, shared=shared, results_folder=Path(folder) if task.fresh else None)
+        for rung in build_rungs(context.evaluated_with(latency_sample=0), task.baseline, task.seeds):
+            if rung.open is not None:
+                for _ in rung.open().model.answer(context.data.examples):
+                    pass
 
 
 _opened: dict[LadderAddress, tuple[LadderRun, RungContext]] = {}

@@ -10,9 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlbaseline.errors import MlbaselineError
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 log = logging.getLogger("mlbaseline")
 _INSTALL = '--ray: ray is not installed; `pip install "mlbaseline[ray]"` here and on every node'
@@ -111,6 +114,27 @@ def _computing_nodes() -> list[Mapping[str, Any]]:
             has_told = True
         sleep(1)
     return nodes
+
+
+def this_node() -> str:
+    """Return the name of the node that this process runs on, for messages."""
+    import ray
+
+    return f"node {ray.util.get_node_ip_address()} ({ray.get_runtime_context().get_node_id()[:8]})"
+
+
+def start_beside(actor: type) -> ActorHandle[Any]:
+    """Start an actor on the node of this process, where it takes no CPU from the models.
+
+    Args:
+        actor: Its class, which takes no arguments.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    started: ActorHandle[Any] = ray.remote(actor).options(num_cpus=0, scheduling_strategy=here).remote()
+    return started
 
 
 def choose_slot() -> Slot:

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbaseline import store
 from mlbaseline.errors import MlbaselineError, SuiteError
 from mlbaseline.progress import shown_on
-from mlbaseline.progress.relay import Message, Relay, receiving
+from mlbaseline.progress.relay import Relay, receiving
 from mlbaseline.suite.reading import SuiteReference, packaged_suites
 from mlbaseline.workflows.evaluations.evaluation_result import Evaluated, metrics_text
 from mlbaseline.workflows.evaluations.executors.executor import Executor, LocalExecutor, SplitEvaluation, tell_left_out
-from mlbaseline.workflows.evaluations.executors.on_node import (
-    RungOutcome,
-    compute_block,
-    evaluate_task,
+from mlbaseline.workflows.evaluations.executors.on_node import RungOutcome, evaluate_task
+from mlbaseline.workflows.evaluations.executors.ray_cluster import (
+    Slot,
+    choose_slot,
+    connected,
+    live_nodes,
+    start_beside,
+    this_node,
 )
-from mlbaseline.workflows.evaluations.executors.ray_cluster import Slot, choose_slot, connected, live_nodes
-from mlbaseline.workflows.evaluations.executors.ray_progress import block_bars, open_mailbox, show_mail
+from mlbaseline.workflows.evaluations.executors.ray_helpers import ray_helpers
+from mlbaseline.workflows.evaluations.executors.ray_progress import Mailbox, show_mail
 from mlbaseline.workflows.evaluations.executors.rung_task import (
     LadderAddress,
     RungTask,
     computes,
-    count_blocks,
+    count_helpers,
     split_seeds,
     training_processes,
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from ray import ObjectRef
     from ray.actor import ActorHandle
+
+    from mlbaseline.engine.inference.joint_model import StartHelpers
 
 log = logging.getLogger("mlbaseline")
 _RETRIES = 5
@@ -62,7 +67,7 @@ def open_ray(address: str, suite: SuiteReference) -> Iterator[Executor]:
         slots = sum(slot.count_on(node) for node in live_nodes())
         gpus = f", {slot.gpus} GPU" if slot.gpus else ""
         log.info("Ray: %d models at a time, %d threads%s each", slots, slot.threads, gpus)
-        executor = RayExecutor(reference, slot, slots, open_mailbox())
+        executor = RayExecutor(reference, slot, slots, start_beside(Mailbox))
         try:
             yield executor
         finally:
@@ -78,14 +83,6 @@ def _from_anywhere(suite: SuiteReference) -> str:
 
 
 @dataclass(frozen=True)
-class _Submitted:
-    """A task of Ray that has not ended: that of a rung, or one of its blocks."""
-
-    task: RungTask
-    is_block: bool = False
-
-
-@dataclass(frozen=True)
 class RayExecutor:
     """Evaluates on the nodes of a cluster what takes a model; the rest, which takes none, on this machine.
 
@@ -94,14 +91,14 @@ class RayExecutor:
         slot: What one task takes of a node.
         slots: How many of them the cluster has.
         mailbox: Has what the nodes tell of their progress.
-        running: What has not ended: tasks, and the blocks that they wait for.
+        running: Tasks that have not ended.
     """
 
     suite: str
     slot: Slot
     slots: int
     mailbox: ActorHandle[Any]
-    running: dict[ObjectRef[Any], _Submitted] = field(default_factory=dict)
+    running: dict[ObjectRef[Any], RungTask] = field(default_factory=dict)
 
     @property
     def processes(self) -> int:
@@ -128,7 +125,7 @@ class RayExecutor:
         n_examples = len(split.context.data.examples)
         for task in tasks:
             slot = self._slot_of(task.name, training_processes(suite, task.baseline))
-            self._submit(task, slot, count_blocks(suite, task.baseline, n_examples, self.slots))
+            self._submit(task, slot, count_helpers(suite, task.baseline, n_examples, self.slots))
         yield from LocalExecutor().evaluate(split, {n: each for n, each in seeds.items() if not computes(suite, n)})
         yield from self._evaluated()
 
@@ -141,40 +138,30 @@ class RayExecutor:
             )
         return slot
 
-    def _submit(self, task: RungTask, slot: Slot, n_blocks: int) -> None:
+    def _submit(self, task: RungTask, slot: Slot, n_helpers: int) -> None:
         import ray
 
-        options = {**slot.options(), "max_retries": _RETRIES, "scheduling_strategy": "SPREAD"}
-        compute = ray.remote(_compute_on_node).options(**options, name=f"{task.name}, block")
-        evaluate = ray.remote(_evaluate_on_node).options(**options, name=task.name)
-        blocks = [compute.remote(task, index, n_blocks) for index in range(n_blocks)]
-        self.running.update({ref: _Submitted(task, is_block=True) for ref in blocks})
-        self.running[evaluate.remote(task, self.mailbox, *blocks)] = _Submitted(task)
+        spread = ray.remote(_evaluate_on_node).options(
+            **slot.options(), max_retries=_RETRIES, scheduling_strategy="SPREAD", name=task.name
+        )
+        start_helpers = partial(ray_helpers, task, n_helpers, self.slot.options()) if n_helpers else None
+        self.running[spread.remote(task, self.mailbox, start_helpers)] = task
 
     def _evaluated(self) -> Iterator[Evaluated]:
-        """Yield what became of each task, as they end, and show how far the blocks of the others are."""
-        n_blocks = Counter(submitted.task.answering for submitted in self.running.values() if submitted.is_block)
-        with receiving() as receive, block_bars(n_blocks) as count:
-            for submitted, ref in self._ended(receive):
-                if submitted.is_block:
-                    count(submitted.task.answering)
-                else:
-                    yield from _told(submitted.task, _outcome(submitted.task, ref))
-
-    def _ended(self, receive: Callable[[Message], None]) -> Iterator[tuple[_Submitted, ObjectRef[Any]]]:
-        """Wait for everything that is running, and yield each part when it ends. receive: takes their progress."""
+        """Yield what became of each task, as they end, and show how far the others are."""
         import ray
 
         has_warned = False
-        while self.running:
-            # What blocks have computed stays on the nodes.
-            ended, _ = ray.wait(list(self.running), num_returns=1, timeout=_LOOK_EVERY_S, fetch_local=False)
-            show_mail(self.mailbox, receive)
-            for ref in ended:
-                yield self.running.pop(ref), ref
-            if not ended and not has_warned and not any(map(self.slot.count_on, live_nodes())):
-                log.warning("Ray: no node is left that has room for a model; waiting for one")
-                has_warned = True
+        with receiving() as receive:
+            while self.running:
+                ended, _ = ray.wait(list(self.running), num_returns=1, timeout=_LOOK_EVERY_S)
+                show_mail(self.mailbox, receive)
+                for ref in ended:
+                    task = self.running.pop(ref)
+                    yield from _told(task, _outcome(task, ref))
+                if not ended and not has_warned and not any(map(self.slot.count_on, live_nodes())):
+                    log.warning("Ray: no node is left that has room for a model; waiting for one")
+                    has_warned = True
 
     def cancel(self) -> None:
         """Cancel what has not ended, as Ctrl-C would on its node, so that its run is closed."""
@@ -190,20 +177,9 @@ class RayExecutor:
         self.running.clear()
 
 
-def _compute_on_node(task: RungTask, index: int, n: int) -> pa.Buffer:
-    with shown_on(Relay(lambda _: None)):  # it sees a part of the examples: the driver counts whole blocks
-        return compute_block(task, index, n, _this_node())
-
-
-def _evaluate_on_node(task: RungTask, mailbox: ActorHandle[Any], *blocks: pa.Buffer) -> RungOutcome:
+def _evaluate_on_node(task: RungTask, mailbox: ActorHandle[Any], start_helpers: StartHelpers | None) -> RungOutcome:
     with shown_on(Relay(mailbox.put.remote)):
-        return evaluate_task(task, blocks, _this_node())
-
-
-def _this_node() -> str:
-    import ray
-
-    return f"node {ray.util.get_node_ip_address()} ({ray.get_runtime_context().get_node_id()[:8]})"
+        return evaluate_task(task, this_node(), start_helpers)
 
 
 def _outcome(task: RungTask, ref: ObjectRef[Any]) -> RungOutcome:

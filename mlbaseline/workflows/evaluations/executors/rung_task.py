@@ -1,4 +1,4 @@
-"""What the nodes of a cluster are asked to do: how the rungs of a ladder are divided into tasks and blocks.
+"""What the nodes of a cluster are asked to do: how the rungs of a ladder are divided into tasks.
 
 A task carries names and digests, never weights or rows.
 """
@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlbaseline.progress import Stage
 from mlbaseline.suite import (
     External,
     Human,
-    Pretrained,
     Production,
-    ReadyAdapter,
-    ReadyModel,
     Recorded,
     Split,
     Suite,
@@ -24,8 +20,8 @@ from mlbaseline.suite import (
 )
 from mlbaseline.version import __version__
 
-_BLOCKS_PER_SLOT, _BLOCK_EXAMPLES = 2, 50
-"""A block is what a lost node costs; to open the model for it must cost less."""
+_EXAMPLES_EACH = 50
+"""For fewer, a node does not open a model that another one has opened."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +67,6 @@ class RungTask:
     fresh: bool
     threads: int
 
-    @property
-    def answering(self) -> Stage:
-        """Its answers, as a display names them."""
-        return Stage(self.baseline, None if self.name == self.baseline else self.seeds[0], "answering")
-
 
 def computes(suite: Suite, name: str) -> bool:
     """Tell whether a rung takes a model that is loaded, so that another machine can be better at it.
@@ -109,10 +100,8 @@ def training_processes(suite: Suite, name: str) -> int:
     return spec.training.processes if isinstance(spec, TrainedSpec) and spec.training else 1
 
 
-def count_blocks(suite: Suite, name: str, n_examples: int, slots: int) -> int:
-    """Return into how many blocks the answers of a rung are split; 0 where one node gives all of them.
-
-    Weights that are trained lie on one node, and vLLM forms its batches itself.
+def count_helpers(suite: Suite, name: str, n_examples: int, slots: int) -> int:
+    """Return how many further nodes may compute batches of a rung. It must be worth opening the model there.
 
     Args:
         suite: The suite.
@@ -120,8 +109,5 @@ def count_blocks(suite: Suite, name: str, n_examples: int, slots: int) -> int:
         n_examples: Number of examples that it answers.
         slots: How many models the cluster has room for at a time.
     """
-    if slots < 2 or suite.evaluation.generate_with == "vllm":
-        return 0
-    is_there = isinstance(suite.baselines[name], Pretrained | ReadyModel | ReadyAdapter)
-    blocks = min(_BLOCKS_PER_SLOT * slots, n_examples // _BLOCK_EXAMPLES) if is_there else 0
-    return blocks if blocks > 1 else 0
+    is_registered = isinstance(suite.baselines[name], Production)  # answers as it was packaged
+    return 0 if is_registered else max(0, min(slots, n_examples // _EXAMPLES_EACH) - 1)
