@@ -61,12 +61,12 @@ SLOW = (
 
 LONGEST = (
     "tests/engine/training/test_distributed.py",
-    "tests/project/test_docs_site.py",
     "tests/workflows/clusters/test_ray.py",
-    "tests/workflows/rungs/test_training_program.py",
     "tests/workflows/ladders/test_ladder.py",
-    "tests/workflows/ladders/test_ci_recipes.py",
+    "tests/workflows/rungs/test_training_program.py",
     "tests/workflows/ladders/test_serving.py",
+    "tests/workflows/ladders/test_light_environment.py",
+    "tests/project/test_docs_site.py",
     "tests/workflows/ladders/test_smollm_ladder.py",
     "tests/workflows/ladders/test_mlproject.py",
     "tests/stats/simultaneous/test_gaps.py",

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from transformers import get_scheduler
 
 from mlbaseline.assets import FetchedAsset
 from mlbaseline.engine.answering import AnsweringSpec
@@ -178,4 +177,7 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], spec: TrainedSpec) 
 def make_schedule(optimizer: torch.optim.Optimizer, spec: TrainedSpec, total_steps: int) -> Any:
     """Linear warm-up, then the suite's schedule down to 0 (constant: no way down)."""
     name = "constant_with_warmup" if spec.schedule == "constant" else spec.schedule
+    # Seconds to import, which torchrun's agent and a ladder that trains nothing need not spend.
+    from transformers import get_scheduler
+
     return get_scheduler(name, optimizer, math.ceil(spec.warmup_ratio * total_steps), total_steps)

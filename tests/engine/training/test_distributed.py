@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,6 +90,14 @@ def test_after_a_killed_process_the_same_weights_are_reached(trainings: Training
     resumed = train(trainings.job)
     assert resumed.losses == trainings.two.losses
     assert same_weights(resumed, trainings.two)
+
+
+def test_the_agent_starts_without_the_libraries_of_models() -> None:
+    """The processes that train start after it, so that what it imports holds them up."""
+    code = "import sys, mlbaseline.engine.training.distributed.launch; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in imported
+    assert not {"transformers", "peft", "accelerate"} & set(imported)
 
 
 @pytest.fixture
