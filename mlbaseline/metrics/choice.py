@@ -64,7 +64,7 @@ def _read_rows(table: ResultTable, labels: tuple[str, ...]) -> ChoiceArrays:
     return ChoiceArrays(
         target=target,
         prediction=_positions(prediction, labels) if has_predictions else None,
-        log_probs=_log_probs(table.logliks(labels)),
+        log_probs=_log_probs(table, labels),
         n_labels=len(labels),
     )
 
@@ -77,19 +77,18 @@ def _positions(column: pd.Series[str], labels: Sequence[str]) -> Labels:
     return map_array(np.array([*(position.get(text, -1) for text in texts), -1], dtype=np.int64)[codes])
 
 
-def _log_probs(logliks: Array | None) -> Array | None:
-    if logliks is None:
-        return None
-    return map_by_rows(lambda rows: _normalised(logliks[rows]), len(logliks))
+def _log_probs(table: ResultTable, labels: Sequence[str]) -> Array | None:
+    def normalised(rows: slice) -> Array:
+        logliks = table.logliks(labels, rows)
+        assert logliks is not None  # as below
+        missing = np.isnan(logliks)
+        # An error row has nothing; in others, what is missing is a choice that the example does not have.
+        known: Array = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
+        known -= known.max(axis=1, keepdims=True)
+        known -= np.log(np.exp(known).sum(axis=1, keepdims=True))
+        return known
 
-
-def _normalised(logliks: Array) -> Array:
-    missing = np.isnan(logliks)
-    # An error row has nothing; in others, what is missing is a choice that the example does not have.
-    known: Array = np.where(missing.all(axis=1, keepdims=True), 0.0, np.where(missing, -np.inf, logliks))
-    known -= known.max(axis=1, keepdims=True)
-    known -= np.log(np.exp(known).sum(axis=1, keepdims=True))
-    return known
+    return None if table.logliks(labels, slice(0)) is None else map_by_rows(normalised, len(table.frame))
 
 
 def _scored(scores: Callable[[ChoiceArrays], Array | None]) -> Callable[[ResultTable, Sequence[str]], Array | None]:

@@ -81,13 +81,13 @@ class ResultTable:
         column = SCORE + metric
         return self.frame[column].to_numpy(dtype=float) if column in self.frame else None
 
-    def logliks(self, labels: Sequence[str]) -> np.ndarray | None:
+    def logliks(self, labels: Sequence[str], rows: slice = slice(None)) -> np.ndarray | None:
         """Return the log-likelihoods of the choices (n, labels) in nats; None where the model gave none.
 
-        They are NaN in error rows, and for choices that an example does not have.
+        They are NaN in error rows, and for choices that an example does not have. rows: those that are wanted.
         """
         columns = [LOGLIK + label for label in labels]
-        return self.frame[columns].to_numpy(dtype=float) if set(columns) <= set(self.frame) else None
+        return self.frame[columns].iloc[rows].to_numpy(dtype=float) if set(columns) <= set(self.frame) else None
 
     def without_unanswered(self) -> ResultTable | None:
         """Return the rows that asking again would not mend; None where there are none."""
