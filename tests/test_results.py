@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet as pyarrow_parquet
 
 from mlbaseline.errors import DataError
+from mlbaseline.format_versions import RESULT_TABLE
 from mlbaseline.records import Answer, Example, Signature, TaskData, digest_of
-from mlbaseline.results import ResultTable, tabulate
+from mlbaseline.results import ResultTable, parquet, tabulate
 
 LABELS = ("no", "yes", "maybe")
 
@@ -129,3 +133,16 @@ def test_the_columns_of_a_table_and_their_order_do_not_change() -> None:
     fresh = pd.DataFrame({"example_id": ["a"], "cluster": pd.array(["a"], dtype="string")})
     assert made["slice.part"].dtype == made["target"].dtype == made["example_id"].dtype == fresh["example_id"].dtype
     assert made["cluster"].dtype == made["prediction"].dtype == made["error"].dtype == fresh["cluster"].dtype
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5])
+def test_a_file_that_is_written_group_by_group_has_the_bytes_of_one_written_at_once(
+    n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "_ROW_GROUP_ROWS", 2)
+    frame = table(5, [Answer(f"e{i}", LABELS[i % 3], (-1.0, -2.0), samples=("a", "b")) for i in range(5)]).frame[:n]
+    parquet.write_parquet(frame, tmp_path / "by_group.parquet", RESULT_TABLE)
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    rows = rows.replace_schema_metadata({**rows.schema.metadata, **RESULT_TABLE.metadata})
+    pyarrow_parquet.write_table(rows, tmp_path / "at_once.parquet", row_group_size=2)
+    assert (tmp_path / "by_group.parquet").read_bytes() == (tmp_path / "at_once.parquet").read_bytes()

@@ -12,12 +12,18 @@ from mlbaseline.errors import DataError
 from mlbaseline.format_versions import FORMAT, VERSION, FormatVersion
 from mlbaseline.records import release_unused_memory
 
+_ROW_GROUP_ROWS = 1 << 20
+"""What pyarrow takes of itself. Between two groups the memory of the first goes back to the system."""
+
 
 def write_parquet(frame: pd.DataFrame, path: Path, version: FormatVersion) -> None:
     """Write a table without its index, and the version of its form into the metadata of the file."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **version.metadata}), path)
-    release_unused_memory()
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **version.metadata})
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for start in range(0, max(len(table), 1), _ROW_GROUP_ROWS):
+            writer.write_table(table.slice(start, _ROW_GROUP_ROWS), _ROW_GROUP_ROWS)
+            release_unused_memory()
 
 
 def read_parquet(path: Path, version: FormatVersion) -> pd.DataFrame:

@@ -101,7 +101,8 @@ def _number_queries(frames: Sequence[pd.DataFrame], timed: Sequence[npt.NDArray[
     """Return for each timing the number of what it is an observation of, (n,). timed: rows of each frame."""
     ids = frames[0]["example_id"]
     # The usual case by itself: to number a million names takes 150 MB.
-    if all(each["cluster"].isna().all() and each["example_id"].equals(ids) for each in frames):
+    is_each_alone = all(each["cluster"].isna().all() for each in frames)
+    if is_each_alone and all(each["example_id"].equals(ids) for each in frames[1:]):
         return np.concatenate([np.flatnonzero(rows) for rows in timed])
     of = [
         each.loc[rows, "cluster"].fillna(each.loc[rows, "example_id"]) for each, rows in zip(frames, timed, strict=True)
