@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from mlbaseline import workflows
 from mlbaseline.errors import SuiteError
-from mlbaseline.stats import compare_paired
+from mlbaseline.stats import compare_corpus, compare_paired, perplexity
 from mlbaseline.suite import ChoiceTask, DataSource
 from mlbaseline.suite.reading import load_suite, parse_suite
 from mlbaseline.tasks.suite_draft import Kind, SuiteDraft
-from mlbaseline.workflows.new_suite import suite_text
+from mlbaseline.workflows.new_suite import BYTE_PERPLEXITY, suite_text
 
 
 @pytest.fixture
@@ -49,6 +49,17 @@ def test_answers_like_the_champions_pass_its_guardrail(tickets: Path) -> None:
     same = np.zeros(document["splits"]["test"])
     assert over_champion.over == ("champion",)
     assert over_champion.margin < compare_paired(same, same).low
+
+
+def test_perplexities_like_the_champions_pass_its_guardrail(tickets: Path) -> None:
+    document = workflows.init(tickets, kind="perplexity").document
+    over_champion = load_suite(document["suite"]).matrix.guardrails[0]
+    n, metric = document["splits"]["test"], perplexity()
+    same = metric.statistics(np.full(n, np.log(BYTE_PERPLEXITY)), np.ones(n))
+    worse = compare_corpus(same, same, metric).high  # lower is better
+    assert worse > 0.02, "more than the margin of a large test"
+    assert (over_champion.over, over_champion.metric) == (("champion",), "byte_perplexity")
+    assert -2 * worse < over_champion.margin < -worse
 
 
 def test_a_suite_that_is_there_is_kept(tickets: Path) -> None:
