@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlbaseline import store
+from mlbaseline import formats, store
 from mlbaseline.engine import hardware
 from mlbaseline.engine.randomness import RandomSource, random_sources
 from mlbaseline.engine.rungs import RungContext, build_rungs
@@ -92,8 +92,7 @@ def audit_variance(
         raise SuiteError(loaded.name, [f"--se: expected a number above 0, got {standard_error!r}"])
     tracker = store.connect(tracking_uri, loaded.name)
     context = audit_context(loaded, tracker).evaluated_with(latency_sample=0)
-    n_runs, varied = design.levels ** len(sources), " and ".join(source.value for source in sources)
-    log.info("%s: %d runs, with %d seeds for %s; --levels says how many", name, n_runs, design.levels, varied)
+    _log_extent(tracker, name, sources, design.levels)
     title = f"{loaded.name} variance: {name}"
     with store.open_run(tracker, audits.VARIANCE, name=title, tags=store.suite_tags(loaded)) as run:
         runs = _Runs.of(context, name, sources, design, metric)
@@ -121,6 +120,19 @@ def audit_variance(
         }
         audits.log_audit(run, loaded, _record(document, found, runs.device))
     return CommandResult(document, lambda *_: _text(document))
+
+
+def _log_extent(tracker: store.Tracker, name: str, sources: Sequence[RandomSource], levels: int) -> None:
+    """Log how many runs there will be, and how long they train, if earlier evaluations of the rung tell."""
+    n_runs, varied = levels ** len(sources), " and ".join(source.value for source in sources)
+    log.info("%s: %d runs, with %d seeds for %s; --levels says how many", name, n_runs, levels, varied)
+    earlier = (run.metrics.get("train_s") for run in store.find_evaluations(tracker) if run.baseline == name)
+    train_s = next((seconds for seconds in earlier if seconds is not None), None)
+    if train_s is not None:
+        each, together = formats.duration(train_s), formats.duration(n_runs * train_s)
+        log.info(
+            "%s: its newest evaluation trained for %s, so that these runs train for about %s", name, each, together
+        )
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ from mlbaseline import assets
 from mlbaseline.engine.randomness import RandomSource, random_sources
 from mlbaseline.engine.rungs import RungContext, build_rungs
 from mlbaseline.errors import SuiteError
+from mlbaseline.formats import duration
 from mlbaseline.stats import crossed_variance
 from mlbaseline.tasks import load_task, open_suite
+from mlbaseline.workflows import evaluate
 from mlbaseline.workflows.health.variance import VarianceDesign, audit_variance
 from tests.support.ladders.suites import fill, rows_suite
 from tests.support.ladders.written_data import write_jsonl
@@ -74,6 +76,22 @@ def test_every_combination_is_run_and_its_variance_taken_apart(suite: Path) -> N
     stored = Path(download_artifacts(run_id=document["run_id"], artifact_path="variance", tracking_uri=uri))
     stored_document = json.loads((stored / "variance.json").read_text("utf-8"))
     assert stored_document == {**document, "format_version": stored_document["format_version"]}
+
+
+def test_how_long_the_runs_train_is_told_where_an_evaluation_tells(
+    suite: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    design, uri = (
+        VarianceDesign("lora", sources=("order",), levels=2, n_examples=4),
+        f"sqlite:///{suite.parent}/mlflow.db",
+    )
+    with caplog.at_level("INFO", "mlbaseline"):
+        audited(suite, design)
+        assert "lora: 2 runs" in caplog.text and "train for about" not in caplog.text
+        (evaluated,) = evaluate(suite, baselines=["lora"], seeds=[4], tracking_uri=uri).evaluations
+        audited(suite, design)
+    train_s = MlflowClient(uri).get_run(evaluated.run_id).data.metrics["train_s"]
+    assert f"trained for {duration(train_s)}, so that these runs train for about {duration(2 * train_s)}" in caplog.text
 
 
 def test_seeds_of_all_sources_are_the_seed_of_the_rung(suite: Path) -> None:
