@@ -80,7 +80,7 @@ class Timings:
 
     @property
     def n_queries(self) -> int:
-        return len(np.unique(self.of))
+        return int(np.count_nonzero(np.bincount(self.of)))  # numpy 2.3 takes a hash set for `unique`: 40 bytes for each
 
     def quantiles(self, wanted: Mapping[str, float], level: float) -> dict[str, QuantileEstimate]:
         """Each quantile with its interval; none without a timing."""
