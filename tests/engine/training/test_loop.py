@@ -1,27 +1,22 @@
+"""What a training by one process leaves, and what it repeats, keeps and refuses."""
+
 from __future__ import annotations
 
 import gc
 import json
-import math
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from transformers import LlamaForCausalLM
 
 from mlbaseline.engine.scoring.choices import ChoiceScorer
 from mlbaseline.engine.training import frozen_layers as frozen
 from mlbaseline.engine.training import loop as training
 from mlbaseline.engine.training.job import TrainingJob
-from mlbaseline.engine.training.saved_state import TrainingState, save_state
 from mlbaseline.engine.training.shared_base import release_base
 from mlbaseline.engine.training.train import train
 from mlbaseline.errors import AssetError, MlbaselineError
@@ -29,17 +24,12 @@ from mlbaseline.model_files import weights_sha256
 from mlbaseline.models.checkpoints.checkpoint import load_checkpoint
 from mlbaseline.suite import Peft, TrainedSpec
 from tests.support.ladders.choice_task import make_data
-from tests.support.models.training_jobs import FULL, LORA, make_job, same_weights, weights_of
+from tests.support.models.training_jobs import FULL, LORA, same_weights, weights_of
 from tests.support.processes.fresh_process import in_fresh_process
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 BOTH = pytest.mark.parametrize("spec", [LORA, FULL], ids=["lora", "full"])
-
-
-@pytest.fixture
-def job(tiny_model: Path) -> TrainingJob:
-    return make_job(tiny_model, LORA)
 
 
 @BOTH
@@ -132,15 +122,18 @@ def test_bf16_computes_low_and_keeps_fp32_what_it_trains(
     assert saved == {torch.float32 if isinstance(spec, Peft) else torch.bfloat16}
 
 
-@BOTH
-def test_nothing_of_a_finished_training_stays_in_memory(job: TrainingJob, spec: TrainedSpec) -> None:
-    assert in_fresh_process(models_after_training, replace(job, spec=spec)) == 0
+def test_nothing_of_a_finished_training_stays_in_memory(job: TrainingJob) -> None:
+    assert in_fresh_process(models_after_training, [replace(job, spec=spec) for spec in (LORA, FULL)]) == [0, 0]
 
 
-def models_after_training(job: TrainingJob) -> int:
-    train(job)
-    release_base()  # which is for the next seed
-    return sum(isinstance(thing, LlamaForCausalLM) for thing in gc.get_objects())
+def models_after_training(jobs: list[TrainingJob]) -> list[int]:
+    """Number of models that are left after each training."""
+    left = []
+    for job in jobs:
+        train(job)
+        release_base()  # which is for the next seed
+        left.append(sum(isinstance(thing, LlamaForCausalLM) for thing in gc.get_objects()))
+    return left
 
 
 def test_the_order_of_the_examples_is_not_the_order_of_the_file(job: TrainingJob) -> None:
@@ -195,127 +188,6 @@ def test_frozen_layers_run_once_and_change_nothing(job: TrainingJob, monkeypatch
     assert train(last).losses == pytest.approx(once.losses, rel=1e-4)
     assert train(replace(last, seed=1)).losses == pytest.approx(other.losses, rel=1e-4)
     assert len(runs) == 2
-
-
-def always_saving(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
-
-
-def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def save_and_stop(folder: Path, state: TrainingState, *rest: Any) -> None:
-        save_state(folder, state, *rest)
-        if state.step == step:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "save_state", save_and_stop)
-
-
-@BOTH
-@pytest.mark.parametrize("step", [4, 6, 13])
-def test_a_stopped_training_goes_on_to_the_same_weights(
-    job: TrainingJob, spec: TrainedSpec, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    job = replace(job, spec=spec, precision="bf16" if step == 13 else "fp32")
-    always_saving(monkeypatch)
-    with monkeypatch.context() as patch:
-        stop_after(step, patch)
-        with pytest.raises(KeyboardInterrupt):
-            train(job)
-    resumed = train(job)
-    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "undisturbed"))
-    undisturbed = train(job)
-    assert resumed.losses == undisturbed.losses
-    assert resumed.dev == undisturbed.dev
-    assert same_weights(resumed, undisturbed)
-    assert resumed.train_s > 0
-    assert not list(resumed.folder.parent.glob("state-*"))
-
-
-def test_a_process_killed_in_the_middle_is_resumed(job: TrainingJob, tmp_path: Path, own_cache: Path) -> None:
-    code = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from mlbaseline.engine.training import loop as training\n"
-        "from mlbaseline.engine.training.train import train\n"
-        "from tests.support.models.training_jobs import make_job, LORA\n"
-        "training.SAVE_EVERY_S, training.SAVE_SHARE = 0.0, float('inf')\n"
-        "save_state = training.save_state\n"
-        "def save(folder, state, *rest):\n"
-        "    save_state(folder, state, *rest)\n"
-        f"    if state.step == 9: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
-        "training.save_state = save\n"
-        "train(make_job(Path(sys.argv[1]), LORA))\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", code, str(job.base.path)], check=False, env=dict(os.environ))
-    assert killed.returncode == -signal.SIGKILL
-    folder = own_cache / "trained" / job.key
-    assert json.loads((folder / "progress.json").read_text(encoding="utf-8"))["step"] == 9
-    assert len(train(job).losses) == 18
-
-
-def test_a_training_that_skips_frozen_layers_goes_on_to_the_same_weights(
-    job: TrainingJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    job = replace(job, spec=LORA.model_copy(update={"last_layers": 1}))
-    always_saving(monkeypatch)
-    stop_after(7, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        train(job)
-    frozen._cached_states.cache_clear()  # as in another process
-    monkeypatch.setattr(training, "save_state", save_state)
-    resumed = train(job)
-    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "undisturbed"))
-    undisturbed = train(job)
-    assert resumed.losses == undisturbed.losses
-    assert same_weights(resumed, undisturbed)
-
-
-def test_the_scale_of_gradients_goes_on_where_it_stood(
-    job: TrainingJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    scalers: list[torch.amp.GradScaler] = []
-
-    class Scaling(Accelerator):
-        """As for fp16 on a GPU: there accelerate makes one by itself."""
-
-        def __init__(self, *given: Any, **options: Any) -> None:
-            super().__init__(*given, **options)
-            self.scaler = torch.amp.GradScaler("cpu", init_scale=16.0, growth_interval=4)
-            scalers.append(self.scaler)
-
-    monkeypatch.setattr("mlbaseline.engine.training.distributed.strategy.Accelerator", Scaling)
-    always_saving(monkeypatch)
-    with monkeypatch.context() as patch:
-        stop_after(6, patch)
-        with pytest.raises(KeyboardInterrupt):
-            train(job)
-    resumed = train(job)
-    monkeypatch.setenv("MLBASELINE_CACHE", str(tmp_path / "undisturbed"))
-    undisturbed = train(job)
-    assert scalers[1].state_dict() == scalers[2].state_dict()
-    assert scalers[2].get_scale() == 16.0 * 2**4
-    assert resumed.losses == undisturbed.losses
-    assert same_weights(resumed, undisturbed)
-
-
-@pytest.mark.parametrize("broken", ["progress.json", "state-4.safetensors"])
-def test_a_state_that_is_cut_short_begins_anew(
-    job: TrainingJob, own_cache: Path, broken: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    always_saving(monkeypatch)
-
-    def save_broken(folder: Path, state: TrainingState, *rest: Any) -> None:
-        save_state(folder, state, *rest)
-        if state.step == 4:
-            (folder / broken).write_bytes((folder / broken).read_bytes()[:-7])
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "save_state", save_broken)
-        with pytest.raises(KeyboardInterrupt):
-            train(job)
-    assert len(train(job).losses) == 18
 
 
 def test_a_cache_that_cannot_be_written_is_named(job: TrainingJob, own_cache: Path) -> None:
