@@ -12,7 +12,7 @@ from mlbaseline.engine.inference.execution import Execution, SharedBatches
 from mlbaseline.engine.inference.joint_model import JointModel
 from mlbaseline.engine.inference.requests import RequestResult
 from mlbaseline.engine.inference.result_cache import ResultCache, pack_results
-from mlbaseline.models.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from mlbaseline.models.checkpoints.checkpoint import Checkpoint
 from mlbaseline.records import Model
 from tests.support.models.answered_tasks import (
     EXAMPLES,
@@ -24,11 +24,6 @@ from tests.support.models.answered_tasks import (
 )
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_model: Path) -> Checkpoint:
-    return load_checkpoint(tiny_model, precision="fp32", device="cpu")
 
 
 class Helper:

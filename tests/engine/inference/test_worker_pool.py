@@ -31,11 +31,6 @@ from tests.support.models.answered_tasks import (
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tiny_model: Path) -> Checkpoint:
-    return load_checkpoint(tiny_model, precision="fp32", device="cpu")
-
-
 def pool_of(model: Path, n: int) -> WorkerPool:
     return WorkerPool(n, partial(load_checkpoint, model, precision="fp32"), "cpu")
 

@@ -39,7 +39,7 @@ class BatchBoard:
         self._results: list[bytes] = []
 
     def take(self, key: str, who: int) -> bool:
-        """Take a batch, unless another process has it. Whoever asks has computed the one before."""
+        """Take a batch, unless another process has it. A process asks again when its last batch is done."""
         is_free = key not in self._taken
         self._taken.add(key)
         self._computing.discard(who)
