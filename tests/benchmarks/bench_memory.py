@@ -239,7 +239,7 @@ def main() -> None:
         where: dict[str, Any] = {"processes": arguments.processes}
         if arguments.ray:
             cluster = stack.enter_context(small_cluster(Path(temporary, "ray")))
-            cluster.add_node("other")  # one node alone gets no blocks
+            cluster.add_node("other")  # one node alone gets no help
             where["ray"] = cluster.address
         folder, suffix = Path(temporary), f".{arguments.format}"
         os.environ["MLBASELINE_CACHE"] = str(folder / "cache")

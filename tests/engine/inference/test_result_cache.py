@@ -31,11 +31,6 @@ PROMPTING = Prompting(TEMPLATE, SHOTS)
 N = 60
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tiny_model: Path) -> Checkpoint:
-    return load_checkpoint(tiny_model, precision="fp32", device="cpu")
-
-
 @contextmanager
 def counting_examples(model: Any) -> Iterator[list[int]]:
     """Collect how many positions each pass predicts: one for each example with choices of one token."""
